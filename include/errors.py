@@ -1,0 +1,72 @@
+"""Every error that Flightdeck raises on purpose.
+
+    FlightdeckError
+    |-- SpecError            a use case declares something that cannot be
+    |-- SettingsError        an environment variable or a setting is wrong
+    |-- DataError            a table or a source is not what a step needs
+    |   |-- TableNotFound    the table, or that version of it, does not exist
+    |   |-- EmptyWindow      a window holds no row where there must be some
+    |   `-- NotReadyYet      an earlier process has not finished this interval; try again later
+    |-- FeatureStoreError    Feast's registry or stores contradict the specification
+    |-- RegistryError        a run, a version or an artefact is missing or is not what its record says
+    |   `-- DigestMismatch   the bytes are not the ones that were evaluated
+    |-- ReleaseError         a version cannot be packaged or put into service
+    |-- ServingError         the endpoint or its model store is not in a usable state
+    `-- PlatformError        a process of the platform cannot start, stop or answer
+
+A *refusal* is not an error: a gate that decides "no" returns a verdict, and the operator turns it into a failed task.
+"""
+
+from __future__ import annotations
+
+
+class FlightdeckError(Exception):
+    """Base of all errors that Flightdeck raises on purpose; its text says what to do."""
+
+
+class SpecError(FlightdeckError):
+    """A use-case specification contradicts itself."""
+
+
+class SettingsError(FlightdeckError):
+    """A setting is missing or has a value that is not valid."""
+
+
+class DataError(FlightdeckError):
+    """A table or a source is not what a step needs."""
+
+
+class TableNotFound(DataError):
+    """The table, or the version of it that was asked for, does not exist."""
+
+
+class EmptyWindow(DataError):
+    """A window holds no row where there must be some."""
+
+
+class NotReadyYet(DataError):
+    """An earlier process has not finished the interval that this step reads."""
+
+
+class FeatureStoreError(FlightdeckError):
+    """Feast's registry or stores contradict the specification."""
+
+
+class RegistryError(FlightdeckError):
+    """A run, a version or an artefact is missing, or is not what its record says."""
+
+
+class DigestMismatch(RegistryError):
+    """The bytes at hand are not the ones that were evaluated."""
+
+
+class ReleaseError(FlightdeckError):
+    """A version cannot be packaged or put into service."""
+
+
+class ServingError(FlightdeckError):
+    """The endpoint or its model store is not in a usable state."""
+
+
+class PlatformError(FlightdeckError):
+    """A process of the platform cannot start, stop or answer."""

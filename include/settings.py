@@ -1,0 +1,114 @@
+"""The environments of Flightdeck side by side, and the settings of the one that this process runs in.
+
+`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default in the table below and may be
+overridden by one environment variable each, named `FLIGHTDECK_<FIELD>`. Cheap to import: DAG files read it at parse time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.errors import SettingsError
+
+EnvironmentName = Literal["dev", "test", "staging", "production"]
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "FLIGHTDECK_"
+
+
+class Settings(BaseModel):
+    """Where this process finds its data and its services.
+
+    Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
+    `sample_share` is the share of source rows that an environment ingests (1.0 = all).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: EnvironmentName
+    home: Path = Field(description="Everything that Flightdeck writes at run time lies below this folder.")
+    host: str = "127.0.0.1"
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    serving_port: int = Field(default=3000, ge=1, le=65535)
+    tables_uri: str
+    mlflow_tracking_uri: str
+    serving_url: str
+    sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    training_threads: int = Field(default=2, ge=1)
+
+    @property
+    def airflow_url(self) -> str:
+        """Base address of the Airflow api-server."""
+        return f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def feature_repo(self) -> Path:
+        """Folder with Feast's definitions and `feature_store.yaml`."""
+        return PROJECT_ROOT / "feature_repo"
+
+    @property
+    def feature_store_dir(self) -> Path:
+        """Folder of Feast's registry and online store."""
+        return self.home / "feast"
+
+    @property
+    def serving_dir(self) -> Path:
+        """Folder of the packaged models, the desired state and the inference log's spool."""
+        return self.home / "serving"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Folder of validation results and monitoring reports."""
+        return self.home / "reports"
+
+    @property
+    def ledger_path(self) -> Path:
+        """File of the release ledger."""
+        return self.home / "ledger" / "releases.db"
+
+
+ENVIRONMENTS: dict[EnvironmentName, dict[str, Any]] = {
+    "dev": {},
+    "test": {"training_threads": 1},
+    "staging": {"sample_share": 0.2},
+    "production": {},
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from the environment's defaults and `FLIGHTDECK_*` variables.
+
+    Raises `SettingsError` naming the variable, what it holds and what is valid.
+    """
+    variables = os.environ if environ is None else environ
+    name = variables.get(f"{PREFIX}ENV", "dev")
+    if name not in get_args(EnvironmentName):
+        valid = ", ".join(get_args(EnvironmentName))
+        raise SettingsError(f"{PREFIX}ENV is {name!r}; valid: {valid}.")
+    values: dict[str, Any] = {"environment": name, **ENVIRONMENTS[name]}  # type: ignore[index]
+    for field in Settings.model_fields:
+        variable = f"{PREFIX}{field.upper()}"
+        if field != "environment" and variable in variables:
+            values[field] = variables[variable]
+    _fill_derived(values)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "?"
+        raise SettingsError(f"{PREFIX}{field.upper()} is {values.get(field)!r}: {first['msg']}.") from error
+
+
+def _fill_derived(values: dict[str, Any]) -> None:
+    home = Path(values.get("home", PROJECT_ROOT / "var")).expanduser().resolve()
+    host = values.get("host", "127.0.0.1")
+    values["home"] = home
+    values.setdefault("tables_uri", str(home / "tables"))
+    values.setdefault("mlflow_tracking_uri", f"http://{host}:{values.get('mlflow_port', 5000)}")
+    values.setdefault("serving_url", f"http://{host}:{values.get('serving_port', 3000)}")

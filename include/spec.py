@@ -1,0 +1,318 @@
+"""What a use case declares: one frozen `UseCase` per `include/use_cases/<name>/spec.py`.
+
+Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at construction, with the
+field's name and what to use instead; nothing downstream has to check them again.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from include.errors import SpecError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
+
+
+class Part(BaseModel):
+    """Base of every part of a specification: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Part):
+    """One column of a table and what a valid value is.
+
+    `max_null_share` is the largest share of nulls (0 to 1). `minimum` and `maximum` are inclusive and in the column's unit.
+    `categories` is the closed set of values; `unseen_share` of the rows may hold others.
+    """
+
+    name: str
+    type: ColumnType
+    max_null_share: Share = 0.0
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    unseen_share: Share = 0.0
+    description: str = ""
+
+
+class Table(Part):
+    """One table that the use case ingests.
+
+    `time_column` says when a row became known: windows of ingestion and every cut-off are cut along it. `None` marks a
+    static table, which is replaced as a whole. `key` identifies a row; `minimum_rows` is per ingested window.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    time_column: str | None
+    minimum_rows: int = 1
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Table:
+        names = {column.name for column in self.columns}
+        for name in (*self.key, *([self.time_column] if self.time_column else [])):
+            if name not in names:
+                raise ValueError(f"table {self.name!r}: {name!r} is in key or time_column but not in columns ({sorted(names)})")
+        return self
+
+
+class FeatureTable(Part):
+    """One table of feature values, computed from the source tables and named like its Feast feature view.
+
+    `timestamp` is the moment at which a row's values were known. `None` in `windowed` marks a static table.
+    """
+
+    view: str
+    table: str
+    timestamp: str = "event_timestamp"
+    windowed: bool = True
+
+
+class Input(Part):
+    """One column of the model's matrix: where its value comes from and how it is turned into a number.
+
+    `source` is `<feature view>:<feature>` for a value from the feature store, `<entity or request field>` otherwise.
+    `kind`: `number` (as is), `category` (code of the value; unknown is missing), `local_hour` and `local_weekday`
+    (of a timestamp, in `timezone`; weekday 0 is Monday), `hours_between` (from the event time to the timestamp).
+    """
+
+    name: str
+    source: str
+    kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = "number"
+    timezone: str = "UTC"
+    description: str = ""
+
+    @property
+    def view(self) -> str | None:
+        """The feature view that the value comes from, or `None` for an entity key or a request field."""
+        return self.source.split(":")[0] if ":" in self.source else None
+
+
+class RequestField(Part):
+    """A value that the caller sends beside the entity keys."""
+
+    name: str
+    type: ColumnType
+    description: str = ""
+
+
+class Serving(Part):
+    """The online interface: what a caller sends, and from which probability on the decision is positive."""
+
+    entity_keys: tuple[str, ...]
+    request_fields: tuple[RequestField, ...] = ()
+    decision_threshold: Share = 0.5
+    max_rows: int = Field(default=100, ge=1)
+
+
+class Label(Part):
+    """The ground truth: a table of its own, filled after the fact.
+
+    Rows of `table` carry `id_column`, `column` (0 or 1) and `time_column`, the moment the label became known.
+    """
+
+    table: str
+    column: str
+    time_column: str
+    description: str
+
+
+class Training(Part):
+    """Window, split and estimator of one training.
+
+    The window ends at the run's data interval end and is `window_days` long. The split is in time:
+    the first `train_share` of the rows train, the next `validation_share` stop early and tune, the rest test.
+    `parameters` and `search_space` are XGBoost's (`search_space`: name -> (low, high); both integers means an integer).
+    """
+
+    window_days: int = Field(ge=1)
+    train_share: Share = 0.7
+    validation_share: Share = 0.15
+    minimum_rows: int = Field(default=1000, ge=1)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    boost_rounds: int = Field(default=400, ge=1)
+    early_stopping_rounds: int = Field(default=25, ge=1)
+    search_space: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    log_scale: tuple[str, ...] = ()
+    trials: int = Field(default=5, ge=1)
+    trial_rows: int = Field(default=30_000, ge=100)
+    seed: int = 20130101
+
+    @model_validator(mode="after")
+    def _test_rows_remain(self) -> Training:
+        if self.train_share + self.validation_share >= 1.0:
+            raise ValueError("train_share + validation_share must be below 1: the remainder is the test split")
+        return self
+
+
+class Slice(Part):
+    """A partition of the rows on which every metric is computed as well: one slice per value of `column`."""
+
+    column: str
+    minimum_rows: int = Field(default=300, ge=1)
+
+
+class Gates(Part):
+    """Thresholds that a candidate must meet. Every gate is on; a metric that is missing is a refusal.
+
+    Absolute limits hold on the test split. `max_slice_brier_excess` bounds a slice's Brier score above the overall one.
+    Against the champion, both are scored now on the candidate's own test rows: the candidate's log loss must be lower by
+    at least `min_champion_improvement` (0 = not worse), and no slice's AUC may fall by more than `max_slice_auc_drop`.
+    Without a champion the candidate must beat the base rate's Brier score by `min_baseline_skill` (relative), the
+    bootstrap rule of a use case's first model.
+    """
+
+    min_auc: Share
+    max_brier: Share
+    max_calibration_error: Share
+    min_baseline_skill: float = 0.0
+    max_slice_brier_excess: float = Field(default=0.05, ge=0.0)
+    min_champion_improvement: float = 0.0
+    max_slice_auc_drop: float = Field(default=0.05, ge=0.0)
+
+
+class Monitoring(Part):
+    """When serving counts as decayed.
+
+    A feature drifts when its PSI (population stability index) against the champion's training data exceeds
+    `feature_psi`; the population drifts when more than `drifted_share` of the model's inputs do. Performance decays when
+    AUC falls by more than `max_auc_drop` below the champion's own test AUC, or the mean score misses the observed rate by
+    more than `max_calibration_gap`. Nothing is judged on fewer than `minimum_rows` rows.
+    `alarm_on` lists which findings start training.
+    """
+
+    feature_psi: float = Field(default=0.25, gt=0.0)
+    drifted_share: Share = 0.3
+    max_auc_drop: Share = 0.05
+    max_calibration_gap: Share = 0.05
+    minimum_rows: int = Field(default=1000, ge=1)
+    alarm_on: tuple[Literal["drift", "performance"], ...] = ("performance",)
+
+
+class Schedule(Part):
+    """When the processes run. Cron strings; `training_cron` None means on alarm and by hand only.
+
+    `start` and `end` bound the data that exists: no run is scheduled outside them.
+    """
+
+    start: datetime
+    end: datetime | None = None
+    features_cron: str = "@daily"
+    batch_scoring_cron: str = "@daily"
+    monitoring_cron: str = "@daily"
+    training_cron: str | None = None
+
+    @model_validator(mode="after")
+    def _timezone_aware(self) -> Schedule:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if value is not None and value.tzinfo is None:
+                raise ValueError(f"{name} has no time zone; write datetime(..., tzinfo=UTC)")
+        return self
+
+
+class UseCase(Part):
+    """Everything that Flightdeck knows about one use case."""
+
+    name: str
+    title: str
+    owner: str = Field(description="Who answers for the model: an e-mail address.")
+    task: str = Field(description="What is predicted, for whom, when.")
+    business_impact: str
+    metric: str = Field(description="The metric that decides, and why this one.")
+    data: str = Field(description="Source, licence, and what is left out.")
+    tags: tuple[str, ...] = ()
+    id_column: str = Field(description="Identifies one prediction target, e.g. one flight.")
+    event_time: str = Field(description="Column with the moment at which the question is asked.")
+    entity_table: str = Field(description="Table with one row per target: its id, event time, keys and request fields.")
+    tables: tuple[Table, ...]
+    feature_tables: tuple[FeatureTable, ...]
+    feature_service: str
+    inputs: tuple[Input, ...]
+    serving: Serving
+    label: Label
+    training: Training
+    slices: tuple[Slice, ...] = ()
+    gates: Gates
+    monitoring: Monitoring = Monitoring()
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _consistent(self) -> UseCase:
+        if not NAME_PATTERN.match(self.name):
+            raise ValueError(f"name {self.name!r} must match {NAME_PATTERN.pattern}")
+        self._check_tables()
+        self._check_inputs()
+        return self
+
+    def _check_tables(self) -> None:
+        tables = {table.name: table for table in self.tables}
+        for field, name in (("entity_table", self.entity_table), ("label.table", self.label.table)):
+            if name not in tables:
+                raise ValueError(f"{field} is {name!r}, which is not among tables {sorted(tables)}")
+        entity_columns = {column.name for column in tables[self.entity_table].columns}
+        request_fields = [field.name for field in self.serving.request_fields]
+        for name in (self.id_column, self.event_time, *self.serving.entity_keys, *request_fields):
+            if name not in entity_columns:
+                raise ValueError(f"{name!r} is no column of the entity table {self.entity_table!r} ({sorted(entity_columns)})")
+        label_columns = {column.name for column in tables[self.label.table].columns}
+        for name in (self.id_column, self.label.column, self.label.time_column):
+            if name not in label_columns:
+                raise ValueError(f"{name!r} is no column of the label table {self.label.table!r} ({sorted(label_columns)})")
+
+    def _check_inputs(self) -> None:
+        views = {feature_table.view for feature_table in self.feature_tables}
+        given = {*self.serving.entity_keys, *(field.name for field in self.serving.request_fields)}
+        names = [item.name for item in self.inputs]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"inputs are declared twice: {repeated}")
+        for item in self.inputs:
+            if item.view is not None and item.view not in views:
+                raise ValueError(f"input {item.name!r}: view {item.view!r} is not among feature_tables {sorted(views)}")
+            if item.view is None and item.source not in given:
+                raise ValueError(f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}")
+        columns = {*names, *given}
+        for part in self.slices:
+            if part.column not in columns:
+                raise ValueError(f"slice column {part.column!r} is neither an input nor an entity key {sorted(columns)}")
+
+    def dag_id(self, process: str) -> str:
+        """`<use_case>__<process>`, the id of the DAG of one process."""
+        return f"{self.name}__{process}"
+
+    def table(self, name: str) -> Table:
+        """The declared table of that name; `SpecError` lists the declared ones otherwise."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise SpecError(f"{self.name}: no table {name!r}; declared: {[table.name for table in self.tables]}.")
+
+    @property
+    def feature_references(self) -> tuple[str, ...]:
+        """`<view>:<feature>` of every input that comes from the feature store, in the inputs' order."""
+        return tuple(item.source for item in self.inputs if item.view is not None)
+
+
+def load_use_case(name: str) -> UseCase:
+    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`; `SpecError` says what is missing."""
+    if not NAME_PATTERN.match(name):
+        raise SpecError(f"use case {name!r}: a name must match {NAME_PATTERN.pattern}.")
+    try:
+        module = import_module(f"include.use_cases.{name}.spec")
+    except ModuleNotFoundError as error:
+        raise SpecError(f"use case {name!r}: there is no include/use_cases/{name}/spec.py.") from error
+    use_case = getattr(module, "USE_CASE", None)
+    if not isinstance(use_case, UseCase) or use_case.name != name:
+        raise SpecError(f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}.")
+    return use_case

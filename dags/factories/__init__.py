@@ -1,0 +1,26 @@
+"""One factory per process; `build_all` builds every DAG of a use case."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+
+from dags.factories.batch_scoring import build_batch_scoring_dag
+from dags.factories.deployment import build_deployment_dag
+from dags.factories.features import build_features_dag
+from dags.factories.monitoring import build_monitoring_dag
+from dags.factories.training import build_training_dag
+from include.spec import UseCase
+
+FACTORIES = (
+    build_features_dag,
+    build_training_dag,
+    build_deployment_dag,
+    build_batch_scoring_dag,
+    build_monitoring_dag,
+)
+
+
+def build_all(use_case: UseCase) -> dict[str, DAG]:
+    """All DAGs of the use case by DAG id, ready for `globals().update(...)`."""
+    dags = [build(use_case) for build in FACTORIES]
+    return {dag.dag_id: dag for dag in dags}

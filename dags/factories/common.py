@@ -1,0 +1,60 @@
+"""What every factory shares: assets, defaults and documentation of a DAG."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
+
+from include.spec import UseCase
+
+RETRY_DELAY = timedelta(seconds=20)
+TASK_TIMEOUT = timedelta(minutes=30)
+RUN_TIMEOUT = timedelta(hours=4)
+
+
+def asset(use_case: UseCase, thing: str) -> Asset:
+    """The asset `<use_case>/<thing>`."""
+    return Asset(name=f"{use_case.name}/{thing}", uri=f"flightdeck://{use_case.name}/{thing}", group=use_case.name)
+
+
+def intervals(cron: str) -> CronDataIntervalTimetable:
+    """A timetable whose runs each own one data interval, so that Airflow's backfill replays them."""
+    return CronDataIntervalTimetable(cron, timezone="UTC")
+
+
+def build_dag(use_case: UseCase, process: str, *, schedule: Any, description: str, doc_md: str | None, **kwargs: Any) -> DAG:
+    """A DAG with the house's id, owner, tags, retries, timeouts and documentation."""
+    return DAG(
+        dag_id=use_case.dag_id(process),
+        dag_display_name=f"{use_case.title}: {process.replace('_', ' ')}",
+        description=description,
+        doc_md=f"{doc_md or description}\n\n{use_case_card(use_case)}",
+        schedule=schedule,
+        start_date=use_case.schedule.start,
+        # A DAG on assets runs whenever its event comes, whatever the year of the data.
+        end_date=use_case.schedule.end if isinstance(schedule, CronDataIntervalTimetable) else None,
+        catchup=False,
+        max_active_runs=kwargs.pop("max_active_runs", 1),
+        dagrun_timeout=RUN_TIMEOUT,
+        tags=[use_case.name, process, *use_case.tags],
+        default_args={
+            "owner": use_case.owner,
+            "retries": 1,
+            "retry_delay": RETRY_DELAY,
+            "execution_timeout": TASK_TIMEOUT,
+        },
+        render_template_as_native_obj=False,
+        **kwargs,
+    )
+
+
+def use_case_card(use_case: UseCase) -> str:
+    """The use case's definition as Markdown, shown under every one of its DAGs."""
+    return (
+        f"### {use_case.title}\n\n"
+        f"**Task.** {use_case.task}\n\n**Impact.** {use_case.business_impact}\n\n"
+        f"**Metric.** {use_case.metric}\n\n**Data.** {use_case.data}\n\n**Label.** {use_case.label.description}\n\n"
+        f"**Owner.** {use_case.owner}\n"
+    )

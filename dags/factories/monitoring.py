@@ -1,0 +1,43 @@
+"""Monitoring: join what was predicted with what came true, measure drift and performance, report, and raise the alarm.
+
+Waits until the interval is scored. Labels that were not known at the interval's end are counted, not guessed. The alarm is an asset
+event that starts training and carries the interval, the verdict and the reasons; without an alarm the last task is skipped.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, chain
+
+from dags.factories.common import asset, build_dag, intervals
+from include.spec import UseCase
+from plugins.operators.alarm import AlarmOperator
+from plugins.operators.interval import IntervalCompleteSensor
+from plugins.operators.step import StepOperator
+
+PROCESS = "monitoring"
+STEPS = "include.monitoring.steps"
+
+
+def build_monitoring_dag(use_case: UseCase) -> DAG:
+    """`<use_case>__monitoring`, on the use case's monitoring cron."""
+    names = {"use_case": use_case.name, "process": PROCESS}
+    with build_dag(
+        use_case,
+        PROCESS,
+        schedule=intervals(use_case.schedule.monitoring_cron),
+        description="Join labels, drift, performance, report, alarm.",
+        doc_md=__doc__,
+    ) as dag:
+        chain(
+            IntervalCompleteSensor(task_id="await_predictions", awaited="batch_scoring", poke_interval=30, timeout=3600, **names),
+            StepOperator(task_id="collect_log", step=f"{STEPS}:collect_log", **names),
+            StepOperator(task_id="join_labels", step=f"{STEPS}:join_labels", **names),
+            [
+                StepOperator(task_id="detect_drift", step=f"{STEPS}:detect_drift", **names),
+                StepOperator(task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names),
+            ],
+            StepOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
+            StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
+            AlarmOperator(task_id="raise_alarm", verdict_task_id="decide_alarm", asset=asset(use_case, "alarm"), **names),
+        )
+    return dag

@@ -1,0 +1,78 @@
+"""Training: from point-in-time features to a registered challenger, through gates that are all on.
+
+Started by monitoring's alarm (an asset event), by hand, and by a cron where the specification names one. The window ends where
+the run's interval ends. The candidate is compared with the champion on the candidate's own test rows, both scored now. A
+refusal fails the run with its reasons; an acceptance registers a version with the alias `challenger` and starts the deployment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, Param, chain
+
+from dags.factories.common import asset, build_dag, intervals
+from include.spec import UseCase
+from plugins.operators.gate import DataValidationOperator, PromotionGateOperator
+from plugins.operators.register import RegisterModelOperator
+from plugins.operators.step import StepOperator
+
+PROCESS = "training"
+STEPS = "include.training.steps"
+
+
+def build_training_dag(use_case: UseCase) -> DAG:
+    """`<use_case>__training`, on the alarm asset and, if declared, the use case's training cron."""
+    names = {"use_case": use_case.name, "process": PROCESS}
+    with build_dag(
+        use_case,
+        PROCESS,
+        schedule=_schedule(use_case),
+        description="Snapshot, validate, split in time, tune, train, evaluate, gates, register.",
+        doc_md=__doc__,
+        params=_params(use_case),
+    ) as dag:
+        chain(
+            StepOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
+            StepOperator(task_id="build_snapshot", step=f"{STEPS}:build_snapshot", **names),
+            DataValidationOperator(task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", retries=0, **names),
+            StepOperator(task_id="split_data", step=f"{STEPS}:split_data", **names),
+            StepOperator(task_id="tune_model", step=f"{STEPS}:tune_model", **names),
+            StepOperator(task_id="train_model", step=f"{STEPS}:train_model", **names),
+            StepOperator(task_id="evaluate_model", step=f"{STEPS}:evaluate_model", **names),
+            PromotionGateOperator(task_id="check_gates", step=f"{STEPS}:check_gates", **names),
+            RegisterModelOperator(
+                task_id="register_model",
+                step=f"{STEPS}:register_model",
+                asset=asset(use_case, "challenger"),
+                **names,
+            ),
+        )
+    return dag
+
+
+def _schedule(use_case: UseCase) -> Any:
+    alarm = asset(use_case, "alarm")
+    if use_case.schedule.training_cron is None:
+        return [alarm]
+    return AssetOrTimeSchedule(timetable=intervals(use_case.schedule.training_cron), assets=[alarm])
+
+
+def _params(use_case: UseCase) -> dict[str, Param]:
+    return {
+        "until": Param(
+            None,
+            type=["null", "string"],
+            title="Train until",
+            description=f"End of the {use_case.training.window_days}-day window: a date such as 2013-04-01. Empty: the run's own interval.",
+        ),
+        "trials": Param(
+            use_case.training.trials,
+            type="integer",
+            minimum=1,
+            maximum=200,
+            title="Tuning trials",
+            description="Number of hyper-parameter trials.",
+        ),
+        "reason": Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Why this training; kept with the run."),
+    }

@@ -1,0 +1,49 @@
+"""One step of a process as a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from include.steps import load_step
+from plugins.run_context import step_context
+
+
+class StepOperator(BaseOperator):
+    """Runs one step function of `include` and returns its JSON result.
+
+    The step's inputs are the results of every step upstream, under their task ids.
+
+    :param step: `"include.training.steps:train_model"`.
+    :param use_case: name of the use case.
+    :param process: name of the process (the second half of the DAG id).
+    """
+
+    ui_color = "#e8f0fe"
+
+    def __init__(self, *, step: str, use_case: str, process: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.use_case = use_case
+        self.process = process
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the step."""
+        result = self.run_step(context)
+        self.log.info("%s: %s", self.task_id, result)
+        return result
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        """Load the step, collect its inputs and call it."""
+        step = load_step(self.step)
+        return step(step_context(context, self.use_case, self.process), self.upstream_results(context))
+
+    def upstream_results(self, context: Context) -> dict[str, Any]:
+        """Results of all steps upstream by task id; a step that was skipped has none."""
+        results = {}
+        for task_id in sorted(self.get_flat_relative_ids(upstream=True)):
+            result = context["ti"].xcom_pull(task_ids=task_id)
+            if result is not None:
+                results[task_id] = result
+        return results

@@ -1,0 +1,74 @@
+"""From Airflow's task context to a Flightdeck step context: which interval, which run, what started it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from include.errors import SpecError
+from include.settings import load_settings
+from include.spec import load_use_case
+from include.steps import Interval, RunInfo, StepContext
+
+TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "asset", "operator_triggered": "operator"}
+
+
+def step_context(context: Context, use_case: str, process: str) -> StepContext:
+    """Build the step context of the running task; raises `SpecError` when no interval can be derived."""
+    dag_run = context["dag_run"]
+    params = dict(context["params"])
+    causes = tuple(_cause(event) for event in dag_run.consumed_asset_events or [])
+    run = RunInfo(
+        process=process,
+        run_id=dag_run.run_id,
+        trigger=TRIGGERS.get(dag_run.run_type.value, dag_run.run_type.value),
+        triggered_by=getattr(dag_run, "triggering_user_name", None) or "",
+        try_number=context["ti"].try_number,
+        causes=causes,
+        params=params,
+    )
+    interval = run_interval(params, causes, dag_run.data_interval_start, dag_run.data_interval_end)
+    return StepContext(load_use_case(use_case), load_settings(), interval, run)
+
+
+def run_interval(
+    params: dict[str, Any], causes: tuple[dict[str, Any], ...], data_start: datetime | None, data_end: datetime | None
+) -> Interval:
+    """The interval that a run works on, by the first of these that is given.
+
+    1. The parameter `until` (a date or timestamp): the interval ends there. 2. The newest interval among the asset events that
+    started the run. 3. Airflow's data interval. Raises `SpecError` when there is none: business logic never reads the clock.
+    """
+    if params.get("until"):
+        end = _utc(str(params["until"]))
+        return Interval(end - timedelta(days=1), end)
+    intervals = [cause["extra"]["interval"] for cause in causes if "interval" in cause["extra"]]
+    if intervals:
+        newest = max(intervals, key=lambda item: str(item["end"]))
+        return Interval.parse(newest["start"], newest["end"])
+    if data_start is not None and data_end is not None and data_start < data_end:
+        return Interval(data_start.astimezone(UTC), data_end.astimezone(UTC))
+    raise SpecError(
+        "This run has no data interval: it was neither scheduled nor started by an asset event that carries one. "
+        "Trigger it with the parameter `until` (for example 2013-04-01) or with a data interval."
+    )
+
+
+def _cause(event: Any) -> dict[str, Any]:
+    return {
+        "asset": event.asset.name,
+        "source_dag_id": event.source_dag_id,
+        "source_run_id": event.source_run_id,
+        "timestamp": event.timestamp.isoformat(),
+        "extra": dict(event.extra or {}),
+    }
+
+
+def _utc(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SpecError(f"parameter `until` is {text!r}; valid: a date or an ISO 8601 timestamp, e.g. 2013-04-01.") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -45,7 +45,7 @@ class TableStore:
 
     def exists(self, name: str) -> bool:
         """Whether the table has been written at least once."""
-        return DeltaTable.is_deltatable(self.uri(name))
+        return bool(DeltaTable.is_deltatable(self.uri(name)))
 
     def open(self, name: str, version: int | None = None) -> DeltaTable:
         """The Delta table itself; raises `TableNotFound` with the table's URI."""
@@ -57,7 +57,7 @@ class TableStore:
 
     def version(self, name: str) -> int:
         """The newest version's number."""
-        return self.open(name).version()
+        return int(self.open(name).version())
 
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
         """A lazy frame over the table (at `version`, or the newest)."""

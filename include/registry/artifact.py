@@ -119,9 +119,7 @@ class ScoringModel:
         recorded = np.asarray(self.golden["scores"], dtype=np.float64)
         scores = self.score(golden_columns(self.transform, self.golden["rows"]))
         if scores.shape != recorded.shape or recorded.size == 0:
-            raise RegistryError(
-                f"{GOLDEN_FILE} holds {len(self.golden['rows'])} rows and {recorded.size} scores; it needs as many of both."
-            )
+            raise RegistryError(f"{GOLDEN_FILE} holds {len(self.golden['rows'])} rows and {recorded.size} scores; as many of both, please.")
         return float(np.abs(scores - recorded).max())
 
 

@@ -1,0 +1,37 @@
+"""The connection to MLflow: one place for its address and for the defaults that Flightdeck switches off."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ENVIRONMENT = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """A client of the environment's tracking server and registry; the fluent interface points there too.
+
+    `mlflow_tracking_uri` is an http address in production and may be `sqlite:///<path>` in tests.
+    """
+    os.environ.update(ENVIRONMENT)
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    mlflow.set_registry_uri(settings.mlflow_tracking_uri)
+    return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def artifact_location(settings: Settings) -> str | None:
+    """Where a new experiment keeps its artefacts: the server decides, unless there is no server."""
+    if settings.mlflow_tracking_uri.startswith(("http://", "https://")):
+        return None
+    return (settings.home / "mlflow" / "artifacts").as_uri()

@@ -1,0 +1,78 @@
+"""What a reviewer reads on a version's page: the verdict, every gate's row, the champion it met, snapshot and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SHOWN_METRICS = ("auc", "average_precision", "brier", "logloss", "ece", "mean_score", "observed_rate", "n")
+MAX_GATE_ROWS = 60
+
+
+def version_description(verdict: Mapping[str, Any], run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> str:
+    """Markdown. `verdict` is that of `check_gates`, `run_tags` and `metrics` are the training run's."""
+    return "\n\n".join([_headline(verdict, run_tags), _gates(verdict.get("rows", [])), _metrics(metrics), _origin(run_tags)])
+
+
+def version_tags(verdict: Mapping[str, Any], run_tags: Mapping[str, str], digest: str) -> dict[str, str]:
+    """`digest`, `decision`, `gate.<gate>` (passed or refused over all its rows) and where the version comes from."""
+    tags = {"digest": digest, "decision": "accepted" if verdict.get("accepted") else "refused"}
+    for gate, passed in gate_outcomes(verdict.get("rows", [])).items():
+        tags[f"gate.{gate}"] = "passed" if passed else "refused"
+    compared = verdict.get("champion_version")
+    tags["champion_compared"] = "none" if compared is None else str(compared)
+    tags.update({name.removeprefix("flightdeck."): value for name, value in run_tags.items() if name.startswith("flightdeck.")})
+    return tags
+
+
+def gate_outcomes(rows: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """Per gate, whether all its rows passed."""
+    outcomes: dict[str, bool] = {}
+    for row in rows:
+        outcomes[row["gate"]] = outcomes.get(row["gate"], True) and bool(row["passed"])
+    return outcomes
+
+
+def _headline(verdict: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    rows = verdict.get("rows", [])
+    compared = verdict.get("champion_version")
+    against = "No champion existed: the bootstrap rule applied." if compared is None else f"Compared with champion version {compared}."
+    trigger = tags.get("flightdeck.trigger", "unknown")
+    outcome = "Accepted" if verdict.get("accepted") else "Refused"
+    passed = sum(bool(row["passed"]) for row in rows)
+    return (
+        f"## {outcome}\n\n{passed} of {len(rows)} checks passed in {len(gate_outcomes(rows))} gates. {against} "
+        f"Data interval: {tags.get('flightdeck.interval_start', '?')} to {tags.get('flightdeck.interval_end', '?')}; started by: {trigger}."
+    )
+
+
+def _gates(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["| gate | metric | split | slice | threshold | observed | | reason |", "|---|---|---|---|---|---|---|---|"]
+    ordered = sorted(rows, key=lambda row: (bool(row["passed"]), bool(row["slice"])))
+    for row in ordered[:MAX_GATE_ROWS]:
+        outcome = "passed" if row["passed"] else "**refused**"
+        cells = [row["gate"], row["metric"], row["split"], row["slice"] or "all", row["threshold"], row["observed"], outcome, row["reason"]]
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    if len(ordered) > MAX_GATE_ROWS:
+        lines.append(f"\n{len(ordered) - MAX_GATE_ROWS} more passed rows are in the run's artefact gates.json.")
+    return "### Gates\n\n" + "\n".join(lines)
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    splits = ("train", "validation", "test")
+    lines = ["| metric | " + " | ".join(splits) + " |", "|---|---|---|---|"]
+    lines.extend(f"| {name} | " + " | ".join(_cell(metrics.get(f"{split}.{name}")) for split in splits) + " |" for name in SHOWN_METRICS)
+    return "### Metrics\n\n" + "\n".join(lines)
+
+
+def _origin(tags: Mapping[str, str]) -> str:
+    shown = ("snapshot", "snapshot_digest", "code_commit", "run_id", "digest")
+    return "### Origin\n\n" + "\n".join(f"- {name.replace('_', ' ')}: `{tags.get(f'flightdeck.{name}', 'unknown')}`" for name in shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")

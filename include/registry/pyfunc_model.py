@@ -1,0 +1,37 @@
+"""The model as MLflow loads it: "models from code", so no pickle is written or read.
+
+MLflow runs this file when it logs and when it loads a model. It needs Flightdeck's `include` on the import path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.models
+import mlflow.pyfunc
+import pandas as pd
+import polars as pl
+
+from include.registry.artifact import ScoringModel, load_model
+
+
+class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow's base class is untyped here
+    """Scores a data frame of source columns with the model package; answers probabilities, not class labels."""
+
+    _model: ScoringModel
+
+    def load_context(self, context: Any) -> None:
+        """Verify and parse the package among the model's artefacts."""
+        self._model = load_model(Path(context.artifacts["package"]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[float]:  # noqa: ARG002  # MLflow's signature
+        """Probabilities in the rows' order. Timestamps without a time zone are UTC, as MLflow's schema hands them over."""
+        frame = pl.from_pandas(model_input)
+        naive = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime) and dtype.time_zone is None]
+        aware = frame.with_columns(pl.col(name).dt.replace_time_zone("UTC") for name in naive)
+        return [float(score) for score in self._model.score_frame(aware)]
+
+
+mlflow.models.set_model(PackagedModel())

@@ -1,0 +1,187 @@
+"""The versions of a use case's registered model in MLflow, and the aliases that point at them.
+
+MLflow's aliases have no compare-and-swap and no history: they are a projection for people. Whoever releases a version
+holds its number and digest, and asks for exactly those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.errors import RegistryError
+from include.registry.artifact import verify_package
+from include.registry.client import connect
+from include.registry.describe import version_description, version_tags
+from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
+from include.settings import Settings
+from include.spec import UseCase
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+MODELS_SCHEME = "models:/"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a registered model. `run_id` is the MLflow run that produced it, `digest` that of its package."""
+
+    version: int
+    run_id: str
+    digest: str
+    tags: dict[str, str] = field(default_factory=dict)
+    name: str = ""
+    source: str = ""
+    tracking_uri: str = ""
+
+
+def register_candidate(settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> int:
+    """Make the logged model of MLflow run `run_id` a version with alias `challenger` and return its number.
+
+    The run has at most one version: a retry, or a second process at the same time, gets the one that exists.
+    Raises `RegistryError` when the verdict does not accept, or when the run holds no model with this digest.
+    """
+    if verdict.get("accepted") is not True:
+        raise RegistryError(f"run {run_id} was refused ({verdict.get('reasons')}); only an accepted candidate becomes a version.")
+    client = connect(settings)
+    existing = _versions_of_run(client, use_case.name, run_id)
+    if not existing:
+        _create(client, use_case, run_id, digest, verdict)
+        existing = _versions_of_run(client, use_case.name, run_id)
+    kept = min(existing, key=lambda item: int(item.version))
+    if kept.tags.get("digest") != digest:
+        raise RegistryError(
+            f"run {run_id} is already version {kept.version} with digest {kept.tags.get('digest', 'unknown')[:16]}, not {digest[:16]}. "
+            "Train in a new run: a version never changes."
+        )
+    for superfluous in existing:
+        if superfluous.version != kept.version:
+            client.delete_model_version(use_case.name, superfluous.version)
+    _point_challenger(client, settings, use_case, int(kept.version))
+    return int(kept.version)
+
+
+def champion(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
+    """The version with alias `champion`, or `None` before the first deployment."""
+    return _by_alias(settings, use_case, CHAMPION)
+
+
+def challenger(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
+    """The newest accepted version, with alias `challenger`; it keeps the alias when it becomes champion."""
+    return _by_alias(settings, use_case, CHALLENGER)
+
+
+def version(settings: Settings, use_case: UseCase, number: int) -> RegisteredVersion:
+    """One version by number; `RegistryError` when there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _record(connect(settings).get_model_version(use_case.name, str(number)), settings)
+    except MlflowException as error:
+        raise RegistryError(
+            f"There is no version {number} of model {use_case.name!r} in {settings.mlflow_tracking_uri}: {error}"
+        ) from error
+
+
+def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
+    """Point alias `champion` at version `number`, which must exist."""
+    version(settings, use_case, number)
+    connect(settings).set_registered_model_alias(use_case.name, CHAMPION, str(number))
+
+
+def download(version: RegisteredVersion, folder: Path) -> Path:
+    """Fetch the version's package below `folder`, verify it against the version's digest and return the package folder.
+
+    Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not those that were registered.
+    """
+    return download_package(version.source, version.digest, folder, tracking_uri=version.tracking_uri)
+
+
+def download_package(source: str, digest: str, folder: Path, *, tracking_uri: str) -> Path:
+    """The same for a logged model's URI (`models:/m-...`), before it is registered."""
+    import mlflow
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model_id = source.removeprefix(MODELS_SCHEME)
+    try:
+        location = mlflow.MlflowClient(tracking_uri).get_logged_model(model_id).artifact_location
+        uri = f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}"
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
+    except (MlflowException, OSError) as error:
+        raise RegistryError(f"The model package of {source} cannot be fetched from {tracking_uri}: {error}") from error
+    package = next((path.parent for path in sorted(folder.rglob("digest.json"))), None)
+    if package is None:
+        raise RegistryError(f"The model {source} holds no package: there is no digest.json.")
+    verify_package(package, digest)
+    return package
+
+
+def _create(client: MlflowClient, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    run = client.get_run(run_id)
+    model_id = find_logged_model(client, run.info.experiment_id, run_id, digest)
+    if model_id is None:
+        raise RegistryError(f"MLflow run {run_id} holds no model with digest {digest[:16]}; run train_model first.")
+    try:
+        client.create_registered_model(use_case.name, description=f"{use_case.title}. {use_case.task}")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    client.create_model_version(
+        use_case.name,
+        source=f"{MODELS_SCHEME}{model_id}",
+        run_id=run_id,
+        model_id=model_id,
+        description=version_description(verdict, run.data.tags, run.data.metrics),
+        tags=version_tags(verdict, run.data.tags, digest),
+    )
+
+
+def _versions_of_run(client: MlflowClient, name: str, run_id: str) -> list[ModelVersion]:
+    return [
+        item for item in client.search_model_versions(f"name='{name}' and run_id='{run_id}'") if item.current_stage != "Deleted_Internal"
+    ]
+
+
+def _point_challenger(client: MlflowClient, settings: Settings, use_case: UseCase, number: int) -> None:
+    """Forward only: repeating an old training does not take the alias from a newer version."""
+    current = challenger(settings, use_case)
+    if current is None or current.version < number:
+        client.set_registered_model_alias(use_case.name, CHALLENGER, str(number))
+
+
+def _by_alias(settings: Settings, use_case: UseCase, alias: str) -> RegisteredVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    client = connect(settings)
+    try:
+        found = client.get_model_version_by_alias(use_case.name, alias)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error):
+            return None
+        raise RegistryError(f"The alias {alias!r} of model {use_case.name!r} cannot be read: {error}") from error
+    return _record(found, settings)
+
+
+def _record(found: ModelVersion, settings: Settings) -> RegisteredVersion:
+    tags = dict(found.tags)
+    if "digest" not in tags:
+        raise RegistryError(f"Version {found.version} of model {found.name!r} has no tag 'digest': it was not registered by Flightdeck.")
+    return RegisteredVersion(
+        version=int(found.version),
+        run_id=str(found.run_id),
+        digest=tags["digest"],
+        tags=tags,
+        name=str(found.name),
+        source=str(found.source),
+        tracking_uri=settings.mlflow_tracking_uri,
+    )

@@ -1,0 +1,69 @@
+"""The declared slices of a frame: one mask per value of each slice column."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from include.errors import DataError
+from include.features.transform import FeatureTransform
+from include.spec import Slice, UseCase
+
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class SlicePart:
+    """The rows with `column` == `value`; `mask` is boolean of shape (rows,). `judged` is false below the declared minimum of rows."""
+
+    column: str
+    value: str
+    mask: np.ndarray
+    rows: int
+    minimum_rows: int
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are enough rows to judge."""
+        return self.rows >= self.minimum_rows
+
+    @property
+    def key(self) -> str:
+        """`slice.<column>.<value>` with MLflow's characters only."""
+        return f"slice.{self.column}.{re.sub(r'[^A-Za-z0-9_.-]', '_', self.value)}"
+
+    @property
+    def label(self) -> str:
+        """`<column>=<value>` for people."""
+        return f"{self.column}={self.value}"
+
+
+def slice_parts(use_case: UseCase, transform: FeatureTransform, frame: pl.DataFrame) -> list[SlicePart]:
+    """Every slice of `frame`, in the specification's order and then by value. Nulls are the slice `(missing)`."""
+    parts: list[SlicePart] = []
+    for declared in use_case.slices:
+        parts.extend(_parts(declared, _values(declared, transform, frame)))
+    return parts
+
+
+def _parts(declared: Slice, values: np.ndarray) -> list[SlicePart]:
+    found = sorted(set(values.tolist()))
+    return [
+        SlicePart(declared.column, value, mask, int(mask.sum()), declared.minimum_rows)
+        for value, mask in ((value, values == value) for value in found)
+    ]
+
+
+def _values(declared: Slice, transform: FeatureTransform, frame: pl.DataFrame) -> np.ndarray:
+    """The slice column as strings: a column of the frame, or an input after its transformation (an hour, a weekday)."""
+    if declared.column in frame.columns:
+        return frame[declared.column].cast(pl.String).fill_null(MISSING).to_numpy().astype(str)
+    for position, item in enumerate(transform.inputs):
+        if item.name == declared.column:
+            if item.kind == "category":
+                return frame[transform.column(item)].cast(pl.String).fill_null(MISSING).to_numpy().astype(str)
+            return np.array([MISSING if np.isnan(value) else f"{value:g}" for value in transform.apply_frame(frame)[:, position]])
+    raise DataError(f"slice column {declared.column!r} is neither a column {frame.columns} nor an input {transform.feature_names}.")

@@ -1,0 +1,198 @@
+"""Feast's registry and stores: opening them, applying the definitions of feature_repo, reading what they say.
+
+Only definitions and storage are Feast's. The registry is a SQL database (Feast's file registry loses concurrent applies),
+and applying takes a file lock besides, because Feast reads, compares and writes in separate transactions.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import runpy
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from string import Template
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from include.errors import FeatureStoreError
+from include.settings import Settings
+from include.spec import UseCase
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+TABLES_VARIABLE = "FLIGHTDECK_TABLES_URI"
+STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
+_environment = Lock()
+
+
+@dataclass(frozen=True)
+class View:
+    """What Feast's registry says about one feature view, reduced to the features that a use case reads.
+
+    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever).
+    """
+
+    name: str
+    join_keys: tuple[str, ...]
+    features: tuple[str, ...]
+    timestamp: str
+    table_uri: str
+    ttl: timedelta | None
+
+    def column(self, feature: str) -> str:
+        """`<view>__<feature>`."""
+        return f"{self.name}__{feature}"
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """The feature store of these settings, opened once per process.
+
+    Raises `FeatureStoreError` when no definitions have been applied yet.
+    """
+    if not _marker(settings).exists():
+        raise FeatureStoreError(f"There is no feature store in {settings.feature_store_dir}; run apply_definitions(settings) first.")
+    return _open(str(settings.feature_repo), str(settings.feature_store_dir), settings.tables_uri, os.getpid())
+
+
+def apply_definitions(settings: Settings) -> bool:
+    """Write the definitions in feature_repo to Feast's registry and create the online tables; whether anything changed.
+
+    Idempotent and safe to call from several processes at once: the same definitions are applied once.
+    """
+    folder = settings.feature_store_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = _definitions_digest(settings)
+    with (folder / "apply.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        marker = _marker(settings)
+        if marker.exists() and marker.read_text() == digest:
+            return False
+        _write_ahead(folder / "online.db")
+        store = _open(str(settings.feature_repo), str(folder), settings.tables_uri, os.getpid())
+        store.apply(_definitions(settings))
+        store.refresh_registry()
+        marker.write_text(digest)
+    _views.cache_clear()
+    return True
+
+
+def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:
+    """The feature views that the use case's inputs refer to, as the registry defines them.
+
+    Raises `FeatureStoreError` when the inputs and the feature service disagree, naming what to edit.
+    """
+    return _views(use_case.name, use_case.feature_service, use_case.feature_references, store)
+
+
+@lru_cache(maxsize=16)
+def _views(use_case: str, service_name: str, references: tuple[str, ...], store: FeatureStore) -> tuple[View, ...]:
+    service = _service(use_case, service_name, store)
+    offered = {f"{part.name_to_use()}:{feature.name}" for part in service.feature_view_projections for feature in part.features}
+    wanted = set(references)
+    if offered != wanted:
+        raise FeatureStoreError(
+            f"The inputs of {use_case} and the feature service {service_name!r} disagree: "
+            f"only the inputs name {sorted(wanted - offered)}, only the service {sorted(offered - wanted)}. "
+            f"Edit `inputs` in include/use_cases/{use_case}/spec.py or the FeatureService in feature_repo/, "
+            "then apply the definitions."
+        )
+    by_view: dict[str, list[str]] = {}
+    for reference in references:
+        view, _, feature = reference.partition(":")
+        by_view.setdefault(view, []).append(feature)
+    return tuple(_view(store, view, tuple(dict.fromkeys(features))) for view, features in by_view.items())
+
+
+def _service(use_case: str, name: str, store: FeatureStore) -> Any:
+    from feast.errors import FeatureServiceNotFoundException
+
+    try:
+        return store.get_feature_service(name)
+    except FeatureServiceNotFoundException as error:
+        known = sorted(service.name for service in store.list_feature_services())
+        raise FeatureStoreError(
+            f"{use_case} reads the feature service {name!r}, which is not in Feast's registry; there are {known}. "
+            f"Define it in feature_repo/ or correct `feature_service` in include/use_cases/{use_case}/spec.py."
+        ) from error
+
+
+def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
+    definition = store.get_feature_view(name)
+    return View(
+        name=name,
+        join_keys=tuple(column.name for column in definition.entity_columns),
+        features=features,
+        timestamp=definition.batch_source.timestamp_field,
+        table_uri=definition.batch_source.path,
+        ttl=definition.ttl or None,
+    )
+
+
+@lru_cache(maxsize=8)
+def _open(repo: str, folder: str, tables_uri: str, _process: int) -> FeatureStore:
+    # The process is part of the key: a forked child must not share its parent's SQLite connections.
+    import yaml  # type: ignore[import-untyped]
+    from feast import FeatureStore, RepoConfig
+
+    text = (Path(repo) / "feature_store.yaml").read_text()
+    values = yaml.safe_load(Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}))
+    return FeatureStore(config=RepoConfig(**values, repo_path=Path(repo)))
+
+
+def _definitions(settings: Settings) -> list[Any]:
+    """Every Feast object that a file of feature_repo holds under a public name."""
+    from feast import Entity, FeatureService, FeatureView
+
+    found: dict[int, Any] = {}
+    with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
+        for path in _definition_files(settings):
+            for name, value in runpy.run_path(str(path)).items():
+                if not name.startswith("_") and isinstance(value, (Entity, FeatureView, FeatureService)):
+                    found[id(value)] = value
+    return list(found.values())
+
+
+def _definition_files(settings: Settings) -> list[Path]:
+    return sorted(path for path in settings.feature_repo.glob("*.py") if path.name != "__init__.py")
+
+
+def _definitions_digest(settings: Settings) -> str:
+    digest = hashlib.sha256(settings.tables_uri.encode())
+    for path in [*_definition_files(settings), settings.feature_repo / "feature_store.yaml"]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _marker(settings: Settings) -> Path:
+    return settings.feature_store_dir / "applied.sha256"
+
+
+def _write_ahead(path: Path) -> None:
+    """Let readers go on while somebody writes: SQLite's WAL, a property of the file."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _environment_variable(name: str, value: str) -> Iterator[None]:
+    with _environment:
+        before = os.environ.get(name)
+        os.environ[name] = value
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before

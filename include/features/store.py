@@ -78,10 +78,15 @@ def apply_definitions(settings: Settings) -> bool:
         _write_ahead(folder / "online.db")
         store = _open(str(settings.feature_repo), str(folder), settings.tables_uri, os.getpid())
         store.apply(_definitions(settings))
-        store.refresh_registry()
+        refresh_definitions(store)
         marker.write_text(digest)
-    _views.cache_clear()
     return True
+
+
+def refresh_definitions(store: FeatureStore) -> None:
+    """Read the registry again: another process may have applied other definitions."""
+    store.refresh_registry()
+    _views.cache_clear()
 
 
 def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:

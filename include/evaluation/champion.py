@@ -1,0 +1,26 @@
+"""The champion on the candidate's own test rows: fetched, verified and scored now, never read from an old run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from include.errors import FlightdeckError
+from include.evaluation.gates import Champion
+from include.registry.artifact import load_model
+from include.registry.versions import RegisteredVersion, download
+
+
+def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: int) -> Champion:
+    """Its probabilities for `frame`; without them, and with the problem named, when its artefact is missing, altered or does not fit."""
+    from xgboost.core import XGBoostError
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            package = download(version, Path(folder))
+            model = load_model(package, expected_digest=version.digest, threads=threads)
+            return Champion(version.version, model.score_frame(frame))
+        except (FlightdeckError, XGBoostError) as error:
+            return Champion(version.version, None, f"{type(error).__name__}: {error}")

@@ -1,0 +1,46 @@
+"""Collect what the gates judge: MLflow's metrics of this run, the package on disk, the champion, the candidate's test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from include.errors import RegistryError
+from include.evaluation.champion import score_champion
+from include.evaluation.evaluate import labels_of
+from include.evaluation.gates import GateInput
+from include.evaluation.slices import slice_parts
+from include.features.transform import FeatureTransform
+from include.registry.artifact import ScoringModel
+from include.registry.versions import champion
+from include.steps import StepContext
+from include.training.package import open_package
+
+
+def gather(
+    context: StepContext, trained: Mapping[str, Any], test: pl.DataFrame, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> GateInput:
+    """A package that is missing or altered is no error here: the gates refuse it by name, and judge everything else."""
+    use_case, threads = context.use_case, context.settings.training_threads
+    model: ScoringModel | None = None
+    problem = ""
+    try:
+        model = open_package(context.settings, trained)
+    except RegistryError as error:
+        problem = f"{type(error).__name__}: {error}"
+    current = champion(context.settings, use_case)
+    return GateInput(
+        use_case=use_case,
+        metrics=metrics,
+        evaluated_digest=tags.get("flightdeck.evaluated_digest"),
+        package_digest=None if model is None else model.digest,
+        labels=labels_of(use_case, test),
+        days=test[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64),
+        slices=slice_parts(use_case, FeatureTransform.fit(use_case, test) if model is None else model.transform, test),
+        scores=None if model is None else model.score_frame(test),
+        champion=None if current is None else score_champion(current, test, threads=threads),
+        problem=problem,
+    )

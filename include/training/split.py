@@ -1,0 +1,49 @@
+"""The split in time: two moments cut the snapshot into train, validation and test. Rows of one moment stay together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from include.data.tables import TIMESTAMP
+from include.errors import DataError
+from include.spec import UseCase
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
+    """`{"boundaries": {"validation_start", "test_start"}, "rows": {split: n}, "shares": {...}, "base_rates": {...}}`.
+
+    `frame` is sorted by event time. Raises `DataError` when a split would be empty or hold one class only.
+    """
+    times, training = frame[use_case.event_time], use_case.training
+    first = int(frame.height * training.train_share)
+    second = int(frame.height * (training.train_share + training.validation_share))
+    boundaries = {"validation_start": times[first].isoformat(), "test_start": times[second].isoformat()}
+    parts = cut(use_case, frame, boundaries)
+    rates: dict[str, float] = {}
+    for name, part in parts.items():
+        if part[use_case.label.column].n_unique() < 2:
+            raise DataError(
+                f"{use_case.name}: the {name} split has {part.height} rows of fewer than two classes; boundaries {boundaries}. "
+                "Use a longer window (training.window_days) or other shares."
+            )
+        rates[name] = float(part[use_case.label.column].cast(pl.Float64).sum()) / part.height
+    rows = {name: part.height for name, part in parts.items()}
+    shares = {name: count / frame.height for name, count in rows.items()}
+    return {"boundaries": boundaries, "rows": rows, "shares": shares, "base_rates": rates}
+
+
+def cut(use_case: UseCase, frame: pl.DataFrame, boundaries: dict[str, str]) -> dict[str, pl.DataFrame]:
+    """The three splits of a frame by the boundaries' event times; a boundary belongs to the later split."""
+    time = pl.col(use_case.event_time)
+    first = pl.lit(datetime.fromisoformat(boundaries["validation_start"]), dtype=TIMESTAMP)
+    second = pl.lit(datetime.fromisoformat(boundaries["test_start"]), dtype=TIMESTAMP)
+    return {
+        "train": frame.filter(time < first),
+        "validation": frame.filter((time >= first) & (time < second)),
+        "test": frame.filter(time >= second),
+    }

@@ -1,0 +1,238 @@
+"""The steps of the training process, in order. Each is one unit of retry: doing it again gives the same tables, run and version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.spec import UseCase
+from include.steps import StepContext
+
+Inputs = dict[str, Any]
+
+
+def open_run(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001  # every step has this signature
+    """Create or re-open the MLflow run: `{"mlflow_run_id", "experiment_id", "code_commit"}`."""
+    from include.training.provenance import code_commit
+    from include.training.tracking import open_run as open_tracking_run
+
+    commit = code_commit()
+    return {**open_tracking_run(context, commit), "code_commit": commit}
+
+
+def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001
+    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}}`."""
+    from include.training.snapshot import build
+
+    snapshot, counts = build(context.use_case, context.settings, context.interval)
+    return {"snapshot": snapshot.as_json(), "counts": counts}
+
+
+def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
+    """`{"accepted", "reasons", "failures"}`; a refusal closes the MLflow run and is recorded in `trainings`."""
+    from include.training.snapshot import read
+    from include.training.snapshot_checks import check_snapshot, describe
+
+    record = inputs["build_snapshot"]["snapshot"]
+    failures = check_snapshot(context.use_case, read(context.use_case, context.settings, record), record["name"])
+    reasons = describe(failures)
+    if failures:
+        _refuse_snapshot(context, inputs, failures, reasons)
+    return {"accepted": not failures, "reasons": reasons, "failures": failures}
+
+
+def split_data(context: StepContext, inputs: Inputs) -> Inputs:
+    """`{"boundaries", "rows", "shares", "base_rates"}`; later steps cut the snapshot at these moments."""
+    from include.training.snapshot import read
+    from include.training.split import split_in_time
+
+    return split_in_time(context.use_case, read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"]))
+
+
+def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
+    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`."""
+    from include.registry.client import connect
+    from include.training.tracking import log_trials
+    from include.training.tuning import best_trial, tune
+
+    use_case, splits = context.use_case, _splits(context, inputs)
+    wanted = int(context.run.params.get("trials") or use_case.training.trials)
+    trials = tune(use_case, splits["train"], splits["validation"], trials=wanted, threads=context.settings.training_threads)
+    best = best_trial(trials)
+    run = inputs["open_run"]
+    log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)
+    return {
+        "parameters": {**use_case.training.parameters, **best.parameters},
+        "best_trial": best.number,
+        "validation_logloss": best.validation_logloss,
+        "trials": [trial.as_json() for trial in trials],
+    }
+
+
+def train_model(context: StepContext, inputs: Inputs) -> Inputs:
+    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}`."""
+    from include.registry.artifact import load_model
+    from include.registry.client import connect
+    from include.registry.logged_model import log_package
+    from include.training.package import train_package
+    from include.training.tracking import log_metrics, log_params, log_tags
+
+    run, snapshot, splits = inputs["open_run"], inputs["build_snapshot"]["snapshot"], _splits(context, inputs)
+    parameters = inputs["tune_model"]["parameters"]
+    folder, digest, fit = train_package(context, splits, parameters, snapshot, run["code_commit"])
+    client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
+    model = load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
+    log_params(client, mlflow_run_id, _params(context.use_case, inputs, model.metadata.parameters))
+    _log_inputs(context, inputs)
+    model_id = log_package(
+        client,
+        experiment_id=run["experiment_id"],
+        mlflow_run_id=mlflow_run_id,
+        package=folder,
+        digest=digest,
+        transform=model.transform,
+        example=splits["test"].head(3),
+    )
+    log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
+    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, "validation_logloss": fit.validation_logloss})
+    return {
+        "package": str(folder),
+        "digest": digest,
+        "model_id": model_id,
+        "best_iteration": fit.best_iteration,
+        "validation_logloss": fit.validation_logloss,
+    }
+
+
+def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
+    """Load the package from disk and measure it on every split and slice: `{"digest", "metrics" (test), "baseline"}`."""
+    from include.evaluation.evaluate import evaluate, labels_of, metric_names
+    from include.evaluation.plots import importance, write_plots
+    from include.registry.client import connect
+    from include.training.package import open_package, work_folder
+    from include.training.tracking import log_metrics, log_table, log_tags
+
+    use_case, run, splits = context.use_case, inputs["open_run"], _splits(context, inputs)
+    model = open_package(context.settings, inputs["train_model"])
+    evaluation = {**evaluate(use_case, model, splits), "importance": importance(model)}
+    plots = work_folder(context.settings, use_case.name, context.run.run_id) / "plots"
+    write_plots(plots, model, labels_of(use_case, splits["test"]), model.score_frame(splits["test"]))
+    client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
+    headline = {f"test.{name}": value for name, value in evaluation["splits"]["test"].items()}
+    others = {name: value for name, value in metric_names(evaluation).items() if name not in headline}
+    log_metrics(client, mlflow_run_id, headline, model_id=inputs["train_model"]["model_id"])
+    log_metrics(client, mlflow_run_id, others)
+    client.log_dict(mlflow_run_id, evaluation, "evaluation.json")
+    slices = [{**{name: part[name] for name in ("split", "column", "value", "status")}, **part["metrics"]} for part in evaluation["slices"]]
+    log_table(client, mlflow_run_id, slices, "slices.json")
+    client.log_artifacts(mlflow_run_id, str(plots), "plots")
+    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
+    return {"digest": model.digest, "metrics": evaluation["splits"]["test"], "baseline": evaluation["baseline"]["test"]}
+
+
+def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
+    """`{"accepted", "reasons", "rows", "champion_version", "digest"}`; a refusal closes the run and is recorded in `trainings`."""
+    from include.evaluation.gates import judge
+    from include.registry.client import connect
+    from include.training.gate_input import gather
+    from include.training.ledger import REFUSED, record_decision
+    from include.training.tracking import finish, log_verdict
+
+    client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
+    run = client.get_run(mlflow_run_id)
+    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags)
+    verdict = judge(given)
+    log_verdict(client, mlflow_run_id, verdict)
+    if not verdict["accepted"]:
+        record_decision(
+            context,
+            decision=REFUSED,
+            reasons=verdict["reasons"],
+            mlflow_run_id=mlflow_run_id,
+            version=None,
+            champion_before=verdict["champion_version"],
+            metrics=inputs["evaluate_model"]["metrics"],
+        )
+        finish(client, mlflow_run_id, REFUSED, verdict["reasons"])
+    return {**verdict, "digest": given.package_digest}
+
+
+def register_model(context: StepContext, inputs: Inputs) -> Inputs:
+    """Register the accepted candidate as `challenger`: `{"version", "digest"}`. Again gives the same version."""
+    from include.registry.client import connect
+    from include.registry.versions import register_candidate
+    from include.training.ledger import ACCEPTED, record_decision
+    from include.training.tracking import finish, log_tags
+
+    verdict, mlflow_run_id = inputs["check_gates"], inputs["open_run"]["mlflow_run_id"]
+    number = register_candidate(context.settings, context.use_case, mlflow_run_id, verdict["digest"], verdict)
+    record_decision(
+        context,
+        decision=ACCEPTED,
+        reasons=[],
+        mlflow_run_id=mlflow_run_id,
+        version=number,
+        champion_before=verdict["champion_version"],
+        metrics=inputs["evaluate_model"]["metrics"],
+    )
+    client = connect(context.settings)
+    log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
+    finish(client, mlflow_run_id, ACCEPTED)
+    return {"version": number, "digest": verdict["digest"]}
+
+
+def _splits(context: StepContext, inputs: Inputs) -> dict[str, Any]:
+    """The snapshot's splits as frames, cut at the recorded boundaries."""
+    from include.training.snapshot import read
+    from include.training.split import cut
+
+    frame = read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"])
+    return cut(context.use_case, frame, inputs["split_data"]["boundaries"])
+
+
+def _log_inputs(context: StepContext, inputs: Inputs) -> None:
+    from include.data.tables import TableStore
+    from include.registry.client import connect
+    from include.training.snapshot import Snapshot
+    from include.training.tracking import log_snapshot
+
+    snapshot = Snapshot(**inputs["build_snapshot"]["snapshot"])
+    schema = TableStore(context.settings.tables_uri).scan(snapshot.name, version=snapshot.version).collect_schema()
+    types = {name: str(dtype) for name, dtype in schema.items()}
+    log_snapshot(connect(context.settings), inputs["open_run"]["mlflow_run_id"], snapshot, types, inputs["build_snapshot"]["counts"])
+
+
+def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[str, Any]], reasons: list[str]) -> None:
+    from include.registry.client import connect
+    from include.registry.versions import champion
+    from include.training.ledger import REFUSED, record_decision
+    from include.training.tracking import finish, log_table
+
+    _log_inputs(context, inputs)
+    client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
+    log_table(client, mlflow_run_id, failures, "snapshot_failures.json")
+    current = champion(context.settings, context.use_case)
+    record_decision(
+        context,
+        decision=REFUSED,
+        reasons=reasons,
+        mlflow_run_id=mlflow_run_id,
+        version=None,
+        champion_before=None if current is None else current.version,
+        metrics={},
+    )
+    finish(client, mlflow_run_id, REFUSED, reasons)
+
+
+def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> dict[str, Any]:
+    split, snapshot = inputs["split_data"], inputs["build_snapshot"]["snapshot"]
+    return {
+        **{f"xgboost.{name}": value for name, value in parameters.items()},
+        "early_stopping_rounds": use_case.training.early_stopping_rounds,
+        "seed": use_case.training.seed,
+        "window_days": use_case.training.window_days,
+        "feature_service": use_case.feature_service,
+        "snapshot": f"{snapshot['name']}@{snapshot['version']}",
+        **{f"split.{name}": moment for name, moment in split["boundaries"].items()},
+        **{f"rows.{name}": count for name, count in split["rows"].items()},
+        **{f"share.{name}": round(share, 4) for name, share in split["shares"].items()},
+    }

@@ -1,0 +1,131 @@
+"""The packages that an endpoint may load, and the one that it should: plain folders and small files, no registry needed.
+
+    <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package
+    <serving_dir>/<use_case>/desired.json        what the endpoint should serve: {"version", "digest", "folder"}
+
+The endpoint watches `desired.json`. A missing file changes nothing (the last good version stays); `withdraw` says explicitly that
+no version should serve.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from include.errors import DigestMismatch, RegistryError, ServingError
+from include.settings import Settings
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The version that should serve. `folder` is absolute."""
+
+    version: int
+    digest: str
+    folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def version_folder(settings: Settings, use_case: str, version: int) -> Path:
+    """Where `publish` puts a version."""
+    return settings.serving_dir / "models" / use_case / str(version)
+
+
+def desired_path(settings: Settings, use_case: str) -> Path:
+    """The file that the endpoint watches."""
+    return settings.serving_dir / use_case / "desired.json"
+
+
+def publish(settings: Settings, use_case: str, package_folder: Path, version: int, digest: str) -> Path:
+    """Copy a package into the store, verified before and after, and return its folder; it is not yet desired.
+
+    The folder appears complete or not at all. The same package again is a no-op, a damaged copy is replaced. Raises
+    `DigestMismatch` when the package is not the one with `digest`.
+    """
+    from include.registry.artifact import verify_package
+
+    verify_package(package_folder, digest)
+    folder = version_folder(settings, use_case, version)
+    if folder.is_dir() and _is_intact(folder, digest):
+        return folder
+    aside = folder.with_name(f".{version}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(package_folder, aside)
+    verify_package(aside, digest)
+    for path in [*aside.rglob("*"), aside]:
+        _sync(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    _sync(folder.parent)
+    return folder
+
+
+def set_desired(settings: Settings, use_case: str, version: int, digest: str) -> Desired:
+    """Ask the endpoint to serve a published version; raises `ServingError` when it has not been published."""
+    folder = version_folder(settings, use_case, version)
+    if not folder.is_dir():
+        raise ServingError(f"{use_case} version {version} is not in the model store ({folder}); publish it first.")
+    state = Desired(version, digest, folder)
+    write_state(desired_path(settings, use_case), state.as_json())
+    return state
+
+
+def withdraw(settings: Settings, use_case: str) -> None:
+    """Ask the endpoint to serve no version of this use case."""
+    write_state(desired_path(settings, use_case), {"version": None})
+
+
+def desired(settings: Settings, use_case: str) -> Desired | None:
+    """The version that should serve; `None` when none was ever asked for or it was withdrawn. Raises `ServingError` for a broken file."""
+    path = desired_path(settings, use_case)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return read_state(path, content)
+
+
+def read_state(path: Path, content: bytes) -> Desired | None:
+    """Parse what `write_state` wrote; raises `ServingError` naming the file when it holds something else."""
+    try:
+        state = json.loads(content)
+        if state["version"] is None:
+            return None
+        return Desired(int(state["version"]), str(state["digest"]), Path(state["folder"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServingError(f"{path} does not hold version, digest and folder ({error!r}); deploy the version again.") from error
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Replace a small JSON file atomically and durably."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(json.dumps(state, indent=1).encode())
+    _sync(aside)
+    aside.replace(path)
+    _sync(path.parent)
+
+
+def _is_intact(folder: Path, digest: str) -> bool:
+    from include.registry.artifact import verify_package
+
+    try:
+        verify_package(folder, digest)
+    except (DigestMismatch, RegistryError):
+        return False
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""What the endpoint answers, as pydantic models: the source of the OpenAPI document and of the tests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Prediction(_Answer):
+    """One answered row; it is in the inference log under its `prediction_id`."""
+
+    prediction_id: str = Field(pattern="^[0-9a-f]{32}$", examples=["0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"])
+    probability: Probability = Field(examples=[0.2371])
+    decision: bool = Field(description="Whether the probability reaches the model's decision threshold.")
+    flags: list[str] = Field(
+        description="`unknown:<view>`: no feature row for the key, its features count as missing. `stale:<view>`: the newest row is older "
+        "than the view's time to live at the event time, its features count as missing. `unseen:<input>`: a category that the model "
+        "was not trained with, counts as missing.",
+        examples=[["unknown:plane"]],
+    )
+
+
+class PredictAnswer(_Answer):
+    """The predictions, in the order of the request's rows, all by one version."""
+
+    use_case: str
+    model_version: int = Field(ge=1)
+    predictions: list[Prediction]
+
+
+class ErrorDetail(_Answer):
+    """What was wrong, where, and what is valid."""
+
+    code: str = Field(examples=["unknown_field"])
+    message: str
+    field: str | None = Field(description="Path of the field at fault, such as `rows[0].carrier`.")
+    valid: list[str] | None = Field(default=None, description="What is valid instead, where that helps.")
+
+
+class ErrorAnswer(_Answer):
+    """Every answer with a status of 400 or more."""
+
+    error: ErrorDetail
+
+
+class ModelStatus(_Answer):
+    """What serves for one use case, and what should. `version` is null before the first model."""
+
+    use_case: str
+    version: int | None
+    digest: str | None
+    since: datetime | None
+    run_id: str | None
+    feature_service: str | None
+    desired_version: int | None
+    last_error: str | None
+    features_ready: bool
+
+
+class LogStatus(_Answer):
+    """Whether the inference log takes rows; while it does not, /predict answers 503."""
+
+    writable: bool
+    error: str | None
+
+
+class ModelsAnswer(_Answer):
+    """All use cases of this endpoint."""
+
+    models: list[ModelStatus]
+    log: LogStatus
+
+
+class CheckAnswer(_Answer):
+    """The served model's golden rows scored again, and their keys looked up in the online store. Nothing is logged."""
+
+    use_case: str
+    version: int
+    digest: str
+    rows: int
+    largest_difference: float

@@ -1,0 +1,67 @@
+"""What the endpoint answers when it does not answer with predictions.
+
+    RequestError
+    |-- UnreadableError       the body is not a JSON document (400), too large (413), of another type (415), too slow (408)
+    |-- InvalidError          JSON, but not what the schema asks for (422)
+    `-- UnanswerableError     nothing wrong with the request: no model, no log, no time, too many at once (429, 503, 504)
+
+Every one becomes `{"error": {"code", "message", "field", "valid"}}`; `field` is a path such as `rows[0].carrier` or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+@dataclass
+class RequestError(Exception):
+    """A refusal with HTTP status, stable code, text, the field at fault and, where it helps, what is valid."""
+
+    status: int
+    code: str
+    message: str
+    field: str | None = None
+    valid: Sequence[str] | None = None
+
+    def body(self) -> bytes:
+        """The JSON document of the answer."""
+        error: dict[str, Any] = {
+            "code": self.code,
+            "message": _clean(self.message),
+            "field": None if self.field is None else _clean(self.field),
+        }
+        if self.valid is not None:
+            error["valid"] = list(self.valid)
+        return orjson.dumps({"error": error})
+
+
+class UnreadableError(RequestError):
+    """The body is no JSON document that this endpoint takes."""
+
+
+class InvalidError(RequestError):
+    """The document does not match the schema."""
+
+
+class UnanswerableError(RequestError):
+    """The request is fine, but the endpoint cannot answer it now."""
+
+
+def field_path(location: Sequence[str | int]) -> str:
+    """`("rows", 0, "carrier")` -> `rows[0].carrier`."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def _clean(text: str) -> str:
+    """Callers choose part of the text: lone surrogates cannot be encoded, and nobody needs more than 500 characters back."""
+    return text[:500].encode("utf-8", "backslashreplace").decode()

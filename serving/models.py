@@ -1,0 +1,153 @@
+"""The served models: one slot per use case, filled from the model store's desired state by a watching thread.
+
+A new version is loaded, checked against its digest and golden answers and warmed up beside the old one; then one reference is
+replaced. Requests in flight keep the object they hold, and transform and booster always come from the same object.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from include.errors import FlightdeckError, ServingError
+from include.registry.artifact import ScoringModel, golden_columns, load_model
+from include.release.model_store import Desired, desired_path, read_state, write_state
+from include.settings import Settings
+from include.spec import UseCase
+from serving.metrics import LOAD_FAILURES, VERSION
+
+WATCH_SECONDS = 0.25
+RETRY_SECONDS = 15.0
+WARM_UP_ROUNDS = 20
+GOLDEN_TOLERANCE = 1e-6
+
+logger = logging.getLogger("flightdeck.serving")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded version. `categories`: (input name, source column, known values) of every category input."""
+
+    version: int
+    digest: str
+    since: datetime
+    model: ScoringModel
+    categories: tuple[tuple[str, str, frozenset[str | None]], ...]
+
+
+class ModelSlot:
+    """The served and the desired version of one use case. Only the watching thread writes, everybody reads `serving`."""
+
+    def __init__(self, settings: Settings, use_case: UseCase) -> None:
+        self.use_case = use_case
+        self.serving: ServedModel | None = None
+        self.desired: Desired | None = None
+        self.last_error: str | None = None
+        self._desired_path = desired_path(settings, use_case.name)
+        self._last_good_path = self._desired_path.with_name("last_good.json")
+        self._seen: tuple[int, int] | None = None
+        self._retry_at = 0.0
+
+    def restore(self) -> None:
+        """At start: the desired version, or else the last one that was good here."""
+        self.refresh()
+        if self.serving is None and (self.desired is not None or self.last_error is not None) and self._last_good_path.exists():
+            try:
+                self._load(read_state(self._last_good_path, self._last_good_path.read_bytes()))
+            except (FlightdeckError, OSError) as error:
+                logger.warning("%s: the last good version cannot be loaded either: %s", self.use_case.name, error)
+
+    def refresh(self) -> None:
+        """Follow the desired state; a version that cannot be loaded is tried again every `RETRY_SECONDS`, the old one stays."""
+        stamp = _stamp(self._desired_path)
+        if stamp is None or (stamp == self._seen and (self.last_error is None or time.monotonic() < self._retry_at)):
+            return
+        self._seen = stamp
+        try:
+            self.desired = read_state(self._desired_path, self._desired_path.read_bytes())
+            self._load(self.desired)
+        except Exception as error:  # a bad package must not end the watching thread
+            LOAD_FAILURES.labels(self.use_case.name).inc()
+            self.last_error = f"{type(error).__name__}: {error}"
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            logger.exception("%s: the desired version cannot be loaded", self.use_case.name)
+        else:
+            self.last_error = None
+
+    def _load(self, desired: Desired | None) -> None:
+        if desired is None:
+            self.serving = None
+        elif self.serving is None or (self.serving.version, self.serving.digest) != (desired.version, desired.digest):
+            self.serving = load_served(desired, self.use_case)
+            write_state(self._last_good_path, desired.as_json())
+            logger.info("%s: version %d serves", self.use_case.name, desired.version)
+        VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
+
+
+class ModelWatcher:
+    """The thread that keeps every slot at its desired state."""
+
+    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase]) -> None:
+        self.slots = {name: ModelSlot(settings, use_case) for name, use_case in use_cases.items()}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="flightdeck-models", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End watching and wait for the thread."""
+        self._stop.set()
+        self._thread.join(timeout=10.0)
+
+    def _watch(self) -> None:
+        for slot in self.slots.values():
+            slot.restore()
+        while not self._stop.wait(WATCH_SECONDS):
+            for slot in self.slots.values():
+                slot.refresh()
+
+
+def load_served(desired: Desired, use_case: UseCase) -> ServedModel:
+    """Load, check and warm up a version; raises a `FlightdeckError` saying why it must not serve."""
+    model = load_model(desired.folder, expected_digest=desired.digest)
+    if model.metadata.use_case != use_case.name:
+        raise ServingError(f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not {use_case.name!r}.")
+    difference = model.check_golden()
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ServingError(
+            f"The package at {desired.folder} answers its golden rows {difference:g} off; at most {GOLDEN_TOLERANCE:g} is right."
+        )
+    columns = golden_columns(model.transform, model.golden["rows"][:1])
+    for _ in range(WARM_UP_ROUNDS):
+        model.score(columns)
+    return ServedModel(desired.version, desired.digest, datetime.now(UTC), model, _categories(model))
+
+
+def _categories(model: ScoringModel) -> tuple[tuple[str, str, frozenset[str | None]], ...]:
+    transform: Any = model.transform
+    return tuple(
+        (item.name, transform.column(item), frozenset({*transform.categories[item.name], None}))
+        for item in transform.inputs
+        if item.kind == "category"
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,119 @@
+"""The OpenAPI 3.1 document of the endpoint, made from the same pydantic models that check the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from include.spec import UseCase
+from serving.answers import CheckAnswer, ErrorAnswer, ModelsAnswer, PredictAnswer
+from serving.body import MAX_BODY_BYTES
+from serving.schema import RequestSchema
+
+TEMPLATE = "#/components/schemas/{model}"
+PREDICT_ERRORS = {
+    "400": "Not JSON: malformed, duplicate field, NaN or Infinity, bad UTF-8, nested too deeply.",
+    "408": "The body did not arrive in time.",
+    "413": f"The body is larger than {MAX_BODY_BYTES} bytes.",
+    "415": "Another content type than application/json, or a content encoding.",
+    "422": "JSON, but not what the schema asks for: unknown or missing field, wrong type, too many rows.",
+    "429": "Too many requests at once; `Retry-After` says when to come back.",
+    "500": "A defect of the endpoint.",
+    "503": "No model yet, the online store cannot be read, or the inference log takes no rows: nothing is answered unlogged.",
+    "504": "No answer in time.",
+}
+EXAMPLES: dict[str, Any] = {"string": "AA", "integer": 1, "number": 1.5, "boolean": True, "timestamp": "2013-04-01T12:00:00Z"}
+
+
+def openapi_document(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
+    """The document for the served use cases."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flightdeck endpoint",
+            "version": "1",
+            "description": "Predictions by entity keys and event time. Features are looked up online, every answer is logged.",
+        },
+        "paths": {
+            "/predict": {"post": _predict(schemas)},
+            "/v1/models": {"get": _operation("list_models", "What serves and what should.", "ModelsAnswer", {"503": "Starting."})},
+            "/v1/models/{use_case}/check": {"post": _check(schemas)},
+            "/healthz": {"get": _plain("The process is alive.")},
+            "/livez": {"get": _plain("The process is alive.")},
+            "/readyz": {
+                "get": {
+                    **_plain("Ready to predict."),
+                    "responses": {"200": {"description": "Ready."}, "503": {"description": "Not ready."}},
+                }
+            },
+            "/metrics": {"get": _plain("Prometheus metrics.")},
+        },
+        "components": {"schemas": _components(schemas)},
+    }
+
+
+def _predict(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
+    references = {name: TEMPLATE.format(model=schema.request.__name__) for name, schema in schemas.items()}
+    return {
+        **_operation("predict", "Probability, decision and prediction id per row.", "PredictAnswer", PREDICT_ERRORS),
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "oneOf": [{"$ref": reference} for reference in references.values()],
+                        "discriminator": {"propertyName": "use_case", "mapping": references},
+                    },
+                    "examples": {
+                        name: {"summary": schema.use_case.title, "value": request_example(schema)} for name, schema in schemas.items()
+                    },
+                }
+            },
+        },
+    }
+
+
+def request_example(schema: RequestSchema) -> dict[str, Any]:
+    """A request that the schema accepts."""
+    values = _category_examples(schema.use_case)
+    row = {name: values.get(name, EXAMPLES[kind]) for name, kind in schema.types.items()}
+    return {"use_case": schema.use_case.name, "rows": [row]}
+
+
+def _category_examples(use_case: UseCase) -> dict[str, str]:
+    return {column.name: column.categories[0] for column in use_case.table(use_case.entity_table).columns if column.categories}
+
+
+def _check(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
+    errors = {code: PREDICT_ERRORS[code] for code in ("429", "500", "503", "504")}
+    operation = _operation(
+        "check_model", "Score the served model's golden rows again.", "CheckAnswer", {"404": "No such use case.", **errors}
+    )
+    parameter = {"name": "use_case", "in": "path", "required": True, "schema": {"type": "string", "enum": sorted(schemas)}}
+    return {**operation, "parameters": [parameter]}
+
+
+def _operation(identifier: str, summary: str, answer: str, errors: Mapping[str, str]) -> dict[str, Any]:
+    responses = {"200": {"description": "OK", "content": {"application/json": {"schema": {"$ref": TEMPLATE.format(model=answer)}}}}}
+    for status, text in errors.items():
+        responses[status] = {
+            "description": text,
+            "content": {"application/json": {"schema": {"$ref": TEMPLATE.format(model="ErrorAnswer")}}},
+        }
+    return {"operationId": identifier, "summary": summary, "responses": responses}
+
+
+def _plain(summary: str) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}}}
+
+
+def _components(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
+    requests: list[type[BaseModel]] = [schema.request for schema in schemas.values()]
+    answers: list[type[BaseModel]] = [PredictAnswer, ErrorAnswer, ModelsAnswer, CheckAnswer]
+    _, document = models_json_schema(
+        [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)], ref_template=TEMPLATE
+    )
+    return dict(document["$defs"])

@@ -1,0 +1,131 @@
+"""What stands behind the routes: the use cases' schemas, the models, the lane, and the answer to "are you ready?"."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pkgutil
+import sys
+import time
+from typing import Any
+
+import include.use_cases
+from include.registry.artifact import golden_columns
+from include.settings import Settings
+from include.spec import load_use_case
+from serving.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
+from serving.errors import UnanswerableError
+from serving.lane import Lane
+from serving.metrics import STAGE_SECONDS
+from serving.models import ModelWatcher
+from serving.schema import request_schema, select_use_case
+from serving.scoring import Question
+
+ANSWER_SECONDS = 10.0
+IN_FLIGHT_LIMIT = 256
+# Two busy threads: at Python's 5 ms each hand-over of the interpreter would be longer than a whole answer.
+SWITCH_SECONDS = 0.0005
+
+logger = logging.getLogger("flightdeck.serving")
+
+
+class Runtime:
+    """Started once per serving process."""
+
+    def __init__(self, settings: Settings) -> None:
+        names = sorted(module.name for module in pkgutil.iter_modules(include.use_cases.__path__) if module.ispkg)
+        self.use_cases = {name: load_use_case(name) for name in names}
+        self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
+        self.watcher = ModelWatcher(settings, self.use_cases)
+        self.lane = Lane(settings, self.use_cases, self.watcher.slots)
+        self._in_flight = 0
+
+    def start(self) -> None:
+        """Load models and open the stores, in the background."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self.watcher.start()
+        self.lane.start()
+
+    def stop(self) -> None:
+        """Answer what waits, then close everything."""
+        self.watcher.stop()
+        self.lane.stop()
+
+    def alive(self) -> bool:
+        """Whether the lane and the watcher still run; a process that lost one of them must be replaced."""
+        return self.lane.alive and self.watcher.alive
+
+    def not_ready(self) -> str | None:
+        """Why /predict could not answer now; `None` when it can for at least one use case."""
+        if self.lane.log_error is not None:
+            return f"log: {self.lane.log_error}"
+        if not any(slot.serving is not None and name in self.lane.features for name, slot in self.watcher.slots.items()):
+            return "no use case has both a model and an online store"
+        return None
+
+    async def predict(self, document: Any) -> bytes:
+        """Validate a document and answer it with JSON; raises `RequestError`."""
+        arrived = time.perf_counter()
+        schema = select_use_case(document, self.schemas)
+        rows = schema.validate(document)
+        name = schema.use_case.name
+        answer = await self._in_time(lambda: self.lane.put(Question(name, rows, arrived)))
+        STAGE_SECONDS.labels(name, "total").observe(time.perf_counter() - arrived)
+        return answer
+
+    async def check(self, name: str) -> bytes:
+        """Score the served model's golden rows and look their keys up, through the lane, without logging."""
+        if name not in self.schemas:
+            raise UnanswerableError(404, "unknown_use_case", f"There is no use case {name!r} here.", valid=sorted(self.schemas))
+        return await self._in_time(lambda: self.lane.call(lambda lane: check_served(lane, name)))
+
+    async def _in_time(self, start: Any) -> bytes:
+        if self._in_flight >= IN_FLIGHT_LIMIT:
+            raise UnanswerableError(429, "too_many_requests", f"{IN_FLIGHT_LIMIT} requests are being answered already; try again shortly.")
+        self._in_flight += 1
+        future: asyncio.Future[bytes] = start()
+        deadline = future.get_loop().call_later(ANSWER_SECONDS, _expire, future)
+        try:
+            return await future
+        finally:
+            deadline.cancel()
+            self._in_flight -= 1
+
+    def models(self) -> ModelsAnswer:
+        """What serves and what should."""
+        statuses = []
+        for name, slot in self.watcher.slots.items():
+            served, desired = slot.serving, slot.desired
+            statuses.append(
+                ModelStatus(
+                    use_case=name,
+                    version=None if served is None else served.version,
+                    digest=None if served is None else served.digest,
+                    since=None if served is None else served.since,
+                    run_id=None if served is None else served.model.metadata.run_id,
+                    feature_service=None if served is None else served.model.metadata.feature_service,
+                    desired_version=None if desired is None else desired.version,
+                    last_error=slot.last_error,
+                    features_ready=name in self.lane.features,
+                )
+            )
+        return ModelsAnswer(models=statuses, log=LogStatus(writable=self.lane.log_error is None, error=self.lane.log_error))
+
+
+def check_served(lane: Lane, name: str) -> bytes:
+    """The golden check of the model that serves, and a look-up of the golden rows' keys; runs in the lane's thread."""
+    served = lane.model(name)
+    use_case, model = lane.use_cases[name], served.model
+    golden = model.golden["rows"]
+    moments = golden_columns(model.transform, golden)[use_case.event_time]
+    lane.online(name).lookup([{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments)
+    answer = CheckAnswer(
+        use_case=name, version=served.version, digest=served.digest, rows=len(golden), largest_difference=model.check_golden()
+    )
+    return answer.model_dump_json().encode()
+
+
+def _expire(future: asyncio.Future[bytes]) -> None:
+    if not future.done():
+        message = f"No answer within {ANSWER_SECONDS:g} seconds."
+        future.set_exception(UnanswerableError(504, "timeout", message))

@@ -1,0 +1,57 @@
+"""The BentoML service: `bentoml serve serving.service:FlightdeckService --host 127.0.0.1 --port 3000` from the project's root.
+
+BentoML runs the process, its limits, health and metrics routes; the routes that predict are our own application, mounted at /.
+`FLIGHTDECK_HOME` says where models, online store and log lie.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from include.settings import load_settings
+from serving.app import Holder, create_app
+from serving.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
+
+SETTINGS = load_settings()
+HOLDER = Holder()
+
+# BentoML empties this folder at every start: two endpoints of one user must not share it, as they would in ~/bentoml.
+BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metrics"))
+
+
+@bentoml.asgi_app(create_app(HOLDER), path="/", name="flightdeck")
+@bentoml.service(
+    name="flightdeck",
+    workers=1,
+    # Our own limits answer first and in JSON; these are the net below them.
+    traffic={"timeout": ANSWER_SECONDS + 10.0, "max_concurrency": 2 * IN_FLIGHT_LIMIT},
+    http={"host": "127.0.0.1", "port": SETTINGS.serving_port},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": True, "namespace": "bentoml_service"},
+)
+class FlightdeckService:
+    """One generic endpoint for every use case in include/use_cases."""
+
+    def __init__(self) -> None:
+        self.runtime = Runtime(load_settings())
+        self.runtime.start()
+        HOLDER.runtime = self.runtime
+
+    async def __is_ready__(self) -> bool:
+        """Whether a model is loaded, its online store open and the log writable."""
+        return self.runtime.not_ready() is None
+
+    async def __is_alive__(self) -> bool:
+        """Whether the process can answer at all."""
+        return self.runtime.alive()
+
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        """Answer what waits and close the stores."""
+        HOLDER.runtime = None
+        self.runtime.stop()

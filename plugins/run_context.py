@@ -15,8 +15,12 @@ from include.steps import Interval, RunInfo, StepContext
 TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "asset", "operator_triggered": "operator"}
 
 
-def step_context(context: Context, use_case: str, process: str) -> StepContext:
-    """Build the step context of the running task; raises `SpecError` when no interval can be derived."""
+def step_context(context: Context, use_case: str, process: str, *, uses_interval: bool = True) -> StepContext:
+    """Build the step context of the running task.
+
+    With `uses_interval` a run without an interval raises `SpecError`. Without it (a deployment has no window of data) the
+    interval falls back to the day that ends when the run was due.
+    """
     dag_run = context["dag_run"]
     params = dict(context["params"])
     causes = tuple(_cause(event) for event in dag_run.consumed_asset_events or [])
@@ -29,7 +33,13 @@ def step_context(context: Context, use_case: str, process: str) -> StepContext:
         causes=causes,
         params=params,
     )
-    interval = run_interval(params, causes, dag_run.data_interval_start, dag_run.data_interval_end)
+    try:
+        interval = run_interval(params, causes, dag_run.data_interval_start, dag_run.data_interval_end)
+    except SpecError:
+        if uses_interval:
+            raise
+        due = dag_run.run_after.astimezone(UTC)
+        interval = Interval(due - timedelta(days=1), due)
     return StepContext(load_use_case(use_case), load_settings(), interval, run)
 
 

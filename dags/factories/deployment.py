@@ -7,6 +7,8 @@ when it answers with the new version does the ledger record the release and the 
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG, Param, chain
 
 from dags.factories.common import asset, build_dag
@@ -20,7 +22,7 @@ STEPS = "include.release.steps"
 
 def build_deployment_dag(use_case: UseCase) -> DAG:
     """`<use_case>__deployment`, on the challenger asset."""
-    names = {"use_case": use_case.name, "process": PROCESS}
+    names: dict[str, Any] = {"use_case": use_case.name, "process": PROCESS, "uses_interval": False}
     with build_dag(
         use_case,
         PROCESS,
@@ -28,7 +30,6 @@ def build_deployment_dag(use_case: UseCase) -> DAG:
         description="Package, check, put into service.",
         doc_md=__doc__,
         params={
-            "until": Param(None, type=["null", "string"], title="As of", description="Moment recorded for a manual deployment; optional."),
             "version": Param(
                 None,
                 type=["null", "integer"],

@@ -24,7 +24,6 @@ class IntervalCompleteSensor(BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         """Whether the intervals that `awaited` recorded cover this run's interval."""
         from include.data.intervals import is_complete
-
         from include.data.tables import TableStore
 
         step = step_context(context, self.use_case, self.process)

@@ -1,0 +1,93 @@
+"""The command `demo`: arguments, platform, replay, summary."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cli.airflow_api import AirflowApi
+from cli.demo.replay import Replay
+from cli.demo.state import DemoState
+from cli.demo.summary import curl_line, print_summary, write_summary
+from cli.demo.traffic import asking_hours, requests_of_hour
+from include.settings import Settings
+from include.spec import UseCase, load_use_case
+from include.steps import Interval
+
+USE_CASE = "flight_delays"
+HISTORY_MONTHS = 3
+DEFAULT_MONTHS = 6
+ALL_MONTHS = 12 - HISTORY_MONTHS
+
+
+def main(argv: list[str]) -> int:
+    """Run the demo; returns the exit code."""
+    from cli.platform import up
+
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--months", type=_months, default=DEFAULT_MONTHS, help="months to replay from April on (1 to 9)")
+    arguments = parser.parse_args(argv)
+    console = Console()
+    started = time.monotonic()
+    settings = up(console)
+    demo_dir = settings.home / "demo"
+    state = DemoState.load(demo_dir / "state.json")
+    earlier = state.seconds
+
+    def save() -> None:
+        state.seconds = earlier + time.monotonic() - started
+        state.save(demo_dir / "state.json")
+
+    use_case = load_use_case(USE_CASE)
+    with console.status("replay", spinner="dots") as status:
+
+        def say(text: str) -> None:
+            elapsed = time.monotonic() - started
+            line = f"[{int(elapsed) // 60:02d}:{int(elapsed) % 60:02d}] {text}"
+            status.update(line)
+            if not console.is_terminal or "live traffic" not in text:
+                console.print(line, highlight=False)
+
+        replay = Replay(use_case, settings, AirflowApi(settings), state, say, save)
+        rows = run(replay, arguments.months)
+    save()
+    finish(console, use_case, settings, rows, state.seconds, demo_dir)
+    return 0
+
+
+def run(replay: Replay, months: int) -> list[dict[str, Any]]:
+    """Prepare, then replay `months` months."""
+    replay.prepare([month_interval(number) for number in range(1, HISTORY_MONTHS + 1)])
+    first = HISTORY_MONTHS + 1
+    return [replay.month(month_interval(number)) for number in range(first, first + months)]
+
+
+def month_interval(number: int) -> Interval:
+    """The month of 2013, in UTC."""
+    end = datetime(2013 + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+    return Interval(datetime(2013, number, 1, tzinfo=UTC), end)
+
+
+def finish(console: Console, use_case: UseCase, settings: Settings, rows: list[dict[str, Any]], seconds: float, demo_dir: Path) -> None:
+    """Write and print the summary."""
+    urls = {
+        "airflow": settings.airflow_url,
+        "mlflow": settings.mlflow_tracking_uri,
+        "endpoint": settings.serving_url,
+        "report": Path(rows[-1]["report"]).as_uri(),
+    }
+    write_summary(demo_dir / "summary.json", rows, seconds, urls)
+    last_hour = list(asking_hours(month_interval(int(rows[-1]["month"][-2:]))))[-1]
+    example = requests_of_hour(use_case, settings, last_hour)[0]
+    print_summary(console, rows, seconds, urls, curl_line(settings, use_case.name, example))
+
+
+def _months(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= ALL_MONTHS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of months; valid: 1 to {ALL_MONTHS} (April to December 2013)")
+    return int(text)

@@ -1,0 +1,79 @@
+"""Flightdeck's command line: `python -m cli COMMAND`. The Makefile is its face."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from include.errors import FlightdeckError
+from include.settings import PROJECT_ROOT
+
+
+def _up(_: Sequence[str]) -> int:
+    from cli.platform import up
+
+    up()
+    return 0
+
+
+def _down(_: Sequence[str]) -> int:
+    from cli.platform import down
+
+    down()
+    return 0
+
+
+def _status(_: Sequence[str]) -> int:
+    from cli.platform import status
+
+    return 0 if status() else 1
+
+
+def _airflow(arguments: Sequence[str]) -> int:
+    from cli.environment import airflow_environment, process_environment
+    from cli.platform_preflight import migrate
+    from cli.platform_state import running_settings
+
+    settings = running_settings()
+    migrate(settings)
+    command = [sys.executable, "-m", "airflow", *arguments]
+    return subprocess.run(command, env=process_environment(airflow_environment(settings)), cwd=PROJECT_ROOT, check=False).returncode
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    from cli.demo import main as demo
+
+    return demo(list(arguments))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "airflow": _airflow,
+    "demo": _demo,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code; an error made on purpose is told without a traceback."""
+    if not arguments or arguments[0] not in COMMANDS:
+        given = f"unknown command {arguments[0]!r}; " if arguments else ""
+        print(f"{given}usage: python -m cli {{{','.join(COMMANDS)}}}", file=sys.stderr)
+        return 2
+    # Processes that this one starts in passing must not leave imports uncompiled: it doubles their start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except FlightdeckError as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{arguments[0]}: stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,191 @@
+"""The environment variables of every process, worked out from the settings alone, so that all of them agree.
+
+Secrets are made once, into `<home>/airflow/secrets.json` (mode 0600), and read back ever after.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from include.settings import PREFIX, PROJECT_ROOT, Settings
+
+USERS = {"admin": "admin", "engineer": "op"}
+PARALLELISM = 4
+PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
+
+NO_TELEMETRY = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "FEAST_USAGE": "False",
+    "GX_ANALYTICS_ENABLED": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What api-server, scheduler and workers must share: token signing, connection encryption, log access, passwords."""
+
+    jwt_secret: str
+    fernet_key: str
+    api_secret_key: str
+
+
+def airflow_home(settings: Settings) -> Path:
+    """Folder of Airflow's database, configuration and secrets."""
+    return settings.home / "airflow"
+
+
+def log_dir(settings: Settings) -> Path:
+    """Folder of every log file."""
+    return settings.home / "log"
+
+
+def passwords_file(settings: Settings) -> Path:
+    """JSON file `{user: password}` that Airflow's simple auth manager reads."""
+    return airflow_home(settings) / "passwords.json"
+
+
+def ensure_secrets(settings: Settings) -> Secrets:
+    """The secrets of this home; made at the first call, together with the users' passwords."""
+    folder = airflow_home(settings)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = Secrets(
+        jwt_secret=secrets.token_urlsafe(64),
+        fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        api_secret_key=secrets.token_urlsafe(32),
+    )
+    _create_private(passwords_file(settings), {user: secrets.token_urlsafe(12) for user in USERS})
+    return Secrets(**_create_private(folder / "secrets.json", asdict(fresh)))
+
+
+def passwords(settings: Settings) -> dict[str, str]:
+    """Password of each user of Airflow."""
+    ensure_secrets(settings)
+    content: dict[str, str] = json.loads(passwords_file(settings).read_text())
+    return content
+
+
+def _create_private(path: Path, content: dict[str, str]) -> dict[str, str]:
+    """Write `content` unless the file exists, readable by its owner only; return what the file holds.
+
+    The file appears complete or not at all, and of two processes that create it at once one wins for both.
+    """
+    if not path.exists():
+        aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(json.dumps(content) + "\n")
+        with suppress(FileExistsError):
+            path.hardlink_to(aside)
+        aside.unlink()
+    stored: dict[str, str] = json.loads(path.read_text())
+    return stored
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The settings as `FLIGHTDECK_*` variables: a child that loads them gets the same settings."""
+    fields = {field: str(getattr(settings, field)) for field in Settings.model_fields if field != "environment"}
+    return {f"{PREFIX}ENV": settings.environment, **{f"{PREFIX}{name.upper()}": value for name, value in fields.items()}}
+
+
+def common_environment(settings: Settings) -> dict[str, str]:
+    """What every process of the platform gets."""
+    return {
+        **settings_environment(settings),
+        **NO_TELEMETRY,
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        "BENTOML_HOME": str(settings.home / "bentoml"),
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": str(settings.home / "cache" / "matplotlib"),
+        # Idle OpenMP threads sleep: spinning ones took four times the processor time on two busy cores.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # A machine behind a proxy must still reach its own loopback directly.
+        "NO_PROXY": f"{settings.host},localhost",
+        "no_proxy": f"{settings.host},localhost",
+    }
+
+
+def mlflow_environment(settings: Settings) -> dict[str, str]:
+    """The tracking server: no pickles, no jobs run on behalf of callers."""
+    return {
+        **common_environment(settings),
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Every Airflow process, the `airflow` command and the tests. The same settings always give the same answer.
+
+    Airflow itself opens SQLite with WAL and foreign keys; the time-out in the URL makes a writer wait for its turn
+    (seconds) instead of failing with "database is locked".
+    """
+    keys = ensure_secrets(settings)
+    home = airflow_home(settings)
+    logs = log_dir(settings) / "airflow"
+    options = {
+        "CORE__DAGS_FOLDER": PROJECT_ROOT / "dags",
+        "CORE__PLUGINS_FOLDER": PROJECT_ROOT / "plugins",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": PARALLELISM,
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+        "CORE__FERNET_KEY": keys.fernet_key,
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(settings),
+        "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,
+        # The name of the machine without asking DNS, which may be slow or absent.
+        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
+        "API__HOST": settings.host,
+        "API__PORT": settings.airflow_port,
+        "API__WORKERS": 1,
+        "API__BASE_URL": settings.airflow_url,
+        "API__SECRET_KEY": keys.api_secret_key,
+        # Logs are files on this machine: nobody serves them over HTTP, so do not wait long for an answer.
+        "API__LOG_FETCH_TIMEOUT_SEC": 1,
+        "API_AUTH__JWT_SECRET": keys.jwt_secret,
+        "API_AUTH__JWT_ISSUER": "flightdeck",
+        "LOGGING__BASE_LOG_FOLDER": logs,
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": logs / "dag_processor",
+        "LOGGING__COLORED_CONSOLE_LOG": False,
+        # An idle scheduler looks again after this many seconds; the default of 1 is paid once per task of a chain.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+        # A killed task is noticed, and tried again, after this many seconds instead of 300.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 75,
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
+    }
+    return {
+        **common_environment(settings),
+        "AIRFLOW_HOME": str(home),
+        **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
+    }
+
+
+def process_environment(overlay: Mapping[str, str], inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The inherited environment under `overlay`, without what would make a child disagree with its siblings."""
+    base = os.environ if inherited is None else inherited
+    kept = {
+        name: value
+        for name, value in base.items()
+        if not name.startswith(("AIRFLOW_", "MLFLOW_", PREFIX)) and name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME"}
+    }
+    merged = {**kept, **overlay}
+    merged["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    for name in ("NO_PROXY", "no_proxy"):
+        if kept.get(name) and name in overlay:
+            merged[name] = f"{kept[name]},{overlay[name]}"
+    return merged

@@ -1,0 +1,70 @@
+"""Is each process well? Asked of the process itself, over HTTP or through Airflow's heartbeats, not of the supervisor alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from cli.platform_processes import Process
+from cli.supervision import UP, ProcessState
+
+TIMEOUT_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """A verdict and, when it is bad, the reason."""
+
+    ok: bool
+    reason: str = ""
+
+
+def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> dict[str, Health]:
+    """Health of every process by name. Each address is asked once; nothing is raised."""
+    answers: dict[str, httpx.Response | str] = {}
+    verdicts: dict[str, Health] = {}
+    # The environment's proxies are for the world outside, not for our own loopback.
+    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+        for process in processes:
+            state = states.get(process.name)
+            if state is None or state.state != UP:
+                verdicts[process.name] = Health(ok=False, reason="not running" if state is None else state.state.lower())
+                continue
+            if process.health_url not in answers:
+                answers[process.health_url] = _ask(client, process.health_url)
+            verdicts[process.name] = _judge(process, state, answers[process.health_url])
+    return verdicts
+
+
+def _ask(client: httpx.Client, url: str) -> httpx.Response | str:
+    try:
+        return client.get(url)
+    except httpx.HTTPError as error:
+        return f"no answer from {url} ({type(error).__name__})"
+
+
+def _judge(process: Process, state: ProcessState, answer: httpx.Response | str) -> Health:
+    if isinstance(answer, str):
+        return Health(ok=False, reason=answer)
+    if answer.status_code != httpx.codes.OK:
+        return Health(ok=False, reason=f"{process.health_url} answers {answer.status_code}")
+    if process.component is None:
+        return Health(ok=True)
+    try:
+        report = answer.json()[process.component]
+    except (ValueError, KeyError, TypeError):
+        return Health(ok=False, reason=f"{process.health_url} does not report {process.component}")
+    return _judge_heartbeat(process.component, report, state)
+
+
+def _judge_heartbeat(component: str, report: Mapping[str, Any], state: ProcessState) -> Health:
+    beat = report.get(f"latest_{component}_heartbeat")
+    if report.get("status") != "healthy" or not beat:
+        return Health(ok=False, reason="no heartbeat")
+    if state.since is None or datetime.fromisoformat(beat) < state.since:
+        return Health(ok=False, reason="no heartbeat since its start")
+    return Health(ok=True)

@@ -1,0 +1,227 @@
+"""`make up`, `make down`, `make status`."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from cli import health, supervision
+from cli.environment import PLATFORM_TAG, common_environment, log_dir, passwords, process_environment
+from cli.platform_leftovers import end_leftovers, find_leftovers
+from cli.platform_preflight import migrate, require_disk, require_ports
+from cli.platform_processes import Process, platform_processes
+from cli.platform_state import PlatformState, run_dir, running_settings, state_path, write_state
+from include.errors import PlatformError
+from include.settings import Settings, load_settings
+
+UP_SECONDS = 240.0
+POLL_SECONDS = 0.5
+LOG_LINES = 12
+MOST_STARTS = 3
+
+Say = Callable[[str], None]
+
+
+def up(console: Console | None = None) -> Settings:
+    """Start whatever is not running, wait until every process is well, print the addresses; return the settings in force.
+
+    Raises `PlatformError` when it cannot start; what this call has started is stopped again first.
+    """
+    say: Say = print if console is None else partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    wanted = load_settings()
+    with _only_one(wanted, say):
+        if supervision.is_running(wanted):
+            settings = running_settings()
+            _say_that_it_runs(settings, wanted, say)
+            supervision.revive(settings)
+            _wait_until_well(settings, UP_SECONDS, time.monotonic(), say)
+        else:
+            settings = wanted
+            _start(settings, say)
+    say("")
+    for line in address_lines(settings):
+        say(line)
+    return settings
+
+
+def _say_that_it_runs(settings: Settings, wanted: Settings, say: Say) -> None:
+    say("The platform is already up.")
+    ports = ("airflow_port", "mlflow_port", "serving_port")
+    if any(getattr(settings, port) != getattr(wanted, port) for port in ports):
+        say("It keeps the ports it was started with; `make down` first to change them.")
+
+
+def _start(settings: Settings, say: Say) -> None:
+    started = time.monotonic()
+    ended = end_leftovers(find_leftovers(settings))
+    if ended:
+        say(f"Ended {ended} processes that an earlier platform had left behind.")
+    require_disk(settings)
+    processes = platform_processes(settings)
+    require_ports(settings, processes)
+    migrate(settings)
+    say(f"  databases{'':<15} ready after {time.monotonic() - started:5.0f} s")
+    state = PlatformState(
+        platform_id=secrets.token_hex(8),
+        started_at=time.time(),
+        boot_time=psutil.boot_time(),
+        host=settings.host,
+        airflow_port=settings.airflow_port,
+        mlflow_port=settings.mlflow_port,
+        serving_port=settings.serving_port,
+    )
+    supervision.pid_file(settings).unlink(missing_ok=True)
+    write_state(settings, state)
+    environment = process_environment({**common_environment(settings), PLATFORM_TAG: state.platform_id})
+    try:
+        supervision.start_daemon(settings, processes, environment)
+        _wait_until_well(settings, UP_SECONDS, started, say)
+    except PlatformError:
+        _stop(settings)
+        raise
+
+
+def _wait_until_well(settings: Settings, limit: float, started: float, say: Say) -> None:
+    """Say a line per process as it becomes well; raise when one cannot, or when `limit` seconds are over."""
+    processes = platform_processes(settings)
+    waiting = {process.name: process for process in processes}
+    pids: dict[str, set[int]] = {process.name: set() for process in processes}
+    deadline = time.monotonic() + limit
+    while True:
+        states = supervision.process_states(settings)
+        verdicts = health.check(processes, states)
+        for name in [name for name in waiting if verdicts[name].ok]:
+            process = waiting.pop(name)
+            say(f"  {name:<24} healthy after {time.monotonic() - started:3.0f} s   {process.address}".rstrip())
+        if not waiting:
+            return
+        for name, process in waiting.items():
+            pids[name].add(states[name].pid)
+            if states[name].state == supervision.GIVEN_UP or len(pids[name] - {0}) > MOST_STARTS:
+                raise PlatformError(_failure(process, f"keeps stopping ({states[name].message or 'see its log'})"))
+        if time.monotonic() > deadline:
+            name, process = next(iter(waiting.items()))
+            raise PlatformError(_failure(process, f"is not healthy after {limit:.0f} s ({verdicts[name].reason})"))
+        time.sleep(POLL_SECONDS)
+
+
+def _failure(process: Process, what: str) -> str:
+    lines = process.log.read_text(errors="replace").splitlines()[-LOG_LINES:] if process.log.exists() else []
+    quoted = "\n".join(f"    {line}" for line in lines) or "    (empty)"
+    return f"{process.name} {what}. The last lines of {process.log}:\n{quoted}"
+
+
+def down() -> None:
+    """Stop everything; nothing of the platform lives on. Raises `PlatformError` if something does."""
+    settings = running_settings()
+    if not supervision.is_running(settings) and not find_leftovers(settings):
+        _forget(settings)
+        print("The platform is not running.")
+        return
+    begin = time.monotonic()
+    ended = _stop(settings)
+    late = f" ({ended} of them only when asked a second time)" if ended else ""
+    print(f"The platform is down after {time.monotonic() - begin:.0f} s; none of its processes is left{late}.")
+
+
+def _stop(settings: Settings) -> int:
+    """Stop the daemon and end what outlives it; return how many did."""
+    # Taken before the stop: a grandchild whose parents have gone can no longer be found by its family.
+    before = find_leftovers(settings)
+    if supervision.is_running(settings):
+        with suppress(PlatformError):
+            supervision.stop_daemon(settings)
+    psutil.wait_procs(before, timeout=2)
+    remaining = {process.pid: process for process in [*before, *find_leftovers(settings)]}
+    ended = end_leftovers(list(remaining.values()))
+    _forget(settings)
+    return ended
+
+
+def _forget(settings: Settings) -> None:
+    for path in (state_path(settings), supervision.pid_file(settings), supervision.socket_path(settings)):
+        path.unlink(missing_ok=True)
+
+
+def status() -> bool:
+    """Print a line per process; return whether all are well."""
+    settings = running_settings()
+    if not supervision.is_running(settings):
+        leftovers = find_leftovers(settings)
+        hint = (
+            f" {len(leftovers)} of its processes still live without their supervisor: `make up` or `make down` ends them."
+            if leftovers
+            else ""
+        )
+        print(f"The platform is not running; `make up` starts it.{hint}")
+        return False
+    processes = platform_processes(settings)
+    states = supervision.process_states(settings)
+    verdicts = health.check(processes, states)
+    _print_table(processes, states, verdicts)
+    print("", *address_lines(settings), sep="\n")
+    return all(verdict.ok for verdict in verdicts.values())
+
+
+def _print_table(
+    processes: tuple[Process, ...], states: Mapping[str, supervision.ProcessState], verdicts: Mapping[str, health.Health]
+) -> None:
+    rows = [("PROCESS", "STATE", "PID", "SINCE", "ADDRESS", "HEALTHY")]
+    for process in processes:
+        state, verdict = states[process.name], verdicts[process.name]
+        rows.append(
+            (
+                process.name,
+                state.state.lower(),
+                str(state.pid or "-"),
+                _since(state.since),
+                process.address or "-",
+                "yes" if verdict.ok else f"no: {verdict.reason}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _since(moment: datetime | None) -> str:
+    if moment is None:
+        return "-"
+    age = int((datetime.now(UTC) - moment).total_seconds())
+    hours, minutes = divmod(age // 60, 60)
+    ago = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{age} s"
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({ago})"
+
+
+def address_lines(settings: Settings) -> list[str]:
+    """Where everything is, and how to sign in."""
+    users = ", ".join(f"{user} / {password}" for user, password in sorted(passwords(settings).items()))
+    return [
+        f"Airflow   {settings.airflow_url}   sign in as {users}",
+        f"MLflow    {settings.mlflow_tracking_uri}",
+        f"Endpoint  {settings.serving_url}   OpenAPI at {settings.serving_url}/docs.json",
+        f"Logs      {log_dir(settings)}",
+    ]
+
+
+@contextmanager
+def _only_one(settings: Settings, say: Say) -> Iterator[Path]:
+    """Hold the home's start lock: a second `make up` waits for the first, then finds the platform running."""
+    path = run_dir(settings) / "up.lock"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another `make up` is at work; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield path

@@ -1,0 +1,147 @@
+"""What must be true before the platform starts: free disk space, free ports, migrated databases."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from cli.environment import airflow_environment, airflow_home, log_dir, mlflow_environment, process_environment
+from cli.platform_processes import Process, mlflow_database
+from include.errors import PlatformError
+from include.settings import PREFIX, PROJECT_ROOT, Settings
+
+NEEDED_BYTES = 1_000_000_000
+
+
+def require_disk(settings: Settings) -> None:
+    """Raise `PlatformError` unless the home's file system has room for a run (1 GB)."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home).free
+    if free < NEEDED_BYTES:
+        raise PlatformError(
+            f"{settings.home} has {free / 1e9:.2f} GB free and the platform needs {NEEDED_BYTES / 1e9:.0f} GB; "
+            f"free some, or set {PREFIX}HOME to a folder elsewhere."
+        )
+
+
+def require_ports(settings: Settings, processes: Iterable[Process]) -> None:
+    """Raise `PlatformError` naming the first port that is taken, who wanted it and how to choose another."""
+    wanted: dict[int, str] = {}
+    for process in processes:
+        if process.port is None:
+            continue
+        if process.port in wanted:
+            raise PlatformError(f"{wanted[process.port]} and {process.name} both want port {process.port}; {_advice(process)}.")
+        wanted[process.port] = process.name
+        if not _is_free(settings.host, process.port):
+            raise PlatformError(f"port {process.port}, which {process.name} wants, is in use by another program; {_advice(process)}.")
+
+
+def _advice(process: Process) -> str:
+    other = (process.port or 0) + 1
+    variable = process.port_variable
+    return f"choose another with `make up {variable}={other}` or the environment variable {PREFIX}{variable}"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: connections of a former server that are still closing do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One database to bring up to date before anything opens it."""
+
+    name: str
+    package: str
+    database: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def stamp(self) -> Path:
+        """File that holds the version of the package which migrated the database last."""
+        return self.database.with_suffix(".migrated")
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the database is missing or was migrated by another version of the package."""
+        return not (self.database.exists() and self.stamp.exists() and self.stamp.read_text() == version(self.package))
+
+
+def migrate(settings: Settings) -> None:
+    """Create or upgrade the databases of Airflow and MLflow, side by side, once per version of either.
+
+    Raises `PlatformError` with the last line of the log when one fails.
+    """
+    due = [migration for migration in _migrations(settings) if migration.is_due]
+    started = [(migration, _start(settings, migration)) for migration in due]
+    codes = [(migration, process.wait()) for migration, process in started]
+    for migration, code in codes:
+        if code != 0:
+            log = _log(settings, migration)
+            last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
+            raise PlatformError(f"the database of {migration.name} could not be migrated: {last} (log: {log})")
+        _use_wal(migration.database)
+        migration.stamp.write_text(version(migration.package))
+
+
+def _migrations(settings: Settings) -> tuple[Migration, ...]:
+    mlflow = mlflow_database(settings)
+    return (
+        Migration(
+            name="airflow",
+            package="apache-airflow-core",
+            database=airflow_home(settings) / "airflow.db",
+            command=("airflow", "db", "migrate"),
+            environment=airflow_environment(settings),
+        ),
+        Migration(
+            name="mlflow",
+            package="mlflow",
+            database=mlflow,
+            command=("mlflow", "db", "upgrade", f"sqlite:///{mlflow}"),
+            environment=mlflow_environment(settings),
+        ),
+    )
+
+
+def _log(settings: Settings, migration: Migration) -> Path:
+    return log_dir(settings) / f"{migration.name}-migration.log"
+
+
+def _start(settings: Settings, migration: Migration) -> subprocess.Popen[bytes]:
+    log = _log(settings, migration)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    migration.database.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *migration.command],
+            env=process_environment(migration.environment),
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _use_wal(database: Path) -> None:
+    """Switch the file to a write-ahead log, so that readers do not wait for writers; SQLite remembers it in the file."""
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

@@ -1,0 +1,116 @@
+"""The processes of the platform: what is started, in which order, and how each is known to be well."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cli.environment import airflow_environment, common_environment, log_dir, mlflow_environment
+from include.settings import Settings
+
+AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process.
+
+    `health_url` must answer 200. A process with a `component` has no address of its own: it is well when the component's
+    heartbeat, as Airflow reports it under `health_url`, is younger than the process.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(repr=False)
+    priority: int
+    log: Path
+    health_url: str
+    port: int | None = None
+    port_variable: str = ""
+    address: str = ""
+    component: AirflowComponent | None = None
+
+
+def mlflow_database(settings: Settings) -> Path:
+    """SQLite file of MLflow's tracking store and registry."""
+    return settings.home / "mlflow" / "mlflow.db"
+
+
+def platform_processes(settings: Settings) -> tuple[Process, ...]:
+    """All processes in the order in which they are started."""
+    return (_mlflow(settings), *_airflow(settings), _serving(settings))
+
+
+def _mlflow(settings: Settings) -> Process:
+    host, port = settings.host, settings.mlflow_port
+    return Process(
+        name="mlflow",
+        command=(
+            *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{mlflow_database(settings)}"),
+            *("--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts")),
+        ),
+        environment=mlflow_environment(settings),
+        priority=100,
+        log=log_dir(settings) / "mlflow.log",
+        health_url=f"http://{host}:{port}/health",
+        port=port,
+        port_variable="MLFLOW_PORT",
+        address=f"http://{host}:{port}",
+    )
+
+
+def _airflow(settings: Settings) -> tuple[Process, ...]:
+    environment = airflow_environment(settings)
+    health_url = f"{settings.airflow_url}/api/v2/monitor/health"
+    airflow = (sys.executable, "-m", "airflow")
+    logs = log_dir(settings)
+    api_server = Process(
+        name="airflow-api-server",
+        command=(*airflow, "api-server", "--host", settings.host, "--port", str(settings.airflow_port), "--workers", "1"),
+        environment=environment,
+        priority=200,
+        log=logs / "airflow-api-server.log",
+        health_url=health_url,
+        port=settings.airflow_port,
+        port_variable="AIRFLOW_PORT",
+        address=settings.airflow_url,
+    )
+    # The log servers of scheduler and triggerer would listen on all interfaces; the api-server reads the files itself.
+    parts: tuple[tuple[AirflowComponent, tuple[str, ...]], ...] = (
+        ("scheduler", ("scheduler", "--skip-serve-logs")),
+        ("dag_processor", ("dag-processor",)),
+        ("triggerer", ("triggerer", "--skip-serve-logs")),
+    )
+    return (
+        api_server,
+        *(
+            Process(
+                name=f"airflow-{arguments[0]}",
+                command=(*airflow, *arguments),
+                environment=environment,
+                priority=300 + position,
+                log=logs / f"airflow-{arguments[0]}.log",
+                health_url=health_url,
+                component=component,
+            )
+            for position, (component, arguments) in enumerate(parts)
+        ),
+    )
+
+
+def _serving(settings: Settings) -> Process:
+    host, port = settings.host, settings.serving_port
+    return Process(
+        name="serving",
+        command=(sys.executable, "-m", "bentoml", "serve", "serving.service:FlightdeckService", "--host", host, "--port", str(port)),
+        environment=common_environment(settings),
+        priority=400,
+        log=log_dir(settings) / "serving.log",
+        health_url=f"{settings.serving_url}/healthz",
+        port=port,
+        port_variable="SERVING_PORT",
+        address=settings.serving_url,
+    )

@@ -1,0 +1,72 @@
+"""What `make up` leaves behind for the commands that come later: which platform runs in a home, and on which ports."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from include.errors import PlatformError
+from include.settings import PREFIX, Settings, load_settings
+
+
+@dataclass(frozen=True)
+class PlatformState:
+    """One start of the platform.
+
+    `platform_id` is in the environment of every process; `started_at` and `boot_time` are seconds since the epoch.
+    """
+
+    platform_id: str
+    started_at: float
+    boot_time: float
+    host: str
+    airflow_port: int
+    mlflow_port: int
+    serving_port: int
+
+
+def run_dir(settings: Settings) -> Path:
+    """Folder of pid file, socket, supervisor configuration and state."""
+    return settings.home / "run"
+
+
+def state_path(settings: Settings) -> Path:
+    """File of the platform's state."""
+    return run_dir(settings) / "platform.json"
+
+
+def read_state(settings: Settings) -> PlatformState | None:
+    """The state of the platform last started in this home, or `None` after a clean stop."""
+    path = state_path(settings)
+    if not path.exists():
+        return None
+    try:
+        return PlatformState(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise PlatformError(f"{path} is damaged ({error}); end the platform's processes, if any run, and delete the file.") from error
+
+
+def write_state(settings: Settings, state: PlatformState) -> None:
+    """Write the state; readers see the old file or the new one."""
+    path = state_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(asdict(state), indent=2) + "\n")
+    aside.replace(path)
+
+
+def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings with the addresses of the platform that was started in this home, if there is one.
+
+    What `make up AIRFLOW_PORT=8081` chose holds for every later command, whatever its own environment says.
+    """
+    variables = dict(os.environ if environ is None else environ)
+    settings = load_settings(variables)
+    state = read_state(settings)
+    if state is None:
+        return settings
+    chosen = {"HOST": state.host, "AIRFLOW_PORT": state.airflow_port, "MLFLOW_PORT": state.mlflow_port, "SERVING_PORT": state.serving_port}
+    return load_settings({**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}})

@@ -1,0 +1,192 @@
+"""supervisord, the parent of every process of the platform: its configuration, its start, and talking to it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from cli.environment import log_dir
+from cli.platform_processes import Process
+from cli.platform_state import run_dir
+from include.errors import PlatformError
+from include.settings import PROJECT_ROOT, Settings
+
+LONGEST_SOCKET_PATH = 100
+STOP_SECONDS = 25
+START_SECONDS = 20
+UP, STARTING, GIVEN_UP = "RUNNING", {"STARTING", "BACKOFF"}, "FATAL"
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """What supervisord knows of one process: its state's name, pid (0 = none) and start."""
+
+    name: str
+    state: str
+    pid: int
+    since: datetime | None
+    message: str
+
+
+def socket_path(settings: Settings) -> Path:
+    """The daemon's control socket: in the home, or under the temporary folder where the home's path is too long for one."""
+    path = run_dir(settings) / "supervisor.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"flightdeck-{os.getuid()}-{digest}" / "supervisor.sock"
+
+
+def pid_file(settings: Settings) -> Path:
+    """File with the daemon's pid, which is also the session id of everything it started."""
+    return run_dir(settings) / "supervisord.pid"
+
+
+def render_configuration(settings: Settings, processes: Iterable[Process]) -> str:
+    """supervisord's configuration file."""
+    logs, run = log_dir(settings), run_dir(settings)
+    sections = [
+        _section("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
+        _section("rpcinterface:supervisor", {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}),
+        _section(
+            "supervisord",
+            {
+                "logfile": logs / "supervisord.log",
+                "logfile_maxbytes": "5MB",
+                "logfile_backups": 2,
+                "pidfile": run / "supervisord.pid",
+                "childlogdir": logs,
+                "directory": PROJECT_ROOT,
+            },
+        ),
+    ]
+    return "\n".join([*sections, *(_program(process) for process in processes)])
+
+
+def _program(process: Process) -> str:
+    return _section(
+        f"program:{process.name}",
+        {
+            "command": shlex.join(process.command),
+            "directory": PROJECT_ROOT,
+            "environment": ",".join(f"{name}={_quoted(name, value)}" for name, value in sorted(process.environment.items())),
+            "priority": process.priority,
+            "autorestart": "true",
+            "startsecs": 3,
+            "startretries": 2,
+            "stopsignal": "TERM",
+            "stopwaitsecs": STOP_SECONDS,
+            # Signals go to the whole process group, so that a server does not leave its workers behind.
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": process.log,
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": 3,
+        },
+    )
+
+
+def _section(title: str, options: Mapping[str, Any]) -> str:
+    lines = (f"{name}={str(value).replace('%', '%%')}" for name, value in options.items())
+    return f"[{title}]\n" + "\n".join(lines) + "\n"
+
+
+def _quoted(name: str, value: str) -> str:
+    if '"' in value or "\n" in value:
+        raise PlatformError(f"{name} holds a double quote or a line break, which supervisord's configuration cannot carry: {value!r}.")
+    return f'"{value}"'
+
+
+def start_daemon(settings: Settings, processes: Iterable[Process], environment: Mapping[str, str]) -> None:
+    """Write the configuration, start supervisord as a daemon and wait until it answers."""
+    configuration = run_dir(settings) / "supervisord.conf"
+    for folder in (run_dir(settings), log_dir(settings), socket_path(settings).parent):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    configuration.touch(mode=0o600)
+    configuration.chmod(0o600)
+    configuration.write_text(render_configuration(settings, processes))
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+    result = subprocess.run(command, env=dict(environment), cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    deadline = time.monotonic() + START_SECONDS
+    while result.returncode == 0 and time.monotonic() < deadline:
+        if is_running(settings):
+            return
+        time.sleep(0.05)
+    reason = (result.stderr or result.stdout).strip().splitlines()
+    raise PlatformError(
+        f"supervisord did not start: {reason[-1] if reason else 'no answer'}; its log is {log_dir(settings) / 'supervisord.log'}."
+    )
+
+
+@contextmanager
+def _connection(settings: Settings) -> Iterator[Any]:
+    transport = SupervisorTransport(None, None, f"unix://{socket_path(settings)}")
+    proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
+    try:
+        yield proxy.supervisor
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+        raise PlatformError(f"supervisord does not answer on {socket_path(settings)}: {error}.") from error
+    finally:
+        transport.close()
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether a supervisord of this home answers."""
+    if not socket_path(settings).exists():
+        return False
+    try:
+        with _connection(settings) as supervisor:
+            return str(supervisor.getState()["statename"]) == "RUNNING"
+    except PlatformError:
+        return False
+
+
+def process_states(settings: Settings) -> dict[str, ProcessState]:
+    """State of every process by name. Raises `PlatformError` when supervisord does not answer."""
+    with _connection(settings) as supervisor:
+        return {str(info["name"]): _process_state(info) for info in supervisor.getAllProcessInfo()}
+
+
+def _process_state(info: Mapping[str, Any]) -> ProcessState:
+    alive = int(info["pid"]) > 0
+    return ProcessState(
+        name=str(info["name"]),
+        state=str(info["statename"]),
+        pid=int(info["pid"]),
+        since=datetime.fromtimestamp(int(info["start"]), UTC) if alive else None,
+        message=str(info["spawnerr"]),
+    )
+
+
+def revive(settings: Settings) -> None:
+    """Start what has been given up or stopped."""
+    dead = [state.name for state in process_states(settings).values() if state.state in {"FATAL", "EXITED", "STOPPED"}]
+    with _connection(settings) as supervisor:
+        for name in dead:
+            supervisor.startProcess(name, False)
+
+
+def stop_daemon(settings: Settings) -> None:
+    """Stop every process, all at once, and then supervisord."""
+    with _connection(settings) as supervisor:
+        supervisor.stopAllProcesses()
+        supervisor.shutdown()
+    deadline = time.monotonic() + STOP_SECONDS
+    while socket_path(settings).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -1,0 +1,226 @@
+"""Great Expectations suites from a use case's table declarations, and failures that say what to look at.
+
+Expectations decide (in the cheapest result format); for those that fail, the observed value and an example row are found
+with Polars, which costs a fraction of letting Great Expectations collect them. An empty batch satisfies every expectation
+on columns, and an extra column all of them: so every suite counts rows and compares the set of columns.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from include.spec import Column, ColumnType, Table
+from include.steps import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+POLARS_TYPES: dict[ColumnType, pl.DataType] = {
+    "string": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "timestamp": pl.Datetime("us", "UTC"),
+}
+# As Great Expectations names the scalar types of a pandas column: only a timestamp with a time zone is a `Timestamp`.
+PANDAS_TYPES: dict[ColumnType, str] = {
+    "string": "str",
+    "integer": "int64",
+    "number": "float64",
+    "boolean": "bool",
+    "timestamp": "Timestamp",
+}
+SOURCE = "flightdeck"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One rule that a batch breaks. `column` is empty for a rule about the whole table; `example` is one bad row."""
+
+    table: str
+    column: str
+    rule: str
+    expected: str
+    observed: str
+    example: dict[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON."""
+        return asdict(self)
+
+    @property
+    def reason(self) -> str:
+        """One sentence for people."""
+        where = f"{self.table}.{self.column}" if self.column else self.table
+        return f"{where}: {self.rule}: expected {self.expected}, observed {self.observed}"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The failures of one batch and Great Expectations' own result (JSON)."""
+
+    failures: list[Failure]
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a table: the expectation that decides (type and arguments) and, in Polars, which rows break it."""
+
+    name: str
+    column: str
+    expected: str
+    expectation: str
+    arguments: dict[str, Any]
+    broken: pl.Expr | None = None
+
+
+def validate_frame(table: Table, frame: pl.DataFrame) -> list[Failure]:
+    """Check `frame` against the declaration of `table`; no failure means it is valid. Bad data never raises."""
+    return validate(table, frame).failures
+
+
+def validate(table: Table, frame: pl.DataFrame, *, window: Interval | None = None, minimum_rows: int | None = None) -> Validation:
+    """Check `frame` against the declaration of `table` with Great Expectations.
+
+    `window` also requires every row's time column to lie in `[start, end)`. `minimum_rows` replaces the table's own.
+    """
+    rules = list(_rules(table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows))
+    result = _run(table, _to_pandas(table, frame), rules)
+    failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
+    judged = {_identity(entry) for entry in result["results"]}
+    failures = [_explain(table, frame, rule) for position, rule in enumerate(rules) if position in failed or position not in judged]
+    return Validation(failures, result)
+
+
+def _identity(entry: dict[str, Any]) -> int:
+    return int(entry["expectation_config"]["meta"]["rule"])
+
+
+def _rules(table: Table, frame: pl.DataFrame, window: Interval | None, minimum_rows: int) -> Iterator[Rule]:
+    """The table's rules that its columns allow to be judged; a missing column is one failure, not five."""
+    names = [column.name for column in table.columns]
+    yield Rule("row count", "", f"at least {minimum_rows} rows", "ExpectTableRowCountToBeBetween", {"min_value": minimum_rows})
+    columns = {"column_set": names, "exact_match": True}
+    yield Rule("columns", "", f"exactly {names}", "ExpectTableColumnsToMatchSet", columns)
+    for column in table.columns:
+        if column.name in frame.columns:
+            yield from _column_rules(column, frame.schema[column.name])
+    if set(table.key) <= set(frame.columns):
+        yield _key_rule(table.key)
+    if window is not None and table.time_column in frame.columns:
+        yield _window_rule(str(table.time_column), window)
+
+
+def _column_rules(column: Column, dtype: pl.DataType) -> Iterator[Rule]:
+    name = column.name
+    yield Rule("type", name, column.type, "ExpectColumnValuesToBeOfType", {"column": name, "type_": PANDAS_TYPES[column.type]})
+    absent = pl.col(name).is_null() | (pl.col(name).is_nan() if dtype.is_float() else pl.lit(value=False))
+    share = f"at most {column.max_null_share:.2%} nulls"
+    yield Rule("nulls", name, share, "ExpectColumnValuesToNotBeNull", {"column": name, "mostly": 1 - column.max_null_share}, absent)
+    if dtype.is_numeric() and (column.minimum is not None or column.maximum is not None):
+        low, high = column.minimum, column.maximum
+        outside = pl.any_horizontal(
+            pl.col(name) < low if low is not None else pl.lit(value=False),
+            pl.col(name) > high if high is not None else pl.lit(value=False),
+        )
+        bounds = {"column": name, "min_value": low, "max_value": high}
+        yield Rule("range", name, f"between {low} and {high}", "ExpectColumnValuesToBeBetween", bounds, outside & ~absent)
+    if column.categories and dtype == pl.String:
+        unseen = ~pl.col(name).is_in(list(column.categories)) & ~absent
+        known = {"column": name, "value_set": list(column.categories), "mostly": 1 - column.unseen_share}
+        expected = f"one of {list(column.categories)} (others in at most {column.unseen_share:.2%})"
+        yield Rule("categories", name, expected, "ExpectColumnValuesToBeInSet", known, unseen)
+
+
+def _key_rule(key: tuple[str, ...]) -> Rule:
+    expected = f"{' + '.join(key)} identifies a row"
+    broken = pl.struct(key).is_duplicated()
+    if len(key) == 1:
+        return Rule("unique key", key[0], expected, "ExpectColumnValuesToBeUnique", {"column": key[0]}, broken)
+    return Rule("unique key", "", expected, "ExpectCompoundColumnsToBeUnique", {"column_list": list(key)}, broken)
+
+
+def _window_rule(name: str, window: Interval) -> Rule:
+    outside = (pl.col(name) < window.start) | (pl.col(name) >= window.end)
+    bounds = {"column": name, "min_value": window.start, "max_value": window.end, "strict_max": True}
+    return Rule("window", name, f"in [{window.start}, {window.end})", "ExpectColumnValuesToBeBetween", bounds, outside)
+
+
+def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> dict[str, Any]:
+    """Great Expectations' result as JSON. The context lives in memory and sends nothing anywhere."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import great_expectations as gx
+        from great_expectations import expectations
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = gx.ExpectationSuite(name=table.name.replace("/", "_"))
+    for position, rule in enumerate(rules):
+        suite.add_expectation(getattr(expectations, rule.expectation)(**rule.arguments, meta={"rule": position, "name": rule.name}))
+    asset = context.data_sources.add_pandas(SOURCE).add_dataframe_asset(table.name)
+    batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
+    result: dict[str, Any] = batch.validate(suite, result_format="BOOLEAN_ONLY").to_json_dict()
+    return result
+
+
+def _to_pandas(table: Table, frame: pl.DataFrame) -> pd.DataFrame:
+    """The frame for Great Expectations: integers nullable, any number a float where a number is declared."""
+    declared = {column.name: column.type for column in table.columns}
+    casts = [
+        pl.col(name).cast(POLARS_TYPES[declared[name]])
+        for name, dtype in frame.schema.items()
+        if name in declared and (dtype == pl.Null or (declared[name] == "number" and dtype.is_numeric()))
+    ]
+    typed = frame.with_columns(casts)
+    converted = typed.to_pandas()
+    for name, dtype in typed.schema.items():
+        if dtype.is_integer():
+            converted[name] = typed[name].to_pandas(use_pyarrow_extension_array=True).astype("Int64")
+    return converted
+
+
+def _explain(table: Table, frame: pl.DataFrame, rule: Rule) -> Failure:
+    if rule.broken is None:
+        return Failure(table.name, rule.column, rule.name, rule.expected, _observed_shape(table, frame, rule), None)
+    try:
+        bad = frame.filter(rule.broken)
+    except pl.exceptions.PolarsError as error:
+        return Failure(table.name, rule.column, rule.name, rule.expected, f"the check could not be made: {error}", None)
+    observed = f"{bad.height} of {frame.height} rows ({bad.height / max(frame.height, 1):.2%})"
+    if rule.name in ("range", "window") and bad.height:
+        observed += f", values {bad[rule.column].min()!s} to {bad[rule.column].max()!s}"
+    if rule.name == "categories":
+        observed += f", values {bad[rule.column].unique().sort().head(5).to_list()}"
+    example = {name: _plain(value) for name, value in bad.row(0, named=True).items()} if bad.height else None
+    return Failure(table.name, rule.column, rule.name, rule.expected, observed, example)
+
+
+def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:
+    if rule.name == "row count":
+        return f"{frame.height} rows"
+    if rule.name == "type":
+        return f"{frame.schema[rule.column]}, e.g. {frame[rule.column].drop_nulls().head(1).to_list()}"
+    declared = {column.name for column in table.columns}
+    return f"missing {sorted(declared - set(frame.columns))}, not declared {sorted(set(frame.columns) - declared)}"
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no timestamps, and no NaN or infinity."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,208 @@
+"""Make `.venv` what requirements.txt says, with nothing but a Python interpreter and its standard library.
+
+Run by the system's python3 before every `make` target that needs packages: `python3 -I cli/bootstrap.py [INTERPRETER]`.
+When `.venv` is already right it returns in milliseconds. Works on Python 3.7 and later, so that an old python3 can at least
+look for a suitable interpreter and say what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements.txt"
+VENV = ROOT / ".venv"
+STAMP = VENV / "flightdeck.stamp"
+LOG = ROOT / "var" / "log" / "install.log"
+VERSIONS = ("3.11", "3.12", "3.13")
+NEEDED_GB = 4.0
+# Prints the version, or the module that is missing: Debian packages venv and ensurepip on their own.
+PROBE = """
+import importlib.util, sys
+missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+print("%d.%d" % sys.version_info[:2], sys.version.split()[0], *missing)
+"""
+
+
+class BootstrapError(Exception):
+    """`.venv` cannot be made; the text is the one sentence that the user sees."""
+
+
+class Interpreter:
+    """A Python that runs: `path`, `minor` ("3.12"), `version` ("3.12.1") and the standard modules it lacks."""
+
+    def __init__(self, path: str, minor: str, version: str, missing: list[str]) -> None:
+        self.path = path
+        self.minor = minor
+        self.version = version
+        self.missing = missing
+
+
+def probe(path: str) -> Interpreter | None:
+    """What `path` is, or `None` when it is no Python that runs."""
+    try:
+        result = subprocess.run([path, "-I", "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        minor, version, *missing = result.stdout.decode().split()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return Interpreter(path, minor, version, missing)
+
+
+def find_interpreter(chosen: str) -> Interpreter:
+    """The interpreter the user chose with PYTHON=..., or the first on the PATH that is of a supported version and complete."""
+    supported = ", ".join(VERSIONS)
+    if chosen:
+        found = probe(chosen)
+        if found is None:
+            raise BootstrapError(f"PYTHON={chosen} is not a Python that runs; give one of version {supported}.")
+        if found.minor not in VERSIONS:
+            raise BootstrapError(f"PYTHON={chosen} is Python {found.version}, and Flightdeck needs {supported}.")
+        _require_complete(found)
+        return found
+    names = ["python3", *(f"python{version}" for version in reversed(VERSIONS))]
+    found_all = [interpreter for interpreter in map(probe, names) if interpreter is not None]
+    suitable = [interpreter for interpreter in found_all if interpreter.minor in VERSIONS]
+    if not suitable:
+        seen = ", ".join(f"{interpreter.path} is {interpreter.version}" for interpreter in found_all) or "there is no python3"
+        raise BootstrapError(f"Flightdeck needs Python {supported} and {seen}; install one, or name it with `make PYTHON=/path/to/python`.")
+    complete = [interpreter for interpreter in suitable if not interpreter.missing]
+    if not complete:
+        _require_complete(suitable[0])
+    return complete[0]
+
+
+def _require_complete(interpreter: Interpreter) -> None:
+    if interpreter.missing:
+        raise BootstrapError(
+            f"{interpreter.path} (Python {interpreter.version}) lacks its module {interpreter.missing[0]}; "
+            f"install it (on Debian and Ubuntu: apt install python{interpreter.minor}-venv) or choose another with `make PYTHON=...`."
+        )
+
+
+def fingerprint(version: str) -> str:
+    """What the stamp of a finished `.venv` holds: the lock file's digest and the interpreter's version."""
+    return f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()} {version}\n"
+
+
+def installed_version() -> str | None:
+    """Version of Python in a `.venv` that was finished once and still runs, else `None`."""
+    if not STAMP.is_file() or not (VENV / "bin" / "python").exists():
+        return None
+    parts = STAMP.read_text().split()
+    return parts[1] if len(parts) == len(("digest", "version")) else None
+
+
+def require_disk() -> None:
+    """Raise unless there is room for the packages."""
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < NEEDED_GB:
+        raise BootstrapError(f"the disk of {ROOT} has {free:.1f} GB free and installing the packages needs {NEEDED_GB:.0f} GB; free some.")
+
+
+def run(step: str, command: list[str]) -> None:
+    """Run an installer with its output in the log; raise with its own last complaint when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
+    with LOG.open("ab") as log:
+        start = log.tell()
+        code = subprocess.run(command, cwd=str(ROOT), env=environment, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if code != 0:
+        output = LOG.read_bytes()[start:].decode(errors="replace")
+        raise BootstrapError(f"{step} failed: {_complaint(output)} (all of it: {LOG}).")
+
+
+def _complaint(output: str) -> str:
+    if "No space left on device" in output or "os error 28" in output:
+        return "the disk is full"
+    # uv draws its chain of causes; what counts begins with the first letter or bracket.
+    lines = [re.sub(r"^[^\w(\[`']+", "", line).strip() for line in output.splitlines()]
+    lines = [line for line in lines if line]
+    for pattern in (
+        "dns error|name resolution|connection refused|connect error|network is unreachable|timed out",
+        "^error|^caused by|hash",
+    ):
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return f"{line[:300].rstrip('.')}{'; is there a network?' if pattern.startswith('dns') else ''}"
+    return lines[-1][:300].rstrip(".") if lines else "it said nothing"
+
+
+def uv_requirement(requirements: str) -> str:
+    """The lines of uv, with its hashes, out of the lock file."""
+    match = re.search(r"^uv==.*\n(?:[ \t]+--hash=.*\n)+", requirements, re.MULTILINE)
+    if match is None:
+        raise BootstrapError(f"{REQUIREMENTS} does not lock uv; run `make lock`.")
+    return match.group(0)
+
+
+def create(interpreter: Interpreter) -> None:
+    """A fresh `.venv` with uv in it; whatever half-made one there was goes first."""
+    if VENV.is_symlink():
+        VENV.unlink()
+    elif VENV.exists():
+        shutil.rmtree(str(VENV))
+    print(f"Creating .venv with Python {interpreter.version}.", flush=True)
+    run("creating .venv", [interpreter.path, "-I", "-m", "venv", str(VENV)])
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "uv.txt"
+        lock.write_text(uv_requirement(REQUIREMENTS.read_text()))
+        pip = [str(VENV / "bin" / "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        run("installing uv", [*pip, "--require-hashes", "--no-deps", "-r", str(lock)])
+
+
+def install() -> None:
+    """Bring `.venv` to the lock file's versions, every file checked against its hash."""
+    count = len(re.findall(r"^[a-z0-9].*==", REQUIREMENTS.read_text(), re.MULTILINE | re.IGNORECASE))
+    print(f"Installing {count} locked packages (2 GB; half a minute to some minutes).", flush=True)
+    python = VENV / "bin" / "python"
+    options = ["--python", str(python), "--system-certs", "--require-hashes", "--compile-bytecode"]
+    run("installing the packages", [str(VENV / "bin" / "uv"), "pip", "install", *options, "-r", str(REQUIREMENTS)])
+
+
+def ensure(chosen: str) -> None:
+    """Make `.venv` right unless it is. The stamp goes first and comes last: a kill in between is noticed by the next call."""
+    present = installed_version()
+    wanted = find_interpreter(chosen) if chosen else None
+    keeps = present is not None and (wanted is None or wanted.version == present)
+    if keeps and present is not None and STAMP.read_text() == fingerprint(present):
+        return
+    require_disk()
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    LOG.write_bytes(b"")
+    if STAMP.exists():
+        STAMP.unlink()
+    version = present or ""
+    if not keeps:
+        interpreter = wanted or find_interpreter(chosen)
+        create(interpreter)
+        version = interpreter.version
+    install()
+    aside = STAMP.with_suffix(".tmp")
+    aside.write_text(fingerprint(version))
+    aside.replace(STAMP)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code of the bootstrap."""
+    try:
+        ensure(arguments[0] if arguments else "")
+    except BootstrapError as error:
+        print(f"flightdeck: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"flightdeck: .venv cannot be made: {error}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nflightdeck: stopped; the next call starts the installation again.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

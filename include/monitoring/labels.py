@@ -1,0 +1,66 @@
+"""What came true: labels joined to predictions, as far as they were known when the interval ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from include.data.tables import TIMESTAMP, TableStore, TableVersion, in_window
+from include.spec import UseCase
+from include.steps import Interval
+
+LABEL = "label"
+KNOWN_AT = "known_at"
+
+
+def labels_table(use_case: UseCase) -> str:
+    """Name of the table of online predictions' labels."""
+    return f"{use_case.name}/prediction_labels"
+
+
+def read_labels(use_case: UseCase, tables: TableStore, since: datetime) -> pl.DataFrame:
+    """The labels reported at `since` or later: id, `label` (0 or 1) and `known_at`; of several for one id the first reported."""
+    declared = use_case.label
+    reported = pl.col(declared.time_column) >= pl.lit(since, dtype=TIMESTAMP)
+    rows = tables.read(declared.table, columns=[use_case.id_column, declared.column, declared.time_column], where=reported)
+    label, known_at = pl.col(declared.column).cast(pl.Int64).alias(LABEL), pl.col(declared.time_column).alias(KNOWN_AT)
+    renamed = rows.select(use_case.id_column, label, known_at)
+    return renamed.sort(KNOWN_AT, use_case.id_column).unique(use_case.id_column, keep="first", maintain_order=True)
+
+
+def attach(use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """`predictions` with `label` and `known_at`, null where the label was not known before `end`. Same rows, same order."""
+    known = labels.filter(pl.col(KNOWN_AT) < pl.lit(end, dtype=TIMESTAMP))
+    return predictions.join(known, on=use_case.id_column, how="left", maintain_order="left")
+
+
+def count(use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime) -> dict[str, int]:
+    """How many predictions have a label, and why the others have none, as far as the tables tell now.
+
+    `without_id` cannot be joined; `not_yet_known` has a label that was reported at `end` or later; `never_reported` has none
+    so far: the event did not happen (a cancelled or diverted flight), or its report has not been ingested.
+    """
+    without_id = predictions[use_case.id_column].null_count()
+    reported = predictions.join(labels, on=use_case.id_column, how="inner")
+    labelled = reported.filter(pl.col(KNOWN_AT) < pl.lit(end, dtype=TIMESTAMP)).height
+    return {
+        "predictions": predictions.height,
+        "labelled": labelled,
+        "unlabelled": predictions.height - labelled,
+        "not_yet_known": reported.height - labelled,
+        "never_reported": predictions.height - reported.height - without_id,
+        "without_id": without_id,
+    }
+
+
+def record_online(use_case: UseCase, tables: TableStore, log: pl.DataFrame, labels: pl.DataFrame, interval: Interval) -> TableVersion:
+    """Write the labels that became known in the interval, for every answer in `log` that they belong to.
+
+    Columns: prediction_id, id, event time, score, model_version, label, known_at. Windows are cut by `known_at`, so a label that
+    comes after its prediction's interval is written by the interval in which it comes, once, and none is lost.
+    """
+    known = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
+    columns = ["prediction_id", use_case.id_column, use_case.event_time, "score", "model_version", LABEL, KNOWN_AT]
+    rows = log.join(known, on=use_case.id_column, how="inner").select(columns).sort(KNOWN_AT, "prediction_id")
+    return tables.replace_window(labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end)

@@ -1,0 +1,136 @@
+"""Performance on the labels that were known at the interval's end, against what the model reached on its own test split.
+
+Two findings make a decay, both effect sizes with a limit from the specification:
+
+* `auc_drop`: the test split's AUC less the interval's;
+* `calibration_gap`: |mean score - observed rate|.
+
+`noise` beside each is twice its standard error (Hanley and McNeil, 1982, for an AUC, both sides added in quadrature;
+sqrt(p(1-p)/n) for a rate), and a finding must exceed that too, so that a limit set too tight for the rows at hand cannot cry
+wolf. Below the declared minimum of labelled rows nothing is judged: neither an alarm nor an all-clear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from include.errors import RegistryError
+from include.evaluation.metrics import summary
+from include.evaluation.slices import slice_parts
+from include.monitoring.labels import LABEL
+from include.spec import Monitoring, UseCase
+
+if TYPE_CHECKING:
+    from include.registry.artifact import ScoringModel
+
+STANDARD_ERRORS = 2.0
+BASELINE_METRICS = ("n", "observed_rate", "auc", "brier", "logloss")
+
+
+def measure(frame: pl.DataFrame) -> dict[str, float]:
+    """`metrics.summary` of the labelled rows of `frame` (columns `label`, `score`); empty when there is none."""
+    labelled = frame.drop_nulls(LABEL)
+    if labelled.height == 0:
+        return {}
+    return summary(labelled[LABEL].to_numpy(), labelled["score"].to_numpy())
+
+
+def baseline(model: ScoringModel) -> dict[str, float]:
+    """The model's own metrics on its test split. Raises `RegistryError` when one is missing: no baseline is never "no decay"."""
+    known = model.metadata.metrics
+    missing = [name for name in BASELINE_METRICS if not math.isfinite(known.get(name, math.nan))]
+    if missing:
+        raise RegistryError(
+            f"metadata.json of run {model.metadata.run_id} lacks the test metrics {missing}; it has {sorted(known)}. "
+            "Performance cannot be judged against it; train and release a version with a complete package."
+        )
+    return {name: known[name] for name in BASELINE_METRICS}
+
+
+def judge(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring) -> dict[str, Any]:
+    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "findings"}`.
+
+    `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are defined, null elsewhere.
+    `findings` are those beyond limit and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged` says what was
+    left open, and why.
+    """
+    rows = int(metrics.get("n", 0))
+    checks = {"auc_drop": _auc_drop(metrics, reference, limits), "calibration_gap": _calibration_gap(metrics, limits)}
+    not_judged: list[str] = []
+    if rows < limits.minimum_rows:
+        not_judged.append(f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}")
+    elif checks["auc_drop"] is None:
+        not_judged.append(f"auc_drop: all {rows} labelled rows are of one class")
+    enough = rows >= limits.minimum_rows
+    beyond = [check for check in checks.values() if check is not None and _beyond(check)]
+    return {
+        "judged": enough,
+        "minimum_rows": limits.minimum_rows,
+        "not_judged": not_judged,
+        "auc_drop": checks["auc_drop"]["observed"] if checks["auc_drop"] else None,
+        "calibration_gap": metrics["mean_score"] - metrics["observed_rate"] if rows else None,
+        "findings": beyond if enough else [],
+    }
+
+
+def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The same metrics per declared slice of the labelled rows; one below its minimum of rows says so and carries only `n`."""
+    labelled = frame.drop_nulls(LABEL)
+    if labelled.height == 0:
+        return []
+    labels, scores = labelled[LABEL].to_numpy(), labelled["score"].to_numpy()
+    result: list[dict[str, Any]] = []
+    for part in slice_parts(use_case, model.transform, labelled):
+        metrics = summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
+        status = "judged" if part.judged else "too few rows"
+        result.append({"column": part.column, "value": part.value, "status": status, "metrics": metrics})
+    return result
+
+
+def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
+    """Hanley and McNeil (1982), equation 1: of an AUC from that many independent rows of each class."""
+    one = auc / (2.0 - auc)
+    two = 2.0 * auc**2 / (1.0 + auc)
+    variance = auc * (1.0 - auc) + (positives - 1.0) * (one - auc**2) + (negatives - 1.0) * (two - auc**2)
+    return math.sqrt(max(variance, 0.0) / (positives * negatives))
+
+
+def _auc_drop(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring) -> dict[str, Any] | None:
+    if "auc" not in metrics:
+        return None
+    errors = [auc_standard_error(side["auc"], *_classes(side)) for side in (metrics, reference)]
+    return {
+        "metric": "auc_drop",
+        "observed": reference["auc"] - metrics["auc"],
+        "limit": limits.max_auc_drop,
+        "noise": STANDARD_ERRORS * math.hypot(*errors),
+        "auc": metrics["auc"],
+        "test_auc": reference["auc"],
+    }
+
+
+def _calibration_gap(metrics: Mapping[str, float], limits: Monitoring) -> dict[str, Any] | None:
+    if not metrics:
+        return None
+    rate = metrics["observed_rate"]
+    return {
+        "metric": "calibration_gap",
+        "observed": abs(metrics["mean_score"] - rate),
+        "limit": limits.max_calibration_gap,
+        "noise": STANDARD_ERRORS * math.sqrt(rate * (1.0 - rate) / metrics["n"]),
+        "mean_score": metrics["mean_score"],
+        "observed_rate": rate,
+    }
+
+
+def _classes(metrics: Mapping[str, float]) -> tuple[float, float]:
+    positives = metrics["n"] * metrics["observed_rate"]
+    return positives, metrics["n"] - positives
+
+
+def _beyond(check: Mapping[str, Any]) -> bool:
+    return bool(check["observed"] > check["limit"] and check["observed"] > check["noise"])

@@ -1,0 +1,87 @@
+"""What monitoring leaves behind: two Delta tables for programs, and a folder of JSON and HTML per interval for people."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.data.tables import TIMESTAMP, TableStore, TableVersion
+from include.settings import Settings
+from include.spec import UseCase
+from include.steps import Interval
+
+MONITORING_SCHEMA: dict[str, Any] = {
+    "interval_start": TIMESTAMP,
+    "interval_end": TIMESTAMP,
+    "rows": pl.Int64,
+    "labelled": pl.Int64,
+    "auc": pl.Float64,
+    "brier": pl.Float64,
+    "logloss": pl.Float64,
+    "mean_score": pl.Float64,
+    "observed_rate": pl.Float64,
+    "drift": pl.String,
+    "drifted_inputs_json": pl.String,
+    "alarm": pl.Boolean,
+    "verdict": pl.String,
+    "reasons_json": pl.String,
+    "model_version": pl.Int64,
+    "report": pl.String,
+    "online_rows": pl.Int64,
+    "online_auc": pl.Float64,
+    "parity_max_difference": pl.Float64,
+}
+
+DRIFT_SCHEMA: dict[str, Any] = {
+    "interval_start": TIMESTAMP,
+    "column": pl.String,
+    "kind": pl.String,
+    "psi": pl.Float64,
+    "limit": pl.Float64,
+    "drifted": pl.Boolean,
+    "rows": pl.Int64,
+}
+
+
+def report_folder(settings: Settings, use_case: UseCase, interval: Interval) -> Path:
+    """`reports/monitoring/<use_case>/<interval label>`."""
+    return settings.reports_dir / "monitoring" / use_case.name / interval.label
+
+
+def write_json(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
+    """Write `<folder>/<name>` whole or not at all."""
+    return write_text(folder, name, json.dumps(content, indent=1, sort_keys=True, allow_nan=False))
+
+
+def write_text(folder: Path, name: str, content: str) -> Path:
+    """Write `<folder>/<name>` aside and rename it, so that a reader never sees half of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{name}.{os.getpid()}"
+    aside.write_text(content, encoding="utf-8")
+    return aside.replace(folder / name)
+
+
+def write_monitoring(use_case: UseCase, tables: TableStore, interval: Interval, row: Mapping[str, Any]) -> TableVersion:
+    """The one row of the interval in `<use_case>/monitoring`; `row` holds every column but the interval's."""
+    full = {"interval_start": interval.start, "interval_end": interval.end, **row}
+    frame = pl.DataFrame([full], schema=MONITORING_SCHEMA)
+    return _replace(tables, f"{use_case.name}/monitoring", frame, interval)
+
+
+def write_drift(use_case: UseCase, tables: TableStore, interval: Interval, columns: Sequence[Mapping[str, Any]]) -> TableVersion:
+    """One row per input and one for the score in `<use_case>/drift`."""
+    rows = [{"interval_start": interval.start, **{name: column.get(name) for name in DRIFT_SCHEMA if name in column}} for column in columns]
+    frame = pl.DataFrame(rows, schema=DRIFT_SCHEMA)
+    return _replace(tables, f"{use_case.name}/drift", frame, interval)
+
+
+def _replace(tables: TableStore, name: str, frame: pl.DataFrame, interval: Interval) -> TableVersion:
+    """The rows that begin exactly at this interval's start, whatever other intervals lie inside it."""
+    end = interval.start + timedelta(microseconds=1)
+    return tables.replace_window(name, frame, time_column="interval_start", start=interval.start, end=end)

@@ -1,0 +1,210 @@
+"""The steps of monitoring: log, labels, drift and performance (in either order), report, alarm."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.data.tables import TableStore
+from include.errors import FlightdeckError
+from include.steps import StepContext
+
+if TYPE_CHECKING:
+    from include.monitoring.population import Population
+    from include.registry.artifact import ScoringModel
+
+LOG = logging.getLogger(__name__)
+
+
+def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Move what the endpoint has answered into the table `<use_case>/inference_log`; returns `shipped` and `total`."""
+    from include.data.inference_log import ship
+
+    return dict(ship(context.settings, context.use_case.name))
+
+
+def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Write the labels that became known in the interval to `<use_case>/prediction_labels`, and count.
+
+    Returns `batch` and `online` (predictions, labelled, unlabelled and why, see `labels.count`), and `table`: null as long as
+    the endpoint has answered nothing.
+    """
+    from include.monitoring import labels, records
+    from include.monitoring.population import read_population
+
+    use_case, interval, tables = context.use_case, context.interval, _tables(context)
+    population = read_population(use_case, tables, interval)
+    known = labels.read_labels(use_case, tables, interval.start)
+    log_name, written = f"{use_case.name}/inference_log", None
+    if tables.exists(log_name):
+        written = labels.record_online(use_case, tables, tables.read(log_name), known, interval).as_json()
+    result = {
+        "batch": labels.count(use_case, population.batch, known, interval.end),
+        "online": labels.count(use_case, population.online, known, interval.end),
+        "table": written,
+    }
+    records.write_json(_folder(context), "labels.json", result)
+    return result
+
+
+def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """PSI of every input and of the score against the training data of the model that scored; writes `<use_case>/drift`.
+
+    Returns `verdict` (`stable`, `drifted`, `not judged`), `columns`, `online` (the same for the endpoint's questions, reported
+    only) and `table`. Raises `RegistryError` when the model's reference is missing or does not fit.
+    """
+    from include.monitoring import drift, records
+
+    use_case, limits = context.use_case, context.use_case.monitoring
+    population, model = _judged(context)
+    measured = drift.measure(model, population.batch, limits)
+    columns = [column.as_json() for column in measured]
+    online: dict[str, Any] = {"rows": population.online_judged.height}
+    if population.online_judged.height:
+        online.update(drift.verdict(drift.measure(model, population.online_judged, limits), limits))
+    result = {
+        "rows": population.batch.height,
+        "rows_of_other_versions": population.other_rows,
+        "model_version": population.version,
+        **drift.verdict(measured, limits),
+        "columns": columns,
+        "online": online,
+        "table": records.write_drift(use_case, _tables(context), context.interval, columns).as_json(),
+    }
+    records.write_json(_folder(context), "drift.json", result)
+    return result
+
+
+def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Metrics of the interval's labelled predictions, overall and per slice, and what they lost against the model's test split.
+
+    Returns `batch` and `baseline` (metrics), `findings`, `not_judged`, `slices`, `online` and `parity`.
+    """
+    from include.monitoring import labels, parity, performance, records
+
+    use_case, interval = context.use_case, context.interval
+    population, model = _judged(context)
+    known = labels.read_labels(use_case, _tables(context), interval.start)
+    batch = labels.attach(use_case, population.batch, known, interval.end)
+    newest = population.online_judged.drop_nulls(use_case.id_column).unique(use_case.id_column, keep="last", maintain_order=True)
+    metrics, baseline = performance.measure(batch), performance.baseline(model)
+    result = {
+        "rows": batch.height,
+        "model_version": population.version,
+        "batch": metrics,
+        "baseline": baseline,
+        **performance.judge(metrics, baseline, use_case.monitoring),
+        "slices": performance.slices(use_case, model, batch),
+        "online": {
+            "rows": population.online.height,
+            "rows_of_other_versions": population.online.height - population.online_judged.height,
+            **performance.measure(labels.attach(use_case, newest, known, interval.end)),
+        },
+        "parity": parity.compare(use_case, model.transform, population.batch, population.online_judged),
+    }
+    records.write_json(_folder(context), "performance.json", result)
+    return result
+
+
+def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Evidently's HTML report and report.json in the interval's report folder.
+
+    A report that cannot be built is reported as such (`html` null, `error`): the alarm does not wait for a picture.
+    """
+    from include.monitoring import records, report
+
+    folder = _folder(context)
+    content: dict[str, Any] = {"html": None, "error": None, "left_out": {}, "sample_rows": {}}
+    try:
+        population, model = _judged(context)
+        compared = report.sides(context.use_case, _tables(context), model, population.batch)
+        content["left_out"] = compared.left_out
+        content["sample_rows"] = {"current": compared.current.height, "reference": compared.reference.height}
+        page, details = report.render(context.use_case, compared)
+        content["html"] = str(records.write_text(folder, "report.html", page))
+    except FlightdeckError as error:
+        content["error"] = str(error)
+    except Exception as error:  # noqa: BLE001  # whatever Evidently raises must not keep the alarm from being decided
+        content["error"] = f"Evidently failed: {type(error).__name__}: {error}"
+    else:
+        content["evidently"] = _plain(details)
+    if content["error"]:
+        LOG.warning("No monitoring report for %s %s: %s", context.use_case.name, context.interval.label, content["error"])
+    path = records.write_json(folder, "report.json", content)
+    return {**{key: content[key] for key in ("html", "error", "left_out", "sample_rows")}, "json": str(path)}
+
+
+def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
+
+    Reads `detect_drift`, `evaluate_performance`, `join_labels` and, where there is one, `build_report` from `inputs`.
+    Returns `alarm`, `verdict`, `reasons`, `not_judged`, `facts`.
+    """
+    from include.monitoring import alarm, records
+
+    drift, performance = inputs["detect_drift"], inputs["evaluate_performance"]
+    decision = alarm.policy(context.use_case.monitoring, drift, performance)
+    facts = _facts(drift, performance, inputs["join_labels"])
+    row = {
+        **facts,
+        "drifted_inputs_json": json.dumps(facts["drifted_inputs"]),
+        "alarm": decision["alarm"],
+        "verdict": decision["verdict"],
+        "reasons_json": json.dumps([*decision["reasons"], *decision["not_judged"]]),
+        "report": inputs.get("build_report", {}).get("html"),
+    }
+    known = {name: row[name] for name in records.MONITORING_SCHEMA if name in row}
+    table = records.write_monitoring(context.use_case, _tables(context), context.interval, known)
+    result = {**decision, "facts": facts, "table": table.as_json()}
+    records.write_json(_folder(context), "alarm.json", result)
+    return result
+
+
+def _facts(drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+    metrics = performance["batch"]
+    return {
+        "model_version": drift["model_version"],
+        "rows": drift["rows"],
+        "labelled": labels["batch"]["labelled"],
+        **{name: metrics.get(name) for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")},
+        "test_auc": performance["baseline"]["auc"],
+        "drift": drift["verdict"],
+        "drifted_inputs": drift["drifted_inputs"],
+        "online_rows": performance["online"]["rows"],
+        "online_auc": performance["online"].get("auc"),
+        "parity_max_difference": performance["parity"]["largest"],
+    }
+
+
+def _judged(context: StepContext) -> tuple[Population, ScoringModel]:
+    from include.monitoring.population import judged_model, read_population
+
+    population = read_population(context.use_case, _tables(context), context.interval)
+    return population, judged_model(context.use_case, context.settings, population)
+
+
+def _tables(context: StepContext) -> TableStore:
+    return TableStore(context.settings.tables_uri)
+
+
+def _folder(context: StepContext) -> Path:
+    from include.monitoring.records import report_folder
+
+    return report_folder(context.settings, context.use_case, context.interval)
+
+
+def _plain(value: Any) -> Any:
+    """Evidently's result as plain JSON: its numpy numbers as numbers, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str | bool | int | None):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return number if abs(number) < float("inf") else None

@@ -1,0 +1,59 @@
+"""A registered version on this machine: fetched from the registry once, verified at every load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.errors import RegistryError
+from include.settings import Settings
+from include.spec import UseCase
+
+if TYPE_CHECKING:
+    from include.registry.artifact import ScoringModel
+    from include.registry.versions import RegisteredVersion
+
+
+def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVersion, ScoringModel]:
+    """The champion and its loaded model. Raises `RegistryError` when no version is in service yet."""
+    from include.registry.versions import champion
+
+    found = champion(settings, use_case)
+    if found is None:
+        raise RegistryError(
+            f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. "
+            f"Run {use_case.dag_id('training')}, and then {use_case.dag_id('deployment')} for the version that it registers."
+        )
+    return found, registered_model(settings, use_case, found)
+
+
+def registered_model(settings: Settings, use_case: UseCase, registered: RegisteredVersion) -> ScoringModel:
+    """One version's loaded model, from `home/work/champions/<use_case>/<version>` once it has been fetched.
+
+    Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and it is fetched again.
+    """
+    from include.registry.artifact import load_model
+
+    folder = settings.home / "work" / "champions" / use_case.name / str(registered.version)
+    if not folder.exists():
+        _fetch(registered, folder)
+    return load_model(folder, expected_digest=registered.digest, threads=settings.training_threads)
+
+
+def _fetch(registered: RegisteredVersion, folder: Path) -> None:
+    """Fetch aside and rename: a killed process leaves no half copy, and of two at once the first one's copy stays."""
+    from include.registry.versions import download
+
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        package = download(registered, aside)
+        try:
+            package.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -29,12 +29,13 @@ def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG
 
 def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
     """`{"accepted", "reasons", "failures"}`; a refusal closes the MLflow run and is recorded in `trainings`."""
-    from include.training.snapshot import read
-    from include.training.snapshot_checks import check_snapshot, describe
+    from include.training.snapshot import read, training_window
+    from include.training.snapshot_checks import check_snapshot
 
     record = inputs["build_snapshot"]["snapshot"]
-    failures = check_snapshot(context.use_case, read(context.use_case, context.settings, record), record["name"])
-    reasons = describe(failures)
+    frame = read(context.use_case, context.settings, record)
+    found = check_snapshot(context.use_case, frame, record["name"], training_window(context.use_case, context.interval))
+    failures, reasons = [failure.as_json() for failure in found], [failure.reason for failure in found]
     if failures:
         _refuse_snapshot(context, inputs, failures, reasons)
     return {"accepted": not failures, "reasons": reasons, "failures": failures}

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from include.features.store import apply_definitions
+from include.settings import Settings
+from tests.unit.features.world import build
+
+
+@pytest.fixture(scope="session")
+def two_months(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """January and February with all flights, Feast's definitions applied, nothing materialised."""
+    settings = build(tmp_path_factory.mktemp("two_months"), months=2)
+    apply_definitions(settings)
+    return settings

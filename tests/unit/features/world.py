@@ -1,0 +1,34 @@
+"""Real flights in a folder of their own: ingested, published, with features computed, without validation in between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from include.data.steps import ingest_source, publish_tables
+from include.features.steps import compute_features
+from include.settings import Settings, load_settings
+from include.steps import Interval, RunInfo, StepContext
+from include.use_cases.flight_delays.spec import USE_CASE
+
+MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)]
+
+
+def settings_in(home: Path, share: float = 1.0) -> Settings:
+    return load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": str(share)})
+
+
+def context_of(settings: Settings, start: datetime, end: datetime) -> StepContext:
+    return StepContext(USE_CASE, settings, Interval(start, end), RunInfo(process="features", run_id="test"))
+
+
+def build(home: Path, months: int, share: float = 1.0) -> Settings:
+    """January and the following months up to `months`."""
+    settings = settings_in(home, share)
+    for start, end in pairwise(MONTHS[: months + 1]):
+        context = context_of(settings, start, end)
+        ingest_source(context, {})
+        publish_tables(context, {"validate_data": {"accepted": True}})
+        compute_features(context, {})
+    return settings

@@ -74,19 +74,24 @@ async def _read(receive: Receive) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    """Parse UTF-8 JSON; duplicate names, NaN, Infinity, absurd numbers and absurd nesting are refused with 400."""
+    """Parse UTF-8 JSON; duplicate names, NaN, Infinity, half characters, absurd numbers and nesting are refused with 400."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnreadableError(400, "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
     try:
-        return _DECODER.decode(text)
+        document = _DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UnreadableError(400, "invalid_unicode", "A string holds half a surrogate pair.") from error
     except DuplicateNameError as error:
         raise UnreadableError(400, "duplicate_field", f"An object holds the field {error.args[0]!r} twice.", field=error.args[0]) from error
     except RecursionError as error:
         raise UnreadableError(400, "nested_too_deeply", "The document is nested too deeply.") from error
     except ValueError as error:
         raise UnreadableError(400, "malformed_json", f"The body is not JSON: {error}.") from error
+    return document
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from include.settings import load_settings
 from serving.app import Holder, create_app
+from serving.orphan import end_with_parent
 from serving.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
 
 SETTINGS = load_settings()
@@ -41,6 +42,7 @@ class FlightdeckService:
         self.runtime = Runtime(load_settings())
         self.runtime.start()
         HOLDER.runtime = self.runtime
+        end_with_parent()
 
     async def __is_ready__(self) -> bool:
         """Whether a model is loaded, its online store open and the log writable."""

@@ -1,0 +1,149 @@
+"""The steps of a deployment: select a version, package it, check the package, put it into service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from include.errors import FlightdeckError, ReleaseError
+from include.release.ledger import Entry, Ledger
+from include.release.model_store import publish, set_desired, version_folder, withdraw
+from include.steps import StepContext
+
+if TYPE_CHECKING:
+    from include.registry.versions import RegisteredVersion
+
+SERVING_SECONDS = 120.0
+
+
+def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 a step's signature
+    """The version of parameter `version`, or the challenger: `{"version", "digest", "mlflow_run_id", "reason"}`.
+
+    Raises `ReleaseError` when there is none, or when its gates did not accept it.
+    """
+    from include.registry import versions
+
+    number = context.run.params.get("version")
+    if number is None:
+        selected: RegisteredVersion | None = versions.challenger(context.settings, context.use_case)
+        reason = "the challenger"
+    else:
+        selected = versions.version(context.settings, context.use_case, int(number))
+        reason = f"version {number} was asked for"
+    if selected is None:
+        raise ReleaseError(f"{context.use_case.name} has no challenger yet; run {context.use_case.dag_id('training')} first.")
+    if selected.tags.get("decision") != "accepted":
+        raise ReleaseError(
+            f"Version {selected.version} of {context.use_case.name} carries no accepted verdict (tag decision is "
+            f"{selected.tags.get('decision')!r}); only a version that passed the gates may serve."
+        )
+    asked = context.run.params.get("reason")
+    return {
+        "version": selected.version,
+        "digest": selected.digest,
+        "mlflow_run_id": selected.run_id,
+        "reason": f"{reason}: {asked}" if asked else reason,
+    }
+
+
+def package_model(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Fetch the selected version's package, verify it and put it into the model store; it does not serve yet.
+
+    Returns `{"version", "digest", "folder", "bytes"}`. A copy that is already there and intact is kept, a damaged one replaced.
+    """
+    from include.registry import versions
+
+    number, digest = _selected(inputs)
+    selected = versions.version(context.settings, context.use_case, number)
+    if selected.digest != digest:
+        raise ReleaseError(f"Version {number} now has digest {selected.digest[:16]}, but {digest[:16]} was selected. Start again.")
+    with TemporaryDirectory(prefix="flightdeck-package-") as folder:
+        package = versions.download(selected, Path(folder))
+        stored = publish(context.settings, context.use_case.name, package, number, digest)
+    size = sum(path.stat().st_size for path in stored.rglob("*") if path.is_file())
+    return {"version": number, "digest": digest, "folder": str(stored), "bytes": size}
+
+
+def check_package(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The verdict on the package in the model store: `{"accepted", "reasons", "checks", "version", "digest"}`."""
+    from include.release import checks
+
+    packaged = inputs["package_model"]
+    verdict = checks.check_package(Path(packaged["folder"]), packaged["digest"], context.use_case)
+    return {**verdict, "version": packaged["version"], "digest": packaged["digest"]}
+
+
+def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Let the endpoint swap to the version, see that it does, record it in the ledger, then move the alias `champion`.
+
+    Returns `{"version", "digest", "previous_version", "ledger_row", "changed"}`. Repeating it for the version in service adds no
+    row. When the endpoint does not take the version, the previous one is desired again, the ledger says `rolled_back` and
+    `ReleaseError` is raised.
+    """
+    from include.registry import versions
+    from include.release.endpoint import wait_until_serving
+
+    number, digest = _checked(inputs)
+    settings, name = context.settings, context.use_case.name
+    ledger = Ledger(settings.ledger_path)
+    previous = ledger.current(name)
+    set_desired(settings, name, number, digest)
+    try:
+        answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
+    except FlightdeckError as error:
+        _roll_back(context, ledger, previous, number, digest, error)
+        raise
+    changed = previous is None or (previous.version, previous.digest) != (number, digest)
+    entry = previous
+    if changed or entry is None:
+        evidence = {**_evidence(context, inputs), "endpoint": answered}
+        entry = ledger.append("promoted", name, number, digest, _actor(context), inputs["select_version"]["reason"], evidence)
+    versions.set_champion(settings, context.use_case, number)
+    return {
+        "version": number,
+        "digest": digest,
+        "previous_version": None if previous is None else previous.version,
+        "ledger_row": entry.number,
+        "changed": changed,
+    }
+
+
+def _roll_back(context: StepContext, ledger: Ledger, previous: Entry | None, number: int, digest: str, error: FlightdeckError) -> None:
+    settings, name = context.settings, context.use_case.name
+    if previous is not None and version_folder(settings, name, previous.version).is_dir():
+        set_desired(settings, name, previous.version, previous.digest)
+    else:
+        withdraw(settings, name)
+    if previous is not None and (previous.version, previous.digest) == (number, digest):
+        return  # this very version is in service since an earlier run: there is nothing to take back
+    evidence = {"run": context.run.as_json(), "back_to": None if previous is None else previous.version}
+    ledger.append("rolled_back", name, number, digest, _actor(context), str(error), evidence)
+
+
+def _evidence(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": context.run.as_json(),
+        "interval": context.interval.as_json(),
+        "mlflow_run_id": inputs["select_version"]["mlflow_run_id"],
+        "checks": inputs["check_package"]["checks"],
+    }
+
+
+def _actor(context: StepContext) -> str:
+    return context.run.triggered_by or f"{context.run.process}:{context.run.trigger}"
+
+
+def _selected(inputs: dict[str, Any]) -> tuple[int, str]:
+    return int(inputs["select_version"]["version"]), str(inputs["select_version"]["digest"])
+
+
+def _checked(inputs: dict[str, Any]) -> tuple[int, str]:
+    """What was selected, packaged and checked must be one thing, and accepted."""
+    selected = _selected(inputs)
+    verdict = inputs["check_package"]
+    if verdict["accepted"] is not True:
+        raise ReleaseError(f"The package of version {selected[0]} was refused: {verdict['reasons']}.")
+    if (verdict["version"], verdict["digest"]) != selected:
+        raise ReleaseError(f"Checked was version {verdict['version']}, selected is {selected[0]}: start the deployment again.")
+    return selected

@@ -1,0 +1,136 @@
+"""The real endpoint, started once as its users start it, over a small real world."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from include.release.model_store import set_desired
+from include.settings import PROJECT_ROOT
+from tests.conftest import free_port
+from tests.serving.world import World, build_world
+
+START_SECONDS = 90.0
+
+
+class Endpoint:
+    """A BentoML server in a process group of its own. `client` speaks to it."""
+
+    def __init__(self, home: Path) -> None:
+        self.port = free_port()
+        self.home = home
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=30.0)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until the process is alive (not: ready)."""
+        command = [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            "serving.service:FlightdeckService",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
+        environment = {
+            **os.environ,
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(self.home),
+            "FLIGHTDECK_SERVING_PORT": str(self.port),
+            "BENTOML_HOME": str(self.home / "bentoml"),
+        }
+        with (self.home / "serving.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+        self.wait_for("/livez")
+
+    def wait_for(self, path: str, status: int = 200) -> None:
+        """Poll a path until it answers with a status."""
+        deadline = time.monotonic() + START_SECONDS
+        seen: Any = None
+        while time.monotonic() < deadline:
+            try:
+                seen = self.client.get(path).status_code
+            except httpx.TransportError as error:
+                seen = error
+            if seen == status:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{path} never answered {status}, last: {seen}; log:\n{(self.home / 'serving.log').read_text()[-3000:]}")
+
+    def wait_for_version(self, version: int | None) -> float:
+        """Poll until a version serves; seconds that took."""
+        started = time.monotonic()
+        while time.monotonic() < started + START_SECONDS:
+            if self.model()["version"] == version:
+                return time.monotonic() - started
+            time.sleep(0.05)
+        raise AssertionError(f"version {version} never served: {self.model()}")
+
+    def model(self) -> dict[str, Any]:
+        """The status of flight_delays."""
+        status: dict[str, Any] = self.client.get("/v1/models").json()["models"][0]
+        return status
+
+    def predict(self, rows: list[dict[str, Any]]) -> httpx.Response:
+        """`POST /predict` for flight_delays."""
+        return self.client.post("/predict", json={"use_case": "flight_delays", "rows": rows})
+
+    def kill(self) -> None:
+        """kill -9 of supervisor and worker at once (a worker has a session of its own)."""
+        assert self._process is not None
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            child.kill()
+        self._process.kill()
+        self._process.wait(timeout=20)
+
+    def kill_supervisor(self) -> list[psutil.Process]:
+        """kill -9 of the supervisor alone; the workers it leaves."""
+        assert self._process is not None
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait(timeout=20)
+        return children
+
+    def stop(self) -> None:
+        """The polite way."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two published versions, nothing desired yet."""
+    return build_world(tmp_path_factory.mktemp("endpoint"))
+
+
+@pytest.fixture(scope="session")
+def bare_endpoint(world: World) -> Iterator[Endpoint]:
+    """The endpoint as it starts before any model was deployed."""
+    endpoint = Endpoint(world.settings.home)
+    endpoint.start()
+    yield endpoint
+    endpoint.stop()
+    endpoint.client.close()
+
+
+@pytest.fixture
+def endpoint(bare_endpoint: Endpoint, world: World) -> Endpoint:
+    """The endpoint with version 1 in service."""
+    set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    bare_endpoint.wait_for_version(1)
+    bare_endpoint.wait_for("/readyz")
+    return bare_endpoint

@@ -1,0 +1,174 @@
+"""The endpoint over HTTP: the contract, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from include.data.inference_log import spool_path
+from include.features.retrieval import point_in_time
+from include.registry.artifact import load_model
+from serving.answers import CheckAnswer, ErrorAnswer, ModelsAnswer, PredictAnswer
+from tests.serving.conftest import Endpoint
+from tests.serving.world import World
+
+pytestmark = pytest.mark.slow
+
+
+def test_before_the_first_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: Endpoint, world: World) -> None:
+    assert bare_endpoint.client.get("/healthz").status_code == 200
+    assert bare_endpoint.client.get("/readyz").status_code == 503
+    answer = bare_endpoint.predict(world.rows[:1])
+    assert answer.status_code == 503
+    assert ErrorAnswer.model_validate(answer.json()).error.code == "no_model"
+    assert bare_endpoint.model()["version"] is None
+
+
+def test_predictions_equal_the_offline_scores_and_are_in_the_log(endpoint: Endpoint, world: World) -> None:
+    answers = [endpoint.predict(world.rows[start : start + 50]) for start in range(0, len(world.rows), 50)]
+    assert {answer.status_code for answer in answers} == {200}
+    predictions = [prediction for answer in answers for prediction in PredictAnswer.model_validate(answer.json()).predictions]
+    offline = load_model(world.packages[1]).score_frame(point_in_time(world.use_case, world.entities, world.settings))
+    assert len(predictions) == len(offline) > 100
+    assert np.abs(np.array([prediction.probability for prediction in predictions]) - offline).max() < 1e-6
+    assert np.std(offline) > 0.01
+    threshold = world.use_case.serving.decision_threshold
+    assert all(prediction.decision == (prediction.probability >= threshold) for prediction in predictions)
+    database = sqlite3.connect(spool_path(world.settings))
+    logged = dict(database.execute("SELECT prediction_id, score FROM predictions").fetchall())
+    database.close()
+    assert all(logged[prediction.prediction_id] == prediction.probability for prediction in predictions)
+
+
+def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flagged(endpoint: Endpoint, world: World) -> None:
+    row = world.rows[0]
+    rows = [
+        {**row, "tailnum": "N0NE"},
+        {**row, "tailnum": None},
+        {**row, "dest": "XYZ"},
+        {**row, "asked_at": "2013-06-01T00:00:00Z", "scheduled_departure": "2013-06-01T03:00:00Z"},
+    ]
+    flags = [set(item["flags"]) for item in endpoint.predict(rows).json()["predictions"]]
+    assert flags[0] == flags[1] == {"unknown:plane"}
+    assert {"unknown:route_daily", "unseen:dest"} <= flags[2]
+    assert "stale:weather_hourly" in flags[3]
+    metrics = endpoint.client.get("/metrics").text
+    assert re.search(r'flightdeck_flags_total\{flag="unknown:plane",use_case="flight_delays"\} [1-9]', metrics)
+
+
+def raw(endpoint: Endpoint, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
+    try:
+        connection.request("POST", "/predict", body, headers or {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def body_with(world: World, text: str) -> bytes:
+    """A valid body in which `@` of the row's carrier is replaced by a text."""
+    row = json.dumps({**world.rows[0], "carrier": "@"})
+    return ('{"use_case": "flight_delays", "rows": [' + row.replace('"@"', text) + "]}").encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code", "field"),
+    [
+        ("NaN", 400, "malformed_json", None),
+        ("Infinity", 400, "malformed_json", None),
+        ("-Infinity", 400, "malformed_json", None),
+        ("1e999", 422, "invalid_value", "rows[0].carrier"),
+        ("0x10", 400, "malformed_json", None),
+        ("9" * 5000, 400, "malformed_json", None),
+        ("9" * 400, 422, "invalid_value", "rows[0].carrier"),
+        ("[" * 5000 + "]" * 5000, 400, "nested_too_deeply", None),
+        ("[" * 100 + "]" * 100, 422, "invalid_value", "rows[0].carrier"),
+        ("null", 422, "invalid_value", "rows[0].carrier"),
+        ("5", 422, "invalid_value", "rows[0].carrier"),
+        ('{"a": 1}', 422, "invalid_value", "rows[0].carrier"),
+        ('"AA", "carrier": "UA"', 400, "duplicate_field", "carrier"),
+        ('"AA", "carier": "UA"', 422, "unknown_field", "rows[0].carier"),
+        ('"\\ud800"', 400, "invalid_unicode", None),
+        ('"\ud800"', 400, "invalid_utf8", None),
+        ('"AA', 400, "malformed_json", None),
+    ],
+)
+def test_wrong_values_get_a_4xx_with_the_path(
+    endpoint: Endpoint, world: World, text: str, status: int, code: str, field: str | None
+) -> None:
+    seen, document = raw(endpoint, body_with(world, text))
+    error = ErrorAnswer.model_validate(document).error
+    assert (seen, error.code, error.field) == (status, code, field)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+        ({}, 415, "unsupported_media_type"),
+        ({"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
+        ({"Content-Type": "application/vnd.bentoml+pickle"}, 415, "unsupported_media_type"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_encoding"),
+    ],
+)
+def test_other_content_is_refused(endpoint: Endpoint, world: World, headers: dict[str, str], status: int, code: str) -> None:
+    seen, document = raw(endpoint, body_with(world, '"AA"'), headers or {"X-None": "1"})
+    assert (seen, document["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("size", [1_000_001, 3_000_000])
+def test_a_body_over_one_megabyte_is_refused_with_413(endpoint: Endpoint, world: World, size: int) -> None:
+    body = body_with(world, '"AA"')
+    assert raw(endpoint, body + b" " * (1_000_000 - len(body)))[0] == 200
+    seen, document = raw(endpoint, body + b" " * (size - len(body)))
+    assert (seen, document["error"]["code"]) == (413, "body_too_large")
+
+
+def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: World) -> None:
+    answer = endpoint.predict(world.rows[:1] * 101)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "rows")
+    assert endpoint.client.get("/predict").status_code == 405
+    assert endpoint.client.post("/v1/models/nope/check").status_code == 404
+
+
+def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:
+    document = endpoint.client.get("/docs.json").json()
+    assert document["openapi"].startswith("3.1")
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    example = content["examples"]["flight_delays"]["value"]
+    answer = endpoint.client.post("/predict", json=example)
+    assert answer.status_code == 200
+    PredictAnswer.model_validate(answer.json())
+    assert {"400", "413", "415", "422", "503"} <= set(document["paths"]["/predict"]["post"]["responses"])
+    for path in ("/healthz", "/readyz", "/livez", "/metrics", "/v1/models"):
+        assert endpoint.client.get(path).status_code == 200
+        assert "get" in document["paths"][path]
+
+
+def test_model_status_check_and_metrics(endpoint: Endpoint, world: World) -> None:
+    status = ModelsAnswer.model_validate(endpoint.client.get("/v1/models").json())
+    assert (status.models[0].digest, status.models[0].last_error, status.log.writable) == (world.digests[1], None, True)
+    assert isinstance(status.models[0].since, datetime)
+    check = CheckAnswer.model_validate(endpoint.client.post("/v1/models/flight_delays/check").json())
+    assert (check.version, check.digest, check.rows) == (1, world.digests[1], 20)
+    assert check.largest_difference <= 1e-6
+    endpoint.predict(world.rows[:1])
+    metrics = endpoint.client.get("/metrics").text
+    for name in (
+        'flightdeck_stage_seconds_count{stage="lookup"',
+        'flightdeck_stage_seconds_count{stage="log"',
+        'flightdeck_predictions_total{use_case="flight_delays",version="1"}',
+        'flightdeck_refusals_total{code="malformed_json",status="400"}',
+        "flightdeck_log_backlog_rows",
+        'flightdeck_model_version{use_case="flight_delays"} 1.0',
+        "bentoml_service_request_total",
+    ):
+        assert name in metrics

@@ -1,0 +1,174 @@
+"""Swaps under load, bad versions, kills and a log that takes no rows: nothing answered is lost, and the last good version stays."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from include.data.inference_log import ship, spool_path
+from include.data.tables import TableStore
+from include.registry.artifact import load_model
+from include.release.model_store import desired_path, set_desired, version_folder
+from tests.serving.conftest import Endpoint
+from tests.serving.world import World
+
+pytestmark = pytest.mark.slow
+CALLERS = 4
+
+
+class Traffic:
+    """Callers that ask until they are stopped. `answers` holds the body of every 200, `failures` everything else."""
+
+    def __init__(self, endpoint: Endpoint, world: World) -> None:
+        self.answers: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(endpoint.url, world.rows[number::CALLERS])) for number in range(CALLERS)]
+
+    def _ask(self, url: str, rows: list[dict[str, Any]]) -> None:
+        with httpx.Client(base_url=url, timeout=30.0) as client:
+            number = 0
+            while not self._stop.is_set():
+                number += 1
+                try:
+                    answer = client.post("/predict", json={"use_case": "flight_delays", "rows": [rows[number % len(rows)]]})
+                except httpx.TransportError as error:
+                    self.failures.append(repr(error))
+                    time.sleep(0.05)
+                    continue
+                if answer.status_code == httpx.codes.OK:
+                    self.answers.append({**answer.json(), "row": rows[number % len(rows)]})
+                else:
+                    self.failures.append(answer.text)
+
+    @contextmanager
+    def flowing(self) -> Iterator[Traffic]:
+        """Run the callers for the time of the block."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+    def wait_for(self, count: int) -> None:
+        """Let `count` more answers come."""
+        target, deadline = len(self.answers) + count, time.monotonic() + 60
+        while len(self.answers) < target:
+            assert time.monotonic() < deadline, self.failures[-3:]
+            time.sleep(0.02)
+
+
+def logged_ids(world: World) -> list[str]:
+    """All prediction ids in the Delta table, after shipping."""
+    ship(world.settings, "flight_delays")
+    return TableStore(world.settings.tables_uri).read("flight_delays/inference_log")["prediction_id"].to_list()
+
+
+def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(endpoint: Endpoint, world: World) -> None:
+    seconds = []
+    with Traffic(endpoint, world).flowing() as traffic:
+        for version in (2, 1, 2, 1):
+            traffic.wait_for(30)
+            set_desired(world.settings, "flight_delays", version, world.digests[version])
+            seconds.append(endpoint.wait_for_version(version))
+        traffic.wait_for(30)
+    assert traffic.failures == []
+    assert {answer["model_version"] for answer in traffic.answers} == {1, 2}
+    assert max(seconds) < 10.0
+    ids = [prediction["prediction_id"] for answer in traffic.answers for prediction in answer["predictions"]]
+    logged = logged_ids(world)
+    assert len(logged) == len(set(logged))
+    assert set(ids) <= set(logged)
+    assert len(ids) == len(set(ids)) == len(traffic.answers)
+    _one_object_scored_each(world, traffic.answers)
+
+
+def _one_object_scored_each(world: World, answers: list[dict[str, Any]]) -> None:
+    """Each answer is exactly what the version that it names gives for the logged features."""
+    table = TableStore(world.settings.tables_uri).read("flight_delays/inference_log")
+    for version in (1, 2):
+        model = load_model(world.packages[version])
+        rows = table.filter(model_version=version)
+        assert rows.height > 0
+        scores = model.score_frame(rows)
+        assert abs(scores - rows["score"].to_numpy()).max() < 1e-6
+    assert len(answers) > 0
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one(endpoint: Endpoint, world: World) -> None:
+    folder = version_folder(world.settings, "flight_delays", 9)
+    shutil.copytree(world.packages[2], folder)
+    content = (folder / "model.ubj").read_bytes()
+    (folder / "model.ubj").write_bytes(content[: len(content) // 2])
+    set_desired(world.settings, "flight_delays", 9, world.digests[2])
+    _wait_for_error(endpoint, "DigestMismatch")
+    status = endpoint.model()
+    assert (status["version"], status["desired_version"]) == (1, 9)
+    assert endpoint.predict(world.rows[:1]).json()["model_version"] == 1
+    assert endpoint.client.get("/readyz").status_code == 200
+    desired_path(world.settings, "flight_delays").write_text("{")
+    _wait_for_error(endpoint, "ServingError")
+    assert endpoint.predict(world.rows[:1]).status_code == 200
+    shutil.rmtree(folder)
+
+
+def _wait_for_error(endpoint: Endpoint, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in (endpoint.model()["last_error"] or ""):
+        assert time.monotonic() < deadline, endpoint.model()
+        time.sleep(0.05)
+
+
+def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, world: World) -> None:
+    lock = sqlite3.connect(spool_path(world.settings), isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    before = lock.execute("SELECT count(*) FROM predictions").fetchone()
+    answer = endpoint.predict(world.rows[:1])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
+    assert endpoint.client.get("/healthz").status_code == 200
+    assert endpoint.client.get("/readyz").status_code == 503
+    assert lock.execute("SELECT count(*) FROM predictions").fetchone() == before
+    lock.execute("ROLLBACK")
+    lock.close()
+    endpoint.wait_for("/readyz")
+    assert endpoint.predict(world.rows[:1]).status_code == 200
+
+
+def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_again(endpoint: Endpoint, world: World) -> None:
+    with Traffic(endpoint, world).flowing() as traffic:
+        traffic.wait_for(60)
+        endpoint.kill()
+        # What is desired now cannot be loaded: the restart must fall back to the last version that served.
+        desired_path(world.settings, "flight_delays").write_text('{"version": 7, "digest": "0", "folder": "/nowhere"}')
+        endpoint.start()
+        endpoint.wait_for("/readyz")
+        traffic.wait_for(20)
+    status = endpoint.model()
+    assert (status["version"], status["desired_version"]) == (1, 7)
+    assert "RegistryError" in status["last_error"]
+    ids = [prediction["prediction_id"] for answer in traffic.answers for prediction in answer["predictions"]]
+    logged = logged_ids(world)
+    assert len(logged) == len(set(logged))
+    assert set(ids) <= set(logged)
+
+
+def test_a_worker_whose_supervisor_was_killed_frees_the_port(endpoint: Endpoint, world: World) -> None:
+    workers = endpoint.kill_supervisor()
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
+    endpoint.start()
+    endpoint.wait_for("/readyz")
+    assert endpoint.predict(world.rows[:1]).status_code == 200

@@ -7,6 +7,7 @@ look for a suitable interpreter and say what is missing.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -14,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,7 +114,10 @@ def run(step: str, command: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
     with LOG.open("ab") as log:
         start = log.tell()
-        code = subprocess.run(command, cwd=str(ROOT), env=environment, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        # Open files are passed on for the lock's sake, see only_one().
+        code = subprocess.run(
+            command, cwd=str(ROOT), env=environment, stdout=log, stderr=subprocess.STDOUT, close_fds=False, check=False
+        ).returncode
     if code != 0:
         output = LOG.read_bytes()[start:].decode(errors="replace")
         raise BootstrapError(f"{step} failed: {_complaint(output)} (all of it: {LOG}).")
@@ -166,26 +172,54 @@ def install() -> None:
 
 
 def ensure(chosen: str) -> None:
-    """Make `.venv` right unless it is. The stamp goes first and comes last: a kill in between is noticed by the next call."""
-    present = installed_version()
+    """Make `.venv` right unless it is."""
     wanted = find_interpreter(chosen) if chosen else None
-    keeps = present is not None and (wanted is None or wanted.version == present)
-    if keeps and present is not None and STAMP.read_text() == fingerprint(present):
+    if is_right(wanted):
         return
+    with only_one():
+        # Another call may have done it while this one waited for its turn.
+        if not is_right(wanted):
+            rebuild(wanted)
+
+
+def is_right(wanted: Interpreter | None) -> bool:
+    """Whether `.venv` is finished, holds what requirements.txt says and is of the version that is asked for, if any is."""
+    present = installed_version()
+    return present is not None and STAMP.read_text() == fingerprint(wanted.version if wanted else present)
+
+
+def rebuild(wanted: Interpreter | None) -> None:
+    """Create `.venv` anew, or install into a finished one whose lock file has changed since.
+
+    The stamp goes first and comes last: a kill in between is noticed by the next call.
+    """
+    version = installed_version()
     require_disk()
-    LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.write_bytes(b"")
     if STAMP.exists():
         STAMP.unlink()
-    version = present or ""
-    if not keeps:
-        interpreter = wanted or find_interpreter(chosen)
+    if version is None or (wanted is not None and wanted.version != version):
+        interpreter = wanted or find_interpreter("")
         create(interpreter)
         version = interpreter.version
     install()
     aside = STAMP.with_suffix(".tmp")
     aside.write_text(fingerprint(version))
     aside.replace(STAMP)
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Hold the installation's lock. Installers inherit it, so one that outlives a killed bootstrap is waited for too."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with (LOG.parent / "install.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another installation is at work; waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def main(arguments: list[str]) -> int:

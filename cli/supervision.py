@@ -95,7 +95,8 @@ def _program(process: Process) -> str:
             "stopasgroup": "true",
             "killasgroup": "true",
             "redirect_stderr": "true",
-            "stdout_logfile": process.log,
+            # supervisor expands this option twice, unlike the others.
+            "stdout_logfile": str(process.log).replace("%", "%%"),
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 3,
         },

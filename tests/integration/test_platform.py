@@ -1,0 +1,218 @@
+"""The real platform, started once on free ports in a folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from cli.airflow_api import AirflowApi
+from cli.environment import airflow_environment, process_environment
+from cli.platform_leftovers import find_leftovers
+from cli.platform_processes import platform_processes
+from cli.platform_state import read_state
+from cli.supervision import pid_file, process_states, socket_path
+from include.errors import PlatformError
+from include.settings import PROJECT_ROOT, Settings, load_settings
+
+pytestmark = pytest.mark.slow
+DAG_ID = "flight_delays__features"
+
+
+@dataclass
+class Platform:
+    """A home with ports of its own and the command line that works on it."""
+
+    settings: Settings
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli", *arguments]
+        environment = {**self.environment, **extra}
+        return subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False)
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def make_platform(home: Path, ports: list[int]) -> Platform:
+    names = ("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT")
+    own = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_ENV": "test", **dict(zip(names, map(str, ports), strict=True))}
+    return Platform(load_settings(own), process_environment(own))
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    platform = make_platform(tmp_path_factory.mktemp("platform"), free_ports(3))
+    started = platform.run("up")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield platform
+    finally:
+        stopped = platform.run("down")
+        assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="module")
+def api(platform):
+    with AirflowApi(platform.settings) as api:
+        api.wait_for_dag(DAG_ID)
+        yield api
+
+
+def pid_of(platform: Platform, name: str) -> int:
+    return process_states(platform.settings)[name].pid
+
+
+def wait_for(condition, seconds: float = 90.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def test_status_tells_what_runs_where_and_how_to_sign_in(platform):
+    status = platform.run("status")
+    assert status.returncode == 0, status.stdout
+    rows = status.stdout.splitlines()
+    for process in platform_processes(platform.settings):
+        (row,) = [row for row in rows if row.startswith(process.name + " ")]
+        assert " running " in row
+        assert row.endswith("yes")
+        assert process.address in row
+    password = json.loads((platform.settings.home / "airflow" / "passwords.json").read_text())["engineer"]
+    assert f"engineer / {password}" in status.stdout
+
+
+def test_the_ports_of_up_are_found_by_commands_that_were_not_told(platform):
+    others = dict(zip(("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT"), ("1", "2", "3"), strict=True))
+    assert platform.run("status", **others).returncode == 0
+
+
+def test_a_second_up_says_so_and_changes_nothing(platform):
+    before = {name: state.pid for name, state in process_states(platform.settings).items()}
+    again = platform.run("up")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("The platform is already up.")
+    assert {name: state.pid for name, state in process_states(platform.settings).items()} == before
+
+
+def test_nothing_listens_beyond_loopback(platform):
+    family = find_leftovers(platform.settings)
+    listening = [item.laddr for process in family for item in process.net_connections("inet") if item.status == psutil.CONN_LISTEN]
+    assert {address.port for address in listening} >= {platform.settings.airflow_port, platform.settings.mlflow_port}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+def test_secrets_are_readable_by_their_owner_only(platform):
+    home = platform.settings.home
+    for path in (home / "run" / "supervisord.conf", home / "airflow" / "secrets.json", home / "airflow" / "passwords.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(socket_path(platform.settings).stat().st_mode) & 0o077 == 0
+
+
+def test_every_option_that_is_set_exists_in_this_airflow(platform):
+    from airflow.configuration import conf
+
+    for name in airflow_environment(platform.settings):
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.lower().split("__")
+            assert option in conf.configuration_description[section]["options"], f"{name} is no option of this Airflow"
+
+
+def test_every_dag_is_parsed_and_only_the_plugin_file_is_a_plugin(platform, api):
+    assert api.get("/api/v2/importErrors")["import_errors"] == []
+    with AirflowApi(platform.settings, user="admin") as admin:
+        plugins = admin.get("/api/v2/plugins")["plugins"]
+        assert admin.get("/api/v2/plugins/importErrors")["import_errors"] == []
+    assert [plugin["name"] for plugin in plugins if str(plugin["source"]).startswith("$PLUGINS_FOLDER")] == ["flightdeck"]
+
+
+def test_airflow_refuses_whoever_does_not_sign_in(platform):
+    answer = httpx.get(f"{platform.settings.airflow_url}/api/v2/dags", trust_env=False)
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_a_run_is_triggered_once_and_its_log_can_be_read(platform, api):
+    interval = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)
+    options = {"logical_date": interval[0], "data_interval": interval}
+    assert api.trigger(DAG_ID, "by-test", **options) == "queued"
+    assert api.trigger(DAG_ID, "by-test", **options) in {"queued", "running", "success"}
+    (run,) = api.runs(DAG_ID, run_id_pattern="by-test")
+    assert datetime.fromisoformat(run["data_interval_end"]) == interval[1]
+    wait_for(lambda: api.task_states(DAG_ID, "by-test").get("ingest_source") == "success", 240)
+    log = api.get(f"/api/v2/dags/{DAG_ID}/dagRuns/by-test/taskInstances/ingest_source/logs/1")["content"]
+    assert str(platform.settings.home / "log" / "airflow") in json.dumps(log)
+
+
+def test_airflows_refusal_is_passed_on_with_its_reason(platform, api):
+    with pytest.raises(PlatformError, match=r"answers 404 to GET /api/v2/dags/flight_delays__features/dagRuns/absent: .*not found"):
+        api.run_state(DAG_ID, "absent")
+    with pytest.raises(PlatformError, match="the DAG absent is not there after 1 s"):
+        api.wait_for_dag("absent", seconds=1)
+
+
+def test_another_platform_on_a_taken_port_is_refused_before_anything_starts(platform, tmp_path):
+    taken = platform.settings.mlflow_port
+    airflow, serving = free_ports(2)
+    other = make_platform(tmp_path / "other", [airflow, taken, serving])
+    refused = other.run("up")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"up: port {taken}, which mlflow wants, is in use")
+    assert f"MLFLOW_PORT={taken + 1}" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert read_state(other.settings) is None
+
+
+def test_a_killed_process_is_started_again(platform):
+    pid = pid_of(platform, "mlflow")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: pid_of(platform, "mlflow") not in {0, pid})
+    wait_for(lambda: platform.run("status").returncode == 0)
+
+
+def test_after_the_death_of_the_supervisor_up_ends_its_orphans_and_starts_anew(platform):
+    orphans = {process.pid for process in find_leftovers(platform.settings)}
+    supervisor = int(pid_file(platform.settings).read_text())
+    os.kill(supervisor, signal.SIGKILL)
+    dead = platform.run("status")
+    assert dead.returncode == 1
+    assert "still live without their supervisor" in dead.stdout
+    again = platform.run("up")
+    assert again.returncode == 0, again.stderr
+    assert "that an earlier platform had left behind" in again.stdout
+    assert not orphans & {process.pid for process in find_leftovers(platform.settings)}
+    assert not [pid for pid in orphans if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def test_down_leaves_nothing_and_can_be_repeated(platform):
+    family = [process.pid for process in find_leftovers(platform.settings)]
+    assert len(family) > len(platform_processes(platform.settings))
+    stopped = platform.run("down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert not [pid for pid in family if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    again = platform.run("down")
+    assert (again.returncode, again.stdout) == (0, "The platform is not running.\n")
+    assert platform.run("status").returncode == 1
+
+
+def test_the_api_of_a_stopped_platform_is_one_clear_error(platform):
+    with AirflowApi(platform.settings) as stopped, pytest.raises(PlatformError, match="`make up` starts it"):
+        stopped.runs(DAG_ID)

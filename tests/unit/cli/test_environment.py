@@ -1,0 +1,97 @@
+import json
+import stat
+
+from cli.environment import (
+    USERS,
+    airflow_environment,
+    airflow_home,
+    common_environment,
+    ensure_secrets,
+    mlflow_environment,
+    passwords,
+    passwords_file,
+    process_environment,
+)
+from include.settings import PROJECT_ROOT, Settings, load_settings
+
+
+def settings_in(folder, **variables) -> Settings:
+    return load_settings({"FLIGHTDECK_HOME": str(folder), **variables})
+
+
+def test_the_same_settings_give_the_same_environment(tmp_path):
+    settings = settings_in(tmp_path)
+    assert airflow_environment(settings) == airflow_environment(settings)
+
+
+def test_a_child_loads_the_settings_of_its_parent(tmp_path):
+    settings = settings_in(
+        tmp_path, FLIGHTDECK_ENV="staging", FLIGHTDECK_AIRFLOW_PORT="8181", FLIGHTDECK_SAMPLE_SHARE="0.1", FLIGHTDECK_TABLES_URI="s3://lake"
+    )
+    assert load_settings(common_environment(settings)) == settings
+
+
+def test_airflow_is_told_where_the_project_lies(tmp_path):
+    environment = airflow_environment(settings_in(tmp_path, FLIGHTDECK_AIRFLOW_PORT="8181"))
+    assert environment["AIRFLOW__CORE__DAGS_FOLDER"] == str(PROJECT_ROOT / "dags")
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8181/execution/"
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["PYTHONPATH"].split(":")[0] == str(PROJECT_ROOT)
+    assert str(tmp_path / "airflow" / "airflow.db") in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(tmp_path):
+    settings = settings_in(tmp_path)
+    first = ensure_secrets(settings)
+    assert ensure_secrets(settings) == first
+    assert ensure_secrets(settings_in(tmp_path / "other")) != first
+    for path in (passwords_file(settings), airflow_home(settings) / "secrets.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(airflow_home(settings).stat().st_mode) == 0o700
+    assert [path.name for path in airflow_home(settings).iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_fernet_key_is_one(tmp_path):
+    from cryptography.fernet import Fernet
+
+    assert Fernet(ensure_secrets(settings_in(tmp_path)).fernet_key.encode())
+
+
+def test_each_user_has_a_password_of_their_own(tmp_path):
+    found = passwords(settings_in(tmp_path))
+    assert found.keys() == USERS.keys()
+    assert len(set(found.values())) == len(USERS)
+    assert json.loads((tmp_path / "airflow" / "passwords.json").read_text()) == found
+
+
+def test_only_airflow_gets_airflows_secrets(tmp_path):
+    settings = settings_in(tmp_path)
+    key = ensure_secrets(settings).jwt_secret
+    assert key in airflow_environment(settings).values()
+    assert key not in common_environment(settings).values()
+    assert key not in mlflow_environment(settings).values()
+
+
+def test_mlflow_loads_no_pickle_and_runs_no_jobs(tmp_path):
+    environment = mlflow_environment(settings_in(tmp_path))
+    assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
+def test_what_would_make_children_disagree_is_not_inherited(tmp_path):
+    inherited = {
+        "PATH": "/bin",
+        "HOME": "/home/me",
+        "AIRFLOW__CORE__PARALLELISM": "32",
+        "FLIGHTDECK_SAMPLE_SHARE": "0.5",
+        "MLFLOW_TRACKING_URI": "http://elsewhere",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_PROXY": "intranet",
+    }
+    environment = process_environment(common_environment(settings_in(tmp_path)), inherited)
+    assert environment["HOME"] == "/home/me"
+    assert environment["PATH"].endswith(":/bin")
+    assert environment["FLIGHTDECK_SAMPLE_SHARE"] == "1.0"
+    assert environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
+    assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+    assert not {"AIRFLOW__CORE__PARALLELISM", "PYTHONDONTWRITEBYTECODE"} & environment.keys()

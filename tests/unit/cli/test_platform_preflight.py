@@ -1,0 +1,68 @@
+import shutil
+import socket
+from collections import namedtuple
+
+import pytest
+
+from cli.platform_preflight import require_disk, require_ports
+from cli.platform_processes import platform_processes
+from include.errors import PlatformError
+from include.settings import load_settings
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def settings_on(folder, airflow, mlflow, serving):
+    return load_settings(
+        {
+            "FLIGHTDECK_HOME": str(folder),
+            "FLIGHTDECK_AIRFLOW_PORT": str(airflow),
+            "FLIGHTDECK_MLFLOW_PORT": str(mlflow),
+            "FLIGHTDECK_SERVING_PORT": str(serving),
+        }
+    )
+
+
+def test_free_ports_pass(tmp_path):
+    settings = settings_on(tmp_path, *free_ports(3))
+    require_ports(settings, platform_processes(settings))
+
+
+def test_a_taken_port_is_named_with_who_wanted_it_and_what_changes_it(tmp_path):
+    airflow, mlflow = free_ports(2)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        settings = settings_on(tmp_path, airflow, mlflow, taken)
+        with pytest.raises(PlatformError) as caught:
+            require_ports(settings, platform_processes(settings))
+    text = str(caught.value)
+    assert f"port {taken}" in text
+    assert "serving" in text
+    assert f"make up SERVING_PORT={taken + 1}" in text
+    assert "FLIGHTDECK_SERVING_PORT" in text
+    assert "\n" not in text
+
+
+def test_two_processes_cannot_share_a_port(tmp_path):
+    one, two = free_ports(2)
+    settings = settings_on(tmp_path, one, one, two)
+    with pytest.raises(PlatformError, match=r"mlflow and airflow-api-server both want port"):
+        require_ports(settings, platform_processes(settings))
+
+
+def test_a_full_disk_says_how_much_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 3 * 10**8))
+    with pytest.raises(PlatformError, match=r"0\.30 GB free and the platform needs 1 GB"):
+        require_disk(settings_on(tmp_path, 1, 2, 3))

@@ -1,0 +1,96 @@
+import configparser
+import shlex
+
+import pytest
+
+from cli import supervision
+from cli.environment import ensure_secrets
+from cli.platform_processes import platform_processes
+from include.errors import PlatformError
+from include.settings import load_settings
+
+
+def settings_in(folder):
+    return load_settings({"FLIGHTDECK_HOME": str(folder)})
+
+
+def test_the_configuration_reads_back_as_supervisord_reads_it(tmp_path):
+    from supervisor.options import ServerOptions
+
+    settings = settings_in(tmp_path / "100% odd, folder")
+    (settings.home / "log").mkdir(parents=True)
+    (settings.home / "run").mkdir()
+    processes = platform_processes(settings)
+    path = tmp_path / "supervisord.conf"
+    path.write_text(supervision.render_configuration(settings, processes))
+    options = ServerOptions()
+    options.realize(["-c", str(path)])
+    programs = {group.name: group.process_configs[0] for group in options.process_group_configs}
+    assert programs.keys() == {process.name for process in processes}
+    for process in processes:
+        program = programs[process.name]
+        assert tuple(shlex.split(program.command)) == process.command
+        assert program.environment == process.environment
+        assert program.stopasgroup
+        assert program.killasgroup
+        assert program.stdout_logfile == str(process.log)
+
+
+def test_processes_start_in_the_order_of_the_list(tmp_path):
+    priorities = [process.priority for process in platform_processes(settings_in(tmp_path))]
+    assert priorities == sorted(set(priorities))
+
+
+def test_every_server_listens_on_loopback_only(tmp_path):
+    for process in platform_processes(settings_in(tmp_path)):
+        if process.port is not None:
+            assert process.command[process.command.index("--host") + 1] == "127.0.0.1"
+        if process.name in {"airflow-scheduler", "airflow-triggerer"}:
+            assert "--skip-serve-logs" in process.command
+
+
+def test_airflows_secrets_are_in_no_command_line(tmp_path):
+    settings = settings_in(tmp_path)
+    keys = vars(ensure_secrets(settings)).values()
+    text = " ".join(" ".join(process.command) for process in platform_processes(settings))
+    assert not [key for key in keys if key in text]
+
+
+def test_the_socket_is_private(tmp_path):
+    parser = configparser.RawConfigParser()
+    parser.read_string(supervision.render_configuration(settings_in(tmp_path), ()))
+    assert parser["unix_http_server"]["chmod"] == "0700"
+
+
+def test_a_long_home_gets_a_short_socket_path(tmp_path):
+    near, far = settings_in("/tmp/near"), settings_in(tmp_path / ("d" * 120))
+    assert supervision.socket_path(near) == near.home / "run" / "supervisor.sock"
+    assert len(str(supervision.socket_path(far))) <= supervision.LONGEST_SOCKET_PATH
+    assert supervision.socket_path(far) != supervision.socket_path(settings_in(tmp_path / ("e" * 120)))
+
+
+def test_nothing_runs_in_an_empty_home(tmp_path):
+    assert not supervision.is_running(settings_in(tmp_path))
+    with pytest.raises(PlatformError, match="does not answer"):
+        supervision.process_states(settings_in(tmp_path))
+
+
+def test_a_stale_socket_is_not_a_running_platform(tmp_path):
+    import socket
+
+    settings = settings_in(tmp_path)
+    path = supervision.socket_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    assert path.exists()
+    assert not supervision.is_running(settings)
+    path.unlink()
+
+
+def test_a_value_that_the_configuration_cannot_carry_is_refused(tmp_path):
+    process = platform_processes(settings_in(tmp_path))[0]
+    process.environment["ODD"] = 'say "no"'
+    with pytest.raises(PlatformError, match="ODD"):
+        supervision.render_configuration(settings_in(tmp_path), [process])

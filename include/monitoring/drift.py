@@ -72,7 +72,7 @@ def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
 def psi_noise(bins: int, rows: int, reference_rows: int) -> float:
     """What PSI exceeds in one of a thousand intervals without drift, for independent rows (module docstring).
 
-    The chi-square quantile is Wilson and Hilferty's (1931) cube-root approximation, within 1 % from 3 degrees of freedom on.
+    The chi-square quantile is Wilson and Hilferty's (1931) cube-root approximation, never too small and at most 4 % too large.
     """
     freedom = max(bins - 1, 1)
     spread = 2.0 / (9.0 * freedom)

@@ -1,0 +1,91 @@
+"""A small real world: a tenth of the flights of January and February 2013, a champion trained on January, MLflow on SQLite."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from include.data.intervals import mark_complete
+from include.data.tables import TableStore
+from include.features.store import apply_definitions
+from include.registry.versions import register_candidate, set_champion
+from include.settings import Settings, load_settings
+from include.steps import Interval, RunInfo, StepContext
+from include.training import steps as training
+from include.use_cases.flight_delays.data import compute_features, read_source
+from include.use_cases.flight_delays.spec import USE_CASE
+
+HISTORY = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
+JANUARY = Interval(HISTORY.start, datetime(2013, 2, 1, tzinfo=UTC))
+FEBRUARY = Interval(JANUARY.end, HISTORY.end)
+SMALL = USE_CASE.training.model_copy(update={"boost_rounds": 20})
+FLIGHTS = USE_CASE.model_copy(update={"training": SMALL})
+
+
+@dataclass(frozen=True)
+class World:
+    """`version` is the champion's, with `digest`."""
+
+    settings: Settings
+    tables: TableStore
+    version: int
+    digest: str
+
+    def context(self, interval: Interval, process: str = "monitoring") -> StepContext:
+        """A step's context in this world."""
+        return StepContext(FLIGHTS, self.settings, interval, RunInfo(process=process, run_id=f"{process}-1"))
+
+
+def small_settings(home: Path) -> Settings:
+    """Everything below `home`, without a server."""
+    home.mkdir(parents=True, exist_ok=True)
+    return load_settings(
+        {
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(home),
+            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+            "FLIGHTDECK_SAMPLE_SHARE": "0.1",
+        }
+    )
+
+
+@cache
+def build_world(home: Path) -> World:
+    """Ingest, compute features, train, register, release; built once per test session."""
+    settings = small_settings(home)
+    tables = TableStore(settings.tables_uri)
+    apply_definitions(settings)
+    ingest(tables, settings.sample_share)
+    world = World(settings, tables, 0, "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
+        trained = _train(world.context(JANUARY, "training"))
+    number = register_candidate(
+        settings, FLIGHTS, trained["open_run"]["mlflow_run_id"], trained["train_model"]["digest"], {"accepted": True}
+    )
+    set_champion(settings, FLIGHTS, number)
+    return World(settings, tables, number, trained["train_model"]["digest"])
+
+
+def ingest(tables: TableStore, share: float) -> None:
+    """The raw and the feature tables of `HISTORY`, marked complete."""
+    for name, frame in read_source(HISTORY, share).items():
+        column = USE_CASE.table(name).time_column
+        if column is None:
+            tables.replace_all(name, frame)
+        else:
+            tables.replace_window(name, frame, time_column=column, start=HISTORY.start, end=HISTORY.end)
+    for view, frame in compute_features(tables, HISTORY).items():
+        tables.replace_all(next(part.table for part in USE_CASE.feature_tables if part.view == view), frame)
+    mark_complete(tables, USE_CASE.name, "features", HISTORY, {})
+
+
+def _train(context: StepContext) -> dict[str, Any]:
+    results: dict[str, Any] = {"tune_model": {"parameters": dict(USE_CASE.training.parameters)}}
+    for step in (training.open_run, training.build_snapshot, training.split_data, training.train_model):
+        results[step.__name__] = step(context, results)
+    return results

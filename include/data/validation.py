@@ -114,7 +114,7 @@ def _rules(table: Table, frame: pl.DataFrame, window: Interval | None, minimum_r
     for column in table.columns:
         if column.name in frame.columns:
             yield from _column_rules(column, frame.schema[column.name])
-    if set(table.key) <= set(frame.columns):
+    if table.key and set(table.key) <= set(frame.columns):
         yield _key_rule(table.key)
     if window is not None and table.time_column in frame.columns:
         yield _window_rule(str(table.time_column), window)

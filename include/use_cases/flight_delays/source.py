@@ -112,7 +112,8 @@ def _with_arrival(flights: pl.DataFrame) -> pl.DataFrame:
     flights = flights.join(zones, on="dest", how="left", maintain_order="left").with_columns(pl.col("zone").fill_null(ATLANTIC))
     departed = pl.col("scheduled_departure") + pl.duration(minutes="dep_delay")
     clock = pl.coalesce(
-        pl.when(pl.col("zone") == zone).then(_minute_of_day(departed.dt.convert_time_zone(zone))) for zone in flights["zone"].unique()
+        pl.when(pl.col("zone") == zone).then(_minute_of_day(departed.dt.convert_time_zone(zone)))
+        for zone in sorted({*flights["zone"], ATLANTIC})
     )
     arrived = pl.col("arr_time") // 100 * 60 + pl.col("arr_time") % 100
     gate = departed + pl.duration(minutes=(arrived - clock) % DAY_MINUTES)

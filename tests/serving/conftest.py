@@ -32,6 +32,11 @@ class Endpoint:
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start and wait until the process is alive (not: ready)."""
         command = [
@@ -106,7 +111,7 @@ class Endpoint:
 
     def stop(self) -> None:
         """The polite way."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.running:
             self._process.terminate()
             self._process.wait(timeout=30)
 
@@ -131,6 +136,8 @@ def bare_endpoint(world: World) -> Iterator[Endpoint]:
 def endpoint(bare_endpoint: Endpoint, world: World) -> Endpoint:
     """The endpoint with version 1 in service."""
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    if not bare_endpoint.running:
+        bare_endpoint.start()
     bare_endpoint.wait_for_version(1)
     bare_endpoint.wait_for("/readyz")
     return bare_endpoint

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from include.data.inference_log import ship, spool_path
@@ -162,13 +161,3 @@ def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_ag
     logged = logged_ids(world)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
-
-
-def test_a_worker_whose_supervisor_was_killed_frees_the_port(endpoint: Endpoint, world: World) -> None:
-    workers = endpoint.kill_supervisor()
-    assert workers
-    _, alive = psutil.wait_procs(workers, timeout=30)
-    assert alive == []
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    assert endpoint.predict(world.rows[:1]).status_code == 200

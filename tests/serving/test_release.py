@@ -1,0 +1,171 @@
+"""A deployment as its DAG runs it: MLflow's registry, the package check in a child process, the real endpoint, the ledger."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.errors import ReleaseError
+from include.features.retrieval import point_in_time
+from include.registry import versions
+from include.registry.artifact import load_model, package_digest
+from include.registry.client import connect
+from include.registry.logged_model import log_package
+from include.release import steps
+from include.release.ledger import Ledger
+from include.release.model_store import desired, publish, withdraw
+from include.settings import Settings
+from include.steps import RunInfo, StepContext
+from tests.serving.conftest import Endpoint
+from tests.serving.world import INTERVAL, World
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # MLflow warns about its own SQL store, its own signatures and pydantic
+]
+ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.put_into_service)
+
+
+@pytest.fixture(scope="module")
+def registry(world: World) -> Settings:
+    """MLflow on SQLite with version 1 and 2 registered and accepted."""
+    (world.settings.home / "mlflow").mkdir(exist_ok=True)
+    uri = f"sqlite:///{world.settings.home}/mlflow/mlflow.db"
+    settings = world.settings.model_copy(update={"mlflow_tracking_uri": uri})
+    client = connect(settings)
+    experiment = client.create_experiment("release", artifact_location=(world.settings.home / "mlflow" / "artifacts").as_uri())
+    for number in (1, 2):
+        register(settings, world, experiment, number)
+    return settings
+
+
+def register(settings: Settings, world: World, experiment: str, number: int) -> None:
+    client = connect(settings)
+    run = client.create_run(experiment).info.run_id
+    package, digest = world.packages[number], world.digests[number]
+    transform = load_model(package).transform
+    example = point_in_time(world.use_case, world.entities.head(2), world.settings)
+    log_package(client, experiment_id=experiment, mlflow_run_id=run, package=package, digest=digest, transform=transform, example=example)
+    assert versions.register_candidate(settings, world.use_case, run, digest, {"accepted": True, "rows": []}) == number
+
+
+def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: Any) -> StepContext:
+    run = RunInfo(process="deployment", run_id="manual__1", trigger="manual", triggered_by="reviewer", params=params)
+    return StepContext(world.use_case, settings.model_copy(update={"serving_url": endpoint.url}), INTERVAL, run)
+
+
+def deploy(context: StepContext) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    for step in ORDER:
+        inputs[step.__name__] = json.loads(json.dumps(step(context, inputs)))
+    return inputs
+
+
+def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_older_version(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
+    context = context_for(registry, world, endpoint)
+    ledger = Ledger(registry.ledger_path)
+    inputs = deploy(context)
+    assert inputs["check_package"]["accepted"], inputs["check_package"]["reasons"]
+    assert inputs["put_into_service"] == {
+        "version": 2,
+        "digest": world.digests[2],
+        "previous_version": None,
+        "ledger_row": 1,
+        "changed": True,
+    }
+    assert endpoint.predict(world.rows[:1]).json()["model_version"] == 2
+    champion = versions.champion(registry, world.use_case)
+    assert champion is not None
+    assert champion.version == 2
+
+    assert steps.put_into_service(context, inputs)["changed"] is False
+    entry = ledger.rows("flight_delays")[-1]
+    assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (1, "promoted", 2, "reviewer")
+    assert entry.evidence["run"]["run_id"] == "manual__1"
+    assert entry.evidence["endpoint"]["check"]["largest_difference"] <= 1e-6
+    assert entry.evidence["checks"]["latency_p50_ms"]["observed"] > 0
+
+    back = deploy(context_for(registry, world, endpoint, version=1, reason="the old one was better"))
+    assert (back["put_into_service"]["version"], back["put_into_service"]["previous_version"]) == (1, 2)
+    assert ledger.rows()[-1].reason == "version 1 was asked for: the old one was better"
+    assert endpoint.model()["version"] == 1
+    assert ledger.verify() == 2
+
+
+def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
+    endpoint: Endpoint, world: World, registry: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SERVING_SECONDS", 5.0)
+    ledger = Ledger(registry.ledger_path)
+    if ledger.current("flight_delays") is None:
+        deploy(context_for(registry, world, endpoint, version=1))
+    before = ledger.current("flight_delays")
+    assert before is not None
+    digest = publish_wrong_golden(world, tmp_path)
+    context = context_for(registry, world, endpoint)
+    inputs = {
+        "select_version": {"version": 5, "digest": digest, "mlflow_run_id": "r", "reason": "test"},
+        "check_package": {"accepted": True, "reasons": [], "checks": {}, "version": 5, "digest": digest},
+    }
+    with pytest.raises(ReleaseError, match="golden"):
+        steps.put_into_service(context, inputs)
+    row = ledger.rows("flight_delays")[-1]
+    assert (row.event, row.version, row.evidence["back_to"]) == ("rolled_back", 5, before.version)
+    assert ledger.current("flight_delays") == before
+    state = desired(world.settings, "flight_delays")
+    assert state is not None
+    assert state.version == before.version
+    assert endpoint.predict(world.rows[:1]).json()["model_version"] == before.version
+
+
+def publish_wrong_golden(world: World, tmp_path: Path) -> str:
+    """A package with a right digest whose golden scores are not what the model answers."""
+    folder = tmp_path / "wrong"
+    shutil.copytree(world.packages[2], folder)
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["scores"] = [score + 0.01 for score in golden["scores"]]
+    (folder / "golden.json").write_text(json.dumps(golden))
+    digest = package_digest(folder)
+    record = json.loads((folder / "digest.json").read_text())
+    (folder / "digest.json").write_text(json.dumps({**record, "digest": digest}))
+    publish(world.settings, "flight_delays", folder, 5, digest)
+    return digest
+
+
+def test_a_refused_or_exchanged_package_is_never_put_into_service(endpoint: Endpoint, world: World, registry: Settings) -> None:
+    context = context_for(registry, world, endpoint)
+    selected = {"version": 2, "digest": world.digests[2], "mlflow_run_id": "r", "reason": "test"}
+    refused = {"accepted": False, "reasons": ["too slow"], "checks": {}, "version": 2, "digest": world.digests[2]}
+    with pytest.raises(ReleaseError, match="too slow"):
+        steps.put_into_service(context, {"select_version": selected, "check_package": refused})
+    exchanged = {**refused, "accepted": True, "digest": world.digests[1]}
+    with pytest.raises(ReleaseError, match="start the deployment again"):
+        steps.put_into_service(context, {"select_version": selected, "check_package": exchanged})
+    assert endpoint.model()["version"] == 1
+
+
+def test_a_version_without_an_accepted_verdict_is_not_selected(endpoint: Endpoint, world: World, registry: Settings) -> None:
+    client = connect(registry)
+    client.set_model_version_tag("flight_delays", "2", "decision", "refused")
+    try:
+        with pytest.raises(ReleaseError, match="no accepted verdict"):
+            steps.select_version(context_for(registry, world, endpoint), {})
+    finally:
+        client.set_model_version_tag("flight_delays", "2", "decision", "accepted")
+    nobody = replace(context_for(registry, world, endpoint), use_case=world.use_case.model_copy(update={"name": "other_case"}))
+    with pytest.raises(ReleaseError, match="no challenger yet"):
+        steps.select_version(nobody, {})
+
+
+def test_a_withdrawn_use_case_is_not_served_any_more(endpoint: Endpoint, world: World) -> None:
+    withdraw(world.settings, "flight_delays")
+    endpoint.wait_for_version(None)
+    assert endpoint.predict(world.rows[:1]).json()["error"]["code"] == "no_model"
+    endpoint.wait_for("/readyz", 503)

@@ -23,7 +23,7 @@ from cli.platform_state import PlatformState, run_dir, running_settings, state_p
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
 
-UP_SECONDS = 240.0
+UP_SECONDS = 300.0
 POLL_SECONDS = 0.5
 LOG_LINES = 12
 MOST_STARTS = 3

@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 FLOOR = 1e-4
 NOISE_Z = 3.0902
 SHARES_TOLERANCE = 1e-6
+MINIMUM_BINS = 2
 SCORE = "score"
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One input, or the score. `unseen_share` is null unless the input is a category; `missing_share` includes unseen values."""
+    """One input, or the score. `unseen_share` is null unless the input is a category; `missing_share` includes unseen values.
+
+    `blind`: all training values fell into one bin, so that a shift within that bin cannot be seen.
+    """
 
     column: str
     kind: str
@@ -53,6 +57,7 @@ class ColumnDrift:
     rows: int
     missing_share: float
     reference_missing_share: float
+    blind: bool
     unseen_share: float | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> lis
 
 
 def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, Any]:
-    """`{"verdict", "judged", "inputs", "drifted_inputs", "drifted_share", "limit", "score_drifted"}`.
+    """`{"verdict", "judged", "inputs", "drifted_inputs", "drifted_share", "limit", "blind_inputs", "score_drifted"}`.
 
     The population has drifted when more than `limits.drifted_share` of the inputs have. The score's drift is reported and does
     not count among them. Below the minimum of rows the verdict is `not judged`.
@@ -119,6 +124,7 @@ def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, An
         "drifted_inputs": drifted if judged else [],
         "drifted_share": share if judged else None,
         "limit": limits.drifted_share,
+        "blind_inputs": [column.column for column in inputs if column.blind],
         "score_drifted": judged and any(column.drifted for column in measured if column.kind == SCORE),
     }
 
@@ -187,5 +193,6 @@ def _column(
         rows=len(values),
         missing_share=shares[-1],
         reference_missing_share=expected[-1],
+        blind=sum(share > 0.0 for share in expected[:-1]) < MINIMUM_BINS,
         unseen_share=unseen_share,
     )

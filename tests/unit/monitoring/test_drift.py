@@ -135,6 +135,12 @@ def test_too_few_rows_are_not_judged(model: ScoringModel, frame: pl.DataFrame) -
     assert (result["verdict"], result["judged"], result["drifted_share"]) == ("not judged", False, None)
 
 
+def test_an_input_with_a_single_bin_is_reported_as_blind(model: ScoringModel, frame: pl.DataFrame) -> None:
+    model.reference["inputs"]["load"].update(edges=[0.0], shares=[0.0, 0.9, 0.1])
+    measured = measure(model, scored(model, frame), LIMITS)
+    assert verdict(measured, LIMITS)["blind_inputs"] == ["load"]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [

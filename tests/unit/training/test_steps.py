@@ -234,6 +234,14 @@ def test_a_refused_verdict_is_never_registered(first, settings):
         versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, "0" * 64, {"accepted": True, "rows": []})
 
 
+def test_two_processes_that_register_at_once_leave_one_version(first, settings, client):
+    original = client.get_model_version(FLIGHTS.name, "1")
+    client.create_model_version(FLIGHTS.name, original.source, original.run_id, tags=original.tags, model_id=original.model_id)
+    verdict, digest = first.results["check_gates"], first.results["train_model"]["digest"]
+    assert versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, digest, verdict) == 1
+    assert [int(item.version) for item in client.search_model_versions(f"name='{FLIGHTS.name}'")] == [1]
+
+
 def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(first, settings, client):
     versions.set_champion(settings, FLIGHTS, 1)
     champion = versions.champion(settings, FLIGHTS)

@@ -39,9 +39,11 @@ def _headline(verdict: Mapping[str, Any], tags: Mapping[str, str]) -> str:
     against = "No champion existed: the bootstrap rule applied." if compared is None else f"Compared with champion version {compared}."
     trigger = tags.get("flightdeck.trigger", "unknown")
     outcome = "Accepted" if verdict.get("accepted") else "Refused"
-    passed = sum(bool(row["passed"]) for row in rows)
+    judged = [row for row in rows if not _unjudged(row)]
+    passed = sum(bool(row["passed"]) for row in judged)
     return (
-        f"## {outcome}\n\n{passed} of {len(rows)} checks passed in {len(gate_outcomes(rows))} gates. {against} "
+        f"## {outcome}\n\n{passed} of {len(judged)} checks passed in {len(gate_outcomes(rows))} gates, "
+        f"{len(rows) - len(judged)} were not judged (slice too small). {against} "
         f"Data interval: {tags.get('flightdeck.interval_start', '?')} to {tags.get('flightdeck.interval_end', '?')}; started by: {trigger}."
     )
 
@@ -50,7 +52,7 @@ def _gates(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| gate | metric | split | slice | threshold | observed | | reason |", "|---|---|---|---|---|---|---|---|"]
     ordered = sorted(rows, key=lambda row: (bool(row["passed"]), bool(row["slice"])))
     for row in ordered[:MAX_GATE_ROWS]:
-        outcome = "passed" if row["passed"] else "**refused**"
+        outcome = "not judged" if _unjudged(row) else "passed" if row["passed"] else "**refused**"
         cells = [row["gate"], row["metric"], row["split"], row["slice"] or "all", row["threshold"], row["observed"], outcome, row["reason"]]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     if len(ordered) > MAX_GATE_ROWS:
@@ -68,6 +70,11 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 def _origin(tags: Mapping[str, str]) -> str:
     shown = ("snapshot", "snapshot_digest", "code_commit", "run_id", "digest")
     return "### Origin\n\n" + "\n".join(f"- {name.replace('_', ' ')}: `{tags.get(f'flightdeck.{name}', 'unknown')}`" for name in shown)
+
+
+def _unjudged(row: Mapping[str, Any]) -> bool:
+    """A slice below its minimum of rows: it has a threshold but nothing was observed, and it does not refuse."""
+    return bool(row["passed"]) and row["threshold"] is not None and row["observed"] is None
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from include.registry.describe import version_description, version_tags
+
+ROWS = [
+    {
+        "gate": "auc",
+        "metric": "auc",
+        "split": "test",
+        "slice": "",
+        "threshold": 0.6,
+        "observed": 0.71234,
+        "passed": True,
+        "reason": "within",
+    },
+    {"gate": "slices", "metric": "x", "split": "test", "slice": "a=1", "threshold": 0.1, "observed": 0.2, "passed": False, "reason": "a|b"},
+    {
+        "gate": "slices",
+        "metric": "x",
+        "split": "test",
+        "slice": "a=2",
+        "threshold": 0.1,
+        "observed": None,
+        "passed": True,
+        "reason": "small",
+    },
+]
+TAGS = {"flightdeck.trigger": "asset", "flightdeck.snapshot_digest": "abc", "mlflow.user": "somebody"}
+
+
+def test_the_page_shows_refusals_first_and_does_not_count_what_was_not_judged():
+    page = version_description({"accepted": False, "rows": ROWS, "champion_version": 4}, TAGS, {"test.auc": 0.71234, "train.auc": 0.8})
+    assert page.startswith("## Refused")
+    assert "1 of 2 checks passed in 2 gates, 1 were not judged" in page
+    assert "Compared with champion version 4." in page
+    assert page.index("**refused**") < page.index("| auc | auc | test | all | 0.6 | 0.71234 | passed |")
+    assert "| a=2 | 0.1 | - | not judged |" in page
+    assert "a\\|b" in page
+    assert "| auc | 0.8 | - | 0.71234 |" in page
+
+
+def test_tags_hold_one_outcome_per_gate_and_the_runs_own_tags_without_their_prefix():
+    tags = version_tags({"accepted": True, "rows": ROWS, "champion_version": None}, TAGS, "d")
+    assert tags == {
+        "digest": "d",
+        "decision": "accepted",
+        "gate.auc": "passed",
+        "gate.slices": "refused",
+        "champion_compared": "none",
+        "trigger": "asset",
+        "snapshot_digest": "abc",
+    }

@@ -19,12 +19,12 @@ from queue import Empty, SimpleQueue
 
 from include.data.inference_log import Spool, SpoolError, spool_path
 from include.errors import FeatureStoreError, FlightdeckError
-from include.features.online import OnlineFeatures
 from include.settings import Settings
 from include.spec import UseCase
 from serving.errors import RequestError, UnanswerableError
 from serving.metrics import BATCH_ROWS, LOG_BACKLOG, PREDICTIONS, STAGE_SECONDS
 from serving.models import ModelSlot, ServedModel
+from serving.online import OnlineStores, features_unavailable
 from serving.scoring import Question, Scored, count_flags, score_batch
 
 BATCH_ROW_LIMIT = 512
@@ -44,13 +44,12 @@ class _Job:
 
 
 class Lane:
-    """Owns the online stores and the spool; both belong to its thread."""
+    """Owns the spool, and is the only reader of the online stores."""
 
-    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase], slots: Mapping[str, ModelSlot]) -> None:
+    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase], slots: Mapping[str, ModelSlot], stores: OnlineStores) -> None:
         self.use_cases = use_cases
         self.slots = slots
-        self.features: dict[str, OnlineFeatures] = {}
-        self.feature_errors: dict[str, str] = {}
+        self.stores = stores
         self.log_error: str | None = "The log is not open yet."
         self._settings = settings
         self._spool: Spool | None = None
@@ -86,13 +85,6 @@ class Lane:
         if served is None:
             raise UnanswerableError(503, "no_model", f"No model of {use_case} is in service yet; see GET /v1/models.", "use_case")
         return served
-
-    def online(self, use_case: str) -> OnlineFeatures:
-        """The use case's online store; raises `UnanswerableError` when it cannot be opened."""
-        if use_case not in self.features:
-            reason = self.feature_errors.get(use_case, "it is being opened")
-            raise _features_unavailable(reason)
-        return self.features[use_case]
 
     def _enqueue(self, question: Question | None, call: Callable[[Lane], bytes] | None) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
@@ -164,12 +156,12 @@ class Lane:
 
     def _predict(self, name: str, jobs: Sequence[_Job]) -> list[bytes]:
         questions = [job.question for job in jobs if job.question is not None]
-        served, features = self.model(name), self.online(name)
+        served, features = self.model(name), self.stores.get(name)
         spool = self._open_spool()
         try:
             scored = score_batch(self.use_cases[name], served, features, questions)
         except (FeatureStoreError, sqlite3.Error) as error:
-            raise _features_unavailable(str(error)) from error
+            raise features_unavailable(str(error)) from error
         self._log(spool, name, served, scored)
         return scored.answers
 
@@ -203,38 +195,19 @@ class Lane:
         if time.monotonic() < self._next_housekeeping:
             return
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
-        self._open_features()
         try:
             spool = self._open_spool()
             if self.log_error is not None:
-                spool.append([])
+                spool.probe()
                 self.log_error = None
             for name in self.use_cases:
                 LOG_BACKLOG.labels(name).set(spool.backlog(name))
         except Exception:
             logger.exception("the inference log does not take rows")
 
-    def _open_features(self) -> None:
-        for name, use_case in self.use_cases.items():
-            if name in self.features:
-                continue
-            try:
-                features = OnlineFeatures(use_case, self._settings)
-                features.refresh()
-                self.features[name] = features
-                self.feature_errors.pop(name, None)
-            except Exception as error:  # whatever Feast raises: no store yet, try again
-                if name not in self.feature_errors:
-                    logger.exception("%s: the online store cannot be opened yet", name)
-                self.feature_errors[name] = f"{type(error).__name__}: {error}"
-
 
 def _log_unavailable(error: FlightdeckError) -> UnanswerableError:
     return UnanswerableError(503, "log_unavailable", f"Nothing is answered that cannot be logged. {error}")
-
-
-def _features_unavailable(reason: str) -> UnanswerableError:
-    return UnanswerableError(503, "features_unavailable", f"The online store cannot be read: {reason}.")
 
 
 def _resolve(outcomes: list[Outcome]) -> None:

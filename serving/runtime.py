@@ -18,6 +18,7 @@ from serving.errors import UnanswerableError
 from serving.lane import Lane
 from serving.metrics import STAGE_SECONDS
 from serving.models import ModelWatcher
+from serving.online import OnlineStores
 from serving.schema import request_schema, select_use_case
 from serving.scoring import Question
 
@@ -37,18 +38,21 @@ class Runtime:
         self.use_cases = {name: load_use_case(name) for name in names}
         self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
         self.watcher = ModelWatcher(settings, self.use_cases)
-        self.lane = Lane(settings, self.use_cases, self.watcher.slots)
+        self.stores = OnlineStores(settings, self.use_cases)
+        self.lane = Lane(settings, self.use_cases, self.watcher.slots, self.stores)
         self._in_flight = 0
 
     def start(self) -> None:
         """Load models and open the stores, in the background."""
         sys.setswitchinterval(SWITCH_SECONDS)
         self.watcher.start()
+        self.stores.start()
         self.lane.start()
 
     def stop(self) -> None:
         """Answer what waits, then close everything."""
         self.watcher.stop()
+        self.stores.stop()
         self.lane.stop()
 
     def alive(self) -> bool:
@@ -59,7 +63,7 @@ class Runtime:
         """Why /predict could not answer now; `None` when it can for at least one use case."""
         if self.lane.log_error is not None:
             return f"log: {self.lane.log_error}"
-        if not any(slot.serving is not None and name in self.lane.features for name, slot in self.watcher.slots.items()):
+        if not any(slot.serving is not None and self.stores.is_open(name) for name, slot in self.watcher.slots.items()):
             return "no use case has both a model and an online store"
         return None
 
@@ -106,7 +110,7 @@ class Runtime:
                     feature_service=None if served is None else served.model.metadata.feature_service,
                     desired_version=None if desired is None else desired.version,
                     last_error=slot.last_error,
-                    features_ready=name in self.lane.features,
+                    features_ready=self.stores.is_open(name),
                 )
             )
         return ModelsAnswer(models=statuses, log=LogStatus(writable=self.lane.log_error is None, error=self.lane.log_error))
@@ -118,7 +122,7 @@ def check_served(lane: Lane, name: str) -> bytes:
     use_case, model = lane.use_cases[name], served.model
     golden = model.golden["rows"]
     moments = golden_columns(model.transform, golden)[use_case.event_time]
-    lane.online(name).lookup([{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments)
+    lane.stores.get(name).lookup([{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments)
     answer = CheckAnswer(
         use_case=name, version=served.version, digest=served.digest, rows=len(golden), largest_difference=model.check_golden()
     )

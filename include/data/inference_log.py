@@ -140,6 +140,14 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"The inference log's spool {self.path} refused {len(rows)} rows: {error}.") from error
 
+    def probe(self) -> None:
+        """Write something that changes nothing; raises `SpoolError` while the disk is full or the file locked."""
+        try:
+            with self._transaction():
+                self._database.execute("UPDATE spool SET id = id")
+        except (sqlite3.Error, OSError) as error:
+            raise SpoolError(f"The inference log's spool {self.path} takes no rows: {error}.") from error
+
     def read(self, use_case: str, after: int, limit: int) -> list[tuple[Any, ...]]:
         """At most `limit` rows with a sequence above `after`, in order; columns as in `SELECT`."""
         return self._database.execute(SELECT, (use_case, after, limit)).fetchall()

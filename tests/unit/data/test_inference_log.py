@@ -138,7 +138,10 @@ def test_a_locked_spool_refuses_and_keeps_nothing_of_the_batch(home: Settings) -
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(SpoolError, match="refused 4 rows: database is locked"):
         spool.append(rows(4))
+    with pytest.raises(SpoolError, match="takes no rows: database is locked"):
+        spool.probe()
     other.execute("ROLLBACK")
+    spool.probe()
     spool.append(rows(2))
     assert len(spool.read("flight_delays", -1, 100)) == 2
     other.close()

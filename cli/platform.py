@@ -150,6 +150,7 @@ def _stop(settings: Settings) -> int:
 def _forget(settings: Settings) -> None:
     for path in (state_path(settings), supervision.pid_file(settings), supervision.socket_path(settings)):
         path.unlink(missing_ok=True)
+    supervision.remove_short_socket_folder(settings)
 
 
 def status() -> bool:

@@ -1,7 +1,8 @@
 """Processes of a platform that are still alive when they should not be, found by what they cannot shed, and ended by id.
 
 Supervisord opens a session, and what it starts stays in that session even when it moves to another process group or loses
-its parent. BentoML's workers open sessions of their own; they keep the platform's id in their environment.
+its parent. Whatever opens a session of its own is a child of one of those, or still has the platform's id in its environment.
+(BentoML's worker hides that id under its process title; it ends by itself when its parent is gone.)
 """
 
 from __future__ import annotations

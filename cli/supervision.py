@@ -6,13 +6,14 @@ import hashlib
 import http.client
 import os
 import shlex
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +120,7 @@ def start_daemon(settings: Settings, processes: Iterable[Process], environment: 
     configuration = run_dir(settings) / "supervisord.conf"
     for folder in (run_dir(settings), log_dir(settings), socket_path(settings).parent):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_private(socket_path(settings).parent, settings)
     configuration.touch(mode=0o600)
     configuration.chmod(0o600)
     configuration.write_text(render_configuration(settings, processes))
@@ -133,6 +135,21 @@ def start_daemon(settings: Settings, processes: Iterable[Process], environment: 
     raise PlatformError(
         f"supervisord did not start: {reason[-1] if reason else 'no answer'}; its log is {log_dir(settings) / 'supervisord.log'}."
     )
+
+
+def _require_private(folder: Path, settings: Settings) -> None:
+    """In a shared temporary folder someone else may have made `folder` before us, to listen in."""
+    found = folder.lstat()
+    if folder != run_dir(settings) and (found.st_uid != os.getuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode)):
+        raise PlatformError(f"{folder} must be a folder that only you can open; remove it, or use a home with a shorter path.")
+
+
+def remove_short_socket_folder(settings: Settings) -> None:
+    """Remove the socket's folder where it lies outside the home."""
+    folder = socket_path(settings).parent
+    if folder != run_dir(settings) and folder.is_dir():
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager

@@ -69,6 +69,18 @@ def test_a_long_home_gets_a_short_socket_path(tmp_path):
     assert supervision.socket_path(far) != supervision.socket_path(settings_in(tmp_path / ("e" * 120)))
 
 
+def test_a_socket_folder_that_others_can_open_is_refused(tmp_path):
+    settings = settings_in(tmp_path / ("f" * 120))
+    folder = supervision.socket_path(settings).parent
+    folder.mkdir(mode=0o755)
+    try:
+        with pytest.raises(PlatformError, match="only you can open"):
+            supervision.start_daemon(settings, (), {})
+    finally:
+        supervision.remove_short_socket_folder(settings)
+    assert not folder.exists()
+
+
 def test_nothing_runs_in_an_empty_home(tmp_path):
     assert not supervision.is_running(settings_in(tmp_path))
     with pytest.raises(PlatformError, match="does not answer"):

@@ -26,7 +26,7 @@ from tests.serving.world import INTERVAL, World
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),  # MLflow warns about its own SQL store, its own signatures and pydantic
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),  # MLflow, about its own signature check
 ]
 ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.put_into_service)
 

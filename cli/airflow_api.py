@@ -76,6 +76,10 @@ class AirflowApi:
             return self.run_state(dag_id, run_id)
         return str(self._json(answer)["state"])
 
+    def rerun(self, dag_id: str, run_id: str) -> None:
+        """Clear every task of a finished run, so that Airflow runs it again under the same id."""
+        self.post(f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/clear", {"dry_run": False, "only_failed": False})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """`queued`, `running`, `success` or `failed`."""
         return str(self.get(f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}")["state"])

@@ -93,7 +93,8 @@ def _create_private(path: Path, content: dict[str, str]) -> dict[str, str]:
 
 def settings_environment(settings: Settings) -> dict[str, str]:
     """The settings as `FLIGHTDECK_*` variables: a child that loads them gets the same settings."""
-    fields = {field: str(getattr(settings, field)) for field in Settings.model_fields if field != "environment"}
+    values = {field: getattr(settings, field) for field in Settings.model_fields if field != "environment"}
+    fields = {field: str(value) for field, value in values.items() if value is not None}
     return {f"{PREFIX}ENV": settings.environment, **{f"{PREFIX}{name.upper()}": value for name, value in fields.items()}}
 
 

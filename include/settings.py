@@ -25,7 +25,8 @@ class Settings(BaseModel):
     """Where this process finds its data and its services.
 
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
-    `sample_share` is the share of source rows that an environment ingests (1.0 = all).
+    `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
+    deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Settings(BaseModel):
     tables_uri: str
     mlflow_tracking_uri: str
     serving_url: str
+    delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     training_threads: int = Field(default=2, ge=1)
 

@@ -281,7 +281,9 @@ class UseCase(Part):
             if item.view is not None and item.view not in views:
                 raise ValueError(f"input {item.name!r}: view {item.view!r} is not among feature_tables {sorted(views)}")
             if item.view is None and item.source not in given:
-                raise ValueError(f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}")
+                raise ValueError(
+                    f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}"
+                )
         columns = {*names, *given}
         for part in self.slices:
             if part.column not in columns:

@@ -42,6 +42,9 @@ from include.settings import Settings, load_settings  # noqa: E402
 
 (HOME / "mlflow").mkdir()
 os.environ.update(airflow_environment(load_settings()))
+# Derived from the home: a test that moves the home moves them too.
+for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL"):
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ class Replay:
         dag_id = self.use_case.dag_id("training")
         run_id = f"first_champion__{until:%Y-%m-%d}"
         conf = {"until": until.date().isoformat(), "reason": "first champion of the replay"}
-        self.api.trigger(dag_id, run_id, logical_date=None, data_interval=None, conf=conf)
+        self.start(dag_id, run_id, None, conf)
         if self.wait_for_run(dag_id, run_id) != "success":
             decision = facts.training_decision(self.use_case, self.tables, run_id)
             reasons = "; ".join(decision["reasons"]) if decision else "it recorded no decision"
@@ -126,10 +126,20 @@ class Replay:
         dag_id = self.use_case.dag_id(process)
         run_id = f"replay__{name}"
         self.say(f"{interval.start:%B}: {process.replace('_', ' ')}")
-        self.api.trigger(dag_id, run_id, logical_date=interval.start, data_interval=(interval.start, interval.end), conf=conf)
+        self.start(dag_id, run_id, interval, conf)
         if self.wait_for_run(dag_id, run_id) != "success":
             raise PlatformError(f"{dag_id} failed for {name}. {self.where(dag_id, run_id)}")
         return run_id
+
+    def start(self, dag_id: str, run_id: str, interval: Interval | None, conf: dict[str, Any]) -> None:
+        """Trigger the run; one that an earlier, interrupted replay left failed runs again."""
+        date, window = (None, None) if interval is None else (interval.start, (interval.start, interval.end))
+        state = self.api.trigger(dag_id, run_id, logical_date=date, data_interval=window, conf=conf)
+        if state == "failed":
+            self.api.rerun(dag_id, run_id)
+            self.wait(
+                dag_id, lambda runs: any(run["dag_run_id"] == run_id and run["state"] != "failed" for run in runs), f"restart of {run_id}"
+            )
 
     def run_started_by(self, dag_id: str, source_dag: str, source_run: str) -> str:
         """The run of `dag_id` that consumed the asset event of `source_run`."""

@@ -44,6 +44,7 @@ def build_dag(use_case: UseCase, process: str, *, schedule: Any, description: st
             "retries": 1,
             "retry_delay": RETRY_DELAY,
             "execution_timeout": TASK_TIMEOUT,
+            **kwargs.pop("default_args", {}),
         },
         render_template_as_native_obj=False,
         **kwargs,

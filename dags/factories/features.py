@@ -38,7 +38,7 @@ def build_features_dag(use_case: UseCase) -> DAG:
     ) as dag:
         chain(
             StepOperator(task_id="ingest_source", step="include.data.steps:ingest_source", **names),
-            DataValidationOperator(task_id="validate_data", step="include.data.steps:validate_data", retries=0, **names),
+            DataValidationOperator(task_id="validate_data", step="include.data.steps:validate_data", **names),
             StepOperator(task_id="publish_tables", step="include.data.steps:publish_tables", **names),
             StepOperator(
                 task_id="compute_features",

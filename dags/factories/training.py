@@ -13,6 +13,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, Param, chain
 
 from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
+from plugins.callbacks import close_tracking_run
 from plugins.operators.gate import DataValidationOperator, PromotionGateOperator
 from plugins.operators.register import RegisterModelOperator
 from plugins.operators.step import StepOperator
@@ -31,11 +32,12 @@ def build_training_dag(use_case: UseCase) -> DAG:
         description="Snapshot, validate, split in time, tune, train, evaluate, gates, register.",
         doc_md=__doc__,
         params=_params(use_case),
+        default_args={"on_failure_callback": close_tracking_run},
     ) as dag:
         chain(
             StepOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
             StepOperator(task_id="build_snapshot", step=f"{STEPS}:build_snapshot", **names),
-            DataValidationOperator(task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", retries=0, **names),
+            DataValidationOperator(task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", **names),
             StepOperator(task_id="split_data", step=f"{STEPS}:split_data", **names),
             StepOperator(task_id="tune_model", step=f"{STEPS}:tune_model", **names),
             StepOperator(task_id="train_model", step=f"{STEPS}:train_model", **names),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from include.data.tables import TableStore, TableVersion, in_window
-from include.errors import SpecError
+from include.data.tables import TableStore, TableVersion
+from include.errors import DataError, SpecError
+from include.settings import Settings
 from include.spec import Table, UseCase
 from include.steps import Interval
 
 
-def landing_name(table: str) -> str:
-    """Where a table's rows land before they are validated: `raw/flights` -> `landing/flights`."""
-    return f"landing/{table.removeprefix('raw/')}"
+def landing_name(table: str, interval: Interval) -> str:
+    """Where a table's rows land before they are validated: `raw/flights` -> `landing/flights/<interval>`.
+
+    A table per interval: a delivery whose columns were renamed or retyped must land too, for validation to refuse it.
+    """
+    return f"landing/{table.removeprefix('raw/')}/{interval.label}"
 
 
 def use_case_data(use_case: UseCase) -> Any:
@@ -30,22 +35,40 @@ def use_case_data(use_case: UseCase) -> Any:
     return module
 
 
-def land(tables: TableStore, use_case: UseCase, interval: Interval, share: float) -> dict[str, TableVersion]:
-    """Read the source's rows of the interval and make them the landing tables' rows of that window.
+def land(tables: TableStore, use_case: UseCase, interval: Interval, settings: Settings) -> dict[str, TableVersion]:
+    """Read the source's rows of the interval and make them the rows of the landing tables.
 
     Every declared table is landed, even when the source has no row: an empty batch is for validation to refuse.
     """
-    frames = use_case_data(use_case).read_source(interval, share)
+    frames = read_delivery(use_case, settings.delivery_dir, interval) if settings.delivery_dir else None
+    if frames is None:
+        frames = use_case_data(use_case).read_source(interval, settings.sample_share)
     lacking = [table.name for table in use_case.tables if table.name not in frames]
     if lacking:
         raise SpecError(f"read_source of {use_case.name} returns {sorted(frames)}; the specification also declares {lacking}.")
-    return {table.name: write_rows(tables, landing_name(table.name), table, frames[table.name], interval) for table in use_case.tables}
+    names = {table.name: landing_name(table.name, interval) for table in use_case.tables}
+    return {table: tables.replace_all(name, frames[table]) for table, name in names.items()}
+
+
+def read_delivery(use_case: UseCase, folder: Path, interval: Interval) -> dict[str, pl.DataFrame] | None:
+    """The interval's files that somebody delivered, or `None` when nothing was delivered for it.
+
+    A delivery is the folder `<folder>/<use case>/<interval label>/` with one Parquet file per table (`flights.parquet` for
+    `raw/flights`). It stands for the use case's own source. Raises `DataError` when a declared table has no file.
+    """
+    delivered = folder / use_case.name / interval.label
+    if not delivered.is_dir():
+        return None
+    files = {table.name: delivered / f"{table.name.removeprefix('raw/')}.parquet" for table in use_case.tables}
+    missing = [str(file) for file in files.values() if not file.exists()]
+    if missing:
+        raise DataError(f"The delivery {delivered} is incomplete: {missing} are missing; deliver a file for every declared table.")
+    return {name: pl.read_parquet(file) for name, file in files.items()}
 
 
 def read_landed(tables: TableStore, table: Table, interval: Interval, version: int | None) -> pl.DataFrame:
-    """The landed rows of the window (a static table whole), at the given version of the landing table or the newest."""
-    where = None if table.time_column is None else in_window(table.time_column, interval.start, interval.end)
-    return tables.read(landing_name(table.name), version=version, where=where)
+    """The landed rows of the interval, at the given version of the landing table or the newest."""
+    return tables.read(landing_name(table.name, interval), version=version)
 
 
 def write_rows(tables: TableStore, name: str, table: Table, frame: pl.DataFrame, interval: Interval) -> TableVersion:

@@ -18,7 +18,7 @@ def ingest_source(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
     from include.data.ingest import land
     from include.data.tables import TableStore
 
-    landed = land(TableStore(context.settings.tables_uri), context.use_case, context.interval, context.settings.sample_share)
+    landed = land(TableStore(context.settings.tables_uri), context.use_case, context.interval, context.settings)
     return {"tables": {name: version.as_json() for name, version in landed.items()}}
 
 

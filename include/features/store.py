@@ -20,6 +20,7 @@ from pathlib import Path
 from string import Template
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from include.errors import FeatureStoreError
 from include.settings import Settings
@@ -145,11 +146,28 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
 def _open(repo: str, folder: str, tables_uri: str, _process: int) -> FeatureStore:
     # The process is part of the key: a forked child must not share its parent's SQLite connections.
     import yaml  # type: ignore[import-untyped]
-    from feast import FeatureStore, RepoConfig
+
+    with _plain_imports():
+        from feast import FeatureStore, RepoConfig
 
     text = (Path(repo) / "feature_store.yaml").read_text()
     values = yaml.safe_load(Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}))
     return FeatureStore(config=RepoConfig(**values, repo_path=Path(repo)))
+
+
+@contextmanager
+def _plain_imports() -> Iterator[None]:
+    """Import without typeguard's instrumentation of Feast's constructors, which is two thirds of Feast's 4.5 s of import.
+
+    It recompiles the source of every decorated function at import; our definitions are checked by tests instead.
+    """
+    import typeguard
+
+    def unchecked(target: Any = None, **_: Any) -> Any:
+        return target if target is not None else unchecked
+
+    with patch.object(typeguard, "typechecked", unchecked):
+        yield
 
 
 def _definitions(settings: Settings) -> list[Any]:

@@ -49,8 +49,11 @@ def bin_shares(entry: Mapping[str, Any], values: np.ndarray) -> list[float]:
 
 
 def _edges(values: np.ndarray, bins: int) -> list[float]:
+    """Inner quantiles of `values`; a value that fills a whole bin (no rain at all) gets a bin of its own."""
     present = values[~np.isnan(values)].astype(np.float64)
     if present.size == 0:
         return []
-    quantiles = np.quantile(present, np.linspace(0.0, 1.0, bins + 1)[1:-1])
-    return [float(edge) for edge in np.unique(quantiles)]
+    quantiles, counts = np.unique(np.quantile(present, np.linspace(0.0, 1.0, bins + 1)[1:-1]), return_counts=True)
+    # The next number that the float32 matrix can hold ends the point mass's bin.
+    above = np.nextafter(quantiles[counts > 1].astype(np.float32), np.float32(np.inf)).astype(np.float64)
+    return [float(edge) for edge in np.unique(np.concatenate([quantiles, above]))]

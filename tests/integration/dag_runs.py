@@ -30,7 +30,7 @@ def run_dag(dag_id: str, interval_end: datetime | None, conf: dict[str, Any] | N
     run = bag.dags[dag_id].test(logical_date=interval_end, run_conf=conf)
     with create_session() as session:
         instances = run.get_task_instances(session=session)
-        tasks = {instance.task_id: str(instance.state.value if instance.state else None) for instance in instances}
+        tasks = {instance.task_id: str(instance.state) for instance in instances}
         query = XComModel.get_many(run_id=run.run_id, dag_ids=dag_id, key="return_value")
         results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
-    return DagRunResult(run.run_id, str(run.state.value), tasks, results)
+    return DagRunResult(run.run_id, str(run.state), tasks, results)

@@ -25,8 +25,8 @@ START_SECONDS = 90.0
 class Endpoint:
     """A BentoML server in a process group of its own. `client` speaks to it."""
 
-    def __init__(self, home: Path) -> None:
-        self.port = free_port()
+    def __init__(self, home: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.home = home
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30.0)

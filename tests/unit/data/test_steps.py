@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def tables_of(context: StepContext) -> TableStore:
 
 
 def spoil(context: StepContext, table: str, column: str, value: object) -> None:
-    tables, name = tables_of(context), landing_name(table)
+    tables, name = tables_of(context), landing_name(table, context.interval)
     tables.replace_all(name, tables.read(name).with_columns(pl.lit(value).alias(column)))
 
 
@@ -69,6 +70,23 @@ def test_a_bad_batch_is_refused_with_an_example_and_a_report(context: StepContex
     assert report["tables"]["raw/weather"]["statistics"]["humidity"]["maximum"] == 140.0
     assert report["tables"]["raw/weather"]["great_expectations"]["success"] is False
     assert Path(verdict["report"]).is_relative_to(context.settings.reports_dir / "validation" / "flight_delays" / context.interval.label)
+
+
+def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(context: StepContext, tmp_path: Path):
+    folder = tmp_path / "deliveries" / "flight_delays" / context.interval.label
+    folder.mkdir(parents=True)
+    for name, frame in use_case_data(USE_CASE).read_source(context.interval, 0.1).items():
+        frame.rename({"carrier": "airline"}, strict=False).write_parquet(folder / f"{name.removeprefix('raw/')}.parquet")
+    delivered = replace(context, settings=context.settings.model_copy(update={"delivery_dir": tmp_path / "deliveries"}))
+    verdict = validate_data(delivered, {"ingest_source": ingest_source(delivered, {})})
+    assert {(failure["table"], failure["rule"]) for failure in verdict["failures"]} == {
+        ("raw/flights", "columns"),
+        ("raw/arrivals", "columns"),
+    }
+    assert "missing ['carrier'], not declared ['airline']" in verdict["reasons"][0]
+    (folder / "planes.parquet").unlink()
+    with pytest.raises(DataError, match=r"planes\.parquet"):
+        ingest_source(delivered, {})
 
 
 def test_a_window_without_rows_is_refused(tmp_path: Path):

@@ -23,6 +23,7 @@ USE_CASE = "flight_delays"
 HISTORY_MONTHS = 3
 DEFAULT_MONTHS = 6
 ALL_MONTHS = 12 - HISTORY_MONTHS
+WIDTH_WITHOUT_TERMINAL = 150
 
 
 def main(argv: list[str]) -> int:
@@ -33,6 +34,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--months", type=_months, default=DEFAULT_MONTHS, help="months to replay from April on (1 to 9)")
     arguments = parser.parse_args(argv)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_WITHOUT_TERMINAL)
     started = time.monotonic()
     settings = up(console)
     demo_dir = settings.home / "demo"

@@ -36,7 +36,8 @@ def print_summary(console: Console, rows: list[dict[str, Any]], seconds: float, 
     """Print the months and the addresses."""
     table = Table(title="What happened, month by month")
     for column in COLUMNS:
-        table.add_column(column.replace("_", " "), justify="left" if column in ("month", "drift", "alarm", "decision") else "right")
+        words = column in ("month", "drift", "alarm", "decision")
+        table.add_column(column.replace("_", " "), justify="left" if words else "right", overflow="fold", no_wrap=column == "month")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in COLUMNS))
     console.print(table)

@@ -1,0 +1,139 @@
+"""The demo as a user runs it, on a fifth of the flights: killed in the middle, started again, and then read by a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+
+from cli.environment import process_environment
+from include.data.tables import TableStore
+from include.release.ledger import Ledger
+from include.settings import PROJECT_ROOT
+from tests.conftest import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+FIELDS = ["month", "flights_scored", "requests_served", "requests_failed", "auc", "brier", "drift", "alarm", "decision", "champion_version"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo printed in its two lives, and where it ran."""
+
+    home: Path
+    environment: dict[str, str]
+    killed_at: str
+    output: str
+    summary: dict[str, Any]
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cli", name, *arguments]
+
+
+def start_until(line: str, environment: dict[str, str]) -> str:
+    """Start the demo, kill -9 it as soon as it prints `line`, and return that line."""
+    process = subprocess.Popen(
+        command("demo", "--months", "1"), env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    seen = []
+    for text in process.stdout:
+        seen.append(text)
+        if line in text:
+            process.kill()
+            process.wait()
+            return text
+    raise AssertionError(f"the demo ended before it printed {line!r}:\n{''.join(seen)}")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    home = tmp_path_factory.mktemp("demo")
+    overlay = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": "0.2"}
+    overlay |= {f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")}
+    environment = process_environment(overlay, {**os.environ, "PYTHONUNBUFFERED": "1"})
+    try:
+        killed_at = start_until("live traffic, day 12", environment)
+        again = subprocess.run(
+            command("demo", "--months", "1"), env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        )
+        assert again.returncode == 0, again.stdout + again.stderr
+        yield Demo(home, environment, killed_at, again.stdout, json.loads((home / "demo" / "summary.json").read_text()))
+    finally:
+        subprocess.run(command("down"), env=environment, cwd=PROJECT_ROOT, capture_output=True, check=False)
+
+
+def test_it_goes_on_where_it_was_killed(demo: Demo):
+    assert "day 12" in demo.killed_at
+    assert "live traffic, day 13" in demo.output
+    assert "live traffic, day 12," not in demo.output
+    assert "first champion on" not in demo.output
+
+
+def test_the_summary_holds_the_facts_of_the_run(demo: Demo):
+    assert list(demo.summary) == ["months", "seconds", "urls"]
+    (month,) = demo.summary["months"]
+    assert list(month) == FIELDS
+    tables = TableStore(str(demo.home / "tables"))
+    assert month["month"] == "2013-04"
+    assert month["flights_scored"] == tables.read("flight_delays/predictions").height > 4000
+    assert month["requests_failed"] == 0
+    logged = tables.read("flight_delays/inference_log")
+    # The day that was being sent when the demo was killed is sent again.
+    assert month["requests_served"] <= logged.height
+    assert month["requests_served"] == logged["flight_id"].n_unique() > 200
+    row = tables.read("flight_delays/monitoring").row(0, named=True)
+    assert (month["auc"], month["brier"], month["drift"]) == (row["auc"], row["brier"], row["drift"])
+    assert 0.6 < month["auc"] < 0.8
+
+
+def test_the_alarm_started_a_training_that_was_decided(demo: Demo):
+    (month,) = demo.summary["months"]
+    assert month["alarm"] == "performance"
+    trainings = TableStore(str(demo.home / "tables")).read("flight_delays/trainings")
+    (training,) = trainings.filter(pl.col("trigger") == "asset").to_dicts()
+    (cause,) = json.loads(training["causes_json"])
+    assert (cause["source_dag_id"], cause["source_run_id"]) == ("flight_delays__monitoring", "replay__2013-04")
+    rows = Ledger(demo.home / "ledger" / "releases.db").rows("flight_delays")
+    if training["decision"] == "accepted":
+        assert month["decision"] == f"promoted v{training['version']}"
+        assert [row.version for row in rows] == [1, training["version"]]
+    else:
+        assert month["decision"] == "refused: " + "; ".join(json.loads(training["reasons_json"]))
+        assert [row.version for row in rows] == [1]
+
+
+def test_the_printed_curl_line_works(demo: Demo):
+    line = re.search(r"curl -s \S+/predict .*", demo.output)
+    assert line is not None, demo.output
+    answer = json.loads(subprocess.run(["bash", "-c", line.group()], capture_output=True, text=True, check=True).stdout)
+    (prediction,) = answer["predictions"]
+    assert 0 < prediction["probability"] < 1
+
+
+def test_the_printed_addresses_answer(demo: Demo):
+    for name, url in demo.summary["urls"].items():
+        if name == "report":
+            assert Path(url.removeprefix("file://")).stat().st_size > 100_000
+        else:
+            assert httpx.get(url, timeout=30, follow_redirects=True).status_code == httpx.codes.OK, name
+
+
+def test_a_second_demo_reuses_what_stands(demo: Demo):
+    again = subprocess.run(
+        command("demo", "--months", "1"), env=demo.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert "live traffic" not in again.stdout
+    assert json.loads((demo.home / "demo" / "summary.json").read_text())["months"] == demo.summary["months"]

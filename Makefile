@@ -27,7 +27,7 @@ CLI := $(VENV_PYTHON) -m cli
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: venv  ## a year of real flights through the whole loop; MONTHS=6 says how many months to replay
+demo: venv  ## a year of real flights through the whole loop; MONTHS=5 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
 
 test: venv  ## all tests

@@ -37,6 +37,7 @@ def live_endpoint(settings: Settings) -> Iterator[Endpoint]:
     endpoint.start()
     yield endpoint
     endpoint.stop()
+    endpoint.client.close()
 
 
 @pytest.fixture(scope="session")

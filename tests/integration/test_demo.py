@@ -44,17 +44,16 @@ def command(name: str, *arguments: str) -> list[str]:
 
 def start_until(line: str, environment: dict[str, str]) -> str:
     """Start the demo, kill -9 it as soon as it prints `line`, and return that line."""
-    process = subprocess.Popen(
-        command("demo", "--months", "1"), env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
+    arguments = command("demo", "--months", "1")
     seen = []
-    for text in process.stdout:
-        seen.append(text)
-        if line in text:
-            process.kill()
-            process.wait()
-            return text
+    with subprocess.Popen(
+        arguments, env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for text in process.stdout or ():
+            seen.append(text)
+            if line in text:
+                process.kill()
+                return text
     raise AssertionError(f"the demo ended before it printed {line!r}:\n{''.join(seen)}")
 
 

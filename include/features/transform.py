@@ -144,8 +144,9 @@ def _numbers(name: str, values: Sequence[Any] | np.ndarray | pl.Series) -> np.nd
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
         raise DataError(f"Column {name!r} holds {column.dtype}; the model needs numbers, for example not {column.drop_nulls()[0]!r}.")
     numbers = _to_float(column)
-    if np.isinf(numbers).any():
-        raise DataError(f"Column {name!r} holds an infinite number in row {int(np.isinf(numbers).argmax())}; it must be finite or null.")
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if len(infinite):
+        raise DataError(f"Column {name!r} holds an infinite number in row {infinite[0]}; it must be finite or null.")
     return numbers
 
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.errors import SpecError
+from include.settings import load_settings
+from include.spec_overlay import overlaid
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
@@ -307,7 +309,10 @@ class UseCase(Part):
 
 
 def load_use_case(name: str) -> UseCase:
-    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`; `SpecError` says what is missing."""
+    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`, under the environment's overlay where it has one.
+
+    `SpecError` says what is missing.
+    """
     if not NAME_PATTERN.match(name):
         raise SpecError(f"use case {name!r}: a name must match {NAME_PATTERN.pattern}.")
     try:
@@ -317,4 +322,5 @@ def load_use_case(name: str) -> UseCase:
     use_case = getattr(module, "USE_CASE", None)
     if not isinstance(use_case, UseCase) or use_case.name != name:
         raise SpecError(f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}.")
-    return use_case
+    overlay = load_settings().spec_overlay
+    return use_case if overlay is None else overlaid(use_case, overlay)

@@ -7,11 +7,11 @@ field's name and what to use instead; nothing downstream has to check them again
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from include.errors import SpecError
 from include.settings import load_settings
@@ -32,7 +32,8 @@ class Column(Part):
     """One column of a table and what a valid value is.
 
     `max_null_share` is the largest share of nulls (0 to 1). `minimum` and `maximum` are inclusive and in the column's unit.
-    `categories` is the closed set of values; `unseen_share` of the rows may hold others.
+    `categories` is the closed set of values; `unseen_share` of the rows may hold others. `sentinels`, `max_psi`, `max_shift` and
+    `max_new_share` replace the use case's `DataChecks` for this column (a season moves the temperature more than a fault does).
     """
 
     name: str
@@ -42,6 +43,10 @@ class Column(Part):
     maximum: float | None = None
     categories: tuple[str, ...] = ()
     unseen_share: Share = 0.0
+    sentinels: tuple[float | str, ...] | None = None
+    max_psi: float | None = Field(default=None, gt=0.0)
+    max_shift: float | None = Field(default=None, gt=0.0)
+    max_new_share: Share | None = None
     description: str = ""
 
 
@@ -86,13 +91,21 @@ class Input(Part):
     `source` is `<feature view>:<feature>` for a value from the feature store, `<entity or request field>` otherwise.
     `kind`: `number` (as is), `category` (code of the value; unknown is missing), `local_hour` and `local_weekday`
     (of a timestamp, in `timezone`; weekday 0 is Monday), `hours_between` (from the event time to the timestamp).
+    `monotone`: 1 where the prediction may only rise with the value, -1 where it may only fall, 0 where either may happen.
     """
 
     name: str
     source: str
     kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = "number"
     timezone: str = "UTC"
+    monotone: Literal[-1, 0, 1] = 0
     description: str = ""
+
+    @model_validator(mode="after")
+    def _only_numbers_are_monotone(self) -> Input:
+        if self.monotone and self.kind == "category":
+            raise ValueError(f"input {self.name!r}: a category has no order, so monotone must be 0")
+        return self
 
     @property
     def view(self) -> str | None:
@@ -135,6 +148,10 @@ class Training(Part):
     The window ends at the run's data interval end and is `window_days` long. The split is in time:
     the first `train_share` of the rows train, the next `validation_share` stop early and tune, the rest test.
     `parameters` and `search_space` are XGBoost's (`search_space`: name -> (low, high); both integers means an integer).
+    `group_by` names an entity key or request field whose rows must not straddle splits: a group goes where its newest row goes.
+    `class_weights` weigh the rows of label 0 and 1 in the fit (never in a metric).
+    The search ends after `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial on, a
+    trial that is worse than their median is pruned, not before round `prune_after_rounds`.
     """
 
     window_days: int = Field(ge=1)
@@ -148,6 +165,10 @@ class Training(Part):
     log_scale: tuple[str, ...] = ()
     trials: int = Field(default=5, ge=1)
     trial_rows: int = Field(default=30_000, ge=100)
+    tuning_seconds: float = Field(default=900.0, gt=0.0)
+    prune_after_rounds: int = Field(default=60, ge=1)
+    group_by: str | None = None
+    class_weights: tuple[PositiveFloat, PositiveFloat] | None = None
     seed: int = 20130101
 
     @model_validator(mode="after")
@@ -172,6 +193,10 @@ class Gates(Part):
     at least `min_champion_improvement` (0 = not worse), and no slice's AUC may fall by more than `max_slice_auc_drop`.
     Without a champion the candidate must beat the base rate's Brier score by `min_baseline_skill` (relative), the
     bootstrap rule of a use case's first model.
+    The package: at most `max_package_megabytes` (10^6 bytes); on the serving code path, in a fresh process with one thread, a row
+    takes at most `max_latency_p50_ms` (median) and `max_latency_p99_ms`, 1,000 rows at most `max_batch_ms` (milliseconds).
+    Baselines, by log loss on the test split (nats): lower than the prior's and the last value's, and at most
+    `max_simple_model_deficit` above that of a logistic regression on the same matrix.
     """
 
     min_auc: Share
@@ -181,6 +206,11 @@ class Gates(Part):
     max_slice_brier_excess: float = Field(default=0.05, ge=0.0)
     min_champion_improvement: float = 0.0
     max_slice_auc_drop: float = Field(default=0.05, ge=0.0)
+    max_package_megabytes: float = Field(default=50.0, gt=0.0)
+    max_latency_p50_ms: float = Field(default=10.0, gt=0.0)
+    max_latency_p99_ms: float = Field(default=100.0, gt=0.0)
+    max_batch_ms: float = Field(default=250.0, gt=0.0)
+    max_simple_model_deficit: float = Field(default=0.0, ge=0.0)
 
 
 class Monitoring(Part):
@@ -201,8 +231,61 @@ class Monitoring(Part):
     alarm_on: tuple[Literal["drift", "performance"], ...] = ("performance",)
 
 
+class Triggers(Part):
+    """What starts a training by itself, beside the schedule. All distances are measured in data time, between interval ends.
+
+    New data: at least `new_rows` labels became known since the last training's window ended, and they are at least `new_share` of
+    the rows of that training (0.5 = half as many again). Without an earlier training this trigger stays silent.
+    Alarm: none within `alarm_cool_down` of the last alarm that started a training, at most `alarms_per_day` on one UTC day. An
+    alarm on faulty data starts nothing: an input whose share of missing (or unseen) values lies `fault_missing_share` above the
+    training data's, features that are not complete, or a drift that could not be judged.
+    """
+
+    new_rows: int = Field(default=1000, ge=1)
+    new_share: float = Field(default=0.5, gt=0.0)
+    alarm_cool_down: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
+    alarms_per_day: int = Field(default=1, ge=1)
+    fault_missing_share: Share = 0.3
+
+
+class DataChecks(Part):
+    """What stops data beyond the declarations of its columns; every rule is on.
+
+    A delivery is compared with the statistics of the intervals published before it (the last one, and the last
+    `reference_intervals` pooled) and of the champion's training data. A column has changed drastically when it is further than the
+    limit from *each* of them, by effect size: `max_psi` (population stability index) or `max_shift` (standard deviations that the
+    values moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share of nulls
+    (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of values never seen before
+    (`max_new_share`, above the share that the reference's own rare values make likely) and the rows per day (`max_volume_change`,
+    a factor either way). Without a champion the published intervals alone are the reference, and the first interval of all is
+    judged by its declarations only; the result says so. A reference that should exist and does not is a refusal.
+
+    `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound the positive label's share;
+    `max_single_auc` is the largest area under the ROC curve that one input alone may reach (label leakage), either way round, judged
+    from `minimum_leak_rows` rows with a value, and for a category from `minimum_leak_group` rows a value. A training set's inputs
+    may be `max_snapshot_psi` from the champion's reference, and `max_snapshot_shift` of its span from lowest to highest decile.
+    """
+
+    minimum_rows: int = Field(default=1000, ge=1)
+    reference_intervals: int = Field(default=12, ge=1)
+    max_psi: float = Field(default=0.5, gt=0.0)
+    max_shift: float = Field(default=1.0, gt=0.0)
+    max_null_change: Share = 0.3
+    max_label_change: Share = 0.2
+    max_new_share: Share = 0.1
+    max_volume_change: float = Field(default=4.0, gt=1.0)
+    sentinels: tuple[float | str, ...] = (-999.0, -9999.0, -99999.0, 99999.0, 999999.0, "", "NA", "N/A", "NaN", "NULL", "null", "None", "?", "-999")
+    min_label_share: Share = 0.02
+    max_label_share: Share = 0.98
+    max_single_auc: Share = 0.9
+    minimum_leak_rows: int = Field(default=200, ge=20)
+    minimum_leak_group: int = Field(default=20, ge=2)
+    max_snapshot_psi: float = Field(default=1.0, gt=0.0)
+    max_snapshot_shift: float = Field(default=3.0, gt=0.0)
+
+
 class Schedule(Part):
-    """When the processes run. Cron strings; `training_cron` None means on alarm and by hand only.
+    """When the processes run. Cron strings; `training_cron` None means on alarm, on new data and by hand only.
 
     `start` and `end` bound the data that exists: no run is scheduled outside them.
     """
@@ -247,6 +330,8 @@ class UseCase(Part):
     slices: tuple[Slice, ...] = ()
     gates: Gates
     monitoring: Monitoring = Monitoring()
+    data_checks: DataChecks = DataChecks()
+    triggers: Triggers = Triggers()
     schedule: Schedule
 
     @model_validator(mode="after")
@@ -286,6 +371,8 @@ class UseCase(Part):
                 raise ValueError(
                     f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}"
                 )
+        if self.training.group_by is not None and self.training.group_by not in given:
+            raise ValueError(f"training.group_by is {self.training.group_by!r}; valid: an entity key or request field {sorted(given)}")
         columns = {*names, *given}
         for part in self.slices:
             if part.column not in columns:

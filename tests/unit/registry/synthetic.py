@@ -15,6 +15,7 @@ from include.registry.artifact import ModelMetadata, ScoringModel, SnapshotRecor
 from include.registry.reference import build_reference
 from include.spec import Column, FeatureTable, Gates, Input, Label, RequestField, Schedule, Serving, Slice, Table, Training, UseCase
 from include.training.fitting import fit_booster, to_dmatrix
+from include.training.provenance import library_versions
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS = 30
@@ -123,7 +124,7 @@ def fitted_package(folder: Path, frame: pl.DataFrame, *, run_id: str = "run") ->
         base_rate=float(labels_of(USE_CASE, train).mean()),
         decision_threshold=USE_CASE.serving.decision_threshold,
         metrics=summary(labels_of(USE_CASE, rest), scores),
-        libraries={},
+        libraries=library_versions(),
         code_commit="unknown",
     )
     reference = build_reference(transform, matrix, np.asarray(fit.booster.inplace_predict(matrix), dtype=np.float64))

@@ -12,7 +12,7 @@ from include.settings import load_settings
 from include.spec import load_use_case
 from include.steps import Interval, RunInfo, StepContext
 
-TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "asset", "operator_triggered": "operator"}
+TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "manual", "operator_triggered": "operator"}
 
 
 def step_context(context: Context, use_case: str, process: str, *, uses_interval: bool = True) -> StepContext:

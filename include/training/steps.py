@@ -152,6 +152,7 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
             version=None,
             champion_before=verdict["champion_version"],
             metrics=inputs["evaluate_model"]["metrics"],
+            rows=inputs["build_snapshot"]["snapshot"]["rows"],
         )
         finish(client, mlflow_run_id, REFUSED, verdict["reasons"])
     return {**verdict, "digest": given.package_digest}
@@ -174,6 +175,7 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
         version=number,
         champion_before=verdict["champion_version"],
         metrics=inputs["evaluate_model"]["metrics"],
+        rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
     client = connect(context.settings)
     log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
@@ -220,6 +222,7 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
         version=None,
         champion_before=None if current is None else current.version,
         metrics={},
+        rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
     finish(client, mlflow_run_id, REFUSED, reasons)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from include.spec import (
     Column,
@@ -17,6 +17,7 @@ from include.spec import (
     Slice,
     Table,
     Training,
+    Triggers,
     UseCase,
 )
 
@@ -177,6 +178,9 @@ USE_CASE = UseCase(
         min_champion_improvement=0.001,
     ),
     monitoring=Monitoring(drifted_share=0.35),
+    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A new-data training waits until the whole window of
+    # the last one, and half as much again, has been replaced.
+    triggers=Triggers(new_rows=5000, new_share=1.5, alarm_cool_down=timedelta(days=20)),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),
         end=datetime(2013, 12, 31, 23, tzinfo=UTC),

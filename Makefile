@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit check up down status airflow lock clean venv
+.PHONY: help demo reproduce test test-unit check up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -25,10 +25,13 @@ VENV_PYTHON := .venv/bin/python
 CLI := $(VENV_PYTHON) -m cli
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv  ## a year of real flights through the whole loop; MONTHS=6 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
+
+reproduce: venv  ## train a version again from its record and compare: MODEL=flight_delays VERSION=1
+	@$(CLI) reproduce "$(or $(MODEL),flight_delays)" "$(or $(VERSION),1)"
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

@@ -48,12 +48,19 @@ def _demo(arguments: Sequence[str]) -> int:
     return demo(list(arguments))
 
 
+def _reproduce(arguments: Sequence[str]) -> int:
+    from cli.reproduce import main as reproduce
+
+    return reproduce(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
     "status": _status,
     "airflow": _airflow,
     "demo": _demo,
+    "reproduce": _reproduce,
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import RegistryError
 from include.registry.artifact import verify_package
-from include.registry.client import connect
+from include.registry.client import connect, readable_artifact
 from include.registry.describe import version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
 from include.settings import Settings
@@ -113,7 +113,7 @@ def download_package(source: str, digest: str, folder: Path, *, tracking_uri: st
     model_id = source.removeprefix(MODELS_SCHEME)
     try:
         location = mlflow.MlflowClient(tracking_uri).get_logged_model(model_id).artifact_location
-        uri = f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}"
+        uri = readable_artifact(f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}", tracking_uri)
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
     except (MlflowException, OSError) as error:
         raise RegistryError(f"The model package of {source} cannot be fetched from {tracking_uri}: {error}") from error

@@ -75,6 +75,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.registry.client import connect
     from include.registry.logged_model import log_package
     from include.training.package import train_package
+    from include.training.record import log_record, record_of
     from include.training.tracking import log_metrics, log_params, log_tags
 
     run, snapshot, splits = inputs["open_run"], inputs["build_snapshot"]["snapshot"], _splits(context, inputs)
@@ -84,6 +85,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     model = load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
     log_params(client, mlflow_run_id, _params(context.use_case, inputs, model.metadata.parameters))
     _log_inputs(context, inputs)
+    log_record(client, mlflow_run_id, record_of(context, inputs))
     model_id = log_package(
         client,
         experiment_id=run["experiment_id"],

@@ -79,6 +79,11 @@ class Settings(BaseModel):
         return self.home / "reports"
 
     @property
+    def keys_dir(self) -> Path:
+        """Folder of the keys that sign model packages and check them."""
+        return self.home / "keys"
+
+    @property
     def ledger_path(self) -> Path:
         """File of the release ledger."""
         return self.home / "ledger" / "releases.db"

@@ -203,13 +203,7 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
 
     Raises `DigestMismatch` for altered bytes, `RegistryError` for a missing or malformed file. `threads` score one call.
     """
-    recorded = _recorded_digest(folder)
-    verify_package(folder, recorded["digest"])
-    if expected_digest is not None and expected_digest != recorded["digest"]:
-        raise DigestMismatch(
-            f"The model package at {folder} is intact but another one: its digest is {recorded['digest'][:16]}, "
-            f"expected {expected_digest[:16]}. Fetch the version that was evaluated."
-        )
+    digest = verify_files(folder, expected_digest)
     missing = [name for name in PACKAGE_FILES if not (folder / name).is_file()]
     if missing:
         raise RegistryError(f"The model package at {folder} lacks {missing}; a package holds {[*PACKAGE_FILES, DIGEST_FILE]}.")
@@ -224,8 +218,23 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
         metadata=metadata,
         reference=json.loads((folder / REFERENCE_FILE).read_bytes()),
         golden=json.loads((folder / GOLDEN_FILE).read_bytes()),
-        digest=recorded["digest"],
+        digest=digest,
     )
+
+
+def verify_files(folder: Path, expected_digest: str | None) -> str:
+    """Check the package against its own digest.json, and against `expected_digest` if given; return its digest. Parses no model.
+
+    Raises `RegistryError` when there is no package, `DigestMismatch` for altered bytes or another package.
+    """
+    recorded = str(_recorded_digest(folder)["digest"])
+    verify_package(folder, recorded)
+    if expected_digest is not None and expected_digest != recorded:
+        raise DigestMismatch(
+            f"The model package at {folder} is intact but another one: its digest is {recorded[:16]}, "
+            f"expected {expected_digest[:16]}. Fetch the version that was evaluated."
+        )
+    return recorded
 
 
 def _load_booster(path: Path, threads: int) -> xgboost.Booster:

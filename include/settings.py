@@ -44,6 +44,7 @@ class Settings(BaseModel):
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     training_threads: int = Field(default=2, ge=1)
+    training_device: Literal["cpu", "cuda"] = "cpu"
     spec_overlay: Path | None = None
 
     @field_validator("spec_overlay")

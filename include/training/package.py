@@ -53,7 +53,7 @@ def train_package(
     max_bin = int(parameters.get("max_bin", DEFAULT_MAX_BIN))
     fitted = to_dmatrix(transform, matrices["train"], labels["train"], threads=threads, max_bin=max_bin)
     judged = to_dmatrix(transform, matrices["validation"], labels["validation"], threads=threads, max_bin=max_bin, like=fitted)
-    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads)
+    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads, device=context.settings.training_device)
     scores = {name: np.asarray(fit.booster.inplace_predict(matrix), dtype=np.float64) for name, matrix in matrices.items()}
     metadata = ModelMetadata(
         use_case=use_case.name,

@@ -50,14 +50,26 @@ def split_data(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`."""
+    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`.
+
+    A search that was killed goes on with the trials that it had finished.
+    """
     from include.registry.client import connect
+    from include.training.study import journal_of
     from include.training.tracking import log_trials
     from include.training.tuning import best_trial, tune
 
     use_case, splits = context.use_case, _splits(context, inputs)
     wanted = int(context.run.params.get("trials") or use_case.training.trials)
-    trials = tune(use_case, splits["train"], splits["validation"], trials=wanted, threads=context.settings.training_threads)
+    trials = tune(
+        use_case,
+        splits["train"],
+        splits["validation"],
+        trials=wanted,
+        threads=context.settings.training_threads,
+        journal=journal_of(context, inputs),
+        device=context.settings.training_device,
+    )
     best = best_trial(trials)
     run = inputs["open_run"]
     log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)

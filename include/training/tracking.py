@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RUN_TAG = "flightdeck.run_id"
 TRIAL_TAG = "flightdeck.trial"
+TRIAL_STATE_TAG = "flightdeck.trial_state"
 BATCH = 100
 DATASET_DIGEST_LENGTH = 36
 TAG_LENGTH = 7900
@@ -131,14 +132,17 @@ def log_trials(client: MlflowClient, experiment_id: str, mlflow_run_id: str, tri
     children = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{mlflow_run_id}'")
     known = {run.data.tags.get(TRIAL_TAG): run.info.run_id for run in children}
     for trial in trials:
-        tags = {"mlflow.parentRunId": mlflow_run_id, TRIAL_TAG: str(trial.number)}
+        tags = {"mlflow.parentRunId": mlflow_run_id, TRIAL_TAG: str(trial.number), TRIAL_STATE_TAG: trial.state}
         child = known.get(str(trial.number))
         if child is None:
             child = client.create_run(experiment_id, tags=tags, run_name=f"trial {trial.number}").info.run_id
         log_params(client, child, trial.parameters)
         log_metrics(client, child, {"validation.logloss": trial.validation_logloss, "best_iteration": trial.best_iteration})
         client.set_terminated(child, "FINISHED")
-    rows = [{"trial": trial.number, **trial.parameters, "validation.logloss": trial.validation_logloss} for trial in trials]
+    rows = [
+        {"trial": trial.number, "state": trial.state, **trial.parameters, "validation.logloss": trial.validation_logloss}
+        for trial in trials
+    ]
     log_table(client, mlflow_run_id, rows, "trials.json")
 
 

@@ -19,6 +19,7 @@ from include.spec_overlay import overlaid
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+SENTINELS = (-999.0, -9999.0, -99999.0, 99999.0, 999999.0, "", "NA", "N/A", "NaN", "NULL", "null", "None", "?", "-999")
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
 
 
@@ -179,10 +180,36 @@ class Training(Part):
 
 
 class Slice(Part):
-    """A partition of the rows on which every metric is computed as well: one slice per value of `column`."""
+    """A partition of the rows on which every metric is computed as well: one slice per value of `column`.
+
+    With `crossed_with` one slice per pair of values of the two columns.
+    """
 
     column: str
     minimum_rows: int = Field(default=300, ge=1)
+    crossed_with: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`<column>`, or `<column>_x_<crossed_with>`."""
+        return self.column if self.crossed_with is None else f"{self.column}_x_{self.crossed_with}"
+
+
+class Golden(Part):
+    """Labelled rows that are set aside once and never trained on: every candidate of every window is measured on the same ones.
+
+    At most `rows` of the labelled rows with an event time before `until`, and at most `max_share` of those.
+    """
+
+    until: datetime
+    rows: int = Field(default=2000, ge=1)
+    max_share: Share = 0.1
+
+    @model_validator(mode="after")
+    def _timezone_aware(self) -> Golden:
+        if self.until.tzinfo is None:
+            raise ValueError("until has no time zone; write datetime(..., tzinfo=UTC)")
+        return self
 
 
 class Gates(Part):
@@ -257,7 +284,7 @@ class DataChecks(Part):
     values moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share of nulls
     (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of values never seen before
     (`max_new_share`, above the share that the reference's own rare values make likely) and the rows per day (`max_volume_change`,
-    a factor either way). Without a champion the published intervals alone are the reference, and the first interval of all is
+    a factor either way). `max_repeated_keys` is the largest share of rows whose key another interval has published. Without a champion the published intervals alone are the reference, and the first interval of all is
     judged by its declarations only; the result says so. A reference that should exist and does not is a refusal.
 
     `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound the positive label's share;
@@ -274,7 +301,8 @@ class DataChecks(Part):
     max_label_change: Share = 0.2
     max_new_share: Share = 0.1
     max_volume_change: float = Field(default=4.0, gt=1.0)
-    sentinels: tuple[float | str, ...] = (-999.0, -9999.0, -99999.0, 99999.0, 999999.0, "", "NA", "N/A", "NaN", "NULL", "null", "None", "?", "-999")
+    max_repeated_keys: Share = 0.0
+    sentinels: tuple[float | str, ...] = SENTINELS
     min_label_share: Share = 0.02
     max_label_share: Share = 0.98
     max_single_auc: Share = 0.9
@@ -328,6 +356,8 @@ class UseCase(Part):
     label: Label
     training: Training
     slices: tuple[Slice, ...] = ()
+    golden: Golden | None = None
+    baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
     gates: Gates
     monitoring: Monitoring = Monitoring()
     data_checks: DataChecks = DataChecks()
@@ -374,9 +404,12 @@ class UseCase(Part):
         if self.training.group_by is not None and self.training.group_by not in given:
             raise ValueError(f"training.group_by is {self.training.group_by!r}; valid: an entity key or request field {sorted(given)}")
         columns = {*names, *given}
-        for part in self.slices:
-            if part.column not in columns:
-                raise ValueError(f"slice column {part.column!r} is neither an input nor an entity key {sorted(columns)}")
+        for column in (name for part in self.slices for name in (part.column, part.crossed_with or part.column)):
+            if column not in columns:
+                raise ValueError(f"slice column {column!r} is neither an input nor an entity key {sorted(columns)}")
+        numbers = {item.name for item in self.inputs if item.kind == "number"}
+        if self.baseline_input is not None and self.baseline_input not in numbers:
+            raise ValueError(f"baseline_input {self.baseline_input!r} is no input of kind number {sorted(numbers)}")
 
     def dag_id(self, process: str) -> str:
         """`<use_case>__<process>`, the id of the DAG of one process."""

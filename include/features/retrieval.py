@@ -12,7 +12,8 @@ from deltalake.exceptions import TableNotFoundError
 
 from include.data.tables import TIMESTAMP
 from include.errors import DataError, TableNotFound
-from include.features.store import View, open_store, use_case_views
+from include.features.definitions import known_views
+from include.features.store import View
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -27,7 +28,7 @@ def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings)
     the newest row with `event_timestamp <= event time`; null where there is none, where the key is null, and where the row
     is older than the view's TTL. Raises `DataError` when a column is missing, `TableNotFound` when a view has no table.
     """
-    views = use_case_views(use_case, open_store(settings))
+    views = known_views(use_case, settings)
     _check(use_case, entities, views)
     result = entities
     for view in views:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TABLES_VARIABLE = "FLIGHTDECK_TABLES_URI"
 STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
+REGISTRY_FILE = "registry.db"
 _environment = Lock()
 
 
@@ -88,6 +89,15 @@ def refresh_definitions(store: FeatureStore) -> None:
     """Read the registry again: another process may have applied other definitions."""
     store.refresh_registry()
     _views.cache_clear()
+
+
+def registry_stamp(settings: Settings) -> list[object] | None:
+    """What changes with the registry: the applied definitions' digest, and its file's size and time of change. `None` without a file."""
+    try:
+        about = (settings.feature_store_dir / REGISTRY_FILE).stat()
+        return [_marker(settings).read_text(), about.st_size, about.st_mtime_ns]
+    except FileNotFoundError:
+        return None
 
 
 def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:

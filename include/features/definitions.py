@@ -24,7 +24,7 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
 
     Raises `FeatureStoreError` when no definitions have been applied, or when inputs and feature service disagree.
     """
-    key = {
+    key: dict[str, object] = {
         "registry": registry_stamp(settings),
         "tables": settings.tables_uri,
         "service": use_case.feature_service,

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from include.evaluation.comparison import paired_bootstrap
 from include.evaluation.metrics import log_losses, roc_auc
 from include.evaluation.slices import SlicePart
 from include.spec import Gates, UseCase
+
+if TYPE_CHECKING:
+    from include.registry.artifact import ScoringModel
 
 TEST = "test"
 SAME_METRIC = 1e-9
@@ -54,6 +59,8 @@ class GateInput:
 
     `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot be loaded.
     `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,).
+    `package` is the candidate's folder (None where there is none), `model` is what was loaded from it (None with `problem` as for
+    `scores`), `test` are the test rows with the snapshot's columns.
     """
 
     use_case: UseCase
@@ -66,6 +73,9 @@ class GateInput:
     scores: np.ndarray | None
     champion: Champion | None
     problem: str = ""
+    package: Path | None = None
+    model: ScoringModel | None = None
+    test: pl.DataFrame | None = None
 
     @property
     def limits(self) -> Gates:

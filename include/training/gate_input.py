@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,4 +44,7 @@ def gather(
         scores=None if model is None else model.score_frame(test),
         champion=None if current is None else score_champion(current, test, threads=threads),
         problem=problem,
+        package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,
+        model=model,
+        test=test,
     )

@@ -196,9 +196,9 @@ USE_CASE = UseCase(
         min_champion_improvement=0.001,
     ),
     monitoring=Monitoring(drifted_share=0.35),
-    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A new-data training waits until the whole window of
-    # the last one, and half as much again, has been replaced.
-    triggers=Triggers(new_rows=5000, new_share=1.5, alarm_cool_down=timedelta(days=20)),
+    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to 0.36 of a window's labels, so new
+    # data starts a training after six months without one (2.05 to 2.15).
+    triggers=Triggers(new_rows=5000, new_share=2.0, alarm_cool_down=timedelta(days=20)),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),
         end=datetime(2013, 12, 31, 23, tzinfo=UTC),

@@ -30,12 +30,17 @@ def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings)
     """
     views = known_views(use_case, settings)
     _check(use_case, entities, views)
-    result = entities
+    keys = list(dict.fromkeys(key for view in views for key in view.join_keys))
+    asked = entities.select(*keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)).with_row_index(ROW)
+    # One order serves the joins of all views.
+    found = asked.sort(STAMP)
     for view in views:
-        values = _join(entities, use_case.event_time, view)
-        result = result.hstack(values)
+        found = _join(found, asked, view)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
-    return result.select(*entities.columns, *order)
+    values = found.select(ROW, *order)
+    if not values[ROW].is_sorted():
+        values = values.sort(ROW)
+    return entities.hstack(values.drop(ROW))
 
 
 def read_view(view: View, where: pl.Expr | None = None) -> pl.DataFrame:
@@ -49,24 +54,19 @@ def read_view(view: View, where: pl.Expr | None = None) -> pl.DataFrame:
     return frame.select(*view.join_keys, view.timestamp, *view.features).collect()
 
 
-def _join(entities: pl.DataFrame, event_time: str, view: View) -> pl.DataFrame:
-    """The view's columns for every entity row, in the rows' order."""
-    columns = [view.column(feature) for feature in view.features]
-    asked = entities.select(*view.join_keys, pl.col(event_time).cast(TIMESTAMP).alias(STAMP)).with_row_index(ROW)
-    known = _known(view, asked).rename(dict(zip(view.features, columns, strict=True)))
-    # Null keys are left out: an as-of join would match them with each other, a look-up by key never does.
-    complete = asked.drop_nulls(list(view.join_keys)).sort(STAMP)
-    joined = complete.join_asof(
-        known.sort(view.timestamp),
+def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View) -> pl.DataFrame:
+    """`found`, which is sorted by time, with the view's columns."""
+    # Without null keys in the view: an as-of join would match them with each other, a look-up by key never does.
+    known = _known(view, asked).drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
+    return found.join_asof(
+        known.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
         right_on=view.timestamp,
         by=list(view.join_keys),
         strategy="backward",
         tolerance=view.ttl,
         check_sortedness=False,
-    )
-    values = asked.select(ROW).join(joined.select(ROW, *columns), on=ROW, how="left", maintain_order="left")
-    return values.select(columns)
+    ).select(*found.columns, *(view.column(feature) for feature in view.features))
 
 
 def _known(view: View, asked: pl.DataFrame) -> pl.DataFrame:

@@ -39,7 +39,8 @@ _environment = Lock()
 class View:
     """What Feast's registry says about one feature view, reduced to the features that a use case reads.
 
-    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever).
+    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever), `created` the column
+    that says when a row was computed (empty: the view has none).
     """
 
     name: str
@@ -48,6 +49,7 @@ class View:
     timestamp: str
     table_uri: str
     ttl: timedelta | None
+    created: str = ""
 
     def column(self, feature: str) -> str:
         """`<view>__<feature>`."""
@@ -147,6 +149,7 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
         join_keys=tuple(column.name for column in definition.entity_columns),
         features=features,
         timestamp=definition.batch_source.timestamp_field,
+        created=definition.batch_source.created_timestamp_column or "",
         table_uri=definition.batch_source.path,
         ttl=definition.ttl or None,
     )

@@ -17,6 +17,7 @@ from include.spec import Column, Table, UseCase
 from include.steps import Interval
 from include.training.snapshot import snapshot_columns
 
+BOTH = 2
 Check = Callable[[UseCase, pl.DataFrame, str], list[Failure]]
 
 
@@ -61,6 +62,31 @@ def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> 
     return [Failure(table, column, "label after event", f"{column} later than {event_time}", f"{early.height} rows", _example(early))]
 
 
+def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """The share of positive labels lies within its bounds; that both classes occur is a rule of its own."""
+    checks, column = use_case.data_checks, use_case.label.column
+    share = frame.select(pl.col(column).cast(pl.Float64).mean()).item() or 0.0
+    if share in (0.0, 1.0) or checks.min_label_share <= share <= checks.max_label_share:
+        return []
+    expected = f"between {checks.min_label_share:.2%} and {checks.max_label_share:.2%} positive"
+    return [Failure(table, column, "label share", expected, f"{share:.2%} of {frame.height} rows", _example(frame))]
+
+
+def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No feature, key or request field that is an input holds one value alone; that a feature has a value is a rule of its own."""
+    columns = dict.fromkeys(item.source.replace(":", "__") for item in use_case.inputs)
+    constant = [name for name in columns if frame[name].drop_nulls().n_unique() == 1]
+    expected = "at least two values"
+    return [Failure(table, name, "not constant", expected, f"only {frame[name].drop_nulls()[0]!r}", _example(frame)) for name in constant]
+
+
+def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No input alone predicts the label too well; judged where both labels occur."""
+    from include.training.leakage import leaks
+
+    return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
+
+
 def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     """No feature is null in every row."""
     features = dict.fromkeys(reference.replace(":", "__") for reference in use_case.feature_references)
@@ -75,7 +101,15 @@ def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
     return [] if good else [Failure(table, use_case.event_time, "time order", "ascending, none missing", "not in order", None)]
 
 
-CHECKS: tuple[Check, ...] = (both_classes, label_after_question, features_present, in_time_order)
+CHECKS: tuple[Check, ...] = (
+    both_classes,
+    label_share,
+    label_after_question,
+    features_present,
+    features_vary,
+    no_leak,
+    in_time_order,
+)
 
 
 def _example(rows: pl.DataFrame) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce test test-unit check up down status airflow lock clean venv
+.PHONY: help demo reproduce bench-training test test-unit check up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -32,6 +32,9 @@ demo: venv  ## a year of real flights through the whole loop; MONTHS=6 says how 
 
 reproduce: venv  ## train a version again from its record and compare: MODEL=flight_delays VERSION=1
 	@$(CLI) reproduce "$(or $(MODEL),flight_delays)" "$(or $(VERSION),1)"
+
+bench-training: venv  ## what training costs, as ratios within one run: ARGS=--quick for a small part
+	@$(CLI) bench-training $(ARGS)
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

@@ -54,6 +54,12 @@ def _reproduce(arguments: Sequence[str]) -> int:
     return reproduce(arguments)
 
 
+def _bench_training(arguments: Sequence[str]) -> int:
+    from cli.bench import main as bench
+
+    return bench(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -61,6 +67,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "airflow": _airflow,
     "demo": _demo,
     "reproduce": _reproduce,
+    "bench-training": _bench_training,
 }
 
 

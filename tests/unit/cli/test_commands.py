@@ -16,7 +16,21 @@ def make(*arguments):
 
 def test_make_alone_lists_every_target_with_its_help():
     targets = set(re.findall(r"^  make ([a-z-]+) +\S", make().stdout, re.MULTILINE))
-    assert targets == {"help", "demo", "test", "test-unit", "check", "up", "down", "status", "airflow", "lock", "clean", "reproduce"}
+    assert targets == {
+        "help",
+        "demo",
+        "test",
+        "test-unit",
+        "check",
+        "up",
+        "down",
+        "status",
+        "airflow",
+        "lock",
+        "clean",
+        "reproduce",
+        "bench-training",
+    }
 
 
 def test_ports_on_the_command_line_reach_the_settings():
@@ -42,7 +56,7 @@ def test_continuous_integration_checks_and_tests():
 @pytest.mark.parametrize("arguments", [[], ["fly"]])
 def test_an_unknown_command_lists_the_known(arguments, capsys):
     assert main(arguments) == 2
-    assert "{up,down,status,airflow,demo,reproduce}" in capsys.readouterr().err
+    assert "{up,down,status,airflow,demo,reproduce,bench-training}" in capsys.readouterr().err
 
 
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():

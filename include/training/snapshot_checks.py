@@ -7,12 +7,13 @@ unique ids, window); the rest is what no single table's declaration can say.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from include.data.validation import Failure, validate
+from include.data.validation import Failure, Validation, validate
 from include.spec import Column, Table, UseCase
 from include.steps import Interval
 from include.training.snapshot import snapshot_columns
@@ -21,12 +22,16 @@ BOTH = 2
 Check = Callable[[UseCase, pl.DataFrame, str], list[Failure]]
 
 
-def check_snapshot(use_case: UseCase, frame: pl.DataFrame, table: str, window: Interval) -> list[Failure]:
-    """All broken rules; empty when the set may be trained on. `table` names the snapshot in them, `window` bounds the event times."""
-    failures = validate(declaration(use_case, table), frame, window=window).failures
-    if set(snapshot_columns(use_case)) <= set(frame.columns):
-        failures.extend(failure for check in CHECKS for failure in check(use_case, frame, table))
-    return failures
+def check_snapshot(use_case: UseCase, frame: pl.DataFrame, table: str, window: Interval) -> Validation:
+    """All broken rules; no failure when the set may be trained on, as far as it alone can tell.
+
+    `table` names the snapshot in them, `window` bounds the event times.
+    """
+    validation = validate(declaration(use_case, table), frame, window=window)
+    if not set(snapshot_columns(use_case)) <= set(frame.columns):
+        return validation
+    broken = [failure for check in CHECKS for failure in check(use_case, frame, table)]
+    return replace(validation, failures=[*validation.failures, *broken])
 
 
 def declaration(use_case: UseCase, table: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from include.spec import UseCase
@@ -28,17 +29,16 @@ def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG
 
 
 def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"accepted", "reasons", "failures"}`; a refusal closes the MLflow run and is recorded in `trainings`."""
-    from include.training.snapshot import read, training_window
-    from include.training.snapshot_checks import check_snapshot
+    """The verdict with its report and Data Docs (`judge_snapshot`), kept with the run; a refusal closes the MLflow run and is recorded."""
+    from include.registry.client import connect
+    from include.training.snapshot_verdict import judge_snapshot
 
-    record = inputs["build_snapshot"]["snapshot"]
-    frame = read(context.use_case, context.settings, record)
-    found = check_snapshot(context.use_case, frame, record["name"], training_window(context.use_case, context.interval))
-    failures, reasons = [failure.as_json() for failure in found], [failure.reason for failure in found]
-    if failures:
-        _refuse_snapshot(context, inputs, failures, reasons)
-    return {"accepted": not failures, "reasons": reasons, "failures": failures}
+    run = inputs["open_run"]["mlflow_run_id"]
+    verdict = judge_snapshot(context, inputs["build_snapshot"]["snapshot"], run)
+    connect(context.settings).log_artifacts(run, str(Path(verdict["report"]).parent), "validation")
+    if not verdict["accepted"]:
+        _refuse_snapshot(context, inputs, verdict["failures"], verdict["reasons"])
+    return verdict
 
 
 def split_data(context: StepContext, inputs: Inputs) -> Inputs:

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from optuna.storages.journal import JournalFileBackend
@@ -12,11 +14,12 @@ from optuna.storages.journal import JournalFileBackend
 from include.evaluation.evaluate import labels_of
 from include.evaluation.metrics import log_loss
 from include.features.transform import FeatureTransform
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
+from include.steps import Interval, RunInfo, StepContext
 from include.training.fitting import fit_booster, to_dmatrix
-from include.training.study import drop_torn_line
+from include.training.study import drop_torn_line, journal_of
 from include.training.tuning import best_trial, tune
-from tests.unit.registry.synthetic import USE_CASE, parcels
+from tests.unit.registry.synthetic import START, USE_CASE, parcels
 
 TRAIN, VALIDATION = parcels(1500, seed=1), parcels(500, seed=2)
 
@@ -151,3 +154,23 @@ def finished_trials_of(journal):
     shutil.copy(journal, copy)
     drop_torn_line(copy)
     return finished_trials(copy)
+
+
+def test_a_journal_belongs_to_one_run_on_one_set_of_data_and_declarations(tmp_path):
+    settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(tmp_path)})
+    interval = Interval(START, START + timedelta(days=1))
+    context = StepContext(USE_CASE, settings, interval, RunInfo("training", "run_1"))
+    inputs = {
+        "build_snapshot": {"snapshot": {"digest": "a"}},
+        "split_data": {"boundaries": {"test_start": "2020-01-20"}},
+        "open_run": {"code_commit": "c"},
+    }
+    first = journal_of(context, inputs)
+    assert first == journal_of(context, inputs)
+    others = [
+        journal_of(context, {**inputs, "build_snapshot": {"snapshot": {"digest": "b"}}}),
+        journal_of(context, {**inputs, "open_run": {"code_commit": "d"}}),
+        journal_of(replace(context, use_case=PRUNING), inputs),
+        journal_of(replace(context, run=RunInfo("training", "run_2")), inputs),
+    ]
+    assert len({first, *others}) == 5

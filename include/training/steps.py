@@ -55,6 +55,7 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     A search that was killed goes on with the trials that it had finished.
     """
     from include.registry.client import connect
+    from include.training.estimator import declared_parameters
     from include.training.study import journal_of
     from include.training.tracking import log_trials
     from include.training.tuning import best_trial, tune
@@ -74,7 +75,7 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     run = inputs["open_run"]
     log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)
     return {
-        "parameters": {**use_case.training.parameters, **best.parameters},
+        "parameters": {**use_case.training.parameters, **best.parameters, **declared_parameters(use_case)},
         "best_trial": best.number,
         "validation_logloss": best.validation_logloss,
         "trials": [trial.as_json() for trial in trials],

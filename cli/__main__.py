@@ -60,6 +60,16 @@ def _bench_training(arguments: Sequence[str]) -> int:
     return bench(arguments)
 
 
+def _expectations(arguments: Sequence[str]) -> int:
+    from include.data.expectations import write_suites
+    from include.spec import load_use_case
+
+    names = arguments or sorted(path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py"))
+    for path in [path for name in names for path in write_suites(load_use_case(name))]:
+        print(path.relative_to(PROJECT_ROOT))
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -68,6 +78,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "reproduce": _reproduce,
     "bench-training": _bench_training,
+    "expectations": _expectations,
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from include.data.profiles import Profile, comparable_rows, new_share, psi, shift
-from include.data.published import Statistics, describe_table
+from include.data.published import Statistics, content_digest, describe_table
 from include.data.references import DAY, Reference
 from include.data.tables import TableStore, in_window
 from include.data.validation import Failure, example_row
@@ -108,7 +108,7 @@ def copied_rows(delivery: Delivery) -> list[Failure]:
     """The rows, keys and times aside, are not those of another interval: an old file under a new date."""
     if delivery.table.time_column is None or delivery.frame.height < COPIED_ROWS:
         return []
-    digest = describe_table(delivery.table, delivery.frame, delivery.interval).content_digest
+    digest = content_digest(delivery.table, delivery.frame)
     same = [part.interval.label for part in delivery.others if part.content_digest == digest]
     if not same:
         return []

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce bench-training test test-unit check up down status airflow lock clean venv
+.PHONY: help demo refusals reproduce bench-training test test-unit check up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -35,6 +35,9 @@ reproduce: venv  ## train a version again from its record and compare: MODEL=fli
 
 bench-training: venv  ## what training costs, as ratios within one run: ARGS=--quick for a small part
 	@$(CLI) bench-training $(ARGS)
+
+refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
+	@$(CLI) refusals
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

@@ -70,12 +70,19 @@ def _expectations(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _refusals(arguments: Sequence[str]) -> int:
+    from cli.refusals import main as refusals
+
+    return refusals(list(arguments))
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
     "status": _status,
     "airflow": _airflow,
     "demo": _demo,
+    "refusals": _refusals,
     "reproduce": _reproduce,
     "bench-training": _bench_training,
     "expectations": _expectations,

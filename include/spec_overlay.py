@@ -1,7 +1,8 @@
 """A specification with some of its values replaced: how a trial asks the wired DAGs for a model that its use case would not declare.
 
-`FLIGHTDECK_SPEC_OVERLAY` names a JSON file `{use case: {field: value, ...}}`. Objects are merged field by field, anything else
-replaces what it stands for, and the result passes the same checks as a specification of code. The settings refuse it in production.
+`FLIGHTDECK_SPEC_OVERLAY` names a JSON file `{use case: {field: value, ...}}`. Objects are merged field by field, null puts a
+field back to its default or removes a key, anything else replaces what it stands for (RFC 7396). The result passes the same checks as
+a specification of code. The settings refuse an overlay in production.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ def overlaid(use_case: UseCase, path: Path) -> UseCase:
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+            continue
         below = merged.get(name)
         merged[name] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return merged

@@ -34,6 +34,13 @@ def test_objects_merge_and_everything_else_is_replaced(overlay):
     assert changed.model_dump(exclude=untouched) == USE_CASE.model_dump(exclude=untouched)
 
 
+def test_null_removes_a_key_and_gives_a_field_its_default(overlay):
+    overlay({"flight_delays": {"training": {"search_space": None, "parameters": {"eta": None}}}})
+    changed = load_use_case("flight_delays").training
+    assert changed.search_space == {}
+    assert changed.parameters == {name: value for name, value in USE_CASE.training.parameters.items() if name != "eta"}
+
+
 def test_without_an_overlay_or_without_the_name_the_code_speaks(overlay):
     assert load_use_case("flight_delays") is USE_CASE
     overlay({"another": {"title": "x"}})

@@ -102,13 +102,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="these parts; the order stays")
     given = parser.parse_args(arguments)
     bench = Bench(load_settings().home, QUICK if given.quick else FULL)
+    path = bench.folder / ("training-quick.json" if given.quick else "training.json")
+    rows: list[Row] = []
     try:
         bench.prepare()
-        rows = list(chain.from_iterable(part(bench) for name, part in PARTS.items() if name in given.only))
+        for row in chain.from_iterable(part(bench) for name, part in PARTS.items() if name in given.only):
+            rows.append(row)
+            _say(table([row]).splitlines()[-1])
+            # What is measured is kept, should the rest not be.
+            write(path, rows)
     finally:
         shutil.rmtree(bench.world, ignore_errors=True)
-    path = bench.folder / ("training-quick.json" if given.quick else "training.json")
-    write(path, rows)
     print(f"\n{table(rows)}\n\nWritten to {path}")
     return 0
 

@@ -17,6 +17,7 @@ import polars as pl
 from include.evaluation.comparison import paired_bootstrap
 from include.evaluation.metrics import log_losses, roc_auc
 from include.evaluation.slices import SlicePart
+from include.registry.inspection import Inspection
 from include.spec import Gates, UseCase
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class GateInput:
     `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot be loaded.
     `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,).
     `package` is the candidate's folder (None where there is none), `model` is what was loaded from it (None with `problem` as for
-    `scores`), `test` are the test rows with the snapshot's columns.
+    `scores`), `test` are the test rows with the snapshot's columns. `inspection` was made in a process of its own, before the evaluation.
     """
 
     use_case: UseCase
@@ -76,6 +77,7 @@ class GateInput:
     package: Path | None = None
     model: ScoringModel | None = None
     test: pl.DataFrame | None = None
+    inspection: Inspection | None = None
 
     @property
     def limits(self) -> Gates:
@@ -183,9 +185,17 @@ def champion_slices(given: GateInput) -> list[GateRow]:
 GATES: tuple[Gate, ...] = (evaluated_object, auc, brier, calibration, slice_brier, bootstrap_rule, champion_improvement, champion_slices)
 
 
-def judge(given: GateInput, gates: Sequence[Gate] = GATES) -> dict[str, Any]:
+def all_gates() -> tuple[Gate, ...]:
+    """Every gate, those of the other modules included."""
+    from include.evaluation.gates_baselines import BASELINE_GATES
+    from include.evaluation.gates_package import PACKAGE_GATES
+
+    return (*GATES, *BASELINE_GATES, *PACKAGE_GATES)
+
+
+def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
     """Run every gate: `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too."""
-    rows = [row for gate in gates for row in gate(given)]
+    rows = [row for gate in (all_gates() if gates is None else gates) for row in gate(given)]
     reasons = [_reason(row) for row in rows if not row.passed]
     if not rows:
         reasons = ["no gate judged anything"]
@@ -219,9 +229,10 @@ def _too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow
 
 
 def _undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
-    """A declared slice column of which no part can be judged is a refusal: the gate would pass on nothing."""
+    """A declared slice column of which no part can be judged is a refusal: the gate would pass on nothing. Crossings may be small."""
     judged = {part.column for part in given.slices if part.judged}
-    absent = [declared.column for declared in given.use_case.slices if declared.column not in judged]
+    wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
+    absent = [name for name in wanted if name not in judged]
     return [GateRow(gate, metric, TEST, column, limit, None, False, "the declared slice has no part with enough rows") for column in absent]
 
 

@@ -20,12 +20,19 @@ def open_run(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001  #
     return {**open_tracking_run(context, commit), "code_commit": commit}
 
 
-def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001
-    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}}`."""
+def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
+    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}, "golden": {...} or None}`.
+
+    The golden set is frozen first, by the first training of all, and its rows are kept out of every training set.
+    """
+    from include.evaluation.golden import freeze, golden_ids
+    from include.registry.client import connect
     from include.training.snapshot import build
 
-    snapshot, counts = build(context.use_case, context.settings, context.interval)
-    return {"snapshot": snapshot.as_json(), "counts": counts}
+    settings, use_case = context.settings, context.use_case
+    golden = freeze(use_case, settings, context.interval, connect(settings), inputs["open_run"]["experiment_id"])
+    snapshot, counts = build(use_case, settings, context.interval, set_aside=golden_ids(use_case, settings, golden))
+    return {"snapshot": snapshot.as_json(), "counts": counts, "golden": None if golden is None else golden.as_json()}
 
 
 def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
@@ -120,29 +127,10 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Load the package from disk and measure it on every split and slice: `{"digest", "metrics" (test), "baseline"}`."""
-    from include.evaluation.evaluate import evaluate, labels_of, metric_names
-    from include.evaluation.plots import importance, write_plots
-    from include.registry.client import connect
-    from include.training.package import open_package, work_folder
-    from include.training.tracking import log_metrics, log_table, log_tags
+    """Inspect and measure the package on disk: `{"digest", "metrics" (test), "baseline", "inspection"}`."""
+    from include.training.measuring import measure
 
-    use_case, run, splits = context.use_case, inputs["open_run"], _splits(context, inputs)
-    model = open_package(context.settings, inputs["train_model"])
-    evaluation = {**evaluate(use_case, model, splits), "importance": importance(model)}
-    plots = work_folder(context.settings, use_case.name, context.run.run_id) / "plots"
-    write_plots(plots, model, labels_of(use_case, splits["test"]), model.score_frame(splits["test"]))
-    client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
-    headline = {f"test.{name}": value for name, value in evaluation["splits"]["test"].items()}
-    others = {name: value for name, value in metric_names(evaluation).items() if name not in headline}
-    log_metrics(client, mlflow_run_id, headline, model_id=inputs["train_model"]["model_id"])
-    log_metrics(client, mlflow_run_id, others)
-    client.log_dict(mlflow_run_id, evaluation, "evaluation.json")
-    slices = [{**{name: part[name] for name in ("split", "column", "value", "status")}, **part["metrics"]} for part in evaluation["slices"]]
-    log_table(client, mlflow_run_id, slices, "slices.json")
-    client.log_artifacts(mlflow_run_id, str(plots), "plots")
-    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
-    return {"digest": model.digest, "metrics": evaluation["splits"]["test"], "baseline": evaluation["baseline"]["test"]}
+    return measure(context, inputs, _splits(context, inputs))
 
 
 def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
@@ -155,7 +143,8 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
 
     client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
     run = client.get_run(mlflow_run_id)
-    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags)
+    inspected = inputs["evaluate_model"]["inspection"]
+    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags, inspected)
     verdict = judge(given)
     log_verdict(client, mlflow_run_id, verdict)
     if not verdict["accepted"]:

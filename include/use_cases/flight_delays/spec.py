@@ -8,6 +8,7 @@ from include.spec import (
     Column,
     FeatureTable,
     Gates,
+    Golden,
     Input,
     Label,
     Monitoring,
@@ -186,7 +187,13 @@ USE_CASE = UseCase(
         log_scale=("eta", "min_child_weight"),
         trials=4,
     ),
-    slices=(Slice(column="origin"), Slice(column="carrier", minimum_rows=200)),
+    slices=(
+        Slice(column="origin"),
+        Slice(column="carrier", minimum_rows=200),
+        Slice(column="origin", crossed_with="carrier", minimum_rows=600),
+    ),
+    golden=Golden(until=datetime(2013, 2, 1, tzinfo=UTC)),
+    baseline_input="carrier_late_rate_7d",
     gates=Gates(
         min_auc=0.58,
         max_brier=0.24,
@@ -194,6 +201,8 @@ USE_CASE = UseCase(
         min_baseline_skill=0.005,
         max_slice_brier_excess=0.08,
         min_champion_improvement=0.001,
+        # On whole quarters candidates are 0.036 to 0.080 nats better than the logistic regression, on a tenth of the rows 0.006 worse.
+        max_simple_model_deficit=0.02,
     ),
     monitoring=Monitoring(drifted_share=0.35),
     # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to 0.36 of a window's labels, so new

@@ -11,12 +11,16 @@ from include.evaluation import gates
 from include.evaluation.gates import Champion, GateInput, judge
 from include.evaluation.metrics import brier, log_loss, summary
 from include.evaluation.slices import SlicePart
+from include.registry.inspection import Inspection
 from include.spec import Slice
 from tests.unit.registry.synthetic import USE_CASE
 
 ROWS = 3000
 DIGEST = "d" * 64
 LIMITS = USE_CASE.gates
+MEASURED = {"golden_difference": 0.0, "libraries": {}, "latency_p50_ms": 0.2, "latency_p99_ms": 0.5, "batch_ms": 4.0}
+ALWAYS = {"evaluated_object", "auc", "brier", "calibration", "slice_brier", "baselines"}
+PACKAGE = {"package_size", "artefact_safety", "runtime_validity", "latency"}
 
 
 def candidate(quality: float = 1.0, champion_quality: float | None = None, *, seed: int = 1) -> GateInput:
@@ -38,6 +42,7 @@ def candidate(quality: float = 1.0, champion_quality: float | None = None, *, se
         slices=parts,
         scores=scores,
         champion=champion,
+        inspection=Inspection(DIGEST, 300_000, [], dict(MEASURED)),
     )
 
 
@@ -47,7 +52,10 @@ def mixed(chance: np.ndarray, quality: float) -> np.ndarray:
 
 def recorded(labels: np.ndarray, scores: np.ndarray, parts: list[SlicePart]) -> dict[str, float]:
     metrics = {f"test.{name}": value for name, value in summary(labels, scores).items()}
-    metrics["test.baseline.brier"] = brier(labels, np.full(len(labels), labels.mean()))
+    prior = np.full(len(labels), labels.mean())
+    metrics["test.baseline.brier"] = brier(labels, prior)
+    metrics["test.baseline.logloss"] = log_loss(labels, prior)
+    metrics["test.baseline.last_value.logloss"] = metrics["test.baseline.simple.logloss"] = metrics["test.baseline.logloss"] - 0.01
     for part in parts:
         metrics |= {f"test.{part.key}.{name}": value for name, value in summary(labels[part.mask], scores[part.mask]).items()}
     return metrics
@@ -66,14 +74,7 @@ def test_a_good_first_model_is_accepted_by_every_gate():
     assert verdict["accepted"] is True
     assert verdict["reasons"] == []
     assert verdict["champion_version"] is None
-    assert {row["gate"] for row in verdict["rows"]} == {
-        "evaluated_object",
-        "auc",
-        "brier",
-        "calibration",
-        "slice_brier",
-        "bootstrap_rule",
-    }
+    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
 
 
 def test_a_better_candidate_replaces_the_bootstrap_rule_by_the_comparison():
@@ -88,8 +89,8 @@ def test_a_better_candidate_replaces_the_bootstrap_rule_by_the_comparison():
 def test_a_constant_score_is_refused_by_auc_and_bootstrap_rule_and_all_gates_have_run():
     verdict = judge(candidate(0.0))
     assert verdict["accepted"] is False
-    assert {row["gate"] for row in verdict["rows"] if not row["passed"]} == {"auc", "bootstrap_rule"}
-    assert len({row["gate"] for row in verdict["rows"]}) == 6
+    assert {row["gate"] for row in verdict["rows"] if not row["passed"]} == {"auc", "baselines", "bootstrap_rule"}
+    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
     assert any("auc" in reason and "0.5" in reason and "0.6" in reason for reason in verdict["reasons"])
 
 
@@ -176,7 +177,7 @@ def test_a_champion_that_cannot_be_scored_is_a_refusal_and_not_the_bootstrap_rul
 
 def test_another_package_than_the_evaluated_one_is_refused():
     assert refused_by(replace(candidate(), package_digest="e" * 64)) == {"evaluated_object"}
-    assert refused_by(replace(candidate(), evaluated_digest=None)) == {"evaluated_object"}
+    assert refused_by(replace(candidate(), evaluated_digest=None)) == {"evaluated_object", *PACKAGE}
 
 
 def test_metrics_of_another_model_are_refused():

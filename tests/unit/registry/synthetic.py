@@ -74,6 +74,7 @@ USE_CASE = UseCase(
         trials=3,
     ),
     slices=(Slice(column="depot", minimum_rows=50),),
+    baseline_input="load",
     gates=Gates(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1, min_baseline_skill=0.01),
     schedule=Schedule(start=START),
 )

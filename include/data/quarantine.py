@@ -14,8 +14,6 @@ from include.data.tables import TableStore
 from include.steps import Interval
 
 REASONS = "quarantine_reasons"
-# Delta Lake has no type for a column of nothing but nulls.
-WITHOUT_TYPE = pl.Null()
 
 
 def quarantine_name(table: str, interval: Interval) -> str:
@@ -25,6 +23,5 @@ def quarantine_name(table: str, interval: Interval) -> str:
 
 def put_aside(tables: TableStore, table: str, frame: pl.DataFrame, interval: Interval, reasons: list[str]) -> dict[str, Any]:
     """Write the refused rows with `reasons` (JSON) beside each; returns the table's version. The same again writes nothing."""
-    typed = frame.with_columns(pl.col(name).cast(pl.String) for name, dtype in frame.schema.items() if dtype == WITHOUT_TYPE)
-    marked = typed.with_columns(pl.lit(json.dumps(reasons)).alias(REASONS))
+    marked = frame.with_columns(pl.lit(json.dumps(reasons)).alias(REASONS))
     return tables.replace_all(quarantine_name(table, interval), marked).as_json()

@@ -286,13 +286,15 @@ class DataChecks(Part):
     values moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share of nulls
     (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of values never seen before
     (`max_new_share`, above the share that the reference's own rare values make likely) and the rows per day (`max_volume_change`,
-    a factor either way). `max_repeated_keys` is the largest share of rows whose key another interval has published. Without a champion the published intervals alone are the reference, and the first interval of all is
-    judged by its declarations only; the result says so. A reference that should exist and does not is a refusal.
+    a factor either way). `max_repeated_keys` is the largest share of rows whose key another interval has published. Without a champion
+    the published intervals alone are the reference, and the first interval of all is judged by its declarations only; the result says
+    so. A reference that should exist and does not is a refusal.
 
     `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound the positive label's share;
     `max_single_auc` is the largest area under the ROC curve that one input alone may reach (label leakage), either way round, judged
-    from `minimum_leak_rows` rows with a value, and for a category from `minimum_leak_group` rows a value. A training set's inputs
-    may be `max_snapshot_psi` from the champion's reference, and `max_snapshot_shift` of its span from lowest to highest decile.
+    from `minimum_leak_rows` rows, leaving out values with fewer than `minimum_leak_group` rows. Against the champion's reference a
+    training set's categories, hours and weekdays may be `max_snapshot_psi` away, its numbers `max_snapshot_shift` spans between the
+    champion's lowest and highest decile (far above a season's change, far below a change of unit).
     """
 
     minimum_rows: int = Field(default=1000, ge=1)
@@ -310,7 +312,7 @@ class DataChecks(Part):
     max_single_auc: Share = 0.9
     minimum_leak_rows: int = Field(default=200, ge=20)
     minimum_leak_group: int = Field(default=20, ge=2)
-    max_snapshot_psi: float = Field(default=1.0, gt=0.0)
+    max_snapshot_psi: float = Field(default=0.5, gt=0.0)
     max_snapshot_shift: float = Field(default=3.0, gt=0.0)
 
 

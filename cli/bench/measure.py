@@ -28,7 +28,9 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Measured:
-    """One child: `seconds` is what the task timed itself, `wall` the life of the process, `peak_mb` its largest resident set.
+    """One child: `seconds` is what the task timed itself, `wall` the life of the process.
+
+    `cpu` is its processor time (seconds), `peak_mb` its largest resident set.
 
     `stopped` says why a child was ended before it was done; its numbers then are those reached so far.
     """
@@ -38,6 +40,7 @@ class Measured:
     peak_mb: float
     answer: dict[str, Any] = field(default_factory=dict)
     stopped: str = ""
+    cpu: float = 0.0
 
 
 def run_child(
@@ -69,7 +72,8 @@ def run_child(
             said = (folder / "output.txt").read_text(errors="replace").strip()[-3000:]
             raise PlatformError(f"The measurement {task} {dict(arguments)} ended with exit code {process.returncode}: {said}")
         answer = json.loads((folder / "answer.json").read_text())
-        return Measured(float(answer.pop("seconds")), wall, float(answer.pop("peak_mb")), answer)
+        seconds, peak, cpu = (float(answer.pop(name)) for name in ("seconds", "peak_mb", "cpu"))
+        return Measured(seconds, wall, peak, answer, cpu=cpu)
 
 
 def median(measured: Sequence[Measured], what: str = "seconds") -> float:

@@ -176,6 +176,8 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
     fits = "same fit on both sides" if same else f"fits differ: {last['validation_logloss']} and {bare['validation_logloss']}"
     detail = f"run {last['state']}; {fits}; s: {_listed(walls, '.1f')}; steps: {steps}"
     yield Row("whole training DAG against the bare script", walls["dag"] / walls["bare"], DAG_AIM, detail)
+    cpu = {name: median(group, "cpu") for name, group in found.items()}
+    yield Row("  processor time", cpu["dag"] / cpu["bare"], None, f"s: {_listed(cpu, '.1f')}")
     yield Row("  without the start of the processes", inner["dag"] / inner["bare"], None, f"s: {_listed(inner, '.1f')}")
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cli.refusals.case import Case
 from cli.refusals.verdict import Outcome
-from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, World
+from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, MARCH, World
+from include.steps import Interval
 
 GATES = "check_gates"
+PACKAGE = "check_package"
+FEBRUARY = Interval(datetime(2013, 2, 1, tzinfo=UTC), MARCH.start)
+TEST_ROWS = datetime(2013, 3, 17, tzinfo=UTC)
 
 
 def _training(changes: Mapping[str, Any], until: str = CANDIDATE_UNTIL) -> Callable[[World], Outcome]:
@@ -48,6 +55,37 @@ def _tampered(world: World) -> Outcome:
         return world.train()
 
 
+def _worse_on_one_slice(world: World) -> Outcome:
+    """From February on, until the test rows begin, JFK's labels are dealt out anew: each day's late flights are its earliest ones.
+
+    As many flights are late on every day and at every origin as in truth, so the delivery itself shows nothing.
+    """
+    anew = pl.col("late").sort(descending=True).over(["origin", pl.col("known_at").dt.date()])
+    chosen = (pl.col("origin") == "JFK") & (pl.col("known_at") < TEST_ROWS)
+
+    def deal(frame: pl.DataFrame) -> pl.DataFrame:
+        earliest = frame.sort(pl.col("flight_id").str.slice(-4), "flight_id")
+        return earliest.with_columns(pl.when(chosen).then(anew).otherwise(pl.col("late")).alias("late")).sort("known_at", "flight_id")
+
+    for interval in (FEBRUARY, MARCH):
+        world.deliver({"raw/arrivals": deal}, interval)
+        delivered = world.features(interval)
+        if delivered.seen != "passed":
+            return delivered
+    return world.train()
+
+
+def _then_deploy(changes: Mapping[str, Any]) -> Callable[[World], Outcome]:
+    """A limit for the package that the gates of training judge, or else the check of the deployment."""
+
+    def act(world: World) -> Outcome:
+        world.overlay({"gates": changes})
+        trained = world.train()
+        return world.deploy() if trained.seen == "passed" else trained
+
+    return act
+
+
 def newest_package(world: World) -> Path:
     """The folder of the package that was trained last."""
     return max((world.settings.home / "work").rglob("package"), key=lambda path: path.stat().st_mtime)
@@ -74,5 +112,8 @@ CASES = (
         (f"{GATES}: champion_slices",),
         _training({"slices": [{"column": "origin"}, {"column": "tailnum", "minimum_rows": 300}]}),
     ),
+    Case("model worse on one slice only", (f"{GATES}: champion_slices",), _worse_on_one_slice),
+    Case("oversized model", (f"{GATES}: package_size", f"{PACKAGE}: size_bytes"), _then_deploy({"max_package_megabytes": 0.05})),
+    Case("slow model", (f"{GATES}: latency", f"{PACKAGE}: latency_p50_ms"), _then_deploy({"max_latency_p50_ms": 0.01})),
     Case("tampered artefact", (f"{GATES}: evaluated_object",), _tampered),
 )

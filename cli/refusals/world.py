@@ -113,7 +113,7 @@ class World:
 
         folder = self.settings.home / "deliveries"
         target = folder / USE_CASE / interval.label
-        target.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)
         for name, frame in read_source(interval, self.settings.sample_share).items():
             changed = changes[name](frame) if name in changes else frame
             changed.write_parquet(target / f"{name.removeprefix('raw/')}.parquet")

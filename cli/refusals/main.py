@@ -25,7 +25,8 @@ from include.settings import PROJECT_ROOT
 
 LANES = 2
 TABLE = PROJECT_ROOT / "var" / "refusals.json"
-CELL_CHARACTERS = 400
+CELL_CHARACTERS = 240
+FILE_CHARACTERS = 170
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
     options = parser.parse_args(arguments)
     chosen = [case(name) for name in options.only] if options.only else list(CASES)
-    console, started = Console(), time.monotonic()
+    console, started = _console(), time.monotonic()
     with _folder(keep=options.keep, console=console) as folder:
         rows = run(chosen, folder, lanes=options.lanes, console=console)
     show(rows, console)
@@ -47,6 +48,12 @@ def main(arguments: list[str]) -> int:
         f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {options.table}", highlight=False
     )
     return 1 if wrong else 0
+
+
+def _console() -> Console:
+    """A terminal's own width; a file gets lines wide enough to read the reasons."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_CHARACTERS)
 
 
 def run(chosen: Sequence[Case], folder: Path, *, lanes: int, console: Console) -> list[Row]:
@@ -82,7 +89,9 @@ def _receive(connection: Connection, lane: str) -> dict[str, Any]:
 def _row(one: Case, answer: dict[str, Any]) -> Row:
     outcome = Outcome(answer["seen"], tuple(answer["gates"]), tuple(answer["reasons"]))
     gate = one.gate(outcome) or ", ".join(dict.fromkeys(outcome.gates))
-    return Row(one.name, one.expected, outcome.seen, gate, one.reason(outcome)[:CELL_CHARACTERS], answer["seconds"], one.holds(outcome))
+    reason = " ".join(one.reason(outcome).split())
+    reason = reason if len(reason) <= CELL_CHARACTERS else f"{reason[: CELL_CHARACTERS - 3]}..."
+    return Row(one.name, one.expected, outcome.seen, gate, reason, answer["seconds"], one.holds(outcome))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -86,6 +88,41 @@ def _then_deploy(changes: Mapping[str, Any]) -> Callable[[World], Outcome]:
     return act
 
 
+def _broken_package(damage: Callable[[bytes], bytes]) -> Callable[[World], Outcome]:
+    """The trainer itself writes a broken model: its digest, in the package and in the task's result, is that of the broken bytes."""
+
+    def act(world: World) -> Outcome:
+        from cli.refusals.sabotage import rewriting_result
+
+        with rewriting_result("train_model", lambda result: {**result, "digest": _damage(newest_package(world), damage)}):
+            return world.train()
+
+    return act
+
+
+def _damage(package: Path, damage: Callable[[bytes], bytes]) -> str:
+    """Alter the model file, write digest.json anew and return the digest."""
+    from include.registry.artifact import DIGEST_FILE, MODEL_FILE, package_digest
+
+    model = package / MODEL_FILE
+    model.write_bytes(damage(model.read_bytes()))
+    record = json.loads((package / DIGEST_FILE).read_bytes())
+    record["files"][MODEL_FILE] = hashlib.sha256(model.read_bytes()).hexdigest()
+    record["digest"] = package_digest(package)
+    (package / DIGEST_FILE).write_text(json.dumps(record))
+    return str(record["digest"])
+
+
+def _half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _wild_parent(content: bytes) -> bytes:
+    """The second node of the first tree gets a parent far outside of it: XGBoost reads there and dies (SIGSEGV)."""
+    start = content.index(b"#L", content.index(b"parents")) + 2 + 8
+    return content[: start + 4] + (2**30).to_bytes(4, "big") + content[start + 8 :]
+
+
 def newest_package(world: World) -> Path:
     """The folder of the package that was trained last."""
     return max((world.settings.home / "work").rglob("package"), key=lambda path: path.stat().st_mtime)
@@ -115,5 +152,7 @@ CASES = (
     Case("model worse on one slice only", (f"{GATES}: champion_slices",), _worse_on_one_slice),
     Case("oversized model", (f"{GATES}: package_size", f"{PACKAGE}: size_bytes"), _then_deploy({"max_package_megabytes": 0.05})),
     Case("slow model", (f"{GATES}: latency", f"{PACKAGE}: latency_p50_ms"), _then_deploy({"max_latency_p50_ms": 0.01})),
+    Case("model that cannot load", (f"{GATES}: runtime_validity",), _broken_package(_half)),
+    Case("model that crashes its process at load", (f"{GATES}: runtime_validity",), _broken_package(_wild_parent)),
     Case("tampered artefact", (f"{GATES}: evaluated_object",), _tampered),
 )

@@ -11,7 +11,7 @@ from airflow.sdk.listener import get_listener_manager
 
 
 class _AfterTask:
-    def __init__(self, task_id: str, act: Callable[[], None]) -> None:
+    def __init__(self, task_id: str, act: Callable[[Any], None]) -> None:
         self.task_id = task_id
         self.act = act
         self.acted = False
@@ -19,15 +19,32 @@ class _AfterTask:
     @hookimpl  # type: ignore[untyped-decorator]
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002  # Airflow's signature
         if task_instance.task_id == self.task_id:
-            self.act()
+            self.act(task_instance)
             self.acted = True
 
 
 @contextmanager
 def after(task_id: str, act: Callable[[], None]) -> Iterator[None]:
     """Call `act` once the task has succeeded, before the next one starts. Raises `RuntimeError` if it never was called."""
-    listener = _AfterTask(task_id, act)
+    with _listening(_AfterTask(task_id, lambda _: act())):
+        yield
+
+
+@contextmanager
+def rewriting_result(task_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+    """The same, and the task's result becomes what `change` makes of it."""
+
+    def rewrite(task_instance: Any) -> None:
+        result = task_instance.xcom_pull(task_ids=task_id)
+        task_instance.xcom_push(key="return_value", value=change(result))
+
+    with _listening(_AfterTask(task_id, rewrite)):
+        yield
+
+
+@contextmanager
+def _listening(listener: _AfterTask) -> Iterator[None]:
     get_listener_manager().add_listener(listener)
     yield
     if not listener.acted:
-        raise RuntimeError(f"the sabotage after {task_id} never happened")
+        raise RuntimeError(f"the sabotage after {listener.task_id} never happened")

@@ -75,7 +75,7 @@ USE_CASE = UseCase(
     ),
     slices=(Slice(column="depot", minimum_rows=50),),
     baseline_input="load",
-    gates=Gates(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1, min_baseline_skill=0.01),
+    gates=Gates(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1, min_baseline_skill=0.01, max_attribution_share=0.8),
     schedule=Schedule(start=START),
 )
 

@@ -263,7 +263,7 @@ def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(fir
     verdict = refused.results["check_gates"]
     assert verdict["accepted"] is False
     assert verdict["champion_version"] == 1
-    assert [reason.split(" ")[0] for reason in verdict["reasons"]] == ["champion_improvement"]
+    assert {reason.split(" ")[0] for reason in verdict["reasons"]} == {"champion_improvement"}
     improvement = next(row for row in verdict["rows"] if row["gate"] == "champion_improvement")
     assert improvement["observed"] == pytest.approx(0.0, abs=1e-9), "the same window trains the same model"
     run = client.get_run(refused.mlflow_run_id)

@@ -8,7 +8,7 @@ import polars as pl
 
 from cli.refusals.case import Case
 from cli.refusals.verdict import Outcome
-from cli.refusals.world import MARCH, Change, World
+from cli.refusals.world import FEBRUARY, MARCH, Change, World
 
 VALIDATION = "validate_data"
 
@@ -36,7 +36,8 @@ def _leaked_label(world: World) -> Outcome:
     from include.use_cases.flight_delays.data import read_source
 
     late = read_source(MARCH, world.settings.sample_share)["raw/arrivals"].filter(pl.col("late") == 1)["flight_id"]
-    planes = read_source(MARCH, world.settings.sample_share)["raw/planes"].sort("seats", "tailnum")["tailnum"]
+    known = read_source(FEBRUARY, world.settings.sample_share)
+    planes = known["raw/planes"].join(known["raw/flights"], on="tailnum", how="semi").sort("seats", "tailnum")["tailnum"]
     told = pl.when(pl.col("flight_id").is_in(late.to_list())).then(pl.lit(planes[-1])).otherwise(pl.lit(planes[0]))
     world.deliver({"raw/flights": lambda frame: frame.with_columns(told.alias("tailnum"))})
     world.overlay({"training": {"window_days": 31}})

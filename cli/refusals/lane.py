@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -41,6 +42,8 @@ def run_lane(folder: Path, requests: Connection) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_to(folder / "lane.log")
+    # Whoever is told to end unwinds: the lane takes its child along, the child the endpoint that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from cli.refusals import world
 
     world.enter(folder)
@@ -59,7 +62,7 @@ def run_lane(folder: Path, requests: Connection) -> None:
 def _in_child(target: Any, argument: Any, seconds: float) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_send, args=(sender, target, argument))
+    child = context.Process(target=_send, args=(sender, target, argument), daemon=True)
     child.start()
     sender.close()
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
     options = parser.parse_args(arguments)
     chosen = [case(name) for name in options.only] if options.only else list(CASES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that lanes and folders are cleared away then too
     console, started = _console(), time.monotonic()
     with _folder(keep=options.keep, console=console) as folder:
         rows = run(chosen, folder, lanes=options.lanes, console=console)

@@ -14,12 +14,10 @@ import polars as pl
 
 from cli.refusals.case import Case
 from cli.refusals.verdict import Outcome
-from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, MARCH, World
-from include.steps import Interval
+from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, JANUARY, MARCH, World
 
 GATES = "check_gates"
 PACKAGE = "check_package"
-FEBRUARY = Interval(datetime(2013, 2, 1, tzinfo=UTC), MARCH.start)
 TEST_ROWS = datetime(2013, 3, 17, tzinfo=UTC)
 
 
@@ -58,7 +56,7 @@ def _tampered(world: World) -> Outcome:
 
 
 def _worse_on_one_slice(world: World) -> Outcome:
-    """From February on, until the test rows begin, JFK's labels are dealt out anew: each day's late flights are its earliest ones.
+    """Until the test rows begin, JFK's labels are dealt out anew: each day's late flights are its earliest ones.
 
     As many flights are late on every day and at every origin as in truth, so the delivery itself shows nothing.
     """
@@ -69,7 +67,7 @@ def _worse_on_one_slice(world: World) -> Outcome:
         earliest = frame.sort(pl.col("flight_id").str.slice(-4), "flight_id")
         return earliest.with_columns(pl.when(chosen).then(anew).otherwise(pl.col("late")).alias("late")).sort("known_at", "flight_id")
 
-    for interval in (FEBRUARY, MARCH):
+    for interval in (JANUARY, FEBRUARY, MARCH):
         world.deliver({"raw/arrivals": deal}, interval)
         delivered = world.features(interval)
         if delivered.seen != "passed":
@@ -143,7 +141,7 @@ CASES = (
         (f"{GATES}: calibration",),
         _training({"training": {"parameters": {"max_depth": 14, "eta": 1.0, "min_child_weight": 0, "lambda": 0}, "search_space": None}}),
     ),
-    Case("missing champion artefact", (f"{GATES}: champion_improvement",), _missing_champion),
+    Case("missing champion artefact", ("validate_snapshot: reference", f"{GATES}: champion_improvement"), _missing_champion),
     Case(
         "missing segment",
         (f"{GATES}: champion_slices",),

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit check up down status airflow lock clean venv
+.PHONY: help demo refusals reproduce bench-training test test-unit check up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -25,10 +25,19 @@ VENV_PYTHON := .venv/bin/python
 CLI := $(VENV_PYTHON) -m cli
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv  ## a year of real flights through the whole loop; MONTHS=5 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
+
+reproduce: venv  ## train a version again from its record and compare: MODEL=flight_delays VERSION=1
+	@$(CLI) reproduce "$(or $(MODEL),flight_delays)" "$(or $(VERSION),1)"
+
+bench-training: venv  ## what training costs, as ratios within one run: ARGS=--quick for a small part
+	@$(CLI) bench-training $(ARGS)
+
+refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
+	@$(CLI) refusals
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

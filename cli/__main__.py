@@ -48,12 +48,44 @@ def _demo(arguments: Sequence[str]) -> int:
     return demo(list(arguments))
 
 
+def _reproduce(arguments: Sequence[str]) -> int:
+    from cli.reproduce import main as reproduce
+
+    return reproduce(arguments)
+
+
+def _bench_training(arguments: Sequence[str]) -> int:
+    from cli.bench import main as bench
+
+    return bench(arguments)
+
+
+def _expectations(arguments: Sequence[str]) -> int:
+    from include.data.expectations import write_suites
+    from include.spec import load_use_case
+
+    names = arguments or sorted(path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py"))
+    for path in [path for name in names for path in write_suites(load_use_case(name))]:
+        print(path.relative_to(PROJECT_ROOT))
+    return 0
+
+
+def _refusals(arguments: Sequence[str]) -> int:
+    from cli.refusals import main as refusals
+
+    return refusals(list(arguments))
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
     "status": _status,
     "airflow": _airflow,
     "demo": _demo,
+    "refusals": _refusals,
+    "reproduce": _reproduce,
+    "bench-training": _bench_training,
+    "expectations": _expectations,
 }
 
 

@@ -17,10 +17,17 @@ from feast.value_type import ValueType
 
 TABLES = os.environ["FLIGHTDECK_TABLES_URI"].rstrip("/")
 TIMESTAMP = "event_timestamp"
+CREATED = "created_timestamp"
 
 
 def _source(view: str) -> FileSource:
-    return FileSource(name=f"{view}_table", path=f"{TABLES}/features/{view}", timestamp_field=TIMESTAMP, file_format=DeltaFormat())
+    return FileSource(
+        name=f"{view}_table",
+        path=f"{TABLES}/features/{view}",
+        timestamp_field=TIMESTAMP,
+        created_timestamp_column=CREATED,
+        file_format=DeltaFormat(),
+    )
 
 
 carrier = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING, description="Airline, two letters.")

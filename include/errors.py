@@ -9,7 +9,8 @@
     |   `-- NotReadyYet      an earlier process has not finished this interval; try again later
     |-- FeatureStoreError    Feast's registry or stores contradict the specification
     |-- RegistryError        a run, a version or an artefact is missing or is not what its record says
-    |   `-- DigestMismatch   the bytes are not the ones that were evaluated
+    |   |-- DigestMismatch   the bytes are not the ones that were evaluated
+    |   `-- SignatureError   the package is not signed, or not by our key
     |-- ReleaseError         a version cannot be packaged or put into service
     |-- ServingError         the endpoint or its model store is not in a usable state
     `-- PlatformError        a process of the platform cannot start, stop or answer
@@ -58,6 +59,10 @@ class RegistryError(FlightdeckError):
 
 class DigestMismatch(RegistryError):
     """The bytes at hand are not the ones that were evaluated."""
+
+
+class SignatureError(RegistryError):
+    """A package carries no signature, or one that does not hold for its files under our key."""
 
 
 class ReleaseError(FlightdeckError):

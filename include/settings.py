@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
 
@@ -27,6 +27,7 @@ class Settings(BaseModel):
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
     `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
     deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
+    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec_overlay`); not in production.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,15 @@ class Settings(BaseModel):
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     training_threads: int = Field(default=2, ge=1)
+    training_device: Literal["cpu", "cuda"] = "cpu"
+    spec_overlay: Path | None = None
+
+    @field_validator("spec_overlay")
+    @classmethod
+    def _no_overlay_in_production(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("environment") == "production":
+            raise ValueError("production runs the specifications of its code and nothing else; unset the variable")
+        return value
 
     @property
     def airflow_url(self) -> str:
@@ -68,6 +78,11 @@ class Settings(BaseModel):
     def reports_dir(self) -> Path:
         """Folder of validation results and monitoring reports."""
         return self.home / "reports"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the keys that sign model packages and check them."""
+        return self.home / "keys"
 
     @property
     def ledger_path(self) -> Path:

@@ -7,30 +7,29 @@ field's name and what to use instead; nothing downstream has to check them again
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from include.errors import SpecError
+from include.settings import load_settings
+from include.spec_base import Part, Share
+from include.spec_expectations import Direction, FairnessGroups, Invariance
+from include.spec_overlay import overlaid
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+SENTINELS = (-999.0, -9999.0, -99999.0, 99999.0, 999999.0, "", "NA", "N/A", "NaN", "NULL", "null", "None", "?", "-999")
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
-
-
-class Part(BaseModel):
-    """Base of every part of a specification: immutable, and a misspelt field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Column(Part):
     """One column of a table and what a valid value is.
 
     `max_null_share` is the largest share of nulls (0 to 1). `minimum` and `maximum` are inclusive and in the column's unit.
-    `categories` is the closed set of values; `unseen_share` of the rows may hold others.
+    `categories` is the closed set of values; `unseen_share` of the rows may hold others. `sentinels`, `max_psi`, `max_shift` and
+    `max_new_share` replace the use case's `DataChecks` for this column (a season moves the temperature more than a fault does).
     """
 
     name: str
@@ -40,6 +39,10 @@ class Column(Part):
     maximum: float | None = None
     categories: tuple[str, ...] = ()
     unseen_share: Share = 0.0
+    sentinels: tuple[float | str, ...] | None = None
+    max_psi: float | None = Field(default=None, gt=0.0)
+    max_shift: float | None = Field(default=None, gt=0.0)
+    max_new_share: Share | None = None
     description: str = ""
 
 
@@ -84,13 +87,21 @@ class Input(Part):
     `source` is `<feature view>:<feature>` for a value from the feature store, `<entity or request field>` otherwise.
     `kind`: `number` (as is), `category` (code of the value; unknown is missing), `local_hour` and `local_weekday`
     (of a timestamp, in `timezone`; weekday 0 is Monday), `hours_between` (from the event time to the timestamp).
+    `monotone`: 1 where the prediction may only rise with the value, -1 where it may only fall, 0 where either may happen.
     """
 
     name: str
     source: str
     kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = "number"
     timezone: str = "UTC"
+    monotone: Literal[-1, 0, 1] = 0
     description: str = ""
+
+    @model_validator(mode="after")
+    def _only_numbers_are_monotone(self) -> Input:
+        if self.monotone and self.kind == "category":
+            raise ValueError(f"input {self.name!r}: a category has no order, so monotone must be 0")
+        return self
 
     @property
     def view(self) -> str | None:
@@ -133,6 +144,10 @@ class Training(Part):
     The window ends at the run's data interval end and is `window_days` long. The split is in time:
     the first `train_share` of the rows train, the next `validation_share` stop early and tune, the rest test.
     `parameters` and `search_space` are XGBoost's (`search_space`: name -> (low, high); both integers means an integer).
+    `group_by` names an entity key or request field whose rows must not straddle splits: a group goes where its newest row goes.
+    `class_weights` weigh the rows of label 0 and 1 in the fit (never in a metric).
+    The search ends after `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial on, a
+    trial that is worse than their median is pruned, not before round `prune_after_rounds`.
     """
 
     window_days: int = Field(ge=1)
@@ -146,6 +161,10 @@ class Training(Part):
     log_scale: tuple[str, ...] = ()
     trials: int = Field(default=5, ge=1)
     trial_rows: int = Field(default=30_000, ge=100)
+    tuning_seconds: float = Field(default=900.0, gt=0.0)
+    prune_after_rounds: int = Field(default=60, ge=1)
+    group_by: str | None = None
+    class_weights: tuple[PositiveFloat, PositiveFloat] | None = None
     seed: int = 20130101
 
     @model_validator(mode="after")
@@ -156,29 +175,90 @@ class Training(Part):
 
 
 class Slice(Part):
-    """A partition of the rows on which every metric is computed as well: one slice per value of `column`."""
+    """A partition of the rows on which every metric is computed as well: one slice per value of `column`.
+
+    With `crossed_with` one slice per pair of values of the two columns.
+    """
 
     column: str
     minimum_rows: int = Field(default=300, ge=1)
+    crossed_with: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`<column>`, or `<column>_x_<crossed_with>`."""
+        return self.column if self.crossed_with is None else f"{self.column}_x_{self.crossed_with}"
+
+
+class Golden(Part):
+    """Labelled rows that are set aside once and never trained on: every candidate of every window is measured on the same ones.
+
+    At most `rows` of the labelled rows with an event time before `until`, and at most `max_share` of those.
+    """
+
+    until: datetime
+    rows: int = Field(default=2000, ge=1)
+    max_share: Share = 0.1
+
+    @model_validator(mode="after")
+    def _timezone_aware(self) -> Golden:
+        if self.until.tzinfo is None:
+            raise ValueError("until has no time zone; write datetime(..., tzinfo=UTC)")
+        return self
 
 
 class Gates(Part):
     """Thresholds that a candidate must meet. Every gate is on; a metric that is missing is a refusal.
 
-    Absolute limits hold on the test split. `max_slice_brier_excess` bounds a slice's Brier score above the overall one.
+    Absolute limits hold on the test split. Per slice, `min_slice_brier_skill` bounds 1 - Brier / (r (1 - r)) with the slice's own
+    observed rate r, and `max_slice_calibration_excess` its expected calibration error above what perfect probabilities would show on
+    as many rows.
     Against the champion, both are scored now on the candidate's own test rows: the candidate's log loss must be lower by
-    at least `min_champion_improvement` (0 = not worse), and no slice's AUC may fall by more than `max_slice_auc_drop`.
+    at least `min_champion_improvement` (nats), and by more than that in a share `champion_confidence` of the paired bootstrap, so that
+    an equal model is refused even at 0. A slice refuses whose AUC falls by more than `max_slice_auc_drop`, or whose log loss rises by
+    more than `max_slice_loss_increase` (nats), if that it is worse at all has the confidence `slice_confidence`, all slices together.
     Without a champion the candidate must beat the base rate's Brier score by `min_baseline_skill` (relative), the
     bootstrap rule of a use case's first model.
+    The package: at most `max_package_megabytes` (10^6 bytes); on the serving code path, in a fresh process with one thread, a row
+    takes at most `max_latency_p50_ms` (median) and `max_latency_p99_ms`, 1,000 rows at most `max_batch_ms` (milliseconds).
+    Baselines, by log loss on the test split (nats): lower than the prior's and the last value's, and at most
+    `max_simple_model_deficit` above that of a logistic regression on the same matrix. On the golden set the log loss is at least
+    `min_golden_gain` below the prior's (negative: so much above it at most).
+    `fairness`: the groups between which decisions may not differ too much, each with its limits.
+    Sensitivity, as mean absolute change of the probability on test rows: `perturbation` is the noise's size, as a share of an input's
+    span in training; `max_perturbation_mean` and `max_perturbation_p99` (99 % quantile) bound what it changes, `max_missing_change`
+    what one input missing everywhere changes. `invariances` and `directions` are declared expectations.
+    Attribution, by mean absolute TreeSHAP contribution: `max_attribution_share` for any input, `max_forbidden_share` for each of
+    `forbidden_inputs` (inputs that are recorded and must not matter).
     """
 
     min_auc: Share
     max_brier: Share
     max_calibration_error: Share
     min_baseline_skill: float = 0.0
-    max_slice_brier_excess: float = Field(default=0.05, ge=0.0)
-    min_champion_improvement: float = 0.0
+    min_slice_brier_skill: float = Field(default=-0.05, le=1.0)
+    max_slice_calibration_excess: Share = 0.1
+    min_champion_improvement: float = Field(default=0.0, ge=0.0)
+    champion_confidence: Share = 0.9
     max_slice_auc_drop: float = Field(default=0.05, ge=0.0)
+    max_slice_loss_increase: float = Field(default=0.02, ge=0.0)
+    slice_confidence: Share = 0.95
+    max_package_megabytes: float = Field(default=50.0, gt=0.0)
+    max_latency_p50_ms: float = Field(default=10.0, gt=0.0)
+    max_latency_p99_ms: float = Field(default=250.0, gt=0.0)
+    max_batch_ms: float = Field(default=250.0, gt=0.0)
+    max_simple_model_deficit: float = Field(default=0.0, ge=0.0)
+    min_golden_gain: float = 0.0
+    fairness: tuple[FairnessGroups, ...] = ()
+    perturbation: float = Field(default=0.01, gt=0.0)
+    max_perturbation_mean: Share = 0.03
+    max_perturbation_p99: Share = 0.25
+    max_missing_change: Share = 0.25
+    invariances: tuple[Invariance, ...] = ()
+    directions: tuple[Direction, ...] = ()
+    max_attribution_share: Share = 0.5
+    forbidden_inputs: tuple[str, ...] = ()
+    max_forbidden_share: Share = 0.01
 
 
 class Monitoring(Part):
@@ -199,8 +279,64 @@ class Monitoring(Part):
     alarm_on: tuple[Literal["drift", "performance"], ...] = ("performance",)
 
 
+class Triggers(Part):
+    """What starts a training by itself, beside the schedule. All distances are measured in data time, between interval ends.
+
+    New data: at least `new_rows` labels became known since the last training's window ended, and they are at least `new_share` of
+    the rows of that training (0.5 = half as many again). Without an earlier training this trigger stays silent.
+    Alarm: none within `alarm_cool_down` of the last alarm that started a training, at most `alarms_per_day` on one UTC day. An
+    alarm on faulty data starts nothing: an input whose share of missing (or unseen) values lies `fault_missing_share` above the
+    training data's, features that are not complete, or a drift that could not be judged.
+    """
+
+    new_rows: int = Field(default=1000, ge=1)
+    new_share: float = Field(default=0.5, gt=0.0)
+    alarm_cool_down: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
+    alarms_per_day: int = Field(default=1, ge=1)
+    fault_missing_share: Share = 0.3
+
+
+class DataChecks(Part):
+    """What stops data beyond the declarations of its columns; every rule is on.
+
+    A delivery is compared with the statistics of the intervals published before it (the last one, and the last
+    `reference_intervals` pooled) and of the champion's training data. A column has changed drastically when it is further than the
+    limit from *each* of them, by effect size: `max_psi` (population stability index) or `max_shift` (standard deviations that the
+    values moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share of nulls
+    (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of values never seen before
+    (`max_new_share`, above the share that the reference's own rare values make likely) and the rows per day (`max_volume_change`,
+    a factor either way). `max_repeated_keys` is the largest share of rows whose key another interval has published. Without a champion
+    the published intervals alone are the reference, and the first interval of all is judged by its declarations only; the result says
+    so. A reference that should exist and does not is a refusal.
+
+    `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound the positive label's share;
+    `max_single_auc` is the largest area under the ROC curve that one input alone may reach (label leakage), either way round, judged
+    from `minimum_leak_rows` rows, leaving out values with fewer than `minimum_leak_group` rows. Against the champion's reference a
+    training set's categories, hours and weekdays may be `max_snapshot_psi` away, its numbers `max_snapshot_shift` spans between the
+    champion's lowest and highest decile (far above a season's change, far below a change of unit).
+    """
+
+    minimum_rows: int = Field(default=1000, ge=1)
+    reference_intervals: int = Field(default=12, ge=1)
+    max_psi: float = Field(default=0.5, gt=0.0)
+    max_shift: float = Field(default=1.0, gt=0.0)
+    max_null_change: Share = 0.3
+    max_label_change: Share = 0.2
+    max_new_share: Share = 0.1
+    max_volume_change: float = Field(default=4.0, gt=1.0)
+    max_repeated_keys: Share = 0.0
+    sentinels: tuple[float | str, ...] = SENTINELS
+    min_label_share: Share = 0.02
+    max_label_share: Share = 0.98
+    max_single_auc: Share = 0.9
+    minimum_leak_rows: int = Field(default=200, ge=20)
+    minimum_leak_group: int = Field(default=20, ge=2)
+    max_snapshot_psi: float = Field(default=0.5, gt=0.0)
+    max_snapshot_shift: float = Field(default=3.0, gt=0.0)
+
+
 class Schedule(Part):
-    """When the processes run. Cron strings; `training_cron` None means on alarm and by hand only.
+    """When the processes run. Cron strings; `training_cron` None means on alarm, on new data and by hand only.
 
     `start` and `end` bound the data that exists: no run is scheduled outside them.
     """
@@ -243,8 +379,12 @@ class UseCase(Part):
     label: Label
     training: Training
     slices: tuple[Slice, ...] = ()
+    golden: Golden | None = None
+    baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
     gates: Gates
     monitoring: Monitoring = Monitoring()
+    data_checks: DataChecks = DataChecks()
+    triggers: Triggers = Triggers()
     schedule: Schedule
 
     @model_validator(mode="after")
@@ -284,10 +424,32 @@ class UseCase(Part):
                 raise ValueError(
                     f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}"
                 )
-        columns = {*names, *given}
-        for part in self.slices:
-            if part.column not in columns:
-                raise ValueError(f"slice column {part.column!r} is neither an input nor an entity key {sorted(columns)}")
+        self._check_columns({*names, *given}, given)
+
+    def _check_columns(self, columns: set[str], given: set[str]) -> None:
+        if self.training.group_by is not None and self.training.group_by not in given:
+            raise ValueError(f"training.group_by is {self.training.group_by!r}; valid: an entity key or request field {sorted(given)}")
+        for column in (name for part in self.slices for name in (part.column, part.crossed_with or part.column)):
+            if column not in columns:
+                raise ValueError(f"slice column {column!r} is neither an input nor an entity key {sorted(columns)}")
+        numbers = {item.name for item in self.inputs if item.kind == "number"}
+        self._check_expectations({item.name for item in self.inputs}, numbers, columns)
+        if self.baseline_input is not None and self.baseline_input not in numbers:
+            raise ValueError(f"baseline_input {self.baseline_input!r} is no input of kind number {sorted(numbers)}")
+
+    def _check_expectations(self, inputs: set[str], numbers: set[str], columns: set[str]) -> None:
+        gates = self.gates
+        invariant = [name for declared in gates.invariances for name in declared.inputs]
+        wanted = (
+            ("gates.invariances", invariant, inputs),
+            ("gates.forbidden_inputs", gates.forbidden_inputs, inputs),
+            ("gates.directions", [declared.input for declared in gates.directions], numbers),
+            ("gates.fairness", [declared.column for declared in gates.fairness], columns),
+        )
+        for field, names, valid in wanted:
+            for name in names:
+                if name not in valid:
+                    raise ValueError(f"{field} names {name!r}; valid: {sorted(valid)}")
 
     def dag_id(self, process: str) -> str:
         """`<use_case>__<process>`, the id of the DAG of one process."""
@@ -307,7 +469,10 @@ class UseCase(Part):
 
 
 def load_use_case(name: str) -> UseCase:
-    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`; `SpecError` says what is missing."""
+    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`, under the environment's overlay where it has one.
+
+    `SpecError` says what is missing.
+    """
     if not NAME_PATTERN.match(name):
         raise SpecError(f"use case {name!r}: a name must match {NAME_PATTERN.pattern}.")
     try:
@@ -317,4 +482,5 @@ def load_use_case(name: str) -> UseCase:
     use_case = getattr(module, "USE_CASE", None)
     if not isinstance(use_case, UseCase) or use_case.name != name:
         raise SpecError(f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}.")
-    return use_case
+    overlay = load_settings().spec_overlay
+    return use_case if overlay is None else overlaid(use_case, overlay)

@@ -8,11 +8,11 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.errors import SpecError
-from include.settings import load_settings
+from include.settings import Settings, load_settings
 from include.spec import load_use_case
 from include.steps import Interval, RunInfo, StepContext
 
-TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "asset", "operator_triggered": "operator"}
+TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "manual", "operator_triggered": "operator"}
 
 
 def step_context(context: Context, use_case: str, process: str, *, uses_interval: bool = True) -> StepContext:
@@ -33,14 +33,16 @@ def step_context(context: Context, use_case: str, process: str, *, uses_interval
         causes=causes,
         params=params,
     )
+    settings = load_settings()
     try:
-        interval = run_interval(params, causes, dag_run.data_interval_start, dag_run.data_interval_end)
+        known = causes if any("interval" in cause["extra"] for cause in causes) else _recorded(settings, use_case, run)
+        interval = run_interval(params, known, dag_run.data_interval_start, dag_run.data_interval_end)
     except SpecError:
         if uses_interval:
             raise
         due = dag_run.run_after.astimezone(UTC)
         interval = Interval(due - timedelta(days=1), due)
-    return StepContext(load_use_case(use_case), load_settings(), interval, run)
+    return StepContext(load_use_case(use_case), settings, interval, run)
 
 
 def run_interval(
@@ -49,7 +51,8 @@ def run_interval(
     """The interval that a run works on, by the first of these that is given.
 
     1. The parameter `until` (a date or timestamp): the interval ends there. 2. The newest interval among the asset events that
-    started the run. 3. Airflow's data interval. Raises `SpecError` when there is none: business logic never reads the clock.
+    started the run or, where Airflow has dropped them, among our own recorded causes. 3. Airflow's data interval. Raises `SpecError`
+    when there is none: business logic never reads the clock.
     """
     if params.get("until"):
         end = _utc(str(params["until"]))
@@ -64,6 +67,17 @@ def run_interval(
         "This run has no data interval: it was neither scheduled nor started by an asset event that carries one. "
         "Trigger it with the parameter `until` (for example 2013-04-01) or with a data interval."
     )
+
+
+def _recorded(settings: Settings, use_case: str, run: RunInfo) -> tuple[dict[str, Any], ...]:
+    """What our own table knows about a training whose asset events Airflow has dropped: its causes, or those that still wait."""
+    if run.trigger != "asset" or run.process != "training":
+        return ()
+    from include.training.trigger_ledger import PENDING, read_causes
+
+    found = read_causes(settings, use_case)
+    mine = [cause for cause in found if cause.consumed_by == run.run_id] or [cause for cause in found if cause.status == PENDING]
+    return tuple({"extra": {"interval": cause.interval.as_json()}} for cause in mine)
 
 
 def _cause(event: Any) -> dict[str, Any]:

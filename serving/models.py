@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import FlightdeckError, ServingError
-from include.registry.artifact import ScoringModel, golden_columns, load_model
+from include.registry.artifact import ScoringModel, golden_columns, load_model, verify_files
+from include.registry.signing import public_key, verify_signature
 from include.release.model_store import Desired, desired_path, read_state, write_state
 from include.settings import Settings
 from include.spec import UseCase
@@ -45,6 +46,7 @@ class ModelSlot:
     """The served and the desired version of one use case. Only the watching thread writes, everybody reads `serving`."""
 
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
+        self._public_key = public_key(settings)
         self.use_case = use_case
         self.serving: ServedModel | None = None
         self.desired: Desired | None = None
@@ -84,7 +86,7 @@ class ModelSlot:
         if desired is None:
             self.serving = None
         elif self.serving is None or (self.serving.version, self.serving.digest) != (desired.version, desired.digest):
-            self.serving = load_served(desired, self.use_case)
+            self.serving = load_served(desired, self.use_case, self._public_key)
             write_state(self._last_good_path, desired.as_json())
             logger.info("%s: version %d serves", self.use_case.name, desired.version)
         VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
@@ -120,8 +122,10 @@ class ModelWatcher:
                 slot.refresh()
 
 
-def load_served(desired: Desired, use_case: UseCase) -> ServedModel:
-    """Load, check and warm up a version; raises a `FlightdeckError` saying why it must not serve."""
+def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
+    """Check, load and warm up a version signed with `key`'s private half; raises a `FlightdeckError` saying why it must not serve."""
+    verify_files(desired.folder, desired.digest)
+    verify_signature(desired.folder, key)
     model = load_model(desired.folder, expected_digest=desired.digest)
     if model.metadata.use_case != use_case.name:
         raise ServingError(f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not {use_case.name!r}.")

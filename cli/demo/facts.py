@@ -11,6 +11,7 @@ from include.data.tables import TableStore, in_window
 from include.settings import Settings
 from include.spec import UseCase
 from include.steps import Interval
+from include.training.trigger_ledger import Cause, read_causes
 
 
 def scored(use_case: UseCase, tables: TableStore, interval: Interval) -> int:
@@ -35,6 +36,12 @@ def training_decision(use_case: UseCase, tables: TableStore, run_id: str) -> dic
         return None
     row = rows.row(0, named=True)
     return {**row, "reasons": json.loads(row["reasons_json"])}
+
+
+def alarm_cause(use_case: UseCase, settings: Settings, monitoring_run: str) -> Cause | None:
+    """The cause that a monitoring run recorded for its alarm: pending, consumed by a training, or suppressed with the reason."""
+    causes = read_causes(settings, use_case.name)
+    return next((cause for cause in causes if cause.kind == "alarm" and cause.source_run_id == monitoring_run), None)
 
 
 def month_row(use_case: UseCase, settings: Settings, interval: Interval, decision: str) -> dict[str, Any]:

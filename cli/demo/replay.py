@@ -98,14 +98,23 @@ class Replay:
             self.save()
 
     def follow_alarm(self, interval: Interval, monitoring_run: str) -> str:
-        """What became of the month's alarm: `none`, `promoted v3` or `refused: ...`."""
+        """What became of the month's alarm: `none`, `promoted v3`, `refused: ...` or `suppressed: ...`."""
         row = facts.monitored(self.use_case, self.tables, interval)
         if not row["alarm"]:
             return "none"
+        cause = facts.alarm_cause(self.use_case, self.settings, monitoring_run)
+        if cause is not None and cause.status == "suppressed":
+            self.say(f"{interval.start:%B}: alarm ({row['verdict']}), suppressed: {cause.suppressed_because}")
+            return f"suppressed: {cause.suppressed_because}"
         self.say(f"{interval.start:%B}: alarm ({row['verdict']}), waiting for the training that it starts")
         dag_id = self.use_case.dag_id("training")
         run_id = self.run_started_by(dag_id, self.use_case.dag_id("monitoring"), monitoring_run)
         self.wait_for_run(dag_id, run_id)
+        # Another training may have taken the alarm as one of its causes; then the run that the event started had nothing to do.
+        cause = facts.alarm_cause(self.use_case, self.settings, monitoring_run)
+        if cause is not None and cause.consumed_by not in (None, run_id):
+            run_id = str(cause.consumed_by)
+            self.wait_for_run(dag_id, run_id)
         decision = facts.training_decision(self.use_case, self.tables, run_id)
         if decision is None:
             raise PlatformError(f"Training run {run_id} ended without a decision. {self.where(dag_id, run_id)}")

@@ -2,7 +2,8 @@
 
 Rows land in `landing/` first. Validation decides whether they are published to `raw/`; a refusal stops the run, so nothing
 downstream ever reads a bad batch. Feature tables are computed from the raw tables up to the interval's end and nothing later.
-Running the same interval again leaves the same tables at the same versions.
+Running the same interval again leaves the same tables at the same versions. When enough labels became known since the last
+training, the last task announces it and training starts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from airflow.sdk import DAG, Param, chain
 from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
 from plugins.operators.gate import DataValidationOperator
+from plugins.operators.new_data import NewDataOperator
 from plugins.operators.step import StepOperator
 
 PROCESS = "features"
@@ -24,7 +26,7 @@ def build_features_dag(use_case: UseCase) -> DAG:
         use_case,
         PROCESS,
         schedule=intervals(use_case.schedule.features_cron),
-        description="Ingest, validate, publish, compute features, materialise online.",
+        description="Ingest, validate, publish, compute features, materialise online, count new labels.",
         doc_md=__doc__,
         params={
             "materialise_until": Param(
@@ -47,5 +49,11 @@ def build_features_dag(use_case: UseCase) -> DAG:
                 **names,
             ),
             StepOperator(task_id="materialise_online", step="include.features.steps:materialise_online", **names),
+            NewDataOperator(
+                task_id="check_new_data",
+                step="include.training.triggers:check_new_data",
+                asset=asset(use_case, "new_data"),
+                **names,
+            ),
         )
     return dag

@@ -1,7 +1,8 @@
 """Monitoring: join what was predicted with what came true, measure drift and performance, report, and raise the alarm.
 
 Waits until the interval is scored. Labels that were not known at the interval's end are counted, not guessed. The alarm is an asset
-event that starts training and carries the interval, the verdict and the reasons; without an alarm the last task is skipped.
+event that starts training and carries the interval, the verdict and the reasons; without an alarm the last task is skipped. An
+alarm on faulty data, within the cool-down or above the daily limit is recorded as suppressed and starts nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             ],
             StepOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
-            AlarmOperator(task_id="raise_alarm", verdict_task_id="decide_alarm", asset=asset(use_case, "alarm"), **names),
+            AlarmOperator(
+                task_id="raise_alarm",
+                step="include.training.triggers:propose_alarm",
+                asset=asset(use_case, "alarm"),
+                **names,
+            ),
         )
     return dag

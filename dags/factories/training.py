@@ -1,6 +1,7 @@
 """Training: from point-in-time features to a registered challenger, through gates that are all on.
 
-Started by monitoring's alarm (an asset event), by hand, and by a cron where the specification names one. The window ends where
+Started by monitoring's alarm and by enough new labels (asset events), by hand with a reason, and by a cron where the specification
+names one. Why it runs is read from the table `<use_case>/triggers`: the first task consumes every pending cause. The window ends where
 the run's interval ends. The candidate is compared with the champion on the candidate's own test rows, both scored now. A
 refusal fails the run with its reasons; an acceptance registers a version with the alias `challenger` and starts the deployment.
 """
@@ -14,6 +15,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, Param, chain
 from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
 from plugins.callbacks import close_tracking_run
+from plugins.operators.cause import OpenTrainingOperator
 from plugins.operators.gate import DataValidationOperator, PromotionGateOperator
 from plugins.operators.register import RegisterModelOperator
 from plugins.operators.step import StepOperator
@@ -23,7 +25,7 @@ STEPS = "include.training.steps"
 
 
 def build_training_dag(use_case: UseCase) -> DAG:
-    """`<use_case>__training`, on the alarm asset and, if declared, the use case's training cron."""
+    """`<use_case>__training`, on the assets of alarm and new data and, if declared, the use case's training cron."""
     names = {"use_case": use_case.name, "process": PROCESS}
     with build_dag(
         use_case,
@@ -35,7 +37,7 @@ def build_training_dag(use_case: UseCase) -> DAG:
         default_args={"on_failure_callback": close_tracking_run},
     ) as dag:
         chain(
-            StepOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
+            OpenTrainingOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
             StepOperator(task_id="build_snapshot", step=f"{STEPS}:build_snapshot", **names),
             DataValidationOperator(task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", **names),
             StepOperator(task_id="split_data", step=f"{STEPS}:split_data", **names),
@@ -54,10 +56,10 @@ def build_training_dag(use_case: UseCase) -> DAG:
 
 
 def _schedule(use_case: UseCase) -> Any:
-    alarm = asset(use_case, "alarm")
+    events = asset(use_case, "alarm") | asset(use_case, "new_data")
     if use_case.schedule.training_cron is None:
-        return [alarm]
-    return AssetOrTimeSchedule(timetable=intervals(use_case.schedule.training_cron), assets=[alarm])
+        return events
+    return AssetOrTimeSchedule(timetable=intervals(use_case.schedule.training_cron), assets=events)
 
 
 def _params(use_case: UseCase) -> dict[str, Param]:
@@ -76,5 +78,12 @@ def _params(use_case: UseCase) -> dict[str, Param]:
             title="Tuning trials",
             description="Number of hyper-parameter trials.",
         ),
-        "reason": Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Why this training; kept with the run."),
+        # Airflow refuses a scheduled DAG whose parameter has no valid default, so the empty reason is refused by the first task.
+        "reason": Param(
+            "",
+            type="string",
+            maxLength=500,
+            title="Reason",
+            description="Why this training. Required when a person starts it; kept with the run.",
+        ),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from math import ceil
 from typing import Any
 
 from include.errors import DataError
@@ -23,45 +21,27 @@ def ingest_source(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
 
 
 def validate_data(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Judge the landed rows against the specification; returns the verdict and never raises for bad data.
+    """Judge the landed rows; returns the verdict and never raises for bad data.
 
-    `{"accepted", "reasons", "failures", "report"}`; `report` is the path of a JSON file with the failures, the statistics of
-    every column and Great Expectations' results. The least number of rows shrinks with the environment's sample share.
+    `{"accepted", "reasons", "failures", "warnings", "notes", "references", "report", "data_docs", "quarantine"}`: `warnings` name new
+    columns, `notes` what could not be judged and why, `references` what each table was compared with; `report` is the path of a
+    JSON file with all of it, the statistics of every column and Great Expectations' results; `data_docs` is the HTML page for
+    people; `quarantine` maps a refused table to where its rows were put aside.
     """
-    from include.data.ingest import read_landed
-    from include.data.statistics import describe
-    from include.data.tables import TableStore
-    from include.data.validation import validate
+    from include.data.judge import judge_delivery
 
-    tables = TableStore(context.settings.tables_uri)
-    failures: list[dict[str, Any]] = []
-    reasons: list[str] = []
-    judged: dict[str, Any] = {}
-    for table in context.use_case.tables:
-        frame = read_landed(tables, table, context.interval, _landed_version(inputs, table))
-        minimum = max(1, ceil(table.minimum_rows * context.settings.sample_share))
-        validation = validate(table, frame, window=context.interval if table.time_column else None, minimum_rows=minimum)
-        failures += [failure.as_json() for failure in validation.failures]
-        reasons += [failure.reason for failure in validation.failures]
-        judged[table.name] = {"rows": frame.height, "statistics": describe(frame), "great_expectations": validation.result}
-    folder = context.settings.reports_dir / "validation" / context.use_case.name / context.interval.label
-    folder.mkdir(parents=True, exist_ok=True)
-    report = folder / "validation.json"
-    verdict = {"accepted": not failures, "reasons": reasons, "failures": failures}
-    content = {"use_case": context.use_case.name, "interval": context.interval.as_json(), **verdict, "tables": judged}
-    scratch = report.with_suffix(".partial")
-    scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
-    scratch.replace(report)
-    return {**verdict, "report": str(report)}
+    return judge_delivery(context, {table.name: _landed_version(inputs, table) for table in context.use_case.tables})
 
 
 def publish_tables(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     """Copy the landed rows that were validated to the tables of the specification and record the interval as ingested.
 
+    Columns that are not declared are left out. The interval's statistics are kept: later deliveries are compared with them.
     Returns `{"tables": {table: version}}`. Raises `DataError` when there is no verdict that accepts them.
     """
     from include.data.ingest import read_landed, write_rows
     from include.data.intervals import mark_complete
+    from include.data.published import describe_table, record
     from include.data.tables import TableStore
 
     verdict = inputs.get("validate_data", {})
@@ -71,10 +51,13 @@ def publish_tables(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
             f"({verdict.get('reasons', 'there is no verdict of validate_data')}); only validated rows are published."
         )
     tables = TableStore(context.settings.tables_uri)
-    published = {}
+    published, described = {}, []
     for table in context.use_case.tables:
         frame = read_landed(tables, table, context.interval, _landed_version(inputs, table))
-        published[table.name] = write_rows(tables, table.name, table, frame, context.interval).as_json()
+        declared = frame.select(column.name for column in table.columns)
+        published[table.name] = write_rows(tables, table.name, table, declared, context.interval).as_json()
+        described.append(describe_table(table, declared, context.interval))
+    record(tables, context.use_case, described)
     mark_complete(tables, context.use_case.name, INGEST, context.interval, {"tables": published})
     return {"tables": published}
 

@@ -2,7 +2,8 @@
 
 Expectations decide (in the cheapest result format); for those that fail, the observed value and an example row are found
 with Polars, which costs a fraction of letting Great Expectations collect them. An empty batch satisfies every expectation
-on columns, and an extra column all of them: so every suite counts rows and compares the set of columns.
+on columns: so every suite counts rows and compares the set of columns. A missing column is a failure, a new one a warning; a
+renamed one is both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from include.steps import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations.core import ExpectationSuiteValidationResult
 
 POLARS_TYPES: dict[ColumnType, pl.DataType] = {
     "string": pl.String(),
@@ -65,10 +67,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Validation:
-    """The failures of one batch and Great Expectations' own result (JSON)."""
+    """The failures of one batch, Great Expectations' own result (as JSON, and as the object that its Data Docs render), and
+    what is only worth a warning: columns that nobody declared."""
 
     failures: list[Failure]
     result: dict[str, Any]
+    document: Any = None
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,58 @@ def validate(table: Table, frame: pl.DataFrame, *, window: Interval | None = Non
     `window` also requires every row's time column to lie in `[start, end)`. `minimum_rows` replaces the table's own.
     """
     rules = list(_rules(table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows))
-    result = _run(table, _to_pandas(table, frame), rules)
+    document = _run(table, _to_pandas(table, frame), rules)
+    result: dict[str, Any] = document.to_json_dict()
     failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
     judged = {_identity(entry) for entry in result["results"]}
     failures = [_explain(table, frame, rule) for position, rule in enumerate(rules) if position in failed or position not in judged]
-    return Validation(failures, result)
+    _show(document, frame, rules)
+    return Validation(failures, result, document, new_columns(table, frame))
+
+
+def _show(document: Any, frame: pl.DataFrame, rules: list[Rule]) -> None:
+    """Give the rendered page the counts that the cheapest result format leaves out."""
+    for entry in document.results:
+        rule = rules[_identity(entry.to_json_dict())]
+        entry.result = {"element_count": frame.height, "unexpected_count": 0, "unexpected_percent": 0.0, "partial_unexpected_list": []}
+        if rule.broken is None:
+            shown = {"row count": frame.height, "columns": sorted(frame.columns)}
+            entry.result["observed_value"] = shown[rule.name] if rule.name in shown else str(frame.schema[rule.column])
+        elif not entry.success:
+            try:
+                bad = frame.filter(rule.broken)
+            except pl.exceptions.PolarsError:
+                continue
+            values = bad[rule.column].head(5).to_list() if rule.column else []
+            percent = 100 * bad.height / max(frame.height, 1)
+            entry.result |= {
+                "unexpected_count": bad.height,
+                "unexpected_percent": percent,
+                "partial_unexpected_list": list(map(_plain, values)),
+            }
+
+
+def new_columns(table: Table, frame: pl.DataFrame) -> list[str]:
+    """One warning per column that is not declared: it is not published, and stops nothing."""
+    declared = {column.name for column in table.columns}
+    new = [name for name in frame.columns if name not in declared]
+    return [f"{table.name}.{name}: new column ({frame.schema[name]}), not declared: left out when publishing" for name in new]
+
+
+def example_row(rows: pl.DataFrame) -> dict[str, Any]:
+    """The first row as JSON."""
+    return {name: _plain(value) for name, value in rows.row(0, named=True).items()}
+
+
+def suite_name(table: Table) -> str:
+    """The name of the table's suite, and of its file: `raw/flights` -> `raw_flights`."""
+    return table.name.replace("/", "_")
+
+
+def declared_rules(table: Table) -> list[Rule]:
+    """The rules that hold for every batch of the table, whatever its interval: what the suite in the repository says."""
+    columns = {column.name: POLARS_TYPES[column.type] for column in table.columns}
+    return list(_rules(table, pl.DataFrame(schema=columns), None, table.minimum_rows))
 
 
 def _identity(entry: dict[str, Any]) -> int:
@@ -109,8 +161,8 @@ def _rules(table: Table, frame: pl.DataFrame, window: Interval | None, minimum_r
     """The table's rules that its columns allow to be judged; a missing column is one failure, not five."""
     names = [column.name for column in table.columns]
     yield Rule("row count", "", f"at least {minimum_rows} rows", "ExpectTableRowCountToBeBetween", {"min_value": minimum_rows})
-    columns = {"column_set": names, "exact_match": True}
-    yield Rule("columns", "", f"exactly {names}", "ExpectTableColumnsToMatchSet", columns)
+    columns = {"column_set": names, "exact_match": False}
+    yield Rule("columns", "", f"at least {names}", "ExpectTableColumnsToMatchSet", columns)
     for column in table.columns:
         if column.name in frame.columns:
             yield from _column_rules(column, frame.schema[column.name])
@@ -155,8 +207,8 @@ def _window_rule(name: str, window: Interval) -> Rule:
     return Rule("window", name, f"in [{window.start}, {window.end})", "ExpectColumnValuesToBeBetween", bounds, outside)
 
 
-def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> dict[str, Any]:
-    """Great Expectations' result as JSON. The context lives in memory and sends nothing anywhere."""
+def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSuiteValidationResult:
+    """Great Expectations' result. The context lives in memory and sends nothing anywhere."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -167,13 +219,12 @@ def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> dict[str, Any]
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    suite = gx.ExpectationSuite(name=table.name.replace("/", "_"))
+    suite = gx.ExpectationSuite(name=suite_name(table))
     for position, rule in enumerate(rules):
         suite.add_expectation(getattr(expectations, rule.expectation)(**rule.arguments, meta={"rule": position, "name": rule.name}))
     asset = context.data_sources.add_pandas(SOURCE).add_dataframe_asset(table.name)
     batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
-    result: dict[str, Any] = batch.validate(suite, result_format="BOOLEAN_ONLY").to_json_dict()
-    return result
+    return batch.validate(suite, result_format="BOOLEAN_ONLY")
 
 
 def _to_pandas(table: Table, frame: pl.DataFrame) -> pd.DataFrame:
@@ -204,8 +255,7 @@ def _explain(table: Table, frame: pl.DataFrame, rule: Rule) -> Failure:
         observed += f", values {bad[rule.column].min()!s} to {bad[rule.column].max()!s}"
     if rule.name == "categories":
         observed += f", values {bad[rule.column].unique().sort().head(5).to_list()}"
-    example = {name: _plain(value) for name, value in bad.row(0, named=True).items()} if bad.height else None
-    return Failure(table.name, rule.column, rule.name, rule.expected, observed, example)
+    return Failure(table.name, rule.column, rule.name, rule.expected, observed, example_row(bad) if bad.height else None)
 
 
 def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:

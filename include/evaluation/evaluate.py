@@ -1,31 +1,48 @@
-"""One fitted model on every split and every slice, against the constant prediction of the training base rate."""
+"""One fitted model on every split and every slice, how sure its metrics are, what simpler predictions reach, and which inputs matter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from include.evaluation.attributions import attribution_summary
+from include.evaluation.baselines import JUDGED, baseline_metrics
+from include.evaluation.intervals import bootstrap_intervals
 from include.evaluation.metrics import brier, log_loss, summary
-from include.evaluation.slices import slice_parts
+from include.evaluation.slices import SlicePart, slice_parts
 from include.registry.artifact import ScoringModel
 from include.spec import UseCase
 
+TEST = "test"
+
 
 def evaluate(use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
-    """`{"digest", "splits": {split: metrics}, "baseline": {split: metrics}, "slices": [...]}`, plain JSON.
+    """Plain JSON:
 
-    A slice below its minimum of rows is listed with `"status": "too small"` and its row count only.
+    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the training base rate for every row;
+    `baselines`: {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice (`"status": "too small"`
+    with the row count only, below its minimum of rows); `intervals`: 95 % intervals of the test and the golden set and of the test
+    set's slices; `attributions`: contribution of every input on the test set.
     """
-    result: dict[str, Any] = {"digest": model.digest, "splits": {}, "baseline": {}, "slices": []}
+    matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}
+    labels = {split: labels_of(use_case, frame) for split, frame in splits.items()}
+    base_rate = model.metadata.base_rate
+    result: dict[str, Any] = {"digest": model.digest, "splits": {}, "baseline": {}, "slices": [], "intervals": []}
     for split, frame in splits.items():
-        labels, scores = labels_of(use_case, frame), model.score_frame(frame)
-        result["splits"][split] = summary(labels, scores)
-        prior = np.full(len(labels), model.metadata.base_rate)
-        result["baseline"][split] = {"brier": brier(labels, prior), "logloss": log_loss(labels, prior)}
-        result["slices"].extend(_slices(use_case, model, split, frame, labels, scores))
+        scores = model.score_matrix(matrices[split])
+        result["splits"][split] = summary(labels[split], scores)
+        prior = np.full(frame.height, base_rate)
+        result["baseline"][split] = {"brier": brier(labels[split], prior), "logloss": log_loss(labels[split], prior)}
+        parts = slice_parts(use_case, model.transform, frame)
+        result["slices"].extend(_slices(parts, split, labels[split], scores))
+        if split in JUDGED:
+            result["intervals"].extend(_intervals(use_case, split, frame, parts if split == TEST else [], labels[split], scores))
+    result["baselines"] = baseline_metrics(use_case, model.transform, matrices, labels, base_rate)
+    if TEST in matrices:
+        result["attributions"] = attribution_summary(model, matrices[TEST])
     return result
 
 
@@ -35,21 +52,46 @@ def labels_of(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
 
 
 def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """The evaluation flat, as MLflow keeps it: `test.auc`, `test.baseline.brier`, `test.slice.origin.EWR.auc`."""
+    """The evaluation flat, as MLflow keeps it.
+
+    `test.auc`, `test.auc.low` and `.high` (its interval), `test.baseline.brier` (the prior), `test.baseline.last_value.logloss`,
+    `test.slice.origin.EWR.auc`.
+    """
     metrics = {f"{split}.{name}": value for split, values in evaluation["splits"].items() for name, value in values.items()}
     for split, values in evaluation["baseline"].items():
         metrics.update({f"{split}.baseline.{name}": value for name, value in values.items()})
+    for baseline, parts in evaluation["baselines"].items():
+        for split, values in parts.items():
+            metrics.update({f"{split}.baseline.{baseline}.{name}": value for name, value in values.items()})
+    for found in evaluation["intervals"]:
+        key = ".".join(part for part in (found["split"], found["key"], found["metric"]) if part)
+        metrics.update({f"{key}.low": found["low"], f"{key}.high": found["high"]})
     for part in evaluation["slices"]:
         metrics.update({f"{part['split']}.{part['key']}.{name}": value for name, value in part["metrics"].items()})
     return metrics
 
 
-def _slices(
-    use_case: UseCase, model: ScoringModel, split: str, frame: pl.DataFrame, labels: np.ndarray, scores: np.ndarray
-) -> list[dict[str, Any]]:
+def _slices(parts: Sequence[SlicePart], split: str, labels: np.ndarray, scores: np.ndarray) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for part in slice_parts(use_case, model.transform, frame):
+    for part in parts:
         metrics = summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
         status = "ok" if part.judged else "too small"
         rows.append({"split": split, "column": part.column, "value": part.value, "key": part.key, "status": status, "metrics": metrics})
     return rows
+
+
+def day_clusters(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
+    """The calendar day (UTC) of every row, int64 of shape (rows,): rows of one day are not independent."""
+    return frame[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64)
+
+
+def _intervals(
+    use_case: UseCase, split: str, frame: pl.DataFrame, parts: Sequence[SlicePart], labels: np.ndarray, scores: np.ndarray
+) -> list[dict[str, Any]]:
+    days, everything = day_clusters(use_case, frame), np.ones(len(labels), dtype=bool)
+    masks = [("", everything), *((part.key, part.mask) for part in parts if part.judged)]
+    return [
+        {"split": split, "key": key, "metric": metric, "low": found.low, "high": found.high, "clusters": found.clusters}
+        for key, mask in masks
+        for metric, found in bootstrap_intervals(labels[mask], scores[mask], days[mask], seed=use_case.training.seed).items()
+    ]

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
-from include.evaluation.comparison import paired_bootstrap
-from include.evaluation.metrics import log_losses, roc_auc
+from include.evaluation.metrics import log_losses
 from include.evaluation.slices import SlicePart
+from include.registry.inspection import Inspection
 from include.spec import Gates, UseCase
+
+if TYPE_CHECKING:
+    from include.registry.artifact import ScoringModel
 
 TEST = "test"
 SAME_METRIC = 1e-9
@@ -53,7 +58,10 @@ class GateInput:
     """What the gates judge: the metrics that MLflow holds for the run, and the test rows scored again with the package on disk.
 
     `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot be loaded.
+    `inspection` was made in a process of its own before the evaluation.
     `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,).
+    `package` is the candidate's folder (None where there is none), `model` is what was loaded from it (None with `problem` as for
+    `scores`), `test` are the test rows with the snapshot's columns.
     """
 
     use_case: UseCase
@@ -66,6 +74,10 @@ class GateInput:
     scores: np.ndarray | None
     champion: Champion | None
     problem: str = ""
+    inspection: Inspection | None = None
+    package: Path | None = None
+    model: ScoringModel | None = None
+    test: pl.DataFrame | None = None
 
     @property
     def limits(self) -> Gates:
@@ -94,31 +106,7 @@ def evaluated_object(given: GateInput) -> list[GateRow]:
 
 def auc(given: GateInput) -> list[GateRow]:
     """AUC on the test split is at least `min_auc`."""
-    return [_at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"))]
-
-
-def brier(given: GateInput) -> list[GateRow]:
-    """Brier score on the test split is at most `max_brier`."""
-    return [_at_most("brier", "brier", given.limits.max_brier, given.metrics.get("test.brier"))]
-
-
-def calibration(given: GateInput) -> list[GateRow]:
-    """Expected calibration error on the test split is at most `max_calibration_error`."""
-    return [_at_most("calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece"))]
-
-
-def slice_brier(given: GateInput) -> list[GateRow]:
-    """No slice's Brier score exceeds the overall one by more than `max_slice_brier_excess`."""
-    limit, overall = given.limits.max_slice_brier_excess, given.metrics.get("test.brier")
-    rows = _undeclared_slices(given, "slice_brier", "brier_excess", limit)
-    for part in given.slices:
-        if not part.judged:
-            rows.append(_too_small("slice_brier", "brier_excess", limit, part))
-            continue
-        value = given.metrics.get(f"test.{part.key}.brier")
-        excess = None if value is None or overall is None else value - overall
-        rows.append(_at_most("slice_brier", "brier_excess", limit, excess, part.label))
-    return rows
+    return [at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"))]
 
 
 def bootstrap_rule(given: GateInput) -> list[GateRow]:
@@ -127,55 +115,29 @@ def bootstrap_rule(given: GateInput) -> list[GateRow]:
         return []
     value, baseline = given.metrics.get("test.brier"), given.metrics.get("test.baseline.brier")
     skill = None if value is None or not baseline else 1.0 - value / baseline
-    return [_at_least("bootstrap_rule", "brier_skill", given.limits.min_baseline_skill, skill)]
+    return [at_least("bootstrap_rule", "brier_skill", given.limits.min_baseline_skill, skill)]
 
 
-def champion_improvement(given: GateInput) -> list[GateRow]:
-    """The log loss is lower than the champion's, now and on the same rows, by at least `min_champion_improvement` (nats)."""
-    if given.champion is None:
-        return []
-    limit = given.limits.min_champion_improvement
-    missing = _not_comparable(given, given.champion)
-    if missing or given.scores is None or given.champion.scores is None:
-        return [GateRow("champion_improvement", "logloss_improvement", TEST, "", limit, None, False, missing)]
-    gained = log_losses(given.labels, given.champion.scores) - log_losses(given.labels, given.scores)
-    found = paired_bootstrap(gained, given.days, seed=given.use_case.training.seed)
-    passed = found.mean >= limit
-    reason = (
-        f"{'better' if found.mean > 0 else 'not better'} than champion version {given.champion.version}; "
-        f"95 % interval {found.low:.5f} to {found.high:.5f} over {found.clusters} days"
-    )
-    return [GateRow("champion_improvement", "logloss_improvement", TEST, "", limit, found.mean, passed, reason)]
+GATES: tuple[Gate, ...] = (evaluated_object, auc, bootstrap_rule)
 
 
-def champion_slices(given: GateInput) -> list[GateRow]:
-    """No slice's AUC falls below the champion's, on the same rows, by more than `max_slice_auc_drop`."""
-    if given.champion is None:
-        return []
-    limit = given.limits.max_slice_auc_drop
-    rows = _undeclared_slices(given, "champion_slices", "auc_drop", limit)
-    missing = _not_comparable(given, given.champion)
-    if missing or given.scores is None or given.champion.scores is None:
-        return [*rows, GateRow("champion_slices", "auc_drop", TEST, "", limit, None, False, missing)]
-    for part in given.slices:
-        labels = given.labels[part.mask]
-        if not part.judged:
-            rows.append(_too_small("champion_slices", "auc_drop", limit, part))
-        elif labels.min() == labels.max():
-            reason = "the slice holds one class only: its AUC is undefined"
-            rows.append(GateRow("champion_slices", "auc_drop", TEST, part.label, limit, None, False, reason))
-        else:
-            drop = roc_auc(labels, given.champion.scores[part.mask]) - roc_auc(labels, given.scores[part.mask])
-            rows.append(_at_most("champion_slices", "auc_drop", limit, drop, part.label))
-    return rows
+def all_gates() -> tuple[Gate, ...]:
+    """Every gate, those of the other modules included."""
+    from include.evaluation.gates_attribution import ATTRIBUTION_GATES
+    from include.evaluation.gates_baselines import BASELINE_GATES
+    from include.evaluation.gates_calibration import CALIBRATION_GATES
+    from include.evaluation.gates_champion import CHAMPION_GATES
+    from include.evaluation.gates_fairness import FAIRNESS_GATES
+    from include.evaluation.gates_package import PACKAGE_GATES
+    from include.evaluation.gates_sensitivity import SENSITIVITY_GATES
+
+    quality = (*GATES, *CALIBRATION_GATES, *CHAMPION_GATES, *BASELINE_GATES)
+    return (*quality, *FAIRNESS_GATES, *SENSITIVITY_GATES, *ATTRIBUTION_GATES, *PACKAGE_GATES)
 
 
-GATES: tuple[Gate, ...] = (evaluated_object, auc, brier, calibration, slice_brier, bootstrap_rule, champion_improvement, champion_slices)
-
-
-def judge(given: GateInput, gates: Sequence[Gate] = GATES) -> dict[str, Any]:
+def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
     """Run every gate: `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too."""
-    rows = [row for gate in gates for row in gate(given)]
+    rows = [row for gate in (all_gates() if gates is None else gates) for row in gate(given)]
     reasons = [_reason(row) for row in rows if not row.passed]
     if not rows:
         reasons = ["no gate judged anything"]
@@ -190,11 +152,13 @@ def _reason(row: GateRow) -> str:
     return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
 
 
-def _at_least(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
+def at_least(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
+    """A row that passes where `value` is at least `limit`; a missing value does not."""
     return _row(gate, metric, limit, value, part, passed=value is not None and value >= limit, failure="below the threshold")
 
 
-def _at_most(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
+def at_most(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
+    """A row that passes where `value` is at most `limit`; a missing value does not."""
     return _row(gate, metric, limit, value, part, passed=value is not None and value <= limit, failure="above the threshold")
 
 
@@ -203,21 +167,15 @@ def _row(gate: str, metric: str, limit: float, value: float | None, part: str, *
     return GateRow(gate, metric, TEST, part, limit, value, passed, reason)
 
 
-def _too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow:
+def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow:
+    """A slice that is listed and not judged."""
     reason = f"too small to judge: {part.rows} rows, the specification asks for {part.minimum_rows}"
     return GateRow(gate, metric, TEST, part.label, limit, None, True, reason)
 
 
-def _undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
-    """A declared slice column of which no part can be judged is a refusal: the gate would pass on nothing."""
+def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
+    """A declared slice column of which no part can be judged is a refusal: the gate would pass on nothing. Crossings may be small."""
     judged = {part.column for part in given.slices if part.judged}
-    absent = [declared.column for declared in given.use_case.slices if declared.column not in judged]
+    wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
+    absent = [name for name in wanted if name not in judged]
     return [GateRow(gate, metric, TEST, column, limit, None, False, "the declared slice has no part with enough rows") for column in absent]
-
-
-def _not_comparable(given: GateInput, champion: Champion) -> str:
-    if champion.scores is None:
-        return f"champion version {champion.version} cannot be scored: {champion.problem or 'no scores'}"
-    if given.scores is None:
-        return given.problem or "the candidate cannot be scored"
-    return ""

@@ -1,10 +1,10 @@
-"""ROC curve, calibration and importance of one model, as PNG files."""
+"""ROC curve, calibration, importance and attributions of one model, as PNG files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 SIZE = (6.0, 4.5)
 
 
-def write_plots(folder: Path, model: ScoringModel, labels: np.ndarray, scores: np.ndarray) -> list[Path]:
-    """Write roc.png, calibration.png and importance.png into `folder`; labels and scores have shape (rows,)."""
+def write_plots(
+    folder: Path, model: ScoringModel, labels: np.ndarray, scores: np.ndarray, attributions: Sequence[Mapping[str, Any]]
+) -> list[Path]:
+    """Write roc.png, calibration.png, importance.png and attributions.png into `folder`.
+
+    Labels and scores have shape (rows,); `attributions` are those of `evaluate`.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -27,6 +32,7 @@ def write_plots(folder: Path, model: ScoringModel, labels: np.ndarray, scores: n
         _draw(folder / "roc.png", lambda axes: _roc(axes, labels, scores)),
         _draw(folder / "calibration.png", lambda axes: _calibration(axes, labels, scores)),
         _draw(folder / "importance.png", lambda axes: _importance(axes, model)),
+        _draw(folder / "attributions.png", lambda axes: _attributions(axes, attributions)),
     ]
 
 
@@ -73,3 +79,9 @@ def _importance(axes: Axes, model: ScoringModel) -> None:
     axes.barh(names, [shares[name] for name in names])
     axes.tick_params(axis="y", labelsize=7)
     axes.set(title="Importance", xlabel="share of total gain")
+
+
+def _attributions(axes: Axes, attributions: Sequence[Mapping[str, Any]]) -> None:
+    axes.barh([row["input"] for row in attributions][::-1], [row["mean_absolute"] for row in attributions][::-1])
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set(title="Attributions (TreeSHAP), test split", xlabel="mean absolute contribution, log odds")

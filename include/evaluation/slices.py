@@ -17,7 +17,10 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True)
 class SlicePart:
-    """The rows with `column` == `value`; `mask` is boolean of shape (rows,). `judged` is false below the declared minimum of rows."""
+    """The rows with `column` == `value`; of a crossing these are `a_x_b` and `<value of a>_x_<value of b>`.
+
+    `mask` is boolean of shape (rows,). `judged` is false below the declared minimum of rows.
+    """
 
     column: str
     value: str
@@ -45,25 +48,29 @@ def slice_parts(use_case: UseCase, transform: FeatureTransform, frame: pl.DataFr
     """Every slice of `frame`, in the specification's order and then by value. Nulls are the slice `(missing)`."""
     parts: list[SlicePart] = []
     for declared in use_case.slices:
-        parts.extend(_parts(declared, _values(declared, transform, frame)))
+        values = column_values(declared.column, transform, frame)
+        if declared.crossed_with is not None:
+            others = column_values(declared.crossed_with, transform, frame)
+            values = np.array([f"{first}_x_{second}" for first, second in zip(values, others, strict=True)])
+        parts.extend(_parts(declared, values))
     return parts
 
 
 def _parts(declared: Slice, values: np.ndarray) -> list[SlicePart]:
     found = sorted(set(values.tolist()))
     return [
-        SlicePart(declared.column, value, mask, int(mask.sum()), declared.minimum_rows)
+        SlicePart(declared.name, value, mask, int(mask.sum()), declared.minimum_rows)
         for value, mask in ((value, values == value) for value in found)
     ]
 
 
-def _values(declared: Slice, transform: FeatureTransform, frame: pl.DataFrame) -> np.ndarray:
+def column_values(column: str, transform: FeatureTransform, frame: pl.DataFrame) -> np.ndarray:
     """The slice column as strings: a column of the frame, or an input after its transformation (an hour, a weekday)."""
-    if declared.column in frame.columns:
-        return frame[declared.column].cast(pl.String).fill_null(MISSING).to_numpy().astype(str)
+    if column in frame.columns:
+        return frame[column].cast(pl.String).fill_null(MISSING).to_numpy().astype(str)
     for position, item in enumerate(transform.inputs):
-        if item.name == declared.column:
+        if item.name == column:
             if item.kind == "category":
                 return frame[transform.column(item)].cast(pl.String).fill_null(MISSING).to_numpy().astype(str)
             return np.array([MISSING if np.isnan(value) else f"{value:g}" for value in transform.apply_frame(frame)[:, position]])
-    raise DataError(f"slice column {declared.column!r} is neither a column {frame.columns} nor an input {transform.feature_names}.")
+    raise DataError(f"slice column {column!r} is neither a column {frame.columns} nor an input {transform.feature_names}.")

@@ -6,13 +6,16 @@ cells as Feast's own retrieval at a small part of the cost (docs/adr/0003-point-
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from include.data.tables import TIMESTAMP
 from include.errors import DataError, TableNotFound
-from include.features.store import View, open_store, use_case_views
+from include.features.definitions import known_views
+from include.features.store import View
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -20,63 +23,72 @@ ROW = "__row"
 STAMP = "__stamp"
 
 
-def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings, *, created_by: datetime | None = None) -> pl.DataFrame:
     """The same rows in the same order, with a column `<view>__<feature>` per feature reference of the use case.
 
     `entities` holds the views' join keys and the use case's event time (with a time zone, never null). A value is that of
     the newest row with `event_timestamp <= event time`; null where there is none, where the key is null, and where the row
-    is older than the view's TTL. Raises `DataError` when a column is missing, `TableNotFound` when a view has no table.
+    is older than the view's TTL. Rows that were created after `created_by` are not seen, whatever their timestamp; of several rows
+    with one timestamp the newest created counts (docs/adr/0009-created-by-cut-off.md).
+    Raises `DataError` when a column is missing, `TableNotFound` when a view has no table.
     """
-    views = use_case_views(use_case, open_store(settings))
+    views = known_views(use_case, settings)
     _check(use_case, entities, views)
-    result = entities
+    keys = list(dict.fromkeys(key for view in views for key in view.join_keys))
+    asked = entities.select(*keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)).with_row_index(ROW)
+    # One order serves the joins of all views.
+    found = asked.sort(STAMP)
     for view in views:
-        values = _join(entities, use_case.event_time, view)
-        result = result.hstack(values)
+        found = _join(found, asked, view, created_by)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
-    return result.select(*entities.columns, *order)
+    values = found.select(ROW, *order)
+    if not values[ROW].is_sorted():
+        values = values.sort(ROW)
+    return entities.hstack(values.drop(ROW))
 
 
-def read_view(view: View, where: pl.Expr | None = None) -> pl.DataFrame:
-    """The rows of the view's table: join keys, timestamp and features."""
+def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime | None = None) -> pl.DataFrame:
+    """The rows of the view's table: join keys, timestamp and features, rows of one timestamp in the order of their creation.
+
+    A table without the view's column of creation says nothing of it: its rows count as created at their timestamp.
+    """
     try:
         frame = pl.scan_delta(DeltaTable(view.table_uri))
     except TableNotFoundError as error:
         raise TableNotFound(f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features first.") from error
     if where is not None:
         frame = frame.filter(where)
+    if view.created and view.created in frame.collect_schema():
+        if created_by is not None:
+            frame = frame.filter(pl.col(view.created) <= pl.lit(created_by, dtype=TIMESTAMP))
+        frame = frame.sort(view.created)
     return frame.select(*view.join_keys, view.timestamp, *view.features).collect()
 
 
-def _join(entities: pl.DataFrame, event_time: str, view: View) -> pl.DataFrame:
-    """The view's columns for every entity row, in the rows' order."""
-    columns = [view.column(feature) for feature in view.features]
-    asked = entities.select(*view.join_keys, pl.col(event_time).cast(TIMESTAMP).alias(STAMP)).with_row_index(ROW)
-    known = _known(view, asked).rename(dict(zip(view.features, columns, strict=True)))
-    # Null keys are left out: an as-of join would match them with each other, a look-up by key never does.
-    complete = asked.drop_nulls(list(view.join_keys)).sort(STAMP)
-    joined = complete.join_asof(
-        known.sort(view.timestamp),
+def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, created_by: datetime | None) -> pl.DataFrame:
+    """`found`, which is sorted by time, with the view's columns."""
+    # Without null keys in the view: an as-of join would match them with each other, a look-up by key never does.
+    known = _known(view, asked, created_by).drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
+    return found.join_asof(
+        known.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
         right_on=view.timestamp,
         by=list(view.join_keys),
         strategy="backward",
         tolerance=view.ttl,
         check_sortedness=False,
-    )
-    values = asked.select(ROW).join(joined.select(ROW, *columns), on=ROW, how="left", maintain_order="left")
-    return values.select(columns)
+    ).select(*found.columns, *(view.column(feature) for feature in view.features))
 
 
-def _known(view: View, asked: pl.DataFrame) -> pl.DataFrame:
+def _known(view: View, asked: pl.DataFrame, created_by: datetime | None) -> pl.DataFrame:
     """The part of the view's table that can answer these questions."""
     stamp = pl.col(view.timestamp)
     if asked.height == 0:
         return read_view(view, pl.lit(value=False))
     newest = stamp <= asked[STAMP].max()
     if view.ttl is None:
-        return read_view(view, newest)
-    return read_view(view, newest & (stamp >= asked.select(pl.col(STAMP).min() - view.ttl).item()))
+        return read_view(view, newest, created_by=created_by)
+    return read_view(view, newest & (stamp >= asked.select(pl.col(STAMP).min() - view.ttl).item()), created_by=created_by)
 
 
 def _check(use_case: UseCase, entities: pl.DataFrame, views: tuple[View, ...]) -> None:

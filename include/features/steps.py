@@ -10,9 +10,12 @@ from include.errors import DataError, NotReadyYet, SpecError
 from include.steps import Interval, StepContext
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from include.data.tables import TableStore
 
 FEATURES = "features"
+CREATED = "created_timestamp"
 INSTANT = timedelta(microseconds=1)
 
 
@@ -20,12 +23,16 @@ def compute_features(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     """Write the interval's feature rows, those stamped in `(start, end]`, and record the interval as complete.
 
     A row stamped T knows what was known strictly before T, so the row stamped `end` belongs to this interval and serves
-    questions just after it. Returns `{"tables": {view: version}}`. Raises `NotReadyYet` when a part of the history that the
-    features look back on has not been ingested (values computed from half a history would be wrong without a sign).
+    questions just after it. Beside its stamp each row carries `created_timestamp`, the end of the interval that computed it: a
+    training sees no row that was created after its own window. Returns `{"tables": {view: version}}`. Raises `NotReadyYet` when a
+    part of the history that the features look back on has not been ingested (values computed from half a history would be wrong
+    without a sign).
     """
+    import polars as pl
+
     from include.data.ingest import use_case_data
     from include.data.intervals import mark_complete
-    from include.data.tables import TableStore
+    from include.data.tables import TIMESTAMP, TableStore
 
     use_case, interval = context.use_case, context.interval
     tables = TableStore(context.settings.tables_uri)
@@ -41,9 +48,10 @@ def compute_features(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
         frame = frames[part.view]
         if part.windowed:
             start, end = interval.start + INSTANT, interval.end + INSTANT
-            version = tables.replace_window(part.table, frame, time_column=part.timestamp, start=start, end=end)
+            created = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
+            version = tables.replace_window(part.table, created, time_column=part.timestamp, start=start, end=end)
         else:
-            version = tables.replace_all(part.table, frame)
+            version = tables.replace_all(part.table, _first_created(tables, part.table, frame, interval))
         written[part.view] = version.as_json()
     mark_complete(tables, use_case.name, FEATURES, interval, {"tables": written})
     return {"tables": written}
@@ -71,6 +79,21 @@ def _until(context: StepContext, inputs: dict[str, Any]) -> datetime:
     if until.tzinfo is None:
         raise DataError(f"The moment to materialise until, {wanted!r}, has no time zone; write for example {wanted}+00:00.")
     return until.astimezone(UTC)
+
+
+def _first_created(tables: TableStore, name: str, frame: pl.DataFrame, interval: Interval) -> pl.DataFrame:
+    """A static table's rows with the end of the first interval that delivered exactly this row; a changed row is a new one."""
+    import polars as pl
+
+    from include.data.tables import TIMESTAMP
+
+    now = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
+    if not tables.exists(name) or CREATED not in (before := tables.read(name)).columns or set(before.columns) != set(now.columns):
+        return now
+    earlier = before.group_by(frame.columns).agg(pl.col(CREATED).min().alias("__before"))
+    joined = frame.join(earlier, on=frame.columns, how="left", nulls_equal=True, maintain_order="left")
+    first = pl.min_horizontal("__before", pl.lit(interval.end, dtype=TIMESTAMP)).alias(CREATED)
+    return joined.with_columns(first).drop("__before")
 
 
 def _check_history(tables: TableStore, context: StepContext, look_back: timedelta) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TABLES_VARIABLE = "FLIGHTDECK_TABLES_URI"
 STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
+REGISTRY_FILE = "registry.db"
 _environment = Lock()
 
 
@@ -38,7 +39,8 @@ _environment = Lock()
 class View:
     """What Feast's registry says about one feature view, reduced to the features that a use case reads.
 
-    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever).
+    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever), `created` the column
+    that says when a row was computed (empty: the view has none).
     """
 
     name: str
@@ -47,6 +49,7 @@ class View:
     timestamp: str
     table_uri: str
     ttl: timedelta | None
+    created: str = ""
 
     def column(self, feature: str) -> str:
         """`<view>__<feature>`."""
@@ -88,6 +91,15 @@ def refresh_definitions(store: FeatureStore) -> None:
     """Read the registry again: another process may have applied other definitions."""
     store.refresh_registry()
     _views.cache_clear()
+
+
+def registry_stamp(settings: Settings) -> list[object] | None:
+    """What changes with the registry: the applied definitions' digest, and its file's size and time of change. `None` without a file."""
+    try:
+        about = (settings.feature_store_dir / REGISTRY_FILE).stat()
+        return [_marker(settings).read_text(), about.st_size, about.st_mtime_ns]
+    except FileNotFoundError:
+        return None
 
 
 def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:
@@ -137,6 +149,7 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
         join_keys=tuple(column.name for column in definition.entity_columns),
         features=features,
         timestamp=definition.batch_source.timestamp_field,
+        created=definition.batch_source.created_timestamp_column or "",
         table_uri=definition.batch_source.path,
         ttl=definition.ttl or None,
     )

@@ -6,6 +6,7 @@
     reference.json  the distribution of inputs and scores on the training split
     golden.json     twenty rows with the scores they must get
     digest.json     SHA-256 of each of the files above, and of that list
+    signature.json  added when a registered version is fetched: the signature over all files above (`include.registry.signing`)
 
 Nothing in it is a pickle, and nothing is parsed before the digest has been checked.
 """
@@ -37,7 +38,12 @@ METADATA_FILE = "metadata.json"
 REFERENCE_FILE = "reference.json"
 GOLDEN_FILE = "golden.json"
 DIGEST_FILE = "digest.json"
+SIGNATURE_FILE = "signature.json"
+NOT_DIGESTED = (DIGEST_FILE, SIGNATURE_FILE)
 PACKAGE_FILES = (MODEL_FILE, TRANSFORM_FILE, METADATA_FILE, REFERENCE_FILE, GOLDEN_FILE)
+
+SCORING_LIBRARIES = ("numpy", "polars", "xgboost")
+"""What turns a row into a score: a package serves only beside the versions of these with which it was trained."""
 
 TIME_KINDS = ("local_hour", "local_weekday", "hours_between")
 
@@ -173,9 +179,9 @@ def write_package(
 
 
 def package_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below `folder` except digest.json.
+    """SHA-256 over the names and contents of all files below `folder` except digest.json and signature.json.
 
-    Digested are lines `<sha256 of the file>  <name>\\n`, sorted by name: what `sha256sum * | sha256sum` prints without digest.json.
+    Digested are lines `<sha256 of the file>  <name>\\n`, sorted by name: what `sha256sum * | sha256sum` prints without those two.
     """
     lines = "".join(f"{digest}  {name}\n" for name, digest in _file_digests(folder).items())
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -197,13 +203,7 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
 
     Raises `DigestMismatch` for altered bytes, `RegistryError` for a missing or malformed file. `threads` score one call.
     """
-    recorded = _recorded_digest(folder)
-    verify_package(folder, recorded["digest"])
-    if expected_digest is not None and expected_digest != recorded["digest"]:
-        raise DigestMismatch(
-            f"The model package at {folder} is intact but another one: its digest is {recorded['digest'][:16]}, "
-            f"expected {expected_digest[:16]}. Fetch the version that was evaluated."
-        )
+    digest = verify_files(folder, expected_digest)
     missing = [name for name in PACKAGE_FILES if not (folder / name).is_file()]
     if missing:
         raise RegistryError(f"The model package at {folder} lacks {missing}; a package holds {[*PACKAGE_FILES, DIGEST_FILE]}.")
@@ -218,8 +218,23 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
         metadata=metadata,
         reference=json.loads((folder / REFERENCE_FILE).read_bytes()),
         golden=json.loads((folder / GOLDEN_FILE).read_bytes()),
-        digest=recorded["digest"],
+        digest=digest,
     )
+
+
+def verify_files(folder: Path, expected_digest: str | None) -> str:
+    """Check the package against its own digest.json, and against `expected_digest` if given; return its digest. Parses no model.
+
+    Raises `RegistryError` when there is no package, `DigestMismatch` for altered bytes or another package.
+    """
+    recorded = str(_recorded_digest(folder)["digest"])
+    verify_package(folder, recorded)
+    if expected_digest is not None and expected_digest != recorded:
+        raise DigestMismatch(
+            f"The model package at {folder} is intact but another one: its digest is {recorded[:16]}, "
+            f"expected {expected_digest[:16]}. Fetch the version that was evaluated."
+        )
+    return recorded
 
 
 def _load_booster(path: Path, threads: int) -> xgboost.Booster:
@@ -256,7 +271,7 @@ def _differences(folder: Path) -> str:
 
 def _file_digests(folder: Path) -> dict[str, str]:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
-    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(files) if name != DIGEST_FILE}
+    return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(files) if name not in NOT_DIGESTED}
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.settings import Settings
@@ -16,6 +17,8 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+SERVED = "mlflow-artifacts:/"
+SQLITE = "sqlite:///"
 
 
 def connect(settings: Settings) -> MlflowClient:
@@ -29,6 +32,17 @@ def connect(settings: Settings) -> MlflowClient:
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     mlflow.set_registry_uri(settings.mlflow_tracking_uri)
     return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def readable_artifact(uri: str, tracking_uri: str) -> str:
+    """The address under which an artefact of that store can be read.
+
+    `mlflow-artifacts:/...` is served by the tracking server; beside its SQLite file the same files lie in `artifacts/`.
+    """
+    if not (uri.startswith(SERVED) and tracking_uri.startswith(SQLITE)):
+        return uri
+    folder = Path(tracking_uri.removeprefix(SQLITE)).parent / "artifacts"
+    return (folder / uri.removeprefix(SERVED).lstrip("/")).as_uri()
 
 
 def artifact_location(settings: Settings) -> str | None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from include.errors import RegistryError
 from include.registry.artifact import verify_package
-from include.registry.client import connect
+from include.registry.client import connect, readable_artifact
 from include.registry.describe import version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
+from include.registry.signing import attach_signature, public_key, sign_package, verify_signature
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -26,11 +28,16 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODELS_SCHEME = "models:/"
+SIGNATURE_TAG = "signature"
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """One version of a registered model. `run_id` is the MLflow run that produced it, `digest` that of its package."""
+    """One version of a registered model.
+
+    `run_id` is the MLflow run that produced it, `digest` that of its package; `signature` was made when it was registered (None:
+    it was not signed) and is checked with `public_key`.
+    """
 
     version: int
     run_id: str
@@ -39,6 +46,8 @@ class RegisteredVersion:
     name: str = ""
     source: str = ""
     tracking_uri: str = ""
+    signature: str | None = None
+    public_key: Path = Path()
 
 
 def register_candidate(settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> int:
@@ -52,7 +61,7 @@ def register_candidate(settings: Settings, use_case: UseCase, run_id: str, diges
     client = connect(settings)
     existing = _versions_of_run(client, use_case.name, run_id)
     if not existing:
-        _create(client, use_case, run_id, digest, verdict)
+        _create(client, settings, use_case, run_id, digest, verdict)
         existing = _versions_of_run(client, use_case.name, run_id)
     kept = min(existing, key=lambda item: int(item.version))
     if kept.tags.get("digest") != digest:
@@ -96,11 +105,15 @@ def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
 
 
 def download(version: RegisteredVersion, folder: Path) -> Path:
-    """Fetch the version's package below `folder`, verify it against the version's digest and return the package folder.
+    """Fetch the version's package below `folder`, verify it against the version's digest and signature and return the package folder.
 
-    Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not those that were registered.
+    Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not those that were registered,
+    `SignatureError` when they are not signed, or not with our key.
     """
-    return download_package(version.source, version.digest, folder, tracking_uri=version.tracking_uri)
+    package = download_package(version.source, version.digest, folder, tracking_uri=version.tracking_uri)
+    attach_signature(package, version.signature)
+    verify_signature(package, version.public_key)
+    return package
 
 
 def download_package(source: str, digest: str, folder: Path, *, tracking_uri: str) -> Path:
@@ -113,7 +126,7 @@ def download_package(source: str, digest: str, folder: Path, *, tracking_uri: st
     model_id = source.removeprefix(MODELS_SCHEME)
     try:
         location = mlflow.MlflowClient(tracking_uri).get_logged_model(model_id).artifact_location
-        uri = f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}"
+        uri = readable_artifact(f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}", tracking_uri)
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
     except (MlflowException, OSError) as error:
         raise RegistryError(f"The model package of {source} cannot be fetched from {tracking_uri}: {error}") from error
@@ -124,13 +137,18 @@ def download_package(source: str, digest: str, folder: Path, *, tracking_uri: st
     return package
 
 
-def _create(client: MlflowClient, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> None:
+def _create(client: MlflowClient, settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> None:
+    """One call makes the version with its record and its signature: a kill leaves a whole version or none."""
     from mlflow.exceptions import MlflowException
 
     run = client.get_run(run_id)
     model_id = find_logged_model(client, run.info.experiment_id, run_id, digest)
     if model_id is None:
         raise RegistryError(f"MLflow run {run_id} holds no model with digest {digest[:16]}; run train_model first.")
+    source = f"{MODELS_SCHEME}{model_id}"
+    with TemporaryDirectory(prefix="flightdeck-register-") as folder:
+        package = download_package(source, digest, Path(folder), tracking_uri=settings.mlflow_tracking_uri)
+        signature = sign_package(settings, package, digest)
     try:
         client.create_registered_model(use_case.name, description=f"{use_case.title}. {use_case.task}")
     except MlflowException as error:
@@ -138,11 +156,11 @@ def _create(client: MlflowClient, use_case: UseCase, run_id: str, digest: str, v
             raise
     client.create_model_version(
         use_case.name,
-        source=f"{MODELS_SCHEME}{model_id}",
+        source=source,
         run_id=run_id,
         model_id=model_id,
         description=version_description(verdict, run.data.tags, run.data.metrics),
-        tags=version_tags(verdict, run.data.tags, digest),
+        tags={**version_tags(verdict, run.data.tags, digest), SIGNATURE_TAG: signature},
     )
 
 
@@ -174,6 +192,7 @@ def _by_alias(settings: Settings, use_case: UseCase, alias: str) -> RegisteredVe
 
 def _record(found: ModelVersion, settings: Settings) -> RegisteredVersion:
     tags = dict(found.tags)
+    signature = tags.pop(SIGNATURE_TAG, None)
     if "digest" not in tags:
         raise RegistryError(f"Version {found.version} of model {found.name!r} has no tag 'digest': it was not registered by Flightdeck.")
     return RegisteredVersion(
@@ -184,4 +203,6 @@ def _record(found: ModelVersion, settings: Settings) -> RegisteredVersion:
         name=str(found.name),
         source=str(found.source),
         tracking_uri=settings.mlflow_tracking_uri,
+        signature=signature,
+        public_key=public_key(settings),
     )

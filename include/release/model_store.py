@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from include.errors import DigestMismatch, RegistryError, ServingError
+from include.errors import RegistryError, ServingError
 from include.settings import Settings
 
 
@@ -47,18 +47,19 @@ def publish(settings: Settings, use_case: str, package_folder: Path, version: in
     """Copy a package into the store, verified before and after, and return its folder; it is not yet desired.
 
     The folder appears complete or not at all. The same package again is a no-op, a damaged copy is replaced. Raises
-    `DigestMismatch` when the package is not the one with `digest`.
+    `DigestMismatch` when the package is not the one with `digest`, `SignatureError` when it is not signed with our key.
     """
-    from include.registry.artifact import verify_package
+    from include.registry.signing import public_key
 
-    verify_package(package_folder, digest)
+    key = public_key(settings)
+    _verify(package_folder, digest, key)
     folder = version_folder(settings, use_case, version)
-    if folder.is_dir() and _is_intact(folder, digest):
+    if folder.is_dir() and _is_intact(folder, digest, key):
         return folder
     aside = folder.with_name(f".{version}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(package_folder, aside)
-    verify_package(aside, digest)
+    _verify(aside, digest, key)
     for path in [*aside.rglob("*"), aside]:
         _sync(path)
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,12 +114,18 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     _sync(path.parent)
 
 
-def _is_intact(folder: Path, digest: str) -> bool:
+def _verify(folder: Path, digest: str, key: Path) -> None:
     from include.registry.artifact import verify_package
+    from include.registry.signing import verify_signature
 
+    verify_package(folder, digest)
+    verify_signature(folder, key)
+
+
+def _is_intact(folder: Path, digest: str, key: Path) -> bool:
     try:
-        verify_package(folder, digest)
-    except (DigestMismatch, RegistryError):
+        _verify(folder, digest, key)
+    except RegistryError:
         return False
     return True
 

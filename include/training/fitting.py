@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
+from include.training.estimator import Device, declared_parameters, device_parameters
 
 if TYPE_CHECKING:
     import xgboost
@@ -46,22 +47,36 @@ def to_dmatrix(
 
 
 def fit_booster(
-    use_case: UseCase, parameters: Mapping[str, Any], train: xgboost.DMatrix, validation: xgboost.DMatrix, *, threads: int
+    use_case: UseCase,
+    parameters: Mapping[str, Any],
+    train: xgboost.DMatrix,
+    validation: xgboost.DMatrix,
+    *,
+    threads: int,
+    device: Device = "cpu",
+    callbacks: Sequence[Any] = (),
 ) -> Fit:
-    """Fit with early stopping on the validation log loss; the same inputs and threads give the same bytes."""
+    """Fit with early stopping on the validation log loss; the same inputs, threads and device give the same bytes.
+
+    What the use case declares (monotone inputs, class weights) goes over `parameters`. The booster predicts on the CPU.
+    """
     import xgboost
 
     training = use_case.training
     history: dict[str, dict[str, list[float]]] = {}
+    declared = {**declared_parameters(use_case), **device_parameters(device)}
     booster = xgboost.train(
-        {**OBJECTIVE, **parameters, "seed": training.seed, "nthread": threads},
+        {**OBJECTIVE, **parameters, **declared, "seed": training.seed, "nthread": threads},
         train,
         num_boost_round=training.boost_rounds,
         evals=[(train, "train"), (validation, "validation")],
         early_stopping_rounds=training.early_stopping_rounds,
         evals_result=history,
         verbose_eval=False,
+        callbacks=list(callbacks),
     )
+    if device != "cpu":
+        booster.set_param({"device": "cpu"})
     best = int(booster.best_iteration)
     losses = {name: [float(value) for value in values["logloss"]] for name, values in history.items()}
     return Fit(booster[: best + 1], best, losses["validation"][best], losses)

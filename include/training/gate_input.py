@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,33 @@ from include.evaluation.gates import GateInput
 from include.evaluation.slices import slice_parts
 from include.features.transform import FeatureTransform
 from include.registry.artifact import ScoringModel
+from include.registry.inspection import Inspection
 from include.registry.versions import champion
 from include.steps import StepContext
 from include.training.package import open_package
 
 
 def gather(
-    context: StepContext, trained: Mapping[str, Any], test: pl.DataFrame, metrics: Mapping[str, float], tags: Mapping[str, str]
+    context: StepContext,
+    trained: Mapping[str, Any],
+    test: pl.DataFrame,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    inspected: Mapping[str, Any],
 ) -> GateInput:
-    """A package that is missing or altered is no error here: the gates refuse it by name, and judge everything else."""
+    """A package that is missing or altered is no error here: the gates refuse it by name, and judge everything else.
+
+    `inspected` are the findings of `evaluate_model`; a package that did not load in a process of its own is not opened in this one.
+    """
     use_case, threads = context.use_case, context.settings.training_threads
     model: ScoringModel | None = None
     problem = ""
+    inspection = Inspection(**inspected)
     try:
-        model = open_package(context.settings, trained)
+        if inspection.measured is None:
+            problem = inspection.problem
+        else:
+            model = open_package(context.settings, trained)
     except RegistryError as error:
         problem = f"{type(error).__name__}: {error}"
     current = champion(context.settings, use_case)
@@ -43,4 +57,8 @@ def gather(
         scores=None if model is None else model.score_frame(test),
         champion=None if current is None else score_champion(current, test, threads=threads),
         problem=problem,
+        inspection=inspection,
+        package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,
+        model=model,
+        test=test,
     )

@@ -13,6 +13,7 @@ from include.data.tables import TIMESTAMP, TableStore, same_rows
 from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
+from include.training.trigger_ledger import causes_of_run
 
 ACCEPTED = "accepted"
 REFUSED = "refused"
@@ -29,6 +30,7 @@ SCHEMA: dict[str, Any] = {
     "version": pl.Int64,
     "champion_version_before": pl.Int64,
     "metrics_json": pl.String,
+    "rows": pl.Int64,
 }
 
 
@@ -46,21 +48,26 @@ def record_decision(
     version: int | None,
     champion_before: int | None,
     metrics: Mapping[str, float],
+    rows: int | None = None,
 ) -> None:
-    """Write the run's row, or replace the one that it has. The same row again makes no new version of the table."""
+    """Write the run's row, or replace the one that it has. The same row again makes no new version of the table.
+
+    `rows` is the size of the training set. `causes_json` holds every cause that the run has consumed.
+    """
     row = pl.DataFrame(
         {
             "run_id": [context.run.run_id],
             "interval_start": [context.interval.start],
             "interval_end": [context.interval.end],
             "trigger": [context.run.trigger],
-            "causes_json": [json.dumps(list(context.run.causes), default=str)],
+            "causes_json": [json.dumps(causes_of_run(context), default=str)],
             "decision": [decision],
             "reasons_json": [json.dumps(list(reasons))],
             "mlflow_run_id": [mlflow_run_id],
             "version": [version],
             "champion_version_before": [champion_before],
             "metrics_json": [json.dumps(dict(metrics), sort_keys=True)],
+            "rows": [rows],
         },
         schema=SCHEMA,
     )
@@ -69,7 +76,9 @@ def record_decision(
         write_deltalake(tables.uri(name), pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
     if same_rows(tables.read(name, where=pl.col("run_id") == context.run.run_id), row):
         return
-    merge = tables.open(name).merge(row.to_arrow(), predicate="kept.run_id = new.run_id", source_alias="new", target_alias="kept")
+    merge = tables.open(name).merge(
+        row.to_arrow(), predicate="kept.run_id = new.run_id", source_alias="new", target_alias="kept", merge_schema=True
+    )
     merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
 
@@ -78,4 +87,5 @@ def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
     tables, name = TableStore(settings.tables_uri), table_name(use_case)
     if not tables.exists(name):
         return pl.DataFrame(schema=SCHEMA)
-    return tables.read(name).sort("interval_end", "run_id")
+    found = pl.concat([pl.DataFrame(schema=SCHEMA), tables.read(name)], how="diagonal")
+    return found.sort("interval_end", "run_id")

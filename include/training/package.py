@@ -53,7 +53,7 @@ def train_package(
     max_bin = int(parameters.get("max_bin", DEFAULT_MAX_BIN))
     fitted = to_dmatrix(transform, matrices["train"], labels["train"], threads=threads, max_bin=max_bin)
     judged = to_dmatrix(transform, matrices["validation"], labels["validation"], threads=threads, max_bin=max_bin, like=fitted)
-    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads)
+    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads, device=context.settings.training_device)
     scores = {name: np.asarray(fit.booster.inplace_predict(matrix), dtype=np.float64) for name, matrix in matrices.items()}
     metadata = ModelMetadata(
         use_case=use_case.name,
@@ -77,16 +77,18 @@ def train_package(
 
 
 def open_package(settings: Settings, trained: Mapping[str, Any]) -> ScoringModel:
-    """The package that `train_model` wrote, checked against its digest.
+    """The package that `train_model` wrote, checked against its digest. Raises `DigestMismatch`, `RegistryError`."""
+    return load_model(package_folder(settings, trained), expected_digest=trained["digest"], threads=settings.training_threads)
 
-    On another machine the folder is missing: then it is fetched from MLflow to where it was. Raises `DigestMismatch`, `RegistryError`.
-    """
+
+def package_folder(settings: Settings, trained: Mapping[str, Any]) -> Path:
+    """Where the package that `train_model` wrote lies; on another machine it is missing and then fetched from MLflow."""
     folder = Path(trained["package"])
-    if not folder.exists():
-        folder = download_package(
-            f"models:/{trained['model_id']}", trained["digest"], folder.parent / "fetched", tracking_uri=settings.mlflow_tracking_uri
-        )
-    return load_model(folder, expected_digest=trained["digest"], threads=settings.training_threads)
+    if folder.exists():
+        return folder
+    return download_package(
+        f"models:/{trained['model_id']}", trained["digest"], folder.parent / "fetched", tracking_uri=settings.mlflow_tracking_uri
+    )
 
 
 def _golden(transform: FeatureTransform, fit: Fit, test: pl.DataFrame) -> dict[str, Any]:

@@ -1,15 +1,30 @@
-"""What code and which libraries made a model."""
+"""What code, which libraries and what kind of machine made a model."""
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
 LIBRARIES = ("deltalake", "feast", "mlflow", "numpy", "optuna", "polars", "xgboost")
+
+
+class Environment(BaseModel):
+    """What may change the bytes of a model beside code and data: `machine` is the architecture, `processor` its model name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    python: str
+    machine: str
+    processor: str
+    libraries: dict[str, str]
 
 
 def code_commit(root: Path = PROJECT_ROOT) -> str:
@@ -24,6 +39,23 @@ def code_commit(root: Path = PROJECT_ROOT) -> str:
 def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that shape a model."""
     return {name: version(name) for name in LIBRARIES}
+
+
+def environment() -> Environment:
+    """The environment of this process."""
+    return Environment(python=platform.python_version(), machine=platform.machine(), processor=_processor(), libraries=library_versions())
+
+
+def lock_digest(root: Path = PROJECT_ROOT) -> str:
+    """SHA-256 of requirements.txt, or `unknown` where there is none (`sha256sum requirements.txt` prints the same)."""
+    path = root / "requirements.txt"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else UNKNOWN
+
+
+def _processor(path: Path = Path("/proc/cpuinfo")) -> str:
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or UNKNOWN)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

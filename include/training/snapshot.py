@@ -40,9 +40,12 @@ def training_window(use_case: UseCase, interval: Interval) -> Interval:
     return Interval(interval.end - timedelta(days=use_case.training.window_days), interval.end)
 
 
-def build(use_case: UseCase, settings: Settings, interval: Interval) -> tuple[Snapshot, dict[str, int]]:
+def build(
+    use_case: UseCase, settings: Settings, interval: Interval, *, set_aside: pl.Series | None = None
+) -> tuple[Snapshot, dict[str, int]]:
     """Join, write and record the snapshot; the second value counts the window's rows with and without a label.
 
+    Rows whose id is in `set_aside` (the golden set's) stay out and are counted.
     Raises `EmptyWindow` when no row of the window has a label yet.
     """
     from include.features.retrieval import point_in_time
@@ -51,17 +54,20 @@ def build(use_case: UseCase, settings: Settings, interval: Interval) -> tuple[Sn
     entities = _entities(use_case, tables, window)
     labels, counts = _labels(use_case, tables, entities, window)
     labelled = entities.join(labels, on=use_case.id_column, how="inner").sort(use_case.event_time, use_case.id_column)
+    known = labelled.height
+    if set_aside is not None:
+        labelled = labelled.filter(~pl.col(use_case.id_column).is_in(set_aside.implode()))
     if labelled.height == 0:
         raise EmptyWindow(
             f"{use_case.name}: no labelled row between {window.start} and {window.end} "
             f"({entities.height} rows, {counts}). Run the features process for this window first."
         )
-    frame = point_in_time(use_case, labelled, settings).select(snapshot_columns(use_case))
+    frame = point_in_time(use_case, labelled, settings, created_by=window.end).select(snapshot_columns(use_case))
     name = f"{use_case.name}/snapshots/{window.label}"
     written = tables.replace_all(name, frame)
     bounds = window.as_json()
     snapshot = Snapshot(name, written.uri, written.version, frame_digest(frame), frame.height, bounds["start"], bounds["end"])
-    return snapshot, {"window_rows": entities.height, "labelled": frame.height, **counts}
+    return snapshot, {"window_rows": entities.height, "labelled": known, "set_aside": known - frame.height, **counts}
 
 
 def snapshot_columns(use_case: UseCase) -> list[str]:

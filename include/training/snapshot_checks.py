@@ -7,25 +7,31 @@ unique ids, window); the rest is what no single table's declaration can say.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from include.data.validation import Failure, validate
+from include.data.validation import Failure, Validation, validate
 from include.spec import Column, Table, UseCase
 from include.steps import Interval
 from include.training.snapshot import snapshot_columns
 
+BOTH = 2
 Check = Callable[[UseCase, pl.DataFrame, str], list[Failure]]
 
 
-def check_snapshot(use_case: UseCase, frame: pl.DataFrame, table: str, window: Interval) -> list[Failure]:
-    """All broken rules; empty when the set may be trained on. `table` names the snapshot in them, `window` bounds the event times."""
-    failures = validate(declaration(use_case, table), frame, window=window).failures
-    if set(snapshot_columns(use_case)) <= set(frame.columns):
-        failures.extend(failure for check in CHECKS for failure in check(use_case, frame, table))
-    return failures
+def check_snapshot(use_case: UseCase, frame: pl.DataFrame, table: str, window: Interval) -> Validation:
+    """All broken rules; no failure when the set may be trained on, as far as it alone can tell.
+
+    `table` names the snapshot in them, `window` bounds the event times.
+    """
+    validation = validate(declaration(use_case, table), frame, window=window)
+    if not set(snapshot_columns(use_case)) <= set(frame.columns):
+        return validation
+    broken = [failure for check in CHECKS for failure in check(use_case, frame, table)]
+    return replace(validation, failures=[*validation.failures, *broken])
 
 
 def declaration(use_case: UseCase, table: str) -> Table:
@@ -61,6 +67,31 @@ def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> 
     return [Failure(table, column, "label after event", f"{column} later than {event_time}", f"{early.height} rows", _example(early))]
 
 
+def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """The share of positive labels lies within its bounds; that both classes occur is a rule of its own."""
+    checks, column = use_case.data_checks, use_case.label.column
+    share = frame.select(pl.col(column).cast(pl.Float64).mean()).item() or 0.0
+    if share in (0.0, 1.0) or checks.min_label_share <= share <= checks.max_label_share:
+        return []
+    expected = f"between {checks.min_label_share:.2%} and {checks.max_label_share:.2%} positive"
+    return [Failure(table, column, "label share", expected, f"{share:.2%} of {frame.height} rows", _example(frame))]
+
+
+def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No feature, key or request field that is an input holds one value alone; that a feature has a value is a rule of its own."""
+    columns = dict.fromkeys(item.source.replace(":", "__") for item in use_case.inputs)
+    constant = [name for name in columns if frame[name].drop_nulls().n_unique() == 1]
+    expected = "at least two values"
+    return [Failure(table, name, "not constant", expected, f"only {frame[name].drop_nulls()[0]!r}", _example(frame)) for name in constant]
+
+
+def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No input alone predicts the label too well; judged where both labels occur."""
+    from include.training.leakage import leaks
+
+    return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
+
+
 def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     """No feature is null in every row."""
     features = dict.fromkeys(reference.replace(":", "__") for reference in use_case.feature_references)
@@ -75,7 +106,15 @@ def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
     return [] if good else [Failure(table, use_case.event_time, "time order", "ascending, none missing", "not in order", None)]
 
 
-CHECKS: tuple[Check, ...] = (both_classes, label_after_question, features_present, in_time_order)
+CHECKS: tuple[Check, ...] = (
+    both_classes,
+    label_share,
+    label_after_question,
+    features_present,
+    features_vary,
+    no_leak,
+    in_time_order,
+)
 
 
 def _example(rows: pl.DataFrame) -> dict[str, Any]:

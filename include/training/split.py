@@ -1,4 +1,8 @@
-"""The split in time: two moments cut the snapshot into train, validation and test. Rows of one moment stay together."""
+"""The split in time: two moments cut the snapshot into train, validation and test. Rows of one moment stay together.
+
+Where the use case names a group (`training.group_by`), its rows stay together too: a group goes where its newest row goes, so the
+training rows still all lie before the validation starts.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +42,13 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
 
 
 def cut(use_case: UseCase, frame: pl.DataFrame, boundaries: dict[str, str]) -> dict[str, pl.DataFrame]:
-    """The three splits of a frame by the boundaries' event times; a boundary belongs to the later split."""
-    time = pl.col(use_case.event_time)
+    """The three splits of a frame by the boundaries' event times; a boundary belongs to the later split.
+
+    A row whose group is null is a group of its own.
+    """
+    time, group = pl.col(use_case.event_time), use_case.training.group_by
+    if group is not None:
+        time = pl.when(pl.col(group).is_null()).then(time).otherwise(time.max().over(group))
     first = pl.lit(datetime.fromisoformat(boundaries["validation_start"]), dtype=TIMESTAMP)
     second = pl.lit(datetime.fromisoformat(boundaries["test_start"]), dtype=TIMESTAMP)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from include.spec import UseCase
@@ -19,26 +20,32 @@ def open_run(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001  #
     return {**open_tracking_run(context, commit), "code_commit": commit}
 
 
-def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001
-    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}}`."""
+def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
+    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}, "golden": {...} or None}`.
+
+    The golden set is frozen first, by the first training of all, and its rows are kept out of every training set.
+    """
+    from include.evaluation.golden import freeze, golden_ids
+    from include.registry.client import connect
     from include.training.snapshot import build
 
-    snapshot, counts = build(context.use_case, context.settings, context.interval)
-    return {"snapshot": snapshot.as_json(), "counts": counts}
+    settings, use_case = context.settings, context.use_case
+    golden = freeze(use_case, settings, context.interval, connect(settings), inputs["open_run"]["experiment_id"])
+    snapshot, counts = build(use_case, settings, context.interval, set_aside=golden_ids(use_case, settings, golden))
+    return {"snapshot": snapshot.as_json(), "counts": counts, "golden": None if golden is None else golden.as_json()}
 
 
 def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"accepted", "reasons", "failures"}`; a refusal closes the MLflow run and is recorded in `trainings`."""
-    from include.training.snapshot import read, training_window
-    from include.training.snapshot_checks import check_snapshot
+    """The verdict with its report and Data Docs (`judge_snapshot`), kept with the run; a refusal closes the MLflow run and is recorded."""
+    from include.registry.client import connect
+    from include.training.snapshot_verdict import judge_snapshot
 
-    record = inputs["build_snapshot"]["snapshot"]
-    frame = read(context.use_case, context.settings, record)
-    found = check_snapshot(context.use_case, frame, record["name"], training_window(context.use_case, context.interval))
-    failures, reasons = [failure.as_json() for failure in found], [failure.reason for failure in found]
-    if failures:
-        _refuse_snapshot(context, inputs, failures, reasons)
-    return {"accepted": not failures, "reasons": reasons, "failures": failures}
+    run = inputs["open_run"]["mlflow_run_id"]
+    verdict = judge_snapshot(context, inputs["build_snapshot"]["snapshot"], run)
+    connect(context.settings).log_artifacts(run, str(Path(verdict["report"]).parent), "validation")
+    if not verdict["accepted"]:
+        _refuse_snapshot(context, inputs, verdict["failures"], verdict["reasons"])
+    return verdict
 
 
 def split_data(context: StepContext, inputs: Inputs) -> Inputs:
@@ -50,19 +57,32 @@ def split_data(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`."""
+    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`.
+
+    A search that was killed goes on with the trials that it had finished.
+    """
     from include.registry.client import connect
+    from include.training.estimator import declared_parameters
+    from include.training.study import journal_of
     from include.training.tracking import log_trials
     from include.training.tuning import best_trial, tune
 
     use_case, splits = context.use_case, _splits(context, inputs)
     wanted = int(context.run.params.get("trials") or use_case.training.trials)
-    trials = tune(use_case, splits["train"], splits["validation"], trials=wanted, threads=context.settings.training_threads)
+    trials = tune(
+        use_case,
+        splits["train"],
+        splits["validation"],
+        trials=wanted,
+        threads=context.settings.training_threads,
+        journal=journal_of(context, inputs),
+        device=context.settings.training_device,
+    )
     best = best_trial(trials)
     run = inputs["open_run"]
     log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)
     return {
-        "parameters": {**use_case.training.parameters, **best.parameters},
+        "parameters": {**use_case.training.parameters, **best.parameters, **declared_parameters(use_case)},
         "best_trial": best.number,
         "validation_logloss": best.validation_logloss,
         "trials": [trial.as_json() for trial in trials],
@@ -75,6 +95,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.registry.client import connect
     from include.registry.logged_model import log_package
     from include.training.package import train_package
+    from include.training.record import log_record, record_of
     from include.training.tracking import log_metrics, log_params, log_tags
 
     run, snapshot, splits = inputs["open_run"], inputs["build_snapshot"]["snapshot"], _splits(context, inputs)
@@ -84,6 +105,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     model = load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
     log_params(client, mlflow_run_id, _params(context.use_case, inputs, model.metadata.parameters))
     _log_inputs(context, inputs)
+    log_record(client, mlflow_run_id, record_of(context, inputs))
     model_id = log_package(
         client,
         experiment_id=run["experiment_id"],
@@ -105,29 +127,10 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Load the package from disk and measure it on every split and slice: `{"digest", "metrics" (test), "baseline"}`."""
-    from include.evaluation.evaluate import evaluate, labels_of, metric_names
-    from include.evaluation.plots import importance, write_plots
-    from include.registry.client import connect
-    from include.training.package import open_package, work_folder
-    from include.training.tracking import log_metrics, log_table, log_tags
+    """Inspect and measure the package on disk: `{"digest", "metrics" (test), "baseline", "inspection"}`."""
+    from include.training.measuring import measure
 
-    use_case, run, splits = context.use_case, inputs["open_run"], _splits(context, inputs)
-    model = open_package(context.settings, inputs["train_model"])
-    evaluation = {**evaluate(use_case, model, splits), "importance": importance(model)}
-    plots = work_folder(context.settings, use_case.name, context.run.run_id) / "plots"
-    write_plots(plots, model, labels_of(use_case, splits["test"]), model.score_frame(splits["test"]))
-    client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
-    headline = {f"test.{name}": value for name, value in evaluation["splits"]["test"].items()}
-    others = {name: value for name, value in metric_names(evaluation).items() if name not in headline}
-    log_metrics(client, mlflow_run_id, headline, model_id=inputs["train_model"]["model_id"])
-    log_metrics(client, mlflow_run_id, others)
-    client.log_dict(mlflow_run_id, evaluation, "evaluation.json")
-    slices = [{**{name: part[name] for name in ("split", "column", "value", "status")}, **part["metrics"]} for part in evaluation["slices"]]
-    log_table(client, mlflow_run_id, slices, "slices.json")
-    client.log_artifacts(mlflow_run_id, str(plots), "plots")
-    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
-    return {"digest": model.digest, "metrics": evaluation["splits"]["test"], "baseline": evaluation["baseline"]["test"]}
+    return measure(context, inputs, _splits(context, inputs))
 
 
 def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
@@ -140,7 +143,8 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
 
     client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
     run = client.get_run(mlflow_run_id)
-    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags)
+    inspected = inputs["evaluate_model"]["inspection"]
+    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags, inspected)
     verdict = judge(given)
     log_verdict(client, mlflow_run_id, verdict)
     if not verdict["accepted"]:
@@ -152,6 +156,7 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
             version=None,
             champion_before=verdict["champion_version"],
             metrics=inputs["evaluate_model"]["metrics"],
+            rows=inputs["build_snapshot"]["snapshot"]["rows"],
         )
         finish(client, mlflow_run_id, REFUSED, verdict["reasons"])
     return {**verdict, "digest": given.package_digest}
@@ -174,6 +179,7 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
         version=number,
         champion_before=verdict["champion_version"],
         metrics=inputs["evaluate_model"]["metrics"],
+        rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
     client = connect(context.settings)
     log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
@@ -220,6 +226,7 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
         version=None,
         champion_before=None if current is None else current.version,
         metrics={},
+        rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
     finish(client, mlflow_run_id, REFUSED, reasons)
 

@@ -16,6 +16,7 @@ from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
 from include.training.snapshot import Snapshot
+from include.training.trigger_ledger import causes_of_run
 from include.training.tuning import Trial
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 RUN_TAG = "flightdeck.run_id"
 TRIAL_TAG = "flightdeck.trial"
+TRIAL_STATE_TAG = "flightdeck.trial_state"
 BATCH = 100
 DATASET_DIGEST_LENGTH = 36
 TAG_LENGTH = 7900
@@ -42,8 +44,8 @@ def find_run(client: MlflowClient, use_case_name: str, run_id: str) -> Run | Non
 
 def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
     """Create the run, or re-open the one that exists: `{"mlflow_run_id", "experiment_id"}`."""
-    client = connect(context.settings)
-    tags = _run_tags(context, code_commit)
+    client, causes = connect(context.settings), causes_of_run(context)
+    tags = _run_tags(context, code_commit, causes)
     run = find_run(client, context.use_case.name, context.run.run_id)
     if run is None:
         experiment_id = _experiment(client, context.settings, context.use_case)
@@ -51,6 +53,7 @@ def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
     else:
         client.update_run(run.info.run_id, status="RUNNING")
         log_tags(client, run.info.run_id, tags)
+    client.log_dict(run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json")
     return {"mlflow_run_id": str(run.info.run_id), "experiment_id": str(run.info.experiment_id)}
 
 
@@ -129,14 +132,17 @@ def log_trials(client: MlflowClient, experiment_id: str, mlflow_run_id: str, tri
     children = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{mlflow_run_id}'")
     known = {run.data.tags.get(TRIAL_TAG): run.info.run_id for run in children}
     for trial in trials:
-        tags = {"mlflow.parentRunId": mlflow_run_id, TRIAL_TAG: str(trial.number)}
+        tags = {"mlflow.parentRunId": mlflow_run_id, TRIAL_TAG: str(trial.number), TRIAL_STATE_TAG: trial.state}
         child = known.get(str(trial.number))
         if child is None:
             child = client.create_run(experiment_id, tags=tags, run_name=f"trial {trial.number}").info.run_id
         log_params(client, child, trial.parameters)
         log_metrics(client, child, {"validation.logloss": trial.validation_logloss, "best_iteration": trial.best_iteration})
         client.set_terminated(child, "FINISHED")
-    rows = [{"trial": trial.number, **trial.parameters, "validation.logloss": trial.validation_logloss} for trial in trials]
+    rows = [
+        {"trial": trial.number, "state": trial.state, **trial.parameters, "validation.logloss": trial.validation_logloss}
+        for trial in trials
+    ]
     log_table(client, mlflow_run_id, rows, "trials.json")
 
 
@@ -169,7 +175,15 @@ def _experiment(client: MlflowClient, settings: Settings, use_case: UseCase) -> 
     return str(found.experiment_id)
 
 
-def _run_tags(context: StepContext, code_commit: str) -> dict[str, str]:
+def _causes_tag(causes: Sequence[Mapping[str, Any]]) -> str:
+    """All causes as JSON; where they are too long for a tag, without their evidence, which the artefact causes.json holds."""
+    text = json.dumps(list(causes), default=str)
+    if len(text) <= TAG_LENGTH:
+        return text
+    return json.dumps([{name: value for name, value in cause.items() if name != "evidence"} for cause in causes], default=str)
+
+
+def _run_tags(context: StepContext, code_commit: str, causes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     run, interval = context.run, context.interval.as_json()
     return {
         RUN_TAG: run.run_id,
@@ -177,7 +191,8 @@ def _run_tags(context: StepContext, code_commit: str) -> dict[str, str]:
         "flightdeck.process": run.process,
         "flightdeck.trigger": run.trigger,
         "flightdeck.triggered_by": run.triggered_by or "nobody",
-        "flightdeck.causes": json.dumps(list(run.causes), default=str),
+        "flightdeck.causes": _causes_tag(causes),
+        "flightdeck.cause_kinds": "+".join(sorted({str(cause["kind"]) for cause in causes if "kind" in cause})) or run.trigger,
         "flightdeck.params": json.dumps(run.params, default=str),
         "flightdeck.interval_start": interval["start"],
         "flightdeck.interval_end": interval["end"],

@@ -1,8 +1,15 @@
-"""The search for parameters: seeded, every trial recorded, the declared parameters always among them."""
+"""The search for parameters: seeded, every trial recorded, the declared parameters always among them, resumable after a kill.
+
+The sampler is TPE (Bergstra et al., 2011). Each trial has a sampler of its own, seeded with the specification's seed plus the
+trial's place in the search, and sees the finished trials only: a search that was killed and goes on asks for the same parameters
+as one that was not.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,61 +17,132 @@ import polars as pl
 from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
+from include.training.estimator import Device
 from include.training.fitting import fit_booster, to_dmatrix
+from include.training.study import open_study
 
 if TYPE_CHECKING:
     import optuna
+    import xgboost
 
 DEFAULT_MAX_BIN = 256
+REPORT_EVERY = 10
+COMPLETE = "complete"
+PRUNED = "pruned"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: the searched parameters, the validation log loss (nats) and the best round."""
+    """One trial: its place in the search, the searched parameters, the validation log loss (nats), the best round, the outcome.
+
+    A `pruned` trial was stopped early; its loss is the best that it had reached.
+    """
 
     number: int
     parameters: dict[str, Any]
     validation_logloss: float
     best_iteration: int
+    state: str = COMPLETE
 
     def as_json(self) -> dict[str, Any]:
         """All fields as plain JSON."""
         return asdict(self)
 
 
-def tune(use_case: UseCase, train: pl.DataFrame, validation: pl.DataFrame, *, trials: int, threads: int) -> list[Trial]:
+def tune(
+    use_case: UseCase,
+    train: pl.DataFrame,
+    validation: pl.DataFrame,
+    *,
+    trials: int,
+    threads: int,
+    journal: Path | None = None,
+    device: Device = "cpu",
+) -> list[Trial]:
     """All trials in order. They fit the newest `trial_rows` training rows; trial 0 is the specification's own parameters.
 
-    The sampler is TPE (Bergstra et al., 2011), seeded. Without a search space there is one trial.
+    With a `journal` the trials that it holds are kept, and their seconds count towards `tuning_seconds`. The first trial is made
+    whatever the time. Without a search space there is one trial.
     """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     training = use_case.training
-    max_bin = int(training.parameters.get("max_bin", DEFAULT_MAX_BIN))
-    recent = train.tail(training.trial_rows)
-    transform = FeatureTransform.fit(use_case, recent)
-    fitted = to_dmatrix(transform, transform.apply_frame(recent), labels_of(use_case, recent), threads=threads, max_bin=max_bin)
-    judged = to_dmatrix(
-        transform, transform.apply_frame(validation), labels_of(use_case, validation), threads=threads, max_bin=max_bin, like=fitted
-    )
-    done: list[Trial] = []
-
-    def objective(trial: optuna.Trial) -> float:
-        searched = {name: _suggest(trial, use_case, name) for name in training.search_space}
-        fit = fit_booster(use_case, {**training.parameters, **searched}, fitted, judged, threads=threads)
-        done.append(Trial(trial.number, searched, fit.validation_logloss, fit.best_iteration))
-        return fit.validation_logloss
-
-    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=training.seed))
-    study.enqueue_trial({name: training.parameters[name] for name in training.search_space if name in training.parameters})
-    study.optimize(objective, n_trials=trials if training.search_space else 1)
-    return done
+    fitted, judged = _matrices(use_case, train, validation, threads)
+    study = open_study(journal, warm_up=training.prune_after_rounds)
+    wanted = trials if training.search_space else 1
+    done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
+    while len(done) < wanted and not (done and earlier + time.monotonic() - started >= training.tuning_seconds):
+        _next_trial(use_case, study, len(done), fitted, judged, threads=threads, device=device)
+        done = _finished(study)
+    return done[:wanted]
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """The trial with the lowest validation log loss, the earliest of equals."""
-    return min(trials, key=lambda trial: (trial.validation_logloss, trial.number))
+    """The trial with the lowest validation log loss, the earliest of equals. Trial 0 is never pruned, so there is one."""
+    return min((trial for trial in trials if trial.state == COMPLETE), key=lambda trial: (trial.validation_logloss, trial.number))
+
+
+def _matrices(use_case: UseCase, train: pl.DataFrame, validation: pl.DataFrame, threads: int) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
+    max_bin = int(use_case.training.parameters.get("max_bin", DEFAULT_MAX_BIN))
+    recent = train.tail(use_case.training.trial_rows)
+    transform = FeatureTransform.fit(use_case, recent)
+    fitted = to_dmatrix(transform, transform.apply_frame(recent), labels_of(use_case, recent), threads=threads, max_bin=max_bin)
+    rows = transform.apply_frame(validation)
+    return fitted, to_dmatrix(transform, rows, labels_of(use_case, validation), threads=threads, max_bin=max_bin, like=fitted)
+
+
+def _next_trial(
+    use_case: UseCase, study: optuna.Study, place: int, fitted: xgboost.DMatrix, judged: xgboost.DMatrix, *, threads: int, device: Device
+) -> None:
+    """Ask, fit and tell one trial."""
+    import optuna
+
+    training = use_case.training
+    study.sampler = optuna.samplers.TPESampler(seed=training.seed + place)
+    if place == 0 and not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+        study.enqueue_trial({name: training.parameters[name] for name in training.search_space if name in training.parameters})
+    trial = study.ask()
+    searched = {name: _suggest(trial, use_case, name) for name in training.search_space}
+    watch = _watch(trial)
+    parameters = {**training.parameters, **searched}
+    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads, device=device, callbacks=[watch])
+    found = {"parameters": searched, "validation_logloss": fit.validation_logloss, "best_iteration": fit.best_iteration}
+    trial.set_user_attr("found", found)
+    if watch.stopped:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(trial, fit.validation_logloss)
+
+
+def _watch(trial: optuna.Trial) -> Any:
+    """A callback of XGBoost that reports every tenth round's validation log loss and stops a trial that the pruner gives up."""
+    import xgboost
+
+    class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # XGBoost is untyped
+        stopped = False
+
+        def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
+            if (epoch + 1) % REPORT_EVERY:
+                return False
+            trial.report(evals_log["validation"]["logloss"][-1], epoch + 1)
+            self.stopped = trial.should_prune()
+            return self.stopped
+
+    return Watch()
+
+
+def _finished(study: optuna.Study) -> list[Trial]:
+    """The finished trials by their place in the search; what a kill cut short is not among them."""
+    import optuna
+
+    states = {optuna.trial.TrialState.COMPLETE: COMPLETE, optuna.trial.TrialState.PRUNED: PRUNED}
+    ended = study.get_trials(deepcopy=False, states=tuple(states))
+    return [Trial(place, **trial.user_attrs["found"], state=states[trial.state]) for place, trial in enumerate(ended)]
+
+
+def _seconds(study: optuna.Study) -> float:
+    import optuna
+
+    ended = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
+    return float(sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None))
 
 
 def _suggest(trial: optuna.Trial, use_case: UseCase, name: str) -> int | float:

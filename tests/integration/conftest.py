@@ -36,6 +36,7 @@ def live_endpoint(settings: Settings) -> Iterator[Endpoint]:
     endpoint = Endpoint(settings.home, settings.serving_port)
     endpoint.start()
     yield endpoint
+    endpoint.client.close()
     endpoint.stop()
     endpoint.client.close()
 

@@ -1,36 +1,5 @@
-"""Running a DAG through Airflow's own runner, and reading back what it left."""
+"""Running a DAG through Airflow's own runner: the same way as `make refusals` does."""
 
-from __future__ import annotations
+from cli.refusals.dag_runs import DagRunResult, run_dag
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
-from include.settings import PROJECT_ROOT
-
-
-@dataclass(frozen=True)
-class DagRunResult:
-    """What a finished run left: its state, every task's state, and every task's result."""
-
-    run_id: str
-    state: str
-    tasks: dict[str, str]
-    results: dict[str, Any]
-
-
-def run_dag(dag_id: str, interval_end: datetime | None, conf: dict[str, Any] | None = None) -> DagRunResult:
-    """Run the DAG with `dag.test()` on the data interval that ends at `interval_end`."""
-    from airflow.dag_processing.dagbag import BundleDagBag
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    bag = BundleDagBag(dag_folder=str(PROJECT_ROOT / "dags"), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder")
-    assert not bag.import_errors, bag.import_errors
-    run = bag.dags[dag_id].test(logical_date=interval_end, run_conf=conf)
-    with create_session() as session:
-        instances = run.get_task_instances(session=session)
-        tasks = {instance.task_id: str(instance.state) for instance in instances}
-        query = XComModel.get_many(run_id=run.run_id, dag_ids=dag_id, key="return_value")
-        results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
-    return DagRunResult(run.run_id, str(run.state), tasks, results)
+__all__ = ["DagRunResult", "run_dag"]

@@ -16,6 +16,7 @@ from include.registry import versions
 from include.registry.artifact import load_model, package_digest
 from include.registry.client import connect
 from include.registry.logged_model import log_package
+from include.registry.signing import attach_signature, sign_package
 from include.release import steps
 from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, withdraw
@@ -135,6 +136,7 @@ def publish_wrong_golden(world: World, tmp_path: Path) -> str:
     digest = package_digest(folder)
     record = json.loads((folder / "digest.json").read_text())
     (folder / "digest.json").write_text(json.dumps({**record, "digest": digest}))
+    attach_signature(folder, sign_package(world.settings, folder, digest))
     publish(world.settings, "flight_delays", folder, 5, digest)
     return digest
 

@@ -13,6 +13,7 @@ from include.data.tables import TableStore, in_window
 from include.features.online import materialise
 from include.features.retrieval import point_in_time
 from include.features.store import apply_definitions
+from include.registry.signing import attach_signature, sign_package
 from include.release.model_store import publish
 from include.settings import Settings, load_settings
 from include.spec import UseCase, load_use_case
@@ -50,6 +51,7 @@ def build_world(home: Path, *, share: float = 0.15, rounds: int = 20) -> World:
     packages: dict[int, Path] = {}
     for version in (1, 2):
         packages[version], digests[version] = _train(settings, use_case, frame, f"run-{version}", {"max_depth": 2 + version}, rounds)
+        attach_signature(packages[version], sign_package(settings, packages[version], digests[version]))
         publish(settings, use_case.name, packages[version], version, digests[version])
     materialise(use_case, settings, INTERVAL.end)
     return World(settings, use_case, digests, packages, *_requests(use_case))

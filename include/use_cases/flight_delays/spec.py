@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from include.spec import (
     Column,
     FeatureTable,
     Gates,
+    Golden,
     Input,
     Label,
     Monitoring,
@@ -17,8 +18,10 @@ from include.spec import (
     Slice,
     Table,
     Training,
+    Triggers,
     UseCase,
 )
+from include.spec_expectations import Direction, FairnessGroups, Invariance
 
 NEW_YORK = "America/New_York"
 ORIGINS = ("EWR", "JFK", "LGA")
@@ -69,12 +72,30 @@ WEATHER = Table(
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="observed_at", type="timestamp"),
         Column(name="known_at", type="timestamp", description="55 minutes after `observed_at`; see data.py."),
-        Column(name="temperature", type="number", max_null_share=0.05, minimum=-30, maximum=120, description="Fahrenheit."),
-        Column(name="humidity", type="number", max_null_share=0.05, minimum=0, maximum=100, description="Per cent."),
-        Column(name="wind_speed", type="number", max_null_share=0.05, minimum=0, maximum=120, description="Miles per hour."),
-        Column(name="precipitation", type="number", max_null_share=0.05, minimum=0, maximum=10, description="Inches."),
-        Column(name="pressure", type="number", max_null_share=0.7, minimum=900, maximum=1100, description="Millibars."),
-        Column(name="visibility", type="number", max_null_share=0.05, minimum=0, maximum=10, description="Miles."),
+        Column(
+            name="temperature",
+            type="number",
+            max_null_share=0.05,
+            minimum=-30,
+            maximum=120,
+            max_psi=4.0,
+            max_shift=2.5,
+            description="Fahrenheit.",
+        ),
+        Column(name="humidity", type="number", max_null_share=0.05, minimum=0, maximum=100, max_psi=1.0, description="Per cent."),
+        Column(name="wind_speed", type="number", max_null_share=0.05, minimum=0, maximum=120, max_psi=1.0, description="Miles per hour."),
+        Column(name="precipitation", type="number", max_null_share=0.05, minimum=0, maximum=10, max_psi=1.5, description="Inches."),
+        Column(
+            name="pressure",
+            type="number",
+            max_null_share=0.7,
+            minimum=900,
+            maximum=1100,
+            max_psi=2.0,
+            max_shift=1.5,
+            description="Millibars.",
+        ),
+        Column(name="visibility", type="number", max_null_share=0.05, minimum=0, maximum=10, max_psi=1.0, description="Miles."),
     ),
 )
 
@@ -90,6 +111,49 @@ PLANES = Table(
         Column(name="seats", type="number", minimum=1, maximum=600),
         Column(name="engines", type="number", minimum=1, maximum=8),
     ),
+)
+
+# Who is warned of a late arrival can plan anew. So passengers of every airport, and of large, regional and small carriers alike, should
+# have their late flights found: that is the true-positive rate. How often flights are late differs between them (a tenth of some small
+# carriers' flights, a third of a regional one's), and so do selection and false-positive rates of an honest model: their limits are wide
+# and stop only a model that leaves a group out. Measured at the decision threshold over nine windows of the year, true-positive rates
+# differ by up to 0.25 between groups (ratio 0.49, selection ratio 0.18); with a tenth of the flights, where a model finds little but the
+# regional carriers' delays, by up to 0.36 (ratio 0.16, selection ratio 0.11). The limits lie beyond both.
+FAIRNESS = (
+    FairnessGroups(
+        column="origin",
+        groups={origin: (origin,) for origin in ORIGINS},
+        max_selection_difference=0.25,
+        min_selection_ratio=0.08,
+        max_true_positive_difference=0.3,
+        min_true_positive_ratio=0.15,
+        max_false_positive_difference=0.2,
+        min_false_positive_ratio=0.05,
+    ),
+    FairnessGroups(
+        column="carrier",
+        groups={
+            "major": ("AA", "B6", "DL", "UA", "US", "WN"),
+            "regional": ("9E", "EV", "MQ", "OO", "YV"),
+            "small": ("AS", "F9", "FL", "HA", "VX"),
+        },
+        max_selection_difference=0.3,
+        min_selection_ratio=0.08,
+        max_true_positive_difference=0.45,
+        min_true_positive_ratio=0.1,
+        max_false_positive_difference=0.25,
+        min_false_positive_ratio=0.03,
+    ),
+)
+
+# Rain, fog and late flights so far do not make a flight less late. The largest misses over nine windows: 0.009 (carrier, 28 days), 0.002.
+DIRECTIONS = (
+    Direction(input="precipitation", change=0.1, expect="not_lower", tolerance=0.02, maximum=10),
+    Direction(input="visibility", change=-5, expect="not_lower", tolerance=0.02, minimum=0),
+    Direction(input="carrier_late_rate_7d", change=0.1, expect="not_lower", tolerance=0.02, maximum=1),
+    Direction(input="carrier_late_rate_28d", change=0.1, expect="not_lower", tolerance=0.03, maximum=1),
+    Direction(input="origin_late_rate_6h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1),
+    Direction(input="origin_late_rate_24h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1),
 )
 
 USE_CASE = UseCase(
@@ -167,16 +231,35 @@ USE_CASE = UseCase(
         log_scale=("eta", "min_child_weight"),
         trials=4,
     ),
-    slices=(Slice(column="origin"), Slice(column="carrier", minimum_rows=200)),
+    slices=(
+        Slice(column="origin"),
+        Slice(column="carrier", minimum_rows=200),
+        Slice(column="origin", crossed_with="carrier", minimum_rows=600),
+    ),
+    golden=Golden(until=datetime(2013, 2, 1, tzinfo=UTC)),
+    baseline_input="carrier_late_rate_7d",
     gates=Gates(
         min_auc=0.58,
         max_brier=0.24,
         max_calibration_error=0.12,
         min_baseline_skill=0.005,
-        max_slice_brier_excess=0.08,
-        min_champion_improvement=0.001,
+        # On whole quarters candidates are 0.036 to 0.080 nats better than the logistic regression, on a tenth of the rows 0.006 worse.
+        max_simple_model_deficit=0.02,
+        min_slice_brier_skill=-0.12,
+        max_slice_calibration_excess=0.2,
+        min_champion_improvement=0.002,
+        champion_confidence=0.8,
+        fairness=FAIRNESS,
+        invariances=(Invariance(inputs=("plane_seats", "plane_built_year"), max_change=0.04),),
+        directions=DIRECTIONS,
+        # Grows with the first weeks of the data, whatever the route does: a clock.
+        forbidden_inputs=("route_arrivals_28d",),
+        max_forbidden_share=0.05,
     ),
     monitoring=Monitoring(drifted_share=0.35),
+    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to 0.36 of a window's labels, so new
+    # data starts a training after six months without one (2.05 to 2.15).
+    triggers=Triggers(new_rows=5000, new_share=2.0, alarm_cool_down=timedelta(days=20)),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),
         end=datetime(2013, 12, 31, 23, tzinfo=UTC),

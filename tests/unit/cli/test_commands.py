@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cli.__main__ import main
+from cli.__main__ import COMMANDS, main
 from include.settings import PROJECT_ROOT
 
 
@@ -16,7 +16,21 @@ def make(*arguments):
 
 def test_make_alone_lists_every_target_with_its_help():
     targets = set(re.findall(r"^  make ([a-z-]+) +\S", make().stdout, re.MULTILINE))
-    assert targets == {"help", "demo", "test", "test-unit", "check", "up", "down", "status", "airflow", "lock", "clean"}
+    assert targets == {
+        "help",
+        "demo",
+        "test",
+        "test-unit",
+        "check",
+        "up",
+        "down",
+        "status",
+        "airflow",
+        "lock",
+        "clean",
+        "reproduce",
+        "bench-training",
+    }
 
 
 def test_ports_on_the_command_line_reach_the_settings():
@@ -42,7 +56,9 @@ def test_continuous_integration_checks_and_tests():
 @pytest.mark.parametrize("arguments", [[], ["fly"]])
 def test_an_unknown_command_lists_the_known(arguments, capsys):
     assert main(arguments) == 2
-    assert "{up,down,status,airflow,demo}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{{{','.join(COMMANDS)}}}" in said
+    assert "{up,down,status,airflow,demo," in said
 
 
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():

@@ -89,6 +89,18 @@ def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(context: 
         ingest_source(delivered, {})
 
 
+def test_a_new_column_is_recorded_and_left_out_when_publishing(context: StepContext):
+    inputs = {"ingest_source": ingest_source(context, {})}
+    spoil(context, "raw/weather", "dew_point", 40.0)
+    inputs["ingest_source"]["tables"]["raw/weather"]["version"] += 1
+    inputs["validate_data"] = validate_data(context, inputs)
+    assert inputs["validate_data"]["accepted"] is True
+    (warning,) = inputs["validate_data"]["warnings"]
+    assert warning.startswith("raw/weather.dew_point: new column (Float64)")
+    publish_tables(context, inputs)
+    assert "dew_point" not in tables_of(context).read("raw/weather").columns
+
+
 def test_a_window_without_rows_is_refused(tmp_path: Path):
     later = context_of(settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC))
     inputs = {"ingest_source": ingest_source(later, {})}

@@ -64,7 +64,6 @@ def test_shares_below_their_limits_pass(good: pl.DataFrame):
     ("spoil", "column", "rule", "observed"),
     [
         (lambda f: f.head(4), "", "row count", "4 rows"),
-        (lambda f: f.with_columns(extra=1), "", "columns", r"not declared ['extra']"),
         (lambda f: f.drop("size"), "", "columns", r"missing ['size']"),
         (lambda f: f.with_columns(pl.col("count").cast(pl.String)), "count", "type", "String"),
         (lambda f: f.with_columns(pl.lit(7).alias("name"), pl.col("at")), "name", "type", "Int32"),
@@ -85,6 +84,15 @@ def test_one_broken_rule_is_one_failure_with_what_was_seen(good: pl.DataFrame, s
     ]
     assert observed in failures[0].observed
     assert json.loads(json.dumps(failures[0].as_json())) == failures[0].as_json()
+
+
+def test_a_new_column_is_a_warning_and_a_renamed_one_is_missing_and_new(good: pl.DataFrame):
+    extended = validate(TABLE, good.with_columns(extra=1))
+    assert extended.failures == []
+    assert extended.warnings == ["raw/things.extra: new column (Int32), not declared: left out when publishing"]
+    renamed = validate(TABLE, good.rename({"size": "length"}))
+    assert [failure.observed for failure in renamed.failures] == ["missing ['size'], not declared ['length']"]
+    assert len(renamed.warnings) == 1
 
 
 def test_the_example_is_a_bad_row(good: pl.DataFrame):

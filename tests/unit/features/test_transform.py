@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from include.errors import DataError
-from include.features.transform import FeatureTransform
+from include.features.transform import FeatureTransform, _codes
 from include.spec import Input
 from include.use_cases.flight_delays.spec import USE_CASE
 
@@ -32,6 +32,13 @@ def test_known_categories_get_codes_unknown_and_null_become_missing(fitted, requ
     assert row["carrier"] == 1.0
     assert np.isnan(row["origin"])
     assert np.isnan(row["dest"])
+
+
+def test_a_column_of_a_frame_and_a_list_get_the_same_codes(fitted):
+    values = ["UA", None, "ZZ", "AA", ""] * 200
+    listed, column = (_codes("carrier", given, fitted.categories["carrier"]) for given in (values, pl.Series(values)))
+    assert np.array_equal(listed, column, equal_nan=True)
+    assert np.isnan(_codes("carrier", pl.Series(["UA"]), ())).all()
 
 
 def test_unseen_counts_values_outside_the_categories_but_no_nulls(fitted, request_columns):

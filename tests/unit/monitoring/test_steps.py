@@ -100,7 +100,7 @@ def test_performance_is_that_of_the_labelled_rows(world: World, results: dict[st
     assert measured["batch"] == pytest.approx(summary(joined["late"].to_numpy(), joined["score"].to_numpy()))
     assert measured["judged"]
     assert measured["baseline"]["auc"] > 0.5
-    assert {part["column"] for part in measured["slices"]} == {"origin", "carrier"}
+    assert {part["column"] for part in measured["slices"]} == {"origin", "carrier", "origin_x_carrier"}
     assert measured["online"]["rows"] == ANSWERED
 
 

@@ -15,6 +15,7 @@ from include.registry.artifact import ModelMetadata, ScoringModel, SnapshotRecor
 from include.registry.reference import build_reference
 from include.spec import Column, FeatureTable, Gates, Input, Label, RequestField, Schedule, Serving, Slice, Table, Training, UseCase
 from include.training.fitting import fit_booster, to_dmatrix
+from include.training.provenance import library_versions
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 DAYS = 30
@@ -73,7 +74,8 @@ USE_CASE = UseCase(
         trials=3,
     ),
     slices=(Slice(column="depot", minimum_rows=50),),
-    gates=Gates(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1, min_baseline_skill=0.01),
+    baseline_input="load",
+    gates=Gates(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1, min_baseline_skill=0.01, max_attribution_share=0.8),
     schedule=Schedule(start=START),
 )
 
@@ -123,7 +125,7 @@ def fitted_package(folder: Path, frame: pl.DataFrame, *, run_id: str = "run") ->
         base_rate=float(labels_of(USE_CASE, train).mean()),
         decision_threshold=USE_CASE.serving.decision_threshold,
         metrics=summary(labels_of(USE_CASE, rest), scores),
-        libraries={},
+        libraries=library_versions(),
         code_commit="unknown",
     )
     reference = build_reference(transform, matrix, np.asarray(fit.booster.inplace_predict(matrix), dtype=np.float64))

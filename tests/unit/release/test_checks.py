@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import xgboost
 
 from include.features.transform import FeatureTransform
 from include.registry.artifact import MODEL_FILE, ModelMetadata, golden_rows, package_digest, write_package
-from include.release.checks import Limits, check_package
+from include.release.checks import Limits, check_package, limits_of
 from include.spec import UseCase, load_use_case
+from include.training.provenance import library_versions
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def metadata(use_case: UseCase, **changes: Any) -> ModelMetadata:
         "base_rate": 0.5,
         "decision_threshold": 0.35,
         "metrics": {},
-        "libraries": {},
+        "libraries": library_versions(),
         "code_commit": "0",
         **changes,
     }
@@ -90,16 +92,27 @@ def test_a_good_package_is_accepted_with_its_measurements(package: tuple[Path, s
     verdict = check_package(*package, use_case)
     assert verdict["accepted"], verdict["reasons"]
     checks = verdict["checks"]
-    assert set(checks) == {"size_bytes", "loads", "golden_difference", "latency_p50_ms", "latency_p99_ms", "interface"}
+    assert list(checks) == [
+        "size_bytes",
+        "loads",
+        "files",
+        "golden_difference",
+        "latency_p50_ms",
+        "latency_p99_ms",
+        "batch_ms",
+        "libraries",
+        "interface",
+    ]
     assert 0 < checks["latency_p50_ms"]["observed"] <= checks["latency_p99_ms"]["observed"]
+    assert checks["latency_p50_ms"]["observed"] < checks["batch_ms"]["observed"]
     assert checks["size_bytes"]["observed"] == sum(path.stat().st_size for path in package[0].iterdir())
     json.dumps(verdict, allow_nan=False)
 
 
 def test_limits_bite(package: tuple[Path, str], use_case: UseCase) -> None:
-    verdict = check_package(*package, use_case, Limits(size_bytes=100, latency_p50_ms=1e-6, latency_p99_ms=1e-6))
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["size_bytes", "latency_p50_ms", "latency_p99_ms"]
-    slow = check_package(*package, use_case, Limits(seconds=0.01))
+    verdict = check_package(*package, use_case, Limits(size_bytes=100, latency_p50_ms=1e-6, latency_p99_ms=1e-6, batch_ms=1e-6))
+    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["size_bytes", "latency_p50_ms", "latency_p99_ms", "batch_ms"]
+    slow = check_package(*package, use_case, replace(limits_of(use_case), seconds=0.01))
     assert slow["reasons"] == ["loads: no answer within 0.01 s, allowed 0.01 s"]
 
 
@@ -131,3 +144,11 @@ def test_a_package_of_another_interface_is_refused(package: tuple[Path, str], us
     verdict = check_package(*changed(package, tmp_path / "interface", "metadata.json", other), use_case)
     assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["interface"]
     assert "flight_delays_v9" in verdict["reasons"][0]
+
+
+def test_other_libraries_than_those_of_the_training_are_refused(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
+    other = metadata(use_case, libraries={**library_versions(), "xgboost": "0.90", "mlflow": "0.1"}).model_dump_json().encode()
+    verdict = check_package(*changed(package, tmp_path / "libraries", "metadata.json", other), use_case)
+    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["libraries"]
+    assert "trained with 0.90, here is" in verdict["reasons"][0]
+    assert "mlflow" not in verdict["reasons"][0]

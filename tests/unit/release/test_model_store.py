@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import DigestMismatch, ServingError
+from include.errors import DigestMismatch, ServingError, SignatureError
 from include.registry.artifact import package_digest
+from include.registry.signing import attach_signature, sign_package
 from include.release.model_store import desired, desired_path, publish, set_desired, version_folder, withdraw
 from include.settings import Settings, load_settings
 
@@ -19,13 +20,14 @@ def home(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> tuple[Path, str]:
+def package(home: Settings, tmp_path: Path) -> tuple[Path, str]:
     folder = tmp_path / "package"
     folder.mkdir()
     (folder / "model.ubj").write_bytes(b"trees")
     digest = package_digest(folder)
     files = {"model.ubj": "0"}
     (folder / "digest.json").write_text(json.dumps({"digest": digest, "files": files}))
+    attach_signature(folder, sign_package(home, folder, digest))
     return folder, digest
 
 
@@ -47,6 +49,17 @@ def test_publish_replaces_a_damaged_copy(home: Settings, package: tuple[Path, st
 def test_publish_refuses_a_package_with_another_digest(home: Settings, package: tuple[Path, str]) -> None:
     (package[0] / "model.ubj").write_bytes(b"changed")
     with pytest.raises(DigestMismatch):
+        publish(home, "flight_delays", package[0], 1, package[1])
+    assert not version_folder(home, "flight_delays", 1).exists()
+
+
+def test_publish_refuses_an_unsigned_package_and_one_signed_elsewhere(home: Settings, package: tuple[Path, str], tmp_path: Path) -> None:
+    elsewhere = load_settings({"FLIGHTDECK_HOME": str(tmp_path / "elsewhere")})
+    attach_signature(package[0], sign_package(elsewhere, *package))
+    with pytest.raises(SignatureError, match="Key mismatch"):
+        publish(home, "flight_delays", package[0], 1, package[1])
+    attach_signature(package[0], None)
+    with pytest.raises(SignatureError, match="is not signed"):
         publish(home, "flight_delays", package[0], 1, package[1])
     assert not version_folder(home, "flight_delays", 1).exists()
 

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from include.errors import DataError
+from include.spec import UseCase
 from include.training.split import SPLITS, cut, split_in_time
 from tests.unit.registry.synthetic import START, USE_CASE, parcels
 
@@ -49,3 +51,28 @@ def test_a_split_of_one_class_is_named():
     frame = parcels(500).with_columns(late=pl.when(pl.int_range(pl.len()) < 400).then("late").otherwise(0))
     with pytest.raises(DataError, match="test split"):
         split_in_time(USE_CASE, frame)
+
+
+def test_rows_of_one_group_never_straddle():
+    grouped = USE_CASE.model_copy(update={"training": USE_CASE.training.model_copy(update={"group_by": "depot"})})
+    # Orders of one customer lie within some days; a few orders have no customer.
+    frame = parcels(3000).with_row_index("row")
+    customer = pl.when(pl.col("row") % 10 > 0).then(pl.format("c{}", (pl.col("row") + pl.col("row") % 7 * 150) // 300))
+    frame = frame.with_columns(depot=customer).drop("row")
+    result = split_in_time(grouped, frame)
+    parts = cut(grouped, frame, result["boundaries"])
+    groups = [set(part["depot"].drop_nulls()) for part in parts.values()]
+    assert groups[0].isdisjoint(groups[1])
+    assert groups[0].isdisjoint(groups[2])
+    assert groups[1].isdisjoint(groups[2])
+    assert sum(part.height for part in parts.values()) == frame.height
+    assert all(part["depot"].null_count() for part in parts.values())
+    assert parts["train"]["asked_at"].max() < datetime.fromisoformat(result["boundaries"]["validation_start"])
+    plain = cut(USE_CASE, frame, result["boundaries"])
+    assert set(plain["train"]["depot"]) & set(plain["validation"]["depot"]) - {None}
+
+
+def test_a_group_must_be_a_column_that_the_snapshot_has():
+    training = USE_CASE.training.model_copy(update={"group_by": "customer"})
+    with pytest.raises(ValidationError, match=r"training.group_by is 'customer'; valid: .*depot"):
+        UseCase.model_validate({**USE_CASE.model_dump(), "training": training.model_dump()})

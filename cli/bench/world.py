@@ -1,0 +1,67 @@
+"""The tables that are measured on: a year of real flights, ingested, published and with features, in a home of its own."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from include.settings import Settings, load_settings
+from include.spec import load_use_case
+from include.steps import Interval, RunInfo, StepContext
+
+USE_CASE = "flight_delays"
+# All 336,776 flights: the questions about the last evening's flights are asked after midnight UTC.
+YEAR = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 2, tzinfo=UTC))
+ENTITY_COLUMNS = ("flight_id", "asked_at", "carrier", "origin", "dest", "tailnum", "scheduled_departure")
+
+
+def bench_settings() -> Settings:
+    """The settings that the child inherits."""
+    return load_settings()
+
+
+def year_context(run_id: str, process: str = "training", **params: Any) -> StepContext:
+    """A step's context over the year; the environment's overlay makes the training window as long."""
+    run = RunInfo(process=process, run_id=run_id, trigger="manual", params=params)
+    return StepContext(load_use_case(USE_CASE), bench_settings(), YEAR, run)
+
+
+def ingest(_: dict[str, Any]) -> dict[str, Any]:
+    """Raw tables, feature tables and Feast's definitions of the year."""
+    from include.data.ingest import use_case_data
+    from include.data.intervals import mark_complete
+    from include.data.tables import TableStore
+    from include.features.store import apply_definitions
+
+    started = time.perf_counter()
+    context = year_context("ingest", "features")
+    use_case, settings = context.use_case, context.settings
+    tables, data = TableStore(settings.tables_uri), use_case_data(use_case)
+    for name, frame in data.read_source(YEAR, settings.sample_share).items():
+        tables.replace_all(name, frame)
+    frames = data.compute_features(tables, YEAR)
+    for part in use_case.feature_tables:
+        tables.replace_all(part.table, frames[part.view])
+    for process in ("ingest", "features"):
+        mark_complete(tables, use_case.name, process, YEAR, {})
+    apply_definitions(settings)
+    return {"seconds": time.perf_counter() - started, "flights": tables.read(use_case.entity_table).height}
+
+
+def entities(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Entity rows in a file: `rows` of the year spread evenly, or the year repeated until there are as many."""
+    import polars as pl
+
+    from include.data.tables import TableStore
+
+    started, rows = time.perf_counter(), int(arguments["rows"])
+    frame = TableStore(bench_settings().tables_uri).read(load_use_case(USE_CASE).entity_table, columns=list(ENTITY_COLUMNS))
+    frame = frame.sort("asked_at", "flight_id")
+    if rows <= frame.height:
+        frame = frame.gather_every(max(1, frame.height // rows)).head(rows)
+    else:
+        frame = pl.concat([frame] * -(-rows // frame.height)).head(rows)
+    frame.write_parquet(Path(arguments["path"]))
+    return {"seconds": time.perf_counter() - started, "rows": frame.height}

@@ -1,0 +1,22 @@
+"""The good case: what is right passes, from delivery to endpoint."""
+
+from __future__ import annotations
+
+from cli.refusals.case import Case
+from cli.refusals.endpoint import serving
+from cli.refusals.verdict import Outcome
+from cli.refusals.world import World
+
+
+def _good(world: World) -> Outcome:
+    """March as it was: validated, published, trained on, accepted, and put into service by the real endpoint."""
+    world.deliver({})
+    for run in (world.features, world.train):
+        outcome = run()
+        if outcome.seen != "passed":
+            return outcome
+    with serving(world.settings):
+        return world.deploy()
+
+
+CASES = (Case("good model", (), _good, expected="passed"),)

@@ -1,0 +1,132 @@
+"""The command: hand the cases to the lanes, print the table, write `var/refusals.json`, fail when a case does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cli.refusals.case import Case
+from cli.refusals.cases import CASES, case
+from cli.refusals.lane import run_lane
+from cli.refusals.table import Row, show, write
+from cli.refusals.verdict import Outcome
+from include.errors import PlatformError
+from include.settings import PROJECT_ROOT
+
+LANES = 2
+TABLE = PROJECT_ROOT / "var" / "refusals.json"
+CELL_CHARACTERS = 240
+FILE_CHARACTERS = 170
+
+
+def main(arguments: list[str]) -> int:
+    """Run all cases, or those named by `--only`; 1 when one got through, or the good one was refused."""
+    parser = argparse.ArgumentParser(prog="python -m cli refusals", description=__doc__)
+    parser.add_argument("--only", action="append", metavar="CASE", choices=[known.name for known in CASES], help="may be repeated")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the cases' homes and logs")
+    parser.add_argument("--lanes", type=int, default=LANES, help="cases at a time, each lane with a world of its own")
+    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
+    options = parser.parse_args(arguments)
+    chosen = [case(name) for name in options.only] if options.only else list(CASES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that lanes and folders are cleared away then too
+    console, started = _console(), time.monotonic()
+    with _folder(keep=options.keep, console=console) as folder:
+        rows = run(chosen, folder, lanes=options.lanes, console=console)
+    show(rows, console)
+    write(rows, options.table)
+    wrong = [row.case for row in rows if not row.holds]
+    console.print(
+        f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {options.table}", highlight=False
+    )
+    return 1 if wrong else 0
+
+
+def _console() -> Console:
+    """A terminal's own width; a file gets lines wide enough to read the reasons."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_CHARACTERS)
+
+
+def run(chosen: Sequence[Case], folder: Path, *, lanes: int, console: Console) -> list[Row]:
+    """The rows of the cases, in their order. Raises `PlatformError` when no world can be built."""
+    waiting, found = list(chosen), {}
+    with _lanes(folder, min(lanes, len(waiting))) as connections:
+        while connections:
+            ready = wait(connections)
+            for connection, lane in [(one, name) for one, name in connections.items() if one in ready]:
+                answer = _receive(connection, lane)
+                if "name" in answer:
+                    row = found[answer["name"]] = _row(case(answer["name"]), answer)
+                    mark = "as expected" if row.holds else "NOT AS EXPECTED"
+                    console.print(f"{row.seconds:6.1f} s  {row.case}: {row.seen}, {mark}", highlight=False)
+                if waiting:
+                    connection.send(waiting.pop(0).name)
+                else:
+                    connection.send(None)
+                    del connections[connection]
+    return [found[one.name] for one in chosen]
+
+
+def _receive(connection: Connection, lane: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = connection.recv()
+    except EOFError as error:
+        raise PlatformError(f"{lane} of the refusal table has ended; see its lane.log (run with --keep).") from error
+    if "error" in answer:
+        raise PlatformError(f"{lane} of the refusal table could not build its world: {answer['error']}")
+    return answer
+
+
+def _row(one: Case, answer: dict[str, Any]) -> Row:
+    outcome = Outcome(answer["seen"], tuple(answer["gates"]), tuple(answer["reasons"]))
+    gate = one.gate(outcome) or ", ".join(dict.fromkeys(outcome.gates))
+    reason = " ".join(one.reason(outcome).split())
+    reason = reason if len(reason) <= CELL_CHARACTERS else f"{reason[: CELL_CHARACTERS - 3]}..."
+    return Row(one.name, one.expected, outcome.seen, gate, reason, answer["seconds"], one.holds(outcome))
+
+
+@contextmanager
+def _lanes(folder: Path, count: int) -> Iterator[dict[Connection, str]]:
+    context = multiprocessing.get_context("spawn")
+    connections: dict[Connection, str] = {}
+    processes = []
+    for number in range(count):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=run_lane, args=(folder / f"lane{number}", theirs))
+        process.start()
+        theirs.close()
+        connections[ours] = f"lane {number}"
+        processes.append(process)
+    try:
+        yield connections
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+                process.join()
+
+
+@contextmanager
+def _folder(*, keep: bool, console: Console) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="flightdeck-refusals-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            console.print(f"kept: {folder}", highlight=False)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)

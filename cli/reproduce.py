@@ -1,0 +1,146 @@
+"""`make reproduce MODEL=flight_delays VERSION=3`: train a version again from its record and compare.
+
+The training runs in a child process (`python -m cli.reproduce FOLDER`) that is given the record and the tables, and no registry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.environment import common_environment, process_environment
+from cli.platform_processes import mlflow_database
+from cli.platform_state import running_settings
+from include.errors import PlatformError, RegistryError
+from include.settings import PROJECT_ROOT, Settings, load_settings
+from include.spec import load_use_case
+from include.training import reproduce as again
+from include.training.record import RECORD_FILE, TrainingRecord
+
+ANSWER_FILE = "answer.json"
+SERVER_SECONDS = 3
+NOWHERE = "no-registry:/"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 only if the same model came out; the report is printed and written below `<home>/reproduce/`."""
+    parser = argparse.ArgumentParser(prog="reproduce", description="Train a registered version again from its record.")
+    parser.add_argument("model", help="the use case, e.g. flight_delays")
+    parser.add_argument("version", type=int, help="the version's number in the registry")
+    given = parser.parse_args(arguments)
+    settings = tracking_settings(running_settings())
+    report = reproduce(settings, given.model, given.version)
+    print(describe(report))
+    print(f"report    {write_report(settings, report)}")
+    return 0 if report.proven else 1
+
+
+def tracking_settings(settings: Settings) -> Settings:
+    """The settings with MLflow's server if it answers, with its SQLite file if not."""
+    if not settings.mlflow_tracking_uri.startswith(("http://", "https://")):
+        return settings
+    try:
+        with urllib.request.urlopen(f"{settings.mlflow_tracking_uri}/health", timeout=SERVER_SECONDS):  # noqa: S310  # http(s), see above
+            return settings
+    except (urllib.error.URLError, OSError) as error:
+        database = mlflow_database(settings)
+        if not database.is_file():
+            raise PlatformError(
+                f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is no {database}; "
+                "run `make up`, or name the home with FLIGHTDECK_HOME."
+            ) from error
+    return settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}"})
+
+
+def reproduce(settings: Settings, model: str, number: int) -> again.Report:
+    """Load the record, train in a clean process, compare. What is missing becomes the report's blocking finding."""
+    report = again.Report(model, number, "not possible")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=settings.home) as name:
+        folder = Path(name)
+        try:
+            recorded = again.load(settings, load_use_case(model), number, folder)
+            report.registered_digest = recorded.version.digest
+            report.findings += again.differences(recorded.record, settings)
+            again.snapshot_rows(recorded.record, settings)
+        except again.NotReproducible as error:
+            report.findings.append(error.finding)
+            return report
+        package = train_in_clean_process(recorded.record, settings, folder)
+        report.comparison = again.compare(recorded, package, settings)
+        report.outcome = again.judge(report.comparison, report.registered_digest, report.findings)
+    return report
+
+
+def train_in_clean_process(record: TrainingRecord, settings: Settings, folder: Path) -> Path:
+    """Train below `folder` in a fresh interpreter and return the package's folder.
+
+    Raises `RegistryError` with the child's last lines when it fails.
+    """
+    (folder / RECORD_FILE).write_text(record.model_dump_json())
+    home = folder / "home"
+    apart = settings.model_copy(update={"home": home, "mlflow_tracking_uri": NOWHERE, "training_threads": record.threads})
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.reproduce", str(folder)],
+        env=process_environment(common_environment(apart)),
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RegistryError(f"The training from the record failed with exit code {done.returncode}: {done.stderr.strip()[-2000:]}")
+    return Path(json.loads((folder / ANSWER_FILE).read_text())["package"])
+
+
+def describe(report: again.Report) -> str:
+    """The report as a few lines for people."""
+    lines = [f"{report.model} version {report.version}, package {report.registered_digest[:16] or 'unknown'}"]
+    for finding in report.findings:
+        kind = "MISSING" if finding.blocking else "differs"
+        lines += [f"{kind}   {finding.what}: recorded {finding.recorded}, found {finding.found}", f"          {finding.advice}"]
+    compared = report.comparison
+    if compared is not None:
+        same = [name for name, equal in compared.files.items() if equal]
+        count = f"{len(same)} of {len(compared.files)} files"
+        lines += [
+            f"bytes     {count} are the same: {', '.join(same) or 'none'}; digest {compared.digest[:16]}",
+            f"golden    {compared.golden_rows} rows, largest difference {compared.golden_difference:.3g}",
+            f"sample    {compared.sample_rows} test rows, largest difference {compared.sample_difference:.3g} of {report.tolerance}",
+        ]
+    verdict = {
+        "identical": "the same model, byte for byte",
+        "within tolerance": f"the same scores within {report.tolerance}; bytes differ because of what differs above",
+        "different": "NOT the same model",
+        "not possible": "NOT trained: see what is missing above",
+    }
+    return "\n".join([*lines, f"result    {verdict[report.outcome]}"])
+
+
+def write_report(settings: Settings, report: again.Report) -> Path:
+    """Write `<home>/reproduce/<model>-<version>.json`; readers see the old file or the new one."""
+    path = settings.home / "reproduce" / f"{report.model}-{report.version}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    aside.replace(path)
+    return path
+
+
+def _train(folder: Path) -> None:
+    """The child: the record in, a package out."""
+    record = TrainingRecord.model_validate_json((folder / RECORD_FILE).read_text())
+    package, digest = again.retrain(record, load_settings())
+    (folder / ANSWER_FILE).write_text(json.dumps({"package": str(package), "digest": digest}))
+
+
+if __name__ == "__main__":
+    _train(Path(sys.argv[1]))

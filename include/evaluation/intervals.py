@@ -1,0 +1,72 @@
+"""How sure a metric is: percentile intervals from resampling whole clusters of rows with replacement.
+
+Rows of one day share their weather and their chain of delays. Resampling single rows would make the interval too narrow
+(Efron and Tibshirani, 1993, chapter 8); clusters are days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from include.evaluation.metrics import log_losses
+
+RESAMPLES = 1000
+PERCENTILES = (2.5, 97.5)
+MIN_CLUSTERS = 2
+
+
+@dataclass(frozen=True)
+class Interval95:
+    """The 95 % interval of one metric over `clusters` clusters."""
+
+    low: float
+    high: float
+    clusters: int
+
+
+def bootstrap_intervals(
+    labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, Interval95]:
+    """Intervals of `brier`, `logloss` and, where both classes are present, `auc`; all arrays have shape (rows,).
+
+    Empty when there are fewer than two clusters: nothing can be resampled. Resamples that hold one class only say nothing of AUC and
+    are left out.
+    """
+    _, member = np.unique(clusters, return_inverse=True)
+    count = int(member.max()) + 1
+    if count < MIN_CLUSTERS:
+        return {}
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)
+    rows = drawn @ np.bincount(member)
+    values = {
+        "brier": drawn @ np.bincount(member, weights=(scores - labels) ** 2) / rows,
+        "logloss": drawn @ np.bincount(member, weights=log_losses(labels, scores)) / rows,
+        "auc": auc_resamples(labels, scores, member, drawn),
+    }
+    return {name: _interval(found, count) for name, found in values.items() if np.isfinite(found).any()}
+
+
+def auc_resamples(labels: np.ndarray, scores: np.ndarray, member: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """AUC of every resample, without sorting again: w' C w / (w' p)(w' n) for the clusters' multiplicities w.
+
+    C[i, j] counts pairs of a positive of cluster i that scores above a negative of cluster j, ties half; p and n count positives
+    and negatives of each cluster.
+    """
+    count = drawn.shape[1]
+    positive = labels == 1
+    positives, negatives = (np.bincount(member[mask], minlength=count).astype(np.float64) for mask in (positive, ~positive))
+    wins = np.zeros((count, count))
+    for cluster in range(count):
+        ranked = np.sort(scores[~positive & (member == cluster)])
+        below, through = (np.searchsorted(ranked, scores[positive], side=side) for side in ("left", "right"))
+        wins[:, cluster] = np.bincount(member[positive], weights=(below + through) / 2.0, minlength=count)
+    pairs = (drawn @ positives) * (drawn @ negatives)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.einsum("ri,ij,rj->r", drawn, wins, drawn, optimize=True) / pairs)
+
+
+def _interval(values: np.ndarray, clusters: int) -> Interval95:
+    low, high = np.percentile(values[np.isfinite(values)], PERCENTILES)
+    return Interval95(float(low), float(high), clusters)

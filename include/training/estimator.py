@@ -1,0 +1,49 @@
+"""The parts of a use case's declaration, and of the environment, that become XGBoost parameters."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Literal
+
+from include.errors import SettingsError
+from include.spec import UseCase
+
+Device = Literal["cpu", "cuda"]
+
+
+def declared_parameters(use_case: UseCase) -> dict[str, Any]:
+    """Monotone constraints in the inputs' order, and the class weights as the weight of label 1 relative to label 0.
+
+    Empty when nothing is declared. XGBoost applies `scale_pos_weight` to the gradients only, never to a metric.
+    """
+    parameters: dict[str, Any] = {}
+    if any(item.monotone for item in use_case.inputs):
+        parameters["monotone_constraints"] = tuple(item.monotone for item in use_case.inputs)
+    weights = use_case.training.class_weights
+    if weights is not None:
+        parameters["scale_pos_weight"] = weights[1] / weights[0]
+    return parameters
+
+
+def device_parameters(device: Device) -> dict[str, Any]:
+    """What a fit on that device needs; raises `SettingsError` where `cuda` is asked for and no GPU answers.
+
+    XGBoost itself would go on on the CPU with a warning, and the record would name a device that was not used.
+    """
+    if device == "cpu":
+        return {}
+    if cuda_devices() == 0:
+        raise SettingsError("FLIGHTDECK_TRAINING_DEVICE is 'cuda', but this machine's driver shows no GPU; valid here: 'cpu'.")
+    return {"device": "cuda"}
+
+
+def cuda_devices() -> int:
+    """GPUs that the CUDA driver shows; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

@@ -1,0 +1,81 @@
+"""The record of one training: everything that the final fit needs to be done again, in one JSON file of the MLflow run.
+
+Its SHA-256 is a tag of the run and of the registered version, so a record that was edited afterwards is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from include.registry.artifact import SnapshotRecord, TrainingInterval
+from include.spec import UseCase
+from include.steps import StepContext
+from include.training.provenance import Environment, environment, lock_digest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RECORD_FILE = "record.json"
+RECORD_TAG = "flightdeck.record_digest"
+LOCK_TAG = "flightdeck.lock_digest"
+
+
+class TrainingRecord(BaseModel):
+    """One training. `parameters` are those of the final fit, `boundaries` the moments that cut the snapshot, `lock_digest` the
+    SHA-256 of requirements.txt. `specification` is the use case as it was declared then; it holds seed, rounds and inputs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    specification: UseCase
+    run_id: str
+    process: str
+    interval: TrainingInterval
+    snapshot: SnapshotRecord
+    boundaries: dict[str, str]
+    parameters: dict[str, Any]
+    threads: int
+    code_commit: str
+    lock_digest: str
+    environment: Environment
+
+    @property
+    def seed(self) -> int:
+        """The seed of the fit."""
+        return self.specification.training.seed
+
+
+def record_of(context: StepContext, inputs: Mapping[str, Any]) -> TrainingRecord:
+    """The record of the run that `inputs` (results of the earlier steps) describe."""
+    snapshot = inputs["build_snapshot"]["snapshot"]
+    return TrainingRecord(
+        specification=context.use_case,
+        run_id=context.run.run_id,
+        process=context.run.process,
+        interval=TrainingInterval(start=context.interval.start, end=context.interval.end),
+        snapshot=SnapshotRecord(**{name: snapshot[name] for name in SnapshotRecord.model_fields}),
+        boundaries=inputs["split_data"]["boundaries"],
+        parameters=inputs["tune_model"]["parameters"],
+        threads=context.settings.training_threads,
+        code_commit=inputs["open_run"]["code_commit"],
+        lock_digest=lock_digest(),
+        environment=environment(),
+    )
+
+
+def record_digest(text: str) -> str:
+    """SHA-256 of the record's text as it is stored."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def log_record(client: MlflowClient, mlflow_run_id: str, record: TrainingRecord) -> None:
+    """Write the record to the run, and its digest and that of the lock file as tags."""
+    from include.training.tracking import log_tags
+
+    text = record.model_dump_json(indent=1)
+    client.log_text(mlflow_run_id, text, RECORD_FILE)
+    log_tags(client, mlflow_run_id, {RECORD_TAG: record_digest(text), LOCK_TAG: record.lock_digest})

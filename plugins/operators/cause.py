@@ -1,0 +1,62 @@
+"""What starts a training, as Airflow sees it: causes announced as asset events, and consumed by the run that they start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Asset, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.errors import SpecError
+from include.steps import load_step
+from plugins.operators.step import StepOperator
+from plugins.run_context import step_context
+
+COLLECT = "include.training.triggers:collect_causes"
+
+
+class AnnounceCauseOperator(StepOperator):
+    """Runs a step that records a cause, and emits the asset event that starts training unless the step decides otherwise.
+
+    The step returns `announce` (bool), `reason` and `extra` (goes with the event). Without an announcement the task is skipped, for
+    a task that succeeds emits its event; its result is pushed before.
+
+    :param asset: the asset whose event starts training.
+    """
+
+    ui_color = "#fad2cf"
+
+    def __init__(self, *, asset: Asset, **kwargs: Any) -> None:
+        super().__init__(outlets=[asset], **kwargs)
+        self.asset = asset
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Record, then announce or skip."""
+        result = self.run_step(context)
+        if not result["announce"]:
+            context["ti"].xcom_push(key="return_value", value=result)
+            raise AirflowSkipException(result["reason"])
+        context["outlet_events"][self.asset].extra = result["extra"]
+        self.log.warning("%s: %s", self.asset.name, result["reason"])
+        return result
+
+
+class OpenTrainingOperator(StepOperator):
+    """Consumes every pending cause of training for this run, then opens its tracking run.
+
+    A run that a person started without a reason fails for good. A run whose causes another run has already consumed is skipped:
+    its work is done. The causes are part of the result, so that the run's page in Airflow says why it ran.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Consume, then open."""
+        step = step_context(context, self.use_case, self.process)
+        try:
+            collected = load_step(COLLECT)(step, {})
+        except SpecError as error:
+            raise AirflowFailException(str(error)) from error
+        if not collected["causes"]:
+            raise AirflowSkipException(f"Every cause of this run was consumed by {', '.join(collected['taken_by']) or 'nobody'}.")
+        for cause in collected["causes"]:
+            self.log.info("Cause %(kind)s by %(who)s: %(reason)s", cause)
+        return {**super().execute(context), **collected}

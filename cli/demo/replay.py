@@ -93,9 +93,9 @@ class Replay:
             progress.days_sent = number + 1
             progress.requests_served += day.served
             progress.requests_failed += day.failed
+            self.save()
             failures = f", {progress.requests_failed} failed ({day.first_failure})" if day.failed else ""
             self.say(f"{interval.start:%B}: live traffic, day {number + 1}, {progress.requests_served} requests answered{failures}")
-            self.save()
 
     def follow_alarm(self, interval: Interval, monitoring_run: str) -> str:
         """What became of the month's alarm: `none`, `promoted v3`, `refused: ...` or `suppressed: ...`."""

@@ -130,14 +130,15 @@ def test_scoring_an_interval_again_leaves_the_same_predictions(scored_april, tab
 
 def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(scored_april, live_endpoint, settings, tables):
     asked = []
-    for day in range(1, 29):
-        hour = month(4) + timedelta(days=day, hours=9 + 3 * (day % 5))
+    for number in range(3 * 28):
+        day, part = divmod(number, 3)
+        hour = month(4) + timedelta(days=day + 1, hours=9 + 5 * part + day % 3)
         materialise(USE_CASE, settings, hour)
         for row in requests_of_hour(USE_CASE, settings, hour):
             answer = live_endpoint.predict([row])
             assert answer.status_code == httpx.codes.OK, answer.text
             asked.append(row["flight_id"])
-    assert len(asked) > 100
+    assert len(asked) >= 500
     run = run_dag("flight_delays__monitoring", month(5))
     assert run.state == "success"
     log = tables.read("flight_delays/inference_log")

@@ -27,7 +27,7 @@ CLI := $(VENV_PYTHON) -m cli
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: venv  ## a year of real flights through the whole loop; MONTHS=5 says how many months to replay
+demo: venv  ## a year of real flights through the whole loop; MONTHS=4 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
 
 reproduce: venv  ## train a version again from its record and compare: MODEL=flight_delays VERSION=1

@@ -21,7 +21,7 @@ from include.steps import Interval
 
 USE_CASE = "flight_delays"
 HISTORY_MONTHS = 3
-DEFAULT_MONTHS = 5
+DEFAULT_MONTHS = 4
 ALL_MONTHS = 12 - HISTORY_MONTHS
 WIDTH_WITHOUT_TERMINAL = 150
 

@@ -30,8 +30,8 @@ def test_the_specification_and_the_feature_service_agree(two_months: Settings):
 
 
 def test_a_disagreement_names_the_difference_and_the_files(two_months: Settings):
-    fewer = with_inputs([item.model_dump() for item in USE_CASE.inputs if item.name != "plane_seats"])
-    with pytest.raises(FeatureStoreError, match=r"only the service \['plane:seats'\].*flight_delays/spec\.py.*feature_repo"):
+    fewer = with_inputs([item.model_dump() for item in USE_CASE.inputs if item.name != "route_distance"])
+    with pytest.raises(FeatureStoreError, match=r"only the service \['route_daily:distance'\].*flight_delays/spec\.py.*feature_repo"):
         use_case_views(fewer, open_store(two_months))
 
 

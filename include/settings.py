@@ -27,7 +27,7 @@ class Settings(BaseModel):
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
     `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
     deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
-    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec_overlay`); not in production.
+    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

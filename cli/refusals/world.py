@@ -102,7 +102,7 @@ class World:
         return load_use_case(USE_CASE)
 
     def overlay(self, changes: Mapping[str, Any]) -> None:
-        """Replace values of the specification for the runs to come (see `include.spec_overlay`)."""
+        """Replace values of the specification for the runs to come (see `include.spec.overlay`)."""
         import json
 
         path = self.settings.home / "overlay.json"

@@ -9,7 +9,7 @@ import numpy as np
 from include.errors import DataError
 from include.evaluation.gates import TEST, GateInput, GateRow
 from include.evaluation.slices import column_values
-from include.spec_expectations import FairnessGroups
+from include.spec.expectations import FairnessGroups
 
 COMPARABLE = 2
 

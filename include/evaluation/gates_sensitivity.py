@@ -13,7 +13,7 @@ import numpy as np
 from include.evaluation.gates import TEST, GateInput, GateRow, at_most
 from include.features.transform import FeatureTransform
 from include.registry.artifact import ScoringModel
-from include.spec_expectations import Direction
+from include.spec.expectations import Direction
 
 SAMPLE_ROWS = 4000
 

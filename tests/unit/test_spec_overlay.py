@@ -9,7 +9,7 @@ import pytest
 from include.errors import SettingsError, SpecError
 from include.settings import load_settings
 from include.spec import load_use_case
-from include.spec_overlay import overlaid
+from include.spec.overlay import overlaid
 from include.use_cases.flight_delays.spec import USE_CASE
 
 

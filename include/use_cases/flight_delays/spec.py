@@ -21,7 +21,7 @@ from include.spec import (
     Triggers,
     UseCase,
 )
-from include.spec_expectations import Direction, FairnessGroups, Invariance
+from include.spec.expectations import Direction, FairnessGroups, Invariance
 
 NEW_YORK = "America/New_York"
 ORIGINS = ("EWR", "JFK", "LGA")

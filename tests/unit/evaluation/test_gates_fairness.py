@@ -10,7 +10,7 @@ import pytest
 
 from include.evaluation.gates import GateInput, judge
 from include.evaluation.gates_fairness import fairness
-from include.spec_expectations import FairnessGroups
+from include.spec.expectations import FairnessGroups
 from tests.unit.evaluation.test_gates import candidate, limited
 
 DEPOTS = FairnessGroups(column="depot")

@@ -11,7 +11,7 @@ from include.evaluation.gates import GateInput, all_gates, judge
 from include.evaluation.slices import SlicePart
 from include.registry.inspection import Inspection
 from include.spec import Golden
-from include.spec_expectations import Direction, FairnessGroups, Invariance
+from include.spec.expectations import Direction, FairnessGroups, Invariance
 from tests.unit.evaluation.test_gates import DIGEST, MEASURED, ROWS, candidate, limited, recorded, refused_by
 from tests.unit.registry.synthetic import START, USE_CASE
 

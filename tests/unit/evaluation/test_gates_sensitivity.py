@@ -17,7 +17,7 @@ from include.evaluation.gates_sensitivity import direction, invariance, missing_
 from include.features.transform import FeatureTransform
 from include.registry.artifact import ScoringModel, load_model, write_package
 from include.spec import UseCase
-from include.spec_expectations import Direction, FairnessGroups, Invariance
+from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.fitting import fit_booster, to_dmatrix
 from tests.unit.evaluation.test_gates import candidate, fitted, limited, refused_by
 from tests.unit.registry.synthetic import USE_CASE, fitted_package, parcels

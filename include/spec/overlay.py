@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from include.errors import SpecError
 
 if TYPE_CHECKING:
-    from include.spec import UseCase
+    from include.spec.use_case import UseCase
 
 
 def overlaid(use_case: UseCase, path: Path) -> UseCase:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from include.spec_base import Part, Share
+from include.spec.base import Part, Share
 
 
 class FairnessGroups(Part):

@@ -1,0 +1,41 @@
+"""What a use case declares: one frozen `UseCase` per `include/use_cases/<name>/spec.py`.
+
+Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at construction, with the
+field's name and what to use instead; nothing downstream has to check them again.
+"""
+
+from include.spec.base import Part, Share
+from include.spec.expectations import Direction, FairnessGroups, Invariance
+from include.spec.gates import Gates
+from include.spec.operations import SENTINELS, DataChecks, Monitoring, Schedule, Triggers
+from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, Serving, Table
+from include.spec.training import Golden, Slice, Training
+from include.spec.use_case import NAME_PATTERN, UseCase, load_use_case
+
+__all__ = [
+    "NAME_PATTERN",
+    "SENTINELS",
+    "Column",
+    "ColumnType",
+    "DataChecks",
+    "Direction",
+    "FairnessGroups",
+    "FeatureTable",
+    "Gates",
+    "Golden",
+    "Input",
+    "Invariance",
+    "Label",
+    "Monitoring",
+    "Part",
+    "RequestField",
+    "Schedule",
+    "Serving",
+    "Share",
+    "Slice",
+    "Table",
+    "Training",
+    "Triggers",
+    "UseCase",
+    "load_use_case",
+]

@@ -66,7 +66,7 @@ class ModelStatus(_Answer):
 
 
 class LogStatus(_Answer):
-    """Whether the inference log takes rows; while it does not, /predict answers 503."""
+    """Whether the inference log takes rows; while it does not, predictions are refused with 503."""
 
     writable: bool
     error: str | None

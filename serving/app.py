@@ -1,6 +1,6 @@
 """The routes of the endpoint: a lean Starlette application that BentoML mounts at /.
 
-`/healthz`, `/livez`, `/readyz` and `/metrics` are BentoML's own. `/predict` is a plain ASGI endpoint: one read, one future, one send.
+`/healthz`, `/livez`, `/readyz` and `/metrics` are BentoML's own. Predicting is a plain ASGI endpoint: one read, one future, one send.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Holder:
 
 
 class PredictEndpoint:
-    """`POST /predict` as ASGI: every outcome is one JSON document."""
+    """`POST /v1/models/{use_case}/predict` as ASGI: every outcome is one JSON document."""
 
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
@@ -45,7 +45,7 @@ class PredictEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            status, body = 200, await self._holder.get().predict(await read_json(scope, receive))
+            status, body = 200, await self._holder.get().predict(scope["path_params"]["use_case"], await read_json(scope, receive))
         except DisconnectedError:
             return
         except RequestError as error:
@@ -80,7 +80,7 @@ def create_app(holder: Holder) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/predict", PredictEndpoint(holder), methods=["POST"]),
+            Route("/v1/models/{use_case}/predict", PredictEndpoint(holder), methods=["POST"]),
             Route("/v1/models", _guarded(models), methods=["GET"]),
             Route("/v1/models/{use_case}/check", _guarded(check), methods=["POST"]),
             Route("/docs.json", _guarded(document), methods=["GET"]),

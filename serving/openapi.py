@@ -15,6 +15,7 @@ from serving.schema import RequestSchema
 
 TEMPLATE = "#/components/schemas/{model}"
 PREDICT_ERRORS = {
+    "404": "No such use case.",
     "400": "Not JSON: malformed, duplicate field, NaN or Infinity, bad UTF-8, nested too deeply.",
     "408": "The body did not arrive in time.",
     "413": f"The body is larger than {MAX_BODY_BYTES} bytes.",
@@ -38,7 +39,7 @@ def openapi_document(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
             "description": "Predictions by entity keys and event time. Features are looked up online, every answer is logged.",
         },
         "paths": {
-            "/predict": {"post": _predict(schemas)},
+            "/v1/models/{use_case}/predict": {"post": _predict(schemas)},
             "/v1/models": {"get": _operation("list_models", "What serves and what should.", "ModelsAnswer", {"503": "Starting."})},
             "/v1/models/{use_case}/check": {"post": _check(schemas)},
             "/healthz": {"get": _plain("The process is alive.")},
@@ -56,17 +57,15 @@ def openapi_document(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
 
 
 def _predict(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
-    references = {name: TEMPLATE.format(model=schema.request.__name__) for name, schema in schemas.items()}
+    references = [TEMPLATE.format(model=schema.request.__name__) for schema in schemas.values()]
     return {
         **_operation("predict", "Probability, decision and prediction id per row.", "PredictAnswer", PREDICT_ERRORS),
+        "parameters": [_use_case_parameter(schemas)],
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {
-                        "oneOf": [{"$ref": reference} for reference in references.values()],
-                        "discriminator": {"propertyName": "use_case", "mapping": references},
-                    },
+                    "schema": {"anyOf": [{"$ref": reference} for reference in references]},
                     "examples": {
                         name: {"summary": schema.use_case.title, "value": request_example(schema)} for name, schema in schemas.items()
                     },
@@ -80,7 +79,7 @@ def request_example(schema: RequestSchema) -> dict[str, Any]:
     """A request that the schema accepts."""
     values = _category_examples(schema.use_case)
     row = {name: values.get(name, EXAMPLES[kind]) for name, kind in schema.types.items()}
-    return {"use_case": schema.use_case.name, "rows": [row]}
+    return {"rows": [row]}
 
 
 def _category_examples(use_case: UseCase) -> dict[str, str]:
@@ -92,8 +91,11 @@ def _check(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
     operation = _operation(
         "check_model", "Score the served model's golden rows again.", "CheckAnswer", {"404": "No such use case.", **errors}
     )
-    parameter = {"name": "use_case", "in": "path", "required": True, "schema": {"type": "string", "enum": sorted(schemas)}}
-    return {**operation, "parameters": [parameter]}
+    return {**operation, "parameters": [_use_case_parameter(schemas)]}
+
+
+def _use_case_parameter(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
+    return {"name": "use_case", "in": "path", "required": True, "schema": {"type": "string", "enum": sorted(schemas)}}
 
 
 def _operation(identifier: str, summary: str, answer: str, errors: Mapping[str, str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from serving.lane import Lane
 from serving.metrics import STAGE_SECONDS
 from serving.models import ModelWatcher
 from serving.online import OnlineStores
-from serving.schema import request_schema, select_use_case
+from serving.schema import RequestSchema, request_schema
 from serving.scoring import Question
 
 ANSWER_SECONDS = 10.0
@@ -60,27 +60,30 @@ class Runtime:
         return self.lane.alive and self.watcher.alive
 
     def not_ready(self) -> str | None:
-        """Why /predict could not answer now; `None` when it can for at least one use case."""
+        """Why no prediction could not answer now; `None` when it can for at least one use case."""
         if self.lane.log_error is not None:
             return f"log: {self.lane.log_error}"
         if not any(slot.serving is not None and self.stores.is_open(name) for name, slot in self.watcher.slots.items()):
             return "no use case has both a model and an online store"
         return None
 
-    async def predict(self, document: Any) -> bytes:
+    async def predict(self, name: str, document: Any) -> bytes:
         """Validate a document and answer it with JSON; raises `RequestError`."""
         arrived = time.perf_counter()
-        schema = select_use_case(document, self.schemas)
-        rows = schema.validate(document)
-        name = schema.use_case.name
+        rows = self.schema(name).validate(document)
         answer = await self._in_time(lambda: self.lane.put(Question(name, rows, arrived)))
         STAGE_SECONDS.labels(name, "total").observe(time.perf_counter() - arrived)
         return answer
 
+    def schema(self, name: str) -> RequestSchema:
+        """The request schema of a use case; raises `UnanswerableError` (404) listing the served ones."""
+        if name not in self.schemas:
+            raise UnanswerableError(404, "unknown_use_case", f"There is no use case {name!r} here.", "use_case", sorted(self.schemas))
+        return self.schemas[name]
+
     async def check(self, name: str) -> bytes:
         """Score the served model's golden rows and look their keys up, through the lane, without logging."""
-        if name not in self.schemas:
-            raise UnanswerableError(404, "unknown_use_case", f"There is no use case {name!r} here.", valid=sorted(self.schemas))
+        self.schema(name)
         return await self._in_time(lambda: self.lane.call(lambda lane: check_served(lane, name)))
 
     async def _in_time(self, start: Any) -> bytes:

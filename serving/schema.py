@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema, create_model
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -75,7 +75,7 @@ class RequestSchema:
         path = field_path(location)
         more = f" ({len(errors)} fields are wrong; this is the first.)" if len(errors) > 1 else ""
         if kind == "extra_forbidden":
-            fields = list(self.types) if len(location) > 1 else ["use_case", "rows"]
+            fields = list(self.types) if len(location) > 1 else ["rows"]
             return InvalidError(422, "unknown_field", f"There is no field {path!r}.{more}", path, fields)
         if kind == "missing":
             return InvalidError(422, "missing_field", f"{path} is missing.{more}", path, self._valid(location))
@@ -86,7 +86,7 @@ class RequestSchema:
     def _valid(self, location: tuple[int | str, ...]) -> list[str] | None:
         name = location[-1] if location else None
         if not isinstance(name, str) or name not in self.types:
-            return {"rows": ["a list of rows"], "use_case": [self.use_case.name]}.get(str(name))
+            return {"rows": ["a list of rows"]}.get(str(name))
         return [TEXTS[self.types[name]], *(["null"] if name in self.nullable else [])]
 
 
@@ -111,23 +111,10 @@ def request_schema(use_case: UseCase) -> RequestSchema:
     stem = "".join(part.capitalize() for part in use_case.name.split("_"))
     row = create_model(f"{stem}Row", __config__=STRICT, **definitions)
     rows = Annotated[list[row], Field(min_length=1, max_length=use_case.serving.max_rows)]
-    parts: dict[str, Any] = {"use_case": (Literal[use_case.name], ...), "rows": (rows, ...)}
-    request = create_model(f"{stem}Request", __config__=STRICT, **parts)
+    request = create_model(f"{stem}Request", __config__=STRICT, rows=(rows, ...))
     nullable = frozenset({use_case.id_column, *(name for name, (_, may_be_null, _text) in fields.items() if may_be_null)})
     types = {**{name: kind for name, (kind, _, _) in fields.items()}, use_case.id_column: "string"}
     return RequestSchema(use_case, row, request, types, nullable)
-
-
-def select_use_case(document: Any, schemas: dict[str, RequestSchema]) -> RequestSchema:
-    """The schema that a document's `use_case` asks for; raises `InvalidError` listing the served ones."""
-    if not isinstance(document, dict):
-        raise InvalidError(422, "invalid_value", "The document must be an object with use_case and rows.", valid=["use_case", "rows"])
-    name = document.get("use_case")
-    if "use_case" not in document:
-        raise InvalidError(422, "missing_field", "use_case is missing.", "use_case", sorted(schemas))
-    if not isinstance(name, str) or name not in schemas:
-        raise InvalidError(422, "invalid_value", "use_case: there is no such use case here.", "use_case", sorted(schemas))
-    return schemas[name]
 
 
 def _text(column: Column, fallback: str) -> str:

@@ -20,11 +20,12 @@ from serving.models import ServedModel
 
 @dataclass(slots=True)
 class Question:
-    """One validated request. `arrived` is `time.perf_counter()` at its arrival."""
+    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for contributions by input."""
 
     use_case: str
     rows: list[dict[str, Any]]
     arrived: float = field(default_factory=time.perf_counter)
+    explain: bool = False
 
 
 @dataclass(frozen=True)

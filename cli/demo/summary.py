@@ -50,8 +50,8 @@ def print_summary(console: Console, rows: list[dict[str, Any]], seconds: float, 
 
 def curl_line(settings: Settings, use_case: str, row: dict[str, Any]) -> str:
     """A `curl` call that works as printed."""
-    body = json.dumps({"use_case": use_case, "rows": [row]})
-    return f"curl -s {settings.serving_url}/predict -H 'Content-Type: application/json' -d '{body}'"
+    body = json.dumps({"rows": [row]})
+    return f"curl -s {settings.serving_url}/v1/models/{use_case}/predict -H 'Content-Type: application/json' -d '{body}'"
 
 
 def _cell(value: Any) -> str:

@@ -65,7 +65,7 @@ def requests_of_hour(use_case: UseCase, settings: Settings, hour: datetime) -> l
 def ask(client: httpx.Client, use_case: str, row: dict[str, Any]) -> str:
     """Send one request; return an empty string for a prediction, otherwise what went wrong."""
     try:
-        answer = client.post("/predict", json={"use_case": use_case, "rows": [row]})
+        answer = client.post(f"/v1/models/{use_case}/predict", json={"rows": [row]})
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
     return "" if answer.status_code == httpx.codes.OK else f"{answer.status_code}: {answer.text[:300]}"

@@ -90,8 +90,8 @@ class Endpoint:
         return status
 
     def predict(self, rows: list[dict[str, Any]]) -> httpx.Response:
-        """`POST /predict` for flight_delays."""
-        return self.client.post("/predict", json={"use_case": "flight_delays", "rows": rows})
+        """`POST /v1/models/flight_delays/predict`."""
+        return self.client.post("/v1/models/flight_delays/predict", json={"rows": rows})
 
     def kill(self) -> None:
         """kill -9 of supervisor and worker at once (a worker has a session of its own)."""

@@ -20,6 +20,7 @@ from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow
+PREDICT = "/v1/models/flight_delays/predict"
 
 
 def test_before_the_first_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: Endpoint, world: World) -> None:
@@ -66,7 +67,7 @@ def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flag
 def raw(endpoint: Endpoint, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
     try:
-        connection.request("POST", "/predict", body, headers or {"Content-Type": "application/json"})
+        connection.request("POST", PREDICT, body, headers or {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -76,7 +77,7 @@ def raw(endpoint: Endpoint, body: bytes, headers: dict[str, str] | None = None) 
 def body_with(world: World, text: str) -> bytes:
     """A valid body in which `@` of the row's carrier is replaced by a text."""
     row = json.dumps({**world.rows[0], "carrier": "@"})
-    return ('{"use_case": "flight_delays", "rows": [' + row.replace('"@"', text) + "]}").encode("utf-8", "surrogatepass")
+    return ('{"rows": [' + row.replace('"@"', text) + "]}").encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.parametrize(
@@ -135,19 +136,19 @@ def test_a_body_over_one_megabyte_is_refused_with_413(endpoint: Endpoint, world:
 def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: World) -> None:
     answer = endpoint.predict(world.rows[:1] * 101)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "rows")
-    assert endpoint.client.get("/predict").status_code == 405
+    assert endpoint.client.get(PREDICT).status_code == 405
     assert endpoint.client.post("/v1/models/nope/check").status_code == 404
 
 
 def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:
     document = endpoint.client.get("/docs.json").json()
     assert document["openapi"].startswith("3.1")
-    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    content = document["paths"]["/v1/models/{use_case}/predict"]["post"]["requestBody"]["content"]["application/json"]
     example = content["examples"]["flight_delays"]["value"]
-    answer = endpoint.client.post("/predict", json=example)
+    answer = endpoint.client.post(PREDICT, json=example)
     assert answer.status_code == 200
     PredictAnswer.model_validate(answer.json())
-    assert {"400", "413", "415", "422", "503"} <= set(document["paths"]["/predict"]["post"]["responses"])
+    assert {"400", "413", "415", "422", "503"} <= set(document["paths"]["/v1/models/{use_case}/predict"]["post"]["responses"])
     for path in ("/healthz", "/readyz", "/livez", "/metrics", "/v1/models"):
         assert endpoint.client.get(path).status_code == 200
         assert "get" in document["paths"][path]

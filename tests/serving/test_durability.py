@@ -39,7 +39,7 @@ class Traffic:
             while not self._stop.is_set():
                 number += 1
                 try:
-                    answer = client.post("/predict", json={"use_case": "flight_delays", "rows": [rows[number % len(rows)]]})
+                    answer = client.post("/v1/models/flight_delays/predict", json={"rows": [rows[number % len(rows)]]})
                 except httpx.TransportError as error:
                     self.failures.append(repr(error))
                     time.sleep(0.05)

@@ -33,6 +33,7 @@ def ingest(_: dict[str, Any]) -> dict[str, Any]:
     from include.data.ingest import use_case_data
     from include.data.intervals import mark_complete
     from include.data.tables import TableStore
+    from include.features.steps import compute_features
     from include.features.store import apply_definitions
 
     started = time.perf_counter()
@@ -41,11 +42,8 @@ def ingest(_: dict[str, Any]) -> dict[str, Any]:
     tables, data = TableStore(settings.tables_uri), use_case_data(use_case)
     for name, frame in data.read_source(YEAR, settings.sample_share).items():
         tables.replace_all(name, frame)
-    frames = data.compute_features(tables, YEAR)
-    for part in use_case.feature_tables:
-        tables.replace_all(part.table, frames[part.view])
-    for process in ("ingest", "features"):
-        mark_complete(tables, use_case.name, process, YEAR, {})
+    mark_complete(tables, use_case.name, "ingest", YEAR, {})
+    compute_features(context, {})
     apply_definitions(settings)
     return {"seconds": time.perf_counter() - started, "flights": tables.read(use_case.entity_table).height}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 
 import polars as pl
@@ -139,10 +140,16 @@ def frame_digest(frame: pl.DataFrame) -> str:
     """
     ordered = frame.select(sorted(frame.columns))
     schema = ";".join(f"{name}:{dtype}" for name, dtype in ordered.schema.items())
-    rows = ordered.sort(ordered.columns, nulls_last=True).write_csv(null_value="\\N", quote_style="non_numeric")
-    return hashlib.sha256(f"{schema}\n{rows}".encode()).hexdigest()
+    rows = BytesIO()
+    ordered.sort(ordered.columns, nulls_last=True).write_csv(rows, null_value="\\N", quote_style="non_numeric")
+    digest = hashlib.sha256(f"{schema}\n".encode())
+    digest.update(rows.getbuffer())
+    return digest.hexdigest()
 
 
 def same_rows(left: pl.DataFrame, right: pl.DataFrame) -> bool:
     """Whether two frames hold the same rows with the same columns and types, in any order."""
-    return left.height == right.height and set(left.columns) == set(right.columns) and frame_digest(left) == frame_digest(right)
+    if left.height != right.height or dict(left.schema) != dict(right.schema):
+        return False
+    columns = sorted(left.columns)
+    return left.select(columns).sort(columns, nulls_last=True).equals(right.select(columns).sort(columns, nulls_last=True))

@@ -5,9 +5,11 @@ field's name and what to use instead; nothing downstream has to check them again
 """
 
 from include.spec.base import Part, Share
+from include.spec.estimators import ScikitLearn, XGBoost
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
 from include.spec.operations import SENTINELS, DataChecks, Monitoring, Schedule, Triggers
+from include.spec.problem import Problem
 from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, Serving, Table
 from include.spec.training import Golden, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase, load_use_case
@@ -28,8 +30,10 @@ __all__ = [
     "Label",
     "Monitoring",
     "Part",
+    "Problem",
     "RequestField",
     "Schedule",
+    "ScikitLearn",
     "Serving",
     "Share",
     "Slice",
@@ -37,5 +41,6 @@ __all__ = [
     "Training",
     "Triggers",
     "UseCase",
+    "XGBoost",
     "load_use_case",
 ]

@@ -22,7 +22,8 @@ class FairnessGroups(Part):
     decided positive; false-positive rate: of those with a negative one. The difference is largest less smallest rate over the groups, the
     ratio smallest over largest, judged where the largest rate is at least `minimum_rate` (of two tiny rates it is chance). Where groups
     really differ in how often the event happens, equal selection rates would be wrong: judge such groups by their true-positive rate and
-    give the other two wide limits.
+    give the other two wide limits. Of a multiclass problem "positive" is `label.positive`, predicted or true. Of a regression only
+    `max_error_difference` counts: between the groups' mean errors (prediction less label), in the label's unit.
     """
 
     column: str
@@ -36,6 +37,7 @@ class FairnessGroups(Part):
     min_true_positive_ratio: Share = 0.5
     max_false_positive_difference: Share = 0.2
     min_false_positive_ratio: Share = 0.4
+    max_error_difference: float | None = Field(default=None, gt=0.0)
 
     @model_validator(mode="after")
     def _groups_are_apart(self) -> FairnessGroups:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from include.spec.base import Part, Share
@@ -11,8 +13,14 @@ from include.spec.expectations import Direction, FairnessGroups, Invariance
 class Gates(Part):
     """Thresholds that a candidate must meet. Every gate is on; a metric that is missing is a refusal.
 
-    Absolute limits hold on the test split. Per slice, `min_slice_brier_skill` bounds 1 - Brier / (r (1 - r)) with the slice's own
-    observed rate r, and `max_slice_calibration_excess` its expected calibration error above what perfect probabilities would show on
+    Absolute limits hold on the test split; which ones a problem needs is checked at construction (docs/estimators.md): AUC, Brier score
+    and calibration error of a binary one; macro AUC, Brier score, calibration error of the predicted class, log loss and accuracy of a
+    multiclass one; RMSE, MAE, R2, absolute mean error (`max_bias`) and the largest absolute mean error of a tenth of the rows, by
+    prediction (`max_decile_error`), of a regression, in the label's unit. Losses are log losses (nats); of a regression `loss` says which,
+    as a share of the test labels' variance (squared) or mean absolute deviation (absolute), so that the limits below fit any unit.
+    `max_slice_bias` bounds a regression's mean error in a slice, in standard deviations of the test labels.
+    Per slice, `min_slice_brier_skill` bounds 1 - Brier / (r (1 - r)) with the slice's own observed rate r (in a regression its R2, in a
+    multiclass problem the same over the classes), and `max_slice_calibration_excess` its expected calibration error above what perfect probabilities would show on
     as many rows.
     Against the champion, both are scored now on the candidate's own test rows: the candidate's log loss must be lower by
     at least `min_champion_improvement` (nats), and by more than that in a share `champion_confidence` of the paired bootstrap, so that
@@ -33,9 +41,18 @@ class Gates(Part):
     `forbidden_inputs` (inputs that are recorded and must not matter).
     """
 
-    min_auc: Share
-    max_brier: Share
-    max_calibration_error: Share
+    min_auc: Share | None = None
+    max_brier: float | None = Field(default=None, ge=0.0, le=2.0)
+    max_calibration_error: Share | None = None
+    max_logloss: float | None = Field(default=None, gt=0.0)
+    min_accuracy: Share | None = None
+    max_rmse: float | None = Field(default=None, gt=0.0)
+    max_mae: float | None = Field(default=None, gt=0.0)
+    min_r2: float | None = Field(default=None, le=1.0)
+    max_bias: float | None = Field(default=None, ge=0.0)
+    max_decile_error: float | None = Field(default=None, ge=0.0)
+    loss: Literal["squared", "absolute"] = "squared"
+    max_slice_bias: float = Field(default=0.25, ge=0.0)
     min_baseline_skill: float = 0.0
     min_slice_brier_skill: float = Field(default=-0.05, le=1.0)
     max_slice_calibration_excess: Share = 0.1

@@ -116,10 +116,15 @@ class Serving(Part):
 class Label(Part):
     """The ground truth: a table of its own, filled after the fact.
 
-    Rows of `table` carry `id_column`, `column` (0 or 1) and `time_column`, the moment the label became known.
+    Rows of `table` carry `id_column`, `column` and `time_column`, the moment the label became known. `column` holds 0 or 1 (binary), a
+    number in any unit (regression) or one of `classes` (multiclass). Where a multiclass column holds numbers, `bounds` cut them into
+    classes: the largest value of every class but the last. `positive` is the class whose prediction the fairness gates watch.
     """
 
     table: str
     column: str
     time_column: str
     description: str
+    classes: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    positive: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, PositiveFloat, model_validator
 
 from include.spec.base import Part, Share
+from include.spec.estimators import Estimator, XGBoost
 
 
 class Training(Part):
@@ -15,14 +16,16 @@ class Training(Part):
 
     The window ends at the run's data interval end and is `window_days` long. The split is in time:
     the first `train_share` of the rows train, the next `validation_share` stop early and tune, the rest test.
-    `parameters` and `search_space` are XGBoost's (`search_space`: name -> (low, high); both integers means an integer).
+    `estimator` is XGBoost or one of scikit-learn; `parameters` and `search_space` are the estimator's (`search_space`: name ->
+    (low, high); both integers means an integer). Rounds, early stopping and pruning are XGBoost's.
     `group_by` names an entity key or request field whose rows must not straddle splits: a group goes where its newest row goes.
-    `class_weights` weigh the rows of label 0 and 1 in the fit (never in a metric).
+    `class_weights` weigh the rows of label 0 and 1 (or of each class) in the fit, never in a metric.
     The search ends after `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial on, a
     trial that is worse than their median is pruned, not before round `prune_after_rounds`.
     """
 
     window_days: int = Field(ge=1)
+    estimator: Estimator = XGBoost()
     train_share: Share = 0.7
     validation_share: Share = 0.15
     minimum_rows: int = Field(default=1000, ge=1)
@@ -36,7 +39,7 @@ class Training(Part):
     tuning_seconds: float = Field(default=900.0, gt=0.0)
     prune_after_rounds: int = Field(default=60, ge=1)
     group_by: str | None = None
-    class_weights: tuple[PositiveFloat, PositiveFloat] | None = None
+    class_weights: tuple[PositiveFloat, ...] | None = None
     seed: int = 20130101
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from include.spec.base import Part
 from include.spec.gates import Gates
 from include.spec.operations import DataChecks, Monitoring, Schedule, Triggers
 from include.spec.overlay import overlaid
+from include.spec.problem import Problem, check_problem
 from include.spec.tables import FeatureTable, Input, Label, Serving, Table
 from include.spec.training import Golden, Slice, Training
 
@@ -26,6 +27,7 @@ class UseCase(Part):
     title: str
     owner: str = Field(description="Who answers for the model: an e-mail address.")
     task: str = Field(description="What is predicted, for whom, when.")
+    problem: Problem = "binary"
     business_impact: str
     metric: str = Field(description="The metric that decides, and why this one.")
     data: str = Field(description="Source, licence, and what is left out.")
@@ -55,6 +57,7 @@ class UseCase(Part):
             raise ValueError(f"name {self.name!r} must match {NAME_PATTERN.pattern}")
         self._check_tables()
         self._check_inputs()
+        check_problem(self)
         return self
 
     def _check_tables(self) -> None:

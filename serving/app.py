@@ -1,6 +1,7 @@
-"""The routes of the endpoint: a lean Starlette application that BentoML mounts at /.
+"""The endpoint's own ASGI application, which BentoML mounts at /.
 
-`/healthz`, `/livez`, `/readyz` and `/metrics` are BentoML's own. Predicting is a plain ASGI endpoint: one read, one future, one send.
+`/healthz`, `/livez`, `/readyz` and `/metrics` are BentoML's own. What carries load is found by splitting the path and answered with one
+read, one future, one send; everything else is a Starlette application behind it. Every answer, also to a wrong path or method, is JSON.
 """
 
 from __future__ import annotations
@@ -10,101 +11,88 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.body import DisconnectedError, read_json
-from serving.errors import RequestError, UnanswerableError
-from serving.metrics import REFUSALS
+from serving.errors import RequestError
 from serving.openapi import openapi_document
-from serving.runtime import Runtime
+from serving.routes.answering import Holder, internal, json_response, refuse
+from serving.routes.predicting import predict
 
 logger = logging.getLogger("flightdeck.serving")
 
-
-class Holder:
-    """Gives the routes the runtime, which only exists once the serving process has started."""
-
-    runtime: Runtime | None = None
-
-    def get(self) -> Runtime:
-        """The runtime; raises `UnanswerableError` while the process is starting."""
-        if self.runtime is None:
-            raise UnanswerableError(503, "starting", "The endpoint is starting.")
-        return self.runtime
+Action = Callable[[Holder, str, Scope, Receive, Send], Awaitable[None]]
+ACTIONS: dict[str, Action] = {"predict": predict}
+"""What `POST /v1/models/{use_case}/<action>` does."""
 
 
-class PredictEndpoint:
-    """`POST /v1/models/{use_case}/predict` as ASGI: every outcome is one JSON document."""
+class Application:
+    """All routes of our own."""
 
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
+        self._rest = _everything_else(holder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            status, body = 200, await self._holder.get().predict(scope["path_params"]["use_case"], await read_json(scope, receive))
-        except DisconnectedError:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1003})
             return
-        except RequestError as error:
-            status, body = refuse(error)
-        except Exception as error:
-            logger.exception("a request failed unexpectedly")
-            status, body = refuse(_internal(error))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if status == 429:
-            headers.append((b"retry-after", b"1"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        parts = scope["path"].split("/")
+        action = ACTIONS.get(parts[4]) if len(parts) == 5 and parts[1] == "v1" and parts[2] == "models" else None
+        if action is not None and scope["method"] == "POST":
+            await action(self._holder, parts[3], scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
 
 
-def refuse(error: RequestError) -> tuple[int, bytes]:
-    """Status and body of a refusal, counted."""
-    REFUSALS.labels(str(error.status), error.code).inc()
-    return error.status, error.body()
-
-
-def create_app(holder: Holder) -> Starlette:
-    """All routes of our own."""
-
+def _everything_else(holder: Holder) -> ASGIApp:
     async def models(_: Request) -> Response:
-        return _json(holder.get().models().model_dump_json().encode())
+        return json_response(holder.get().models().model_dump_json().encode())
 
     async def check(request: Request) -> Response:
-        return _json(await holder.get().check(request.path_params["use_case"]))
+        return json_response(await holder.get().check(request.path_params["use_case"]))
 
     async def document(_: Request) -> Response:
-        return _json(orjson.dumps(openapi_document(holder.get().schemas)))
+        return json_response(orjson.dumps(openapi_document(holder.get().schemas)))
 
-    return Starlette(
+    async def unreachable(_: Request) -> Response:
+        raise NotImplementedError("Application answers it; the route is here so that other methods get 405")
+
+    application = Starlette(
         routes=[
-            Route("/v1/models/{use_case}/predict", PredictEndpoint(holder), methods=["POST"]),
-            Route("/v1/models", _guarded(models), methods=["GET"]),
-            Route("/v1/models/{use_case}/check", _guarded(check), methods=["POST"]),
-            Route("/docs.json", _guarded(document), methods=["GET"]),
+            *(Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"]) for action in ACTIONS),
+            Route("/v1/models", models, methods=["GET"]),
+            Route("/v1/models/{use_case}/check", check, methods=["POST"]),
+            Route("/docs.json", document, methods=["GET"]),
         ],
+        exception_handlers={RequestError: _refused, HTTPException: _no_route, Exception: _failed},
     )
+    application.router.redirect_slashes = False
+    return application
 
 
-def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except RequestError as error:
-            status, body = refuse(error)
-        except Exception as error:
-            logger.exception("a request failed unexpectedly")
-            status, body = refuse(_internal(error))
-        return _json(body, status)
-
-    return guarded
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestError):
+        raise error
+    return json_response(*refuse(error))
 
 
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+async def _no_route(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        text = f"{request.method} is not possible on {request.url.path}."
+        return json_response(*refuse(RequestError(405, "method_not_allowed", text, valid=allowed.split(", "))), headers={"Allow": allowed})
+    text = f"There is no {request.url.path} here; GET /docs.json lists what is."
+    return json_response(*refuse(RequestError(404, "not_found", text)))
 
 
-def _internal(error: Exception) -> RequestError:
-    return RequestError(500, "internal", f"The endpoint failed ({type(error).__name__}); its log says why.")
+async def _failed(_: Request, error: Exception) -> Response:
+    logger.error("a request failed unexpectedly", exc_info=error)
+    return json_response(*refuse(internal(error)))

@@ -1,7 +1,8 @@
 """Reading a request's body: bounded in size and time, and parsed by the letter of RFC 8259 with unique names.
 
-`json.loads` with hooks, not orjson: orjson keeps the last of two equal names without a word. It costs about 4 microseconds more
-for one row (docs/adr/0005).
+orjson parses a document in a fifth of the time of `json` with hooks, but keeps the last of two equal names without a word. A name
+that was dropped takes its two quotation marks along, so their number, before and after, tells (as long as nothing is escaped).
+Whatever is wrong or unclear goes to `json`, which says what.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import asyncio
 import json
 from typing import Any, NoReturn
 
+import orjson
 from starlette.types import Receive, Scope
 
-from serving.errors import UnreadableError
+from serving.errors import UnreadableError, field_path
 
 MAX_BODY_BYTES = 1_000_000
 DRAIN_BYTES = 8 * MAX_BODY_BYTES
@@ -75,6 +77,17 @@ async def _read(receive: Receive) -> bytes:
 
 def parse(body: bytes) -> Any:
     """Parse UTF-8 JSON; duplicate names, NaN, Infinity, half characters, absurd numbers and nesting are refused with 400."""
+    if b"\\" not in body:
+        try:
+            document = orjson.loads(body)
+            if orjson.dumps(document).count(b'"') == body.count(b'"'):
+                return document
+        except (ValueError, TypeError):  # said better below
+            pass
+    return _parse_slowly(body)
+
+
+def _parse_slowly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -86,7 +99,8 @@ def parse(body: bytes) -> Any:
     except UnicodeEncodeError as error:
         raise UnreadableError(400, "invalid_unicode", "A string holds half a surrogate pair.") from error
     except DuplicateNameError as error:
-        raise UnreadableError(400, "duplicate_field", f"An object holds the field {error.args[0]!r} twice.", field=error.args[0]) from error
+        path = field_path(_find_duplicate(json.loads(text, object_pairs_hook=_Pairs), ()) or (error.args[0],))
+        raise UnreadableError(400, "duplicate_field", f"An object holds the field {path!r} twice.", field=path) from error
     except RecursionError as error:
         raise UnreadableError(400, "nested_too_deeply", "The document is nested too deeply.") from error
     except ValueError as error:
@@ -100,6 +114,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise DuplicateNameError(next(name for position, name in enumerate(names) if name in names[:position]))
     return found
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with all its names, repeated ones too."""
+
+
+def _find_duplicate(value: Any, at: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
+    """Where the first repeated name stands."""
+    if not isinstance(value, list):
+        return None
+    items = value if isinstance(value, _Pairs) else enumerate(value)
+    seen: set[str | int] = set()
+    for name, part in items:
+        if name in seen:
+            return (*at, name)
+        seen.add(name)
+        if found := _find_duplicate(part, (*at, name)):
+            return found
+    return None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -57,7 +57,7 @@ def openapi_document(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
 
 
 def _predict(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
-    references = [TEMPLATE.format(model=schema.request.__name__) for schema in schemas.values()]
+    references = [TEMPLATE.format(model=request_name(schema)) for schema in schemas.values()]
     return {
         **_operation("predict", "Probability, decision and prediction id per row.", "PredictAnswer", PREDICT_ERRORS),
         "parameters": [_use_case_parameter(schemas)],
@@ -112,10 +112,17 @@ def _plain(summary: str) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}}}
 
 
+def request_name(schema: RequestSchema) -> str:
+    """The name of a use case's request among the components."""
+    return "".join(part.capitalize() for part in schema.use_case.name.split("_")) + "Request"
+
+
 def _components(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
-    requests: list[type[BaseModel]] = [schema.request for schema in schemas.values()]
     answers: list[type[BaseModel]] = [PredictAnswer, ErrorAnswer, ModelsAnswer, CheckAnswer]
-    _, document = models_json_schema(
-        [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)], ref_template=TEMPLATE
-    )
-    return dict(document["$defs"])
+    _, document = models_json_schema([(model, "serialization") for model in answers], ref_template=TEMPLATE)
+    components = dict(document["$defs"])
+    for schema in schemas.values():
+        request = schema.adapter.json_schema(ref_template=TEMPLATE)
+        components.update(request.pop("$defs"))
+        components[request_name(schema)] = request
+    return components

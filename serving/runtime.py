@@ -61,18 +61,16 @@ class Runtime:
 
     def not_ready(self) -> str | None:
         """Why no prediction could not answer now; `None` when it can for at least one use case."""
-        if self.lane.log_error is not None:
+        if self.lane.log.refuses():
             return f"log: {self.lane.log_error}"
         if not any(slot.serving is not None and self.stores.is_open(name) for name, slot in self.watcher.slots.items()):
             return "no use case has both a model and an online store"
         return None
 
-    async def predict(self, name: str, document: Any) -> bytes:
-        """Validate a document and answer it with JSON; raises `RequestError`."""
-        arrived = time.perf_counter()
-        rows = self.schema(name).validate(document)
-        answer = await self._in_time(lambda: self.lane.put(Question(name, rows, arrived)))
-        STAGE_SECONDS.labels(name, "total").observe(time.perf_counter() - arrived)
+    async def answer(self, question: Question) -> bytes:
+        """The answer to a validated question as JSON; raises `RequestError`."""
+        answer = await self._in_time(lambda: self.lane.put(question))
+        STAGE_SECONDS.labels(question.use_case, "total").observe(time.perf_counter() - question.arrived)
         return answer
 
     def schema(self, name: str) -> RequestSchema:

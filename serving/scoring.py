@@ -14,18 +14,24 @@ import orjson
 from include.data.inference_log import LoggedPrediction, prediction_ids
 from include.features.online import Lookup, OnlineFeatures
 from include.spec import UseCase
+from serving.given import gather_features
 from serving.metrics import FLAGS, STAGE_SECONDS
 from serving.models import ServedModel
 
 
 @dataclass(slots=True)
 class Question:
-    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for contributions by input."""
+    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for contributions by input.
+
+    `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from another request under that id.
+    """
 
     use_case: str
     rows: list[dict[str, Any]]
     arrived: float = field(default_factory=time.perf_counter)
     explain: bool = False
+    key: str | None = None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,7 @@ def score_batch(use_case: UseCase, served: ServedModel, features: OnlineFeatures
     """Answer all questions with `served`; the answers must not leave before the log rows are durable."""
     rows = [row for question in questions for row in question.rows]
     started = time.perf_counter()
-    lookup = features.lookup(
-        [{key: row[key] for key in use_case.serving.entity_keys} for row in rows], [row[use_case.event_time] for row in rows]
-    )
+    lookup = gather_features(use_case, features, rows)
     looked_up = time.perf_counter()
     columns = source_columns(use_case, rows, lookup)
     scores = served.model.score(columns)

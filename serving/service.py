@@ -14,8 +14,9 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from include.settings import load_settings
-from serving.app import Holder, create_app
+from serving.app import Application
 from serving.orphan import end_with_parent
+from serving.routes.answering import Holder
 from serving.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
 
 SETTINGS = load_settings()
@@ -25,7 +26,7 @@ HOLDER = Holder()
 BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metrics"))
 
 
-@bentoml.asgi_app(create_app(HOLDER), path="/", name="flightdeck")
+@bentoml.asgi_app(Application(HOLDER), path="/", name="flightdeck")
 @bentoml.service(
     name="flightdeck",
     workers=1,

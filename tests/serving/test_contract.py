@@ -64,6 +64,37 @@ def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flag
     assert re.search(r'flightdeck_flags_total\{flag="unknown:plane",use_case="flight_delays"\} [1-9]', metrics)
 
 
+def test_a_row_that_brings_its_features_scores_like_one_that_is_looked_up(endpoint: Endpoint, world: World) -> None:
+    known = point_in_time(world.use_case, world.entities[:3], world.settings)
+    names = [name for name in known.columns if "__" in name]
+    features = [{name: row[name] for name in names} for row in known.to_dicts()]
+    given = [{**row, "tailnum": "N0NE", "features": values} for row, values in zip(world.rows[:3], features, strict=True)]
+    looked_up = endpoint.predict(world.rows[:3]).json()["predictions"]
+    mixed = endpoint.predict([given[0], world.rows[1], given[2]]).json()["predictions"]
+    assert [row["probability"] for row in mixed] == pytest.approx([row["probability"] for row in looked_up], abs=1e-6)
+    assert mixed[0]["flags"] == mixed[2]["flags"] == []
+    missing = endpoint.predict([{**given[0], "features": {name: features[0][name] for name in names[1:]}}])
+    assert (missing.status_code, missing.json()["error"]["field"]) == (422, f"rows[0].features.{names[0]}")
+    assert endpoint.predict([{**given[0], "features": dict.fromkeys(names)}]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", PREDICT, 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("POST", "/predict", 404, "not_found"),
+        ("POST", "/v1/models/nope/predict", 404, "unknown_use_case"),
+        ("GET", "/", 404, "not_found"),
+    ],
+)
+def test_wrong_paths_and_methods_are_answered_in_json(endpoint: Endpoint, method: str, path: str, status: int, code: str) -> None:
+    answer = endpoint.client.request(method, path)
+    assert (answer.status_code, ErrorAnswer.model_validate(answer.json()).error.code) == (status, code)
+    assert status != 405 or answer.headers["allow"]
+
+
 def raw(endpoint: Endpoint, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
     try:
@@ -95,7 +126,7 @@ def body_with(world: World, text: str) -> bytes:
         ("null", 422, "invalid_value", "rows[0].carrier"),
         ("5", 422, "invalid_value", "rows[0].carrier"),
         ('{"a": 1}', 422, "invalid_value", "rows[0].carrier"),
-        ('"AA", "carrier": "UA"', 400, "duplicate_field", "carrier"),
+        ('"AA", "carrier": "UA"', 400, "duplicate_field", "rows[0].carrier"),
         ('"AA", "carier": "UA"', 422, "unknown_field", "rows[0].carier"),
         ('"\\ud800"', 400, "invalid_unicode", None),
         ('"\ud800"', 400, "invalid_utf8", None),

@@ -1,0 +1,24 @@
+"""`POST /v1/models/{use_case}/predict`."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import Receive, Scope, Send
+
+from serving.body import read_json
+from serving.routes.answering import Holder, answer_with
+from serving.scoring import Question
+
+
+async def predict(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a prediction per row."""
+    await answer_with(_ask(holder, use_case, scope, receive), send)
+
+
+async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive) -> bytes:
+    runtime = holder.get()
+    schema = runtime.schema(use_case)
+    document = await read_json(scope, receive)
+    arrived = time.perf_counter()
+    return await runtime.answer(Question(use_case, schema.validate(document), arrived))

@@ -152,18 +152,21 @@ def _reason(row: GateRow) -> str:
     return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
 
 
-def at_least(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
-    """A row that passes where `value` is at least `limit`; a missing value does not."""
-    return _row(gate, metric, limit, value, part, passed=value is not None and value >= limit, failure="below the threshold")
+def at_least(gate: str, metric: str, limit: float | None, value: float | None, part: str = "") -> GateRow:
+    """A row that passes where `value` is at least `limit`; a missing value or limit does not."""
+    passed = limit is not None and value is not None and value >= limit
+    return _row(gate, metric, limit, value, part, passed=passed, failure="below the threshold")
 
 
-def at_most(gate: str, metric: str, limit: float, value: float | None, part: str = "") -> GateRow:
-    """A row that passes where `value` is at most `limit`; a missing value does not."""
-    return _row(gate, metric, limit, value, part, passed=value is not None and value <= limit, failure="above the threshold")
+def at_most(gate: str, metric: str, limit: float | None, value: float | None, part: str = "") -> GateRow:
+    """A row that passes where `value` is at most `limit`; a missing value or limit does not."""
+    passed = limit is not None and value is not None and value <= limit
+    return _row(gate, metric, limit, value, part, passed=passed, failure="above the threshold")
 
 
-def _row(gate: str, metric: str, limit: float, value: float | None, part: str, *, passed: bool, failure: str) -> GateRow:
-    reason = "the metric is missing" if value is None else "within the threshold" if passed else failure
+def _row(gate: str, metric: str, limit: float | None, value: float | None, part: str, *, passed: bool, failure: str) -> GateRow:
+    missing = "the metric is missing" if value is None else "the threshold is missing" if limit is None else ""
+    reason = missing or ("within the threshold" if passed else failure)
     return GateRow(gate, metric, TEST, part, limit, value, passed, reason)
 
 

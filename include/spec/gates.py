@@ -20,8 +20,8 @@ class Gates(Part):
     as a share of the test labels' variance (squared) or mean absolute deviation (absolute), so that the limits below fit any unit.
     `max_slice_bias` bounds a regression's mean error in a slice, in standard deviations of the test labels.
     Per slice, `min_slice_brier_skill` bounds 1 - Brier / (r (1 - r)) with the slice's own observed rate r (in a regression its R2, in a
-    multiclass problem the same over the classes), and `max_slice_calibration_excess` its expected calibration error above what perfect probabilities would show on
-    as many rows.
+    multiclass problem the same over the classes), and `max_slice_calibration_excess` its expected calibration error above what perfect
+    probabilities would show on as many rows.
     Against the champion, both are scored now on the candidate's own test rows: the candidate's log loss must be lower by
     at least `min_champion_improvement` (nats), and by more than that in a share `champion_confidence` of the paired bootstrap, so that
     an equal model is refused even at 0. A slice refuses whose AUC falls by more than `max_slice_auc_drop`, or whose log loss rises by

@@ -57,9 +57,9 @@ class Monitoring(Part):
     A feature drifts when its PSI (population stability index) against the champion's training data exceeds
     `feature_psi`; the population drifts when more than `drifted_share` of the model's inputs do. Performance decays when
     AUC falls by more than `max_auc_drop` below the champion's own test AUC, or the mean score misses the observed rate by
-    more than `max_calibration_gap`; of a multiclass problem by AUC and by the gap between the mean probability of the predicted class and
-    accuracy. A regression decays when its loss exceeds its own test loss by more than the share `max_loss_increase`, or its mean error
-    exceeds `max_bias` standard deviations of the test labels. Nothing is judged on fewer than `minimum_rows` rows.
+    more than `max_calibration_gap`; a multiclass problem's where accuracy falls by more than `max_accuracy_drop`, or the predicted
+    classes' mean probability misses the accuracy by more than `max_calibration_gap`; a regression's where its loss exceeds its own test
+    loss by more than the share `max_loss_increase`, or its mean error exceeds `max_bias` standard deviations of the test labels. Nothing is judged on fewer than `minimum_rows` rows.
     `alarm_on` lists which findings start training.
     """
 
@@ -67,6 +67,7 @@ class Monitoring(Part):
     drifted_share: Share = 0.3
     max_auc_drop: Share = 0.05
     max_calibration_gap: Share = 0.05
+    max_accuracy_drop: Share = 0.05
     max_loss_increase: float = Field(default=0.25, ge=0.0)
     max_bias: float = Field(default=0.25, ge=0.0)
     minimum_rows: int = Field(default=1000, ge=1)

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from include.data.inference_log import Spool, SpoolError, spool_path
+from include.data.inference_log import KeyedAnswer, SpoolError
+from include.data.log_writer import LogWriter
 from include.errors import FeatureStoreError, FlightdeckError
 from include.settings import Settings
 from include.spec import UseCase
-from serving.errors import RequestError, UnanswerableError
-from serving.metrics import BATCH_ROWS, LOG_BACKLOG, PREDICTIONS, STAGE_SECONDS
+from serving.errors import InvalidError, RequestError, UnanswerableError
+from serving.metrics import BATCH_ROWS, LOG_BACKLOG, LOG_DROPPED, PREDICTIONS, STAGE_SECONDS
 from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
 from serving.scoring import Question, Scored, count_flags, score_batch
@@ -50,9 +51,7 @@ class Lane:
         self.use_cases = use_cases
         self.slots = slots
         self.stores = stores
-        self.log_error: str | None = "The log is not open yet."
-        self._settings = settings
-        self._spool: Spool | None = None
+        self.log = LogWriter(settings, use_cases)
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="flightdeck-lane", daemon=True)
         self._next_housekeeping = 0.0
@@ -61,6 +60,11 @@ class Lane:
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def log_error(self) -> str | None:
+        """Why the inference log takes no rows, or None."""
+        return self.log.error
 
     def start(self) -> None:
         """Begin answering."""
@@ -103,8 +107,7 @@ class Lane:
             jobs, running = self._gather(first)
             if jobs:
                 self._deliver(jobs[0].loop, self._answer(jobs))
-        if self._spool is not None:
-            self._spool.close()
+        self.log.close()
 
     def _gather(self, first: _Job | None) -> tuple[list[_Job], bool]:
         jobs: list[_Job] = []
@@ -145,47 +148,43 @@ class Lane:
     def _called(self, function: Callable[[Lane], bytes]) -> list[bytes]:
         return [function(self)]
 
-    def _attempt(self, jobs: Sequence[_Job], work: Callable[[], list[bytes]]) -> list[Outcome]:
+    def _attempt(self, jobs: Sequence[_Job], work: Callable[[], Sequence[bytes | RequestError]]) -> list[Outcome]:
         try:
-            return [(job.future, answer, None) for job, answer in zip(jobs, work(), strict=True)]
+            return [_outcome(job, answer) for job, answer in zip(jobs, work(), strict=True)]
         except RequestError as error:
             return [(job.future, None, error) for job in jobs]
         except Exception as error:  # the lane must outlive every request
             logger.exception("a batch of %d requests failed", len(jobs))
             return [(job.future, None, error) for job in jobs]
 
-    def _predict(self, name: str, jobs: Sequence[_Job]) -> list[bytes]:
+    def _predict(self, name: str, jobs: Sequence[_Job]) -> Sequence[bytes | RequestError]:
         questions = [job.question for job in jobs if job.question is not None]
         served, features = self.model(name), self.stores.get(name)
-        spool = self._open_spool()
         try:
             scored = score_batch(self.use_cases[name], served, features, questions)
         except (FeatureStoreError, sqlite3.Error) as error:
             raise features_unavailable(str(error)) from error
-        self._log(spool, name, served, scored)
-        return scored.answers
+        return self._log(name, served, questions, scored)
 
-    def _log(self, spool: Spool, name: str, served: ServedModel, scored: Scored) -> None:
+    def _log(self, name: str, served: ServedModel, questions: Sequence[Question], scored: Scored) -> Sequence[bytes | RequestError]:
+        """Make the batch durable; its answers, with those that a request's own id has got before in their place."""
         started = time.perf_counter()
+        keyed = keyed_answers(questions, scored)
         try:
-            spool.append(scored.log_rows)
+            repeated = self.log.append(name, scored.log_rows, list(keyed.values()))
         except SpoolError as error:
-            self.log_error = str(error)
             raise _log_unavailable(error) from error
         STAGE_SECONDS.labels(name, "log").observe(time.perf_counter() - started)
         PREDICTIONS.labels(name, str(served.version)).inc(len(scored.log_rows))
         BATCH_ROWS.labels(name).observe(len(scored.log_rows))
         count_flags(name, scored.flags)
-
-    def _open_spool(self) -> Spool:
-        if self._spool is None:
-            try:
-                self._spool = Spool(spool_path(self._settings))
-            except SpoolError as error:
-                self.log_error = str(error)
-                raise _log_unavailable(error) from error
-            self.log_error = None
-        return self._spool
+        if not repeated:
+            return scored.answers
+        answers: list[bytes | RequestError] = list(scored.answers)
+        for position, number in enumerate(keyed):
+            if position in repeated:
+                answers[number] = repeated[position] or _key_reused(questions[number])
+        return answers
 
     def _deliver(self, loop: asyncio.AbstractEventLoop, outcomes: list[Outcome]) -> None:
         if not loop.is_closed():
@@ -196,14 +195,35 @@ class Lane:
             return
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         try:
-            spool = self._open_spool()
-            if self.log_error is not None:
-                spool.probe()
-                self.log_error = None
             for name in self.use_cases:
-                LOG_BACKLOG.labels(name).set(spool.backlog(name))
+                LOG_DROPPED.labels(name).set(self.log.dropped.get(name, 0))
+            self.log.tend()
+            for name in self.use_cases:
+                LOG_BACKLOG.labels(name).set(self.log.backlog(name))
         except Exception:
             logger.exception("the inference log does not take rows")
+
+
+def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
+    """The answers of requests that carry an id of their own, by the question's position."""
+    keyed: dict[int, KeyedAnswer] = {}
+    first = 0
+    for number, question in enumerate(questions):
+        last = first + len(question.rows)
+        if question.key is not None:
+            identifiers = tuple(row.prediction_id for row in scored.log_rows[first:last])
+            keyed[number] = KeyedAnswer(question.use_case, question.key, question.fingerprint, scored.answers[number], identifiers)
+        first = last
+    return keyed
+
+
+def _outcome(job: _Job, answer: bytes | RequestError) -> Outcome:
+    return (job.future, None, answer) if isinstance(answer, RequestError) else (job.future, answer, None)
+
+
+def _key_reused(question: Question) -> RequestError:
+    message = f"The request id {question.key!r} has been used for another request; give every new request an id of its own."
+    return InvalidError(422, "request_id_reused", message, "x-request-id")
 
 
 def _log_unavailable(error: FlightdeckError) -> UnanswerableError:

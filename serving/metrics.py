@@ -19,5 +19,11 @@ BATCH_ROWS = Histogram(
     "flightdeck_batch_rows", "Rows scored and committed together.", ["use_case"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 512)
 )
 LOG_BACKLOG = Gauge("flightdeck_log_backlog_rows", "Logged rows not yet in the Delta table.", ["use_case"], multiprocess_mode="livemax")
+LOG_DROPPED = Gauge(
+    "flightdeck_log_dropped_rows",
+    "Rows answered and kept out of the log by a full disk, since ever.",
+    ["use_case"],
+    multiprocess_mode="livemax",
+)
 VERSION = Gauge("flightdeck_model_version", "The version that serves; 0 for none.", ["use_case"], multiprocess_mode="livemax")
 LOAD_FAILURES = Counter("flightdeck_model_load_failures", "Versions that could not be loaded; the old one stayed.", ["use_case"])

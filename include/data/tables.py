@@ -109,12 +109,13 @@ class TableStore:
     def append_once(self, name: str, frame: pl.DataFrame, *, consumer: str, offset: int) -> TableVersion | None:
         """Append `frame` and record `offset` for `consumer` in the same commit; `None` if that offset is already recorded.
 
-        Offsets of one consumer must grow. This is what makes a shipper exactly-once over crashes.
+        Offsets of one consumer must grow. This is what makes a shipper exactly-once over crashes. Columns that the table lacks are added,
+        null in older rows.
         """
         if offset <= self.offset(name, consumer):
             return None
         properties = CommitProperties(app_transactions=[Transaction(app_id=consumer, version=offset)])
-        write_deltalake(self.uri(name), frame.to_arrow(), mode="append", commit_properties=properties)
+        write_deltalake(self.uri(name), frame.to_arrow(), mode="append", schema_mode="merge", commit_properties=properties)
         return self._written(name, frame.height)
 
     def offset(self, name: str, consumer: str) -> int:

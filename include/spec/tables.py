@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from include.spec.base import Part, Share
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
+Privacy = Literal["clear", "hash", "drop"]
 
 
 class Column(Part):
@@ -17,6 +18,8 @@ class Column(Part):
     `max_null_share` is the largest share of nulls (0 to 1). `minimum` and `maximum` are inclusive and in the column's unit.
     `categories` is the closed set of values; `unseen_share` of the rows may hold others. `sentinels`, `max_psi`, `max_shift` and
     `max_new_share` replace the use case's `DataChecks` for this column (a season moves the temperature more than a fault does).
+    `privacy` says how the inference log keeps a value that a caller sends under this name: `clear`, as keyed `hash` (the same value
+    gives the same text, which nobody without the key can undo or guess), or not at all (`drop`). It is read from the entity table.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Column(Part):
     max_psi: float | None = Field(default=None, gt=0.0)
     max_shift: float | None = Field(default=None, gt=0.0)
     max_new_share: Share | None = None
+    privacy: Privacy = "clear"
     description: str = ""
 
 
@@ -105,12 +109,22 @@ class RequestField(Part):
 
 
 class Serving(Part):
-    """The online interface: what a caller sends, and from which probability on the decision is positive."""
+    """The online interface: what a caller sends, from which probability on the decision is positive, and how answers are logged.
+
+    `log_share` of the answered rows are logged, chosen by their prediction ids. `log_days` is how long the log's table and the feedback's
+    keep a row (None: for ever), `feedback_days` how long after an answer feedback on it is taken.
+    `log_full` says what happens while the log takes no rows (a full disk, for example): `refuse` answers nothing that cannot be logged,
+    `answer` goes on answering, counts exactly what is missing and raises an alarm (docs/inference-log.md).
+    """
 
     entity_keys: tuple[str, ...]
     request_fields: tuple[RequestField, ...] = ()
     decision_threshold: Share = 0.5
     max_rows: int = Field(default=100, ge=1)
+    log_share: Share = 1.0
+    log_days: int | None = Field(default=None, ge=1)
+    feedback_days: int = Field(default=90, ge=1)
+    log_full: Literal["refuse", "answer"] = "refuse"
 
 
 class Label(Part):

@@ -14,7 +14,7 @@ from include.spec.gates import Gates
 from include.spec.operations import DataChecks, Monitoring, Schedule, Triggers
 from include.spec.overlay import overlaid
 from include.spec.problem import Problem, check_problem
-from include.spec.tables import FeatureTable, Input, Label, Serving, Table
+from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
 from include.spec.training import Golden, Slice, Training
 
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
@@ -70,6 +70,8 @@ class UseCase(Part):
         for name in (self.id_column, self.event_time, *self.serving.entity_keys, *request_fields):
             if name not in entity_columns:
                 raise ValueError(f"{name!r} is no column of the entity table {self.entity_table!r} ({sorted(entity_columns)})")
+        if self.privacy(self.event_time) != "clear":
+            raise ValueError(f"{self.event_time!r} is the event time, by which the log is cut: its privacy must be 'clear'")
         label_columns = {column.name for column in tables[self.label.table].columns}
         for name in (self.id_column, self.label.column, self.label.time_column):
             if name not in label_columns:
@@ -126,6 +128,10 @@ class UseCase(Part):
             if table.name == name:
                 return table
         raise SpecError(f"{self.name}: no table {name!r}; declared: {[table.name for table in self.tables]}.")
+
+    def privacy(self, column: str) -> Privacy:
+        """How the inference log keeps an id, entity key or request field, as the entity table marks it."""
+        return next(declared.privacy for declared in self.table(self.entity_table).columns if declared.name == column)
 
     @property
     def feature_references(self) -> tuple[str, ...]:

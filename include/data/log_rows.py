@@ -1,0 +1,123 @@
+"""What is logged about one answer, and what is told about it later; the ids that tie the two together."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+CHAMPION = "champion"
+LABEL = "label"
+"""The name of the feedback that says what came true; monitoring joins it like a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """One answered row. Times are microseconds since 1970 (UTC); `request`, `features` and `attributions` are JSON objects.
+
+    `request` holds entity keys and request fields (timestamps as ISO 8601), `features` the `view__feature` values that were used,
+    `score` is the probability, `latency_ms` the time from the request's arrival to the moment before the commit. `arm` names the part of
+    a release that answered, `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for.
+    """
+
+    prediction_id: str
+    use_case: str
+    model_version: int
+    answered_at: int
+    event_time: int
+    target_id: str | None
+    request: str
+    features: str
+    score: float
+    decision: bool
+    flags: str
+    latency_ms: float
+    arm: str = CHAMPION
+    attributions: str | None = None
+
+    def as_row(self) -> tuple[Any, ...]:
+        """The values in the order of the spool's columns."""
+        return (
+            self.prediction_id,
+            self.use_case,
+            self.model_version,
+            self.answered_at,
+            self.event_time,
+            self.target_id,
+            self.request,
+            self.features,
+            self.score,
+            self.decision,
+            self.flags,
+            self.latency_ms,
+            self.arm,
+            self.attributions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What an application tells about one answer, under a `name`: `label`, `reward` or a name of its own.
+
+    Exactly one of `value` (a number; a label of a yes-or-no question is 0 or 1) and `text` (a class) is set. `known_at` is when it
+    became known, `received_at` when the endpoint got it, both in microseconds since 1970 (UTC).
+    """
+
+    use_case: str
+    prediction_id: str
+    name: str
+    value: float | None
+    text: str | None
+    known_at: int
+    received_at: int
+
+    def as_row(self) -> tuple[Any, ...]:
+        """The values in the order of the spool's columns."""
+        return self.use_case, self.prediction_id, self.name, self.value, self.text, self.known_at, self.received_at
+
+
+@dataclass(frozen=True)
+class FeedbackOutcome:
+    """Prediction ids by what became of their feedback.
+
+    `recorded` is new and durable. `repeated` had been told before with the same content. `conflicting` had been told before with
+    another content: the first one stays. `unknown` are ids of no logged answer: a wrong id or use case, an answer that was sampled or
+    dropped out of the log, or one older than the use case's `feedback_days`.
+    """
+
+    recorded: tuple[str, ...]
+    repeated: tuple[str, ...]
+    conflicting: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KeyedAnswer:
+    """An answer whose caller gave the request an id, so that asking again gives the same answer and logs nothing twice.
+
+    `fingerprint` tells the request from another one under the same id; `prediction_ids` are the rows that belong to it.
+    """
+
+    use_case: str
+    key: str
+    fingerprint: str
+    body: bytes
+    prediction_ids: tuple[str, ...]
+
+
+def prediction_ids(count: int) -> list[str]:
+    """New prediction ids: UUID version 7 (RFC 9562) as 32 hex digits, so they sort by the time they were made."""
+    stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
+    random = os.urandom(10 * count).hex()
+    return [_uuid7(stamp, random[20 * index : 20 * index + 20]) for index in range(count)]
+
+
+def first_id_at(milliseconds: int) -> str:
+    """A text that sorts before every id made at or after that moment (milliseconds since 1970), and after all earlier ones."""
+    return max(milliseconds, 0).to_bytes(6, "big").hex()
+
+
+def _uuid7(stamp: str, random: str) -> str:
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"{stamp}7{random[:3]}{variant}{random[4:19]}"

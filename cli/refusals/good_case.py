@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.refusals.case import Case
+from cli.refusals.damage import unharmed
 from cli.refusals.endpoint import serving
 from cli.refusals.verdict import Outcome
 from cli.refusals.world import World
@@ -10,7 +11,7 @@ from cli.refusals.world import World
 
 def _good(world: World) -> Outcome:
     """March as it was: validated, published, trained on, accepted, and put into service by the real endpoint."""
-    world.deliver({})
+    world.deliver(unharmed)
     for run in (world.features, world.train):
         outcome = run()
         if outcome.seen != "passed":

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from cli.refusals.case import Case
+from cli.refusals.damage import of
 from cli.refusals.verdict import Outcome
 from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, JANUARY, MARCH, World
 
@@ -60,15 +61,16 @@ def _worse_on_one_slice(world: World) -> Outcome:
 
     As many flights are late on every day and at every origin as in truth, so the delivery itself shows nothing.
     """
-    anew = pl.col("late").sort(descending=True).over(["origin", pl.col("known_at").dt.date()])
+    anew = pl.col("late", "arrival_delay").sort_by("arrival_delay", descending=True).over(["origin", pl.col("known_at").dt.date()])
     chosen = (pl.col("origin") == "JFK") & (pl.col("known_at") < TEST_ROWS)
 
     def deal(frame: pl.DataFrame) -> pl.DataFrame:
         earliest = frame.sort(pl.col("flight_id").str.slice(-4), "flight_id")
-        return earliest.with_columns(pl.when(chosen).then(anew).otherwise(pl.col("late")).alias("late")).sort("known_at", "flight_id")
+        kept = pl.col("late", "arrival_delay")
+        return earliest.with_columns(pl.when(chosen).then(anew).otherwise(kept)).sort("known_at", "flight_id")
 
     for interval in (JANUARY, FEBRUARY, MARCH):
-        world.deliver({"raw/arrivals": deal}, interval)
+        world.deliver(of("raw/arrivals", deal), interval)
         delivered = world.features(interval)
         if delivered.seen != "passed":
             return delivered

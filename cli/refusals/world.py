@@ -11,15 +11,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from cli.refusals.dag_runs import DagRunResult, run_dag
+from cli.refusals.damage import Damage, Rows, write_delivery
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
 from include.spec import UseCase, load_use_case
@@ -35,7 +34,6 @@ FEBRUARY = Interval(JANUARY.end, datetime(2013, 3, 1, tzinfo=UTC))
 MARCH = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 CHAMPION_UNTIL = "2013-03-01"
 CANDIDATE_UNTIL = "2013-04-01"
-Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def free_port() -> int:
@@ -109,16 +107,13 @@ class World:
         path.write_text(json.dumps({USE_CASE: changes}))
         os.environ["FLIGHTDECK_SPEC_OVERLAY"] = str(path)
 
-    def deliver(self, changes: Mapping[str, Change], interval: Interval = MARCH) -> None:
-        """Deliver the interval's real rows, with the tables named in `changes` altered."""
+    def deliver(self, damage: Damage, interval: Interval = MARCH) -> None:
+        """Deliver the interval's real rows, damaged; those of February are the earlier ones."""
         from include.use_cases.flight_delays.data import read_source
 
-        folder = self.settings.home / "deliveries"
-        target = folder / USE_CASE / interval.label
-        target.mkdir(parents=True, exist_ok=True)
-        for name, frame in read_source(interval, self.settings.sample_share).items():
-            changed = changes[name](frame) if name in changes else frame
-            changed.write_parquet(target / f"{name.removeprefix('raw/')}.parquet")
+        share, folder = self.settings.sample_share, self.settings.home / "deliveries"
+        rows = Rows(read_source(interval, share), read_source(FEBRUARY, share), interval.start - FEBRUARY.start)
+        write_delivery(folder, USE_CASE, interval, damage(rows))
         os.environ["FLIGHTDECK_DELIVERY_DIR"] = str(folder)
 
     def features(self, interval: Interval = MARCH) -> Outcome:

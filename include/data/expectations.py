@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from include.data.validation import declared_rules, suite_name
+from include.data.rules import declared_rules
+from include.data.validation import suite_name
 from include.settings import PROJECT_ROOT
 from include.spec import Table, UseCase
 

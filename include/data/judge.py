@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from include.data.data_docs import write_docs
-from include.data.delivery_checks import Delivery, check_delivery, label_times
+from include.data.delivery import Delivery
+from include.data.delivery_checks import check_delivery, label_times
 from include.data.ingest import read_landed
 from include.data.quarantine import put_aside
 from include.data.references import Champion, champion_in_service, references

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from math import isfinite
@@ -18,28 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.spec import Column, ColumnType, Table
+from include.data.rules import POLARS_TYPES, Rule, rules_of, with_checks
+from include.spec import Table
 from include.steps import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.core import ExpectationSuiteValidationResult
 
-POLARS_TYPES: dict[ColumnType, pl.DataType] = {
-    "string": pl.String(),
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us", "UTC"),
-}
-# As Great Expectations names the scalar types of a pandas column: only a timestamp with a time zone is a `Timestamp`.
-PANDAS_TYPES: dict[ColumnType, str] = {
-    "string": "str",
-    "integer": "int64",
-    "number": "float64",
-    "boolean": "bool",
-    "timestamp": "Timestamp",
-}
 SOURCE = "flightdeck"
 
 
@@ -76,18 +61,6 @@ class Validation:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule of a table: the expectation that decides (type and arguments) and, in Polars, which rows break it."""
-
-    name: str
-    column: str
-    expected: str
-    expectation: str
-    arguments: dict[str, Any]
-    broken: pl.Expr | None = None
-
-
 def validate_frame(table: Table, frame: pl.DataFrame) -> list[Failure]:
     """Check `frame` against the declaration of `table`; no failure means it is valid. Bad data never raises."""
     return validate(table, frame).failures
@@ -98,8 +71,8 @@ def validate(table: Table, frame: pl.DataFrame, *, window: Interval | None = Non
 
     `window` also requires every row's time column to lie in `[start, end)`. `minimum_rows` replaces the table's own.
     """
-    rules = list(_rules(table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows))
-    document = _run(table, _to_pandas(table, frame), rules)
+    rules = rules_of(table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows)
+    document = _run(table, _to_pandas(table, with_checks(table, frame)), rules)
     result: dict[str, Any] = document.to_json_dict()
     failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
     judged = {_identity(entry) for entry in result["results"]}
@@ -147,64 +120,8 @@ def suite_name(table: Table) -> str:
     return table.name.replace("/", "_")
 
 
-def declared_rules(table: Table) -> list[Rule]:
-    """The rules that hold for every batch of the table, whatever its interval: what the suite in the repository says."""
-    columns = {column.name: POLARS_TYPES[column.type] for column in table.columns}
-    return list(_rules(table, pl.DataFrame(schema=columns), None, table.minimum_rows))
-
-
 def _identity(entry: dict[str, Any]) -> int:
     return int(entry["expectation_config"]["meta"]["rule"])
-
-
-def _rules(table: Table, frame: pl.DataFrame, window: Interval | None, minimum_rows: int) -> Iterator[Rule]:
-    """The table's rules that its columns allow to be judged; a missing column is one failure, not five."""
-    names = [column.name for column in table.columns]
-    yield Rule("row count", "", f"at least {minimum_rows} rows", "ExpectTableRowCountToBeBetween", {"min_value": minimum_rows})
-    columns = {"column_set": names, "exact_match": False}
-    yield Rule("columns", "", f"at least {names}", "ExpectTableColumnsToMatchSet", columns)
-    for column in table.columns:
-        if column.name in frame.columns:
-            yield from _column_rules(column, frame.schema[column.name])
-    if table.key and set(table.key) <= set(frame.columns):
-        yield _key_rule(table.key)
-    if window is not None and table.time_column in frame.columns:
-        yield _window_rule(str(table.time_column), window)
-
-
-def _column_rules(column: Column, dtype: pl.DataType) -> Iterator[Rule]:
-    name = column.name
-    yield Rule("type", name, column.type, "ExpectColumnValuesToBeOfType", {"column": name, "type_": PANDAS_TYPES[column.type]})
-    absent = pl.col(name).is_null() | (pl.col(name).is_nan() if dtype.is_float() else pl.lit(value=False))
-    share = f"at most {column.max_null_share:.2%} nulls"
-    yield Rule("nulls", name, share, "ExpectColumnValuesToNotBeNull", {"column": name, "mostly": 1 - column.max_null_share}, absent)
-    if dtype.is_numeric() and (column.minimum is not None or column.maximum is not None):
-        low, high = column.minimum, column.maximum
-        outside = pl.any_horizontal(
-            pl.col(name) < low if low is not None else pl.lit(value=False),
-            pl.col(name) > high if high is not None else pl.lit(value=False),
-        )
-        bounds = {"column": name, "min_value": low, "max_value": high}
-        yield Rule("range", name, f"between {low} and {high}", "ExpectColumnValuesToBeBetween", bounds, outside & ~absent)
-    if column.categories and dtype == pl.String:
-        unseen = ~pl.col(name).is_in(list(column.categories)) & ~absent
-        known = {"column": name, "value_set": list(column.categories), "mostly": 1 - column.unseen_share}
-        expected = f"one of {list(column.categories)} (others in at most {column.unseen_share:.2%})"
-        yield Rule("categories", name, expected, "ExpectColumnValuesToBeInSet", known, unseen)
-
-
-def _key_rule(key: tuple[str, ...]) -> Rule:
-    expected = f"{' + '.join(key)} identifies a row"
-    broken = pl.struct(key).is_duplicated()
-    if len(key) == 1:
-        return Rule("unique key", key[0], expected, "ExpectColumnValuesToBeUnique", {"column": key[0]}, broken)
-    return Rule("unique key", "", expected, "ExpectCompoundColumnsToBeUnique", {"column_list": list(key)}, broken)
-
-
-def _window_rule(name: str, window: Interval) -> Rule:
-    outside = (pl.col(name) < window.start) | (pl.col(name) >= window.end)
-    bounds = {"column": name, "min_value": window.start, "max_value": window.end, "strict_max": True}
-    return Rule("window", name, f"in [{window.start}, {window.end})", "ExpectColumnValuesToBeBetween", bounds, outside)
 
 
 def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSuiteValidationResult:

@@ -1,22 +1,23 @@
 """What a use case declares: one frozen `UseCase` per `include/use_cases/<name>/spec.py`.
 
-Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at construction, with the
-field's name and what to use instead; nothing downstream has to check them again.
+Cheap to import (pydantic, and Polars where a table declares row rules): DAG files read it at parse time. Contradictions fail here, at
+construction, with the field's name and what to use instead; nothing downstream has to check them again.
 """
 
 from include.spec.base import Part, Share
 from include.spec.estimators import ScikitLearn, XGBoost
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
-from include.spec.operations import SENTINELS, DataChecks, Monitoring, Schedule, Triggers
+from include.spec.operations import SENTINELS, BatchScoring, DataChecks, Monitoring, Schedule, Triggers
 from include.spec.problem import Problem
-from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, Serving, Table
+from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, RowRule, Serving, Table
 from include.spec.training import Golden, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase, load_use_case
 
 __all__ = [
     "NAME_PATTERN",
     "SENTINELS",
+    "BatchScoring",
     "Column",
     "ColumnType",
     "DataChecks",
@@ -32,6 +33,7 @@ __all__ = [
     "Part",
     "Problem",
     "RequestField",
+    "RowRule",
     "Schedule",
     "ScikitLearn",
     "Serving",

@@ -20,10 +20,11 @@ class DataChecks(Part):
     limit from *each* of them, by effect size: `max_psi` (population stability index) or `max_shift` (standard deviations that the
     values moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share of nulls
     (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of values never seen before
-    (`max_new_share`, above the share that the reference's own rare values make likely) and the rows per day (`max_volume_change`,
-    a factor either way). `max_repeated_keys` is the largest share of rows whose key another interval has published. Without a champion
-    the published intervals alone are the reference, and the first interval of all is judged by its declarations only; the result says
-    so. A reference that should exist and does not is a refusal.
+    (`max_new_share`, above the share that the reference's own rare values make likely), of a text value that is wholly absent now
+    (`max_lost_share`, its share before) and for the rows per day (`max_volume_change`, a factor either way). `max_repeated_keys` is
+    the largest share of rows whose key another interval has published. Without a champion the published intervals alone are the
+    reference, and the first interval of all is judged by its declarations only; the result says so. A reference that should exist and
+    does not is a refusal.
 
     `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound the positive label's share;
     `max_single_auc` is the largest area under the ROC curve that one input alone may reach (label leakage), either way round, judged
@@ -39,6 +40,7 @@ class DataChecks(Part):
     max_null_change: Share = 0.3
     max_label_change: Share = 0.2
     max_new_share: Share = 0.1
+    max_lost_share: Share = 0.02
     max_volume_change: float = Field(default=4.0, gt=1.0)
     max_repeated_keys: Share = 0.0
     sentinels: tuple[float | str, ...] = SENTINELS
@@ -72,6 +74,20 @@ class Monitoring(Part):
     max_bias: float = Field(default=0.25, ge=0.0)
     minimum_rows: int = Field(default=1000, ge=1)
     alarm_on: tuple[Literal["drift", "performance"], ...] = ("performance",)
+
+
+class BatchScoring(Part):
+    """How an interval is cut for scoring, and what its output must look like before it is published.
+
+    A partition holds whole minutes of event time and at most `partition_rows` rows (more only if one minute does): it is what one task
+    scores, and what a worker holds in memory. From `minimum_rows` rows on, the distribution of the scores may lie at most
+    `max_score_psi` (population stability index) from that of the model's training: far above what a season moves, far below what
+    a model does that has lost its inputs.
+    """
+
+    partition_rows: int = Field(default=250_000, ge=1)
+    max_score_psi: float = Field(default=2.0, gt=0.0)
+    minimum_rows: int = Field(default=1000, ge=1)
 
 
 class Triggers(Part):

@@ -37,11 +37,33 @@ class Column(Part):
     description: str = ""
 
 
+class RowRule(Part):
+    """What the columns of one row say about each other: `holds` is a condition in SQL over the table's columns, as in a CHECK constraint.
+
+    A row for which it is unknown (a null in it) breaks nothing, as in SQL. `max_broken_share` of the rows may break it.
+    """
+
+    name: str
+    holds: str
+    max_broken_share: Share = 0.0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the condition reads. Raises `ValueError` when it is no condition."""
+        import polars as pl  # only a table that declares a rule needs it
+
+        try:
+            return tuple(pl.sql_expr(self.holds).meta.root_names())
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"row rule {self.name!r}: {self.holds!r} is no condition in SQL: {error}") from error
+
+
 class Table(Part):
     """One table that the use case ingests.
 
     `time_column` says when a row became known: windows of ingestion and every cut-off are cut along it. `None` marks a
-    static table, which is replaced as a whole. `key` identifies a row; `minimum_rows` is per ingested window.
+    static table, which is replaced as a whole. `key` identifies a row; `minimum_rows` is per ingested window. `row_rules` hold in each
+    row by itself.
     """
 
     name: str
@@ -49,6 +71,7 @@ class Table(Part):
     columns: tuple[Column, ...]
     time_column: str | None
     minimum_rows: int = 1
+    row_rules: tuple[RowRule, ...] = ()
     description: str = ""
 
     @model_validator(mode="after")
@@ -57,6 +80,9 @@ class Table(Part):
         for name in (*self.key, *([self.time_column] if self.time_column else [])):
             if name not in names:
                 raise ValueError(f"table {self.name!r}: {name!r} is in key or time_column but not in columns ({sorted(names)})")
+        for rule in self.row_rules:
+            if not rule.columns or not set(rule.columns) <= names:
+                raise ValueError(f"table {self.name!r}: row rule {rule.name!r} reads {rule.columns}; valid: its columns {sorted(names)}")
         return self
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from cli.refusals_cases import delivery_cases, write_delivery
+from cli.refusals.damage import Frames, Rows, write_delivery
+from cli.refusals.data_cases import DELIVERIES
 from include.data.quarantine import REASONS
 from include.data.tables import TableStore, in_window
 from include.steps import Interval
@@ -20,11 +20,12 @@ pytestmark = [pytest.mark.slow]
 
 SHARE = 0.15
 MAY = Interval(month(5), month(6))
-CASES = {case.name: case for case in delivery_cases(read_source(Interval(month(4), month(5)), SHARE))}
+APRIL = Interval(month(4), month(5))
+CASES = {case.name: case for case in DELIVERIES}
 DOWNSTREAM = ("publish_tables", "compute_features", "materialise_online")
 
 
-def deliver(frames: dict[str, pl.DataFrame], folder: Path, monkeypatch: pytest.MonkeyPatch):
+def deliver(frames: Frames, folder: Path, monkeypatch: pytest.MonkeyPatch):
     write_delivery(folder, "flight_delays", MAY, frames)
     monkeypatch.setenv("FLIGHTDECK_DELIVERY_DIR", str(folder))
     return run_dag("flight_delays__features", MAY.end)
@@ -33,7 +34,8 @@ def deliver(frames: dict[str, pl.DataFrame], folder: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", CASES)
 def test_a_bad_delivery_is_refused_by_its_rule(name, history, settings, tmp_path, monkeypatch):
     case = CASES[name]
-    run = deliver(case.damage(read_source(MAY, SHARE)), tmp_path, monkeypatch)
+    rows = Rows(read_source(MAY, SHARE), read_source(APRIL, SHARE), MAY.start - APRIL.start)
+    run = deliver(case.damage(rows), tmp_path, monkeypatch)
     assert run.state == "failed"
     assert run.tasks["ingest_source"] == "success"
     assert run.tasks["validate_data"] == "failed"

@@ -13,6 +13,7 @@ from include.spec import (
     Label,
     Monitoring,
     RequestField,
+    RowRule,
     Schedule,
     Serving,
     Slice,
@@ -60,6 +61,7 @@ ARRIVALS = Table(
         Column(name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."),
         Column(name="late", type="integer", minimum=0, maximum=1, description="1 if more than 15 minutes late."),
     ),
+    row_rules=(RowRule(name="late means more than 15 minutes", holds="(late = 1) = (arrival_delay > 15)"),),
 )
 
 WEATHER = Table(

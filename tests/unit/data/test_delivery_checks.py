@@ -10,8 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.refusals_cases import in_part
-from include.data.delivery_checks import Delivery, Judgement, check_delivery, label_times
+from cli.refusals.damage import in_part
+from include.data.delivery import Delivery
+from include.data.delivery_checks import Judgement, check_delivery, label_times
 from include.data.published import describe_table, read, record
 from include.data.references import Champion, champion_in_service, references
 from include.data.tables import TableStore
@@ -118,6 +119,21 @@ def test_one_damage_is_refused_by_its_rule_with_a_row(year: Year, name: str):
     judgement = judge(year, table, year.frames[MAY][table].with_columns(change), MAY)
     assert broken(judgement) == [(column, rule)]
     assert judgement.failures[0].example is not None
+
+
+def test_a_carrier_that_is_wholly_absent_is_refused_and_named(year: Year):
+    frame = year.frames[MAY]["raw/flights"]
+    (failure,) = judge(year, "raw/flights", frame.filter(pl.col("carrier") != "US"), MAY).failures
+    assert (failure.column, failure.rule) == ("carrier", "missing segment")
+    assert "'US' (5.87%" in failure.observed
+    few = pl.col("carrier") != "US"
+    kept_one = frame.filter(few | (pl.int_range(pl.len()) == frame["carrier"].index_of("US")))
+    assert judge(year, "raw/flights", kept_one, MAY).failures == []
+
+
+def test_a_small_carrier_may_be_absent(year: Year):
+    frame = year.frames[MAY]["raw/flights"]
+    assert judge(year, "raw/flights", frame.filter(~pl.col("carrier").is_in(["HA", "OO", "YV", "F9"])), MAY).failures == []
 
 
 SWITCHED_OFF = {

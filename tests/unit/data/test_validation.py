@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from include.data.validation import validate, validate_frame
-from include.spec import Column, Table
+from include.spec import Column, RowRule, Table
 from include.steps import Interval
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -142,3 +142,48 @@ def test_great_expectations_judges_every_rule(good: pl.DataFrame):
     result = validate(TABLE, good).result
     assert result["success"] is True
     assert len(result["results"]) == 2 + 6 * 2 + 3 + 1
+
+
+CONSISTENT = RowRule(name="big things are open", holds="(size > 1) = open")
+
+
+def ruled(*rules: RowRule) -> Table:
+    return Table.model_validate(TABLE.model_dump() | {"row_rules": [rule.model_dump() for rule in rules]})
+
+
+def test_a_row_that_contradicts_itself_is_refused(good: pl.DataFrame):
+    consistent = good.with_columns(pl.when(pl.col("open")).then(2.0).otherwise(0.5).alias("size"))
+    assert validate_frame(ruled(CONSISTENT), consistent) == []
+    (failure,) = validate_frame(ruled(CONSISTENT), consistent.with_columns(broken("size", 0.9)))
+    assert (failure.column, failure.rule) == ("", "row rule")
+    assert failure.observed == "1 of 20 rows (5.00%)"
+    assert failure.example is not None
+    assert failure.example["name"] == "n0"
+    assert "(size > 1) = open" in failure.expected
+
+
+def test_a_row_rule_is_unknown_where_a_value_is_null_and_waits_for_its_columns(good: pl.DataFrame):
+    unknown = good.with_columns(size=pl.when(pl.int_range(pl.len()) < 2).then(None).when("open").then(2.0).otherwise(0.5))
+    assert validate_frame(ruled(CONSISTENT), unknown) == []
+    assert [failure.rule for failure in validate_frame(ruled(CONSISTENT), good.drop("size"))] == ["columns"]
+    assert [failure.rule for failure in validate_frame(ruled(CONSISTENT), good.with_columns(open=pl.lit("yes")))] == ["type"]
+
+
+def test_a_row_rule_may_be_broken_in_a_declared_share(good: pl.DataFrame):
+    lenient = CONSISTENT.model_copy(update={"max_broken_share": 0.5})
+    assert validate_frame(ruled(lenient), good) == []
+    strict = CONSISTENT.model_copy(update={"max_broken_share": 0.49})
+    assert [failure.rule for failure in validate_frame(ruled(strict), good)] == ["row rule"]
+
+
+def test_a_condition_that_cannot_be_evaluated_refuses(good: pl.DataFrame):
+    (failure,) = validate_frame(ruled(RowRule(name="nonsense", holds="size > name")), good)
+    assert "the check could not be made" in failure.observed
+
+
+@pytest.mark.parametrize(
+    ("holds", "told"), [("size >", "no condition in SQL"), ("length > 1", "valid: its columns"), ("1 = 1", "valid: its columns")]
+)
+def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(holds: str, told: str):
+    with pytest.raises(ValueError, match=told):
+        ruled(RowRule(name="bad", holds=holds))

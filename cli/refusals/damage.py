@@ -1,0 +1,78 @@
+"""Damage to the real rows of one interval, as a source that changed without a word would deliver them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+
+from include.steps import Interval
+
+Frames = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What there is to damage: the frames of an interval, those of an earlier, published one, and how far apart the two are."""
+
+    frames: Frames
+    earlier: Frames
+    distance: timedelta
+
+
+Damage = Callable[[Rows], Frames]
+
+
+def write_delivery(folder: Path, use_case: str, interval: Interval, frames: Frames) -> Path:
+    """Lay the frames down as the delivery of the interval; `folder` is what FLIGHTDECK_DELIVERY_DIR names."""
+    delivered = folder / use_case / interval.label
+    delivered.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        frame.write_parquet(delivered / f"{name.removeprefix('raw/')}.parquet")
+    return delivered
+
+
+def unharmed(rows: Rows) -> Frames:
+    """The rows as they were."""
+    return rows.frames
+
+
+def of(table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Damage:
+    """One table changed, the others as they are."""
+    return lambda rows: {**rows.frames, table: change(rows.frames[table])}
+
+
+def columns(table: str, *changed: pl.Expr) -> Damage:
+    """Columns of one table replaced."""
+    return of(table, lambda frame: frame.with_columns(*changed))
+
+
+def in_part(column: str, share: float, value: pl.Expr) -> pl.Expr:
+    """The column with `value` in that share of the rows, evenly spread."""
+    return pl.when(pl.int_range(pl.len()) % 100 < round(100 * share)).then(value).otherwise(pl.col(column)).alias(column)
+
+
+def nothing(rows: Rows) -> Frames:
+    """All columns, and no row in the tables that have a window."""
+    return {name: frame if name == "raw/planes" else frame.head(0) for name, frame in rows.frames.items()}
+
+
+def earlier_rows(rows: Rows) -> Frames:
+    """The earlier interval's flights in place of this one's, moved on by the distance: an old file under a new date."""
+    times = pl.col("asked_at", "scheduled_departure") + rows.distance
+    return {**rows.frames, "raw/flights": rows.earlier["raw/flights"].with_columns(times)}
+
+
+def without_carrier(carrier: str) -> Damage:
+    """One carrier's flights and arrivals did not come."""
+    told = pl.col("carrier") != carrier
+    return lambda rows: {name: frame.filter(told) if "carrier" in frame.columns else frame for name, frame in rows.frames.items()}
+
+
+def flipped(origin: str) -> pl.Expr:
+    """`late` the other way round in every tenth arrival from the origin."""
+    chosen = (pl.col("origin") == origin) & (pl.int_range(pl.len()).over("origin") % 10 == 0)
+    return pl.when(chosen).then(1 - pl.col("late")).otherwise(pl.col("late")).alias("late")

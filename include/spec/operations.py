@@ -61,7 +61,8 @@ class Monitoring(Part):
     AUC falls by more than `max_auc_drop` below the champion's own test AUC, or the mean score misses the observed rate by
     more than `max_calibration_gap`; a multiclass problem's where accuracy falls by more than `max_accuracy_drop`, or the predicted
     classes' mean probability misses the accuracy by more than `max_calibration_gap`; a regression's where its loss exceeds its own test
-    loss by more than the share `max_loss_increase`, or its mean error exceeds `max_bias` standard deviations of the test labels. Nothing is judged on fewer than `minimum_rows` rows.
+    loss by more than the share `max_loss_increase`, or its mean error exceeds `max_bias` standard deviations of the test labels.
+    Nothing is judged on fewer than `minimum_rows` rows.
     `alarm_on` lists which findings start training.
     """
 

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from include.spec import UseCase
 from serving.answers import CheckAnswer, ErrorAnswer, ModelsAnswer, PredictAnswer
 from serving.body import MAX_BODY_BYTES
+from serving.request_id import PARAMETER
 from serving.schema import RequestSchema
 
 TEMPLATE = "#/components/schemas/{model}"
@@ -60,7 +61,7 @@ def _predict(schemas: Mapping[str, RequestSchema]) -> dict[str, Any]:
     references = [TEMPLATE.format(model=request_name(schema)) for schema in schemas.values()]
     return {
         **_operation("predict", "Probability, decision and prediction id per row.", "PredictAnswer", PREDICT_ERRORS),
-        "parameters": [_use_case_parameter(schemas)],
+        "parameters": [_use_case_parameter(schemas), PARAMETER],
         "requestBody": {
             "required": True,
             "content": {

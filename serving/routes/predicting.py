@@ -7,6 +7,7 @@ import time
 from starlette.types import Receive, Scope, Send
 
 from serving.body import read_json
+from serving.request_id import request_id
 from serving.routes.answering import Holder, answer_with
 from serving.scoring import Question
 
@@ -21,4 +22,5 @@ async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive) ->
     schema = runtime.schema(use_case)
     document = await read_json(scope, receive)
     arrived = time.perf_counter()
-    return await runtime.answer(Question(use_case, schema.validate(document), arrived))
+    key, fingerprint = request_id(scope, document)
+    return await runtime.answer(Question(use_case, schema.validate(document), arrived, key=key, fingerprint=fingerprint))

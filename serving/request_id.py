@@ -22,14 +22,17 @@ PARAMETER = {
     "name": "X-Request-Id",
     "in": "header",
     "required": False,
-    "description": "An id of the caller's choice. The same id with the same request within an hour gets the same answer and is logged once; "
-    "with another request it gets 422.",
+    "description": "An id of the caller's choice. The same id with the same request within an hour gets the same answer and is logged "
+    "once; with another request it gets 422.",
     "schema": {"type": "string", "pattern": PATTERN},
 }
 
 
 def request_id(scope: Scope, document: Any) -> tuple[str | None, str]:
-    """The id and the request's fingerprint; (None, "") without one. Raises `UnreadableError` for an id of another form."""
+    """The id and the fingerprint of a document that has been validated; (None, "") without one.
+
+    Raises `UnreadableError` for an id of another form.
+    """
     for name, value in scope["headers"]:
         if name == HEADER:
             if not VALID.fullmatch(value):

@@ -22,5 +22,6 @@ async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive) ->
     schema = runtime.schema(use_case)
     document = await read_json(scope, receive)
     arrived = time.perf_counter()
+    rows = schema.validate(document)
     key, fingerprint = request_id(scope, document)
-    return await runtime.answer(Question(use_case, schema.validate(document), arrived, key=key, fingerprint=fingerprint))
+    return await runtime.answer(Question(use_case, rows, arrived, key=key, fingerprint=fingerprint))

@@ -1,19 +1,22 @@
 """Batch scoring: score every target of the interval with the champion into the predictions table.
 
-Waits until the interval's features are complete. The output is validated and published all or nothing; scoring the same interval
-again with the same champion leaves the same table at the same version.
+Waits until the interval's features are complete, cuts the interval into partitions that fit into a worker's memory, scores each of them
+as a mapped task (a small interval is one partition) and publishes all of them in one commit, or nothing. A partition that was scored
+before a task died is found again and not scored twice. Scoring the same interval again with the same champion leaves the same
+table at the same version.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, chain
+from airflow.sdk import DAG
 
 from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
 from plugins.operators.interval import IntervalCompleteSensor
-from plugins.operators.step import StepOperator
+from plugins.operators.partition import PlannedOperator, PlanOperator
 
 PROCESS = "batch_scoring"
+STEPS = "include.scoring.steps"
 
 
 def build_batch_scoring_dag(use_case: UseCase) -> DAG:
@@ -23,16 +26,24 @@ def build_batch_scoring_dag(use_case: UseCase) -> DAG:
         use_case,
         PROCESS,
         schedule=intervals(use_case.schedule.batch_scoring_cron),
-        description="Score the interval with the champion.",
+        description="Plan partitions, score them with the champion, publish all or nothing.",
         doc_md=__doc__,
     ) as dag:
-        chain(
-            IntervalCompleteSensor(task_id="await_features", awaited="features", poke_interval=30, timeout=3600, **names),
-            StepOperator(
-                task_id="score_interval",
-                step="include.scoring.steps:score_interval",
-                outlets=[asset(use_case, "predictions")],
-                **names,
-            ),
+        awaited = IntervalCompleteSensor(task_id="await_features", awaited="features", poke_interval=30, timeout=3600, **names)
+        planned = PlanOperator(task_id="plan_partitions", step=f"{STEPS}:plan_partitions", **names)
+        scored = PlannedOperator.partial(
+            task_id="score_partition",
+            step=f"{STEPS}:score_partition",
+            plan_task=planned.task_id,
+            map_index_template="{{ task.partition['start'] }}",
+            **names,
+        ).expand(partition=planned.output)
+        published = PlannedOperator(
+            task_id="publish_predictions",
+            step=f"{STEPS}:publish_predictions",
+            plan_task=planned.task_id,
+            outlets=[asset(use_case, "predictions")],
+            **names,
         )
+        awaited >> planned >> scored >> published
     return dag

@@ -6,7 +6,9 @@ cells as Feast's own retrieval at a small part of the cost (docs/adr/0003-point-
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 from deltalake import DeltaTable
@@ -23,13 +25,21 @@ ROW = "__row"
 STAMP = "__stamp"
 
 
-def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings, *, created_by: datetime | None = None) -> pl.DataFrame:
+def point_in_time(
+    use_case: UseCase,
+    entities: pl.DataFrame,
+    settings: Settings,
+    *,
+    created_by: datetime | None = None,
+    versions: Mapping[str, int] | None = None,
+) -> pl.DataFrame:
     """The same rows in the same order, with a column `<view>__<feature>` per feature reference of the use case.
 
     `entities` holds the views' join keys and the use case's event time (with a time zone, never null). A value is that of
     the newest row with `event_timestamp <= event time`; null where there is none, where the key is null, and where the row
     is older than the view's TTL. Rows that were created after `created_by` are not seen, whatever their timestamp; of several rows
-    with one timestamp the newest created counts (docs/adr/0009-created-by-cut-off.md).
+    with one timestamp the newest created counts (docs/adr/0009-created-by-cut-off.md). `versions` maps views to the versions of their
+    tables that are read; without one it is the newest.
     Raises `DataError` when a column is missing, `TableNotFound` when a view has no table.
     """
     views = known_views(use_case, settings)
@@ -39,7 +49,8 @@ def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings,
     # One order serves the joins of all views.
     found = asked.sort(STAMP)
     for view in views:
-        found = _join(found, asked, view, created_by)
+        read = partial(read_view, view, created_by=created_by, version=None if versions is None else versions.get(view.name))
+        found = _join(found, asked, view, read)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
     values = found.select(ROW, *order)
     if not values[ROW].is_sorted():
@@ -47,13 +58,13 @@ def point_in_time(use_case: UseCase, entities: pl.DataFrame, settings: Settings,
     return entities.hstack(values.drop(ROW))
 
 
-def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime | None = None) -> pl.DataFrame:
-    """The rows of the view's table: join keys, timestamp and features, rows of one timestamp in the order of their creation.
+def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime | None = None, version: int | None = None) -> pl.DataFrame:
+    """The rows of the view's table (the newest or `version`): join keys, timestamp, features; those of one timestamp as they were created.
 
     A table without the view's column of creation says nothing of it: its rows count as created at their timestamp.
     """
     try:
-        frame = pl.scan_delta(DeltaTable(view.table_uri))
+        frame = pl.scan_delta(DeltaTable(view.table_uri, version=version))
     except TableNotFoundError as error:
         raise TableNotFound(f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features first.") from error
     if where is not None:
@@ -65,10 +76,10 @@ def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime 
     return frame.select(*view.join_keys, view.timestamp, *view.features).collect()
 
 
-def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, created_by: datetime | None) -> pl.DataFrame:
+def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, read: Callable[[pl.Expr], pl.DataFrame]) -> pl.DataFrame:
     """`found`, which is sorted by time, with the view's columns."""
     # Without null keys in the view: an as-of join would match them with each other, a look-up by key never does.
-    known = _known(view, asked, created_by).drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
+    known = _known(view, asked, read).drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
     return found.join_asof(
         known.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
@@ -80,15 +91,15 @@ def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, created_by: date
     ).select(*found.columns, *(view.column(feature) for feature in view.features))
 
 
-def _known(view: View, asked: pl.DataFrame, created_by: datetime | None) -> pl.DataFrame:
+def _known(view: View, asked: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]) -> pl.DataFrame:
     """The part of the view's table that can answer these questions."""
     stamp = pl.col(view.timestamp)
     if asked.height == 0:
-        return read_view(view, pl.lit(value=False))
+        return read(pl.lit(value=False))
     newest = stamp <= asked[STAMP].max()
     if view.ttl is None:
-        return read_view(view, newest, created_by=created_by)
-    return read_view(view, newest & (stamp >= asked.select(pl.col(STAMP).min() - view.ttl).item()), created_by=created_by)
+        return read(newest)
+    return read(newest & (stamp >= asked.select(pl.col(STAMP).min() - view.ttl).item()))
 
 
 def _check(use_case: UseCase, entities: pl.DataFrame, views: tuple[View, ...]) -> None:

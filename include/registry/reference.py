@@ -37,15 +37,22 @@ def build_reference(transform: FeatureTransform, matrix: np.ndarray, scores: np.
 def bin_shares(entry: Mapping[str, Any], values: np.ndarray) -> list[float]:
     """Shares of `values` (a column of the transformed matrix, or scores; shape (rows,)) in the bins of a reference entry.
 
-    Bin i of a number holds `edges[i-1] <= value < edges[i]`, a category's bin its code; the last bin holds NaN. No rows: all 0.
+    The bins are those of `bin_counts`. No rows: all 0.
+    """
+    return [float(count / len(values)) if len(values) else 0.0 for count in bin_counts(entry, values)]
+
+
+def bin_counts(entry: Mapping[str, Any], values: np.ndarray) -> list[int]:
+    """Rows per bin of a reference entry; counts of parts of the rows may be added.
+
+    Bin i of a number holds `edges[i-1] <= value < edges[i]`, a category's bin its code; the last bin holds NaN.
     """
     present = values[~np.isnan(values)]
     if entry["kind"] == "category":
         bins, codes = len(entry["categories"]), present.astype(np.int64)
     else:
         bins, codes = len(entry["edges"]) + 1, np.searchsorted(np.asarray(entry["edges"], dtype=np.float64), present, side="right")
-    counts = np.append(np.bincount(codes, minlength=bins), len(values) - len(present))
-    return [float(count / len(values)) if len(values) else 0.0 for count in counts]
+    return [int(count) for count in np.append(np.bincount(codes, minlength=bins), len(values) - len(present))]
 
 
 def _edges(values: np.ndarray, bins: int) -> list[float]:

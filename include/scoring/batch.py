@@ -1,13 +1,17 @@
-"""Batch scoring: every target of an interval, with what was known when its question was asked, in one published window."""
+"""Batch scoring: which rows are asked about, and their scores with what was known when each question was asked.
+
+A partition is the unit: a slice of event time that fits into memory. Everything here works on one partition.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore, TableVersion, in_window
+from include.data.tables import TIMESTAMP, TableStore, in_window
 from include.errors import DataError, EmptyWindow
 from include.settings import Settings
 from include.spec import UseCase
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from include.registry.artifact import ScoringModel
 
 CHUNK_ROWS = 100_000
+LINEAGE_COLUMNS = ("scoring_run", "source_versions")
 
 
 def predictions_table(use_case: UseCase) -> str:
@@ -25,10 +30,23 @@ def predictions_table(use_case: UseCase) -> str:
 
 
 def prediction_columns(use_case: UseCase) -> list[str]:
-    """Id, event time, entity keys, request fields, every `<view>__<feature>`, score, decision, model_version, interval_start."""
-    features = [reference.replace(":", "__") for reference in use_case.feature_references]
-    columns = [*entity_columns(use_case), *features, "score", "decision", "model_version", "interval_start"]
-    return list(dict.fromkeys(columns))
+    """What is published: `content_columns`, and which run scored the rows from which versions of which tables (`LINEAGE_COLUMNS`)."""
+    return [*content_columns(use_case), *LINEAGE_COLUMNS]
+
+
+def content_columns(use_case: UseCase) -> list[str]:
+    """What a score is made of, for, and by: the same for every run that scores the same rows with the same model.
+
+    Id, event time, entity keys, request fields, every `<view>__<feature>`, score, decision, model_version, model_digest,
+    interval_start, interval_end.
+    """
+    origin = ["score", "decision", "model_version", "model_digest", "interval_start", "interval_end"]
+    return list(dict.fromkeys([*entity_columns(use_case), *feature_columns(use_case), *origin]))
+
+
+def feature_columns(use_case: UseCase) -> list[str]:
+    """`<view>__<feature>` of every feature that the use case reads."""
+    return [reference.replace(":", "__") for reference in use_case.feature_references]
 
 
 def entity_columns(use_case: UseCase) -> list[str]:
@@ -37,45 +55,68 @@ def entity_columns(use_case: UseCase) -> list[str]:
     return list(dict.fromkeys([use_case.id_column, use_case.event_time, *use_case.serving.entity_keys, *fields]))
 
 
-def read_entities(use_case: UseCase, tables: TableStore, interval: Interval) -> pl.DataFrame:
-    """The targets whose question is asked in the interval, sorted by event time and id.
+def read_entities(use_case: UseCase, tables: TableStore, interval: Interval, version: int | None = None) -> pl.DataFrame:
+    """The targets whose question is asked in the interval, sorted by event time and id, from `version` of the table (or the newest).
 
     Raises `EmptyWindow` when there is none, `DataError` when an id comes twice or a row has none.
     """
     name = use_case.entity_table
     window = in_window(use_case.event_time, interval.start, interval.end)
-    entities = tables.read(name, columns=entity_columns(use_case), where=window)
+    entities = tables.read(name, version=version, columns=entity_columns(use_case), where=window)
     if entities.height == 0:
         raise EmptyWindow(f"{name} holds no row with {use_case.event_time} in [{interval.start}, {interval.end}): nothing to score.")
-    ids = entities[use_case.id_column]
-    if ids.null_count() or ids.n_unique() != entities.height:
-        twice = ids.filter(ids.is_duplicated()).unique().sort().to_list()[:3]
-        raise DataError(
-            f"{name}: {use_case.id_column!r} must identify a row of [{interval.start}, {interval.end}); "
-            f"{ids.null_count()} rows have none, and among those that come more than once are {twice}. Correct the table and ingest again."
-        )
+    check_ids(use_case, entities[use_case.id_column], interval)
     return entities.sort(use_case.event_time, use_case.id_column)
 
 
+def check_ids(use_case: UseCase, ids: pl.Series, interval: Interval) -> None:
+    """Raise `DataError` unless every id is there and comes once."""
+    if ids.null_count() or ids.n_unique() != len(ids):
+        twice = ids.filter(ids.is_duplicated()).unique().sort().to_list()[:3]
+        raise DataError(
+            f"{use_case.entity_table}: {use_case.id_column!r} must identify a row of [{interval.start}, {interval.end}); "
+            f"{ids.null_count()} rows have none, and among those that come more than once are {twice}. Correct the table and ingest again."
+        )
+
+
 def score_entities(
-    use_case: UseCase, settings: Settings, model: ScoringModel, version: int, entities: pl.DataFrame, interval: Interval
+    use_case: UseCase,
+    settings: Settings,
+    model: ScoringModel,
+    version: int,
+    entities: pl.DataFrame,
+    interval: Interval,
+    *,
+    view_versions: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """The rows of `read_entities` with features, score, decision and their origin; columns as in `prediction_columns`."""
+    """The rows of `read_entities` with features, score, decision and their origin; columns as in `content_columns`.
+
+    `interval` is the whole one that is being scored; `view_versions` pins the features' tables.
+    """
     from include.features.retrieval import point_in_time
 
-    parts: list[pl.DataFrame] = []
-    for chunk in entities.iter_slices(CHUNK_ROWS):
-        featured = point_in_time(use_case, chunk, settings)
-        scores = model.score_frame(featured)
-        parts.append(featured.with_columns(pl.Series("score", scores, dtype=pl.Float64)))
-    return (
-        pl.concat(parts)
-        .with_columns(
-            (pl.col("score") >= model.metadata.decision_threshold).alias("decision"),
-            pl.lit(version, dtype=pl.Int64).alias("model_version"),
-            pl.lit(interval.start, dtype=TIMESTAMP).alias("interval_start"),
-        )
-        .select(prediction_columns(use_case))
+    parts = [
+        score_rows(model, point_in_time(use_case, chunk, settings, versions=view_versions)) for chunk in entities.iter_slices(CHUNK_ROWS)
+    ]
+    return with_origin(pl.concat(parts), model, version, interval).select(content_columns(use_case))
+
+
+def score_rows(model: ScoringModel, featured: pl.DataFrame) -> pl.DataFrame:
+    """Rows that hold the model's source columns, with `score` and `decision`; the same code for a row and for a million."""
+    scores = model.score_frame(featured)
+    return featured.with_columns(
+        pl.Series("score", scores, dtype=pl.Float64),
+        pl.Series("decision", scores >= model.metadata.decision_threshold, dtype=pl.Boolean),
+    )
+
+
+def with_origin(scored: pl.DataFrame, model: ScoringModel, version: int, interval: Interval) -> pl.DataFrame:
+    """The rows with version and digest of their model and the interval that they belong to."""
+    return scored.with_columns(
+        pl.lit(version, dtype=pl.Int64).alias("model_version"),
+        pl.lit(model.digest, dtype=pl.String).alias("model_digest"),
+        pl.lit(interval.start, dtype=TIMESTAMP).alias("interval_start"),
+        pl.lit(interval.end, dtype=TIMESTAMP).alias("interval_end"),
     )
 
 
@@ -93,19 +134,19 @@ def check_predictions(use_case: UseCase, entities: pl.DataFrame, predictions: pl
     strangers = predictions.join(entities, on=use_case.id_column, how="anti").height
     if strangers:
         problems.append(f"{strangers} predictions for ids that were not asked about")
-    required = (use_case.id_column, use_case.event_time, "score", "decision", "model_version", "interval_start")
-    nulls = {name: predictions[name].null_count() for name in required}
-    problems += [f"{nulls[name]} nulls in {name}" for name in required if nulls[name]]
-    scores = predictions["score"].drop_nulls().to_numpy()
-    unsound = int(np.count_nonzero(~((scores >= 0.0) & (scores <= 1.0))))
-    if unsound:
-        problems.append(f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)")
+    problems += value_problems(use_case, predictions)
     if problems:
         raise DataError(f"{use_case.name}: the predictions are not published: {'; '.join(problems)}. The table keeps its former rows.")
 
 
-def publish(use_case: UseCase, tables: TableStore, predictions: pl.DataFrame, interval: Interval) -> TableVersion:
-    """Make them the interval's predictions, in one commit or not at all."""
-    return tables.replace_window(
-        predictions_table(use_case), predictions, time_column=use_case.event_time, start=interval.start, end=interval.end
-    )
+def value_problems(use_case: UseCase, predictions: pl.DataFrame) -> list[str]:
+    """What is wrong with the values: nulls where every prediction must say something, scores that are no probabilities."""
+    origin = ("model_version", "model_digest", "interval_start", "interval_end")
+    required = (use_case.id_column, use_case.event_time, "score", "decision", *origin)
+    nulls = {name: predictions[name].null_count() for name in required}
+    problems = [f"{nulls[name]} nulls in {name}" for name in required if nulls[name]]
+    scores = predictions["score"].drop_nulls().to_numpy()
+    unsound = int(np.count_nonzero(~((scores >= 0.0) & (scores <= 1.0))))
+    if unsound:
+        problems.append(f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)")
+    return problems

@@ -29,6 +29,21 @@ def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVer
     return found, registered_model(settings, use_case, found)
 
 
+def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:
+    """The model that a plan names: the registry is asked only where its package is not on this machine yet.
+
+    Raises `DigestMismatch` when the version is not the one with `digest`.
+    """
+    from include.registry.artifact import load_model
+
+    folder = _folder(settings, use_case, version)
+    if not folder.exists():
+        from include.registry.versions import version as registered
+
+        _fetch(registered(settings, use_case, version), folder)
+    return load_model(folder, expected_digest=digest, threads=settings.training_threads)
+
+
 def registered_model(settings: Settings, use_case: UseCase, registered: RegisteredVersion) -> ScoringModel:
     """One version's loaded model, from `home/work/champions/<use_case>/<version>` once it has been fetched.
 
@@ -36,10 +51,14 @@ def registered_model(settings: Settings, use_case: UseCase, registered: Register
     """
     from include.registry.artifact import load_model
 
-    folder = settings.home / "work" / "champions" / use_case.name / str(registered.version)
+    folder = _folder(settings, use_case, registered.version)
     if not folder.exists():
         _fetch(registered, folder)
     return load_model(folder, expected_digest=registered.digest, threads=settings.training_threads)
+
+
+def _folder(settings: Settings, use_case: UseCase, version: int) -> Path:
+    return settings.home / "work" / "champions" / use_case.name / str(version)
 
 
 def _fetch(registered: RegisteredVersion, folder: Path) -> None:

@@ -1,4 +1,8 @@
-"""The step of batch scoring: `score_interval`."""
+"""The steps of batch scoring: `plan_partitions`, `score_partition` for each partition, `publish_predictions`.
+
+Partitions may be scored anywhere, in any order, more than once and at the same time: what has been scored is found again in the
+staging area, and the plan says what belongs together.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,17 @@ from include.errors import NotReadyYet
 from include.steps import StepContext
 
 PROCESS = "batch_scoring"
+PARTITION_INPUT = "partition"
 
 
-def score_interval(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Score all targets of the interval with the champion and publish them; the same again changes nothing.
+def plan_partitions(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Cut the interval into partitions and fix model and table versions for all of them; the plan of `include.scoring.plan`.
 
-    Returns `rows`, `positive_decisions`, `mean_score`, `version`, `digest`, `unseen` (values per category input that the model
-    does not know) and `table`. Raises `NotReadyYet` when the interval's features are not complete, `RegistryError` without a
-    champion, `EmptyWindow` without targets, `DataError` when the output is not sound; then nothing is published.
+    Raises `NotReadyYet` when the interval's features are not complete, `RegistryError` without a champion, `EmptyWindow` without
+    targets, `DataError` when an id is missing or comes twice.
     """
-    from include.scoring.batch import check_predictions, publish, read_entities, score_entities
     from include.scoring.champion import champion_model
+    from include.scoring.plan import make_plan
 
     use_case, settings, interval = context.use_case, context.settings, context.interval
     tables = TableStore(settings.tables_uri)
@@ -29,20 +33,81 @@ def score_interval(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
             f"The features of {use_case.name} are not complete for [{interval.start}, {interval.end}). "
             f"Run {use_case.dag_id('features')} for it first."
         )
-    registered, model = champion_model(settings, use_case)
-    entities = read_entities(use_case, tables, interval)
-    predictions = score_entities(use_case, settings, model, registered.version, entities, interval)
+    registered, _ = champion_model(settings, use_case)
+    return make_plan(use_case, tables, interval, registered)
+
+
+def score_partition(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Score `inputs["partition"]` of `inputs["plan_partitions"]` and stage it; one that is staged already is not scored again.
+
+    Returns the partition's summary and `resumed`. Raises `DataError` when the output is not sound.
+    """
+    from include.scoring.batch import check_predictions, read_entities, score_entities
+    from include.scoring.champion import planned_model
+    from include.scoring.plan import partition_interval, view_versions
+    from include.scoring.staging import stage, staged_summary, summarise
+
+    use_case, settings = context.use_case, context.settings
+    plan, partition = inputs["plan_partitions"], inputs[PARTITION_INPUT]
+    tables, number = TableStore(settings.tables_uri), int(partition["number"])
+    known = staged_summary(use_case, tables, plan["scoring"], number)
+    if known is not None:
+        return {**known, "resumed": True}
+    model = planned_model(settings, use_case, plan["version"], plan["digest"])
+    entities = read_entities(use_case, tables, partition_interval(partition), plan["sources"][use_case.entity_table])
+    predictions = score_entities(
+        use_case, settings, model, plan["version"], entities, context.interval, view_versions=view_versions(use_case, plan)
+    )
     check_predictions(use_case, entities, predictions)
-    table = publish(use_case, tables, predictions, interval)
-    evidence = {"version": registered.version, "digest": registered.digest, "table": table.as_json()}
+    summary = summarise(use_case, model, number, predictions)
+    stage(use_case, tables, plan["scoring"], predictions, summary)
+    return {**summary, "resumed": False}
+
+
+def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Judge all partitions together, publish them in one commit, mark the interval; the same again changes nothing.
+
+    Returns `rows`, `positive_decisions`, `mean_score`, `version`, `digest`, `unseen` (values per category input that the model does not
+    know), `partitions`, `resumed` (of these, found ready), `score_psi`, `changed`, `sources` and `table`. Raises `DataError` when the
+    output is not sound; then nothing is published.
+    """
+    from include.scoring.champion import planned_model
+    from include.scoring.publication import judge, publish
+    from include.scoring.staging import discard_staged
+
+    use_case, settings, interval = context.use_case, context.settings, context.interval
+    plan, summaries = inputs["plan_partitions"], _as_list(inputs.get("score_partition"))
+    tables = TableStore(settings.tables_uri)
+    model = planned_model(settings, use_case, plan["version"], plan["digest"])
+    verdict = judge(use_case, model, plan, summaries)
+    table, changed = publish(use_case, tables, plan, summaries, context.run.run_id)
+    evidence = {"version": plan["version"], "digest": plan["digest"], "table": table.as_json()}
     mark_complete(tables, use_case.name, PROCESS, interval, evidence)
-    unseen = model.transform.unseen({name: predictions[name] for name in model.transform.columns})
+    discard_staged(use_case, tables, plan["scoring"])
+    rows = sum(summary["rows"] for summary in summaries)
     return {
-        "rows": predictions.height,
-        "positive_decisions": int(predictions["decision"].sum()),
-        "mean_score": float(predictions["score"].to_numpy().mean()),
-        "version": registered.version,
-        "digest": registered.digest,
-        "unseen": unseen,
+        "rows": rows,
+        "positive_decisions": sum(summary["positive"] for summary in summaries),
+        "mean_score": sum(summary["score_sum"] for summary in summaries) / rows,
+        "version": plan["version"],
+        "digest": plan["digest"],
+        "unseen": {name: sum(summary["unseen"][name] for summary in summaries) for name in summaries[0]["unseen"]},
+        "partitions": len(summaries),
+        "resumed": sum(bool(summary.get("resumed")) for summary in summaries),
+        "score_psi": verdict["score_psi"],
+        "changed": changed,
+        "sources": plan["sources"],
         "table": table.as_json(),
     }
+
+
+def score_interval(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """All three steps in this process, one partition after the other: for notebooks, tests and intervals of any size."""
+    plan = plan_partitions(context, inputs)
+    results = [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: partition}) for partition in plan["partitions"]]
+    return publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
+
+
+def _as_list(results: Any) -> list[dict[str, Any]]:
+    """Airflow hands over one mapped result as it is, several as a list."""
+    return [] if results is None else [results] if isinstance(results, dict) else list(results)

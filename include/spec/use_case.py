@@ -11,7 +11,7 @@ from include.errors import SpecError
 from include.settings import load_settings
 from include.spec.base import Part
 from include.spec.gates import Gates
-from include.spec.operations import DataChecks, Monitoring, Schedule, Triggers
+from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Triggers
 from include.spec.overlay import overlaid
 from include.spec.problem import Problem, check_problem
 from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
@@ -46,6 +46,7 @@ class UseCase(Part):
     golden: Golden | None = None
     baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
     gates: Gates
+    batch: BatchScoring = BatchScoring()
     monitoring: Monitoring = Monitoring()
     data_checks: DataChecks = DataChecks()
     triggers: Triggers = Triggers()

@@ -117,7 +117,7 @@ def test_deployment_puts_the_challenger_into_service(first_deployment, first_tra
 def test_scoring_an_interval_again_leaves_the_same_predictions(scored_april, tables):
     assert scored_april.state == "success"
     assert scored_april.tasks["await_features"] == "success"
-    result = scored_april.results["score_interval"]
+    result = scored_april.results["publish_predictions"]
     predictions = tables.read("flight_delays/predictions")
     flights = tables.read("raw/flights", where=in_window("asked_at", month(4), month(5)))
     assert predictions.height == flights.height == result["rows"]

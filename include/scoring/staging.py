@@ -1,0 +1,88 @@
+"""Scored partitions before they are published: one small Delta table each, complete or not there, and found again after a kill.
+
+They lie below `<use_case>/staging/<scoring>/` beside the tables, where every worker reaches them. A summary is kept in the same commit
+as the rows, so that what is checked before publication never needs them in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from deltalake import CommitProperties, write_deltalake
+
+from include.data.tables import TableStore
+from include.registry.reference import bin_counts
+from include.scoring.batch import content_columns
+from include.spec import UseCase
+
+if TYPE_CHECKING:
+    from include.registry.artifact import ScoringModel
+
+METADATA = "flightdeck.partition"
+SEEDS = (1, 2)
+
+
+def staging_folder(use_case: UseCase) -> str:
+    """Name of the folder of all staged partitions, below the tables' root."""
+    return f"{use_case.name}/staging"
+
+
+def staged_table(use_case: UseCase, scoring: str, number: int) -> str:
+    """Name of the table of one staged partition."""
+    return f"{staging_folder(use_case)}/{scoring}/{number:05d}"
+
+
+def stage(use_case: UseCase, tables: TableStore, scoring: str, predictions: pl.DataFrame, summary: Mapping[str, Any]) -> None:
+    """Write a partition and its summary in one commit, replacing what an earlier attempt has left."""
+    properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
+    uri = tables.uri(staged_table(use_case, scoring, summary["number"]))
+    write_deltalake(uri, predictions.to_arrow(), mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+
+
+def staged_summary(use_case: UseCase, tables: TableStore, scoring: str, number: int) -> dict[str, Any] | None:
+    """The summary of a partition that is already there; `None` when it is not."""
+    name = staged_table(use_case, scoring, number)
+    if not tables.exists(name):
+        return None
+    recorded = tables.open(name).history(1)[0].get(METADATA)
+    return None if recorded is None else json.loads(recorded)
+
+
+def discard_staged(use_case: UseCase, tables: TableStore, scoring: str) -> None:
+    """Remove the partitions of one scoring."""
+    from pyarrow.fs import FileSystem, FileType
+
+    files, path = FileSystem.from_uri(tables.uri(f"{staging_folder(use_case)}/{scoring}"))
+    if files.get_file_info(path).type == FileType.Directory:
+        files.delete_dir(path)
+
+
+def summarise(use_case: UseCase, model: ScoringModel, number: int, predictions: pl.DataFrame) -> dict[str, Any]:
+    """What publication and its checks need to know about a partition, as JSON.
+
+    `score_counts` are rows per bin of the model's reference, `unseen` values per category input that the model does not know.
+    """
+    scores = predictions["score"].to_numpy()
+    return {
+        "number": number,
+        "rows": predictions.height,
+        "content": content_digest(use_case, predictions),
+        "positive": int(predictions["decision"].sum()),
+        "score_sum": float(scores.sum()),
+        "score_counts": bin_counts(model.reference["score"], scores),
+        "unseen": model.transform.unseen({name: predictions[name] for name in model.transform.columns}),
+    }
+
+
+def content_digest(use_case: UseCase, predictions: pl.DataFrame) -> str:
+    """Two 64-bit sums of row hashes over `content_columns`, and the number of rows: equal for the same rows in any order.
+
+    It notices a difference, nothing more: it is no signature, and it is only comparable between equal versions of Polars.
+    """
+    content = predictions.select(content_columns(use_case))
+    sums = [int(content.hash_rows(seed=seed).to_numpy().sum(dtype=np.uint64)) for seed in SEEDS]
+    return "-".join([f"{value:016x}" for value in sums] + [str(content.height)])

@@ -28,6 +28,28 @@ class Prediction(_Answer):
     )
 
 
+class Explanation(_Answer):
+    """Why a row got its score: base value and contributions add up to the raw score, in log odds."""
+
+    base_value: float = Field(description="The raw score of the average training row.", examples=[-1.13])
+    raw_score: float = Field(description="Log odds: probability = 1 / (1 + exp(-raw_score)).", examples=[-1.62])
+    contributions: dict[str, float] = Field(description="What each input of the model adds, exact TreeSHAP values.")
+
+
+class ExplainedPrediction(Prediction):
+    """A prediction with its reasons; both are in the inference log."""
+
+    explanation: Explanation
+
+
+class ExplainAnswer(_Answer):
+    """The predictions with their reasons, in the order of the request's rows, all by one version."""
+
+    use_case: str
+    model_version: int = Field(ge=1)
+    predictions: list[ExplainedPrediction]
+
+
 class PredictAnswer(_Answer):
     """The predictions, in the order of the request's rows, all by one version."""
 

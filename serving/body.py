@@ -31,13 +31,22 @@ class DisconnectedError(Exception):
 
 async def read_json(scope: Scope, receive: Receive) -> Any:
     """The request's JSON document; raises `UnreadableError` saying what is wrong with it."""
+    return parse(await read_body(scope, receive))
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The body of a request that says it is JSON; raises `UnreadableError` when it is another type, too large or too slow."""
     check_headers(scope)
+    return await read_bytes(receive)
+
+
+async def read_bytes(receive: Receive) -> bytes:
+    """The body, whatever it is."""
     try:
         async with asyncio.timeout(READ_SECONDS):
-            body = await _read(receive)
+            return await _read(receive)
     except TimeoutError as error:
         raise UnreadableError(408, "body_too_slow", f"The body did not arrive within {READ_SECONDS:g} seconds.") from error
-    return parse(body)
 
 
 def check_headers(scope: Scope) -> None:

@@ -26,6 +26,7 @@ from serving.errors import InvalidError, RequestError, UnanswerableError
 from serving.metrics import BATCH_ROWS, LOG_BACKLOG, LOG_DROPPED, PREDICTIONS, STAGE_SECONDS
 from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
+from serving.policy import OneIsRefusedError
 from serving.scoring import Question, Scored, count_flags, score_batch
 
 BATCH_ROW_LIMIT = 512
@@ -152,6 +153,8 @@ class Lane:
         try:
             return [_outcome(job, answer) for job, answer in zip(jobs, work(), strict=True)]
         except RequestError as error:
+            return [(job.future, None, error) for job in jobs]
+        except OneIsRefusedError as error:
             return [(job.future, None, error) for job in jobs]
         except Exception as error:  # the lane must outlive every request
             logger.exception("a batch of %d requests failed", len(jobs))

@@ -14,9 +14,11 @@ import orjson
 from include.data.inference_log import LoggedPrediction, prediction_ids
 from include.features.online import Lookup, OnlineFeatures
 from include.spec import UseCase
+from serving.explaining import Explanation, explain_rows, rows_to_explain
 from serving.given import gather_features
 from serving.metrics import FLAGS, STAGE_SECONDS
 from serving.models import ServedModel
+from serving.policy import refuse_by_policy
 
 
 @dataclass(slots=True)
@@ -48,13 +50,18 @@ def score_batch(use_case: UseCase, served: ServedModel, features: OnlineFeatures
     rows = [row for question in questions for row in question.rows]
     started = time.perf_counter()
     lookup = gather_features(use_case, features, rows)
+    refuse_by_policy(use_case, lookup, [len(question.rows) for question in questions])
     looked_up = time.perf_counter()
     columns = source_columns(use_case, rows, lookup)
-    scores = served.model.score(columns)
+    matrix = served.model.transform.apply(columns)
+    scores = served.model.score_matrix(matrix)
     STAGE_SECONDS.labels(use_case.name, "lookup").observe(looked_up - started)
     STAGE_SECONDS.labels(use_case.name, "score").observe(time.perf_counter() - looked_up)
     flags = row_flags(served, columns, lookup, len(rows))
-    return _assemble(use_case, served, questions, scores, lookup, flags)
+    identifiers = prediction_ids(len(rows))
+    wanted = [question.explain for question in questions for _ in question.rows]
+    explained = explain_rows(served.model, matrix, rows_to_explain(wanted, identifiers, use_case.serving.explain_share))
+    return _assemble(use_case, served, questions, scores, lookup, flags, identifiers, explained)
 
 
 def source_columns(use_case: UseCase, rows: Sequence[dict[str, Any]], lookup: Lookup) -> dict[str, list[Any]]:
@@ -76,9 +83,15 @@ def row_flags(served: ServedModel, columns: dict[str, list[Any]], lookup: Lookup
 
 
 def _assemble(
-    use_case: UseCase, served: ServedModel, questions: Sequence[Question], scores: np.ndarray, lookup: Lookup, flags: list[list[str]]
+    use_case: UseCase,
+    served: ServedModel,
+    questions: Sequence[Question],
+    scores: np.ndarray,
+    lookup: Lookup,
+    flags: list[list[str]],
+    identifiers: list[str],
+    explained: dict[int, Explanation],
 ) -> Scored:
-    identifiers = prediction_ids(len(scores))
     threshold = served.model.metadata.decision_threshold
     answered_at = time.time_ns() // 1000
     now = time.perf_counter()
@@ -106,11 +119,18 @@ def _assemble(
                     decision=score >= threshold,
                     flags=orjson.dumps(flags[position]).decode(),
                     latency_ms=(now - question.arrived) * 1000.0,
+                    attributions=orjson.dumps(explained[position].as_logged()).decode() if position in explained else None,
                 )
             )
-            predictions.append(
-                {"prediction_id": identifiers[position], "probability": score, "decision": score >= threshold, "flags": flags[position]}
-            )
+            prediction: dict[str, Any] = {
+                "prediction_id": identifiers[position],
+                "probability": score,
+                "decision": score >= threshold,
+                "flags": flags[position],
+            }
+            if question.explain:
+                prediction["explanation"] = explained[position].as_answer()
+            predictions.append(prediction)
             position += 1
         answers.append(orjson.dumps({"use_case": use_case.name, "model_version": served.version, "predictions": predictions}))
     return Scored(answers, log_rows, _count(flags))

@@ -147,6 +147,13 @@ class Serving(Part):
     request_fields: tuple[RequestField, ...] = ()
     decision_threshold: Share = 0.5
     max_rows: int = Field(default=100, ge=1)
+    explain_share: Share = Field(default=0.0, description="Share of the answers whose contributions are logged, chosen by prediction id.")
+    stale_features: Literal["default", "refuse"] = Field(
+        default="default", description="Features older than their time to live: count them as missing, or refuse the request."
+    )
+    unknown_entities: Literal["default", "refuse"] = Field(
+        default="default", description="A key without a feature row: count its features as missing, or refuse the request."
+    )
     log_share: Share = 1.0
     log_days: int | None = Field(default=None, ge=1)
     feedback_days: int = Field(default=90, ge=1)

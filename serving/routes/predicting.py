@@ -1,4 +1,4 @@
-"""`POST /v1/models/{use_case}/predict`."""
+"""`POST /v1/models/{use_case}/predict` and `/explain`: the same question, without and with the reasons."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from serving.scoring import Question
 
 async def predict(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a prediction per row."""
-    await answer_with(_ask(holder, use_case, scope, receive), send)
+    await answer_with(_ask(holder, use_case, scope, receive, explain=False), send)
 
 
-async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive) -> bytes:
+async def explain(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a prediction per row and the contributions of the inputs."""
+    await answer_with(_ask(holder, use_case, scope, receive, explain=True), send)
+
+
+async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive, *, explain: bool) -> bytes:
     runtime = holder.get()
     schema = runtime.schema(use_case)
     document = await read_json(scope, receive)
     arrived = time.perf_counter()
     rows = schema.validate(document)
     key, fingerprint = request_id(scope, document)
-    return await runtime.answer(Question(use_case, rows, arrived, key=key, fingerprint=fingerprint))
+    return await runtime.answer(Question(use_case, rows, arrived, explain, key, fingerprint))

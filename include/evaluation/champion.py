@@ -9,6 +9,7 @@ import polars as pl
 
 from include.errors import FlightdeckError
 from include.evaluation.gates import Champion
+from include.evaluation.slices import reference_segments
 from include.registry.artifact import load_model
 from include.registry.versions import RegisteredVersion, download
 
@@ -21,6 +22,6 @@ def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: 
         try:
             package = download(version, Path(folder))
             model = load_model(package, expected_digest=version.digest, threads=threads)
-            return Champion(version.version, model.score_frame(frame))
+            return Champion(version.version, model.score_frame(frame), segments=reference_segments(model.transform, model.reference))
         except (FlightdeckError, XGBoostError) as error:
             return Champion(version.version, None, f"{type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ earlier one found, and the verdict lists all rows. What a gate needs and does no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +46,15 @@ class GateRow:
 
 @dataclass(frozen=True)
 class Champion:
-    """The champion as it is now. `scores` are its probabilities on the candidate's test rows; None with `problem` if it cannot score."""
+    """The champion as it is now. `scores` are its probabilities on the candidate's test rows; None with `problem` if it cannot score.
+
+    `segments` holds, of every category input, the share of each value in its training data.
+    """
 
     version: int
     scores: np.ndarray | None
     problem: str = ""
+    segments: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,11 @@ def all_gates() -> tuple[Gate, ...]:
     from include.evaluation.gates_champion import CHAMPION_GATES
     from include.evaluation.gates_fairness import FAIRNESS_GATES
     from include.evaluation.gates_package import PACKAGE_GATES
+    from include.evaluation.gates_segments import SEGMENT_GATES
     from include.evaluation.gates_sensitivity import SENSITIVITY_GATES
 
     quality = (*GATES, *CALIBRATION_GATES, *CHAMPION_GATES, *BASELINE_GATES)
-    return (*quality, *FAIRNESS_GATES, *SENSITIVITY_GATES, *ATTRIBUTION_GATES, *PACKAGE_GATES)
+    return (*quality, *FAIRNESS_GATES, *SENSITIVITY_GATES, *ATTRIBUTION_GATES, *PACKAGE_GATES, *SEGMENT_GATES)
 
 
 def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -62,6 +64,14 @@ def _parts(declared: Slice, values: np.ndarray) -> list[SlicePart]:
         SlicePart(declared.name, value, mask, int(mask.sum()), declared.minimum_rows)
         for value, mask in ((value, values == value) for value in found)
     ]
+
+
+def reference_segments(transform: FeatureTransform, reference: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Of every category input, the share of each value in the training data that `reference` (a package's reference.json) describes."""
+    entries = {item.name: reference["inputs"][item.name] for item in transform.inputs if item.kind == "category"}
+    return {
+        name: dict(zip(entry["categories"], entry["shares"][: len(entry["categories"])], strict=True)) for name, entry in entries.items()
+    }
 
 
 def column_values(column: str, transform: FeatureTransform, frame: pl.DataFrame) -> np.ndarray:

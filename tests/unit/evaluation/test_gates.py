@@ -26,7 +26,7 @@ LIMITS = USE_CASE.gates
 MEASURED = {"golden_difference": 0.0, "libraries": {}, "latency_p50_ms": 0.2, "latency_p99_ms": 0.5, "batch_ms": 4.0}
 SLICES = {"slice_brier", "slice_calibration"}
 MODEL = {"perturbation", "missing_values", "attribution"}
-ALWAYS = {"evaluated_object", "auc", "brier", "calibration", "baselines", *SLICES, *MODEL}
+ALWAYS = {"evaluated_object", "auc", "brier", "calibration", "baselines", "segments", *SLICES, *MODEL}
 PACKAGE = {"package_size", "artefact_safety", "runtime_validity", "latency"}
 
 

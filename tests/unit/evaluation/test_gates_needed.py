@@ -40,6 +40,13 @@ def inspected(size: int = 300_000, unsafe: tuple[str, ...] = (), **measured: obj
     return replace(candidate(), inspection=Inspection(DIGEST, size, list(unsafe), {**MEASURED, **measured}))
 
 
+def with_segments(shares: dict[str, dict[str, float]]) -> GateInput:
+    """A champion that knew a depot of which there is no test row."""
+    given = candidate(1.0, champion_quality=0.5)
+    assert given.champion is not None
+    return replace(given, champion=replace(given.champion, segments=shares))
+
+
 STRICT = FairnessGroups(column="depot", max_true_positive_difference=0.0)
 
 ALONE = {
@@ -52,6 +59,7 @@ ALONE = {
     "slice_calibration": lambda: limited(candidate(), max_slice_calibration_excess=0.0),
     "champion_improvement": lambda: candidate(0.9, champion_quality=1.0),
     "champion_slices": flat_slice,
+    "segments": lambda: with_segments({"depot": {"east": 0.4, "north": 0.3, "west": 0.2, "south": 0.1}}),
     "baselines": beaten_by_simple,
     "golden": no_better_than_prior_on_golden,
     "fairness": lambda: limited(candidate(), fairness=(STRICT,)),

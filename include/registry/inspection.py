@@ -11,12 +11,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from include.registry.artifact import DIGEST_FILE, MODEL_FILE, PACKAGE_FILES, SIGNATURE_FILE
+from include.errors import RegistryError
+from include.registry import skops_file
+from include.registry.artifact import BESIDE_MODEL, DIGEST_FILE, METADATA_FILE, SIGNATURE_FILE, XGBOOST
+from include.registry.fitted import BOOSTER_FILE, MODEL_FILES, SKOPS_FILE
 from include.settings import PROJECT_ROOT
 
 GOLDEN_TOLERANCE = 1e-6
 ERROR_CHARACTERS = 400
-ALLOWED_FILES = frozenset({*PACKAGE_FILES, DIGEST_FILE, SIGNATURE_FILE})
+ALLOWED_FILES = frozenset({*MODEL_FILES, *BESIDE_MODEL, DIGEST_FILE, SIGNATURE_FILE})
+FORMATS = {BOOSTER_FILE: "UBJSON", SKOPS_FILE: "a skops file"}
+ZIP_START = b"PK"
 UBJ_LENGTHS = b"iUIlL"
 """UBJSON writes a key's length in front of it: after the opening brace stands one of these type marks, never a quote as in JSON."""
 
@@ -59,14 +64,30 @@ def unsafe_files(folder: Path) -> list[str]:
         elif not path.is_file():
             found.append(f"{name}: not a regular file")
         elif not _has_its_format(path):
-            found.append(f"{name}: its content is not {'UBJSON' if name == MODEL_FILE else 'JSON'}")
-    return found
+            found.append(f"{name}: its content is not {FORMATS.get(name, 'JSON')}")
+        elif name == SKOPS_FILE:
+            found += [f"{name}: {why}" for why in _unsafe_types(folder)]
+    models = [name for name in MODEL_FILES if (folder / name).is_file()]
+    return found if len(models) <= 1 else [*found, f"{SKOPS_FILE}: a package holds one model, this one holds {models}"]
+
+
+def _unsafe_types(folder: Path) -> list[str]:
+    """Why the types in model.skops must not be loaded; its table of types is read, nothing is constructed."""
+    try:
+        metadata = json.loads((folder / METADATA_FILE).read_bytes())
+        estimator, declared = str(metadata.get("estimator", XGBOOST)), [str(name) for name in metadata.get("trusted_types", [])]
+        refused = skops_file.refused_types((folder / SKOPS_FILE).read_bytes(), skops_file.allowed_types(estimator, declared))
+    except (OSError, ValueError, RegistryError) as error:
+        return [str(error)]
+    return [f"it holds the type {name}, which is not allowed for {estimator}" for name in refused]
 
 
 def _has_its_format(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(2)
-    if path.name == MODEL_FILE:
+    if path.name == SKOPS_FILE:
+        return start == ZIP_START
+    if path.name == BOOSTER_FILE:
         return len(start) == 2 and start[:1] == b"{" and start[1:] in UBJ_LENGTHS
     return start[:1] == b"{"
 

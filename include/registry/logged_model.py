@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MODEL_NAME = "model"
 PACKAGE_ARTIFACT = "package"
 SCRIPT = Path(__file__).with_name("pyfunc_model.py")
-LIBRARIES = ("mlflow", "numpy", "pandas", "polars", "pydantic", "xgboost")
+LIBRARIES = ("mlflow", "numpy", "pandas", "polars", "pydantic", "scikit-learn", "skops", "xgboost")
 
 
 def log_package(
@@ -30,11 +31,12 @@ def log_package(
     digest: str,
     transform: FeatureTransform,
     example: pl.DataFrame,
+    classes: Sequence[str] = (),
 ) -> str:
     """Log the package folder as the run's model and return the logged model's id.
 
     A model with this digest that the run already holds is returned as it is, so a retry logs nothing twice.
-    `example` holds the source columns of a few rows.
+    `example` holds the source columns of a few rows; `classes` are those of a multiclass problem.
     """
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -51,7 +53,7 @@ def log_package(
         model_id=model.model_id,
         python_model=str(SCRIPT),
         artifacts={PACKAGE_ARTIFACT: str(package)},
-        signature=signature(transform),
+        signature=signature(transform, classes),
         input_example=example_frame(transform, example),
         pip_requirements=[f"{name}=={library_version(name)}" for name in LIBRARIES],
         metadata={"digest": digest},
@@ -66,14 +68,17 @@ def find_logged_model(client: MlflowClient, experiment_id: str, mlflow_run_id: s
     return ready[0] if ready else None
 
 
-def signature(transform: FeatureTransform) -> Any:
-    """MLflow's signature of the source columns: strings, doubles (both may be missing) and UTC timestamps without a zone."""
+def signature(transform: FeatureTransform, classes: Sequence[str] = ()) -> Any:
+    """MLflow's signature of the source columns: strings, doubles (both may be missing) and UTC timestamps without a zone.
+
+    The output is one double, or one a class.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
     kinds = _kinds(transform)
     inputs = [ColSpec(kinds[name], name, required=kinds[name] == "datetime") for name in source_columns(transform)]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double")]))
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", name) for name in classes] or [ColSpec("double")]))
 
 
 def example_frame(transform: FeatureTransform, frame: pl.DataFrame) -> pd.DataFrame:

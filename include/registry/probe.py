@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
         "latency_p50_ms": single[SINGLE_ROWS // 2],
         "latency_p99_ms": single[int(SINGLE_ROWS * 0.99)],
         "batch_ms": batches[BATCHES // 2],
-        "libraries": library_differences(model.metadata.libraries),
+        "libraries": library_differences(model.metadata.libraries, model.metadata.scoring_libraries),
+        "architecture": model.fitted.describe(),
         "use_case": model.metadata.use_case,
         "feature_service": model.metadata.feature_service,
         "event_time": model.transform.event_time,
@@ -54,12 +55,10 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
     }
 
 
-def library_differences(recorded: Mapping[str, str]) -> dict[str, str]:
+def library_differences(recorded: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
     """Libraries whose version here is not the recorded one, and a name for a record that lacks what scoring needs; empty = the same."""
-    from include.registry.artifact import SCORING_LIBRARIES
-
-    differences = {name: "not recorded in the package" for name in SCORING_LIBRARIES if name not in recorded}
-    for name in SCORING_LIBRARIES:
+    differences = {name: "not recorded in the package" for name in wanted if name not in recorded}
+    for name in wanted:
         here = _installed(name)
         if name in recorded and recorded[name] != here:
             differences[name] = f"trained with {recorded[name]}, here is {here}"

@@ -18,7 +18,7 @@ from include.registry.artifact import ScoringModel, load_model
 
 
 class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow's base class is untyped here
-    """Scores a data frame of source columns with the model package; answers probabilities, not class labels."""
+    """Scores a data frame of source columns with the model package; answers probabilities (or values), not class labels."""
 
     _model: ScoringModel
 
@@ -26,12 +26,18 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow'
         """Verify and parse the package among the model's artefacts."""
         self._model = load_model(Path(context.artifacts["package"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[float]:  # noqa: ARG002  # MLflow's signature
-        """Probabilities in the rows' order. Timestamps without a time zone are UTC, as MLflow's schema hands them over."""
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[float] | pd.DataFrame:  # noqa: ARG002  # MLflow's signature
+        """Scores in the rows' order, of several classes one column a class.
+
+        Timestamps without a time zone are UTC, as MLflow's schema hands them over.
+        """
         frame = pl.from_pandas(model_input)
         naive = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime) and dtype.time_zone is None]
         aware = frame.with_columns(pl.col(name).dt.replace_time_zone("UTC") for name in naive)
-        return [float(score) for score in self._model.score_frame(aware)]
+        scores = self._model.score_frame(aware)
+        if scores.ndim > 1:
+            return pd.DataFrame(scores, columns=list(self._model.metadata.classes))
+        return [float(score) for score in scores]
 
 
 mlflow.models.set_model(PackagedModel())

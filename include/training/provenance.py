@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
-LIBRARIES = ("deltalake", "feast", "mlflow", "numpy", "optuna", "polars", "xgboost")
+LIBRARIES = ("deltalake", "feast", "mlflow", "numpy", "optuna", "polars", "scikit-learn", "scipy", "skops", "xgboost")
 
 
 class Environment(BaseModel):

@@ -31,6 +31,7 @@ from include.data.log_rows import (
 )
 from include.data.log_tables import (
     FEEDBACK_SCHEMA,
+    feature_types,
     feedback_frame,
     feedback_table,
     gaps_frame,
@@ -56,11 +57,13 @@ __all__ = [
     "LoggedPrediction",
     "Spool",
     "SpoolError",
+    "feature_types",
     "feedback_table",
     "gaps_table",
     "log_frame",
     "log_schema",
     "log_table",
+    "one_shipper",
     "prediction_ids",
     "ship",
     "ship_feedback",
@@ -94,7 +97,7 @@ def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
     gaps = _Stream(gaps_table(use_case_name), Spool.read_gaps, gaps_frame)
     shipped, offset = 0, -1
     if spool_path(settings).exists():
-        with _one_shipper(settings, use_case_name), _opened(settings) as spool:
+        with one_shipper(settings, use_case_name), _opened(settings) as spool:
             shipped, offset = _move(spool, tables, use_case_name, answers)
             if offset >= 0:
                 spool.mark_shipped(use_case_name, offset)
@@ -109,7 +112,7 @@ def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
     stream = _Stream(feedback_table(use_case_name), Spool.read_feedback, feedback_frame)
     shipped, offset = 0, -1
     if spool_path(settings).exists():
-        with _one_shipper(settings, use_case_name), _opened(settings) as spool:
+        with one_shipper(settings, use_case_name), _opened(settings) as spool:
             shipped, offset = _move(spool, tables, use_case_name, stream)
             _forget(spool, use_case, offset)
     return {"shipped": shipped, "total": _total(tables, stream.table), "offset": offset}
@@ -148,8 +151,10 @@ def _opened(settings: Settings) -> Iterator[Spool]:
 
 
 @contextmanager
-def _one_shipper(settings: Settings, use_case: str) -> Iterator[None]:
+def one_shipper(settings: Settings, use_case: str) -> Iterator[None]:
+    """Hold the right to write the use case's tables of the log; waits for it."""
     lock = spool_path(settings).with_name(f"ship-{use_case}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

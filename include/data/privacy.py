@@ -108,7 +108,7 @@ class Veil:
         """
         if not self.marked:
             return log
-        plain = _plain_schema(self.use_case)
+        plain = plain_schema(self.use_case)
         identifier = self.use_case.id_column
         kept = log.drop([name for name in self.marked if name in log.columns and name != identifier])
         if self.marked.get(identifier) == "drop" or log.height == 0:
@@ -140,7 +140,7 @@ def _moment(value: Any) -> datetime:
     return value
 
 
-def _plain_schema(use_case: UseCase) -> dict[str, Any]:
+def plain_schema(use_case: UseCase) -> dict[str, Any]:
     """`log_schema` as if no column were marked."""
     table = use_case.table(use_case.entity_table)
     columns = tuple(column.model_copy(update={"privacy": "clear"}) for column in table.columns)

@@ -118,6 +118,20 @@ class TableStore:
         write_deltalake(self.uri(name), frame.to_arrow(), mode="append", schema_mode="merge", commit_properties=properties)
         return self._written(name, frame.height)
 
+    def delete_before(self, name: str, time_column: str, before: datetime) -> int:
+        """Delete the rows with `time_column < before`; how many. Their bytes stay in older versions until `vacuum`."""
+        if self.read(name, columns=[time_column], where=pl.col(time_column) < before).height == 0:
+            return 0
+        return int(self.open(name).delete(f"{time_column} < '{before.isoformat()}'")["num_deleted_rows"])
+
+    def vacuum(self, name: str, *, hours: int) -> int:
+        """Remove files that no version has used for `hours`; how many. Versions that need them can no longer be read.
+
+        Nobody may be writing the table meanwhile.
+        """
+        table = self.open(name)
+        return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+
     def offset(self, name: str, consumer: str) -> int:
         """The last offset that `append_once` recorded for `consumer`; -1 when there is none."""
         if not self.exists(name):

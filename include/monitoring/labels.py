@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from include.data.tables import TIMESTAMP, TableStore, TableVersion, in_window
+from include.monitoring.online_log import told_labels
 from include.spec import UseCase
 from include.steps import Interval
 
@@ -54,13 +55,29 @@ def count(use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, en
     }
 
 
+def _written_before(use_case: UseCase, tables: TableStore, interval: Interval) -> pl.DataFrame:
+    """Ids of the answers that have a label since an earlier interval."""
+    name = labels_table(use_case)
+    if not tables.exists(name):
+        return pl.DataFrame(schema={"prediction_id": pl.String})
+    return tables.read(name, columns=["prediction_id"], where=pl.col(KNOWN_AT) < pl.lit(interval.start, dtype=TIMESTAMP))
+
+
 def record_online(use_case: UseCase, tables: TableStore, log: pl.DataFrame, labels: pl.DataFrame, interval: Interval) -> TableVersion:
     """Write the labels that became known in the interval, for every answer in `log` that they belong to.
 
     Columns: prediction_id, id, event time, score, model_version, label, known_at. Windows are cut by `known_at`, so a label that
-    comes after its prediction's interval is written by the interval in which it comes, once, and none is lost.
+    comes after its prediction's interval is written by the interval in which it comes, once, and none is lost. A label that came as
+    feedback on an answer counts where the label table tells nothing for it until the interval's end.
     """
     known = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
     columns = ["prediction_id", use_case.id_column, use_case.event_time, "score", "model_version", LABEL, KNOWN_AT]
-    rows = log.join(known, on=use_case.id_column, how="inner").select(columns).sort(KNOWN_AT, "prediction_id")
+    rows = log.join(known, on=use_case.id_column, how="inner").select(columns)
+    told = told_labels(use_case, tables, labels.schema[LABEL]).filter(in_window(KNOWN_AT, interval.start, interval.end))
+    if told.height:
+        told = told.join(rows, on="prediction_id", how="anti").join(
+            _written_before(use_case, tables, interval), on="prediction_id", how="anti"
+        )
+        rows = pl.concat([rows, log.join(told, on="prediction_id", how="inner").select(columns)])
+    rows = rows.sort(KNOWN_AT, "prediction_id")
     return tables.replace_window(labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end)

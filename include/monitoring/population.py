@@ -11,6 +11,7 @@ from include.data.inference_log import log_schema
 from include.data.intervals import is_complete
 from include.data.tables import TableStore, in_window
 from include.errors import EmptyWindow, NotReadyYet
+from include.monitoring.online_log import read_log
 from include.scoring.batch import predictions_table
 from include.scoring.champion import registered_model
 from include.settings import Settings
@@ -40,7 +41,7 @@ class Population:
         return self.online.filter(pl.col("model_version") == self.version)
 
 
-def read_population(use_case: UseCase, tables: TableStore, interval: Interval) -> Population:
+def read_population(use_case: UseCase, tables: TableStore, settings: Settings, interval: Interval) -> Population:
     """Raises `NotReadyYet` when the interval is not scored, `EmptyWindow` when it was scored and holds no prediction."""
     if not is_complete(tables, use_case.name, "batch_scoring", interval):
         raise NotReadyYet(
@@ -56,7 +57,7 @@ def read_population(use_case: UseCase, tables: TableStore, interval: Interval) -
         )
     version = int(predictions["model_version"][-1])
     batch = predictions.filter(pl.col("model_version") == version)
-    return Population(version, batch, predictions.height - batch.height, read_online(use_case, tables, interval))
+    return Population(version, batch, predictions.height - batch.height, read_log(use_case, tables, settings, window))
 
 
 def read_online(use_case: UseCase, tables: TableStore, interval: Interval) -> pl.DataFrame:

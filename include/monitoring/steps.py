@@ -19,10 +19,17 @@ LOG = logging.getLogger(__name__)
 
 
 def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Move what the endpoint has answered into the table `<use_case>/inference_log`; returns `shipped` and `total`."""
-    from include.data.inference_log import ship
+    """Move what the endpoint has answered and was told into its tables, and delete what is older than `log_days`.
 
-    return dict(ship(context.settings, context.use_case.name))
+    Returns `shipped` and `total` of `<use_case>/inference_log`, the same of `feedback`, and what has `expired`.
+    """
+    from include.data.inference_log import ship, ship_feedback
+    from include.data.retention import expire
+
+    settings, use_case = context.settings, context.use_case
+    shipped = ship(settings, use_case.name)
+    told = ship_feedback(settings, use_case.name)
+    return {**shipped, "feedback": told, "expired": expire(settings, use_case, context.interval.end)}
 
 
 def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
@@ -32,14 +39,16 @@ def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     the endpoint has answered nothing.
     """
     from include.monitoring import labels, records
+    from include.monitoring.online_log import read_log
     from include.monitoring.population import read_population
 
     use_case, interval, tables = context.use_case, context.interval, _tables(context)
-    population = read_population(use_case, tables, interval)
+    population = read_population(use_case, tables, context.settings, interval)
     known = labels.read_labels(use_case, tables, interval.start)
     log_name, written = f"{use_case.name}/inference_log", None
     if tables.exists(log_name):
-        written = labels.record_online(use_case, tables, tables.read(log_name), known, interval).as_json()
+        log = read_log(use_case, tables, context.settings)
+        written = labels.record_online(use_case, tables, log, known, interval).as_json()
     result = {
         "batch": labels.count(use_case, population.batch, known, interval.end),
         "online": labels.count(use_case, population.online, known, interval.end),
@@ -181,7 +190,7 @@ def _facts(drift: dict[str, Any], performance: dict[str, Any], labels: dict[str,
 def _judged(context: StepContext) -> tuple[Population, ScoringModel]:
     from include.monitoring.population import judged_model, read_population
 
-    population = read_population(context.use_case, _tables(context), context.interval)
+    population = read_population(context.use_case, _tables(context), context.settings, context.interval)
     return population, judged_model(context.use_case, context.settings, population)
 
 

@@ -58,6 +58,16 @@ class PredictAnswer(_Answer):
     predictions: list[Prediction]
 
 
+class FeedbackAnswer(_Answer):
+    """What became of each row of feedback, by prediction id; all but `recorded` changed nothing."""
+
+    use_case: str
+    recorded: list[str] = Field(description="New, and durable.")
+    repeated: list[str] = Field(description="Told before with the same content.")
+    conflicting: list[str] = Field(description="Told before with another content; the first one stays.")
+    unknown: list[str] = Field(description="No answer of this use case is known by this id, or it is too old for feedback.")
+
+
 class ErrorDetail(_Answer):
     """What was wrong, where, and what is valid."""
 

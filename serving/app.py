@@ -20,12 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.errors import RequestError
 from serving.openapi import openapi_document
 from serving.routes.answering import Holder, internal, json_response, refuse
+from serving.routes.feedback import tell
 from serving.routes.predicting import explain, predict
 
 logger = logging.getLogger("flightdeck.serving")
 
 Action = Callable[[Holder, str, Scope, Receive, Send], Awaitable[None]]
-ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain}
+ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain, "feedback": tell}
 """What `POST /v1/models/{use_case}/<action>` does."""
 
 

@@ -7,6 +7,7 @@ import logging
 import pkgutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import include.use_cases
@@ -15,6 +16,7 @@ from include.settings import Settings
 from include.spec import load_use_case
 from serving.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
 from serving.errors import UnanswerableError
+from serving.feedback import feedback_schema
 from serving.lane import Lane
 from serving.metrics import STAGE_SECONDS
 from serving.models import ModelWatcher
@@ -37,6 +39,7 @@ class Runtime:
         names = sorted(module.name for module in pkgutil.iter_modules(include.use_cases.__path__) if module.ispkg)
         self.use_cases = {name: load_use_case(name) for name in names}
         self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
+        self.feedback_schemas = {name: feedback_schema(use_case) for name, use_case in self.use_cases.items()}
         self.watcher = ModelWatcher(settings, self.use_cases)
         self.stores = OnlineStores(settings, self.use_cases)
         self.lane = Lane(settings, self.use_cases, self.watcher.slots, self.stores)
@@ -82,7 +85,11 @@ class Runtime:
     async def check(self, name: str) -> bytes:
         """Score the served model's golden rows and look their keys up, through the lane, without logging."""
         self.schema(name)
-        return await self._in_time(lambda: self.lane.call(lambda lane: check_served(lane, name)))
+        return await self.call(lambda lane: check_served(lane, name))
+
+    async def call(self, function: Callable[[Lane], bytes]) -> bytes:
+        """What a function gives that runs in the lane's thread, within the limits; raises `RequestError`."""
+        return await self._in_time(lambda: self.lane.call(function))
 
     async def _in_time(self, start: Any) -> bytes:
         if self._in_flight >= IN_FLIGHT_LIMIT:

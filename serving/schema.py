@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
-from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from include.spec import Input, UseCase
@@ -49,6 +48,8 @@ TEXTS = {
     "timestamp": TIME_TEXT,
 }
 KINDS = {"number": "number", "category": "string"}
+Location = tuple[int | str, ...]
+Told = Callable[[Location], list[str] | None]
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -75,36 +76,42 @@ class RequestSchema:
         try:
             rows: list[dict[str, Any]] = self._check(document)["rows"]
         except ValidationError as error:
-            raise self._refusal(error.errors(include_url=False, include_context=False, include_input=False)) from error
+            raise invalid(error, self._siblings, self._valid) from error
         return rows
 
-    def _refusal(self, errors: list[ErrorDetails]) -> InvalidError:
-        first = errors[0]
-        location, kind = first["loc"], first["type"]
-        path = field_path(location)
-        more = f" ({len(errors)} fields are wrong; this is the first.)" if len(errors) > 1 else ""
-        if kind == "extra_forbidden":
-            return InvalidError(422, "unknown_field", f"There is no field {path!r}.{more}", path, self._siblings(location))
-        if kind == "missing":
-            return InvalidError(422, "missing_field", f"{path} is missing.{more}", path, self._valid(location))
-        if kind in ("too_long", "too_short") and location == ("rows",):
-            return InvalidError(422, "row_count", f"rows: {first['msg']}.", path, [f"1 to {self.use_case.serving.max_rows} rows"])
-        text = f"must be {TIME_TEXT}" if kind == "string_pattern_mismatch" else first["msg"]
-        return InvalidError(422, "invalid_value", f"{path or 'The document'}: {text}.{more}", path or None, self._valid(location))
-
-    def _siblings(self, location: tuple[int | str, ...]) -> list[str]:
+    def _siblings(self, location: Location) -> list[str]:
         if len(location) == 1:
             return ["rows"]
         return sorted(self.features) if FEATURES in location[:-1] else [*self.types, FEATURES]
 
-    def _valid(self, location: tuple[int | str, ...]) -> list[str] | None:
-        name = location[-1] if location else "rows"
-        if name == "rows" or isinstance(name, int):
-            return ["an object with the list rows" if not location else "a list of rows" if name == "rows" else "an object"]
+    def _valid(self, location: Location) -> list[str] | None:
+        if not location:
+            return ["an object with the list rows"]
+        name = location[-1]
+        if name == "rows":
+            return [f"a list of 1 to {self.use_case.serving.max_rows} rows"]
+        if isinstance(name, int):
+            return [f"an object with {', '.join(self.types)}"]
         if name == FEATURES:
             return [f"an object with all of {sorted(self.features)}"]
         kind = {**self.features, **self.types}.get(name)
         return None if kind is None else [TEXTS[kind], *(["null"] if name in self.nullable else [])]
+
+
+def invalid(error: ValidationError, siblings: Told, valid: Told) -> InvalidError:
+    """The first of a validator's complaints; `siblings` lists the fields beside one, `valid` what may stand there."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    location, kind, message = errors[0]["loc"], errors[0]["type"], errors[0]["msg"]
+    path = field_path(location)
+    more = f" ({len(errors)} fields are wrong; this is the first.)" if len(errors) > 1 else ""
+    if kind == "extra_forbidden":
+        return InvalidError(422, "unknown_field", f"There is no field {path!r}.{more}", path, siblings(location))
+    if kind == "missing":
+        return InvalidError(422, "missing_field", f"{path} is missing.{more}", path, valid(location))
+    if kind in ("too_long", "too_short"):
+        return InvalidError(422, "row_count", f"{path}: {message}.", path, valid(location))
+    text = "has another form" if kind == "string_pattern_mismatch" else message
+    return InvalidError(422, "invalid_value", f"{path or 'The document'}: {text}.{more}", path or None, valid(location))
 
 
 def request_schema(use_case: UseCase) -> RequestSchema:
@@ -125,15 +132,20 @@ def request_schema(use_case: UseCase) -> RequestSchema:
     id_text = "Optional: identifies the row, so that its label can be joined later."
     definitions[use_case.id_column] = _typed("string", True, Field(default=None, description=id_text))
     features = feature_kinds(use_case)
-    stem = "".join(part.capitalize() for part in use_case.name.split("_"))
-    given: Any = _strict(f"{stem}Features", {name: _typed(kind, True, Field()) for name, kind in features.items()})
+    stem = component_name(use_case)
+    given: Any = strict_object(f"{stem}Features", {name: _typed(kind, True, Field()) for name, kind in features.items()})
     definitions[FEATURES] = NotRequired[Annotated[given, Field(description="All features of the row, instead of looking them up.")]]
-    row: Any = _strict(f"{stem}Row", definitions)
+    row: Any = strict_object(f"{stem}Row", definitions)
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=use_case.serving.max_rows)]
-    adapter = TypeAdapter[Any](_strict(f"{stem}Request", {"rows": rows}))
+    adapter = TypeAdapter[Any](strict_object(f"{stem}Request", {"rows": rows}))
     nullable = frozenset({use_case.id_column, *features, *(name for name, (_, may_be_null, _text) in fields.items() if may_be_null)})
     types = {**{name: kind for name, (kind, _, _) in fields.items()}, use_case.id_column: "string"}
     return RequestSchema(use_case, adapter, types, features, nullable, adapter.validator.validate_python)
+
+
+def component_name(use_case: UseCase) -> str:
+    """What the names of a use case's types begin with in the OpenAPI document."""
+    return "".join(part.capitalize() for part in use_case.name.split("_"))
 
 
 def feature_kinds(use_case: UseCase) -> dict[str, str]:
@@ -146,6 +158,7 @@ def _typed(kind: str, nullable: bool, field: Any) -> Any:
     return Annotated[TYPES[kind] | None if nullable else TYPES[kind], field]
 
 
-def _strict(name: str, fields: dict[str, Any]) -> Any:
+def strict_object(name: str, fields: dict[str, Any]) -> Any:
+    """The type of a JSON object that holds these fields and no other."""
     made: Any = TypedDict(name, fields)  # type: ignore[misc]
     return with_config(STRICT)(made)

@@ -42,8 +42,8 @@ refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: wh
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10
 
-test-unit: venv  ## the unit tests alone: seconds, no server
-	@$(VENV_PYTHON) -m pytest -q tests/unit
+test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
+	@$(VENV_PYTHON) -m pytest -q tests/unit -m "not slow"
 
 check: venv  ## ruff, mypy, import-linter
 	@.venv/bin/ruff check .

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from include.registry.artifact import ScoringModel
+from include.registry.engine import EngineMismatch, OnnxEngine, check_parity, open_engine
+from include.registry.onnx_export import to_onnx
+from tests.unit.registry.synthetic import fitted_package, parcels
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ScoringModel:
+    return fitted_package(tmp_path_factory.mktemp("engine") / "package", parcels())[1]
+
+
+class Shifted:
+    """An engine that is right on single rows and a little wrong on many."""
+
+    name = "shifted"
+
+    def __init__(self, model: ScoringModel) -> None:
+        self._right = OnnxEngine(to_onnx(model))
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        return self._right.predict(matrix) + (2e-6 if len(matrix) > 1 else 0.0)
+
+
+def test_the_fast_engine_answers_thousands_of_rows_as_the_package_does(model: ScoringModel):
+    engine = open_engine(model)
+    assert engine.name == "onnxruntime"
+    matrix = model.transform.apply_frame(parcels(5000, seed=9))
+    scores = engine.predict(matrix)
+    assert (scores.shape, scores.dtype) == ((5000,), np.float64)
+    assert np.abs(scores - model.score_matrix(matrix)).max() <= 1e-6
+
+
+def test_an_engine_whose_answers_differ_is_refused_with_the_difference(model: ScoringModel):
+    with pytest.raises(EngineMismatch, match=r"shifted is off by more than 1e-06: \{'together': 2"):
+        check_parity(Shifted(model), model)
+
+
+def test_without_parity_or_onnx_form_the_package_answers_and_the_log_says_why(model, monkeypatch, caplog):
+    monkeypatch.setattr("include.registry.engine.OnnxEngine", lambda _: Shifted(model))
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(model)
+    assert engine.name == "package"
+    assert "shifted is off" in caplog.text
+    matrix = model.transform.apply_frame(parcels(50, seed=3))
+    assert np.array_equal(engine.predict(matrix), model.score_matrix(matrix))

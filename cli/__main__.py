@@ -76,6 +76,12 @@ def _refusals(arguments: Sequence[str]) -> int:
     return refusals(list(arguments))
 
 
+def _stream(arguments: Sequence[str]) -> int:
+    from cli.stream import main as stream
+
+    return stream(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -86,6 +92,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "reproduce": _reproduce,
     "bench-training": _bench_training,
     "expectations": _expectations,
+    "stream": _stream,
 }
 
 

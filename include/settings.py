@@ -27,6 +27,7 @@ class Settings(BaseModel):
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
     `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
     deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
+    `nats_url` is the broker that `python -m cli stream` consumes from.
     `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
     """
 
@@ -41,6 +42,7 @@ class Settings(BaseModel):
     tables_uri: str
     mlflow_tracking_uri: str
     serving_url: str
+    nats_url: str = "nats://127.0.0.1:4222"
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     training_threads: int = Field(default=2, ge=1)

@@ -7,6 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+EVENT_PREFIX = "event/"
+"""Begins the key of an answer to an event of a broker; no request id of the endpoint can hold a slash."""
+
+EVENTS_KEPT_SECONDS = 8 * 86_400.0
+"""How long the id of an answered event is known; the broker keeps events a day less."""
+
 CHAMPION = "champion"
 LABEL = "label"
 """The name of the feedback that says what came true; monitoring joins it like a label."""

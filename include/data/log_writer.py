@@ -12,6 +12,7 @@ from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
 
 from include.data.inference_log import Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction, Spool, SpoolError, spool_path
+from include.data.log_rows import EVENTS_KEPT_SECONDS
 from include.data.privacy import Veil
 from include.settings import Settings
 from include.spec import UseCase
@@ -88,7 +89,8 @@ class LogWriter:
         self.error = None
         if time.monotonic() > self._next_forgetting:
             self._next_forgetting = time.monotonic() + FORGET_SECONDS
-            spool.forget_keys(time.time_ns() // 1000 - int(KEYS_KEPT_SECONDS * 1e6))
+            now = time.time_ns() // 1000
+            spool.forget_keys(now - int(KEYS_KEPT_SECONDS * 1e6), now - int(EVENTS_KEPT_SECONDS * 1e6))
 
     def backlog(self, use_case: str) -> int:
         """Rows that are not yet in the Delta table."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from include.data.log_rows import Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction
+from include.data.log_rows import EVENT_PREFIX, Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction
 from include.data.spool_layout import prepare
 from include.errors import ServingError
 from include.settings import Settings
@@ -153,10 +153,14 @@ class Spool:
                 "DELETE FROM feedback WHERE prediction_id < ? AND use_case = ? AND sequence <= ?", (before, use_case, shipped_feedback)
             )
 
-    def forget_keys(self, before: int) -> None:
-        """Forget the answers of keyed requests that were given before a moment (microseconds since 1970)."""
+    def forget_keys(self, before: int, events_before: int = 0) -> None:
+        """Forget the answers of keyed requests, and of events, that were given before a moment (microseconds since 1970)."""
         with self._transaction():
-            self._database.execute("DELETE FROM answers WHERE answered_at < ?", (before,))
+            for moment, are_events in ((before, 0), (events_before, 1)):
+                self._database.execute(
+                    "DELETE FROM answers WHERE answered_at < ? AND (substr(key, 1, ?) = ?) = ?",
+                    (moment, len(EVENT_PREFIX), EVENT_PREFIX, are_events),
+                )
 
     def record_gap(self, use_case: str, total: int, *, noticed_at: int, reason: str) -> int:
         """Note that `total` rows of the use case were answered and not logged, since ever; how many of them are new."""

@@ -111,6 +111,48 @@ class ModelsAnswer(_Answer):
     log: LogStatus
 
 
+class InputDescription(_Answer):
+    """One column of the model's matrix, and where its value comes from."""
+
+    name: str
+    source: str = Field(description="`<view>:<feature>` of the feature store, or the entity key or request field of this name.")
+    kind: str
+    description: str
+
+
+class RunningModel(_Answer):
+    """The model that serves. `metrics` are those of its test split, `trained_on` is the data interval that it learnt from."""
+
+    estimator: str
+    classes: list[str]
+    decision_threshold: float
+    trained_on: tuple[datetime, datetime]
+    metrics: dict[str, float]
+    libraries: dict[str, str]
+    code_commit: str
+
+
+class ModelAnswer(_Answer):
+    """A use case: what it predicts, what a request holds, which model serves and where that comes from."""
+
+    title: str
+    owner: str
+    task: str
+    problem: str
+    entity_keys: list[str]
+    request_fields: list[str]
+    event_time: str
+    id_column: str
+    features: list[str] = Field(description="What a row's `features` must hold, where it brings its own.")
+    max_rows: int
+    unknown_entities: str
+    stale_features: str
+    explain_share: float
+    inputs: list[InputDescription]
+    status: ModelStatus
+    model: RunningModel | None
+
+
 class CheckAnswer(_Answer):
     """The served model's golden rows scored again, and their keys looked up in the online store. Nothing is logged."""
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.errors import RequestError
 from serving.openapi import openapi_document
 from serving.routes.answering import Holder, internal, json_response, refuse
+from serving.routes.describing import describe_model
 from serving.routes.feedback import tell
 from serving.routes.predicting import explain, predict
 
@@ -58,8 +59,11 @@ def _everything_else(holder: Holder) -> ASGIApp:
     async def check(request: Request) -> Response:
         return json_response(await holder.get().check(request.path_params["use_case"]))
 
+    async def describe(request: Request) -> Response:
+        return json_response(describe_model(holder.get(), request.path_params["use_case"]).model_dump_json().encode())
+
     async def document(_: Request) -> Response:
-        return json_response(orjson.dumps(openapi_document(holder.get().schemas)))
+        return json_response(orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas)))
 
     async def unreachable(_: Request) -> Response:
         raise NotImplementedError("Application answers it; the route is here so that other methods get 405")
@@ -68,6 +72,7 @@ def _everything_else(holder: Holder) -> ASGIApp:
         routes=[
             *(Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"]) for action in ACTIONS),
             Route("/v1/models", models, methods=["GET"]),
+            Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),
             Route("/docs.json", document, methods=["GET"]),
         ],

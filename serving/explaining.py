@@ -12,6 +12,7 @@ import numpy as np
 
 from include.data.log_writer import is_sampled
 from include.registry.artifact import ScoringModel
+from include.registry.fitted import FittedBooster
 from serving.errors import UnanswerableError
 
 
@@ -32,8 +33,17 @@ class Explanation:
         return {"base_value": self.base_value, **self.contributions}
 
 
-def rows_to_explain(wanted: Sequence[bool], identifiers: Sequence[str], share: float) -> list[int]:
-    """The positions of the rows that were asked about, or that belong to the logged sample by their prediction ids."""
+def is_explainable(model: ScoringModel) -> bool:
+    """Whether the model has one raw score that trees add up to."""
+    return isinstance(model.fitted, FittedBooster) and model.metadata.problem != "multiclass"
+
+
+def rows_to_explain(model: ScoringModel, wanted: Sequence[bool], identifiers: Sequence[str], share: float) -> list[int]:
+    """The positions of the rows that were asked about, or that belong to the logged sample by their prediction ids.
+
+    Nothing is sampled of a model that cannot be explained: only who asks is refused.
+    """
+    share = share if is_explainable(model) else 0.0
     if share == 0.0 and not any(wanted):
         return []
     return [row for row, asked in enumerate(wanted) if asked or is_sampled(identifiers[row], share)]
@@ -45,9 +55,10 @@ def explain_rows(model: ScoringModel, matrix: np.ndarray, positions: Sequence[in
         return {}
     import xgboost
 
-    booster = getattr(model, "booster", None)
-    if not isinstance(booster, xgboost.Booster):
-        raise UnanswerableError(409, "not_explainable", "The model in service is no XGBoost model, which contributions need; ask /predict.")
+    if not is_explainable(model):
+        text = f"Contributions need the trees of one XGBoost score; the model in service is {model.metadata.estimator}. Ask /predict."
+        raise UnanswerableError(409, "not_explainable", text)
+    booster = model.booster
     data = xgboost.DMatrix(matrix[list(positions)], nthread=1)
     # The transform has made this very matrix: checking names and types again would cost as much as the contributions.
     found = np.asarray(booster.predict(data, pred_contribs=True, validate_features=False), dtype=np.float64)

@@ -60,7 +60,8 @@ def score_batch(use_case: UseCase, served: ServedModel, features: OnlineFeatures
     flags = row_flags(served, columns, lookup, len(rows))
     identifiers = prediction_ids(len(rows))
     wanted = [question.explain for question in questions for _ in question.rows]
-    explained = explain_rows(served.model, matrix, rows_to_explain(wanted, identifiers, use_case.serving.explain_share))
+    chosen = rows_to_explain(served.model, wanted, identifiers, use_case.serving.explain_share)
+    explained = explain_rows(served.model, matrix, chosen)
     return _assemble(use_case, served, questions, scores, lookup, flags, identifiers, explained)
 
 

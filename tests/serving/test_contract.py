@@ -9,13 +9,14 @@ import sqlite3
 from datetime import datetime
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
 from include.data.inference_log import spool_path
 from include.features.retrieval import point_in_time
 from include.registry.artifact import load_model
-from serving.answers import CheckAnswer, ErrorAnswer, ModelsAnswer, PredictAnswer
+from serving.answers import CheckAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, PredictAnswer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 
@@ -174,15 +175,26 @@ def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: 
 def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:
     document = endpoint.client.get("/docs.json").json()
     assert document["openapi"].startswith("3.1")
-    content = document["paths"]["/v1/models/{use_case}/predict"]["post"]["requestBody"]["content"]["application/json"]
-    example = content["examples"]["flight_delays"]["value"]
-    answer = endpoint.client.post(PREDICT, json=example)
-    assert answer.status_code == 200
-    PredictAnswer.model_validate(answer.json())
-    assert {"400", "413", "415", "422", "503"} <= set(document["paths"]["/v1/models/{use_case}/predict"]["post"]["responses"])
-    for path in ("/healthz", "/readyz", "/livez", "/metrics", "/v1/models"):
-        assert endpoint.client.get(path).status_code == 200
-        assert "get" in document["paths"][path]
+    for path, operations in document["paths"].items():
+        for method, described in operations.items():
+            body = described.get("requestBody", {}).get("content", {}).get("application/json", {})
+            example = body["examples"]["example"]["value"] if body else None
+            answer = endpoint.client.request(method, path, json=example)
+            assert answer.status_code == 200, (path, answer.text)
+            schema = described["responses"]["200"]["content"].get("application/json", {}).get("schema")
+            if schema is not None:
+                jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
+    assert {"400", "413", "415", "422", "503"} <= set(document["paths"][PREDICT]["post"]["responses"])
+    assert {"/healthz", "/readyz", "/livez", "/metrics", "/v1/models"} <= set(document["paths"])
+
+
+def test_a_model_says_what_it_asks_for_and_where_it_comes_from(endpoint: Endpoint, world: World) -> None:
+    answer = ModelAnswer.model_validate(endpoint.client.get("/v1/models/flight_delays").json())
+    assert answer.entity_keys == list(world.use_case.serving.entity_keys)
+    assert (answer.status.version, answer.status.digest) == (1, world.digests[1])
+    assert answer.model is not None
+    assert answer.model.metrics["auc"] > 0.5
+    assert len(answer.inputs) == len(world.use_case.inputs)
 
 
 def test_model_status_check_and_metrics(endpoint: Endpoint, world: World) -> None:

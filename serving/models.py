@@ -1,11 +1,14 @@
 """The served models: one slot per use case, filled from the model store's desired state by a watching thread.
 
-A new version is loaded, checked against its digest and golden answers and warmed up beside the old one; then one reference is
-replaced. Requests in flight keep the object they hold, and transform and booster always come from the same object.
+A new version stands its trial in a child process first. Then it is loaded, checked against digest, signature and golden answers and
+warmed up beside the old one, and one reference is replaced. Requests in flight keep the object they hold, and transform and model
+always come from the same object. A copy of the version that serves is kept beside the log, so that it serves again after a restart
+although the model store cannot be read.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -18,10 +21,11 @@ from typing import Any
 from include.errors import FlightdeckError, ServingError
 from include.registry.artifact import ScoringModel, golden_columns, load_model, verify_files
 from include.registry.signing import public_key, verify_signature
-from include.release.model_store import Desired, desired_path, read_state, write_state
+from include.release.model_store import Desired, desired_path, keep_copy, read_state, write_state
 from include.settings import Settings
 from include.spec import UseCase
 from serving.metrics import LOAD_FAILURES, VERSION
+from serving.trial import libraries, try_in_child
 
 WATCH_SECONDS = 0.25
 RETRY_SECONDS = 15.0
@@ -53,17 +57,31 @@ class ModelSlot:
         self.last_error: str | None = None
         self._desired_path = desired_path(settings, use_case.name)
         self._last_good_path = self._desired_path.with_name("last_good.json")
+        self._tried: set[str] = set()
         self._seen: tuple[int, int] | None = None
         self._retry_at = 0.0
 
     def restore(self) -> None:
-        """At start: the desired version, or else the last one that was good here."""
-        self.refresh()
-        if self.serving is None and (self.desired is not None or self.last_error is not None) and self._last_good_path.exists():
+        """At start: the last version that was good here, at once, and then the desired one where that is another."""
+        if not self._withdrawn() and self._last_good_path.exists():
             try:
-                self._load(read_state(self._last_good_path, self._last_good_path.read_bytes()))
+                self._load(read_state(self._last_good_path, self._last_good_path.read_bytes()), tried=self._tried_here())
             except (FlightdeckError, OSError) as error:
-                logger.warning("%s: the last good version cannot be loaded either: %s", self.use_case.name, error)
+                logger.warning("%s: the last good version cannot be loaded: %s", self.use_case.name, error)
+        self.refresh()
+
+    def _withdrawn(self) -> bool:
+        try:
+            return read_state(self._desired_path, self._desired_path.read_bytes()) is None
+        except (ServingError, OSError):
+            return False
+
+    def _tried_here(self) -> bool:
+        """Whether the last good version stood its trial with the libraries that are installed now."""
+        try:
+            return bool(json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries())
+        except (OSError, ValueError):
+            return False
 
     def refresh(self) -> None:
         """Follow the desired state; a version that cannot be loaded is tried again every `RETRY_SECONDS`, the old one stays."""
@@ -82,14 +100,27 @@ class ModelSlot:
         else:
             self.last_error = None
 
-    def _load(self, desired: Desired | None) -> None:
+    def _load(self, desired: Desired | None, *, tried: bool = False) -> None:
         if desired is None:
             self.serving = None
         elif self.serving is None or (self.serving.version, self.serving.digest) != (desired.version, desired.digest):
+            if not tried and desired.digest not in self._tried:
+                check_files(desired, self._public_key)
+                try_in_child(self.use_case.name, desired, self._public_key)
+            self._tried.add(desired.digest)
             self.serving = load_served(desired, self.use_case, self._public_key)
-            write_state(self._last_good_path, desired.as_json())
+            self._remember(desired)
             logger.info("%s: version %d serves", self.use_case.name, desired.version)
         VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
+
+
+    def _remember(self, desired: Desired) -> None:
+        """For the next start. A disk that is full must not keep the version from serving now."""
+        try:
+            kept = keep_copy(self._last_good_path.with_name("last_good"), desired)
+            write_state(self._last_good_path, {**kept.as_json(), "libraries": libraries()})
+        except OSError:
+            logger.exception("%s: version %d cannot be kept for the next start", self.use_case.name, desired.version)
 
 
 class ModelWatcher:
@@ -122,10 +153,15 @@ class ModelWatcher:
                 slot.refresh()
 
 
-def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
-    """Check, load and warm up a version signed with `key`'s private half; raises a `FlightdeckError` saying why it must not serve."""
+def check_files(desired: Desired, key: Path) -> None:
+    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed; nothing is parsed."""
     verify_files(desired.folder, desired.digest)
     verify_signature(desired.folder, key)
+
+
+def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
+    """Check, load and warm up a version signed with `key`'s private half; raises a `FlightdeckError` saying why it must not serve."""
+    check_files(desired, key)
     model = load_model(desired.folder, expected_digest=desired.digest)
     if model.metadata.use_case != use_case.name:
         raise ServingError(f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not {use_case.name!r}.")

@@ -2,6 +2,7 @@
 
     <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package
     <serving_dir>/<use_case>/desired.json        what the endpoint should serve: {"version", "digest", "folder"}
+    <serving_dir>/<use_case>/last_good.json      what it serves since, and last_good/<digest>/, its own copy of that package
 
 The endpoint watches `desired.json`. A missing file changes nothing (the last good version stays); `withdraw` says explicitly that
 no version should serve.
@@ -81,6 +82,42 @@ def set_desired(settings: Settings, use_case: str, version: int, digest: str) ->
 def withdraw(settings: Settings, use_case: str) -> None:
     """Ask the endpoint to serve no version of this use case."""
     write_state(desired_path(settings, use_case), {"version": None})
+
+
+def keep_copy(folder: Path, state: Desired) -> Desired:
+    """A copy of a version's package below `folder`, for the time when the model store cannot be read; the copy before it stays too.
+
+    It appears complete or not at all; raises `OSError` when there is no space. Checking it is for whoever loads it.
+    """
+    from include.registry.artifact import package_digest
+
+    copy = folder / state.digest
+    if copy.is_dir() and package_digest(copy) != state.digest:
+        shutil.rmtree(copy)
+    if not copy.is_dir():
+        aside = folder / f".{state.digest}.{os.getpid()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            shutil.copytree(state.folder, aside)
+            for path in [*aside.rglob("*"), aside]:
+                _sync(path)
+            _take_place(aside, copy)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    others = [path for path in folder.iterdir() if path != copy and not path.name.startswith(".")]
+    others.sort(key=lambda path: path.stat().st_mtime)
+    for path in others[:-1]:
+        shutil.rmtree(path, ignore_errors=True)
+    return Desired(state.version, state.digest, copy)
+
+
+def _take_place(aside: Path, folder: Path) -> None:
+    """Rename; of several processes that do so at once, one wins for all."""
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def desired(settings: Settings, use_case: str) -> Desired | None:

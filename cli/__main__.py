@@ -82,6 +82,12 @@ def _stream(arguments: Sequence[str]) -> int:
     return stream(arguments)
 
 
+def _export(arguments: Sequence[str]) -> int:
+    from cli.export import main as export
+
+    return export(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -93,6 +99,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "bench-training": _bench_training,
     "expectations": _expectations,
     "stream": _stream,
+    "export": _export,
 }
 
 

@@ -1,6 +1,6 @@
-"""The golden set of a use case: labelled rows that are set aside once, written once, and measured on by every candidate.
+"""The golden set of a data set: labelled rows that are set aside once, written once, and measured on by every candidate.
 
-It lies in the Delta table `<use_case>/golden` and is never rewritten. Which version and digest it has stands apart from the table,
+It lies in the Delta table `<data set>/golden` and is never rewritten. Which version and digest it has stands apart from the table,
 as a tag of the MLflow experiment: a table that was lost or exchanged is noticed and not silently made anew.
 """
 
@@ -41,8 +41,8 @@ class GoldenRecord:
 
 
 def golden_table(use_case: UseCase) -> str:
-    """Name of the table."""
-    return f"{use_case.name}/golden"
+    """Name of the table; use cases that share a data set share its golden set."""
+    return f"{use_case.training_data.name}/golden"
 
 
 def recorded(client: MlflowClient, experiment_id: str) -> GoldenRecord | None:
@@ -78,14 +78,13 @@ def golden_ids(use_case: UseCase, settings: Settings, record: GoldenRecord | Non
 def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interval) -> pl.DataFrame:
     """Rows with snapshot columns: event time before `until`, label known before the interval ends, chosen by a hash of their id."""
     from include.features.retrieval import point_in_time
-    from include.training.snapshot import snapshot_columns
+    from include.training.snapshot import as_data_set, questions
 
-    tables, label = TableStore(settings.tables_uri), use_case.label
-    fields = [field.name for field in use_case.serving.request_fields]
-    columns = list(dict.fromkeys([use_case.id_column, use_case.event_time, *use_case.serving.entity_keys, *fields]))
+    tables, data = TableStore(settings.tables_uri), use_case.training_data
     until, end = (pl.lit(moment, dtype=TIMESTAMP) for moment in (golden.until, interval.end))
-    entities = tables.read(use_case.entity_table, columns=columns, where=(pl.col(use_case.event_time) < until))
-    labels = tables.read(label.table, columns=[use_case.id_column, label.column, label.time_column], where=pl.col(label.time_column) < end)
+    entities = questions(data, tables, pl.col(data.event_time) < until)
+    names = [data.id_column, *data.label_columns, data.label_time]
+    labels = tables.read(data.label_table, columns=names, where=pl.col(data.label_time) < end)
     eligible = entities.join(labels, on=use_case.id_column, how="inner").unique(use_case.id_column)
     count = min(golden.rows, int(eligible.height * golden.max_share))
     if count == 0:
@@ -95,7 +94,7 @@ def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interv
         )
     ranked = sorted(eligible[use_case.id_column].to_list(), key=lambda value: hashlib.sha256(str(value).encode()).digest())
     chosen = eligible.filter(pl.col(use_case.id_column).is_in(ranked[:count])).sort(use_case.event_time, use_case.id_column)
-    return point_in_time(use_case, chosen, settings).select(snapshot_columns(use_case))
+    return point_in_time(as_data_set(use_case), chosen, settings).select(data.all_columns)
 
 
 def read_golden(use_case: UseCase, settings: Settings, record: GoldenRecord) -> pl.DataFrame:

@@ -5,6 +5,7 @@ construction, with the field's name and what to use instead; nothing downstream 
 """
 
 from include.spec.base import Part, Share
+from include.spec.data_set import DataSet
 from include.spec.estimators import ScikitLearn, XGBoost
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
@@ -21,6 +22,7 @@ __all__ = [
     "Column",
     "ColumnType",
     "DataChecks",
+    "DataSet",
     "Direction",
     "FairnessGroups",
     "FeatureTable",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from include.errors import SpecError
 from include.settings import load_settings
 from include.spec.base import Part
+from include.spec.data_set import DataSet
 from include.spec.gates import Gates
 from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Triggers
 from include.spec.overlay import overlaid
@@ -44,6 +45,7 @@ class UseCase(Part):
     training: Training
     slices: tuple[Slice, ...] = ()
     golden: Golden | None = None
+    data_set: DataSet | None = Field(default=None, description="What it trains on, where several models share it; its own data set if not.")
     baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
     gates: Gates
     batch: BatchScoring = BatchScoring()
@@ -58,6 +60,7 @@ class UseCase(Part):
             raise ValueError(f"name {self.name!r} must match {NAME_PATTERN.pattern}")
         self._check_tables()
         self._check_inputs()
+        self._check_data_set()
         check_problem(self)
         return self
 
@@ -118,6 +121,58 @@ class UseCase(Part):
             for name in names:
                 if name not in valid:
                     raise ValueError(f"{field} names {name!r}; valid: {sorted(valid)}")
+
+    def _check_data_set(self) -> None:
+        data = self.data_set
+        if data is None:
+            return
+        same = (
+            ("id_column", self.id_column, data.id_column),
+            ("event_time", self.event_time, data.event_time),
+            ("entity_table", self.entity_table, data.entity_table),
+            ("label.table", self.label.table, data.label_table),
+            ("label.time_column", self.label.time_column, data.label_time),
+            ("golden", self.golden, data.golden),
+        )
+        for field, ours, declared in same:
+            if ours != declared:
+                raise ValueError(
+                    f"{field} is {ours!r}, and the data set {data.name!r} says {declared!r}; a use case takes it over unchanged"
+                )
+        fields = [field.name for field in self.serving.request_fields]
+        within = (
+            ("label.column", [self.label.column], data.label_columns),
+            ("serving", [*self.serving.entity_keys, *fields], data.columns),
+            ("inputs", self.feature_references, data.features),
+        )
+        for field, names, valid in within:
+            for name in names:
+                if name not in valid:
+                    raise ValueError(f"{field} names {name!r}, which the data set {data.name!r} does not hold; it holds {sorted(valid)}")
+
+    @property
+    def training_data(self) -> DataSet:
+        """The declared data set; for a use case without one, a set of its own name with the columns that it needs."""
+        if self.data_set is not None:
+            return self.data_set
+        return DataSet(
+            name=self.name,
+            description=self.data,
+            owner=self.owner,
+            licence="not declared",
+            purpose=self.task,
+            sensitivity="internal",
+            entity_table=self.entity_table,
+            id_column=self.id_column,
+            event_time=self.event_time,
+            columns=tuple(dict.fromkeys([*self.serving.entity_keys, *(field.name for field in self.serving.request_fields)])),
+            feature_service=self.feature_service,
+            features=tuple(dict.fromkeys(self.feature_references)),
+            label_table=self.label.table,
+            label_time=self.label.time_column,
+            label_columns=(self.label.column,),
+            golden=self.golden,
+        )
 
     def dag_id(self, process: str) -> str:
         """`<use_case>__<process>`, the id of the DAG of one process."""

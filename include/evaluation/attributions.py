@@ -1,16 +1,33 @@
-"""How much each input moves the score: exact TreeSHAP contributions (Lundberg et al., 2020) in log odds, by XGBoost itself."""
+"""How much each input moves the score.
+
+Of XGBoost by exact TreeSHAP contributions (Lundberg et al., 2020), in log odds (in the label's unit for a regression), by XGBoost itself.
+Of anything else by permutation: how far the score moves where the input's values are exchanged between rows, the rest as it is (Breiman,
+2001, without labels), in probability or in the label's unit. The two are not comparable; `method` names which one it was.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from include.registry.artifact import ScoringModel
+from include.registry.fitted import FittedBooster
 
 SAMPLE_ROWS = 2000
+SEED = 20010401
+TREESHAP = "treeshap"
+PERMUTATION = "permutation"
+
+
+def method(model: ScoringModel) -> str:
+    """`treeshap` or `permutation`."""
+    return TREESHAP if isinstance(model.fitted, FittedBooster) else PERMUTATION
 
 
 def contributions(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
-    """One contribution per row and input, float64 of shape (rows, inputs); with the last column, the bias, they sum to the log odds."""
+    """One contribution per row and input, float64 of shape (rows, inputs + 1); with the last column, the bias, they sum to the log odds.
+
+    Of several classes the shape is (rows, classes, inputs + 1).
+    """
     import xgboost
 
     data = xgboost.DMatrix(
@@ -23,9 +40,13 @@ def contributions(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
 
 
 def attribution_summary(model: ScoringModel, matrix: np.ndarray, *, rows: int = SAMPLE_ROWS) -> list[dict[str, float | str]]:
-    """Per input, largest first: mean absolute contribution, its share of all, mean contribution; over `rows` rows, evenly spread."""
+    """Per input, largest first: mean absolute contribution, its share of all, mean contribution; over `rows` rows, evenly spread.
+
+    Of several classes the mean over them too.
+    """
     chosen = np.unique(np.linspace(0, len(matrix) - 1, min(rows, len(matrix))).round().astype(int))
-    found = contributions(model, matrix[chosen])[:, :-1]
+    found = contributions(model, matrix[chosen])[..., :-1] if method(model) == TREESHAP else permutations(model, matrix[chosen])
+    found = found.reshape(-1, found.shape[-1])
     sizes = np.abs(found).mean(axis=0)
     total = float(sizes.sum()) or 1.0
     return [
@@ -37,3 +58,14 @@ def attribution_summary(model: ScoringModel, matrix: np.ndarray, *, rows: int = 
         }
         for position in np.argsort(-sizes, kind="stable").tolist()
     ]
+
+
+def permutations(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
+    """Score less the score with one input exchanged between rows, float64 of shape (rows, inputs), or (rows, classes, inputs)."""
+    scores, order = model.score_matrix(matrix), np.random.default_rng(SEED).permutation(len(matrix))
+    moved = []
+    for position in range(matrix.shape[1]):
+        exchanged = matrix.copy()
+        exchanged[:, position] = matrix[order, position]
+        moved.append(scores - model.score_matrix(exchanged))
+    return np.stack(moved, axis=-1)

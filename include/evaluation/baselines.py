@@ -10,9 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from include.errors import DataError
-from include.evaluation.metrics import summary
+from include.evaluation.problems import strategy
+from include.evaluation.problems.base import Prior, only
+from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.spec import UseCase
+from include.registry.fitted import BINARY_CLASSES, FittedSklearn
+from include.spec import Problem, UseCase
 
 LAST_VALUE = "last_value"
 SIMPLE = "simple"
@@ -35,29 +38,27 @@ def last_value(use_case: UseCase, transform: FeatureTransform, matrix: np.ndarra
 
 
 def simple_model(
-    transform: FeatureTransform, train: np.ndarray, labels: np.ndarray, others: Mapping[str, np.ndarray], *, seed: int
+    transform: FeatureTransform,
+    train: np.ndarray,
+    labels: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    problem: Problem = "binary",
+    classes: int = BINARY_CLASSES,
 ) -> dict[str, np.ndarray]:
-    """Probabilities of a logistic regression for each matrix of `others`: medians for missing numbers, one column per category.
+    """Scores of a logistic (of a regression: ridge) regression for each matrix of `others`, after `include.features.preparation`.
 
     Matrices are float32 of shape (rows, inputs), as the transform gives them. Fitted on the newest `FIT_ROWS` rows of `train`.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    categories = [position for position, kind in enumerate(transform.feature_types) if kind == "c"]
-    numbers = [position for position, kind in enumerate(transform.feature_types) if kind != "c"]
-    prepare = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()), numbers),
-            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), categories),
-        ]
-    )
-    model = make_pipeline(prepare, LogisticRegression(max_iter=ITERATIONS, tol=1e-3, random_state=seed))
+    simple = Ridge() if problem == "regression" else LogisticRegression(max_iter=ITERATIONS, tol=1e-3, random_state=seed)
+    model = make_pipeline(preparation(transform), simple)
     model.fit(train[-FIT_ROWS:], labels[-FIT_ROWS:])
-    return {name: np.asarray(model.predict_proba(matrix)[:, 1], dtype=np.float64) for name, matrix in others.items()}
+    fitted = FittedSklearn(model, problem, classes)
+    return {name: fitted.predict(matrix) for name, matrix in others.items()}
 
 
 def baseline_metrics(
@@ -65,19 +66,27 @@ def baseline_metrics(
     transform: FeatureTransform,
     matrices: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
-    base_rate: float,
+    known: Prior,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """`{baseline: {split: metrics}}` on `JUDGED` splits. What cannot be had is left out: the gate refuses it by name."""
+    problem = strategy(use_case)
     wanted = {name: matrices[name] for name in JUDGED if name in matrices}
     found: dict[str, dict[str, np.ndarray]] = {}
-    if use_case.baseline_input is not None:
-        found[LAST_VALUE] = {name: last_value(use_case, transform, matrix, base_rate) for name, matrix in wanted.items()}
+    newest = labels.get("train")
+    last = {name: problem.last_value(transform, matrix, known, newest) for name, matrix in wanted.items()}
+    found[LAST_VALUE] = {name: scores for name, scores in last.items() if scores is not None}
     if "train" in matrices:
-        found[SIMPLE] = simple_model(transform, matrices["train"], labels["train"], wanted, seed=use_case.training.seed)
+        found[SIMPLE] = simple_model(
+            transform,
+            matrices["train"],
+            labels["train"],
+            wanted,
+            seed=use_case.training.seed,
+            problem=use_case.problem,
+            classes=len(use_case.label.classes) or BINARY_CLASSES,
+        )
     return {
-        baseline: {split: _only(summary(labels[split], scores)) for split, scores in parts.items()} for baseline, parts in found.items()
+        baseline: {split: only(problem.summary(labels[split], scores), problem.baseline_metrics) for split, scores in parts.items()}
+        for baseline, parts in found.items()
+        if parts
     }
-
-
-def _only(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: metrics[name] for name in ("auc", "brier", "logloss") if name in metrics}

@@ -12,16 +12,19 @@ from include.evaluation.gates import Champion
 from include.evaluation.slices import reference_segments
 from include.registry.artifact import load_model
 from include.registry.versions import RegisteredVersion, download
+from include.spec import Problem
 
 
-def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: int) -> Champion:
-    """Its probabilities for `frame`; without them, and with the problem named, when its artefact is missing, altered or does not fit."""
+def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: int, problem: Problem = "binary") -> Champion:
+    """Its scores for `frame`; without them, and with what is wrong named, when its artefact is missing, altered or does not fit."""
     from xgboost.core import XGBoostError
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             package = download(version, Path(folder))
             model = load_model(package, expected_digest=version.digest, threads=threads)
+            if model.metadata.problem != problem:
+                return Champion(version.version, None, f"it is a {model.metadata.problem} model, the candidate's problem is {problem}")
             return Champion(version.version, model.score_frame(frame), segments=reference_segments(model.transform, model.reference))
-        except (FlightdeckError, XGBoostError) as error:
+        except (FlightdeckError, XGBoostError, ValueError) as error:
             return Champion(version.version, None, f"{type(error).__name__}: {error}")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from include.evaluation.attributions import attribution_summary
+from include.evaluation.attributions import attribution_summary, method
 from include.evaluation.baselines import JUDGED, baseline_metrics
-from include.evaluation.intervals import bootstrap_intervals
-from include.evaluation.metrics import brier, log_loss, summary
+from include.evaluation.problems import strategy
+from include.evaluation.problems.base import ProblemStrategy
 from include.evaluation.slices import SlicePart, slice_parts
 from include.registry.artifact import ScoringModel
 from include.spec import UseCase
@@ -22,33 +22,37 @@ TEST = "test"
 def evaluate(use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
     """Plain JSON:
 
-    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the training base rate for every row;
+    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the prior (the training split's base rate, class
+    shares or mean label) for every row;
     `baselines`: {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice (`"status": "too small"`
     with the row count only, below its minimum of rows); `intervals`: 95 % intervals of the test and the golden set and of the test
-    set's slices; `attributions`: contribution of every input on the test set.
+    set's slices; `attributions`: contribution of every input on the test set, and `attribution_method`. Which metrics there are is the
+    problem's matter (`include.evaluation.problems`).
     """
+    problem = strategy(use_case)
     matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}
     labels = {split: labels_of(use_case, frame) for split, frame in splits.items()}
-    base_rate = model.metadata.base_rate
     result: dict[str, Any] = {"digest": model.digest, "splits": {}, "baseline": {}, "slices": [], "intervals": []}
     for split, frame in splits.items():
         scores = model.score_matrix(matrices[split])
-        result["splits"][split] = summary(labels[split], scores)
-        prior = np.full(frame.height, base_rate)
-        result["baseline"][split] = {"brier": brier(labels[split], prior), "logloss": log_loss(labels[split], prior)}
+        result["splits"][split] = problem.summary(labels[split], scores)
+        prior = problem.prior_scores(model.metadata, frame.height)
+        wanted = {problem.loss_metric, problem.skill_metric}
+        result["baseline"][split] = {name: value for name, value in problem.summary(labels[split], prior).items() if name in wanted}
         parts = slice_parts(use_case, model.transform, frame)
-        result["slices"].extend(_slices(parts, split, labels[split], scores))
+        result["slices"].extend(_slices(problem, parts, split, labels[split], scores))
         if split in JUDGED:
-            result["intervals"].extend(_intervals(use_case, split, frame, parts if split == TEST else [], labels[split], scores))
-    result["baselines"] = baseline_metrics(use_case, model.transform, matrices, labels, base_rate)
+            result["intervals"].extend(_intervals(problem, split, frame, parts if split == TEST else [], labels[split], scores))
+    result["baselines"] = baseline_metrics(use_case, model.transform, matrices, labels, model.metadata)
     if TEST in matrices:
+        result["attribution_method"] = method(model)
         result["attributions"] = attribution_summary(model, matrices[TEST])
     return result
 
 
 def labels_of(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
-    """The label column, int64 of shape (rows,)."""
-    return frame[use_case.label.column].cast(pl.Int64).to_numpy()
+    """The label column as metrics take it, shape (rows,): int64 0 and 1 or class numbers, float64 for a regression."""
+    return strategy(use_case).labels(frame)
 
 
 def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
@@ -71,10 +75,12 @@ def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def _slices(parts: Sequence[SlicePart], split: str, labels: np.ndarray, scores: np.ndarray) -> list[dict[str, Any]]:
+def _slices(
+    problem: ProblemStrategy, parts: Sequence[SlicePart], split: str, labels: np.ndarray, scores: np.ndarray
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for part in parts:
-        metrics = summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
+        metrics = problem.summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
         status = "ok" if part.judged else "too small"
         rows.append({"split": split, "column": part.column, "value": part.value, "key": part.key, "status": status, "metrics": metrics})
     return rows
@@ -86,12 +92,13 @@ def day_clusters(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
 
 
 def _intervals(
-    use_case: UseCase, split: str, frame: pl.DataFrame, parts: Sequence[SlicePart], labels: np.ndarray, scores: np.ndarray
+    problem: ProblemStrategy, split: str, frame: pl.DataFrame, parts: Sequence[SlicePart], labels: np.ndarray, scores: np.ndarray
 ) -> list[dict[str, Any]]:
+    use_case = problem.use_case
     days, everything = day_clusters(use_case, frame), np.ones(len(labels), dtype=bool)
     masks = [("", everything), *((part.key, part.mask) for part in parts if part.judged)]
     return [
         {"split": split, "key": key, "metric": metric, "low": found.low, "high": found.high, "clusters": found.clusters}
         for key, mask in masks
-        for metric, found in bootstrap_intervals(labels[mask], scores[mask], days[mask], seed=use_case.training.seed).items()
+        for metric, found in problem.intervals(labels[mask], scores[mask], days[mask], seed=use_case.training.seed).items()
     ]

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from include.evaluation.metrics import log_losses
+from include.evaluation.problems import gates_of, strategy
+from include.evaluation.problems.base import ProblemStrategy
 from include.evaluation.slices import SlicePart
 from include.registry.inspection import Inspection
-from include.spec import Gates, UseCase
+from include.spec import Gates, Problem, UseCase
 
 if TYPE_CHECKING:
     from include.registry.artifact import ScoringModel
@@ -63,7 +64,7 @@ class GateInput:
 
     `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot be loaded.
     `inspection` was made in a process of its own before the evaluation.
-    `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,).
+    `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several classes (test rows, classes).
     `package` is the candidate's folder (None where there is none), `model` is what was loaded from it (None with `problem` as for
     `scores`), `test` are the test rows with the snapshot's columns.
     """
@@ -88,6 +89,16 @@ class GateInput:
         """The thresholds of the specification."""
         return self.use_case.gates
 
+    @property
+    def problem_strategy(self) -> ProblemStrategy:
+        """What the use case's problem asks for."""
+        return strategy(self.use_case)
+
+    def losses(self, scores: np.ndarray) -> np.ndarray:
+        """Losses of the test rows, in nats; of a regression as share of the best constant's loss on them."""
+        problem = self.problem_strategy
+        return problem.losses(self.labels, scores) / problem.loss_unit(self.labels)
+
 
 Gate = Callable[[GateInput], list[GateRow]]
 
@@ -98,14 +109,16 @@ def evaluated_object(given: GateInput) -> list[GateRow]:
     expected, found = (str(value)[:16] for value in (given.evaluated_digest, given.package_digest))
     reason = f"digest {found} was evaluated" if same else f"package has digest {found}, evaluated was {expected}"
     rows = [GateRow("evaluated_object", "digest", TEST, "", None, None, same, reason)]
-    recorded = given.metrics.get("test.logloss")
+    problem = given.problem_strategy
+    metric = problem.loss_metric
+    recorded = given.metrics.get(f"test.{metric}")
     if given.scores is None or recorded is None:
-        reason = given.problem or "metric test.logloss is missing in MLflow"
-        return [*rows, GateRow("evaluated_object", "logloss", TEST, "", recorded, None, False, reason)]
-    again = float(log_losses(given.labels, given.scores).mean())
-    passed = abs(again - recorded) <= SAME_METRIC
+        reason = given.problem or f"metric test.{metric} is missing in MLflow"
+        return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, None, False, reason)]
+    again = float(problem.losses(given.labels, given.scores).mean())
+    passed = abs(again - recorded) <= SAME_METRIC * max(1.0, abs(recorded))
     reason = "scored again, same metric" if passed else "scored again, the package does not give the recorded metric"
-    return [*rows, GateRow("evaluated_object", "logloss", TEST, "", recorded, again, passed, reason)]
+    return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, again, passed, reason)]
 
 
 def auc(given: GateInput) -> list[GateRow]:
@@ -114,35 +127,37 @@ def auc(given: GateInput) -> list[GateRow]:
 
 
 def bootstrap_rule(given: GateInput) -> list[GateRow]:
-    """A use case's first model beats the constant base rate: 1 - Brier / baseline Brier is at least `min_baseline_skill`."""
+    """A use case's first model beats the prior: 1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`."""
     if given.champion is not None:
         return []
-    value, baseline = given.metrics.get("test.brier"), given.metrics.get("test.baseline.brier")
+    metric = given.problem_strategy.skill_metric
+    value, baseline = given.metrics.get(f"test.{metric}"), given.metrics.get(f"test.baseline.{metric}")
     skill = None if value is None or not baseline else 1.0 - value / baseline
-    return [at_least("bootstrap_rule", "brier_skill", given.limits.min_baseline_skill, skill)]
+    return [at_least("bootstrap_rule", f"{metric}_skill", given.limits.min_baseline_skill, skill)]
 
 
-GATES: tuple[Gate, ...] = (evaluated_object, auc, bootstrap_rule)
+GATES: tuple[Gate, ...] = (evaluated_object, bootstrap_rule)
 
 
-def all_gates() -> tuple[Gate, ...]:
-    """Every gate, those of the other modules included."""
+def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
+    """Every gate of a problem: its own and those of the other modules."""
     from include.evaluation.gates_attribution import ATTRIBUTION_GATES
     from include.evaluation.gates_baselines import BASELINE_GATES
-    from include.evaluation.gates_calibration import CALIBRATION_GATES
     from include.evaluation.gates_champion import CHAMPION_GATES
     from include.evaluation.gates_fairness import FAIRNESS_GATES
     from include.evaluation.gates_package import PACKAGE_GATES
     from include.evaluation.gates_segments import SEGMENT_GATES
     from include.evaluation.gates_sensitivity import SENSITIVITY_GATES
 
-    quality = (*GATES, *CALIBRATION_GATES, *CHAMPION_GATES, *BASELINE_GATES)
+    quality = (*GATES, *gates_of(problem), *CHAMPION_GATES, *BASELINE_GATES)
     return (*quality, *FAIRNESS_GATES, *SENSITIVITY_GATES, *ATTRIBUTION_GATES, *PACKAGE_GATES, *SEGMENT_GATES)
 
 
 def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
     """Run every gate: `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too."""
-    rows = [row for gate in (all_gates() if gates is None else gates) for row in gate(given)]
+    problem = given.use_case.problem
+    chosen = gates if gates is not None else all_gates() if problem == "binary" else all_gates(problem)
+    rows = [row for gate in chosen for row in gate(given)]
     reasons = [_reason(row) for row in rows if not row.passed]
     if not rows:
         reasons = ["no gate judged anything"]

@@ -10,12 +10,12 @@ import numpy as np
 
 from include.evaluation.comparison import Difference, auc_difference, paired_bootstrap
 from include.evaluation.gates import TEST, Champion, GateInput, GateRow, too_small, undeclared_slices
-from include.evaluation.metrics import log_losses
 from include.evaluation.slices import SlicePart
 
 
 def champion_improvement(given: GateInput) -> list[GateRow]:
-    """The log loss is lower than the champion's by `min_champion_improvement` (nats), and surely so.
+    """The loss is lower than the champion's by `min_champion_improvement`, and surely so: log loss in nats, of a regression squared or
+    absolute error as share of the best constant's loss on the test rows.
 
     Two rows: the mean difference is at least that much, and it is *more* than that in at least `champion_confidence` of the resamples. An
     equal model differs by 0 in every one of them and is refused, whatever the improvement asked for.
@@ -23,24 +23,25 @@ def champion_improvement(given: GateInput) -> list[GateRow]:
     if given.champion is None:
         return []
     limit, confidence = given.limits.min_champion_improvement, given.limits.champion_confidence
-    metrics = (("logloss_improvement", limit), ("improvement_confidence", confidence))
+    gain = f"{given.problem_strategy.loss_metric}_improvement"
+    metrics = ((gain, limit), ("improvement_confidence", confidence))
     scores, others, missing = _comparable(given, given.champion)
     if scores is None or others is None:
         return [GateRow("champion_improvement", metric, TEST, "", bound, None, False, missing) for metric, bound in metrics]
-    gained = log_losses(given.labels, others) - log_losses(given.labels, scores)
+    gained = given.losses(others) - given.losses(scores)
     found = paired_bootstrap(gained, given.days, seed=given.use_case.training.seed)
     share = found.share_above(limit)
     interval = f"95 % interval {found.low:.5f} to {found.high:.5f} over {found.clusters} days"
     better = f"{'better' if found.mean > 0 else 'not better'} than champion version {given.champion.version}; {interval}"
     sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
     return [
-        GateRow("champion_improvement", "logloss_improvement", TEST, "", limit, found.mean, found.mean >= limit, better),
+        GateRow("champion_improvement", gain, TEST, "", limit, found.mean, found.mean >= limit, better),
         GateRow("champion_improvement", "improvement_confidence", TEST, "", confidence, share, share >= confidence, sure),
     ]
 
 
 def champion_slices(given: GateInput) -> list[GateRow]:
-    """No slice is materially worse than the champion on it, on the same rows: neither its AUC nor its log loss.
+    """No slice is materially worse than the champion on it, on the same rows: neither its loss nor, of a binary problem, its AUC.
 
     Refused is a slice that loses more than `max_slice_auc_drop` (or whose log loss rises by more than `max_slice_loss_increase` nats), and
     that is surely worse: a large loss over few days may be luck, a sure one may be small. Sure means worse at all in a share
@@ -48,20 +49,29 @@ def champion_slices(given: GateInput) -> list[GateRow]:
     """
     if given.champion is None:
         return []
-    rows = undeclared_slices(given, "champion_slices", "auc_drop", given.limits.max_slice_auc_drop)
+    metric, limit = _slice_metric(given)
+    rows = undeclared_slices(given, "champion_slices", metric, limit)
     scores, others, missing = _comparable(given, given.champion)
     if scores is None or others is None:
-        return [*rows, GateRow("champion_slices", "auc_drop", TEST, "", given.limits.max_slice_auc_drop, None, False, missing)]
+        return [*rows, GateRow("champion_slices", metric, TEST, "", limit, None, False, missing)]
     sure = 1.0 - (1.0 - given.limits.slice_confidence) / max(1, sum(part.judged for part in given.slices))
     for part in given.slices:
         if not part.judged:
-            rows.append(too_small("champion_slices", "auc_drop", given.limits.max_slice_auc_drop, part))
+            rows.append(too_small("champion_slices", metric, limit, part))
         else:
-            rows += [_auc_row(given, part, scores, others, sure), _loss_row(given, part, scores, others, sure)]
+            rows += [_auc_row(given, part, scores, others, sure)] if given.use_case.problem == "binary" else []
+            rows.append(_loss_row(given, part, scores, others, sure))
     return rows
 
 
 CHAMPION_GATES = (champion_improvement, champion_slices)
+
+
+def _slice_metric(given: GateInput) -> tuple[str, float]:
+    """The metric by which slices are compared first, and its limit."""
+    if given.use_case.problem == "binary":
+        return "auc_drop", given.limits.max_slice_auc_drop
+    return f"{given.problem_strategy.loss_metric}_increase", given.limits.max_slice_loss_increase
 
 
 def _auc_row(given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float) -> GateRow:
@@ -74,10 +84,9 @@ def _auc_row(given: GateInput, part: SlicePart, scores: np.ndarray, others: np.n
 
 
 def _loss_row(given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float) -> GateRow:
-    labels, mask = given.labels[part.mask], part.mask
-    lost = log_losses(labels, scores[mask]) - log_losses(labels, others[mask])
-    found = paired_bootstrap(lost, given.days[mask], seed=given.use_case.training.seed)
-    return _worse(part, "logloss_increase", (given.limits.max_slice_loss_increase, sure), found)
+    lost = (given.losses(scores) - given.losses(others))[part.mask]
+    found = paired_bootstrap(lost, given.days[part.mask], seed=given.use_case.training.seed)
+    return _worse(part, f"{given.problem_strategy.loss_metric}_increase", (given.limits.max_slice_loss_increase, sure), found)
 
 
 def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Difference) -> GateRow:
@@ -95,4 +104,6 @@ def _comparable(given: GateInput, champion: Champion) -> tuple[np.ndarray | None
         return None, None, f"champion version {champion.version} cannot be scored: {champion.problem or 'no scores'}"
     if given.scores is None:
         return None, None, given.problem or "the candidate cannot be scored"
+    if given.scores.shape != champion.scores.shape:
+        return None, None, f"champion version {champion.version} answers another question: scores of shape {champion.scores.shape}"
     return given.scores, champion.scores, ""

@@ -15,7 +15,11 @@ COMPARABLE = 2
 
 
 def fairness(given: GateInput) -> list[GateRow]:
-    """Per declared grouping: difference and ratio of selection, true-positive and false-positive rate, at the decision threshold."""
+    """Per declared grouping: difference and ratio of selection, true-positive and false-positive rate of the decisions.
+
+    Of a regression instead the difference of the groups' mean errors.
+    """
+    problem = given.problem_strategy
     rows: list[GateRow] = []
     for declared in given.limits.fairness:
         if given.scores is None or given.model is None or given.test is None:
@@ -27,8 +31,11 @@ def fairness(given: GateInput) -> list[GateRow]:
         except DataError as error:
             rows.append(GateRow("fairness", "groups", TEST, declared.column, None, None, False, str(error)))
             continue
-        decisions = (given.scores >= given.use_case.serving.decision_threshold).astype(np.int64)
-        rows += _grouping(declared, members(declared, values), given.labels, decisions)
+        groups = members(declared, values)
+        if given.use_case.problem == "regression":
+            rows += _errors(declared, groups, given.scores - given.labels)
+        else:
+            rows += _grouping(declared, groups, problem.positives(given.labels), problem.decisions(given.scores))
     return rows
 
 
@@ -72,14 +79,35 @@ def _grouping(declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, 
             declared.min_false_positive_ratio,
         ),
     )
-    counts = {name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})}
-    rows = [_too_small(declared, name, count) for name, count in counts.items() if count < declared.minimum_rows]
-    enough = [name for name, count in counts.items() if count >= declared.minimum_rows]
+    rows, enough = _judged_groups(declared, groups)
     for rate in rates:
         judged = [name for name in enough if int((rate.rows & (groups == name)).sum()) >= rate.minimum]
         chosen = rate.rows & np.isin(groups, judged)
         rows += _compared(declared, rate, judged, groups[chosen], decisions[chosen])
     return rows
+
+
+def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[GateRow], list[str]]:
+    """The rows about groups that are too small, and the groups that are not."""
+    counts = {name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})}
+    rows = [_too_small(declared, name, count) for name, count in counts.items() if count < declared.minimum_rows]
+    return rows, [name for name, count in counts.items() if count >= declared.minimum_rows]
+
+
+def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) -> list[GateRow]:
+    """The largest less the smallest mean error (score less label) of the groups, by fairlearn."""
+    from fairlearn.metrics import MetricFrame, mean_prediction
+
+    limit, metric = declared.max_error_difference, "error_difference"
+    rows, judged = _judged_groups(declared, groups)
+    if len(judged) < COMPARABLE or limit is None:
+        reason = f"fewer than two groups are large enough to compare: {judged}" if limit is not None else "the threshold is missing"
+        return [*rows, GateRow("fairness", metric, TEST, declared.column, limit, None, False, reason)]
+    chosen = np.isin(groups, judged)
+    frame = MetricFrame(metrics=mean_prediction, y_true=errors[chosen], y_pred=errors[chosen], sensitive_features=groups[chosen])
+    difference = float(frame.difference())
+    reason = ", ".join(f"{name} {frame.by_group[name]:+.4g}" for name in judged)
+    return [*rows, GateRow("fairness", metric, TEST, declared.column, limit, difference, difference <= limit, reason)]
 
 
 def _too_small(declared: FairnessGroups, name: str, count: int) -> GateRow:

@@ -1,7 +1,8 @@
 """The gates on answers to changed inputs, on real test rows, through the model's own matrix.
 
 A model that is good on average can still answer wildly to noise, hang on one value that may be missing, or have learned that storms help.
-All gates look at `SAMPLE_ROWS` test rows, evenly spread; a change is measured on the probability.
+All gates look at `SAMPLE_ROWS` test rows, evenly spread; a change is measured on the probability (the mean over several classes), of a
+regression on the value in standard deviations of the test labels.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def perturbation(given: GateInput) -> list[GateRow]:
         return [GateRow("perturbation", metric, TEST, "", limit, None, False, missing) for metric, limit in bounds.items()]
     steps = limits.perturbation * spans(model, matrix)
     signs = np.random.default_rng(given.use_case.training.seed).choice(np.array([-1.0, 1.0]), size=matrix.shape)
-    changes = _changes(model, matrix, (matrix + signs * steps).astype(np.float32))
+    changes = _changes(given, model, matrix, (matrix + signs * steps).astype(np.float32))
     found = {"mean_change": float(changes.mean()), "p99_change": float(np.quantile(changes, 0.99))}
     return [at_most("perturbation", metric, limit, found[metric]) for metric, limit in bounds.items()]
 
@@ -46,7 +47,7 @@ def missing_values(given: GateInput) -> list[GateRow]:
     for position, name in enumerate(model.transform.feature_names):
         emptied = matrix.copy()
         emptied[:, position] = np.nan
-        rows.append(at_most("missing_values", "mean_change", limit, float(_changes(model, matrix, emptied).mean()), name))
+        rows.append(at_most("missing_values", "mean_change", limit, float(_changes(given, model, matrix, emptied).mean()), name))
     return rows
 
 
@@ -63,7 +64,8 @@ def invariance(given: GateInput) -> list[GateRow]:
         order = np.random.default_rng(given.use_case.training.seed).permutation(len(matrix))
         exchanged = matrix.copy()
         exchanged[:, positions] = matrix[order][:, positions]
-        rows.append(at_most("invariance", "mean_change", declared.max_change, float(_changes(model, matrix, exchanged).mean()), label))
+        moved = float(_changes(given, model, matrix, exchanged).mean())
+        rows.append(at_most("invariance", "mean_change", declared.max_change, moved, label))
     return rows
 
 
@@ -103,7 +105,9 @@ def _direction(given: GateInput, declared: Direction) -> GateRow:
     changed = ~np.isnan(matrix[:, position]) & (moved[:, position] != matrix[:, position])
     if not changed.any():
         return GateRow("direction", metric, TEST, label, declared.tolerance, None, False, "the change changes no test row")
-    rise = float((model.score_matrix(moved[changed]) - model.score_matrix(matrix[changed])).mean())
+    problem = given.problem_strategy
+    before, after = (problem.watched(model.score_matrix(rows[changed])) for rows in (matrix, moved))
+    rise = float((after - before).mean()) / problem.label_spread(given.labels)
     miss = -rise if declared.expect == "not_lower" else rise
     passed = miss <= declared.tolerance
     reason = f"{'as expected' if passed else 'against the expectation'}: the mean score moves by {rise:+.4f} over {int(changed.sum())} rows"
@@ -123,5 +127,6 @@ def _absent(transform: FeatureTransform, names: Iterable[str]) -> str:
     return f"{absent} are no inputs of the model" if absent else ""
 
 
-def _changes(model: ScoringModel, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(model.score_matrix(after) - model.score_matrix(before)))
+def _changes(given: GateInput, model: ScoringModel, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    problem = given.problem_strategy
+    return problem.changes(model.score_matrix(before), model.score_matrix(after)) / problem.label_spread(given.labels)

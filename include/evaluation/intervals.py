@@ -6,6 +6,7 @@ Rows of one day share their weather and their chain of delays. Resampling single
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,18 +35,38 @@ def bootstrap_intervals(
     Empty when there are fewer than two clusters: nothing can be resampled. Resamples that hold one class only say nothing of AUC and
     are left out.
     """
+    found = resampled_clusters(clusters, seed=seed, resamples=resamples)
+    if found is None:
+        return {}
+    member, drawn = found
+    values = {
+        "brier": mean_resamples((scores - labels) ** 2, member, drawn),
+        "logloss": mean_resamples(log_losses(labels, scores), member, drawn),
+        "auc": auc_resamples(labels, scores, member, drawn),
+    }
+    return percentile_intervals(values, drawn.shape[1])
+
+
+def resampled_clusters(clusters: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray] | None:
+    """Every row's cluster number, and how often each cluster is in each resample, float64 of shape (resamples, clusters).
+
+    `None` when there are fewer than two clusters: nothing can be resampled.
+    """
     _, member = np.unique(clusters, return_inverse=True)
     count = int(member.max()) + 1
     if count < MIN_CLUSTERS:
-        return {}
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)
-    rows = drawn @ np.bincount(member)
-    values = {
-        "brier": drawn @ np.bincount(member, weights=(scores - labels) ** 2) / rows,
-        "logloss": drawn @ np.bincount(member, weights=log_losses(labels, scores)) / rows,
-        "auc": auc_resamples(labels, scores, member, drawn),
-    }
-    return {name: _interval(found, count) for name, found in values.items() if np.isfinite(found).any()}
+        return None
+    return member, np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)
+
+
+def mean_resamples(values: np.ndarray, member: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The mean of `values`, shape (rows,), in every resample."""
+    return np.asarray(drawn @ np.bincount(member, weights=values) / (drawn @ np.bincount(member)))
+
+
+def percentile_intervals(values: Mapping[str, np.ndarray], clusters: int) -> dict[str, Interval95]:
+    """Intervals of the metrics' resamples; a metric that no resample defines is left out."""
+    return {name: _interval(found, clusters) for name, found in values.items() if np.isfinite(found).any()}
 
 
 def auc_resamples(labels: np.ndarray, scores: np.ndarray, member: np.ndarray, drawn: np.ndarray) -> np.ndarray:

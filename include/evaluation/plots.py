@@ -10,34 +10,49 @@ import numpy as np
 
 from include.evaluation.metrics import calibration_bins, roc_auc, roc_curve
 from include.registry.artifact import ScoringModel
+from include.registry.fitted import FittedBooster
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from include.evaluation.problems.base import ProblemStrategy
+
 SIZE = (6.0, 4.5)
 
 
-def write_plots(
-    folder: Path, model: ScoringModel, labels: np.ndarray, scores: np.ndarray, attributions: Sequence[Mapping[str, Any]]
-) -> list[Path]:
-    """Write roc.png, calibration.png, importance.png and attributions.png into `folder`.
+Plot = Callable[["Axes"], None]
 
-    Labels and scores have shape (rows,); `attributions` are those of `evaluate`.
+
+def write_plots(
+    folder: Path,
+    model: ScoringModel,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    attributions: Sequence[Mapping[str, Any]],
+    problem: ProblemStrategy | None = None,
+) -> list[Path]:
+    """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png and XGBoost's importance.png.
+
+    Labels and scores are those of the test split; `attributions` are those of `evaluate`. Without a `problem` it is binary.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        _draw(folder / "roc.png", lambda axes: _roc(axes, labels, scores)),
-        _draw(folder / "calibration.png", lambda axes: _calibration(axes, labels, scores)),
-        _draw(folder / "importance.png", lambda axes: _importance(axes, model)),
-        _draw(folder / "attributions.png", lambda axes: _attributions(axes, attributions)),
-    ]
+    if problem is None:
+        plots: dict[str, Plot] = {"roc.png": roc_plot(labels, scores), "calibration.png": calibration_plot(labels, scores)}
+    else:
+        plots = dict(problem.plots(labels, scores))
+    if isinstance(model.fitted, FittedBooster):
+        plots["importance.png"] = lambda axes: _importance(axes, model)
+    plots["attributions.png"] = lambda axes: _attributions(axes, attributions)
+    return [_draw(folder / name, fill) for name, fill in plots.items()]
 
 
 def importance(model: ScoringModel) -> dict[str, float]:
-    """Share of the total loss reduction that each input brought, largest first; inputs never split on have 0."""
+    """Share of the total loss reduction that each input brought, largest first; inputs never split on have 0. Empty without trees."""
+    if not isinstance(model.fitted, FittedBooster):
+        return {}
     names = model.transform.feature_names
     gains = model.booster.get_score(importance_type="total_gain")
     values = {name: float(gains.get(name, 0.0)) for name in names}
@@ -55,21 +70,69 @@ def _draw(path: Path, fill: Callable[[Axes], None]) -> Path:
     return path
 
 
-def _roc(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
+def roc_plot(labels: np.ndarray, scores: np.ndarray) -> Plot:
+    """The ROC curve; labels are 0 and 1."""
     false_rate, true_rate = roc_curve(labels, scores)
-    axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="chance")
-    axes.plot(false_rate, true_rate, label=f"model, AUC {roc_auc(labels, scores):.3f}")
-    axes.set(title="ROC, test split", xlabel="false positive rate", ylabel="true positive rate")
-    axes.legend(loc="lower right")
+
+    def fill(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="chance")
+        axes.plot(false_rate, true_rate, label=f"model, AUC {roc_auc(labels, scores):.3f}")
+        axes.set(title="ROC, test split", xlabel="false positive rate", ylabel="true positive rate")
+        axes.legend(loc="lower right")
+
+    return fill
 
 
-def _calibration(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
+def calibration_plot(labels: np.ndarray, scores: np.ndarray) -> Plot:
+    """Mean probability against observed rate; labels are 0 and 1."""
     bins = calibration_bins(labels, scores)
     means, rates = [part["mean_score"] for part in bins], [part["observed_rate"] for part in bins]
-    limit = max(*means, *rates, 0.05)
-    axes.plot([0, limit], [0, limit], linestyle="--", color="grey", label="perfect")
-    axes.plot(means, rates, marker="o", label=f"{len(bins)} bins of equal size")
-    axes.set(title="Calibration, test split", xlabel="mean score", ylabel="observed rate")
+    lines = {f"{len(bins)} bins of equal size": (means, rates)}
+    return lambda axes: _diagonal(axes, lines, ("mean score", "observed rate"), (0.0, max(*means, *rates, 0.05)))
+
+
+def deciles_plot(parts: Sequence[Mapping[str, float]]) -> Plot:
+    """Mean score against mean label of groups of rows."""
+    means, found = [part["mean_score"] for part in parts], [part["mean_label"] for part in parts]
+    ends = (min(*means, *found), max(*means, *found))
+    return lambda axes: _diagonal(axes, {f"{len(parts)} groups of equal size": (means, found)}, ("mean score", "mean label"), ends)
+
+
+def errors_plot(errors: np.ndarray) -> Plot:
+    """The distribution of score less label, between its 1 % and 99 % quantiles."""
+    low, high = np.quantile(errors, [0.01, 0.99])
+
+    def fill(axes: Axes) -> None:
+        axes.hist(np.clip(errors, low, high), bins=40)
+        axes.axvline(float(errors.mean()), linestyle="--", color="grey", label=f"mean {errors.mean():.3g}")
+        axes.set(title="Errors, test split", xlabel="score less label", ylabel="rows")
+        axes.legend(loc="upper right")
+
+    return fill
+
+
+def confusion_plot(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> Plot:
+    """Share of each class's rows by predicted class; both arrays hold class numbers."""
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (labels, predicted), 1.0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+
+    def fill(axes: Axes) -> None:
+        axes.imshow(shares, vmin=0.0, vmax=1.0, cmap="Blues")
+        for (row, column), share in np.ndenumerate(shares):
+            axes.text(column, row, f"{share:.0%}", ha="center", va="center")
+        axes.set_xticks(range(len(classes)), list(classes))
+        axes.set_yticks(range(len(classes)), list(classes))
+        axes.set(title="Confusion, test split", xlabel="predicted", ylabel="true")
+
+    return fill
+
+
+def _diagonal(axes: Axes, lines: Mapping[str, tuple[list[float], list[float]]], names: tuple[str, str], ends: tuple[float, float]) -> None:
+    axes.plot(ends, ends, linestyle="--", color="grey", label="perfect")
+    for label, (means, found) in lines.items():
+        axes.plot(means, found, marker="o", label=label)
+    axes.set(title="Calibration, test split", xlabel=names[0], ylabel=names[1])
     axes.legend(loc="upper left")
 
 
@@ -84,4 +147,4 @@ def _importance(axes: Axes, model: ScoringModel) -> None:
 def _attributions(axes: Axes, attributions: Sequence[Mapping[str, Any]]) -> None:
     axes.barh([row["input"] for row in attributions][::-1], [row["mean_absolute"] for row in attributions][::-1])
     axes.tick_params(axis="y", labelsize=7)
-    axes.set(title="Attributions (TreeSHAP), test split", xlabel="mean absolute contribution, log odds")
+    axes.set(title="Attributions, test split", xlabel="mean absolute contribution (TreeSHAP: log odds or the label's unit)")

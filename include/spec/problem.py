@@ -51,6 +51,13 @@ def _check_classes(use_case: UseCase) -> None:
             f"label.bounds {label.bounds} must be {len(label.classes) - 1} rising numbers for {len(label.classes)} classes: the last "
             "value of each class but the last"
         )
+    if use_case.baseline_input is not None:
+        raise ValueError(
+            f"baseline_input {use_case.baseline_input!r} is one number, and problem='multiclass' needs one a class; leave it out: the last "
+            "value is then the class shares of the newest training rows"
+        )
+    if use_case.gates.directions and label.positive is None:
+        raise ValueError("gates.directions of a multiclass problem are about the probability of label.positive; declare it")
     if label.positive is not None and label.positive not in label.classes:
         raise ValueError(f"label.positive {label.positive!r} is not among label.classes {label.classes}")
 

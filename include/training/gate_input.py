@@ -55,7 +55,7 @@ def gather(
         days=test[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64),
         slices=slice_parts(use_case, FeatureTransform.fit(use_case, test) if model is None else model.transform, test),
         scores=None if model is None else model.score_frame(test),
-        champion=None if current is None else score_champion(current, test, threads=threads),
+        champion=None if current is None else score_champion(current, test, threads=threads, problem=use_case.problem),
         problem=problem,
         inspection=inspection,
         package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,

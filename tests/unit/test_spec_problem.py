@@ -19,6 +19,7 @@ MULTICLASS = {
     "problem": "multiclass",
     "label": {"column": "arrival_delay", "classes": ["early", "on_time", "late"], "bounds": [-5, 15], "positive": "late"},
     "gates": {"max_logloss": 1.2, "min_accuracy": 0.3},
+    "baseline_input": None,
 }
 LINEAR = {"training": {"estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge", "device": None}}}
 
@@ -46,7 +47,9 @@ def test_every_problem_can_be_declared():
         ((MULTICLASS, {"label": {"classes": ["a", "a", "late"]}}), "names a class twice"),
         ((MULTICLASS, {"label": {"bounds": [15, -5]}}), "2 rising numbers for 3 classes"),
         ((MULTICLASS, {"label": {"positive": "missed"}}), "not among label.classes"),
-        ((MULTICLASS, {"label": {"positive": None}}), "needs label.positive"),
+        ((MULTICLASS, {"label": {"positive": None}, "gates": {"directions": []}}), "needs label.positive"),
+        ((MULTICLASS, {"label": {"positive": None}}), "about the probability of label.positive"),
+        ((MULTICLASS, {"baseline_input": "carrier_late_rate_7d"}), "one a class"),
         ((REGRESSION, {"training": {"class_weights": [1, 2]}}), "'regression' has none"),
         ((MULTICLASS, {"training": {"class_weights": [1, 2]}}), "2 weights for 3 classes"),
         ((REGRESSION, {"gates": {"max_rmse": None}}), r"gates lack \['max_rmse'\]"),

@@ -1,4 +1,4 @@
-"""Scores with an exported model, with nothing of the project that trained it: the standard library (with time-zone data), numpy, one engine.
+"""Scores with an exported model, with nothing of the project that trained it: Python (with time-zone data), numpy, one engine.
 
     from reader import EmbeddedModel
     model = EmbeddedModel("path/of/the/folder")            # onnxruntime; engine="xgboost" reads model.ubj instead
@@ -107,7 +107,8 @@ def _xgboost(folder: Path) -> Callable[[np.ndarray], Any]:
 
     booster = xgboost.Booster()
     booster.load_model(bytearray((folder / "model.ubj").read_bytes()))
-    return lambda made: booster.inplace_predict(made)
+    predict: Callable[[np.ndarray], Any] = booster.inplace_predict
+    return predict
 
 
 _ENGINES = {"onnx": _onnx, "xgboost": _xgboost}

@@ -6,7 +6,9 @@ null. Here a write never goes back in time, and a look-up enforces the TTL and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +19,7 @@ import polars as pl
 
 from include.data.tables import TIMESTAMP
 from include.errors import DataError
+from include.features.online_reader import Held, Key, SqliteReader, empty_columns, entity_key, plain
 from include.features.retrieval import read_view
 from include.features.store import View, open_store, refresh_definitions, use_case_views
 from include.settings import Settings
@@ -25,9 +28,9 @@ from include.spec import UseCase
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-Key = tuple[str, ...]
-Held = tuple[datetime, dict[str, Any]]
 READ_BATCH = 2000
+RETRY_SECONDS = 0.005
+WAIT_SECONDS = 5.0
 # One process shares one store, and Feast's SQLite store has one connection.
 _connection = Lock()
 
@@ -45,6 +48,20 @@ class Lookup:
     stale: list[tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class LookedUp:
+    """The same by rows: `features[i]` maps every `<view>__<feature>` to its value for the asked row i."""
+
+    features: list[dict[str, Any]]
+    unknown: list[tuple[str, ...]]
+    stale: list[tuple[str, ...]]
+
+    def by_columns(self) -> Lookup:
+        """The same by columns."""
+        names = self.features[0] if self.features else ()
+        return Lookup({name: [row[name] for row in self.features] for name in names}, self.unknown, self.stale)
+
+
 class OnlineFeatures:
     """Looks up the features of one use case in Feast's online store; safe to share between threads.
 
@@ -55,14 +72,16 @@ class OnlineFeatures:
     def __init__(self, use_case: UseCase, settings: Settings) -> None:
         self._use_case = use_case
         self._settings = settings
-        self._opened: tuple[FeatureStore, tuple[View, ...]] | None = None
+        self._opened: _Opened | None = None
 
     def refresh(self) -> None:
         """Read the definitions from Feast's registry (again). Raises `FeatureStoreError` when they contradict the inputs."""
         store = open_store(self._settings)
         refresh_definitions(store)
         _definition.cache_clear()
-        self._opened = store, use_case_views(self._use_case, store)
+        before, self._opened = self._opened, _Opened(store, use_case_views(self._use_case, store))
+        if before is not None:
+            before.close()
 
     def lookup(self, keys: list[dict[str, str | None]], event_times: list[datetime]) -> Lookup:
         """The values of all rows: `keys[i]` maps every entity key to its value, `event_times[i]` has a time zone.
@@ -70,32 +89,90 @@ class OnlineFeatures:
         The newest row that has been materialised counts; for event times just after that moment the values are those of
         `point_in_time`. Raises `DataError` when a key is missing or an event time has no time zone.
         """
+        found = self.lookup_rows(keys, event_times)
+        if found.features:
+            return found.by_columns()
+        return Lookup({name: [] for view in self._open().views for name in map(view.column, view.features)}, [], [])
+
+    def lookup_rows(self, keys: Sequence[Mapping[str, Any]], event_times: Sequence[datetime], *, wait: bool = True) -> LookedUp:
+        """`lookup` by rows; the dictionaries in `keys` may hold more than the entity keys.
+
+        With `wait=False` a store that another process has locked raises `sqlite3.OperationalError` at once.
+        """
         if len(keys) != len(event_times):
             raise DataError(f"{len(keys)} keys but {len(event_times)} event times; there must be one each per row.")
         naive = next((moment for moment in event_times if moment.tzinfo is None), None)
         if naive is not None:
             raise DataError(f"The event time {naive} has no time zone.")
-        columns: dict[str, list[Any]] = {}
-        unknown: list[list[str]] = [[] for _ in keys]
-        stale: list[list[str]] = [[] for _ in keys]
+        opened = self._open()
+        asked = [[_key(view, row) for row in keys] for view in opened.views]
+        held = opened.read([[key for key in column if key is not None] for column in asked], wait)
+        features: list[dict[str, Any]] = []
+        unknown: list[tuple[str, ...]] = []
+        stale: list[tuple[str, ...]] = []
+        for row, moment in enumerate(event_times):
+            values, missing, old = opened.row([column[row] for column in asked], held, moment)
+            features.append(values)
+            unknown.append(missing)
+            stale.append(old)
+        return LookedUp(features, unknown, stale)
+
+    def _open(self) -> _Opened:
         if self._opened is None:
             store = open_store(self._settings)
-            self._opened = store, use_case_views(self._use_case, store)
-        store, views = self._opened
-        asked = {view.name: [_key(view, row) for row in keys] for view in views}
-        found = {view.name: _held(store, view, (key for key in asked[view.name] if key is not None)) for view in views}
-        for view in views:
-            values: list[dict[str, Any]] = []
-            for row, (key, moment) in enumerate(zip(asked[view.name], event_times, strict=True)):
-                held = None if key is None else found[view.name].get(key)
-                if held is None:
-                    unknown[row].append(view.name)
-                elif view.ttl is not None and moment - held[0] > view.ttl:
-                    stale[row].append(view.name)
-                    held = None
-                values.append({} if held is None else held[1])
-            columns.update({view.column(feature): [value.get(feature) for value in values] for feature in view.features})
-        return Lookup(columns, [tuple(names) for names in unknown], [tuple(names) for names in stale])
+            self._opened = _Opened(store, use_case_views(self._use_case, store))
+        return self._opened
+
+
+class _Opened:
+    """The store with the views of one use case, and the fastest way to read them."""
+
+    def __init__(self, store: FeatureStore, views: tuple[View, ...]) -> None:
+        self.store = store
+        self.views = views
+        self._empty = [empty_columns(view) for view in views]
+        self._reader = SqliteReader(store, views) if store.config.online_store.type == "sqlite" else None
+
+    def read(self, asked: list[list[Key]], wait: bool) -> list[dict[Key, Held | None]]:
+        """Per view, what the store holds for the keys."""
+        if self._reader is None:
+            return [self._through_feast(view, keys) for view, keys in zip(self.views, asked, strict=True)]
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return self._reader.read(asked)
+            except sqlite3.OperationalError:
+                if not wait or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+
+    def row(
+        self, keys: list[Key | None], held: list[dict[Key, Held | None]], moment: datetime
+    ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+        """One row's values, and the views that know nothing of its key or nothing fresh enough."""
+        values: dict[str, Any] = {}
+        unknown: tuple[str, ...] = ()
+        stale: tuple[str, ...] = ()
+        for place, (view, key) in enumerate(zip(self.views, keys, strict=True)):
+            found = None if key is None else held[place].get(key)
+            if found is None:
+                unknown += (view.name,)
+                values.update(self._empty[place])
+            elif view.ttl is not None and moment - found[0] > view.ttl:
+                stale += (view.name,)
+                values.update(self._empty[place])
+            else:
+                values.update(found[1])
+        return values, unknown, stale
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _through_feast(self, view: View, keys: list[Key]) -> dict[Key, Held | None]:
+        found = _held(self.store, view, keys)
+        return {key: (stamp, {view.column(name): values[name] for name in view.features}) for key, (stamp, values) in found.items()}
 
 
 def materialise(use_case: UseCase, settings: Settings, until: datetime) -> dict[str, dict[str, int]]:
@@ -130,7 +207,7 @@ def _supersedes(row: Held, held: Held) -> bool:
     return row[0] > held[0] or (row[0] == held[0] and row[1] != held[1])
 
 
-def _key(view: View, row: dict[str, str | None]) -> Key | None:
+def _key(view: View, row: Mapping[str, Any]) -> Key | None:
     """The row's key in this view, `None` when a part of it is null."""
     parts = []
     for name in view.join_keys:
@@ -150,7 +227,7 @@ def _held(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key, Hel
     found: dict[Key, Held] = {}
     for start in range(0, len(distinct), READ_BATCH):
         part = distinct[start : start + READ_BATCH]
-        protos = [_proto(view, key) for key in part]
+        protos = [entity_key(view, key) for key in part]
         with _connection:
             answers = store._get_provider().online_read(store.config, definition, protos, list(view.features))
         for key, (stamp, values) in zip(part, answers, strict=True):
@@ -168,7 +245,7 @@ def _write(store: FeatureStore, view: View, rows: dict[Key, Held]) -> None:
     types = {field.name: field.dtype.to_value_type() for field in definition.features}
     protos = {name: python_values_to_proto_values([values[name] for _, values in rows.values()], types[name]) for name in view.features}
     batch = [
-        (_proto(view, key), {name: protos[name][position] for name in view.features}, stamp, None)
+        (entity_key(view, key), {name: protos[name][position] for name in view.features}, stamp, None)
         for position, (key, (stamp, _)) in enumerate(rows.items())
     ]
     with _connection:
@@ -180,18 +257,6 @@ def _definition(store: FeatureStore, view: str) -> Any:
     return store.get_feature_view(view)
 
 
-def _proto(view: View, key: Key) -> Any:
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    return EntityKey(join_keys=list(view.join_keys), entity_values=[Value(string_val=part) for part in key])
-
-
 def _plain(values: dict[str, Any], features: Sequence[str]) -> dict[str, Any]:
     """Python values of Feast's protocol buffers; a null is a message with nothing set."""
-    plain: dict[str, Any] = {}
-    for name in features:
-        value = values.get(name)
-        kind = None if value is None else value.WhichOneof("val")
-        plain[name] = None if kind is None or kind == "null_val" else getattr(value, kind)
-    return plain
+    return {name: plain(values.get(name)) for name in features}

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from include.errors import SpecError
 from include.spec import Column, ColumnType, RowRule, Table
 from include.steps import Interval
 
@@ -56,10 +57,22 @@ def with_checks(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     for rule in table.row_rules:
         if _can_judge(table, rule, frame):
             try:
-                frame = frame.with_columns(pl.sql_expr(rule.holds).alias(check_column(rule)))
+                frame = frame.with_columns(condition(rule).alias(check_column(rule)))
             except pl.exceptions.PolarsError:
                 frame = frame.with_columns(pl.lit(value=False).alias(check_column(rule)))
     return frame
+
+
+def condition(rule: RowRule) -> pl.Expr:
+    """The rule's condition. Raises `SpecError` when it is none, or reads other columns than the rule declares."""
+    try:
+        expression = pl.sql_expr(rule.holds)
+        read = sorted(set(expression.meta.root_names()))
+    except pl.exceptions.PolarsError as error:
+        raise SpecError(f"row rule {rule.name!r}: {rule.holds!r} is no condition in SQL: {error}") from error
+    if read != sorted(rule.columns):
+        raise SpecError(f"row rule {rule.name!r}: {rule.holds!r} reads {read}, but columns declares {sorted(rule.columns)}.")
+    return expression
 
 
 def check_column(rule: RowRule) -> str:
@@ -124,13 +137,12 @@ def _row_rule(rule: RowRule) -> Rule:
     """Unknown (a null in it) breaks nothing, as in SQL."""
     expected = f"{rule.name}: {rule.holds} (not so in at most {rule.max_broken_share:.2%})"
     known = {"column": check_column(rule), "value_set": [True], "mostly": 1 - rule.max_broken_share}
-    return Rule("row rule", "", expected, "ExpectColumnValuesToBeInSet", known, ~pl.sql_expr(rule.holds))
+    return Rule("row rule", "", expected, "ExpectColumnValuesToBeInSet", known, ~condition(rule))
 
 
 def _can_judge(table: Table, rule: RowRule, frame: pl.DataFrame) -> bool:
     """Whether the rule's columns are there with their types; otherwise those rules fail, not this one."""
-    wanted = set(pl.sql_expr(rule.holds).meta.root_names())
-    declared = [column for column in table.columns if column.name in wanted]
+    declared = [column for column in table.columns if column.name in rule.columns]
     return all(column.name in frame.columns and _fits(column, frame.schema[column.name]) for column in declared)
 
 

@@ -38,24 +38,15 @@ class Column(Part):
 
 
 class RowRule(Part):
-    """What the columns of one row say about each other: `holds` is a condition in SQL over the table's columns, as in a CHECK constraint.
+    """What `columns` of one row say about each other: `holds` is a condition in SQL over them, as in a CHECK constraint.
 
     A row for which it is unknown (a null in it) breaks nothing, as in SQL. `max_broken_share` of the rows may break it.
     """
 
     name: str
+    columns: tuple[str, ...] = Field(min_length=1)
     holds: str
     max_broken_share: Share = 0.0
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the condition reads. Raises `ValueError` when it is no condition."""
-        import polars as pl  # only a table that declares a rule needs it
-
-        try:
-            return tuple(pl.sql_expr(self.holds).meta.root_names())
-        except pl.exceptions.PolarsError as error:
-            raise ValueError(f"row rule {self.name!r}: {self.holds!r} is no condition in SQL: {error}") from error
 
 
 class Table(Part):
@@ -81,7 +72,7 @@ class Table(Part):
             if name not in names:
                 raise ValueError(f"table {self.name!r}: {name!r} is in key or time_column but not in columns ({sorted(names)})")
         for rule in self.row_rules:
-            if not rule.columns or not set(rule.columns) <= names:
+            if not set(rule.columns) <= names:
                 raise ValueError(f"table {self.name!r}: row rule {rule.name!r} reads {rule.columns}; valid: its columns {sorted(names)}")
         return self
 

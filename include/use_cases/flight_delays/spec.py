@@ -62,7 +62,9 @@ ARRIVALS = Table(
         Column(name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."),
         Column(name="late", type="integer", minimum=0, maximum=1, description="1 if more than 15 minutes late."),
     ),
-    row_rules=(RowRule(name="late means more than 15 minutes", holds="(late = 1) = (arrival_delay > 15)"),),
+    row_rules=(
+        RowRule(name="late means more than 15 minutes", columns=("late", "arrival_delay"), holds="(late = 1) = (arrival_delay > 15)"),
+    ),
 )
 
 WEATHER = Table(

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from include.data.rules import declared_rules
 from include.data.validation import validate, validate_frame
+from include.errors import SpecError
 from include.spec import Column, RowRule, Table
 from include.steps import Interval
 
@@ -144,7 +146,7 @@ def test_great_expectations_judges_every_rule(good: pl.DataFrame):
     assert len(result["results"]) == 2 + 6 * 2 + 3 + 1
 
 
-CONSISTENT = RowRule(name="big things are open", holds="(size > 1) = open")
+CONSISTENT = RowRule(name="big things are open", columns=("size", "open"), holds="(size > 1) = open")
 
 
 def ruled(*rules: RowRule) -> Table:
@@ -177,13 +179,19 @@ def test_a_row_rule_may_be_broken_in_a_declared_share(good: pl.DataFrame):
 
 
 def test_a_condition_that_cannot_be_evaluated_refuses(good: pl.DataFrame):
-    (failure,) = validate_frame(ruled(RowRule(name="nonsense", holds="size > name")), good)
+    (failure,) = validate_frame(ruled(RowRule(name="nonsense", columns=("size", "name"), holds="size > name")), good)
     assert "the check could not be made" in failure.observed
 
 
 @pytest.mark.parametrize(
-    ("holds", "told"), [("size >", "no condition in SQL"), ("length > 1", "valid: its columns"), ("1 = 1", "valid: its columns")]
+    ("columns", "holds", "told"),
+    [
+        (("size",), "size >", "no condition in SQL"),
+        (("size",), "size > 1 AND open", "reads \\['open', 'size'\\], but columns declares \\['size'\\]"),
+        (("size",), "1 = 1", "reads \\[\\], but columns declares"),
+        (("length",), "length > 1", "valid: its columns"),
+    ],
 )
-def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(holds: str, told: str):
-    with pytest.raises(ValueError, match=told):
-        ruled(RowRule(name="bad", holds=holds))
+def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(columns: tuple[str, ...], holds: str, told: str):
+    with pytest.raises((ValueError, SpecError), match=told):
+        declared_rules(ruled(RowRule(name="bad", columns=columns, holds=holds)))

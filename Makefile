@@ -1,9 +1,9 @@
 # Flightdeck. `make` alone lists the targets. Every target sets up what it needs; no environment variable is required.
 #   PYTHON=/path/to/python   the interpreter for .venv (3.11, 3.12 or 3.13; default: found on the PATH)
-#   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT=   other ports for `make up` and `make demo`
+#   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals reproduce bench-training test test-unit check up down status airflow lock clean venv
+.PHONY: help demo refusals reproduce bench-training test test-unit check proto up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -16,6 +16,9 @@ export FLIGHTDECK_AIRFLOW_PORT := $(AIRFLOW_PORT)
 endif
 ifneq ($(MLFLOW_PORT),)
 export FLIGHTDECK_MLFLOW_PORT := $(MLFLOW_PORT)
+endif
+ifneq ($(GRPC_PORT),)
+export FLIGHTDECK_GRPC_PORT := $(GRPC_PORT)
 endif
 ifneq ($(SERVING_PORT),)
 export FLIGHTDECK_SERVING_PORT := $(SERVING_PORT)
@@ -50,6 +53,9 @@ check: venv  ## ruff, mypy, import-linter
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+proto: venv  ## renew the gRPC stubs from serving/grpc/open_inference.proto
+	@$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. serving/grpc/open_inference.proto
 
 up: venv  ## start the platform and wait until it is healthy
 	@$(CLI) up

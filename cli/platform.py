@@ -55,7 +55,7 @@ def up(console: Console | None = None) -> Settings:
 
 def _say_that_it_runs(settings: Settings, wanted: Settings, say: Say) -> None:
     say("The platform is already up.")
-    ports = ("airflow_port", "mlflow_port", "serving_port")
+    ports = ("airflow_port", "mlflow_port", "serving_port", "grpc_port")
     if any(getattr(settings, port) != getattr(wanted, port) for port in ports):
         say("It keeps the ports it was started with; `make down` first to change them.")
 
@@ -78,6 +78,7 @@ def _start(settings: Settings, say: Say) -> None:
         airflow_port=settings.airflow_port,
         mlflow_port=settings.mlflow_port,
         serving_port=settings.serving_port,
+        grpc_port=settings.grpc_port,
     )
     supervision.pid_file(settings).unlink(missing_ok=True)
     write_state(settings, state)
@@ -210,6 +211,7 @@ def address_lines(settings: Settings) -> list[str]:
         f"Airflow   {settings.airflow_url}   sign in as {users}",
         f"MLflow    {settings.mlflow_tracking_uri}",
         f"Endpoint  {settings.serving_url}   OpenAPI at {settings.serving_url}/docs.json",
+        f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol" if settings.grpc_port else "gRPC      off",
         f"Logs      {log_dir(settings)}",
     ]
 

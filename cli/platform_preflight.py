@@ -35,19 +35,17 @@ def require_ports(settings: Settings, processes: Iterable[Process]) -> None:
     """Raise `PlatformError` naming the first port that is taken, who wanted it and how to choose another."""
     wanted: dict[int, str] = {}
     for process in processes:
-        if process.port is None:
-            continue
-        if process.port in wanted:
-            raise PlatformError(f"{wanted[process.port]} and {process.name} both want port {process.port}; {_advice(process)}.")
-        wanted[process.port] = process.name
-        if not _is_free(settings.host, process.port):
-            raise PlatformError(f"port {process.port}, which {process.name} wants, is in use by another program; {_advice(process)}.")
+        first = [] if process.port is None else [(process.port_variable, process.port)]
+        for variable, port in (*first, *process.more_ports):
+            if port in wanted:
+                raise PlatformError(f"{wanted[port]} and {process.name} both want port {port}; {_advice(variable, port)}.")
+            wanted[port] = process.name
+            if not _is_free(settings.host, port):
+                raise PlatformError(f"port {port}, which {process.name} wants, is in use by another program; {_advice(variable, port)}.")
 
 
-def _advice(process: Process) -> str:
-    other = (process.port or 0) + 1
-    variable = process.port_variable
-    return f"choose another with `make up {variable}={other}` or the environment variable {PREFIX}{variable}"
+def _advice(variable: str, port: int) -> str:
+    return f"choose another with `make up {variable}={port + 1}` or the environment variable {PREFIX}{variable}"
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -17,8 +17,9 @@ AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
 class Process:
     """One supervised process.
 
-    `health_url` must answer 200. A process with a `component` has no address of its own: it is well when the component's
-    heartbeat, as Airflow reports it under `health_url`, is younger than the process.
+    `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer 200. A process with a `component`
+    has no address of its own: it is well when the component's heartbeat, as Airflow reports it under `health_url`, is younger than the
+    process.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Process:
     health_url: str
     port: int | None = None
     port_variable: str = ""
+    more_ports: tuple[tuple[str, int], ...] = ()
     address: str = ""
     component: AirflowComponent | None = None
 
@@ -112,5 +114,6 @@ def _serving(settings: Settings) -> Process:
         health_url=f"{settings.serving_url}/healthz",
         port=port,
         port_variable="SERVING_PORT",
+        more_ports=(("GRPC_PORT", settings.grpc_port),) if settings.grpc_port else (),
         address=settings.serving_url,
     )

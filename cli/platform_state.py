@@ -26,6 +26,7 @@ class PlatformState:
     airflow_port: int
     mlflow_port: int
     serving_port: int
+    grpc_port: int = 0
 
 
 def run_dir(settings: Settings) -> Path:
@@ -68,5 +69,11 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
     state = read_state(settings)
     if state is None:
         return settings
-    chosen = {"HOST": state.host, "AIRFLOW_PORT": state.airflow_port, "MLFLOW_PORT": state.mlflow_port, "SERVING_PORT": state.serving_port}
+    chosen = {
+        "HOST": state.host,
+        "AIRFLOW_PORT": state.airflow_port,
+        "MLFLOW_PORT": state.mlflow_port,
+        "SERVING_PORT": state.serving_port,
+        "GRPC_PORT": state.grpc_port,
+    }
     return load_settings({**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}})

@@ -27,6 +27,9 @@ class Settings(BaseModel):
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
     `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
     deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
+    `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
+    `grpc_port` is the endpoint's for the Open Inference Protocol: the next one to `serving_port` by default, 0 for none.
+    `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
     `nats_url` is the broker that `python -m cli stream` consumes from.
     `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
     """
@@ -39,12 +42,14 @@ class Settings(BaseModel):
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     serving_port: int = Field(default=3000, ge=1, le=65535)
+    grpc_port: int = Field(default=3001, ge=0, le=65535)
     tables_uri: str
     mlflow_tracking_uri: str
     serving_url: str
     nats_url: str = "nats://127.0.0.1:4222"
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    serving_workers: int = Field(default=1, ge=1, le=64)
     training_threads: int = Field(default=2, ge=1)
     training_device: Literal["cpu", "cuda"] = "cpu"
     spec_overlay: Path | None = None
@@ -94,7 +99,7 @@ class Settings(BaseModel):
 
 ENVIRONMENTS: dict[EnvironmentName, dict[str, Any]] = {
     "dev": {},
-    "test": {"training_threads": 1},
+    "test": {"training_threads": 1, "grpc_port": 0},
     "staging": {"sample_share": 0.2},
     "production": {},
 }
@@ -130,4 +135,9 @@ def _fill_derived(values: dict[str, Any]) -> None:
     values["home"] = home
     values.setdefault("tables_uri", str(home / "tables"))
     values.setdefault("mlflow_tracking_uri", f"http://{host}:{values.get('mlflow_port', 5000)}")
+    values.setdefault("grpc_port", _next_port(values.get("serving_port", 3000)))
     values.setdefault("serving_url", f"http://{host}:{values.get('serving_port', 3000)}")
+
+
+def _next_port(port: Any) -> int:
+    return int(port) + 1 if str(port).isdigit() and int(port) < 65535 else 0

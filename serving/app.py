@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import RequestError
+from serving.oip import rest
 from serving.openapi import openapi_document
 from serving.routes.answering import Holder, internal, json_response, refuse
 from serving.routes.describing import describe_model
@@ -75,6 +76,7 @@ def _everything_else(holder: Holder) -> ASGIApp:
             Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),
             Route("/docs.json", document, methods=["GET"]),
+            *rest.Routes(holder).table(),
         ],
         exception_handlers={RequestError: _refused, HTTPException: _no_route, Exception: _failed},
     )

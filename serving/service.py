@@ -7,6 +7,7 @@ BentoML runs the process, its limits, health and metrics routes; the routes that
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -19,6 +20,9 @@ from serving.orphan import end_with_parent
 from serving.routes.answering import Holder
 from serving.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
 
+if TYPE_CHECKING:
+    from serving.grpc.server import GrpcServer
+
 SETTINGS = load_settings()
 HOLDER = Holder()
 
@@ -29,7 +33,7 @@ BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metric
 @bentoml.asgi_app(Application(HOLDER), path="/", name="flightdeck")
 @bentoml.service(
     name="flightdeck",
-    workers=1,
+    workers=SETTINGS.serving_workers,
     # Our own limits answer first and in JSON; these are the net below them.
     traffic={"timeout": ANSWER_SECONDS + 10.0, "max_concurrency": 2 * IN_FLIGHT_LIMIT},
     http={"host": "127.0.0.1", "port": SETTINGS.serving_port},
@@ -41,6 +45,7 @@ class FlightdeckService:
 
     def __init__(self) -> None:
         self.runtime = Runtime(load_settings())
+        self.grpc: GrpcServer | None = None
         self.runtime.start()
         HOLDER.runtime = self.runtime
         end_with_parent()
@@ -53,8 +58,19 @@ class FlightdeckService:
         """Whether the process can answer at all."""
         return self.runtime.alive()
 
+    @bentoml.on_startup
+    async def listen(self) -> None:
+        """Open the gRPC port, on the event loop that answers HTTP too."""
+        if SETTINGS.grpc_port:
+            from serving.grpc.server import GrpcServer
+
+            self.grpc = GrpcServer(self.runtime, SETTINGS.host, SETTINGS.grpc_port)
+            await self.grpc.start()
+
     @bentoml.on_shutdown
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Answer what waits and close the stores."""
+        if self.grpc is not None:
+            await self.grpc.stop()
         HOLDER.runtime = None
         self.runtime.stop()

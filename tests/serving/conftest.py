@@ -28,7 +28,7 @@ class Endpoint:
     def __init__(self, home: Path, port: int | None = None, environment: dict[str, str] | None = None) -> None:
         self.port = port or free_port()
         self.home = home
-        self._environment = environment or {}
+        self.environment = environment or {}
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +57,7 @@ class Endpoint:
             "FLIGHTDECK_HOME": str(self.home),
             "FLIGHTDECK_SERVING_PORT": str(self.port),
             "BENTOML_HOME": str(self.home / "bentoml"),
-            **self._environment,
+            **self.environment,
         }
         with (self.home / "serving.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)

@@ -22,6 +22,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "test",
         "test-unit",
         "check",
+        "proto",
         "up",
         "down",
         "status",

@@ -1,0 +1,131 @@
+"""The Open Inference Protocol over gRPC: a server of its own port in the serving process, on the same event loop and the same lane.
+
+A refusal's status code follows from its HTTP status; its text is the message, and the trailing metadata hold `code` and `field`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from include.errors import ServingError
+from serving.body import MAX_BODY_BYTES
+from serving.errors import RequestError
+from serving.grpc import open_inference_pb2 as messages
+from serving.grpc.messages import read_request, write_answer
+from serving.oip.answering import SERVER, Models
+from serving.routes.answering import internal, refuse
+from serving.runtime import Runtime
+
+SERVICE = "inference.GRPCInferenceService"
+STOP_SECONDS = 5.0
+CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+logger = logging.getLogger("flightdeck.serving")
+
+
+class GrpcServer:
+    """Start and stop it on the event loop that the runtime answers on."""
+
+    def __init__(self, runtime: Runtime, host: str, port: int) -> None:
+        self._address = f"{host}:{port}"
+        self._server = grpc.aio.server(
+            # As many bytes as over REST; several workers of one endpoint share the port.
+            options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 1)],
+        )
+        self._server.add_generic_rpc_handlers((_handlers(Service(Models(runtime))),))
+
+    async def start(self) -> None:
+        """Listen; raises `ServingError` when the port is taken."""
+        try:
+            self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise ServingError(f"gRPC cannot listen on {self._address}: {error}. Choose another FLIGHTDECK_GRPC_PORT, or 0.") from error
+        await self._server.start()
+        logger.info("gRPC on %s", self._address)
+
+    async def stop(self) -> None:
+        """Answer what was asked, then close."""
+        await self._server.stop(STOP_SECONDS)
+
+
+class Service:
+    """The protocol's six procedures."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def server_live(self, _: Any) -> Any:
+        """Whether the process answers at all."""
+        return messages.ServerLiveResponse(live=self._models.runtime.alive())
+
+    async def server_ready(self, _: Any) -> Any:
+        """Whether any model can be asked."""
+        return messages.ServerReadyResponse(ready=self._models.server_ready())
+
+    async def model_ready(self, request: Any) -> Any:
+        """Whether one model can be asked."""
+        return messages.ModelReadyResponse(ready=self._models.ready(self._models.select(request.name, request.version)))
+
+    async def server_metadata(self, _: Any) -> Any:
+        """Name and extensions."""
+        return messages.ServerMetadataResponse(name=SERVER["name"], version=SERVER["version"])
+
+    async def model_metadata(self, request: Any) -> Any:
+        """The tensors of one model."""
+        model = self._models.select(request.name, request.version)
+        return messages.ModelMetadataResponse(**model.metadata(self._models.version(model)))
+
+    async def model_infer(self, request: Any) -> Any:
+        """Predictions."""
+        answer = await self._models.infer(request.model_name, request.model_version, read_request(request))
+        return write_answer(answer)
+
+
+def _handlers(service: Service) -> grpc.GenericRpcHandler:
+    procedures: dict[str, tuple[Callable[[Any], Awaitable[Any]], Any, Any]] = {
+        "ServerLive": (service.server_live, messages.ServerLiveRequest, messages.ServerLiveResponse),
+        "ServerReady": (service.server_ready, messages.ServerReadyRequest, messages.ServerReadyResponse),
+        "ModelReady": (service.model_ready, messages.ModelReadyRequest, messages.ModelReadyResponse),
+        "ServerMetadata": (service.server_metadata, messages.ServerMetadataRequest, messages.ServerMetadataResponse),
+        "ModelMetadata": (service.model_metadata, messages.ModelMetadataRequest, messages.ModelMetadataResponse),
+        "ModelInfer": (service.model_infer, messages.ModelInferRequest, messages.ModelInferResponse),
+    }
+    return grpc.method_handlers_generic_handler(
+        SERVICE,
+        {
+            name: grpc.unary_unary_rpc_method_handler(
+                partial(_answered, procedure), request_deserializer=asked.FromString, response_serializer=answer.SerializeToString
+            )
+            for name, (procedure, asked, answer) in procedures.items()
+        },
+    )
+
+
+async def _answered(procedure: Callable[[Any], Awaitable[Any]], request: Any, context: Any) -> Any:
+    try:
+        return await procedure(request)
+    except RequestError as error:
+        refusal = error
+    except Exception as error:
+        logger.exception("a request failed unexpectedly")
+        refusal = internal(error)
+    refuse(refusal)
+    valid = f" Valid: {', '.join(refusal.valid)}." if refusal.valid else ""
+    trailing = [("code", refusal.code), ("field", (refusal.field or "").encode("ascii", "backslashreplace").decode())]
+    if refusal.status == 429:
+        trailing.append(("retry-after", "1"))
+    await context.abort(CODES.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), refusal.message[:500] + valid, tuple(trailing))
+    return None

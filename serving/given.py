@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from include.features.online import Lookup, OnlineFeatures
+from include.features.online import LookedUp, OnlineFeatures
 from include.spec import UseCase
 
+NOTHING: tuple[str, ...] = ()
 
-def gather_features(use_case: UseCase, online: OnlineFeatures, rows: Sequence[dict[str, Any]]) -> Lookup:
-    """One look-up for all rows that need one; the others' values as sent, neither unknown nor stale."""
+
+def gather_features(use_case: UseCase, online: OnlineFeatures, rows: Sequence[dict[str, Any]], *, wait: bool = True) -> LookedUp:
+    """One look-up for all rows that need one; the others' values as sent, neither unknown nor stale.
+
+    With `wait=False` a locked online store raises `sqlite3.OperationalError` at once.
+    """
     asking = [row for row in rows if "features" not in row]
-    found = _look_up(use_case, online, asking) if asking else Lookup({}, [], [])
+    if not asking:
+        return LookedUp([row["features"] for row in rows], [NOTHING] * len(rows), [NOTHING] * len(rows))
+    found = online.lookup_rows(asking, [row[use_case.event_time] for row in asking], wait=wait)
     if len(asking) == len(rows):
         return found
-    names = [name.replace(":", "__") for name in use_case.feature_references]
-    positions = iter(range(len(asking)))
-    places = [None if "features" in row else next(positions) for row in rows]
-    columns = {
-        name: [row["features"][name] if place is None else found.columns[name][place] for row, place in zip(rows, places, strict=True)]
-        for name in dict.fromkeys(names)
-    }
-    unknown = [() if place is None else found.unknown[place] for place in places]
-    return Lookup(columns, unknown, [() if place is None else found.stale[place] for place in places])
-
-
-def _look_up(use_case: UseCase, online: OnlineFeatures, rows: Sequence[dict[str, Any]]) -> Lookup:
-    keys = [{key: row[key] for key in use_case.serving.entity_keys} for row in rows]
-    return online.lookup(keys, [row[use_case.event_time] for row in rows])
+    looked_up = zip(found.features, found.unknown, found.stale, strict=True)
+    parts = [(row["features"], NOTHING, NOTHING) if "features" in row else next(looked_up) for row in rows]
+    return LookedUp([part[0] for part in parts], [part[1] for part in parts], [part[2] for part in parts])

@@ -5,6 +5,8 @@ Import only inside the serving process: prometheus_client decides at import wher
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -27,3 +29,10 @@ LOG_DROPPED = Gauge(
 )
 VERSION = Gauge("flightdeck_model_version", "The version that serves; 0 for none.", ["use_case"], multiprocess_mode="livemax")
 LOAD_FAILURES = Counter("flightdeck_model_load_failures", "Versions that could not be loaded; the old one stayed.", ["use_case"])
+ENGINE = Gauge("flightdeck_engine", "1 for the engine that scores online.", ["use_case", "engine"], multiprocess_mode="livemax")
+
+
+@lru_cache(maxsize=256)
+def stage(use_case: str, name: str) -> Histogram:
+    """The histogram of one stage of one use case; finding it by its labels costs as much as counting."""
+    return STAGE_SECONDS.labels(use_case, name)

@@ -16,15 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from include.errors import FlightdeckError, ServingError
-from include.registry.artifact import ScoringModel, golden_columns, load_model, verify_files
+from include.registry.artifact import ScoringModel, load_model, verify_files
+from include.registry.engine import ENGINES
 from include.registry.signing import public_key, verify_signature
 from include.release.model_store import Desired, desired_path, keep_copy, read_state, write_state
 from include.settings import Settings
 from include.spec import UseCase
-from serving.metrics import LOAD_FAILURES, VERSION
+from serving.metrics import ENGINE, LOAD_FAILURES, VERSION
+from serving.scorer import Scorer
 from serving.trial import libraries, try_in_child
 
 WATCH_SECONDS = 0.25
@@ -37,13 +38,13 @@ logger = logging.getLogger("flightdeck.serving")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded version. `categories`: (input name, source column, known values) of every category input."""
+    """A loaded version; `scorer` is what answers with it."""
 
     version: int
     digest: str
     since: datetime
     model: ScoringModel
-    categories: tuple[tuple[str, str, frozenset[str | None]], ...]
+    scorer: Scorer
 
 
 class ModelSlot:
@@ -111,8 +112,9 @@ class ModelSlot:
             self.serving = load_served(desired, self.use_case, self._public_key)
             self._remember(desired)
             logger.info("%s: version %d serves", self.use_case.name, desired.version)
+        for engine in ENGINES:
+            ENGINE.labels(self.use_case.name, engine).set(self.serving is not None and self.serving.scorer.engine.name == engine)
         VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
-
 
     def _remember(self, desired: Desired) -> None:
         """For the next start. A disk that is full must not keep the version from serving now."""
@@ -170,19 +172,9 @@ def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
         raise ServingError(
             f"The package at {desired.folder} answers its golden rows {difference:g} off; at most {GOLDEN_TOLERANCE:g} is right."
         )
-    columns = golden_columns(model.transform, model.golden["rows"][:1])
-    for _ in range(WARM_UP_ROUNDS):
-        model.score(columns)
-    return ServedModel(desired.version, desired.digest, datetime.now(UTC), model, _categories(model))
-
-
-def _categories(model: ScoringModel) -> tuple[tuple[str, str, frozenset[str | None]], ...]:
-    transform: Any = model.transform
-    return tuple(
-        (item.name, transform.column(item), frozenset({*transform.categories[item.name], None}))
-        for item in transform.inputs
-        if item.kind == "category"
-    )
+    scorer = Scorer(use_case, model)
+    scorer.warm_up(WARM_UP_ROUNDS)
+    return ServedModel(desired.version, desired.digest, datetime.now(UTC), model, scorer)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

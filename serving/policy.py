@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.features.online import Lookup
+from include.features.online import LookedUp
 from include.spec import UseCase
 from serving.errors import InvalidError
 
@@ -13,7 +13,7 @@ class OneIsRefusedError(Exception):
     """A batch of several requests holds one that must be refused: answer each alone."""
 
 
-def refuse_by_policy(use_case: UseCase, lookup: Lookup, row_counts: Sequence[int]) -> None:
+def refuse_by_policy(use_case: UseCase, lookup: LookedUp, row_counts: Sequence[int]) -> None:
     """Raise `InvalidError` naming the first row that the policy refuses; for a batch of several requests `OneIsRefusedError`."""
     serving = use_case.serving
     if serving.unknown_entities == "default" and serving.stale_features == "default":

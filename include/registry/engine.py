@@ -25,6 +25,9 @@ PARITY = 1e-6
 
 MIXED_ROWS = 2000
 
+ENGINES = ("onnxruntime", "package")
+"""Their names, the fast one first."""
+
 logger = logging.getLogger("flightdeck.engine")
 
 
@@ -48,7 +51,7 @@ class OwnEngine:
 
     def __init__(self, model: ScoringModel) -> None:
         self._model = model
-        self.name = "package"
+        self.name = ENGINES[1]
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Scores."""
@@ -58,7 +61,7 @@ class OwnEngine:
 class OnnxEngine:
     """ONNX Runtime, one thread, on `to_onnx(model)`."""
 
-    name = "onnxruntime"
+    name = ENGINES[0]
 
     def __init__(self, content: bytes) -> None:
         import onnxruntime

@@ -1,0 +1,91 @@
+"""What turns one use case's rows into scores, log rows and answers with one model: everything that can be known before a request is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+
+from include.data.inference_log import LoggedPrediction
+from include.features.row_transform import RowTransform
+from include.registry.artifact import ScoringModel, golden_columns
+from include.registry.engine import Engine, open_engine
+from include.spec import UseCase
+from serving.explaining import Explanation
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+NO_FLAGS = "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a batch is answered, and by which version. `now` is `time.perf_counter()`, `answered_at` microseconds since 1970."""
+
+    version: int
+    now: float
+    answered_at: int
+
+
+class Scorer:
+    """Immutable; safe to share between threads."""
+
+    def __init__(self, use_case: UseCase, model: ScoringModel) -> None:
+        self.use_case = use_case
+        self.model = model
+        self.engine: Engine = open_engine(model)
+        self.rows = RowTransform(model.transform)
+        self.threshold = model.metadata.decision_threshold
+        self.given = [*use_case.serving.entity_keys, *(item.name for item in use_case.serving.request_fields)]
+        self.features = list(dict.fromkeys(name.replace(":", "__") for name in use_case.feature_references))
+
+    def warm_up(self, rounds: int) -> None:
+        """Score a golden row a few times."""
+        columns = golden_columns(self.model.transform, self.model.golden["rows"][:1])
+        row = {name: values[0] for name, values in columns.items()}
+        for _ in range(rounds):
+            self.score([row])
+
+    def score(self, sources: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[float]]:
+        """The transformed matrix and the scores of rows that map every source column to its value."""
+        matrix = self.rows.matrix(sources)
+        return matrix, self.engine.predict(matrix).tolist()
+
+    def logged(
+        self,
+        identifier: str,
+        row: Mapping[str, Any],
+        features: Mapping[str, Any],
+        score: float,
+        flags: Sequence[str],
+        arrived: float,
+        moment: Moment,
+        explanation: Explanation | None,
+    ) -> LoggedPrediction:
+        """The row of the inference log."""
+        return LoggedPrediction(
+            identifier,
+            self.use_case.name,
+            moment.version,
+            moment.answered_at,
+            (row[self.use_case.event_time] - EPOCH) // MICROSECOND,
+            row[self.use_case.id_column],
+            orjson.dumps({name: row[name] for name in self.given}).decode(),
+            orjson.dumps(features).decode(),
+            score,
+            score >= self.threshold,
+            orjson.dumps(flags).decode() if flags else NO_FLAGS,
+            (moment.now - arrived) * 1000.0,
+            attributions=None if explanation is None else orjson.dumps(explanation.as_logged()).decode(),
+        )
+
+    def answered(self, identifier: str, score: float, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:
+        """The row of the answer."""
+        answer = {"prediction_id": identifier, "probability": score, "decision": score >= self.threshold, "flags": flags}
+        if explanation is not None:
+            answer["explanation"] = explanation.as_answer()
+        return answer

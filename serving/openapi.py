@@ -23,6 +23,8 @@ from serving.answers import (
 )
 from serving.body import MAX_BODY_BYTES
 from serving.feedback import FeedbackSchema
+from serving.oip import openapi as oip
+from serving.oip.interface import interfaces
 from serving.request_id import PARAMETER
 from serving.schema import RequestSchema, component_name
 
@@ -60,8 +62,8 @@ def openapi_document(schemas: Mapping[str, RequestSchema], feedback: Mapping[str
             "version": "1",
             "description": "Predictions by entity keys and event time. Features are looked up online, every answer is logged.",
         },
-        "paths": {**paths, **_plain_paths()},
-        "components": {"schemas": _components(schemas, feedback)},
+        "paths": {**paths, **oip.paths(interfaces(dict(schemas)), ERRORS), **_plain_paths()},
+        "components": {"schemas": {**_components(schemas, feedback), **oip.components()}},
     }
 
 

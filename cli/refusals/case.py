@@ -16,13 +16,15 @@ Expected = Literal["refused", "passed"]
 class Case:
     """A fault, and the rules of which at least one must be among those that refuse it.
 
-    Refused by another rule alone is a case that its own gate let through. A case that is expected to pass names no rule.
+    Refused by another rule alone is a case that its own gate let through; `told` is text that the rule's sentence must hold. A case that
+    is expected to pass names no rule.
     """
 
     name: str
     gates: tuple[str, ...]
     act: Callable[[World], Outcome]
     expected: Expected = "refused"
+    told: str = ""
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether the outcome is what the case is there to show."""
@@ -30,9 +32,13 @@ class Case:
 
     def gate(self, outcome: Outcome) -> str | None:
         """The rule of this case that refused it, or `None`."""
-        return next((gate for gate in self.gates if gate in outcome.gates), None)
+        return next((gate for gate, _ in self._own(outcome)), None)
 
     def reason(self, outcome: Outcome) -> str:
         """The sentence of the rule that refused it, or everything that was said instead."""
-        gate = self.gate(outcome)
-        return outcome.reasons[outcome.gates.index(gate)] if gate else "; ".join(outcome.reasons)
+        return next((reason for _, reason in self._own(outcome)), "; ".join(outcome.reasons))
+
+    def _own(self, outcome: Outcome) -> list[tuple[str, str]]:
+        """What the case's own rules said, in the order of its rules."""
+        said = list(zip(outcome.gates, outcome.reasons, strict=True)) if outcome.gates else []
+        return [(gate, reason) for gate in self.gates for found, reason in said if found == gate and self.told in reason]

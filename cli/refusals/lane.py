@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,10 +37,10 @@ PRELOADED = (
 )
 
 
-def run_lane(folder: Path, requests: Connection) -> None:
+def run_lane(folder: Path, requests: Connection, without: Sequence[str] = ()) -> None:
     """Build the world, then answer every case name received with `{"name", "seen", "gates", "reasons", "seconds"}`; `None` ends it.
 
-    The first message sent is `{"built": seconds}` or `{"error": text}`.
+    The first message sent is `{"built": seconds}` or `{"error": text}`. The world is built by all rules; the cases run without those named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_to(folder / "lane.log")
@@ -55,7 +57,7 @@ def run_lane(folder: Path, requests: Connection) -> None:
     while (name := requests.recv()) is not None:
         world.restore(folder)
         started = time.monotonic()
-        found = _in_child(_run_case, name, CASE_SECONDS)
+        found = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
         requests.send({"name": name, **found, "seconds": round(time.monotonic() - started, 1)})
 
 
@@ -99,12 +101,14 @@ def _build(folder: Path) -> dict[str, Any]:
     return {"seen": "passed", "gates": (), "reasons": ()}
 
 
-def _run_case(name: str) -> dict[str, Any]:
+def _run_case(name: str, without: Sequence[str] = ()) -> dict[str, Any]:
     from cli.refusals.cases import case
+    from cli.refusals.without import switched_off
     from cli.refusals.world import World
     from include.settings import load_settings
 
-    outcome = case(name).act(World(load_settings()))
+    with switched_off(without):
+        outcome = case(name).act(World(load_settings()))
     return {"seen": outcome.seen, "gates": outcome.gates, "reasons": outcome.reasons}
 
 

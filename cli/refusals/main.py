@@ -22,11 +22,14 @@ from cli.refusals.cases import CASES, case
 from cli.refusals.lane import run_lane
 from cli.refusals.table import Row, show, write
 from cli.refusals.verdict import Outcome
+from cli.refusals.without import switches
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
 
 LANES = 2
 TABLE = PROJECT_ROOT / "var" / "refusals.json"
+# What came of switched-off rules is no result of the refusal table.
+TRIAL = TABLE.with_name("refusals_without.json")
 CELL_CHARACTERS = 240
 FILE_CHARACTERS = 170
 
@@ -35,21 +38,24 @@ def main(arguments: list[str]) -> int:
     """Run all cases, or those named by `--only`; 1 when one got through, or the good one was refused."""
     parser = argparse.ArgumentParser(prog="python -m cli refusals", description=__doc__)
     parser.add_argument("--only", action="append", metavar="CASE", choices=[known.name for known in CASES], help="may be repeated")
+    parser.add_argument("--without", action="append", metavar="RULE", default=[], help="switch it off, e.g. 'check_gates: brier'")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the cases' homes and logs")
     parser.add_argument("--lanes", type=int, default=LANES, help="cases at a time, each lane with a world of its own")
-    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
+    parser.add_argument("--table", type=Path, help="where the table is written as JSON (default: var/refusals.json)")
     options = parser.parse_args(arguments)
+    unknown = [name for name in options.without if name not in switches()]
+    if unknown:
+        parser.error(f"--without {unknown[0]!r}: there is no such rule; valid: {switches()}")
+    path = options.table or (TRIAL if options.without else TABLE)
     chosen = [case(name) for name in options.only] if options.only else list(CASES)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that lanes and folders are cleared away then too
     console, started = _console(), time.monotonic()
     with _folder(keep=options.keep, console=console) as folder:
-        rows = run(chosen, folder, lanes=options.lanes, console=console)
+        rows = run(chosen, folder, lanes=options.lanes, console=console, without=options.without)
     show(rows, console)
-    write(rows, options.table)
+    write(rows, path)
     wrong = [row.case for row in rows if not row.holds]
-    console.print(
-        f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {options.table}", highlight=False
-    )
+    console.print(f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {path}", highlight=False)
     return 1 if wrong else 0
 
 
@@ -59,10 +65,10 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=FILE_CHARACTERS)
 
 
-def run(chosen: Sequence[Case], folder: Path, *, lanes: int, console: Console) -> list[Row]:
+def run(chosen: Sequence[Case], folder: Path, *, lanes: int, console: Console, without: Sequence[str] = ()) -> list[Row]:
     """The rows of the cases, in their order. Raises `PlatformError` when no world can be built."""
     waiting, found = list(chosen), {}
-    with _lanes(folder, min(lanes, len(waiting))) as connections:
+    with _lanes(folder, min(lanes, len(waiting)), without) as connections:
         while connections:
             ready = wait(connections)
             for connection, lane in [(one, name) for one, name in connections.items() if one in ready]:
@@ -98,13 +104,13 @@ def _row(one: Case, answer: dict[str, Any]) -> Row:
 
 
 @contextmanager
-def _lanes(folder: Path, count: int) -> Iterator[dict[Connection, str]]:
+def _lanes(folder: Path, count: int, without: Sequence[str]) -> Iterator[dict[Connection, str]]:
     context = multiprocessing.get_context("spawn")
     connections: dict[Connection, str] = {}
     processes = []
     for number in range(count):
         ours, theirs = context.Pipe()
-        process = context.Process(target=run_lane, args=(folder / f"lane{number}", theirs))
+        process = context.Process(target=run_lane, args=(folder / f"lane{number}", theirs, without))
         process.start()
         theirs.close()
         connections[ours] = f"lane {number}"

@@ -6,20 +6,22 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from cli.refusals.case import Case
-from cli.refusals.damage import of
+from cli.refusals.damage import columns, of
 from cli.refusals.verdict import Outcome
 from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, JANUARY, MARCH, World
 
 GATES = "check_gates"
 PACKAGE = "check_package"
 TEST_ROWS = datetime(2013, 3, 17, tzinfo=UTC)
+TWO_MONTHS_TEST_ROWS = datetime(2013, 3, 22, tzinfo=UTC)
+LATE_AFTER_MINUTES = 15
 
 
 def _training(changes: Mapping[str, Any], until: str = CANDIDATE_UNTIL) -> Callable[[World], Outcome]:
@@ -37,15 +39,20 @@ def _equal_model(world: World) -> Outcome:
 
 def _missing_champion(world: World) -> Outcome:
     """The registry still names a champion; the files of its package are gone."""
+    _remove_champion(world)
+    return world.train()
+
+
+def _remove_champion(world: World) -> None:
+    """Remove the folder of every logged model but the newest one's, if a run has logged one since the champion."""
     from include.registry import versions
 
     champion = versions.champion(world.settings, world.use_case)
     folders = [path.parent for path in (world.settings.home / "mlflow").rglob("model.ubj")]
-    for folder in folders:
-        shutil.rmtree(folder)
     if champion is None or not folders:
         raise RuntimeError("there is no champion whose artefact could be removed")
-    return world.train()
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def _tampered(world: World) -> Outcome:
@@ -75,6 +82,36 @@ def _worse_on_one_slice(world: World) -> Outcome:
         if delivered.seen != "passed":
             return delivered
     return world.train()
+
+
+def _unfair(world: World) -> Outcome:
+    """Until the test rows begin, no flight from JFK is late: a model of these two months finds none of JFK's late flights."""
+    cleared = (pl.col("origin") == "JFK") & (pl.col("known_at") < TWO_MONTHS_TEST_ROWS)
+    delay = pl.when(cleared).then(pl.min_horizontal("arrival_delay", LATE_AFTER_MINUTES)).otherwise(pl.col("arrival_delay"))
+    late = (delay > LATE_AFTER_MINUTES).cast(pl.Int64)
+    world.overlay({"training": {"window_days": 59}})
+    for interval in (FEBRUARY, MARCH):
+        world.deliver(columns("raw/arrivals", delay.alias("arrival_delay"), late.alias("late")), interval)
+        delivered = world.features(interval)
+        if delivered.seen != "passed":
+            return delivered
+    return world.train()
+
+
+def _missing_segment(world: World) -> Outcome:
+    """LaGuardia's flights stop days before the test rows begin: two weeks of them are delivered, so the delivery has the segment."""
+    kept = (pl.col("origin") != "LGA") | (pl.col("asked_at") < TEST_ROWS - timedelta(days=3))
+    world.deliver(of("raw/flights", lambda frame: frame.filter(kept)))
+    delivered = world.features()
+    return world.train() if delivered.seen == "passed" else delivered
+
+
+def _missing_champion_metrics(world: World) -> Outcome:
+    """The champion's files go between the check of the training set and the gates: no metric of the comparison can be computed."""
+    from cli.refusals.sabotage import after
+
+    with after("evaluate_model", lambda: _remove_champion(world)):
+        return world.train()
 
 
 def _then_deploy(changes: Mapping[str, Any]) -> Callable[[World], Outcome]:
@@ -134,6 +171,16 @@ def _flip_byte(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+# Deep trees on fine bins, far beyond where early stopping would have ended.
+BRITTLE = {
+    "training": {
+        "parameters": {"max_depth": 16, "eta": 0.6, "min_child_weight": 0, "lambda": 0, "max_bin": 2048},
+        "search_space": None,
+        "boost_rounds": 25,
+        "early_stopping_rounds": 25,
+    }
+}
+
 CASES = (
     Case("too few rows", ("validate_snapshot: row count",), _training({"training": {"window_days": 5}})),
     Case("worse model", (f"{GATES}: champion_improvement",), _training({"training": {"parameters": {"scale_pos_weight": 0.1}}})),
@@ -143,9 +190,17 @@ CASES = (
         (f"{GATES}: calibration",),
         _training({"training": {"parameters": {"max_depth": 14, "eta": 1.0, "min_child_weight": 0, "lambda": 0}, "search_space": None}}),
     ),
+    Case("unfair model", (f"{GATES}: fairness",), _unfair, told="true_positive_ratio, test, origin"),
+    Case(
+        "brittle model",
+        (f"{GATES}: perturbation", f"{GATES}: missing_values"),
+        _training(BRITTLE),
+    ),
+    Case("missing champion metrics", (f"{GATES}: champion_improvement",), _missing_champion_metrics),
+    Case("segment missing from the test rows", (f"{GATES}: segments",), _missing_segment),
     Case("missing champion artefact", ("validate_snapshot: reference", f"{GATES}: champion_improvement"), _missing_champion),
     Case(
-        "missing segment",
+        "segment too small to judge",
         (f"{GATES}: champion_slices",),
         _training({"slices": [{"column": "origin"}, {"column": "tailnum", "minimum_rows": 300}]}),
     ),

@@ -44,7 +44,7 @@ def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> 
     judged: dict[str, Judged] = {}
     for table in use_case.tables:
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
-        judged[table.name] = _judge(context, tables, table, frame, champion)
+        judged[table.name] = judge_table(context, tables, table, frame, champion)
     late = _label_times(use_case, tables, judged, context.interval)
     failures = [*problems, *(failure for part in judged.values() for failure in part.failures), *late]
     verdict: dict[str, Any] = {
@@ -63,7 +63,8 @@ def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> 
     return _write(context, judged, verdict)
 
 
-def _judge(context: StepContext, tables: TableStore, table: Table, frame: pl.DataFrame, champion: Champion | None) -> Judged:
+def judge_table(context: StepContext, tables: TableStore, table: Table, frame: pl.DataFrame, champion: Champion | None) -> Judged:
+    """One table's rows by its declaration, and against what was published before and the champion's training data."""
     use_case, interval = context.use_case, context.interval
     # The least number of rows shrinks with the environment's sample share.
     minimum = max(1, ceil(table.minimum_rows * context.settings.sample_share))

@@ -11,6 +11,7 @@ from cli.refusals.cases import CASES
 from cli.refusals.dag_runs import DagRunResult
 from cli.refusals.main import main
 from cli.refusals.verdict import Outcome, outcome_of
+from cli.refusals.without import switches
 
 RANGE = {"accepted": False, "reasons": ["too high"], "failures": [{"rule": "range"}]}
 GATES = {"accepted": False, "reasons": ["low"], "rows": [{"gate": "brier", "passed": True}, {"gate": "auc", "passed": False}]}
@@ -49,15 +50,47 @@ def test_every_case_names_its_rule_and_one_passes():
     assert all(case.gates for case in CASES if case.expected == "refused")
 
 
+def test_a_case_may_ask_for_what_its_rule_must_say():
+    case = Case("bad", ("check_gates: fairness",), lambda world: Outcome("passed"), told="true_positive")
+    said = Outcome("refused", ("check_gates: fairness", "check_gates: fairness"), ("selection", "true_positive 0.0"))
+    assert case.holds(said)
+    assert case.reason(said) == "true_positive 0.0"
+    assert not case.holds(Outcome("refused", ("check_gates: fairness",), ("selection",)))
+
+
+def test_every_case_that_the_table_promises_is_there():
+    promised = (
+        "renamed column, missing column, retyped column, all-null column, 60 % null column, empty window, duplicated delivery, "
+        "unseen category flood, -999 sentinels, shifted distribution, leaked label, 10 % flipped labels in one slice, too few rows, "
+        "worse model, equal model, model worse on one slice only, over-confident model, unfair model, brittle model, oversized model, "
+        "slow model, model that cannot load, model that crashes its process at load, tampered artefact, missing champion metrics, "
+        "missing segment, good model"
+    )
+    assert set(promised.split(", ")) <= {case.name for case in CASES}
+
+
+def test_only_rules_that_there_are_can_be_switched_off(capsys):
+    assert {"check_gates: brier", "validate_data: row rule", "validate_snapshot: label leakage"} <= set(switches())
+    with pytest.raises(SystemExit):
+        main(["--only", "worse model", "--without", "check_gates: mood"])
+    assert "check_gates: champion_improvement" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_table_of_a_few_cases(tmp_path, capfd):
-    names = ["-999 sentinels", "tampered artefact"]
+def test_a_few_cases_are_refused_and_one_gets_through_when_its_rule_is_off(tmp_path, capfd):
+    names = ["-999 sentinels", "10 % flipped labels in one slice", "tampered artefact"]
     path = tmp_path / "refusals.json"
-    assert main([*(word for name in names for word in ("--only", name)), "--lanes", "1", "--table", str(path)]) == 0
+    chosen = [word for name in names for word in ("--only", name)]
+    # Exit code 1: a case that gets through is a failure of the table, whoever switched its rule off.
+    assert main([*chosen, "--without", "validate_data: row rule", "--lanes", "1", "--table", str(path)]) == 1
     rows = json.loads(path.read_text())
-    assert [(row["case"], row["expected"], row["seen"]) for row in rows] == [(name, "refused", "refused") for name in names]
-    assert [row["gate"] for row in rows] == ["validate_data: range", "check_gates: evaluated_object"]
+    assert [(row["case"], row["expected"], row["seen"], row["gate"]) for row in rows] == [
+        ("-999 sentinels", "refused", "refused", "validate_data: range"),
+        ("10 % flipped labels in one slice", "refused", "passed", ""),
+        ("tampered artefact", "refused", "refused", "check_gates: evaluated_object"),
+    ]
+    assert all(set(row) == {"case", "expected", "seen", "gate", "reason", "seconds"} for row in rows)
     assert "-999.0" in rows[0]["reason"]
     assert all(row["seconds"] > 0 for row in rows)
-    assert "2 of 2 as expected" in capfd.readouterr().out
+    assert "2 of 3 as expected" in capfd.readouterr().out

@@ -1,0 +1,118 @@
+"""A rule or gate switched off, to show that its case then gets through: the proof that it is this one that refuses.
+
+It replaces functions of the running process, so it exists in trials alone: the specification, the settings and the DAGs know of no
+switch, and neither does production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from include.errors import SpecError
+
+# The functions of `snapshot_checks.CHECKS` by the rule that they judge; the other rules of a training set are those of a table.
+SNAPSHOT_RULES = {
+    "both classes": "both_classes",
+    "label share": "label_share",
+    "label after event": "label_after_question",
+    "not all null": "features_present",
+    "not constant": "features_vary",
+    "label leakage": "no_leak",
+    "time order": "in_time_order",
+}
+TABLE_RULES = ("row count", "columns", "type", "nulls", "range", "categories", "unique key", "window", "row rule")
+COMPARED_RULES = ("null share", "label share", "distribution (PSI)", "distribution (shift)", "reference")
+DELIVERY_RULES = ("sentinel", "duplicate delivery", "volume", "unseen values", "missing segment", "label after event")
+
+
+def known() -> dict[str, tuple[str, ...]]:
+    """Every rule and gate that can be switched off, by task."""
+    from include.evaluation.gates import all_gates
+
+    return {
+        "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
+        "validate_snapshot": tuple(dict.fromkeys((*TABLE_RULES[:-1], *SNAPSHOT_RULES, *COMPARED_RULES))),
+        "check_gates": tuple(gate.__name__ for gate in all_gates()),
+    }
+
+
+def switches() -> list[str]:
+    """Everything that can be switched off, as `<task>: <rule>`."""
+    return [f"{task}: {rule}" for task, rules in known().items() for rule in rules]
+
+
+@contextmanager
+def switched_off(names: Sequence[str]) -> Iterator[None]:
+    """Run without the rules and gates named `<task>: <rule>`. Raises `SpecError` for a name that there is not."""
+    with ExitStack() as stack:
+        for name in names:
+            if name not in switches():
+                raise SpecError(f"there is no rule {name!r} to switch off; valid: {switches()}.")
+            task, _, rule = name.partition(": ")
+            for target, replacement in _SWITCHES[task](rule):
+                stack.enter_context(patch(target, replacement))
+        yield
+
+
+Replacement = tuple[str, Any]
+
+
+def _delivery(rule: str) -> Iterator[Replacement]:
+    from include.data import column_checks, delivery_checks, judge
+
+    yield _declared(rule)
+    for module, name in ((column_checks, "COLUMN_RULES"), (delivery_checks, "TABLE_RULES")):
+        rules = getattr(module, name)
+        yield f"{module.__name__}.{name}", {key: check for key, check in rules.items() if key != rule}
+    if rule == "label after event":
+        yield f"{judge.__name__}.label_times", lambda *_: []
+    if rule == "reference":
+        for name in ("references", "champion_in_service"):
+            yield f"{judge.__name__}.{name}", _silenced(vars(judge)[name])
+
+
+def _snapshot(rule: str) -> Iterator[Replacement]:
+    from include.training import snapshot_checks, snapshot_verdict
+
+    yield _declared(rule)
+    kept = tuple(check for check in snapshot_checks.CHECKS if check.__name__ != SNAPSHOT_RULES.get(rule))
+    yield f"{snapshot_checks.__name__}.CHECKS", kept
+    if rule == "reference":
+        yield f"{snapshot_verdict.__name__}.champion_reference", _silenced(vars(snapshot_verdict)["champion_reference"])
+    original = vars(snapshot_verdict)["against_champion"]
+
+    def against_champion(*given: Any) -> tuple[list[Any], list[str]]:
+        failures, notes = original(*given)
+        return [failure for failure in failures if failure.rule != rule], notes
+
+    yield f"{snapshot_verdict.__name__}.against_champion", against_champion
+
+
+def _gate(name: str) -> Iterator[Replacement]:
+    from include.evaluation import gates
+
+    original = gates.all_gates
+    yield f"{gates.__name__}.all_gates", lambda *problem: tuple(gate for gate in original(*problem) if gate.__name__ != name)
+
+
+_SWITCHES: dict[str, Callable[[str], Iterator[Replacement]]] = {
+    "validate_data": _delivery,
+    "validate_snapshot": _snapshot,
+    "check_gates": _gate,
+}
+
+
+def _declared(rule: str) -> Replacement:
+    """The rules that a table's declaration makes, less one."""
+    from include.data import validation
+
+    original = vars(validation)["rules_of"]
+    return f"{validation.__name__}.rules_of", lambda *given: [one for one in original(*given) if one.name != rule]
+
+
+def _silenced(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """The function with an empty list for the failures that it returns last."""
+    return lambda *given: (*function(*given)[:-1], [])

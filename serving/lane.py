@@ -1,8 +1,10 @@
-"""The lane: one thread that answers everything that waits, in batches, and commits a batch to the log before its answers leave.
+"""The lane: scores what waits in batches, and commits a batch to the log before its answers leave.
 
-While a batch is looked up, scored and committed, the next one gathers; nobody waits on purpose. One request alone is a batch of
-one, sixteen at once share one look-up, one call of the model and one fsync. The event loop only reads, validates and sends, so
-that a locked online store or a slow disk never stops the health checks.
+Few rows are looked up, scored and made into answers by the event loop itself, all requests of one turn of the loop together: that
+takes less time than handing them to another thread. One thread owns the log: it commits every batch that has been scored meanwhile in
+one transaction and wakes the loop once for all their answers. So while one batch is being written, the next one gathers and is scored;
+nobody waits on purpose. What would keep the loop (many rows, explanations, an online store that somebody has locked) is answered by
+the thread, between two commits: neither a locked store nor a slow disk stops the health checks.
 """
 
 from __future__ import annotations
@@ -13,48 +15,42 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from include.data.inference_log import KeyedAnswer, SpoolError
+from include.data.inference_log import SpoolError
 from include.data.log_writer import LogWriter
-from include.errors import FeatureStoreError, FlightdeckError
+from include.errors import FeatureStoreError
 from include.settings import Settings
 from include.spec import UseCase
-from serving.errors import InvalidError, RequestError, UnanswerableError
-from serving.metrics import BATCH_ROWS, LOG_BACKLOG, LOG_DROPPED, PREDICTIONS, STAGE_SECONDS
+from serving.errors import RequestError, UnanswerableError
+from serving.metrics import LOG_BACKLOG, LOG_DROPPED, count_rows, stage
 from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
 from serving.policy import OneIsRefusedError
+from serving.resources import ResourceMeter
 from serving.scoring import Question, Scored, count_flags, score_batch
+from serving.waiting import Batch, Job, Outcome, joined, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
 
 BATCH_ROW_LIMIT = 512
+LOOP_ROWS = 32
 HOUSEKEEPING_SECONDS = 1.0
 
 logger = logging.getLogger("flightdeck.serving")
 
-Outcome = tuple["asyncio.Future[bytes]", bytes | None, BaseException | None]
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    future: asyncio.Future[bytes]
-    loop: asyncio.AbstractEventLoop
-    question: Question | None
-    call: Callable[[Lane], bytes] | None = None
-
 
 class Lane:
-    """Owns the spool, and is the only reader of the online stores."""
+    """Owns the log. Use `put` and `call` from one event loop."""
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase], slots: Mapping[str, ModelSlot], stores: OnlineStores) -> None:
         self.use_cases = use_cases
         self.slots = slots
         self.stores = stores
         self.log = LogWriter(settings, use_cases)
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job | Batch | None] = SimpleQueue()
+        self._gathering: list[Job] = []
         self._thread = threading.Thread(target=self._run, name="flightdeck-lane", daemon=True)
+        self._meter = ResourceMeter()
         self._next_housekeeping = 0.0
 
     @property
@@ -77,8 +73,15 @@ class Lane:
         self._thread.join(timeout=10.0)
 
     def put(self, question: Question) -> asyncio.Future[bytes]:
-        """Queue a question (from the event loop); the future gets the answer's JSON or a `RequestError`."""
-        return self._enqueue(question, None)
+        """Answer a question (from the event loop); the future gets the answer's JSON or a `RequestError`."""
+        if question.explain or len(question.rows) > LOOP_ROWS:
+            return self._enqueue(question, None)
+        loop = asyncio.get_running_loop()
+        job = Job(loop.create_future(), loop, question)
+        if not self._gathering:
+            loop.call_soon(self._score_gathered)
+        self._gathering.append(job)
+        return job.future
 
     def call(self, function: Callable[[Lane], bytes]) -> asyncio.Future[bytes]:
         """Run a function in the lane's thread, between two batches."""
@@ -93,9 +96,33 @@ class Lane:
 
     def _enqueue(self, question: Question | None, call: Callable[[Lane], bytes] | None) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
-        job = _Job(loop.create_future(), loop, question, call)
+        job = Job(loop.create_future(), loop, question, call)
         self._queue.put(job)
         return job.future
+
+    def _score_gathered(self) -> None:
+        """In the event loop: score what this turn has brought."""
+        jobs, self._gathering = self._gathering, []
+        groups: dict[str, list[Job]] = {}
+        for job in jobs:
+            if job.question is not None and not job.future.done():
+                groups.setdefault(job.question.use_case, []).append(job)
+        for name, group in groups.items():
+            for start in range(0, len(group), LOOP_ROWS):
+                self._score_now(name, group[start : start + LOOP_ROWS])
+
+    def _score_now(self, name: str, jobs: list[Job]) -> None:
+        questions = [job.question for job in jobs if job.question is not None]
+        try:
+            scored = score_batch(self.use_cases[name], self.model(name), self.stores.get(name), questions, wait=False)
+        except RequestError as error:
+            resolve([(job.future, None, error) for job in jobs])
+        except Exception:  # the thread may wait, tells apart which of them is at fault, and says what it was
+            logger.debug("%d requests go to the lane's thread", len(jobs), exc_info=True)
+            for job in jobs:
+                self._queue.put(job)
+        else:
+            self._queue.put(Batch(jobs, questions, scored))
 
     def _run(self) -> None:
         running = True
@@ -105,30 +132,49 @@ class Lane:
                 first = self._queue.get(timeout=HOUSEKEEPING_SECONDS)
             except Empty:
                 continue
-            jobs, running = self._gather(first)
+            jobs, batches, running = self._gather(first)
+            if batches:
+                self._deliver(batches[0].jobs[0].loop, self._commit(batches))
             if jobs:
                 self._deliver(jobs[0].loop, self._answer(jobs))
         self.log.close()
 
-    def _gather(self, first: _Job | None) -> tuple[list[_Job], bool]:
-        jobs: list[_Job] = []
+    def _gather(self, first: Job | Batch | None) -> tuple[list[Job], list[Batch], bool]:
+        """What waits, up to a limit, and whether there is more to come ever."""
+        jobs: list[Job] = []
+        batches: list[Batch] = []
         rows = 0
-        job = first
-        while job is not None:
-            if not job.future.cancelled():
-                jobs.append(job)
-                rows += len(job.question.rows) if job.question else 0
+        item = first
+        while item is not None:
+            if isinstance(item, Batch):
+                batches.append(item)
+                rows += len(item.scored.log_rows)
+            elif not item.future.cancelled():
+                jobs.append(item)
+                rows += len(item.question.rows) if item.question else 0
             if rows >= BATCH_ROW_LIMIT:
-                return jobs, True
+                return jobs, batches, True
             try:
-                job = self._queue.get_nowait()
+                item = self._queue.get_nowait()
             except Empty:
-                return jobs, True
-        return jobs, False
+                return jobs, batches, True
+        return jobs, batches, False
 
-    def _answer(self, jobs: Sequence[_Job]) -> list[Outcome]:
+    def _commit(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """One transaction per use case."""
         outcomes: list[Outcome] = []
-        groups: dict[str, list[_Job]] = {}
+        for name in dict.fromkeys(batch.questions[0].use_case for batch in batches):
+            of_case = [batch for batch in batches if batch.questions[0].use_case == name]
+            jobs = [job for batch in of_case for job in batch.jobs]
+            outcomes.extend(self._attempt(jobs, partial(self._log_batches, name, of_case)))
+        return outcomes
+
+    def _log_batches(self, name: str, batches: Sequence[Batch]) -> Sequence[bytes | RequestError]:
+        return self._log(name, [question for batch in batches for question in batch.questions], joined([batch.scored for batch in batches]))
+
+    def _answer(self, jobs: Sequence[Job]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        groups: dict[str, list[Job]] = {}
         for job in jobs:
             if job.question is not None:
                 groups.setdefault(job.question.use_case, []).append(job)
@@ -138,7 +184,7 @@ class Lane:
             outcomes.extend(self._answer_group(name, group))
         return outcomes
 
-    def _answer_group(self, name: str, group: list[_Job]) -> list[Outcome]:
+    def _answer_group(self, name: str, group: list[Job]) -> list[Outcome]:
         """All together; if that fails for a reason that may lie in one of them, each alone, so that only that one fails."""
         outcomes = self._attempt(group, partial(self._predict, name, group))
         error = outcomes[0][2]
@@ -149,9 +195,9 @@ class Lane:
     def _called(self, function: Callable[[Lane], bytes]) -> list[bytes]:
         return [function(self)]
 
-    def _attempt(self, jobs: Sequence[_Job], work: Callable[[], Sequence[bytes | RequestError]]) -> list[Outcome]:
+    def _attempt(self, jobs: Sequence[Job], work: Callable[[], Sequence[bytes | RequestError]]) -> list[Outcome]:
         try:
-            return [_outcome(job, answer) for job, answer in zip(jobs, work(), strict=True)]
+            return [outcome_of(job, answer) for job, answer in zip(jobs, work(), strict=True)]
         except RequestError as error:
             return [(job.future, None, error) for job in jobs]
         except OneIsRefusedError as error:
@@ -160,44 +206,44 @@ class Lane:
             logger.exception("a batch of %d requests failed", len(jobs))
             return [(job.future, None, error) for job in jobs]
 
-    def _predict(self, name: str, jobs: Sequence[_Job]) -> Sequence[bytes | RequestError]:
+    def _predict(self, name: str, jobs: Sequence[Job]) -> Sequence[bytes | RequestError]:
         questions = [job.question for job in jobs if job.question is not None]
         served, features = self.model(name), self.stores.get(name)
         try:
             scored = score_batch(self.use_cases[name], served, features, questions)
         except (FeatureStoreError, sqlite3.Error) as error:
             raise features_unavailable(str(error)) from error
-        return self._log(name, served, questions, scored)
+        return self._log(name, questions, scored)
 
-    def _log(self, name: str, served: ServedModel, questions: Sequence[Question], scored: Scored) -> Sequence[bytes | RequestError]:
+    def _log(self, name: str, questions: Sequence[Question], scored: Scored) -> Sequence[bytes | RequestError]:
         """Make the batch durable; its answers, with those that a request's own id has got before in their place."""
         started = time.perf_counter()
         keyed = keyed_answers(questions, scored)
         try:
             repeated = self.log.append(name, scored.log_rows, list(keyed.values()))
         except SpoolError as error:
-            raise _log_unavailable(error) from error
-        STAGE_SECONDS.labels(name, "log").observe(time.perf_counter() - started)
-        PREDICTIONS.labels(name, str(served.version)).inc(len(scored.log_rows))
-        BATCH_ROWS.labels(name).observe(len(scored.log_rows))
+            raise log_unavailable(error) from error
+        stage(name, "log").observe(time.perf_counter() - started)
+        count_rows(name, [row.model_version for row in scored.log_rows])
         count_flags(name, scored.flags)
         if not repeated:
             return scored.answers
         answers: list[bytes | RequestError] = list(scored.answers)
         for position, number in enumerate(keyed):
             if position in repeated:
-                answers[number] = repeated[position] or _key_reused(questions[number])
+                answers[number] = repeated[position] or key_reused(questions[number])
         return answers
 
     def _deliver(self, loop: asyncio.AbstractEventLoop, outcomes: list[Outcome]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, outcomes)
+            loop.call_soon_threadsafe(resolve, outcomes)
 
     def _housekeeping(self) -> None:
         if time.monotonic() < self._next_housekeeping:
             return
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         try:
+            self._meter.count()
             for name in self.use_cases:
                 LOG_DROPPED.labels(name).set(self.log.dropped.get(name, 0))
             self.log.tend()
@@ -205,39 +251,3 @@ class Lane:
                 LOG_BACKLOG.labels(name).set(self.log.backlog(name))
         except Exception:
             logger.exception("the inference log does not take rows")
-
-
-def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
-    """The answers of requests that carry an id of their own, by the question's position."""
-    keyed: dict[int, KeyedAnswer] = {}
-    first = 0
-    for number, question in enumerate(questions):
-        last = first + len(question.rows)
-        if question.key is not None:
-            identifiers = tuple(row.prediction_id for row in scored.log_rows[first:last])
-            keyed[number] = KeyedAnswer(question.use_case, question.key, question.fingerprint, scored.answers[number], identifiers)
-        first = last
-    return keyed
-
-
-def _outcome(job: _Job, answer: bytes | RequestError) -> Outcome:
-    return (job.future, None, answer) if isinstance(answer, RequestError) else (job.future, answer, None)
-
-
-def _key_reused(question: Question) -> RequestError:
-    message = f"The request id {question.key!r} has been used for another request; give every new request an id of its own."
-    return InvalidError(422, "request_id_reused", message, "x-request-id")
-
-
-def _log_unavailable(error: FlightdeckError) -> UnanswerableError:
-    return UnanswerableError(503, "log_unavailable", f"Nothing is answered that cannot be logged. {error}")
-
-
-def _resolve(outcomes: list[Outcome]) -> None:
-    for future, answer, error in outcomes:
-        if future.done():
-            continue
-        if error is not None:
-            future.set_exception(error)
-        elif answer is not None:
-            future.set_result(answer)

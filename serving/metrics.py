@@ -36,3 +36,23 @@ ENGINE = Gauge("flightdeck_engine", "1 for the engine that scores online.", ["us
 def stage(use_case: str, name: str) -> Histogram:
     """The histogram of one stage of one use case; finding it by its labels costs as much as counting."""
     return STAGE_SECONDS.labels(use_case, name)
+
+
+def count_rows(use_case: str, versions: list[int]) -> None:
+    """Count one commit: the version that answered each of its rows."""
+    _batch_rows(use_case).observe(len(versions))
+    if len(versions) and versions.count(versions[0]) == len(versions):
+        _predictions(use_case, versions[0]).inc(len(versions))
+        return
+    for version in versions:
+        _predictions(use_case, version).inc()
+
+
+@lru_cache(maxsize=256)
+def _batch_rows(use_case: str) -> Histogram:
+    return BATCH_ROWS.labels(use_case)
+
+
+@lru_cache(maxsize=256)
+def _predictions(use_case: str, version: int) -> Counter:
+    return PREDICTIONS.labels(use_case, str(version))

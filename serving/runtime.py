@@ -18,7 +18,7 @@ from serving.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
 from serving.errors import UnanswerableError
 from serving.feedback import feedback_schema
 from serving.lane import Lane
-from serving.metrics import STAGE_SECONDS
+from serving.metrics import stage
 from serving.models import ModelWatcher
 from serving.online import OnlineStores
 from serving.schema import RequestSchema, request_schema
@@ -73,7 +73,7 @@ class Runtime:
     async def answer(self, question: Question) -> bytes:
         """The answer to a validated question as JSON; raises `RequestError`."""
         answer = await self._in_time(lambda: self.lane.put(question))
-        STAGE_SECONDS.labels(question.use_case, "total").observe(time.perf_counter() - question.arrived)
+        stage(question.use_case, "total").observe(time.perf_counter() - question.arrived)
         return answer
 
     def schema(self, name: str) -> RequestSchema:

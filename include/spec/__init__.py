@@ -1,7 +1,7 @@
 """What a use case declares: one frozen `UseCase` per `include/use_cases/<name>/spec.py`.
 
-Cheap to import (pydantic, and Polars where a table declares row rules): DAG files read it at parse time. Contradictions fail here, at
-construction, with the field's name and what to use instead; nothing downstream has to check them again.
+Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at construction, with the
+field's name and what to use instead; nothing downstream has to check them again.
 """
 
 from include.spec.base import Part, Share

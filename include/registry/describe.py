@@ -9,9 +9,12 @@ SHOWN_METRICS = ("auc", "average_precision", "brier", "logloss", "ece", "mean_sc
 MAX_GATE_ROWS = 60
 
 
-def version_description(verdict: Mapping[str, Any], run_tags: Mapping[str, str], metrics: Mapping[str, float]) -> str:
-    """Markdown. `verdict` is that of `check_gates`, `run_tags` and `metrics` are the training run's."""
-    return "\n\n".join([_headline(verdict, run_tags), _gates(verdict.get("rows", [])), _metrics(metrics), _origin(run_tags)])
+def version_description(
+    verdict: Mapping[str, Any], run_tags: Mapping[str, str], metrics: Mapping[str, float], summary: Mapping[str, Any] | None = None
+) -> str:
+    """Markdown. `verdict` is that of `check_gates`, `run_tags` and `metrics` are the training run's, `summary` its data_summary.json."""
+    parts = [_headline(verdict, run_tags), _gates(verdict.get("rows", [])), _metrics(metrics), _origin(run_tags)]
+    return "\n\n".join([*parts, *([] if summary is None else [_data(summary)])])
 
 
 def version_tags(verdict: Mapping[str, Any], run_tags: Mapping[str, str], digest: str) -> dict[str, str]:
@@ -68,8 +71,16 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _origin(tags: Mapping[str, str]) -> str:
-    shown = ("snapshot", "snapshot_digest", "code_commit", "run_id", "digest")
+    shown = ("architecture", "snapshot", "snapshot_digest", "code_commit", "run_id", "digest")
     return "### Origin\n\n" + "\n".join(f"- {name.replace('_', ' ')}: `{tags.get(f'flightdeck.{name}', 'unknown')}`" for name in shown)
+
+
+def _data(summary: Mapping[str, Any]) -> str:
+    from include.training.summaries import HEADINGS, rows_of
+
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
+    lines.extend("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows_of(summary, "train"))
+    return "### Training data (train split; all splits: data_summary.json)\n\n" + "\n".join(lines)
 
 
 def _unjudged(row: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from include.registry.artifact import verify_package
 from include.registry.client import connect, readable_artifact
 from include.registry.describe import version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
+from include.registry.run_files import read_json
 from include.registry.signing import attach_signature, public_key, sign_package, verify_signature
 from include.settings import Settings
 from include.spec import UseCase
@@ -29,6 +30,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODELS_SCHEME = "models:/"
 SIGNATURE_TAG = "signature"
+SUMMARY_FILE = "data_summary.json"
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _create(client: MlflowClient, settings: Settings, use_case: UseCase, run_id:
         source=source,
         run_id=run_id,
         model_id=model_id,
-        description=version_description(verdict, run.data.tags, run.data.metrics),
+        description=version_description(verdict, run.data.tags, run.data.metrics, read_json(client, run_id, SUMMARY_FILE)),
         tags={**version_tags(verdict, run.data.tags, digest), SIGNATURE_TAG: signature},
     )
 

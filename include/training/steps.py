@@ -59,10 +59,11 @@ def split_data(context: StepContext, inputs: Inputs) -> Inputs:
 def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`.
 
+    Of a regression the loss is `validation_rmse` or `validation_mae`.
     A search that was killed goes on with the trials that it had finished.
     """
     from include.registry.client import connect
-    from include.training.estimator import declared_parameters
+    from include.training.estimator import declared_parameters, device_of
     from include.training.study import journal_of
     from include.training.tracking import log_trials
     from include.training.tuning import best_trial, tune
@@ -76,7 +77,7 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
         trials=wanted,
         threads=context.settings.training_threads,
         journal=journal_of(context, inputs),
-        device=context.settings.training_device,
+        device=device_of(use_case, context.settings),
     )
     best = best_trial(trials)
     run = inputs["open_run"]
@@ -84,16 +85,17 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     return {
         "parameters": {**use_case.training.parameters, **best.parameters, **declared_parameters(use_case)},
         "best_trial": best.number,
-        "validation_logloss": best.validation_logloss,
+        f"validation_{best.loss}": best.validation_loss,
         "trials": [trial.as_json() for trial in trials],
     }
 
 
 def train_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}`."""
+    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}` (the loss as in tune_model)."""
     from include.registry.artifact import load_model
     from include.registry.client import connect
     from include.registry.logged_model import log_package
+    from include.training.evidence import log_evidence
     from include.training.package import train_package
     from include.training.record import log_record, record_of
     from include.training.tracking import log_metrics, log_params, log_tags
@@ -106,6 +108,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     log_params(client, mlflow_run_id, _params(context.use_case, inputs, model.metadata.parameters))
     _log_inputs(context, inputs)
     log_record(client, mlflow_run_id, record_of(context, inputs))
+    log_evidence(client, context, inputs, splits, model)
     model_id = log_package(
         client,
         experiment_id=run["experiment_id"],
@@ -114,15 +117,16 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
         digest=digest,
         transform=model.transform,
         example=splits["test"].head(3),
+        classes=context.use_case.label.classes,
     )
     log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
-    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, "validation_logloss": fit.validation_logloss})
+    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss})
     return {
         "package": str(folder),
         "digest": digest,
         "model_id": model_id,
         "best_iteration": fit.best_iteration,
-        "validation_logloss": fit.validation_logloss,
+        f"validation_{fit.loss}": fit.validation_loss,
     }
 
 
@@ -139,6 +143,7 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
     from include.registry.client import connect
     from include.training.gate_input import gather
     from include.training.ledger import REFUSED, record_decision
+    from include.training.lineage import record_lineage
     from include.training.tracking import finish, log_verdict
 
     client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
@@ -158,6 +163,7 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
             metrics=inputs["evaluate_model"]["metrics"],
             rows=inputs["build_snapshot"]["snapshot"]["rows"],
         )
+        record_lineage(client, context, inputs, decision=REFUSED, version=None)
         finish(client, mlflow_run_id, REFUSED, verdict["reasons"])
     return {**verdict, "digest": given.package_digest}
 
@@ -167,6 +173,7 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.registry.client import connect
     from include.registry.versions import register_candidate
     from include.training.ledger import ACCEPTED, record_decision
+    from include.training.lineage import record_lineage
     from include.training.tracking import finish, log_tags
 
     verdict, mlflow_run_id = inputs["check_gates"], inputs["open_run"]["mlflow_run_id"]
@@ -183,6 +190,7 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
     )
     client = connect(context.settings)
     log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
+    record_lineage(client, context, inputs, decision=ACCEPTED, version=number)
     finish(client, mlflow_run_id, ACCEPTED)
     return {"version": number, "digest": verdict["digest"]}
 
@@ -212,6 +220,7 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
     from include.registry.client import connect
     from include.registry.versions import champion
     from include.training.ledger import REFUSED, record_decision
+    from include.training.lineage import record_lineage
     from include.training.tracking import finish, log_table
 
     _log_inputs(context, inputs)
@@ -228,14 +237,17 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
         metrics={},
         rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
+    record_lineage(client, context, inputs, decision=REFUSED, version=None)
     finish(client, mlflow_run_id, REFUSED, reasons)
 
 
 def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> dict[str, Any]:
     split, snapshot = inputs["split_data"], inputs["build_snapshot"]["snapshot"]
     return {
-        **{f"xgboost.{name}": value for name, value in parameters.items()},
+        **{f"{use_case.training.estimator.kind}.{name}": value for name, value in parameters.items()},
         "early_stopping_rounds": use_case.training.early_stopping_rounds,
+        "problem": use_case.problem,
+        "estimator": use_case.training.estimator.label,
         "seed": use_case.training.seed,
         "window_days": use_case.training.window_days,
         "feature_service": use_case.feature_service,

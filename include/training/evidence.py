@@ -1,0 +1,39 @@
+"""What a run leaves beside its model, right after the fit: what the model is made of, what its data looked like, how it was queried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from include.registry.artifact import ScoringModel
+from include.steps import Interval, StepContext
+from include.training.architecture import ARCHITECTURE_FILE, architecture_line, describe_architecture
+from include.training.query_script import SCRIPT_FILE, training_query
+from include.training.summaries import SUMMARY_FILE, summarise
+from include.training.tracking import log_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def log_evidence(
+    client: MlflowClient, context: StepContext, inputs: Mapping[str, Any], splits: Mapping[str, pl.DataFrame], model: ScoringModel
+) -> None:
+    """Write `model_architecture.json`, `data_summary.json` and `training_set.sql` to the run; the same again replaces them."""
+    run, snapshot = inputs["open_run"]["mlflow_run_id"], inputs["build_snapshot"]["snapshot"]
+    architecture = describe_architecture(context.use_case, model)
+    client.log_dict(run, architecture, ARCHITECTURE_FILE)
+    client.log_dict(run, summarise(splits), SUMMARY_FILE)
+    golden = inputs["build_snapshot"].get("golden")
+    script = training_query(
+        context.use_case,
+        context.settings,
+        sources=snapshot["sources"],
+        window=Interval.parse(snapshot["start"], snapshot["end"]),
+        name=f"{snapshot['name']}@{snapshot['version']}",
+        golden=None if golden is None else (golden["table"], golden["version"]),
+    )
+    client.log_text(run, script, SCRIPT_FILE)
+    log_tags(client, run, {"flightdeck.architecture": architecture_line(architecture)})

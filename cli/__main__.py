@@ -48,6 +48,12 @@ def _demo(arguments: Sequence[str]) -> int:
     return demo(list(arguments))
 
 
+def _api_key(arguments: Sequence[str]) -> int:
+    from cli.api_keys import main as api_key
+
+    return api_key(arguments)
+
+
 def _reproduce(arguments: Sequence[str]) -> int:
     from cli.reproduce import main as reproduce
 
@@ -97,6 +103,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "refusals": _refusals,
     "reproduce": _reproduce,
     "bench-training": _bench_training,
+    "api-key": _api_key,
     "expectations": _expectations,
     "stream": _stream,
     "export": _export,

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
     `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
     deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
+    `api_keys_file` holds the hashes of the keys that the endpoint asks for (docs/serving.md), `api_key_file` the key with which this
+    process asks it.
     `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
     `grpc_port` is the endpoint's for the Open Inference Protocol: the next one to `serving_port` by default, 0 for none.
     `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
@@ -47,6 +49,8 @@ class Settings(BaseModel):
     mlflow_tracking_uri: str
     serving_url: str
     nats_url: str = "nats://127.0.0.1:4222"
+    api_keys_file: Path | None = None
+    api_key_file: Path | None = None
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     serving_workers: int = Field(default=1, ge=1, le=64)
@@ -60,6 +64,16 @@ class Settings(BaseModel):
         if value is not None and info.data.get("environment") == "production":
             raise ValueError("production runs the specifications of its code and nothing else; unset the variable")
         return value
+
+    @property
+    def endpoint_headers(self) -> dict[str, str]:
+        """What this process says of itself when it asks the endpoint: its API key, if it has one. Raises `SettingsError`."""
+        if self.api_key_file is None:
+            return {}
+        try:
+            return {"X-API-Key": self.api_key_file.read_text(encoding="ascii").strip()}
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{PREFIX}API_KEY_FILE is {self.api_key_file}, which cannot be read: {error}.") from error
 
     @property
     def airflow_url(self) -> str:

@@ -32,6 +32,7 @@ TEMPLATE = "#/components/schemas/{model}"
 ANSWERS: list[type[BaseModel]] = [PredictAnswer, ExplainAnswer, FeedbackAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, CheckAnswer]
 ERRORS = {
     "400": "Not JSON: malformed, duplicate field, NaN or Infinity, bad UTF-8, nested too deeply. Or a request id of another form.",
+    "401": "The endpoint asks for API keys, and none that it knows was given.",
     "404": "No such use case.",
     "408": "The body did not arrive in time.",
     "409": "The model in service has no trees to explain.",
@@ -101,7 +102,7 @@ def feedback_example(use_case: UseCase) -> dict[str, Any]:
 def operation(identifier: str, summary: str, answer: str, errors: Iterable[str]) -> dict[str, Any]:
     """One operation that answers with a component, and with `ErrorAnswer` under each status of `errors`."""
     responses = {"200": {"description": "OK", "content": _json(answer)}}
-    responses.update({status: {"description": ERRORS[status], "content": _json("ErrorAnswer")} for status in errors})
+    responses.update({status: {"description": ERRORS[status], "content": _json("ErrorAnswer")} for status in ("401", *errors)})
     return {"operationId": identifier, "summary": summary, "responses": responses}
 
 

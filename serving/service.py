@@ -7,7 +7,7 @@ BentoML runs the process, its limits, health and metrics routes; the routes that
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -15,6 +15,7 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from include.settings import load_settings
+from serving.api_keys import ApiKeyGate, ApiKeys
 from serving.app import Application
 from serving.orphan import end_with_parent
 from serving.routes.answering import Holder
@@ -64,7 +65,7 @@ class FlightdeckService:
         if SETTINGS.grpc_port:
             from serving.grpc.server import GrpcServer
 
-            self.grpc = GrpcServer(self.runtime, SETTINGS.host, SETTINGS.grpc_port)
+            self.grpc = GrpcServer(self.runtime, SETTINGS)
             await self.grpc.start()
 
     @bentoml.on_shutdown
@@ -74,3 +75,7 @@ class FlightdeckService:
             await self.grpc.stop()
         HOLDER.runtime = None
         self.runtime.stop()
+
+
+if SETTINGS.api_keys_file is not None:
+    cast("Any", FlightdeckService).add_asgi_middleware(ApiKeyGate, keys=ApiKeys(SETTINGS.api_keys_file))

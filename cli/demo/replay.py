@@ -176,7 +176,7 @@ class Replay:
 
     def champion(self) -> int | None:
         """The version that the endpoint serves, or `None`."""
-        answer = httpx.get(f"{self.settings.serving_url}/v1/models", timeout=10)
+        answer = httpx.get(f"{self.settings.serving_url}/v1/models", timeout=10, headers=self.settings.endpoint_headers)
         models = {model["use_case"]: model for model in answer.json()["models"]} if answer.status_code == httpx.codes.OK else {}
         version = models.get(self.use_case.name, {}).get("version")
         return None if version is None else int(version)

@@ -46,7 +46,8 @@ def replay_day(use_case: UseCase, settings: Settings, hour: datetime) -> DayTraf
     """Bring the online store up to `hour`, then send one request per flight asked for within the following hour."""
     materialise(use_case, settings, hour)
     rows = requests_of_hour(use_case, settings, hour)
-    with httpx.Client(base_url=settings.serving_url, timeout=30.0) as client, ThreadPoolExecutor(CALLERS) as callers:
+    asking = httpx.Client(base_url=settings.serving_url, timeout=30.0, headers=settings.endpoint_headers)
+    with asking as client, ThreadPoolExecutor(CALLERS) as callers:
         failures = list(callers.map(lambda row: ask(client, use_case.name, row), rows))
     failed = [failure for failure in failures if failure]
     return DayTraffic(len(rows) - len(failed), len(failed), failed[0] if failed else "")

@@ -24,7 +24,7 @@ def wait_until_serving(settings: Settings, use_case: str, version: int, digest: 
     import httpx
 
     deadline = time.monotonic() + seconds
-    with httpx.Client(base_url=settings.serving_url, timeout=REQUEST_SECONDS) as client:
+    with httpx.Client(base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers) as client:
         while True:
             state, problem = _state(client, use_case)
             if state is not None:

@@ -13,6 +13,8 @@ from typing import Any
 import grpc
 
 from include.errors import ServingError
+from include.settings import Settings
+from serving.api_keys import ApiKeys, presented_key
 from serving.body import MAX_BODY_BYTES
 from serving.errors import RequestError
 from serving.grpc import open_inference_pb2 as messages
@@ -22,6 +24,7 @@ from serving.routes.answering import internal, refuse
 from serving.runtime import Runtime
 
 SERVICE = "inference.GRPCInferenceService"
+FREE = ("ServerLive", "ServerReady")
 STOP_SECONDS = 5.0
 CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -39,13 +42,14 @@ logger = logging.getLogger("flightdeck.serving")
 class GrpcServer:
     """Start and stop it on the event loop that the runtime answers on."""
 
-    def __init__(self, runtime: Runtime, host: str, port: int) -> None:
-        self._address = f"{host}:{port}"
+    def __init__(self, runtime: Runtime, settings: Settings) -> None:
+        self._address = f"{settings.host}:{settings.grpc_port}"
+        keys = None if settings.api_keys_file is None else ApiKeys(settings.api_keys_file)
         self._server = grpc.aio.server(
             # As many bytes as over REST; several workers of one endpoint share the port.
             options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 1)],
         )
-        self._server.add_generic_rpc_handlers((_handlers(Service(Models(runtime))),))
+        self._server.add_generic_rpc_handlers((_handlers(Service(Models(runtime)), keys),))
 
     async def start(self) -> None:
         """Listen; raises `ServingError` when the port is taken."""
@@ -94,7 +98,7 @@ class Service:
         return write_answer(answer)
 
 
-def _handlers(service: Service) -> grpc.GenericRpcHandler:
+def _handlers(service: Service, keys: ApiKeys | None) -> grpc.GenericRpcHandler:
     procedures: dict[str, tuple[Callable[[Any], Awaitable[Any]], Any, Any]] = {
         "ServerLive": (service.server_live, messages.ServerLiveRequest, messages.ServerLiveResponse),
         "ServerReady": (service.server_ready, messages.ServerReadyRequest, messages.ServerReadyResponse),
@@ -107,15 +111,19 @@ def _handlers(service: Service) -> grpc.GenericRpcHandler:
         SERVICE,
         {
             name: grpc.unary_unary_rpc_method_handler(
-                partial(_answered, procedure), request_deserializer=asked.FromString, response_serializer=answer.SerializeToString
+                partial(_answered, procedure, None if name in FREE else keys),
+                request_deserializer=asked.FromString,
+                response_serializer=answer.SerializeToString,
             )
             for name, (procedure, asked, answer) in procedures.items()
         },
     )
 
 
-async def _answered(procedure: Callable[[Any], Awaitable[Any]], request: Any, context: Any) -> Any:
+async def _answered(procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | None, request: Any, context: Any) -> Any:
     try:
+        if keys is not None:
+            keys.check(presented_key(context.invocation_metadata() or ()))
         return await procedure(request)
     except RequestError as error:
         refusal = error

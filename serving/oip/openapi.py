@@ -90,6 +90,8 @@ def _operation(
         return {"application/json": {"schema": {"$ref": TEMPLATE.format(model=component)}}}
 
     responses = {"200": {"description": "OK", "content": content(answer)}}
+    # The keys are asked for in front of every protocol.
+    responses["401"] = {"description": texts["401"], "content": content("ErrorAnswer")}
     responses.update({status: {"description": texts[status], "content": content("InferError")} for status in refusals})
     if unready is not None:
         responses["503"] = {"description": "No.", "content": content(unready)}

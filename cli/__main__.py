@@ -94,6 +94,18 @@ def _export(arguments: Sequence[str]) -> int:
     return export(arguments)
 
 
+def _bench_batch(arguments: Sequence[str]) -> int:
+    from cli.bench.batch import main as bench
+
+    return bench(arguments)
+
+
+def _faults_serving(arguments: Sequence[str]) -> int:
+    from cli.faults import main as faults
+
+    return faults(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -104,6 +116,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "reproduce": _reproduce,
     "bench-training": _bench_training,
     "api-key": _api_key,
+    "faults-serving": _faults_serving,
+    "bench-batch": _bench_batch,
     "expectations": _expectations,
     "stream": _stream,
     "export": _export,

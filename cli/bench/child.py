@@ -30,6 +30,9 @@ TASKS = {
     "step": "cli.bench.tasks:step",
     "dag": "cli.bench.tasks:dag",
     "bare": "cli.bench.bare:train",
+    "batch_world": "cli.bench.batch_tasks:batch_world",
+    "batch_raw": "cli.bench.batch_tasks:batch_raw",
+    "batch_ours": "cli.bench.batch_tasks:batch_ours",
 }
 
 

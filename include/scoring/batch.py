@@ -18,9 +18,10 @@ from include.spec import UseCase
 from include.steps import Interval
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.registry.artifact import ModelMetadata, ScoringModel
 
 CHUNK_ROWS = 100_000
+ORIGIN_COLUMNS = ("model_version", "model_digest", "interval_start", "interval_end")
 LINEAGE_COLUMNS = ("scoring_run", "source_versions")
 
 
@@ -38,10 +39,10 @@ def content_columns(use_case: UseCase) -> list[str]:
     """What a score is made of, for, and by: the same for every run that scores the same rows with the same model.
 
     Id, event time, entity keys, request fields, every `<view>__<feature>`, score, decision, model_version, model_digest,
-    interval_start, interval_end.
+    interval_start, interval_end; of several classes also predicted_class.
     """
-    origin = ["score", "decision", "model_version", "model_digest", "interval_start", "interval_end"]
-    return list(dict.fromkeys([*entity_columns(use_case), *feature_columns(use_case), *origin]))
+    said = ["score", "decision", *(["predicted_class"] if use_case.problem == "multiclass" else [])]
+    return list(dict.fromkeys([*entity_columns(use_case), *feature_columns(use_case), *said, *ORIGIN_COLUMNS]))
 
 
 def feature_columns(use_case: UseCase) -> list[str]:
@@ -102,12 +103,26 @@ def score_entities(
 
 
 def score_rows(model: ScoringModel, featured: pl.DataFrame) -> pl.DataFrame:
-    """Rows that hold the model's source columns, with `score` and `decision`; the same code for a row and for a million."""
-    scores = model.score_frame(featured)
-    return featured.with_columns(
-        pl.Series("score", scores, dtype=pl.Float64),
-        pl.Series("decision", scores >= model.metadata.decision_threshold, dtype=pl.Boolean),
-    )
+    """Rows that hold the model's source columns, with what `said` makes of their scores; the same code for a row and for a million."""
+    return featured.with_columns(said(model.metadata, model.score_frame(featured)))
+
+
+def said(metadata: ModelMetadata, scores: np.ndarray) -> list[pl.Series]:
+    """The columns of the scores that `ScoringModel.score` gives.
+
+    `score` is the probability of label 1, the value in the label's unit, or the probability of the most probable class, which then is
+    `predicted_class`. `decision` is null unless the label is binary.
+    """
+    if metadata.problem == "multiclass":
+        best = np.asarray(metadata.classes, dtype=object)[scores.argmax(axis=1)]
+        return [
+            pl.Series("score", scores.max(axis=1), dtype=pl.Float64),
+            pl.Series("decision", [None] * len(scores), dtype=pl.Boolean),
+            pl.Series("predicted_class", best.tolist(), dtype=pl.String),
+        ]
+    binary = metadata.problem == "binary"
+    decisions = scores >= metadata.decision_threshold if binary else [None] * len(scores)
+    return [pl.Series("score", scores, dtype=pl.Float64), pl.Series("decision", decisions, dtype=pl.Boolean)]
 
 
 def with_origin(scored: pl.DataFrame, model: ScoringModel, version: int, interval: Interval) -> pl.DataFrame:
@@ -123,7 +138,7 @@ def with_origin(scored: pl.DataFrame, model: ScoringModel, version: int, interva
 def check_predictions(use_case: UseCase, entities: pl.DataFrame, predictions: pl.DataFrame) -> None:
     """Raise `DataError` unless `predictions` holds exactly one sound row per entity row.
 
-    Sound: the same ids, each once; no null in what every prediction must say; scores finite and between 0 and 1.
+    Sound: the same ids, each once; no null in what every prediction must say; scores finite, and probabilities between 0 and 1.
     """
     problems: list[str] = []
     ids = predictions[use_case.id_column]
@@ -140,13 +155,14 @@ def check_predictions(use_case: UseCase, entities: pl.DataFrame, predictions: pl
 
 
 def value_problems(use_case: UseCase, predictions: pl.DataFrame) -> list[str]:
-    """What is wrong with the values: nulls where every prediction must say something, scores that are no probabilities."""
-    origin = ("model_version", "model_digest", "interval_start", "interval_end")
-    required = (use_case.id_column, use_case.event_time, "score", "decision", *origin)
+    """What is wrong with the values: nulls where every prediction must say something, scores that are no probabilities (or numbers)."""
+    decided = {"binary": "decision", "multiclass": "predicted_class"}.get(use_case.problem)
+    required = (use_case.id_column, use_case.event_time, "score", *([decided] if decided else []), *ORIGIN_COLUMNS)
     nulls = {name: predictions[name].null_count() for name in required}
     problems = [f"{nulls[name]} nulls in {name}" for name in required if nulls[name]]
     scores = predictions["score"].drop_nulls().to_numpy()
+    if use_case.problem == "regression":
+        unsound = int(np.count_nonzero(~np.isfinite(scores)))
+        return [*problems, f"{unsound} scores are not finite"] if unsound else problems
     unsound = int(np.count_nonzero(~((scores >= 0.0) & (scores <= 1.0))))
-    if unsound:
-        problems.append(f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)")
-    return problems
+    return [*problems, f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)"] if unsound else problems

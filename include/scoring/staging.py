@@ -71,11 +71,21 @@ def summarise(use_case: UseCase, model: ScoringModel, number: int, predictions: 
         "number": number,
         "rows": predictions.height,
         "content": content_digest(use_case, predictions),
-        "positive": int(predictions["decision"].sum()),
+        "positive": int(predictions["decision"].sum() or 0),
         "score_sum": float(scores.sum()),
         "score_counts": bin_counts(model.reference["score"], scores),
-        "unseen": model.transform.unseen({name: predictions[name] for name in model.transform.columns}),
+        "unseen": unseen_values(model, predictions),
     }
+
+
+def unseen_values(model: ScoringModel, frame: pl.DataFrame) -> dict[str, int]:
+    """`FeatureTransform.unseen` of a frame, without a Python object per value."""
+    counts: dict[str, int] = {}
+    for item in model.transform.inputs:
+        if item.kind == "category":
+            values = frame[model.transform.column(item)].drop_nulls()
+            counts[item.name] = len(values) - int(values.is_in(list(model.transform.categories[item.name])).sum())
+    return counts
 
 
 def content_digest(use_case: UseCase, predictions: pl.DataFrame) -> str:

@@ -21,15 +21,20 @@ LOG = logging.getLogger(__name__)
 def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
     """Move what the endpoint has answered and was told into its tables, and delete what is older than `log_days`.
 
-    Returns `shipped` and `total` of `<use_case>/inference_log`, the same of `feedback`, and what has `expired`.
+    The endpoint's own metrics are sampled on the way, once per interval. Returns `shipped` and `total` of `<use_case>/inference_log`, the
+    same of `feedback`, what has `expired`, and what was sampled as `metrics`.
     """
     from include.data.inference_log import ship, ship_feedback
     from include.data.retention import expire
+    from include.monitoring.serving_metrics import sample
 
-    settings, use_case = context.settings, context.use_case
-    shipped = ship(settings, use_case.name)
-    told = ship_feedback(settings, use_case.name)
-    return {**shipped, "feedback": told, "expired": expire(settings, use_case, context.interval.end)}
+    settings, use_case, end = context.settings, context.use_case, context.interval.end
+    return {
+        **ship(settings, use_case.name),
+        "feedback": ship_feedback(settings, use_case.name),
+        "expired": expire(settings, use_case, end),
+        "metrics": sample(settings, use_case, end),
+    }
 
 
 def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs

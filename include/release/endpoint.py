@@ -29,8 +29,11 @@ def wait_until_serving(settings: Settings, use_case: str, version: int, digest: 
             state, problem = _state(client, use_case)
             if state is not None:
                 if (state["version"], state["digest"]) == (version, digest):
-                    return {"model": state, "check": _golden(client, use_case, version, digest)}
-                problem = state["last_error"] or f"it serves version {state['version']}"
+                    check, problem = _golden(client, use_case, version, digest)
+                    if check is not None:
+                        return {"model": state, "check": check}
+                else:
+                    problem = state["last_error"] or f"it serves version {state['version']}"
             if time.monotonic() >= deadline:
                 raise ReleaseError(
                     f"The endpoint {settings.serving_url} does not serve {use_case} version {version} after {seconds:g} s: {problem}."
@@ -51,7 +54,8 @@ def _state(client: httpx.Client, use_case: str) -> tuple[dict[str, Any] | None, 
     return state, None
 
 
-def _golden(client: httpx.Client, use_case: str, version: int, digest: str) -> dict[str, Any]:
+def _golden(client: httpx.Client, use_case: str, version: int, digest: str) -> tuple[dict[str, Any] | None, str]:
+    """The endpoint's own check; None and why where another of its workers, which swaps a moment later, has answered."""
     import httpx
 
     try:
@@ -61,6 +65,8 @@ def _golden(client: httpx.Client, use_case: str, version: int, digest: str) -> d
         raise ReleaseError(f"The endpoint's own check of {use_case} failed: {error}.") from error
     if response.status_code != httpx.codes.OK:
         raise ReleaseError(f"The endpoint's own check of {use_case} answered {response.status_code}: {answer}.")
-    if (answer["version"], answer["digest"]) != (version, digest) or not answer["largest_difference"] <= GOLDEN_TOLERANCE:
+    if (answer["version"], answer["digest"]) != (version, digest):
+        return None, f"one of its workers serves version {answer['version']}"
+    if not answer["largest_difference"] <= GOLDEN_TOLERANCE:
         raise ReleaseError(f"The endpoint's own check of {use_case} version {version} does not hold: {answer}.")
-    return answer
+    return answer, ""

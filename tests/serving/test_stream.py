@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +20,7 @@ from include.data.tables import TableStore
 from include.features.retrieval import point_in_time
 from include.registry.artifact import load_model
 from include.release.model_store import set_desired, withdraw
+from include.settings import PROJECT_ROOT
 from tests.serving.broker import ANSWERS, DEAD, REQUESTS, Broker, Consumer, event, wait_until
 from tests.serving.world import World, build_world
 
@@ -121,6 +125,15 @@ def test_an_event_id_is_answered_once_also_after_a_restart(streamed_world, broke
     assert [document for _, document in broker.messages(ANSWERS) if document["event_id"] == "twice"] == [answered]
     headers, letter = broker.messages(DEAD)[-1]
     assert headers["Flightdeck-Reason"] == letter["error"]["code"] == "event_id_reused"
+
+
+def test_the_documented_producer_gets_its_answer(streamed_world, broker, consumer):
+    section = (PROJECT_ROOT / "docs" / "batch-and-streaming.md").read_text().split("## Streams")[1]
+    code = section.split("```python\n")[1].split("```")[0].replace("nats://127.0.0.1:4222", broker.url)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["event_id"] == "order-4711"
+    assert 0.0 <= json.loads(done.stdout)["predictions"][0]["probability"] <= 1.0
 
 
 @pytest.mark.parametrize("moment", ["before_publish", "before_ack"])

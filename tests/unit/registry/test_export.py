@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_the_reader_is_a_script_too(folder, tmp_path):
     command = [sys.executable, "-I", str(folder / "reader.py")]
     done = subprocess.run(command, input=json.dumps(example["rows"]), cwd=tmp_path, capture_output=True, text=True, check=True)
     assert np.abs(np.array(json.loads(done.stdout)) - np.array(example["scores"])).max() <= 1e-6
+
+
+def test_the_documented_lines_work(folder, tmp_path):
+    section = (PROJECT_ROOT / "docs" / "batch-and-streaming.md").read_text().split("## Embedded")[1]
+    code = section.split("```python\n")[1].split("```")[0]
+    copy = tmp_path / "var" / "export"
+    shutil.copytree(folder, copy)
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[0.")
 
 
 def test_the_export_is_digested_and_signed_and_says_where_it_comes_from(world, model, folder, tmp_path):

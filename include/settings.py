@@ -31,7 +31,6 @@ class Settings(BaseModel):
     process asks it.
     `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
     `grpc_port` is the endpoint's for the Open Inference Protocol: the next one to `serving_port` by default, 0 for none.
-    `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
     `nats_url` is the broker that `python -m cli stream` consumes from.
     `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
     """

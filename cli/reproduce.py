@@ -70,13 +70,16 @@ def reproduce(settings: Settings, model: str, number: int) -> again.Report:
             recorded = again.load(settings, load_use_case(model), number, folder)
             report.registered_digest = recorded.version.digest
             report.findings += again.differences(recorded.record, settings)
+            if any(finding.blocking for finding in report.findings):
+                return report
             again.snapshot_rows(recorded.record, settings)
         except again.NotReproducible as error:
             report.findings.append(error.finding)
             return report
         package = train_in_clean_process(recorded.record, settings, folder)
         report.comparison = again.compare(recorded, package, settings)
-        report.outcome = again.judge(report.comparison, report.registered_digest, report.findings)
+        stated = again.stated_tolerance(recorded.record)
+        report.outcome = again.judge(report.comparison, report.registered_digest, report.findings, stated=stated)
     return report
 
 

@@ -141,7 +141,7 @@ def _counts(step: Any) -> dict[str, int]:
     counts: dict[str, int] = {}
     if hasattr(step, "coef_"):
         counts["coefficients"] = int(np.size(step.coef_))
-    if hasattr(step, "n_iter_"):
+    if getattr(step, "n_iter_", None) is not None:
         counts["iterations"] = int(np.max(step.n_iter_))
     trees = [tree.tree_ for tree in np.ravel(getattr(step, "estimators_", [])) if hasattr(tree, "tree_")]
     if hasattr(step, "tree_"):

@@ -5,7 +5,7 @@ Monitoring bins its rows with `bin_shares`, so that a drift is never an artefact
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,12 @@ def build_reference(transform: FeatureTransform, matrix: np.ndarray, scores: np.
         inputs[item.name] = {**entry, "shares": shares, "missing_share": shares[-1]}
     score: dict[str, Any] = {"kind": "number", "edges": _edges(scores, SCORE_BINS), "categories": []}
     return {"rows": int(matrix.shape[0]), "inputs": inputs, "score": {**score, "shares": bin_shares(score, scores)}}
+
+
+def class_reference(classes: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    """The entry of the predicted class for probabilities of shape (rows, classes): a category whose codes are the classes' places."""
+    entry: dict[str, Any] = {"kind": "category", "edges": [], "categories": list(classes)}
+    return {**entry, "shares": bin_shares(entry, scores.argmax(axis=1).astype(np.float64))}
 
 
 def bin_shares(entry: Mapping[str, Any], values: np.ndarray) -> list[float]:

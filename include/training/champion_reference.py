@@ -35,6 +35,8 @@ class ChampionReference:
     transform: FeatureTransform
     reference: Mapping[str, Any]
     base_rate: float
+    prior: tuple[float, ...] = ()
+    label_spread: float | None = None
 
 
 def champion_reference(use_case: UseCase, settings: Settings, table: str) -> tuple[ChampionReference | None, list[Failure]]:
@@ -51,7 +53,11 @@ def champion_reference(use_case: UseCase, settings: Settings, table: str) -> tup
         except FlightdeckError as error:
             expected = f"the package of champion {current.version}, unaltered"
             return None, [Failure(table, "", "reference", expected, f"{type(error).__name__}: {error}", None)]
-    return ChampionReference(current.version, model.transform, model.reference, model.metadata.base_rate), []
+    known = model.metadata
+    if known.problem != use_case.problem:
+        expected = f"a champion whose problem is {use_case.problem}"
+        return None, [Failure(table, "", "reference", expected, f"champion {current.version} is a {known.problem} model", None)]
+    return ChampionReference(current.version, model.transform, model.reference, known.base_rate, known.prior, known.label_spread), []
 
 
 def against_champion(use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference) -> tuple[list[Failure], list[str]]:
@@ -98,12 +104,35 @@ def decile_shift(edges: np.ndarray, values: np.ndarray) -> float | None:
 
 
 def _label(use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference) -> list[Failure]:
+    """The share of positives, or of each class, has not moved by more than the limit; of a regression the mean, in standard deviations."""
     limit, column = use_case.data_checks.max_label_change, use_case.label.column
+    if use_case.problem != "binary":
+        return _other_labels(use_case, frame, table, champion)
     share = float(frame[column].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]  # the mean of a number is a number
     if abs(share - champion.base_rate) <= limit:
         return []
     expected = f"within {limit} of champion {champion.version}'s {champion.base_rate:.2%}"
     return [Failure(table, column, "label share", expected, f"{share:.2%} positive", example_row(frame))]
+
+
+def _other_labels(use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference) -> list[Failure]:
+    from include.evaluation.problems import strategy
+
+    problem, column, checks = strategy(use_case), use_case.label.column, use_case.data_checks
+    labels = problem.labels(frame)
+    if use_case.problem == "regression":
+        limit, moved = checks.max_snapshot_shift, abs(problem.base_rate(labels) - champion.base_rate) / (champion.label_spread or 1.0)
+        seen = f"a mean of {problem.base_rate(labels):.4g}, {moved:.3f} standard deviations away"
+        expected = f"within {limit} standard deviations of champion {champion.version}'s mean {champion.base_rate:.4g}"
+    else:
+        limit, shares = checks.max_label_change, problem.class_shares(labels)
+        moved = max((abs(ours - theirs) for ours, theirs in zip(shares, champion.prior, strict=False)), default=1.0)
+        seen, expected = f"class shares {_shares(shares)}", f"within {limit} of champion {champion.version}'s {_shares(champion.prior)}"
+    return [] if moved <= limit else [Failure(table, column, "label share", expected, seen, example_row(frame))]
+
+
+def _shares(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.2%}" for value in values)
 
 
 def _input(use_case: UseCase, entry: Mapping[str, Any], values: np.ndarray, kind: str) -> tuple[tuple[str, str, str] | None, str]:

@@ -6,7 +6,8 @@ import ctypes
 from typing import Any, Literal
 
 from include.errors import SettingsError
-from include.spec import UseCase
+from include.settings import Settings
+from include.spec import UseCase, XGBoost
 
 Device = Literal["cpu", "cuda"]
 
@@ -14,15 +15,26 @@ Device = Literal["cpu", "cuda"]
 def declared_parameters(use_case: UseCase) -> dict[str, Any]:
     """Monotone constraints in the inputs' order, and the class weights as the weight of label 1 relative to label 0.
 
-    Empty when nothing is declared. XGBoost applies `scale_pos_weight` to the gradients only, never to a metric.
+    Empty when nothing is declared. XGBoost applies `scale_pos_weight` to the gradients only, never to a metric; the weights of several
+    classes, and those of another estimator, are weights of rows (`include.training.trainer`).
     """
     parameters: dict[str, Any] = {}
+    if not isinstance(use_case.training.estimator, XGBoost):
+        return parameters
     if any(item.monotone for item in use_case.inputs):
         parameters["monotone_constraints"] = tuple(item.monotone for item in use_case.inputs)
     weights = use_case.training.class_weights
-    if weights is not None:
+    if weights is not None and use_case.problem == "binary":
         parameters["scale_pos_weight"] = weights[1] / weights[0]
     return parameters
+
+
+def device_of(use_case: UseCase, settings: Settings) -> Device:
+    """Where the use case's estimator is fitted: as it declares, else as the environment says; scikit-learn always on the CPU."""
+    estimator = use_case.training.estimator
+    if not isinstance(estimator, XGBoost):
+        return "cpu"
+    return estimator.device or settings.training_device
 
 
 def device_parameters(device: Device) -> dict[str, Any]:
@@ -33,7 +45,10 @@ def device_parameters(device: Device) -> dict[str, Any]:
     if device == "cpu":
         return {}
     if cuda_devices() == 0:
-        raise SettingsError("FLIGHTDECK_TRAINING_DEVICE is 'cuda', but this machine's driver shows no GPU; valid here: 'cpu'.")
+        raise SettingsError(
+            "FLIGHTDECK_TRAINING_DEVICE (or training.estimator.device) is 'cuda', but this machine's driver shows no GPU; "
+            "valid here: 'cpu'."
+        )
     return {"device": "cuda"}
 
 

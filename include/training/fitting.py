@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.errors import RegistryError
 from include.features.transform import FeatureTransform
+from include.registry.fitted import Fitted, FittedBooster
 from include.spec import UseCase
 from include.training.estimator import Device, declared_parameters, device_parameters
 
@@ -16,27 +18,79 @@ if TYPE_CHECKING:
     import xgboost
 
 OBJECTIVE = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist"}
+LOSS_NAMES = {"logloss": "logloss", "rmse": "rmse", "mae": "mae"}
+"""How the loss that a fit reports is called, and under which name `summary` has it."""
+
+
+def loss_name(use_case: UseCase) -> str:
+    """The loss on the validation split by which rounds are stopped and trials compared: `logloss`, of a regression `rmse` or `mae`."""
+    if use_case.problem != "regression":
+        return "logloss"
+    return "rmse" if use_case.gates.loss == "squared" else "mae"
+
+
+def objective(use_case: UseCase) -> dict[str, Any]:
+    """XGBoost's parameters that follow from the problem."""
+    if use_case.problem == "binary":
+        return OBJECTIVE
+    if use_case.problem == "multiclass":
+        return {**OBJECTIVE, "objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": len(use_case.label.classes)}
+    squared = use_case.gates.loss == "squared"
+    return {
+        **OBJECTIVE,
+        "objective": "reg:squarederror" if squared else "reg:absoluteerror",
+        "eval_metric": "rmse" if squared else "mae",
+    }
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A booster that holds exactly the trees up to its best round, and the validation log loss at that round (nats)."""
+    """A fitted estimator and its loss on the validation split; of XGBoost exactly the trees up to its best round.
 
-    booster: xgboost.Booster
+    `loss` names the loss (`loss_name`); log losses are in nats. Without rounds `best_iteration` is 0.
+    """
+
+    fitted: Fitted
     best_iteration: int
-    validation_logloss: float
+    validation_loss: float
     history: dict[str, list[float]]
+    loss: str = "logloss"
+
+    @property
+    def booster(self) -> xgboost.Booster:
+        """XGBoost's trees. Raises `RegistryError` for another estimator."""
+        if not isinstance(self.fitted, FittedBooster):
+            raise RegistryError("The fit is no XGBoost booster; use `fitted`.")
+        return self.fitted.booster
+
+    @property
+    def validation_logloss(self) -> float:
+        """The loss of a classification. Raises `RegistryError` for a regression."""
+        if self.loss != "logloss":
+            raise RegistryError(f"The fit was judged by {self.loss}; use `validation_loss`.")
+        return self.validation_loss
 
 
 def to_dmatrix(
-    transform: FeatureTransform, matrix: np.ndarray, labels: np.ndarray, *, threads: int, max_bin: int, like: xgboost.DMatrix | None = None
+    transform: FeatureTransform,
+    matrix: np.ndarray,
+    labels: np.ndarray,
+    *,
+    threads: int,
+    max_bin: int,
+    like: xgboost.DMatrix | None = None,
+    weights: np.ndarray | None = None,
 ) -> xgboost.DMatrix:
-    """A quantised matrix from float32 of shape (rows, inputs), NaN = missing; `like` shares the training matrix's bins."""
+    """A quantised matrix from float32 of shape (rows, inputs), NaN = missing; `like` shares the training matrix's bins.
+
+    `weights`, shape (rows,), weigh the rows' gradients.
+    """
     import xgboost
 
     return xgboost.QuantileDMatrix(
         matrix,
         label=labels,
+        weight=weights,
         feature_names=transform.feature_names,
         feature_types=transform.feature_types,
         enable_categorical=True,
@@ -56,7 +110,7 @@ def fit_booster(
     device: Device = "cpu",
     callbacks: Sequence[Any] = (),
 ) -> Fit:
-    """Fit with early stopping on the validation log loss; the same inputs, threads and device give the same bytes.
+    """Fit with early stopping on the validation loss; the same inputs, threads and device give the same bytes.
 
     What the use case declares (monotone inputs, class weights) goes over `parameters`. The booster predicts on the CPU.
     """
@@ -66,7 +120,7 @@ def fit_booster(
     history: dict[str, dict[str, list[float]]] = {}
     declared = {**declared_parameters(use_case), **device_parameters(device)}
     booster = xgboost.train(
-        {**OBJECTIVE, **parameters, **declared, "seed": training.seed, "nthread": threads},
+        {**objective(use_case), **parameters, **declared, "seed": training.seed, "nthread": threads},
         train,
         num_boost_round=training.boost_rounds,
         evals=[(train, "train"), (validation, "validation")],
@@ -78,5 +132,6 @@ def fit_booster(
     if device != "cpu":
         booster.set_param({"device": "cpu"})
     best = int(booster.best_iteration)
-    losses = {name: [float(value) for value in values["logloss"]] for name, values in history.items()}
-    return Fit(booster[: best + 1], best, losses["validation"][best], losses)
+    metric = objective(use_case)["eval_metric"]
+    losses = {name: [float(value) for value in values[metric]] for name, values in history.items()}
+    return Fit(FittedBooster(booster[: best + 1]), best, losses["validation"][best], losses, loss_name(use_case))

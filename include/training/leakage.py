@@ -13,6 +13,7 @@ import polars as pl
 
 from include.data.validation import Failure, example_row
 from include.evaluation.metrics import roc_auc
+from include.evaluation.problems import strategy
 from include.features.transform import FeatureTransform
 from include.spec import DataChecks, UseCase
 
@@ -22,17 +23,28 @@ BOTH = 2
 
 def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     """Every input that predicts the label better than `max_single_auc` allows."""
-    checks, labels = use_case.data_checks, frame[use_case.label.column].to_numpy()
+    checks, columns = use_case.data_checks, binary_labels(use_case, frame)
     transform = FeatureTransform.fit(use_case, frame)
     matrix = transform.apply_frame(frame)
     failures = []
     for position, item in enumerate(transform.inputs):
-        area = single_auc(matrix[:, position], labels, checks, category=item.kind == "category")
+        areas = [single_auc(matrix[:, position], labels, checks, category=item.kind == "category") for labels in columns]
+        area = max((found for found in areas if found is not None), default=None)
         if area is not None and area > checks.max_single_auc:
             expected = f"an area under the ROC curve of at most {checks.max_single_auc} for one input alone"
             column = transform.column(item)
             failures.append(Failure(table, column, "label leakage", expected, f"{area:.4f} from {item.name}", example_row(frame)))
     return failures
+
+
+def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:
+    """The label as 0 and 1: itself, each class against the rest, or of a regression whether it is above the median."""
+    labels = strategy(use_case).labels(frame)
+    if use_case.problem == "multiclass":
+        return [(labels == place).astype(np.int64) for place in range(len(use_case.label.classes))]
+    if use_case.problem == "regression":
+        return [(labels > np.median(labels)).astype(np.int64)]
+    return [labels]
 
 
 def single_auc(values: np.ndarray, labels: np.ndarray, checks: DataChecks, *, category: bool) -> float | None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from include.evaluation.evaluate import evaluate, labels_of, metric_names
+from include.evaluation.evaluate import evaluate, metric_names
 from include.evaluation.golden import SPLIT, GoldenRecord, read_golden
 from include.evaluation.plots import importance, write_plots
+from include.evaluation.problems import strategy
 from include.registry.client import connect
 from include.registry.inspection import inspect_package
 from include.steps import StepContext
@@ -37,7 +38,8 @@ def measure(context: StepContext, inputs: Mapping[str, Any], splits: Mapping[str
     evaluation = {**evaluate(context.use_case, model, frames), "importance": importance(model), "golden": golden}
     plots = work_folder(settings, context.use_case.name, context.run.run_id) / "plots"
     test = frames["test"]
-    write_plots(plots, model, labels_of(context.use_case, test), model.score_frame(test), evaluation["attributions"])
+    problem = strategy(context.use_case)
+    write_plots(plots, model, problem.labels(test), model.score_frame(test), evaluation["attributions"], problem)
     headline = {f"test.{name}": value for name, value in evaluation["splits"]["test"].items()}
     others = {name: value for name, value in metric_names(evaluation).items() if name not in headline}
     package = {**{f"package.{name}": value for name, value in measured.items()}, "package.bytes": float(inspection.size_bytes)}

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from include.evaluation.evaluate import labels_of
-from include.evaluation.metrics import summary
+from include.evaluation.problems import strategy
 from include.features.transform import FeatureTransform
 from include.registry.artifact import (
     ModelMetadata,
@@ -24,12 +23,15 @@ from include.registry.artifact import (
     load_model,
     write_package,
 )
-from include.registry.reference import build_reference
+from include.registry.reference import build_reference, class_reference
 from include.registry.versions import download_package
 from include.settings import Settings
+from include.spec import UseCase
 from include.steps import StepContext
-from include.training.fitting import Fit, fit_booster, to_dmatrix
+from include.training.estimator import device_of
+from include.training.fitting import Fit
 from include.training.provenance import library_versions
+from include.training.trainer import Rows, open_trainer
 from include.training.tuning import DEFAULT_MAX_BIN
 
 GOLDEN_ROWS = 20
@@ -45,16 +47,17 @@ def work_folder(settings: Settings, use_case_name: str, run_id: str) -> Path:
 def train_package(
     context: StepContext, splits: Mapping[str, pl.DataFrame], parameters: Mapping[str, Any], snapshot: Mapping[str, Any], code_commit: str
 ) -> tuple[Path, str, Fit]:
-    """Fit on the train split with early stopping on validation; write the package; return folder, digest and fit."""
+    """Fit on the train split, with early stopping on validation where there is any; write the package; return folder, digest, fit."""
     use_case, threads = context.use_case, context.settings.training_threads
+    problem = strategy(use_case)
     transform = FeatureTransform.fit(use_case, splits["train"])
-    matrices = {name: transform.apply_frame(frame) for name, frame in splits.items()}
-    labels = {name: labels_of(use_case, frame) for name, frame in splits.items()}
+    rows = {name: Rows(transform.apply_frame(frame), problem.labels(frame)) for name, frame in splits.items()}
     max_bin = int(parameters.get("max_bin", DEFAULT_MAX_BIN))
-    fitted = to_dmatrix(transform, matrices["train"], labels["train"], threads=threads, max_bin=max_bin)
-    judged = to_dmatrix(transform, matrices["validation"], labels["validation"], threads=threads, max_bin=max_bin, like=fitted)
-    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads, device=context.settings.training_device)
-    scores = {name: np.asarray(fit.booster.inplace_predict(matrix), dtype=np.float64) for name, matrix in matrices.items()}
+    device = device_of(use_case, context.settings)
+    trainer = open_trainer(use_case, transform, rows["train"], rows["validation"], threads=threads, device=device, max_bin=max_bin)
+    fit = trainer.fit(parameters)
+    scores = {name: fit.fitted.predict(part.matrix) for name, part in rows.items()}
+    labels = rows["train"].labels
     metadata = ModelMetadata(
         use_case=use_case.name,
         run_id=context.run.run_id,
@@ -62,18 +65,34 @@ def train_package(
         interval=TrainingInterval(start=context.interval.start, end=context.interval.end),
         snapshot=SnapshotRecord(**{name: snapshot[name] for name in SnapshotRecord.model_fields}),
         seed=use_case.training.seed,
-        parameters={**parameters, "nthread": threads, "boost_rounds": use_case.training.boost_rounds},
+        parameters=recorded_parameters(use_case, parameters, threads),
         best_iteration=fit.best_iteration,
-        base_rate=float(labels["train"].mean()),
+        base_rate=problem.base_rate(labels),
         decision_threshold=use_case.serving.decision_threshold,
-        metrics=summary(labels["test"], scores["test"]),
+        metrics=problem.summary(rows["test"].labels, scores["test"]),
         libraries=library_versions(),
         code_commit=code_commit,
+        problem=use_case.problem,
+        classes=use_case.label.classes,
+        prior=problem.class_shares(labels),
+        label_spread=problem.label_spread(labels) if use_case.problem == "regression" else None,
+        estimator=use_case.training.estimator.label,
+        trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
+        architecture=fit.fitted.describe(),
     )
     folder = work_folder(context.settings, use_case.name, context.run.run_id) / "package"
-    reference = build_reference(transform, matrices["train"], scores["train"])
-    digest = write_package(folder, fit.booster, transform, metadata, reference, _golden(transform, fit, splits["test"]))
+    reference = build_reference(transform, rows["train"].matrix, problem.answer(scores["train"]))
+    if use_case.problem == "multiclass":
+        reference["predicted_class"] = class_reference(use_case.label.classes, scores["train"])
+    digest = write_package(folder, fit.fitted, transform, metadata, reference, _golden(transform, fit, splits["test"]))
     return folder, digest, fit
+
+
+def recorded_parameters(use_case: UseCase, parameters: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """What the metadata keep of a fit: the estimator's parameters, and of XGBoost threads and rounds."""
+    if use_case.training.estimator.kind == "sklearn":
+        return dict(parameters)
+    return {**parameters, "nthread": threads, "boost_rounds": use_case.training.boost_rounds}
 
 
 def open_package(settings: Settings, trained: Mapping[str, Any]) -> ScoringModel:
@@ -95,5 +114,5 @@ def _golden(transform: FeatureTransform, fit: Fit, test: pl.DataFrame) -> dict[s
     """Twenty rows spread evenly over the test split with the scores that they get."""
     chosen = np.unique(np.linspace(0, test.height - 1, GOLDEN_ROWS).round().astype(int))
     rows = golden_rows(transform, test[chosen.tolist()])
-    scores = fit.booster.inplace_predict(transform.apply(golden_columns(transform, rows)))
-    return {"rows": rows, "scores": [float(score) for score in scores]}
+    scores = fit.fitted.predict(transform.apply(golden_columns(transform, rows)))
+    return {"rows": rows, "scores": scores.tolist()}

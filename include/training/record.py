@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from include.registry.artifact import SnapshotRecord, TrainingInterval
 from include.spec import UseCase
 from include.steps import StepContext
+from include.training.estimator import Device, device_of
 from include.training.provenance import Environment, environment, lock_digest
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ LOCK_TAG = "flightdeck.lock_digest"
 
 
 class TrainingRecord(BaseModel):
-    """One training. `parameters` are those of the final fit, `boundaries` the moments that cut the snapshot, `lock_digest` the
-    SHA-256 of requirements.txt. `specification` is the use case as it was declared then; it holds seed, rounds and inputs.
+    """One training. `parameters` are those of the final fit, `device` is where it ran, `boundaries` the moments that cut the snapshot,
+    `lock_digest` the SHA-256 of requirements.txt. `specification` is the use case as it was declared then; it holds seed, rounds and
+    inputs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class TrainingRecord(BaseModel):
     boundaries: dict[str, str]
     parameters: dict[str, Any]
     threads: int
+    device: Device = "cpu"
     code_commit: str
     lock_digest: str
     environment: Environment
@@ -61,6 +64,7 @@ def record_of(context: StepContext, inputs: Mapping[str, Any]) -> TrainingRecord
         boundaries=inputs["split_data"]["boundaries"],
         parameters=inputs["tune_model"]["parameters"],
         threads=context.settings.training_threads,
+        device=device_of(context.use_case, context.settings),
         code_commit=inputs["open_run"]["code_commit"],
         lock_digest=lock_digest(),
         environment=environment(),

@@ -18,12 +18,13 @@ from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
 from include.errors import DataError, RegistryError
-from include.registry.artifact import PACKAGE_FILES, ScoringModel, golden_columns, load_model, package_digest
+from include.registry.artifact import ScoringModel, golden_columns, load_model, package_digest, package_files
 from include.registry.client import connect, readable_artifact
 from include.registry.versions import RegisteredVersion, download, version
 from include.settings import Settings
-from include.spec import UseCase
+from include.spec import ScikitLearn, UseCase
 from include.steps import Interval, RunInfo, StepContext
+from include.training.estimator import cuda_devices
 from include.training.provenance import code_commit, environment, lock_digest
 from include.training.record import RECORD_FILE, RECORD_TAG, TrainingRecord, record_digest
 from include.training.snapshot import read
@@ -57,7 +58,9 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The new package against the registered one. Differences are the largest absolute ones between probabilities."""
+    """The new package against the registered one. Differences are the largest absolute ones between scores; `unit` is what a tolerance
+    is multiplied with: 1, of a regression the labels' standard deviation.
+    """
 
     digest: str
     files: dict[str, bool]
@@ -65,6 +68,7 @@ class Comparison:
     golden_difference: float
     sample_rows: int
     sample_difference: float
+    unit: float = 1.0
 
 
 @dataclass
@@ -154,6 +158,7 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
         )
         found.append(Finding("code commit", record.code_commit, commit, advice))
     lock = lock_digest()
+    found += _device_differences(record)
     if lock != record.lock_digest:
         advice = f"The trained environment's lock: git show {record.code_commit.removesuffix(DIRTY)}:requirements.txt"
         found.append(Finding("lock digest", record.lock_digest, lock, advice))
@@ -169,6 +174,13 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
     return found
 
 
+def _device_differences(record: TrainingRecord) -> list[Finding]:
+    if record.device == "cpu" or cuda_devices() > 0:
+        return []
+    advice = "Repeat it on a machine with a GPU: a fit on the CPU grows other trees."
+    return [Finding("device", record.device, "no GPU that the driver shows", advice, blocking=True)]
+
+
 def retrain(record: TrainingRecord, settings: Settings) -> tuple[Path, str]:
     """Fit again from the record, below `settings.home`; returns the new package's folder and digest.
 
@@ -176,7 +188,7 @@ def retrain(record: TrainingRecord, settings: Settings) -> tuple[Path, str]:
     """
     from include.training.package import train_package
 
-    threads = settings.model_copy(update={"training_threads": record.threads})
+    threads = settings.model_copy(update={"training_threads": record.threads, "training_device": record.device})
     interval = Interval(record.interval.start, record.interval.end)
     context = StepContext(record.specification, threads, interval, RunInfo(record.process, record.run_id))
     splits = cut(record.specification, snapshot_rows(record, settings), record.boundaries)
@@ -192,21 +204,34 @@ def compare(recorded: Recorded, folder: Path, settings: Settings) -> Comparison:
     sample = test[chosen.tolist()]
     return Comparison(
         digest=package_digest(folder),
-        files={name: (recorded.package / name).read_bytes() == (folder / name).read_bytes() for name in PACKAGE_FILES},
+        files={name: (recorded.package / name).read_bytes() == (folder / name).read_bytes() for name in package_files(recorded.package)},
         golden_rows=len(old.golden["rows"]),
         golden_difference=_golden_difference(old, new),
         sample_rows=sample.height,
         sample_difference=float(np.abs(old.score_frame(sample) - new.score_frame(sample)).max()),
+        unit=old.metadata.label_spread or 1.0,
     )
 
 
-def judge(comparison: Comparison, registered_digest: str, findings: Sequence[Finding]) -> Outcome:
-    """`identical` by digest. Where code, libraries or machine differ: `within tolerance` by scores. Else `different`."""
+def judge(comparison: Comparison, registered_digest: str, findings: Sequence[Finding], *, stated: float | None = None) -> Outcome:
+    """`identical` by digest. Where code, libraries or machine differ: `within tolerance` by scores. Else `different`.
+
+    `stated` is the tolerance that the estimator itself declares (`ScikitLearn.reproduce_tolerance`): within it the scores are the same
+    whatever differs, because not every library gives the same bytes twice.
+    """
     if comparison.digest == registered_digest:
         return "identical"
+    largest = max(comparison.golden_difference, comparison.sample_difference)
+    if stated is not None and largest <= stated:
+        return "within tolerance"
     explained = any(not finding.blocking for finding in findings)
-    close = max(comparison.golden_difference, comparison.sample_difference) <= TOLERANCE
-    return "within tolerance" if explained and close else "different"
+    return "within tolerance" if explained and largest <= TOLERANCE * comparison.unit else "different"
+
+
+def stated_tolerance(record: TrainingRecord) -> float | None:
+    """What the estimator's declaration says of repetitions, in probability or in the label's unit; `None` for XGBoost: its bytes repeat."""
+    estimator = record.specification.training.estimator
+    return estimator.reproduce_tolerance if isinstance(estimator, ScikitLearn) else None
 
 
 def _record(settings: Settings, registered: RegisteredVersion, artifacts: str, digest: str | None, folder: Path) -> TrainingRecord:
@@ -235,8 +260,10 @@ def _record(settings: Settings, registered: RegisteredVersion, artifacts: str, d
 
 def _agree(record: TrainingRecord, model: ScoringModel, params: Mapping[str, str]) -> None:
     """The record, the package's metadata and MLflow's parameters tell of the same training."""
+    from include.training.package import recorded_parameters
+
     metadata = model.metadata
-    fit = {**record.parameters, "nthread": record.threads, "boost_rounds": record.specification.training.boost_rounds}
+    fit = recorded_parameters(record.specification, record.parameters, record.threads)
     pairs: dict[str, tuple[Any, Any]] = {
         "seed": (record.seed, metadata.seed),
         "parameters": (fit, metadata.parameters),

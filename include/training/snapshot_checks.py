@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from include.data.validation import Failure, Validation, validate
+from include.errors import DataError
 from include.spec import Column, Table, UseCase
 from include.steps import Interval
 from include.training.snapshot import snapshot_columns
@@ -53,8 +54,10 @@ def declaration(use_case: UseCase, table: str) -> Table:
 
 
 def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
-    """The label is 0 or 1, and both occur."""
+    """The label is 0 or 1, and both occur; of another problem: every label is valid, every class occurs, values differ."""
     column = use_case.label.column
+    if use_case.problem != "binary":
+        return _valid_labels(use_case, frame, table)
     found = frame[column].unique().sort().to_list()
     return [] if found == [0, 1] else [Failure(table, column, "both classes", "[0, 1]", str(found[:10]), None)]
 
@@ -69,7 +72,9 @@ def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> 
 
 
 def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
-    """The share of positive labels lies within its bounds; that both classes occur is a rule of its own."""
+    """The share of positive labels lies within its bounds; that both classes occur is a rule of its own. Others have no such share."""
+    if use_case.problem != "binary":
+        return []
     checks, column = use_case.data_checks, use_case.label.column
     share = frame.select(pl.col(column).cast(pl.Float64).mean()).item() or 0.0
     if share in (0.0, 1.0) or checks.min_label_share <= share <= checks.max_label_share:
@@ -90,6 +95,8 @@ def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]
     """No input alone predicts the label too well; judged where both labels occur."""
     from include.training.leakage import leaks
 
+    if use_case.problem != "binary":
+        return [] if _valid_labels(use_case, frame, table) else leaks(use_case, frame, table)
     return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
 
 
@@ -116,6 +123,17 @@ CHECKS: tuple[Check, ...] = (
     no_leak,
     in_time_order,
 )
+
+
+def _valid_labels(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    from include.evaluation.problems import strategy
+
+    problem, column = strategy(use_case), use_case.label.column
+    try:
+        lacking = problem.enough_labels(problem.labels(frame)) if frame.height else "no row"
+    except DataError as error:
+        return [Failure(table, column, "valid labels", problem.valid, str(error), None)]
+    return [Failure(table, column, "labels to learn from", "every class, or two values", lacking, None)] if lacking else []
 
 
 def _example(rows: pl.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from include.data.tables import TIMESTAMP
 from include.errors import DataError
+from include.evaluation.problems import strategy
 from include.spec import UseCase
 
 SPLITS = ("train", "validation", "test")
@@ -21,8 +22,10 @@ SPLITS = ("train", "validation", "test")
 def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
     """`{"boundaries": {"validation_start", "test_start"}, "rows": {split: n}, "shares": {...}, "base_rates": {...}}`.
 
-    `frame` is sorted by event time. Raises `DataError` when a split would be empty or hold one class only.
+    `frame` is sorted by event time. A base rate is the share of positives, of the commonest class, or the mean label. Raises `DataError`
+    when a split would be empty or its labels are too few to train or test (one class only).
     """
+    problem = strategy(use_case)
     times, training = frame[use_case.event_time], use_case.training
     first = int(frame.height * training.train_share)
     second = int(frame.height * (training.train_share + training.validation_share))
@@ -30,12 +33,14 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
     parts = cut(use_case, frame, boundaries)
     rates: dict[str, float] = {}
     for name, part in parts.items():
-        if part[use_case.label.column].n_unique() < 2:
+        labels = problem.labels(part)
+        lacking = problem.enough_labels(labels)
+        if lacking:
             raise DataError(
-                f"{use_case.name}: the {name} split has {part.height} rows of fewer than two classes; boundaries {boundaries}. "
+                f"{use_case.name}: the {name} split has {lacking}; boundaries {boundaries}. "
                 "Use a longer window (training.window_days) or other shares."
             )
-        rates[name] = float(part[use_case.label.column].cast(pl.Float64).sum()) / part.height
+        rates[name] = problem.base_rate(labels)
     rows = {name: part.height for name, part in parts.items()}
     shares = {name: count / frame.height for name, count in rows.items()}
     return {"boundaries": boundaries, "rows": rows, "shares": shares, "base_rates": rates}

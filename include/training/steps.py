@@ -59,10 +59,11 @@ def split_data(context: StepContext, inputs: Inputs) -> Inputs:
 def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`.
 
+    Of a regression the loss is `validation_rmse` or `validation_mae`.
     A search that was killed goes on with the trials that it had finished.
     """
     from include.registry.client import connect
-    from include.training.estimator import declared_parameters
+    from include.training.estimator import declared_parameters, device_of
     from include.training.study import journal_of
     from include.training.tracking import log_trials
     from include.training.tuning import best_trial, tune
@@ -76,7 +77,7 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
         trials=wanted,
         threads=context.settings.training_threads,
         journal=journal_of(context, inputs),
-        device=context.settings.training_device,
+        device=device_of(use_case, context.settings),
     )
     best = best_trial(trials)
     run = inputs["open_run"]
@@ -84,13 +85,13 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     return {
         "parameters": {**use_case.training.parameters, **best.parameters, **declared_parameters(use_case)},
         "best_trial": best.number,
-        "validation_logloss": best.validation_logloss,
+        f"validation_{best.loss}": best.validation_loss,
         "trials": [trial.as_json() for trial in trials],
     }
 
 
 def train_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}`."""
+    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}` (the loss as in tune_model)."""
     from include.registry.artifact import load_model
     from include.registry.client import connect
     from include.registry.logged_model import log_package
@@ -116,15 +117,16 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
         digest=digest,
         transform=model.transform,
         example=splits["test"].head(3),
+        classes=context.use_case.label.classes,
     )
     log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
-    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, "validation_logloss": fit.validation_logloss})
+    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss})
     return {
         "package": str(folder),
         "digest": digest,
         "model_id": model_id,
         "best_iteration": fit.best_iteration,
-        "validation_logloss": fit.validation_logloss,
+        f"validation_{fit.loss}": fit.validation_loss,
     }
 
 
@@ -242,8 +244,10 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
 def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> dict[str, Any]:
     split, snapshot = inputs["split_data"], inputs["build_snapshot"]["snapshot"]
     return {
-        **{f"xgboost.{name}": value for name, value in parameters.items()},
+        **{f"{use_case.training.estimator.kind}.{name}": value for name, value in parameters.items()},
         "early_stopping_rounds": use_case.training.early_stopping_rounds,
+        "problem": use_case.problem,
+        "estimator": use_case.training.estimator.label,
         "seed": use_case.training.seed,
         "window_days": use_case.training.window_days,
         "feature_service": use_case.feature_service,

@@ -49,6 +49,7 @@ class KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # Optuna is untype
 
 def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
     """The journal of this search in the run's folder. A run that is repeated on other data, declarations or code starts a new one."""
+    from include.training.estimator import device_of
     from include.training.package import work_folder
 
     use_case = context.use_case
@@ -56,7 +57,13 @@ def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
         "snapshot": inputs["build_snapshot"]["snapshot"]["digest"],
         "boundaries": inputs["split_data"]["boundaries"],
         "code": inputs["open_run"]["code_commit"],
-        "device": context.settings.training_device,
+        "device": device_of(use_case, context.settings),
+        "problem": {
+            "name": use_case.problem,
+            "classes": use_case.label.classes,
+            "bounds": use_case.label.bounds,
+            "loss": use_case.gates.loss,
+        },
         "training": use_case.training.model_dump(mode="json"),
         "inputs": [item.model_dump(mode="json") for item in use_case.inputs],
     }

@@ -137,10 +137,10 @@ def log_trials(client: MlflowClient, experiment_id: str, mlflow_run_id: str, tri
         if child is None:
             child = client.create_run(experiment_id, tags=tags, run_name=f"trial {trial.number}").info.run_id
         log_params(client, child, trial.parameters)
-        log_metrics(client, child, {"validation.logloss": trial.validation_logloss, "best_iteration": trial.best_iteration})
+        log_metrics(client, child, {f"validation.{trial.loss}": trial.validation_loss, "best_iteration": trial.best_iteration})
         client.set_terminated(child, "FINISHED")
     rows = [
-        {"trial": trial.number, "state": trial.state, **trial.parameters, "validation.logloss": trial.validation_logloss}
+        {"trial": trial.number, "state": trial.state, **trial.parameters, f"validation.{trial.loss}": trial.validation_loss}
         for trial in trials
     ]
     log_table(client, mlflow_run_id, rows, "trials.json")

@@ -18,8 +18,8 @@ from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
 from include.training.estimator import Device
-from include.training.fitting import fit_booster, to_dmatrix
 from include.training.study import open_study
+from include.training.trainer import Rows, Trainer, open_trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -33,20 +33,31 @@ PRUNED = "pruned"
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its place in the search, the searched parameters, the validation log loss (nats), the best round, the outcome.
+    """One trial: its place in the search, the searched parameters, the validation loss, the best round, the outcome.
 
-    A `pruned` trial was stopped early; its loss is the best that it had reached.
+    `loss` names the loss: `logloss` (nats), of a regression `rmse` or `mae`. A `pruned` trial was stopped early; its loss is the best
+    that it had reached.
     """
 
     number: int
     parameters: dict[str, Any]
-    validation_logloss: float
+    validation_loss: float
     best_iteration: int
     state: str = COMPLETE
+    loss: str = "logloss"
+
+    @property
+    def validation_logloss(self) -> float:
+        """The loss of a classification. Raises `AttributeError` for a regression."""
+        if self.loss != "logloss":
+            raise AttributeError(f"the trial was judged by {self.loss}; use validation_loss")
+        return self.validation_loss
 
     def as_json(self) -> dict[str, Any]:
-        """All fields as plain JSON."""
-        return asdict(self)
+        """All fields as plain JSON; the loss under its name, e.g. `validation_logloss`."""
+        values = asdict(self)
+        loss = values.pop("validation_loss")
+        return {**values, f"validation_{self.loss}": loss}
 
 
 def tune(
@@ -65,33 +76,30 @@ def tune(
     whatever the time. Without a search space there is one trial.
     """
     training = use_case.training
-    fitted, judged = _matrices(use_case, train, validation, threads)
+    trainer = _trainer(use_case, train, validation, threads=threads, device=device)
     study = open_study(journal, warm_up=training.prune_after_rounds)
     wanted = trials if training.search_space else 1
     done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
     while len(done) < wanted and not (done and earlier + time.monotonic() - started >= training.tuning_seconds):
-        _next_trial(use_case, study, len(done), fitted, judged, threads=threads, device=device)
+        _next_trial(use_case, study, len(done), trainer)
         done = _finished(study)
     return done[:wanted]
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """The trial with the lowest validation log loss, the earliest of equals. Trial 0 is never pruned, so there is one."""
-    return min((trial for trial in trials if trial.state == COMPLETE), key=lambda trial: (trial.validation_logloss, trial.number))
+    """The trial with the lowest validation loss, the earliest of equals. Trial 0 is never pruned, so there is one."""
+    return min((trial for trial in trials if trial.state == COMPLETE), key=lambda trial: (trial.validation_loss, trial.number))
 
 
-def _matrices(use_case: UseCase, train: pl.DataFrame, validation: pl.DataFrame, threads: int) -> tuple[xgboost.DMatrix, xgboost.DMatrix]:
+def _trainer(use_case: UseCase, train: pl.DataFrame, validation: pl.DataFrame, *, threads: int, device: Device) -> Trainer:
     max_bin = int(use_case.training.parameters.get("max_bin", DEFAULT_MAX_BIN))
     recent = train.tail(use_case.training.trial_rows)
     transform = FeatureTransform.fit(use_case, recent)
-    fitted = to_dmatrix(transform, transform.apply_frame(recent), labels_of(use_case, recent), threads=threads, max_bin=max_bin)
-    rows = transform.apply_frame(validation)
-    return fitted, to_dmatrix(transform, rows, labels_of(use_case, validation), threads=threads, max_bin=max_bin, like=fitted)
+    fitted, judged = (Rows(transform.apply_frame(frame), labels_of(use_case, frame)) for frame in (recent, validation))
+    return open_trainer(use_case, transform, fitted, judged, threads=threads, device=device, max_bin=max_bin)
 
 
-def _next_trial(
-    use_case: UseCase, study: optuna.Study, place: int, fitted: xgboost.DMatrix, judged: xgboost.DMatrix, *, threads: int, device: Device
-) -> None:
+def _next_trial(use_case: UseCase, study: optuna.Study, place: int, trainer: Trainer) -> None:
     """Ask, fit and tell one trial."""
     import optuna
 
@@ -102,18 +110,17 @@ def _next_trial(
     trial = study.ask()
     searched = {name: _suggest(trial, use_case, name) for name in training.search_space}
     watch = _watch(trial)
-    parameters = {**training.parameters, **searched}
-    fit = fit_booster(use_case, parameters, fitted, judged, threads=threads, device=device, callbacks=[watch])
-    found = {"parameters": searched, "validation_logloss": fit.validation_logloss, "best_iteration": fit.best_iteration}
+    fit = trainer.fit({**training.parameters, **searched}, callbacks=[watch])
+    found = {"parameters": searched, "validation_loss": fit.validation_loss, "best_iteration": fit.best_iteration, "loss": fit.loss}
     trial.set_user_attr("found", found)
     if watch.stopped:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
-        study.tell(trial, fit.validation_logloss)
+        study.tell(trial, fit.validation_loss)
 
 
 def _watch(trial: optuna.Trial) -> Any:
-    """A callback of XGBoost that reports every tenth round's validation log loss and stops a trial that the pruner gives up."""
+    """A callback of XGBoost that reports every tenth round's validation loss and stops a trial that the pruner gives up."""
     import xgboost
 
     class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # XGBoost is untyped
@@ -122,7 +129,7 @@ def _watch(trial: optuna.Trial) -> Any:
         def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
             if (epoch + 1) % REPORT_EVERY:
                 return False
-            trial.report(evals_log["validation"]["logloss"][-1], epoch + 1)
+            trial.report(next(iter(evals_log["validation"].values()))[-1], epoch + 1)
             self.stopped = trial.should_prune()
             return self.stopped
 

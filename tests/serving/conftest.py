@@ -29,6 +29,8 @@ class Endpoint:
         self.port = port or free_port()
         self.home = home
         self.environment = environment or {}
+        self.service = "serving.service:FlightdeckService"
+        self.folder = PROJECT_ROOT
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +47,7 @@ class Endpoint:
             "-m",
             "bentoml",
             "serve",
-            "serving.service:FlightdeckService",
+            self.service,
             "--host",
             "127.0.0.1",
             "--port",
@@ -60,7 +62,7 @@ class Endpoint:
             **self.environment,
         }
         with (self.home / "serving.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         self.wait_for("/livez")
 
     def wait_for(self, path: str, status: int = 200) -> None:

@@ -1,0 +1,57 @@
+"""The calls in README.md and docs/serving.md work as printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.release.model_store import set_desired
+from include.settings import PROJECT_ROOT
+from tests.conftest import free_port
+from tests.serving.conftest import Endpoint
+from tests.serving.world import World
+
+pytestmark = pytest.mark.slow
+CALLS = [
+    pytest.param(language, text, id=f"{page}-{number}")
+    for page in ("README.md", "docs/serving.md")
+    for number, (language, text) in enumerate(re.findall(r"^```(sh|python)\n(.*?)^```$", (PROJECT_ROOT / page).read_text(), re.M | re.S))
+    if "127.0.0.1:300" in text
+]
+
+
+@pytest.fixture(scope="module")
+def documented(world: World) -> Iterator[Endpoint]:
+    """An endpoint with both ports."""
+    set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    endpoint = Endpoint(world.settings.home, environment={"FLIGHTDECK_GRPC_PORT": str(free_port())})
+    endpoint.start()
+    endpoint.wait_for("/readyz")
+    yield endpoint
+    endpoint.stop()
+    endpoint.client.close()
+
+
+def test_there_are_calls_in_every_language() -> None:
+    texts = [call.values[1] for call in CALLS]
+    assert sum("curl" in str(text) for text in texts) >= 4
+    assert sum("httpx" in str(text) for text in texts) >= 2
+    assert any("tritonclient.grpc" in str(text) for text in texts)
+
+
+@pytest.mark.parametrize(("language", "text"), CALLS)
+def test_a_documented_call_works_as_printed(documented: Endpoint, tmp_path: Path, language: str, text: str) -> None:
+    here = text.replace("127.0.0.1:3000", f"127.0.0.1:{documented.port}")
+    here = here.replace("127.0.0.1:3001", f"127.0.0.1:{documented.environment['FLIGHTDECK_GRPC_PORT']}")
+    command = [sys.executable, "-W", "error", "-c", here] if language == "python" else ["bash", "-euc", here]
+    called = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert called.returncode == 0, called.stderr
+    if "curl" in text:
+        answer = json.loads(called.stdout)
+        assert {"predictions", "outputs"} & set(answer), called.stdout

@@ -11,6 +11,8 @@ import polars as pl
 
 from include.steps import Interval
 
+LATE_AFTER_MINUTES = 15
+REPORTED_AFTER_MINUTES = 15
 Frames = Mapping[str, pl.DataFrame]
 
 
@@ -74,5 +76,23 @@ def without_carrier(carrier: str) -> Damage:
 
 def flipped(origin: str) -> pl.Expr:
     """`late` the other way round in every tenth arrival from the origin."""
-    chosen = (pl.col("origin") == origin) & (pl.int_range(pl.len()).over("origin") % 10 == 0)
-    return pl.when(chosen).then(1 - pl.col("late")).otherwise(pl.col("late")).alias("late")
+    return pl.when(_every_tenth(origin)).then(1 - pl.col("late")).otherwise(pl.col("late")).alias("late")
+
+
+def flipped_with_delay(origin: str) -> tuple[pl.Expr, pl.Expr]:
+    """The same with a delay that agrees: only the clocks still tell the truth."""
+    minutes = pl.when(pl.col("late") == 1).then(-5.0).otherwise(60.0)
+    return flipped(origin), pl.when(_every_tenth(origin)).then(minutes).otherwise(pl.col("arrival_delay")).alias("arrival_delay")
+
+
+def delayed(arrivals: pl.DataFrame, minutes: pl.Expr) -> pl.DataFrame:
+    """Arrivals with other delays, and label and timetable to match: rows that do not contradict themselves."""
+    changed = arrivals.with_columns(minutes.alias("arrival_delay"))
+    schedule = pl.col("known_at") - pl.duration(minutes=pl.col("arrival_delay").cast(pl.Int64) + REPORTED_AFTER_MINUTES)
+    return changed.with_columns(
+        (pl.col("arrival_delay") > LATE_AFTER_MINUTES).cast(pl.Int64).alias("late"), schedule.alias("scheduled_arrival")
+    )
+
+
+def _every_tenth(origin: str) -> pl.Expr:
+    return (pl.col("origin") == origin) & (pl.int_range(pl.len()).over("origin") % 10 == 0)

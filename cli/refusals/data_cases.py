@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cli.refusals.case import Case
-from cli.refusals.damage import Damage, columns, earlier_rows, flipped, in_part, nothing, of, without_carrier
+from cli.refusals.damage import Damage, columns, earlier_rows, flipped, flipped_with_delay, in_part, nothing, of, without_carrier
 from cli.refusals.verdict import Outcome
 from cli.refusals.world import FEBRUARY, MARCH, World
 
@@ -71,6 +71,7 @@ DELIVERIES = (
         "shifted distribution", WEATHER, "humidity", "distribution (PSI)", columns(WEATHER, (pl.col("humidity") / 100).alias("humidity"))
     ),
     BadDelivery("10 % flipped labels in one slice", ARRIVALS, "", "row rule", columns(ARRIVALS, flipped("JFK"))),
+    BadDelivery("10 % flipped labels and delays in one slice", ARRIVALS, "", "row rule", columns(ARRIVALS, *flipped_with_delay("JFK"))),
     BadDelivery("missing segment", FLIGHTS, "carrier", "missing segment", without_carrier("US")),
 )
 

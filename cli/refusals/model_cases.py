@@ -13,15 +13,16 @@ from typing import Any
 import polars as pl
 
 from cli.refusals.case import Case
-from cli.refusals.damage import columns, of
+from cli.refusals.damage import LATE_AFTER_MINUTES, delayed, of
 from cli.refusals.verdict import Outcome
-from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, JANUARY, MARCH, World
+from cli.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, MARCH, World
 
 GATES = "check_gates"
 PACKAGE = "check_package"
 TEST_ROWS = datetime(2013, 3, 17, tzinfo=UTC)
+# Of February and March, which are quicker to deliver anew than three months.
+TWO_MONTHS = {"training": {"window_days": 59}}
 TWO_MONTHS_TEST_ROWS = datetime(2013, 3, 22, tzinfo=UTC)
-LATE_AFTER_MINUTES = 15
 
 
 def _training(changes: Mapping[str, Any], until: str = CANDIDATE_UNTIL) -> Callable[[World], Outcome]:
@@ -68,15 +69,15 @@ def _worse_on_one_slice(world: World) -> Outcome:
 
     As many flights are late on every day and at every origin as in truth, so the delivery itself shows nothing.
     """
-    anew = pl.col("late", "arrival_delay").sort_by("arrival_delay", descending=True).over(["origin", pl.col("known_at").dt.date()])
-    chosen = (pl.col("origin") == "JFK") & (pl.col("known_at") < TEST_ROWS)
+    anew = pl.col("arrival_delay").sort(descending=True).over(["origin", pl.col("known_at").dt.date()])
+    chosen = (pl.col("origin") == "JFK") & (pl.col("known_at") < TWO_MONTHS_TEST_ROWS)
+    world.overlay(TWO_MONTHS)
 
     def deal(frame: pl.DataFrame) -> pl.DataFrame:
         earliest = frame.sort(pl.col("flight_id").str.slice(-4), "flight_id")
-        kept = pl.col("late", "arrival_delay")
-        return earliest.with_columns(pl.when(chosen).then(anew).otherwise(kept)).sort("known_at", "flight_id")
+        return delayed(earliest, pl.when(chosen).then(anew).otherwise(pl.col("arrival_delay"))).sort("known_at", "flight_id")
 
-    for interval in (JANUARY, FEBRUARY, MARCH):
+    for interval in (FEBRUARY, MARCH):
         world.deliver(of("raw/arrivals", deal), interval)
         delivered = world.features(interval)
         if delivered.seen != "passed":
@@ -88,10 +89,9 @@ def _unfair(world: World) -> Outcome:
     """Until the test rows begin, no flight from JFK is late: a model of these two months finds none of JFK's late flights."""
     cleared = (pl.col("origin") == "JFK") & (pl.col("known_at") < TWO_MONTHS_TEST_ROWS)
     delay = pl.when(cleared).then(pl.min_horizontal("arrival_delay", LATE_AFTER_MINUTES)).otherwise(pl.col("arrival_delay"))
-    late = (delay > LATE_AFTER_MINUTES).cast(pl.Int64)
-    world.overlay({"training": {"window_days": 59}})
+    world.overlay(TWO_MONTHS)
     for interval in (FEBRUARY, MARCH):
-        world.deliver(columns("raw/arrivals", delay.alias("arrival_delay"), late.alias("late")), interval)
+        world.deliver(of("raw/arrivals", lambda frame: delayed(frame, delay)), interval)
         delivered = world.features(interval)
         if delivered.seen != "passed":
             return delivered
@@ -176,8 +176,8 @@ BRITTLE = {
     "training": {
         "parameters": {"max_depth": 16, "eta": 0.6, "min_child_weight": 0, "lambda": 0, "max_bin": 2048},
         "search_space": None,
-        "boost_rounds": 25,
-        "early_stopping_rounds": 25,
+        "boost_rounds": 10,
+        "early_stopping_rounds": 10,
     }
 }
 

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 USE_CASE = "flight_delays"
 SAMPLE_SHARE = "0.3"
-JANUARY = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC))
-FEBRUARY = Interval(JANUARY.end, datetime(2013, 3, 1, tzinfo=UTC))
+FEBRUARY = Interval(datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
 MARCH = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 CHAMPION_UNTIL = "2013-03-01"
 CANDIDATE_UNTIL = "2013-04-01"

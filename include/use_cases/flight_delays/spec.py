@@ -59,11 +59,18 @@ ARRIVALS = Table(
         Column(name="carrier", type="string"),
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="dest", type="string"),
+        Column(name="scheduled_arrival", type="timestamp", description="As the timetable has it."),
         Column(name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."),
         Column(name="late", type="integer", minimum=0, maximum=1, description="1 if more than 15 minutes late."),
     ),
     row_rules=(
         RowRule(name="late means more than 15 minutes", columns=("late", "arrival_delay"), holds="(late = 1) = (arrival_delay > 15)"),
+        # An arrival is reported 15 minutes after it.
+        RowRule(
+            name="the delay is that of the clocks",
+            columns=("known_at", "scheduled_arrival", "arrival_delay"),
+            holds="EXTRACT(EPOCH FROM known_at) - EXTRACT(EPOCH FROM scheduled_arrival) = 60 * (arrival_delay + 15)",
+        ),
     ),
 )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.refusals.damage import flipped, in_part
+from cli.refusals.damage import delayed, flipped, in_part
 from cli.refusals.without import known, switched_off
 from include.data.judge import judge_delivery, judge_table
 from include.data.published import describe_table, record
@@ -67,8 +67,7 @@ def put(*changed: pl.Expr) -> Change:
 def _more_late(frame: pl.DataFrame) -> pl.DataFrame:
     """Four in ten of the punctual flights are up to an hour late: many more labels, hardly another distribution of delays."""
     chosen = (pl.int_range(pl.len()) % 10 < 4) & (pl.col("late") == 0)
-    minutes = pl.when(chosen).then(16.0 + pl.int_range(pl.len()) % 60).otherwise("arrival_delay")
-    return frame.with_columns(pl.when(chosen).then(1).otherwise("late").alias("late"), minutes.alias("arrival_delay"))
+    return delayed(frame, pl.when(chosen).then(16.0 + pl.int_range(pl.len()) % 60).otherwise("arrival_delay"))
 
 
 # By the declaration alone: no reference is needed.
@@ -94,7 +93,7 @@ COMPARED: dict[str, tuple[str, Change]] = {
     "distribution (PSI)": (WEATHER, put(pl.col("humidity").clip(55, 65))),
     "distribution (shift)": (
         ARRIVALS,
-        put(pl.when(pl.int_range(pl.len()) % 4 == 0, late=1).then(1500.0).otherwise("arrival_delay").alias("arrival_delay")),
+        lambda frame: delayed(frame, pl.when(pl.int_range(pl.len()) % 4 == 0, late=1).then(1500.0).otherwise("arrival_delay")),
     ),
 }
 OF_THE_WHOLE = {"duplicate delivery", "reference", "label after event"}
@@ -150,8 +149,8 @@ def test_labels_that_came_before_their_events_get_through_without_their_rule(fir
     tables = TableStore(first.settings.tables_uri)
     name = landed[ARRIVALS]["name"]
     early = (pl.col("known_at") >= MAY.start + timedelta(days=1)) & (pl.int_range(pl.len()) % 10 == 0)
-    moved = pl.when(early).then(pl.col("known_at") - timedelta(hours=20)).otherwise("known_at")
-    tables.replace_all(name, tables.read(name).with_columns(moved.alias("known_at")))
+    hours = pl.when(early).then(20).otherwise(0)
+    tables.replace_all(name, tables.read(name).with_columns(pl.col("known_at", "scheduled_arrival") - pl.duration(hours=hours)))
     assert {failure["rule"] for failure in judge_delivery(first, {})["failures"]} == {"label after event"}
     with switched_off(["validate_data: label after event"]):
         assert judge_delivery(first, {})["accepted"] is True

@@ -57,6 +57,13 @@ def test_an_arrival_is_never_known_before_the_landing(flights: pl.DataFrame):
     assert (beside.min(), beside.max()) == (20, 250)
 
 
+def test_the_published_delay_is_the_difference_of_two_clocks(flights: pl.DataFrame):
+    landed = flights.filter(pl.col("known_at").is_not_null())
+    assert landed.height == 327_346
+    minutes = (landed["known_at"] - landed["scheduled_arrival"]).dt.total_minutes() - 15
+    assert (minutes == landed["arrival_delay"]).all()
+
+
 def test_the_gate_is_reached_at_the_published_time_on_the_destinations_clock(flights: pl.DataFrame):
     zones = {"HNL": "Pacific/Honolulu", "LAX": "America/Los_Angeles", "PHX": "America/Phoenix", "SJU": "America/Puerto_Rico"}
     published = _read("flights.csv.zip")["arr_time"] % 2400

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals reproduce bench-training test test-unit check proto up down status airflow lock clean venv
+.PHONY: help demo refusals experiments reproduce bench-training test test-unit check proto up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -32,6 +32,9 @@ help:  ## this list
 
 demo: venv  ## a year of real flights through the whole loop; MONTHS=4 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
+
+experiments: venv  ## what has been trained: ARGS="search --metric 'auc>0.7'", ARGS="compare flight_delays/1 flight_delays/2"
+	@$(CLI) experiments $(or $(ARGS),list)
 
 reproduce: venv  ## train a version again from its record and compare: MODEL=flight_delays VERSION=1
 	@$(CLI) reproduce "$(or $(MODEL),flight_delays)" "$(or $(VERSION),1)"

@@ -106,6 +106,24 @@ def _faults_serving(arguments: Sequence[str]) -> int:
     return faults(arguments)
 
 
+def _experiments(arguments: Sequence[str]) -> int:
+    from cli.experiments import main as experiments
+
+    return experiments(arguments)
+
+
+def _lineage(arguments: Sequence[str]) -> int:
+    from cli.lineage import main as lineage
+
+    return lineage(arguments)
+
+
+def _datasets(arguments: Sequence[str]) -> int:
+    from cli.datasets import main as datasets
+
+    return datasets(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -119,6 +137,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "faults-serving": _faults_serving,
     "bench-batch": _bench_batch,
     "expectations": _expectations,
+    "experiments": _experiments,
+    "lineage": _lineage,
+    "datasets": _datasets,
     "stream": _stream,
     "export": _export,
 }

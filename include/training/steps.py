@@ -213,7 +213,8 @@ def _log_inputs(context: StepContext, inputs: Inputs) -> None:
     snapshot = Snapshot(**inputs["build_snapshot"]["snapshot"])
     schema = TableStore(context.settings.tables_uri).scan(snapshot.name, version=snapshot.version).collect_schema()
     types = {name: str(dtype) for name, dtype in schema.items()}
-    log_snapshot(connect(context.settings), inputs["open_run"]["mlflow_run_id"], snapshot, types, inputs["build_snapshot"]["counts"])
+    client, data = connect(context.settings), context.use_case.training_data
+    log_snapshot(client, inputs["open_run"]["mlflow_run_id"], data, snapshot, types, inputs["build_snapshot"]["counts"])
 
 
 def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[str, Any]], reasons: list[str]) -> None:

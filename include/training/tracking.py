@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import RegistryError
 from include.registry.client import artifact_location, connect
 from include.settings import Settings
-from include.spec import UseCase
+from include.spec import DataSet, UseCase
 from include.steps import StepContext
 from include.training.snapshot import Snapshot
 from include.training.trigger_ledger import causes_of_run
@@ -28,6 +28,8 @@ TRIAL_TAG = "flightdeck.trial"
 TRIAL_STATE_TAG = "flightdeck.trial_state"
 BATCH = 100
 DATASET_DIGEST_LENGTH = 36
+INPUT_TAG_LENGTH = 500
+DATA_SET_FIELDS = ("name", "description", "owner", "licence", "purpose", "sensitivity")
 TAG_LENGTH = 7900
 
 
@@ -107,12 +109,12 @@ def log_table(client: MlflowClient, mlflow_run_id: str, rows: Sequence[Mapping[s
 
 
 def log_snapshot(
-    client: MlflowClient, mlflow_run_id: str, snapshot: Snapshot, schema: Mapping[str, str], counts: Mapping[str, int]
+    client: MlflowClient, mlflow_run_id: str, data: DataSet, snapshot: Snapshot, schema: Mapping[str, str], counts: Mapping[str, int]
 ) -> None:
-    """The training set as a data-set input: Delta table, version, digest (MLflow keeps 36 characters; the tag keeps all)."""
+    """The training set as a data-set input: Delta table, version, digest (MLflow keeps 36 characters; the tag keeps all), metadata."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = {"path": snapshot.uri, "delta_table_name": snapshot.name, "delta_table_version": snapshot.version}
+    source = {"path": snapshot.uri, "delta_table_name": snapshot.name, "delta_table_version": snapshot.version, "sources": snapshot.sources}
     profile = {**counts, "rows": snapshot.rows, "digest": snapshot.digest, "start": snapshot.start, "end": snapshot.end}
     dataset = Dataset(
         name=snapshot.name,
@@ -122,7 +124,8 @@ def log_snapshot(
         schema=json.dumps({"mlflow_colspec": [{"name": name, "type": dtype} for name, dtype in schema.items()]}),
         profile=json.dumps(profile),
     )
-    client.log_inputs(mlflow_run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    about = [InputTag(f"data_set.{field}", str(getattr(data, field))[:INPUT_TAG_LENGTH]) for field in DATA_SET_FIELDS]
+    client.log_inputs(mlflow_run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), *about])])
     tags = {"flightdeck.snapshot": f"{snapshot.name}@{snapshot.version}", "flightdeck.snapshot_digest": snapshot.digest}
     log_tags(client, mlflow_run_id, tags)
 

@@ -29,6 +29,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "airflow",
         "lock",
         "clean",
+        "experiments",
         "reproduce",
         "bench-training",
         "refusals",

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals experiments reproduce bench-training test test-unit check proto up down status airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training test test-unit check proto up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -44,6 +44,9 @@ bench-training: venv  ## what training costs, as ratios within one run: ARGS=--q
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
 	@$(CLI) refusals
+
+faults-serving: venv  ## kills, full disks, bad models, bad clients against the endpoint: ARGS=--quick for fewer; also var/faults/serving.json
+	@$(CLI) faults-serving $(ARGS)
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

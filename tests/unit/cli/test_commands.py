@@ -33,6 +33,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "reproduce",
         "bench-training",
         "refusals",
+        "faults-serving",
     }
 
 

@@ -72,7 +72,11 @@ def _columns(use_case: UseCase, model: ScoringModel, source: Path) -> list[str]:
 
 def _chunks(source: Path, columns: list[str], chunk_rows: int) -> Iterator[pl.DataFrame]:
     """The file's chunks; the next one is decoded while one is scored."""
-    with pq.ParquetFile(source) as file, ThreadPoolExecutor(max_workers=1) as reader:
+    # Buffering ahead keeps what it has read: the whole file, in the end.
+    with (
+        pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file,
+        ThreadPoolExecutor(max_workers=1) as reader,
+    ):
         batches = file.iter_batches(batch_size=chunk_rows, columns=columns)
         coming = reader.submit(next, batches, None)
         while (batch := coming.result()) is not None:

@@ -53,6 +53,8 @@ def _performance_reason(finding: Mapping[str, Any]) -> str:
             f"AUC is {finding['auc']:.3f}, {finding['observed']:.3f} below the {finding['test_auc']:.3f} of the model's test split, "
             f"limit {finding['limit']:.3f}."
         )
+    if "told" in finding:
+        return f"{finding['told']}: {finding['metric'].replace('_', ' ')} {finding['observed']:.3f}, limit {finding['limit']:.3f}."
     return (
         f"The mean score is {finding['mean_score']:.3f} and the observed rate {finding['observed_rate']:.3f}: a gap of "
         f"{finding['observed']:.3f}, limit {finding['limit']:.3f}."

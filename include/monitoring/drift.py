@@ -39,6 +39,7 @@ NOISE_Z = 3.0902
 SHARES_TOLERANCE = 1e-6
 MINIMUM_BINS = 2
 SCORE = "score"
+PREDICTED_CLASS = "predicted_class"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def psi_noise(bins: int, rows: int, reference_rows: int) -> float:
 def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> list[ColumnDrift]:
     """Drift of every input, in the model's order, and last of the score (column `score`, kind `score`).
 
+    Of several classes the predicted class follows, as a score too (`predicted_class`).
+
     `frame` holds the model's source columns and `score`, at least one row. Raises `RegistryError` when the reference does not
     fit the model.
     """
@@ -102,6 +105,8 @@ def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> lis
         )
     scores = frame[SCORE].cast(pl.Float64).to_numpy()
     result.append(_column(SCORE, {**reference["score"], "kind": "number"}, scores, reference["rows"], limits, kind=SCORE))
+    if model.metadata.problem == "multiclass":
+        result.append(_predicted_class(model, frame, limits))
     return result
 
 
@@ -167,6 +172,17 @@ def _entry_problems(name: str, entry: Mapping[str, Any], categories: list[str] |
     if min(shares) < 0.0 or abs(sum(shares) - 1.0) > SHARES_TOLERANCE:
         return [f"{name}: its shares sum to {sum(shares):.6f}, not 1"]
     return []
+
+
+def _predicted_class(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> ColumnDrift:
+    """Raises `RegistryError` when the reference holds no shares of the classes."""
+    entry, classes = model.reference.get(PREDICTED_CLASS) or {}, list(model.metadata.classes)
+    problems = _entry_problems(PREDICTED_CLASS, entry, classes)
+    if problems:
+        raise RegistryError(f"reference.json of run {model.metadata.run_id} does not fit its model: {'; '.join(problems)}.")
+    places = {name: float(place) for place, name in enumerate(classes)}
+    codes = frame[PREDICTED_CLASS].replace_strict(places, default=None, return_dtype=pl.Float64).fill_null(float("nan")).to_numpy()
+    return _column(PREDICTED_CLASS, entry, codes, model.reference["rows"], limits, kind=SCORE)
 
 
 def _column(

@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from include.data.tables import TIMESTAMP, TableStore, TableVersion, in_window
+from include.evaluation.problems import strategy
 from include.monitoring.online_log import told_labels
 from include.spec import UseCase
 from include.steps import Interval
@@ -21,11 +22,14 @@ def labels_table(use_case: UseCase) -> str:
 
 
 def read_labels(use_case: UseCase, tables: TableStore, since: datetime) -> pl.DataFrame:
-    """The labels reported at `since` or later: id, `label` (0 or 1) and `known_at`; of several for one id the first reported."""
+    """The labels reported at `since` or later: id, `label` and `known_at`; of several for one id the first reported.
+
+    `label` is 0 or 1, the number of the class, or the value of a regression; null where what was reported is no valid label.
+    """
     declared = use_case.label
     reported = pl.col(declared.time_column) >= pl.lit(since, dtype=TIMESTAMP)
     rows = tables.read(declared.table, columns=[use_case.id_column, declared.column, declared.time_column], where=reported)
-    label, known_at = pl.col(declared.column).cast(pl.Int64).alias(LABEL), pl.col(declared.time_column).alias(KNOWN_AT)
+    label, known_at = strategy(use_case).label_expression().alias(LABEL), pl.col(declared.time_column).alias(KNOWN_AT)
     renamed = rows.select(use_case.id_column, label, known_at)
     return renamed.sort(KNOWN_AT, use_case.id_column).unique(use_case.id_column, keep="first", maintain_order=True)
 

@@ -1,6 +1,6 @@
 """Performance on the labels that were known at the interval's end, against what the model reached on its own test split.
 
-Two findings make a decay, both effect sizes with a limit from the specification:
+Two findings make a decay, both effect sizes with a limit from the specification (of other problems than a binary one those of `decay`):
 
 * `auc_drop`: the test split's AUC less the interval's;
 * `calibration_gap`: |mean score - observed rate|.
@@ -20,61 +20,83 @@ import polars as pl
 
 from include.errors import RegistryError
 from include.evaluation.metrics import summary
+from include.evaluation.problems import strategy
 from include.evaluation.slices import slice_parts
+from include.monitoring.decay import MULTICLASS_BASELINE, REGRESSION_BASELINE, multiclass_checks, regression_checks
 from include.monitoring.labels import LABEL
-from include.spec import Monitoring, UseCase
+from include.spec import Monitoring, Problem, UseCase
 
 if TYPE_CHECKING:
     from include.registry.artifact import ScoringModel
 
 STANDARD_ERRORS = 2.0
 BASELINE_METRICS = ("n", "observed_rate", "auc", "brier", "logloss")
+BASELINES: dict[Problem, tuple[str, ...]] = {
+    "binary": BASELINE_METRICS,
+    "multiclass": MULTICLASS_BASELINE,
+    "regression": REGRESSION_BASELINE,
+}
 
 
-def measure(frame: pl.DataFrame) -> dict[str, float]:
-    """`metrics.summary` of the labelled rows of `frame` (columns `label`, `score`); empty when there is none."""
+def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, float]:
+    """The problem's metrics of the labelled rows of `frame` (columns `label`, `score`, of several classes `predicted_class`).
+
+    Empty when there is none. Without a use case the problem is binary.
+    """
     labelled = frame.drop_nulls(LABEL)
     if labelled.height == 0:
         return {}
-    return summary(labelled[LABEL].to_numpy(), labelled["score"].to_numpy())
+    if use_case is None:
+        return summary(labelled[LABEL].to_numpy(), labelled["score"].to_numpy())
+    return strategy(use_case).table_summary(labelled)
 
 
 def baseline(model: ScoringModel) -> dict[str, float]:
     """The model's own metrics on its test split. Raises `RegistryError` when one is missing: no baseline is never "no decay"."""
-    known = model.metadata.metrics
-    missing = [name for name in BASELINE_METRICS if not math.isfinite(known.get(name, math.nan))]
+    known, wanted = model.metadata.metrics, BASELINES[model.metadata.problem]
+    missing = [name for name in wanted if not math.isfinite(known.get(name, math.nan))]
     if missing:
         raise RegistryError(
             f"metadata.json of run {model.metadata.run_id} lacks the test metrics {missing}; it has {sorted(known)}. "
             "Performance cannot be judged against it; train and release a version with a complete package."
         )
-    return {name: known[name] for name in BASELINE_METRICS}
+    return {name: known[name] for name in wanted}
 
 
-def judge(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring) -> dict[str, Any]:
-    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "findings"}`.
+def judge(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring, problem: Problem = "binary") -> dict[str, Any]:
+    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "checks", "findings"}`.
 
-    `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are defined, null elsewhere.
-    `findings` are those beyond limit and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged` says what was
-    left open, and why.
+    `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are defined, null elsewhere. `checks` are
+    all that could be measured, `findings` those beyond limit and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged`
+    says what was left open, and why.
     """
     rows = int(metrics.get("n", 0))
-    checks = {"auc_drop": _auc_drop(metrics, reference, limits), "calibration_gap": _calibration_gap(metrics, limits)}
+    checks = _checks(metrics, reference, limits, problem)
+    drop = next((check for check in checks if check["metric"] == "auc_drop"), None)
     not_judged: list[str] = []
     if rows < limits.minimum_rows:
         not_judged.append(f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}")
-    elif checks["auc_drop"] is None:
+    elif drop is None and problem == "binary":
         not_judged.append(f"auc_drop: all {rows} labelled rows are of one class")
     enough = rows >= limits.minimum_rows
-    beyond = [check for check in checks.values() if check is not None and _beyond(check)]
     return {
         "judged": enough,
         "minimum_rows": limits.minimum_rows,
         "not_judged": not_judged,
-        "auc_drop": checks["auc_drop"]["observed"] if checks["auc_drop"] else None,
-        "calibration_gap": metrics["mean_score"] - metrics["observed_rate"] if rows else None,
-        "findings": beyond if enough else [],
+        "auc_drop": drop["observed"] if drop else None,
+        "calibration_gap": metrics["mean_score"] - metrics["observed_rate"] if rows and problem == "binary" else None,
+        "checks": checks,
+        "findings": [check for check in checks if _beyond(check)] if enough else [],
     }
+
+
+def _checks(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring, problem: Problem) -> list[dict[str, Any]]:
+    if problem == "multiclass":
+        return multiclass_checks(metrics, reference, limits)
+    if problem == "regression":
+        return regression_checks(metrics, reference, limits)
+    found = (_auc_drop(metrics, reference, limits), _calibration_gap(metrics, limits))
+    return [check for check in found if check is not None]
 
 
 def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -82,10 +104,9 @@ def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[
     labelled = frame.drop_nulls(LABEL)
     if labelled.height == 0:
         return []
-    labels, scores = labelled[LABEL].to_numpy(), labelled["score"].to_numpy()
     result: list[dict[str, Any]] = []
     for part in slice_parts(use_case, model.transform, labelled):
-        metrics = summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
+        metrics = measure(labelled.filter(part.mask), use_case) if part.judged else {"n": float(part.rows)}
         status = "judged" if part.judged else "too few rows"
         result.append({"column": part.column, "value": part.value, "status": status, "metrics": metrics})
     return result

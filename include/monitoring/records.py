@@ -13,7 +13,7 @@ import polars as pl
 
 from include.data.tables import TIMESTAMP, TableStore, TableVersion
 from include.settings import Settings
-from include.spec import UseCase
+from include.spec import Problem, UseCase
 from include.steps import Interval
 
 MONITORING_SCHEMA: dict[str, Any] = {
@@ -37,6 +37,13 @@ MONITORING_SCHEMA: dict[str, Any] = {
     "online_auc": pl.Float64,
     "parity_max_difference": pl.Float64,
 }
+
+PROBLEM_METRICS: dict[Problem, tuple[str, ...]] = {
+    "binary": (),
+    "multiclass": ("accuracy", "ece"),
+    "regression": ("rmse", "mae", "bias", "r2", "mean_label"),
+}
+"""Columns that the row of an interval has beside `MONITORING_SCHEMA`."""
 
 DRIFT_SCHEMA: dict[str, Any] = {
     "interval_start": TIMESTAMP,
@@ -68,10 +75,15 @@ def write_text(folder: Path, name: str, content: str) -> Path:
 
 
 def write_monitoring(use_case: UseCase, tables: TableStore, interval: Interval, row: Mapping[str, Any]) -> TableVersion:
-    """The one row of the interval in `<use_case>/monitoring`; `row` holds every column but the interval's."""
+    """The one row of the interval in `<use_case>/monitoring`; `row` holds every column of `monitoring_schema` but the interval's."""
     full = {"interval_start": interval.start, "interval_end": interval.end, **row}
-    frame = pl.DataFrame([full], schema=MONITORING_SCHEMA)
+    frame = pl.DataFrame([full], schema=monitoring_schema(use_case))
     return _replace(tables, f"{use_case.name}/monitoring", frame, interval)
+
+
+def monitoring_schema(use_case: UseCase) -> dict[str, Any]:
+    """The columns of `<use_case>/monitoring`: the same for every use case, and the metrics of its problem."""
+    return {**MONITORING_SCHEMA, **dict.fromkeys(PROBLEM_METRICS[use_case.problem], pl.Float64)}
 
 
 def write_drift(use_case: UseCase, tables: TableStore, interval: Interval, columns: Sequence[Mapping[str, Any]]) -> TableVersion:

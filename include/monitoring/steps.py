@@ -12,8 +12,11 @@ from include.errors import FlightdeckError
 from include.steps import StepContext
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from include.monitoring.population import Population
     from include.registry.artifact import ScoringModel
+    from include.spec import UseCase
 
 LOG = logging.getLogger(__name__)
 
@@ -103,18 +106,18 @@ def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[s
     known = labels.read_labels(use_case, _tables(context), interval.start)
     batch = labels.attach(use_case, population.batch, known, interval.end)
     newest = population.online_judged.drop_nulls(use_case.id_column).unique(use_case.id_column, keep="last", maintain_order=True)
-    metrics, baseline = performance.measure(batch), performance.baseline(model)
+    metrics, baseline = performance.measure(batch, use_case), performance.baseline(model)
     result = {
         "rows": batch.height,
         "model_version": population.version,
         "batch": metrics,
         "baseline": baseline,
-        **performance.judge(metrics, baseline, use_case.monitoring),
+        **performance.judge(metrics, baseline, use_case.monitoring, use_case.problem),
         "slices": performance.slices(use_case, model, batch),
         "online": {
             "rows": population.online.height,
             "rows_of_other_versions": population.online.height - population.online_judged.height,
-            **performance.measure(labels.attach(use_case, newest, known, interval.end)),
+            **_online(use_case, labels.attach(use_case, newest, known, interval.end)),
         },
         "parity": parity.compare(use_case, model.transform, population.batch, population.online_judged),
     }
@@ -160,7 +163,7 @@ def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
 
     drift, performance = inputs["detect_drift"], inputs["evaluate_performance"]
     decision = alarm.policy(context.use_case.monitoring, drift, performance)
-    facts = _facts(drift, performance, inputs["join_labels"])
+    facts = _facts(context.use_case, drift, performance, inputs["join_labels"])
     row = {
         **facts,
         "drifted_inputs_json": json.dumps(facts["drifted_inputs"]),
@@ -169,21 +172,33 @@ def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
         "reasons_json": json.dumps([*decision["reasons"], *decision["not_judged"]]),
         "report": inputs.get("build_report", {}).get("html"),
     }
-    known = {name: row[name] for name in records.MONITORING_SCHEMA if name in row}
+    known = {name: row[name] for name in records.monitoring_schema(context.use_case) if name in row}
     table = records.write_monitoring(context.use_case, _tables(context), context.interval, known)
     result = {**decision, "facts": facts, "table": table.as_json()}
     records.write_json(_folder(context), "alarm.json", result)
     return result
 
 
-def _facts(drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
+    """Metrics of the endpoint's answers; none where the log does not tell the predicted class."""
+    from include.monitoring import performance
+
+    if use_case.problem == "multiclass" and ("predicted_class" not in answered.columns or answered["predicted_class"].null_count()):
+        return {}
+    return performance.measure(answered, use_case)
+
+
+def _facts(use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+    from include.monitoring.records import PROBLEM_METRICS
+
     metrics = performance["batch"]
     return {
         "model_version": drift["model_version"],
         "rows": drift["rows"],
         "labelled": labels["batch"]["labelled"],
         **{name: metrics.get(name) for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")},
-        "test_auc": performance["baseline"]["auc"],
+        **{name: metrics.get(name) for name in PROBLEM_METRICS[use_case.problem]},
+        "test_auc": performance["baseline"].get("auc"),
         "drift": drift["verdict"],
         "drifted_inputs": drift["drifted_inputs"],
         "online_rows": performance["online"]["rows"],

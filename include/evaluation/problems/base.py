@@ -139,13 +139,9 @@ class ProblemStrategy(ABC):
     def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
         """Plots of the test split by file name."""
 
-    def score_columns(self, scores: np.ndarray) -> dict[str, pl.Series]:
-        """The columns that a table of predictions keeps: `score`, and what else the problem's metrics need."""
-        return {"score": pl.Series("score", self.answer(scores), dtype=pl.Float64)}
-
-    def table_scores(self, frame: pl.DataFrame) -> np.ndarray | None:
-        """The inverse of `score_columns`; `None` where the table does not hold all that metrics need."""
-        return frame["score"].cast(pl.Float64).to_numpy() if "score" in frame.columns else None
+    @abstractmethod
+    def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
+        """Metrics of a table of predictions: columns `label` (a number, none missing), `score`, of several classes `predicted_class`."""
 
 
 def only(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:

@@ -92,3 +92,7 @@ class Binary(ProblemStrategy):
         from include.evaluation.plots import calibration_plot, roc_plot
 
         return {"roc.png": roc_plot(labels, scores), "calibration.png": calibration_plot(labels, scores)}
+
+    def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
+        """All metrics."""
+        return summary(frame["label"].to_numpy(), frame["score"].to_numpy())

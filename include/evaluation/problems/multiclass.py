@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CLASSES = 2
 SUM_TOLERANCE = 1e-3
 PREDICTED = "predicted_class"
-PROBABILITIES = "probabilities"
 SMOOTHING = 0.01
 """A class that the newest rows lack is not impossible: this share of the last value is the prior."""
 
@@ -75,7 +74,7 @@ class Multiclass(ProblemStrategy):
         own = 1.0 - float((shares**2).sum())
         if own > 0.0:
             result["brier_skill"] = 1.0 - result["brier"] / own
-        names = [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in self.classes]
+        names = self._names()
         result |= {f"share.{name}": float(share) for name, share in zip(names, shares, strict=True)}
         recalls = {name: float(right[labels == place].mean()) for place, name in enumerate(names) if shares[place]}
         result |= {f"recall.{name}": value for name, value in recalls.items()}
@@ -174,20 +173,24 @@ class Multiclass(ProblemStrategy):
             "calibration.png": calibration_plot(right, np.clip(scores.max(axis=1), 0.0, 1.0)),
         }
 
-    def score_columns(self, scores: np.ndarray) -> dict[str, pl.Series]:
-        """`score` (of the predicted class), `predicted_class`, and `probabilities` (a list in the order of the classes)."""
-        predicted = [self.classes[place] for place in scores.argmax(axis=1)] if len(scores) else []
-        return {
-            **super().score_columns(scores),
-            PREDICTED: pl.Series(PREDICTED, predicted, dtype=pl.String),
-            PROBABILITIES: pl.Series(PROBABILITIES, scores.tolist(), dtype=pl.List(pl.Float64)),
-        }
+    def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
+        """Accuracy, calibration of the predicted class, shares and recalls: what a table tells that keeps one probability a row."""
+        labels, top = frame["label"].to_numpy(), np.clip(frame["score"].to_numpy(), 0.0, 1.0)
+        places = {name: place for place, name in enumerate(self.classes)}
+        predicted = frame[PREDICTED].replace_strict(places, return_dtype=pl.Int64).to_numpy()
+        right = (predicted == labels).astype(np.int64)
+        shares = self.class_shares(labels)
+        result = {"n": float(len(labels)), "accuracy": float(right.mean()), "mean_score": float(top.mean())}
+        result["ece"] = calibration_error(right, top)
+        for place, name in enumerate(self._names()):
+            result[f"share.{name}"] = shares[place]
+            if shares[place]:
+                result[f"recall.{name}"] = float(right[labels == place].mean())
+        return result
 
-    def table_scores(self, frame: pl.DataFrame) -> np.ndarray | None:
-        """The probabilities; `None` without that column, or where a row lacks them."""
-        if PROBABILITIES not in frame.columns or frame[PROBABILITIES].null_count():
-            return None
-        return np.asarray(frame[PROBABILITIES].to_list(), dtype=np.float64).reshape(frame.height, len(self.classes))
+    def _names(self) -> list[str]:
+        """The classes with MLflow's characters only."""
+        return [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in self.classes]
 
     def _positive(self) -> int:
         positive = self.use_case.label.positive

@@ -47,11 +47,13 @@ class Regression(ProblemStrategy):
     def summary(self, labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
         """`mse`, `rmse`, `mae`, `bias` (mean of score less label), `decile_error`, `mean_label`, `mean_score`, `spread`, and `r2`.
 
+        `loss` is the loss that decides, `loss_error` its standard error for independent rows.
+
         `decile_error` is the largest absolute mean error of the tenths of the rows by score: what calibration is for probabilities.
         `spread` is the labels' standard deviation; without any there is no `r2`.
         """
         labels, scores = _checked(labels, scores)
-        errors = scores - labels
+        errors, losses = scores - labels, self.losses(labels, scores)
         mse, spread = float((errors**2).mean()), float(labels.std())
         result = {
             "n": float(len(labels)),
@@ -62,6 +64,8 @@ class Regression(ProblemStrategy):
             "rmse": mse**0.5,
             "mae": float(np.abs(errors).mean()),
             "bias": float(errors.mean()),
+            "loss": float(losses.mean()),
+            "loss_error": float(losses.std()) / len(losses) ** 0.5,
             "decile_error": max(abs(part["mean_score"] - part["mean_label"]) for part in decile_means(labels, scores)),
         }
         if spread > 0.0:
@@ -145,6 +149,10 @@ class Regression(ProblemStrategy):
         from include.evaluation.plots import deciles_plot, errors_plot
 
         return {"calibration.png": deciles_plot(decile_means(labels, scores)), "errors.png": errors_plot(scores - labels)}
+
+    def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
+        """All metrics."""
+        return self.summary(frame["label"].to_numpy(), frame["score"].to_numpy())
 
 
 def decile_means(labels: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:

@@ -112,11 +112,10 @@ def test_scores_that_are_no_probabilities_of_the_classes_are_refused(scores):
         strategy(use_case("multiclass")).summary(np.array([0, 1, 2]), scores)
 
 
-def test_a_table_of_predictions_gives_the_scores_back():
-    problem, _, scores = three_classes()
-    columns = problem.score_columns(scores)
-    frame = pl.DataFrame(columns)
-    np.testing.assert_array_equal(problem.table_scores(frame), scores)
-    assert frame["predicted_class"][0] == CLASSES[scores[0].argmax()]
-    assert frame["score"][0] == scores[0].max()
-    assert problem.table_scores(frame.drop("probabilities")) is None
+def test_a_table_of_predictions_gives_the_metrics_that_one_probability_a_row_tells():
+    problem, labels, scores = three_classes()
+    predicted = np.array(CLASSES)[scores.argmax(axis=1)]
+    found = problem.table_summary(pl.DataFrame({"label": labels, "score": scores.max(axis=1), "predicted_class": predicted}))
+    whole = problem.summary(labels, scores)
+    assert found == pytest.approx({name: whole[name] for name in found})
+    assert {"accuracy", "ece", "mean_score", "share.early", "recall.late"} <= found.keys()

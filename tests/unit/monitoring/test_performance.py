@@ -78,7 +78,7 @@ def test_the_standard_error_matches_a_simulation() -> None:
 
 @pytest.mark.parametrize("known", [{}, {**REFERENCE, "auc": float("nan")}])
 def test_a_missing_baseline_is_an_error(known: dict[str, float]) -> None:
-    model: Any = SimpleNamespace(metadata=SimpleNamespace(metrics=known, run_id="r1"))
+    model: Any = SimpleNamespace(metadata=SimpleNamespace(metrics=known, run_id="r1", problem="binary"))
     with pytest.raises(RegistryError, match="auc"):
         baseline(model)
 

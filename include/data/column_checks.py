@@ -38,7 +38,8 @@ class Compared:
     def is_label(self) -> bool:
         """Whether this is the use case's label."""
         label = self.delivery.use_case.label
-        return self.delivery.table.name == label.table and self.column.name == label.column
+        named = self.delivery.table.name == label.table and self.column.name == label.column
+        return named and self.delivery.use_case.problem == "binary"
 
     @property
     def has_distribution(self) -> bool:

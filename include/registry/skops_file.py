@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -51,17 +52,16 @@ def allowed_types(estimator: str, declared: Sequence[str]) -> tuple[str, ...]:
 
 def dump(estimator: Any) -> bytes:
     """skops' file with object numbers counted in order and fixed dates, so that the same fitted estimator gives the same bytes."""
-    import skops.io
-
-    return _canonical(bytes(skops.io.dumps(estimator)))
+    with warnings.catch_warnings():
+        # The library looks for an object's home among the attributes of every loaded module, deprecated ones of others included.
+        warnings.simplefilter("ignore")
+        return _canonical(bytes(_library().dumps(estimator)))
 
 
 def refused_types(content: bytes, allowed: Sequence[str]) -> list[str]:
     """Full names of the types in the file that are not allowed; nothing is constructed. Raises `RegistryError` for another format."""
-    import skops.io
-
     try:
-        found = skops.io.get_untrusted_types(data=content)
+        found = _library().get_untrusted_types(data=content)
     except Exception as error:  # the library raises whatever its parsers raise on a file that is no skops file
         raise RegistryError(f"model.skops cannot be read as a skops file: {type(error).__name__}: {error}") from error
     return sorted(set(found) - set(allowed))
@@ -69,8 +69,6 @@ def refused_types(content: bytes, allowed: Sequence[str]) -> list[str]:
 
 def load(content: bytes, allowed: Sequence[str]) -> Any:
     """The estimator. Raises `RegistryError` that names the types which are not allowed, before anything is constructed."""
-    import skops.io
-
     refused = refused_types(content, allowed)
     if refused:
         raise RegistryError(
@@ -78,9 +76,18 @@ def load(content: bytes, allowed: Sequence[str]) -> Any:
             "was loaded. If the estimator really needs them, declare them in training.estimator.trusted_types and train anew."
         )
     try:
-        return skops.io.loads(content, trusted=list(allowed))
+        return _library().loads(content, trusted=list(allowed))
     except Exception as error:  # the same; what it constructs is on the list, but the values may not fit
         raise RegistryError(f"model.skops cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _library() -> Any:
+    """`skops.io`; its import touches the attributes of every loaded module too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skops.io
+
+    return skops.io
 
 
 def _canonical(content: bytes) -> bytes:

@@ -8,10 +8,13 @@ import json
 import re
 import subprocess
 import sys
+import types
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -106,3 +109,17 @@ def test_the_inside_of_an_estimator_is_described():
     assert encoder["class"] == "sklearn.preprocessing._encoders.OneHotEncoder"
     assert logistic["coefficients"] > 3
     assert found["sklearn.ensemble.HistGradientBoostingRegressor"]["steps"][0]["trees"] == 5
+
+
+def test_other_libraries_deprecated_attributes_are_no_matter(monkeypatch):
+    """skops asks every loaded module for every name; Airflow's answer deprecated ones with a warning."""
+
+    class Old(types.ModuleType):
+        def __getattr__(self, name: str) -> object:
+            warnings.warn(f"{name} is deprecated", DeprecationWarning, stacklevel=2)
+            raise AttributeError(name)
+
+    monkeypatch.setitem(sys.modules, "an_old_module", Old("an_old_module"))
+    model = make_pipeline(FunctionTransformer(expit), LogisticRegression()).fit(ROWS, LABELS)
+    loaded = skops_file.load(skops_file.dump(model), skops_file.allowed_types("sklearn.linear_model.LogisticRegression", ()))
+    np.testing.assert_array_equal(model.predict(ROWS), loaded.predict(ROWS))

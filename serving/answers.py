@@ -98,10 +98,14 @@ class ModelStatus(_Answer):
 
 
 class LogStatus(_Answer):
-    """Whether the inference log takes rows; while it does not, predictions are refused with 503."""
+    """Whether the inference log takes rows; while it does not, predictions are refused with 503, or go on unlogged (`log_full`).
+
+    `dropped_rows` were answered and are missing from the log, by use case, since ever.
+    """
 
     writable: bool
     error: str | None
+    dropped_rows: dict[str, int] = Field(default_factory=dict)
 
 
 class ModelsAnswer(_Answer):

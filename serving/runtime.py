@@ -121,7 +121,8 @@ class Runtime:
                     features_ready=self.stores.is_open(name),
                 )
             )
-        return ModelsAnswer(models=statuses, log=LogStatus(writable=self.lane.log_error is None, error=self.lane.log_error))
+        error = self.lane.log_error
+        return ModelsAnswer(models=statuses, log=LogStatus(writable=error is None, error=error, dropped_rows=dict(self.lane.log.dropped)))
 
 
 def check_served(lane: Lane, name: str) -> bytes:

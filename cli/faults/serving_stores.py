@@ -173,6 +173,7 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
             _until(lambda: sum(counter.totals().values()) > 50, "a row that cannot be logged")
             ready = endpoint.client.get("/readyz").status_code
             time.sleep(1.5)
+            told = endpoint.client.get("/v1/models").json()["log"]["dropped_rows"].get(USE_CASE, 0) > 0
             metric = 'flightdeck_log_dropped_rows{use_case="flight_delays"}' in endpoint.client.get("/metrics").text
         traffic.wait_for(50)
         time.sleep(2.5)
@@ -181,9 +182,10 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
     gaps = TableStore(world.settings.tables_uri).read(gaps_table(USE_CASE))["rows"].sum()
     return Line(
         "fill the log's disk, policy answer",
-        "0 client errors, rows missing and not counted: 0, rows in the gap table and not counted: 0, metric: True, /readyz 200",
+        "0 client errors, rows missing and not counted: 0, rows in the gap table and not counted: 0, metric: True, "
+        "told by /v1/models: True, /readyz 200",
         f"{sum(traffic.errors.values())} client errors, rows missing and not counted: {account.lost - dropped}, "
-        f"rows in the gap table and not counted: {gaps - dropped}, metric: {metric}, /readyz {ready}",
+        f"rows in the gap table and not counted: {gaps - dropped}, metric: {metric}, told by /v1/models: {told}, /readyz {ready}",
         f"{what}; {account.answered} answers, {dropped} counted as missing, {account.rows} logged",
     )
 

@@ -164,7 +164,7 @@ def _fetch(settings: Settings) -> str:
     import httpx
 
     try:
-        answer = httpx.get(f"{settings.serving_url}/metrics", timeout=REQUEST_SECONDS, trust_env=False)
+        answer = httpx.get(f"{settings.serving_url}/metrics", timeout=REQUEST_SECONDS, headers=settings.endpoint_headers, trust_env=False)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise OSError(f"{settings.serving_url}/metrics: {error}") from error

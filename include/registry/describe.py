@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SHOWN_METRICS = ("auc", "average_precision", "brier", "logloss", "ece", "mean_score", "observed_rate", "n")
+OTHER_METRICS = ("accuracy", "balanced_accuracy", "rmse", "mae", "r2", "bias", "decile_error", "mean_label")
 MAX_GATE_ROWS = 60
 
 
@@ -66,7 +67,8 @@ def _gates(rows: Sequence[Mapping[str, Any]]) -> str:
 def _metrics(metrics: Mapping[str, float]) -> str:
     splits = ("train", "validation", "test")
     lines = ["| metric | " + " | ".join(splits) + " |", "|---|---|---|---|"]
-    lines.extend(f"| {name} | " + " | ".join(_cell(metrics.get(f"{split}.{name}")) for split in splits) + " |" for name in SHOWN_METRICS)
+    names = [name for name in (*SHOWN_METRICS, *OTHER_METRICS) if any(f"{split}.{name}" in metrics for split in splits)]
+    lines.extend(f"| {name} | " + " | ".join(_cell(metrics.get(f"{split}.{name}")) for split in splits) + " |" for name in names)
     return "### Metrics\n\n" + "\n".join(lines)
 
 

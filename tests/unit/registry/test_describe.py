@@ -50,3 +50,9 @@ def test_tags_hold_one_outcome_per_gate_and_the_runs_own_tags_without_their_pref
         "trigger": "asset",
         "snapshot_digest": "abc",
     }
+
+
+def test_the_metrics_are_those_that_the_problem_has():
+    page = version_description({"accepted": True, "rows": []}, {}, {"train.rmse": 30.5, "test.rmse": 33.25, "test.n": 10.0})
+    assert "| rmse | 30.5 | - | 33.25 |" in page
+    assert "| auc |" not in page

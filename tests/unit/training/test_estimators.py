@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import types
 
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
 
 from include.errors import RegistryError, SpecError
 from include.evaluation.evaluate import day_clusters, evaluate, labels_of, metric_names
 from include.evaluation.gates import Champion, GateInput, judge
 from include.evaluation.slices import slice_parts
+from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
 from include.registry.artifact import METADATA_FILE, load_model, package_digest, write_package
 from include.registry.fitted import SKOPS_FILE
@@ -252,3 +257,38 @@ def test_the_predicted_classes_of_the_training_rows_are_the_reference_of_drift(p
     found = pl.Series(package.model.score_frame(package.parts["train"]).argmax(axis=1)).value_counts(normalize=True).sort("")
     assert shares["categories"] == ["early", "on_time", "late"]
     assert shares["shares"][:3] == pytest.approx(found["proportion"].to_list())
+
+
+def forest(case, transform):
+    """What a use case's model.py may hold."""
+    return Pipeline([("prepare", preparation(transform)), ("model", RandomForestClassifier(10, max_depth=6, min_samples_leaf=20))])
+
+
+@pytest.fixture
+def factory(monkeypatch):
+    """`include/use_cases/parcels/model.py` with the function `forest`."""
+    module = types.ModuleType("include.use_cases.parcels.model")
+    module.forest = forest
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def test_a_pipeline_of_a_factory_is_trained_with_declared_parameters_and_types(factory, tmp_path):
+    estimator = {"factory": "forest", "prepare": False, "trusted_types": ("sklearn.tree._tree.Tree",)}
+    case = declared("multiclass", **estimator, parameters={"model__n_estimators": 5})
+    package = trained(case, tmp_path)
+    steps = package.model.metadata.architecture["steps"]
+    assert [step["name"] for step in steps] == ["prepare", "model"]
+    assert steps[1]["trees"] == 5
+    assert steps[1]["parameters"]["random_state"] == case.training.seed
+    assert package.model.metadata.estimator == "model:forest"
+    assert refused(case, package) == set()
+
+
+def test_a_type_that_a_factory_needs_and_does_not_declare_is_named(factory, tmp_path):
+    with pytest.raises(RegistryError, match=r"sklearn\.tree\._tree\.Tree.*trusted_types"):
+        trained(declared("binary", factory="forest", prepare=False), tmp_path)
+
+
+def test_a_factory_that_is_not_there_is_named(factory, tmp_path):
+    with pytest.raises(SpecError, match="has no function 'tree'"):
+        trained(declared("binary", factory="tree", prepare=False), tmp_path)

@@ -1,9 +1,9 @@
 """Batch scoring: score every target of the interval with the champion into the predictions table.
 
 Waits until the interval's features are complete, cuts the interval into partitions that fit into a worker's memory, scores each of them
-as a mapped task (a small interval is one partition) and publishes all of them in one commit, or nothing. A partition that was scored
-before a task died is found again and not scored twice. Scoring the same interval again with the same champion leaves the same
-table at the same version.
+as a mapped task and publishes all of them in one commit, or nothing. An interval that fits into one partition is scored by the task that
+plans; the mapped task is skipped. A partition that was scored before a task died is found again and not scored twice. Scoring the
+same interval again with the same champion leaves the same table at the same version.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def build_batch_scoring_dag(use_case: UseCase) -> DAG:
             task_id="publish_predictions",
             step=f"{STEPS}:publish_predictions",
             plan_task=planned.task_id,
+            trigger_rule="none_failed",
             outlets=[asset(use_case, "predictions")],
             **names,
         )

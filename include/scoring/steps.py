@@ -18,8 +18,9 @@ PARTITION_INPUT = "partition"
 
 
 def plan_partitions(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Cut the interval into partitions and fix model and table versions for all of them; the plan of `include.scoring.plan`.
+    """Cut the interval into partitions and fix model and table versions for all of them: the plan of `include.scoring.plan`, and `scored`.
 
+    A single partition is scored here and now, and is the one summary in `scored`: another task would cost more than the scoring.
     Raises `NotReadyYet` when the interval's features are not complete, `RegistryError` without a champion, `EmptyWindow` without
     targets, `DataError` when an id is missing or comes twice.
     """
@@ -34,7 +35,9 @@ def plan_partitions(context: StepContext, inputs: dict[str, Any]) -> dict[str, A
             f"Run {use_case.dag_id('features')} for it first."
         )
     registered, _ = champion_model(settings, use_case)
-    return make_plan(use_case, tables, interval, registered)
+    plan = make_plan(use_case, tables, interval, registered)
+    alone = plan["partitions"] if len(plan["partitions"]) == 1 else []
+    return {**plan, "scored": [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: part}) for part in alone]}
 
 
 def score_partition(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +79,8 @@ def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[st
     from include.scoring.staging import discard_staged
 
     use_case, settings, interval = context.use_case, context.settings, context.interval
-    plan, summaries = inputs["plan_partitions"], _as_list(inputs.get("score_partition"))
+    plan = inputs["plan_partitions"]
+    summaries = [*plan["scored"], *_as_list(inputs.get("score_partition"))]
     tables = TableStore(settings.tables_uri)
     model = planned_model(settings, use_case, plan["version"], plan["digest"])
     verdict = judge(use_case, model, plan, summaries)
@@ -104,7 +108,8 @@ def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[st
 def score_interval(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     """All three steps in this process, one partition after the other: for notebooks, tests and intervals of any size."""
     plan = plan_partitions(context, inputs)
-    results = [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: partition}) for partition in plan["partitions"]]
+    waiting = [] if plan["scored"] else plan["partitions"]
+    results = [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: partition}) for partition in waiting]
     return publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
 
 

@@ -14,14 +14,14 @@ PLAN = "plan"
 class PlanOperator(StepOperator):
     """Runs a step whose result holds a list `partitions`, and returns that list: Airflow maps over a task's return value only.
 
-    The whole result is the XCom `plan`.
+    The whole result is the XCom `plan`. Nothing is left to map when the step has put results into `scored` itself.
     """
 
     def execute(self, context: Context) -> Any:
         """Run the step, push the plan, return its partitions."""
         plan = super().execute(context)
         context["ti"].xcom_push(key=PLAN, value=plan)
-        return plan["partitions"]
+        return [] if plan["scored"] else plan["partitions"]
 
 
 class PlannedOperator(StepOperator):

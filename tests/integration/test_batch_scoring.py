@@ -11,7 +11,7 @@ from include.data.tables import in_window
 from include.scoring.batch import LINEAGE_COLUMNS
 from include.scoring.steps import score_interval
 from tests.integration.dag_runs import run_dag
-from tests.unit.scoring.world import FEBRUARY, build_world
+from tests.unit.scoring.world import FEBRUARY, JANUARY, build_world
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,22 @@ def in_world(world, tmp_path, monkeypatch):
     return world
 
 
+def test_an_interval_of_one_partition_starts_no_mapped_task(airflow_database, world, monkeypatch):
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(world.settings.home))
+    monkeypatch.setenv("FLIGHTDECK_MLFLOW_TRACKING_URI", world.settings.mlflow_tracking_uri)
+    run = run_dag("flight_delays__batch_scoring", JANUARY.end)
+    assert run.state == "success", run
+    assert run.tasks["score_partition"] == "skipped"
+    assert run.tasks["publish_predictions"] == "success"
+    window = in_window("asked_at", JANUARY.start, JANUARY.end)
+    assert run.results["publish_predictions"]["rows"] == world.tables.read("raw/flights", where=window).height
+    world.tables.replace_all("flight_delays/predictions", world.tables.read("flight_delays/predictions").clear())
+
+
 def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in_world):
     window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    name = "flight_delays/predictions"
+    before = in_world.tables.version(name) if in_world.tables.exists(name) else -1
     run = run_dag("flight_delays__batch_scoring", FEBRUARY.end)
     assert run.state == "success", run
     assert set(run.tasks) == {"await_features", "plan_partitions", "score_partition", "publish_predictions"}
@@ -42,7 +56,7 @@ def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in
     predictions = in_world.tables.read("flight_delays/predictions", where=window).sort("flight_id")
     assert predictions.height == result["rows"] == sum(part["rows"] for part in planned)
     assert predictions["scoring_run"].unique().to_list() == [run.run_id]
-    assert in_world.tables.version("flight_delays/predictions") == 0
+    assert in_world.tables.version("flight_delays/predictions") == before + 1
     again = score_interval(in_world.context(FEBRUARY, "batch_scoring"), {})
     assert (again["partitions"], again["changed"]) == (1, False)
     rewritten = in_world.tables.read("flight_delays/predictions", where=window & pl.col("score").is_not_null())

@@ -20,8 +20,8 @@ def main(home: Path, partition_rows: int) -> None:
     use_case = FLIGHTS.model_copy(update={"batch": FLIGHTS.batch.model_copy(update={"partition_rows": partition_rows})})
     context = StepContext(use_case, small_settings(home), FEBRUARY, RunInfo(process="batch_scoring", run_id="child"))
     plan = plan_partitions(context, {})
-    results = []
-    for partition in plan["partitions"]:
+    results: list[dict[str, Any]] = []
+    for partition in [] if plan["scored"] else plan["partitions"]:
         results.append(score_partition(context, {"plan_partitions": plan, "partition": partition}))
         say({"number": partition["number"], "resumed": results[-1]["resumed"]})
     published = publish_predictions(context, {"plan_partitions": plan, "score_partition": results})

@@ -87,6 +87,7 @@ def test_partitions_cover_the_interval_in_whole_minutes(world: World) -> None:
         window = partition_interval(part)
         assert world.tables.read("raw/flights", where=in_window("asked_at", window.start, window.end)).height == part["rows"]
     assert plan == plan_partitions(context_of(world, "another run"), {})
+    assert plan["scored"] == []
 
 
 def test_many_partitions_are_the_same_predictions_as_one(world: World, whole: pl.DataFrame) -> None:

@@ -14,18 +14,36 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Prediction(_Answer):
+class _Answered(_Answer):
     """One answered row; it is in the inference log under its `prediction_id`."""
 
     prediction_id: str = Field(pattern="^[0-9a-f]{32}$", examples=["0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"])
-    probability: Probability = Field(examples=[0.2371])
-    decision: bool = Field(description="Whether the probability reaches the model's decision threshold.")
     flags: list[str] = Field(
         description="`unknown:<view>`: no feature row for the key, its features count as missing. `stale:<view>`: the newest row is older "
         "than the view's time to live at the event time, its features count as missing. `unseen:<input>`: a category that the model "
         "was not trained with, counts as missing.",
         examples=[["unknown:plane"]],
     )
+
+
+class Prediction(_Answered):
+    """One answered row of a yes-or-no question."""
+
+    probability: Probability = Field(examples=[0.2371])
+    decision: bool = Field(description="Whether the probability reaches the model's decision threshold.")
+
+
+class ValuePrediction(_Answered):
+    """One answered row of a regression."""
+
+    value: float = Field(description="In the label's unit.", examples=[12.5])
+
+
+class ClassPrediction(_Answered):
+    """One answered row of a problem with several classes."""
+
+    predicted: str = Field(alias="class", description="The most probable class.")
+    probabilities: dict[str, Probability] = Field(description="Of every class; they sum to 1.")
 
 
 class Explanation(_Answer):
@@ -42,12 +60,18 @@ class ExplainedPrediction(Prediction):
     explanation: Explanation
 
 
+class ExplainedValue(ValuePrediction):
+    """The value of a regression with its reasons, in the label's unit; both are in the inference log."""
+
+    explanation: Explanation
+
+
 class ExplainAnswer(_Answer):
     """The predictions with their reasons, in the order of the request's rows, all by one version."""
 
     use_case: str
     model_version: int = Field(ge=1)
-    predictions: list[ExplainedPrediction]
+    predictions: list[ExplainedPrediction | ExplainedValue]
 
 
 class PredictAnswer(_Answer):
@@ -55,7 +79,7 @@ class PredictAnswer(_Answer):
 
     use_case: str
     model_version: int = Field(ge=1)
-    predictions: list[Prediction]
+    predictions: list[Prediction | ValuePrediction | ClassPrediction]
 
 
 class FeedbackAnswer(_Answer):

@@ -40,6 +40,7 @@ class Scorer:
         self.engine: Engine = open_engine(model)
         self.rows = RowTransform(model.transform)
         self.threshold = model.metadata.decision_threshold
+        self.problem, self.classes = model.metadata.problem, model.metadata.classes
         self.given = [*use_case.serving.entity_keys, *(item.name for item in use_case.serving.request_fields)]
         self.features = list(dict.fromkeys(name.replace(":", "__") for name in use_case.feature_references))
 
@@ -50,8 +51,8 @@ class Scorer:
         for _ in range(rounds):
             self.score([row])
 
-    def score(self, sources: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[float]]:
-        """The transformed matrix and the scores of rows that map every source column to its value."""
+    def score(self, sources: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[Any]]:
+        """The transformed matrix and the scores of rows that map every source column to its value; of several classes a list each."""
         matrix = self.rows.matrix(sources)
         return matrix, self.engine.predict(matrix).tolist()
 
@@ -60,13 +61,13 @@ class Scorer:
         identifier: str,
         row: Mapping[str, Any],
         features: Mapping[str, Any],
-        score: float,
+        score: Any,
         flags: Sequence[str],
         arrived: float,
         moment: Moment,
         explanation: Explanation | None,
     ) -> LoggedPrediction:
-        """The row of the inference log."""
+        """The row of the inference log; of several classes with the probability of the predicted one. Only binary answers decide."""
         return LoggedPrediction(
             identifier,
             self.use_case.name,
@@ -76,16 +77,23 @@ class Scorer:
             row[self.use_case.id_column],
             orjson.dumps({name: row[name] for name in self.given}).decode(),
             orjson.dumps(features).decode(),
-            score,
-            score >= self.threshold,
+            max(score) if self.problem == "multiclass" else score,
+            self.problem == "binary" and score >= self.threshold,
             orjson.dumps(flags).decode() if flags else NO_FLAGS,
             (moment.now - arrived) * 1000.0,
             attributions=None if explanation is None else orjson.dumps(explanation.as_logged()).decode(),
         )
 
-    def answered(self, identifier: str, score: float, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:
-        """The row of the answer."""
-        answer = {"prediction_id": identifier, "probability": score, "decision": score >= self.threshold, "flags": flags}
+    def answered(self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:
+        """The row of the answer, as `serving.answers` describes it for the problem."""
+        answer = {"prediction_id": identifier, **self._said(score), "flags": flags}
         if explanation is not None:
             answer["explanation"] = explanation.as_answer()
         return answer
+
+    def _said(self, score: Any) -> dict[str, Any]:
+        if self.problem == "binary":
+            return {"probability": score, "decision": score >= self.threshold}
+        if self.problem == "regression":
+            return {"value": score}
+        return {"class": self.classes[score.index(max(score))], "probabilities": dict(zip(self.classes, score, strict=True))}

@@ -20,7 +20,7 @@ from serving.models import ServedModel
 from serving.policy import refuse_by_policy
 from serving.scorer import Moment
 
-_Made = tuple[str, dict[str, Any], dict[str, Any], float, list[str], Explanation | None]
+_Made = tuple[str, dict[str, Any], dict[str, Any], Any, list[str], Explanation | None]
 
 
 @dataclass(slots=True)

@@ -24,7 +24,9 @@ KEPT_ROWS = 10_000
 
 COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, target_id, request, features, score, decision, flags,
 latency_ms, arm, attributions"""
-INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608  # two constants
+MARKS = f"({', '.join('?' * 14)})"
+INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
+ROWS_TOGETHER = 64
 SELECT = f"SELECT sequence, {COLUMNS} FROM predictions WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
 FEEDBACK_COLUMNS = "prediction_id, name, value, text, known_at, received_at"
 INSERT_FEEDBACK = """INSERT OR IGNORE INTO feedback (use_case, prediction_id, name, value, text, known_at, received_at)
@@ -79,6 +81,12 @@ class Spool:
         given then, or None where the key stands for another request.
         """
         try:
+            if not keyed and 0 < len(rows) <= ROWS_TOGETHER:
+                # One statement is a transaction of its own. Every call into SQLite gives the interpreter away and has to get it back
+                # from the thread that answers: one call instead of one for each row.
+                statement = INSERT + f", {MARKS}" * (len(rows) - 1)
+                self._database.execute(statement, [value for row in rows for value in row.as_row()])
+                return {}
             with self._transaction():
                 repeated = {position: self._remembered(answer) for position, answer in enumerate(keyed) if not self._remember(answer)}
                 left_out = {identifier for position in repeated for identifier in keyed[position].prediction_ids}

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from include.settings import PROJECT_ROOT
+
 CASE_SECONDS = 300.0
 BUILD_SECONDS = 600.0
 PRELOADED = (
@@ -58,7 +60,8 @@ def run_lane(folder: Path, requests: Connection, without: Sequence[str] = ()) ->
         world.restore(folder)
         started = time.monotonic()
         found = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
-        requests.send({"name": name, **found, "seconds": round(time.monotonic() - started, 1)})
+        reasons = [_anywhere(reason, folder / "home") for reason in found["reasons"]]
+        requests.send({"name": name, **found, "reasons": reasons, "seconds": round(time.monotonic() - started, 1)})
 
 
 def _in_child(target: Any, argument: Any, seconds: float) -> dict[str, Any]:
@@ -110,6 +113,11 @@ def _run_case(name: str, without: Sequence[str] = ()) -> dict[str, Any]:
     with switched_off(without):
         outcome = case(name).act(World(load_settings()))
     return {"seen": outcome.seen, "gates": outcome.gates, "reasons": outcome.reasons}
+
+
+def _anywhere(reason: str, home: Path) -> str:
+    """The reason without where this run's home and the project happen to lie."""
+    return reason.replace(str(home), "<home>").replace(f"{PROJECT_ROOT}/", "")
 
 
 def _broken(reason: str) -> dict[str, Any]:

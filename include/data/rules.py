@@ -135,7 +135,8 @@ def _window_rule(name: str, window: Interval) -> Rule:
 
 def _row_rule(rule: RowRule) -> Rule:
     """Unknown (a null in it) breaks nothing, as in SQL."""
-    expected = f"{rule.name}: {rule.holds} (not so in at most {rule.max_broken_share:.2%})"
+    allowed = f" (not so in at most {rule.max_broken_share:.2%})" if rule.max_broken_share else ""
+    expected = f"{rule.name}: {rule.holds}{allowed}"
     known = {"column": check_column(rule), "value_set": [True], "mostly": 1 - rule.max_broken_share}
     return Rule("row rule", "", expected, "ExpectColumnValuesToBeInSet", known, ~condition(rule))
 

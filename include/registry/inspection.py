@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from include.registry.fitted import BOOSTER_FILE, MODEL_FILES, SKOPS_FILE
 from include.settings import PROJECT_ROOT
 
 GOLDEN_TOLERANCE = 1e-6
+# `package.module.SomeError: what was wrong`, as Python's trace ends.
+EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Mismatch|Refused): ")
 ERROR_CHARACTERS = 400
 ALLOWED_FILES = frozenset({*MODEL_FILES, *BESIDE_MODEL, DIGEST_FILE, SIGNATURE_FILE})
 FORMATS = {BOOSTER_FILE: "UBJSON", SKOPS_FILE: "a skops file"}
@@ -105,7 +108,14 @@ def _probe(folder: Path, digest: str, seconds: float) -> tuple[dict[str, Any] | 
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        return None, f"the process that loaded it ended with {child.returncode}: {child.stderr.strip()[-ERROR_CHARACTERS:]}"
+        return None, f"the process that loaded it ended with {child.returncode}: {_last_words(child.stderr)}"
     if "error" in answer:
         return None, str(answer["error"])[:ERROR_CHARACTERS]
     return answer, ""
+
+
+def _last_words(stderr: str) -> str:
+    """The error that ended the process, without the trace around it."""
+    lines = stderr.strip().splitlines()
+    errors = [line for line in lines if EXCEPTION.match(line)]
+    return errors[-1][:ERROR_CHARACTERS] if errors else stderr.strip()[-ERROR_CHARACTERS:]

@@ -32,6 +32,10 @@ ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain, "feedback"
 """What `POST /v1/models/{use_case}/<action>` does."""
 
 
+SERVERS_OWN = ("/healthz", "/livez", "/readyz", "/metrics")
+"""Answered in front of us; what comes through has another method."""
+
+
 class Application:
     """All routes of our own."""
 
@@ -67,11 +71,12 @@ def _everything_else(holder: Holder) -> ASGIApp:
         return json_response(orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas)))
 
     async def unreachable(_: Request) -> Response:
-        raise NotImplementedError("Application answers it; the route is here so that other methods get 405")
+        raise NotImplementedError("it is answered elsewhere; the route is here so that other methods get 405")
 
     application = Starlette(
         routes=[
             *(Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"]) for action in ACTIONS),
+            *(Route(path, unreachable, methods=["GET"]) for path in SERVERS_OWN),
             Route("/v1/models", models, methods=["GET"]),
             Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),

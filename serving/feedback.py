@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema, with_config
+from pydantic_core import PydanticCustomError
 
 from include.data.inference_log import LABEL, Feedback
 from include.spec import UseCase
@@ -19,6 +20,16 @@ REWARD = "reward"
 MAX_ROWS = 1000
 ONE_OF_TWO = ConfigDict(extra="forbid", strict=True, json_schema_extra={"oneOf": [{"required": [LABEL]}, {"required": [REWARD]}]})
 ID_PATTERN = "^[0-9a-f]{32}$"
+
+
+def _zero_or_one(value: float) -> float:
+    if value not in (0.0, 1.0):
+        raise PydanticCustomError("label", "must be 0 or 1")
+    return value
+
+
+# A number, not a literal of Python: true equals 1 there, and 1.0 is the integer 1 in JSON.
+ZERO_OR_ONE = Annotated[float, AfterValidator(_zero_or_one), WithJsonSchema({"enum": [0, 1]})]
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class FeedbackSchema:
 def feedback_schema(use_case: UseCase) -> FeedbackSchema:
     """Compile the check: a label is 0 or 1, one of the classes, or a number, as the use case's problem has it."""
     kinds: dict[str, tuple[Any, list[str]]] = {
-        "binary": (Annotated[int, Field(ge=0, le=1)], ["0", "1"]),
+        "binary": (ZERO_OR_ONE, ["0", "1"]),
         "multiclass": (Literal[use_case.label.classes], list(use_case.label.classes)),
         "regression": (Number, ["a finite number"]),
     }

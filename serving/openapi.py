@@ -35,7 +35,7 @@ ERRORS = {
     "401": "The endpoint asks for API keys, and none that it knows was given.",
     "404": "No such use case.",
     "408": "The body did not arrive in time.",
-    "409": "The model in service has no trees to explain.",
+    "409": "The request id stands for another request, or the model in service has no trees to explain.",
     "413": f"The body is larger than {MAX_BODY_BYTES} bytes.",
     "415": "Another content type than application/json, or a content encoding.",
     "422": "JSON, but not what the schema asks for: unknown or missing field, wrong type, too many rows. Or a row that the policy refuses.",
@@ -72,7 +72,7 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
     stem, base = component_name(schema.use_case), f"/v1/models/{name}"
     rows = {"summary": schema.use_case.title, "value": request_example(schema)}
     told = {"summary": "What came true", "value": feedback_example(schema.use_case)}
-    predict = operation(f"predict_{name}", "Probability, decision and prediction id per row.", "PredictAnswer", BODY_ERRORS)
+    predict = operation(f"predict_{name}", "Probability, decision and prediction id per row.", "PredictAnswer", (*BODY_ERRORS, "409"))
     explain = operation(f"explain_{name}", "The same with the contributions of the inputs.", "ExplainAnswer", (*BODY_ERRORS, "409"))
     feedback = operation(f"tell_{name}", "What came true, or what an answer was worth.", "FeedbackAnswer", BODY_ERRORS)
     check = operation(f"check_{name}", "Score the served model's golden rows again.", "CheckAnswer", LANE_ERRORS)

@@ -23,7 +23,7 @@ PARAMETER = {
     "in": "header",
     "required": False,
     "description": "An id of the caller's choice. The same id with the same request within an hour gets the same answer and is logged "
-    "once; with another request it gets 422.",
+    "once; with another request it gets 409.",
     "schema": {"type": "string", "pattern": PATTERN},
 }
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema, with_config
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from include.spec import Input, UseCase
@@ -28,15 +29,25 @@ TIME_PATTERN = (
 TIME_TEXT = "ISO 8601 with a time zone, for example 2013-04-01T12:00:00Z, from 1970 to 2199"
 # Beyond it a 32-bit float, which the model reads, would be infinite.
 LARGEST = 1e38
+LARGEST_INTEGER = 2**53
 
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def _whole(number: float) -> int:
+    # JSON knows no difference between 1 and 1.0; strict mode has refused texts and booleans already.
+    if not -LARGEST_INTEGER <= number <= LARGEST_INTEGER or number != int(number):
+        raise PydanticCustomError("integer", "must be an integer between -2^53 and 2^53")
+    return int(number)
+
+
 Timestamp = Annotated[str, StringConstraints(pattern=TIME_PATTERN), AfterValidator(_moment)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Integer = Annotated[
+    float, AfterValidator(_whole), WithJsonSchema({"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER})
+]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 TYPES: dict[str, Any] = {"string": Text, "integer": Integer, "number": Number, "boolean": bool, "timestamp": Timestamp}

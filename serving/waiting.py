@@ -69,7 +69,7 @@ def outcome_of(job: Job, answer: bytes | RequestError) -> Outcome:
 def key_reused(question: Question) -> RequestError:
     """The refusal of a request whose id stands for another one."""
     message = f"The request id {question.key!r} has been used for another request; give every new request an id of its own."
-    return InvalidError(422, "request_id_reused", message, "x-request-id")
+    return InvalidError(409, "request_id_reused", message, "x-request-id")
 
 
 def log_unavailable(error: FlightdeckError) -> UnanswerableError:

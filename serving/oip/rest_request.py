@@ -4,36 +4,53 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from serving.body import parse
 from serving.errors import UnreadableError
-from serving.oip.tensors import InferRequest, InputTensor, no_parameters
-from serving.schema import invalid, strict_object
+from serving.oip.tensors import InferRequest, InputTensor
+from serving.schema import LARGEST_INTEGER, Integer, invalid, strict_object
 
 HEADER_LENGTH = "inference-header-content-length"
 MOST_TENSORS = 1000
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Parameters = NotRequired[dict[str, bool | int | float | str]]
+
+
+def _not_negative(number: int) -> int:
+    if number < 0:
+        raise PydanticCustomError("negative", "must not be negative")
+    return number
+
+
+_Size = Annotated[Integer, AfterValidator(_not_negative), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_INTEGER})]
+
+
+def _parameters(name: str, **known: Any) -> Any:
+    """An object of optional parameters: one that would change nothing is refused, so that nobody believes that it did."""
+    fields = {field: NotRequired[kind] for field, kind in known.items()}
+    return NotRequired[strict_object(name, fields)]
+
+
 _input: Any = strict_object(
     "InferInput",
     {
         "name": _Name,
-        "shape": Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=2)],
+        "shape": Annotated[list[_Size], Field(min_length=1, max_length=2)],
         "datatype": Annotated[str, Field(max_length=20)],
-        "parameters": _Parameters,
+        "parameters": _parameters("InferInputParameters", binary_data_size=_Size),
         "data": NotRequired[list[Any]],
     },
 )
-_output: Any = strict_object("InferRequestedOutput", {"name": _Name, "parameters": _Parameters})
+_output: Any = strict_object("InferRequestedOutput", {"name": _Name, "parameters": _parameters("InferOutputParameters", binary_data=bool)})
 REQUEST = TypeAdapter[Any](
     strict_object(
         "InferRequest",
         {
             "id": NotRequired[Annotated[str, Field(max_length=200)]],
-            "parameters": _Parameters,
+            "parameters": _parameters("InferParameters", binary_data_output=bool),
             "inputs": Annotated[list[_input], Field(min_length=1, max_length=MOST_TENSORS)],
             "outputs": NotRequired[Annotated[list[_output], Field(max_length=MOST_TENSORS)]],
         },
@@ -48,18 +65,16 @@ def read_request(request: Request, body: bytes) -> InferRequest:
         document = REQUEST.validator.validate_python(parse(header))
     except ValidationError as error:
         raise invalid(error, lambda _: None, lambda _: None) from error
-    no_parameters(document.get("parameters", {}), ("binary_data_output",), "parameters")
     inputs = []
     for position, tensor in enumerate(document["inputs"]):
         where = f"inputs[{position}]"
-        no_parameters(tensor.get("parameters", {}), ("binary_data_size",), f"{where}.parameters")
         size = tensor.get("parameters", {}).get("binary_data_size")
         if (size is None) == ("data" not in tensor):
             raise UnreadableError(422, "invalid_tensor", f"{where} needs either data or parameters.binary_data_size.", f"{where}.data")
         raw = None
         if size is not None:
-            if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(rest):
-                text = f"{where} announces {size!r} bytes; {len(rest)} are left behind the JSON header."
+            if size > len(rest):
+                text = f"{where} announces {size} bytes; {len(rest)} are left behind the JSON header."
                 raise UnreadableError(422, "invalid_tensor", text, f"{where}.parameters.binary_data_size")
             raw, rest = rest[:size], rest[size:]
         inputs.append(InputTensor(tensor["name"], tensor["datatype"], tuple(tensor["shape"]), tensor.get("data"), raw))
@@ -67,8 +82,7 @@ def read_request(request: Request, body: bytes) -> InferRequest:
         raise UnreadableError(400, "malformed_body", f"{len(rest)} bytes behind the JSON header belong to no input.")
     binary = document.get("parameters", {}).get("binary_data_output") is True
     outputs: dict[str, bool] = {}
-    for position, output in enumerate(document.get("outputs", [])):
-        no_parameters(output.get("parameters", {}), ("binary_data",), f"outputs[{position}].parameters")
+    for output in document.get("outputs", []):
         outputs[output["name"]] = output.get("parameters", {}).get("binary_data", binary) is True
     return InferRequest(inputs, outputs, document.get("id", ""), binary)
 

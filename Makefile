@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training test test-unit check proto up down status airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit check proto up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -41,6 +41,9 @@ reproduce: venv  ## train a version again from its record and compare: MODEL=fli
 
 bench-training: venv  ## what training costs, as ratios within one run: ARGS=--quick for a small part
 	@$(CLI) bench-training $(ARGS)
+
+bench-serving: venv  ## the endpoint against its peers and batch scoring, as ratios within one run: ARGS=--quick for a small part
+	@$(CLI) bench-serving $(ARGS)
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
 	@$(CLI) refusals

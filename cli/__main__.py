@@ -124,6 +124,18 @@ def _datasets(arguments: Sequence[str]) -> int:
     return datasets(arguments)
 
 
+def _bench_serving(arguments: Sequence[str]) -> int:
+    from cli.bench.serving import main as bench
+
+    return bench(arguments)
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    from cli.serve import main as serve
+
+    return serve(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "up": _up,
     "down": _down,
@@ -133,6 +145,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "refusals": _refusals,
     "reproduce": _reproduce,
     "bench-training": _bench_training,
+    "bench-serving": _bench_serving,
+    "serve": _serve,
     "api-key": _api_key,
     "faults-serving": _faults_serving,
     "bench-batch": _bench_batch,

@@ -1,0 +1,60 @@
+"""`python -m cli serve`: the endpoint under Granian, in the foreground; SIGTERM finishes what was begun."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Sequence
+
+from include.settings import PROJECT_ROOT, Settings, load_settings
+
+BACKLOG = 1024
+KILL_SECONDS = 30
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until told to end."""
+    settings = load_settings()
+    parser = argparse.ArgumentParser(prog="python -m cli serve", description="The prediction endpoint under Granian.")
+    parser.add_argument("--host", default=settings.host)
+    parser.add_argument("--port", type=int, default=settings.serving_port)
+    chosen = parser.parse_args(arguments)
+    os.chdir(PROJECT_ROOT)
+    prepare_metrics(settings)
+    serve(settings, chosen.host, chosen.port)
+    return 0
+
+
+def prepare_metrics(settings: Settings) -> None:
+    """Several processes share their numbers in a folder, which must not hold those of an earlier start; one keeps them in memory."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.serving_workers == 1:
+        return
+    folder = settings.serving_dir / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Run the server; it starts a worker anew that was killed."""
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.log import LogLevels
+
+    Granian(
+        "serving.asgi:application",
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=settings.serving_workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=KILL_SECONDS,
+    ).serve()

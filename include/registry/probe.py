@@ -8,6 +8,8 @@ A process of its own, because a damaged model can end the process that parses it
 from __future__ import annotations
 
 import json
+import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +54,9 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
         "feature_service": model.metadata.feature_service,
         "event_time": model.transform.event_time,
         "columns": sorted({model.transform.column(item) for item in model.transform.inputs}),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "peak_memory_mb": _peak_memory_mb(),
     }
 
 
@@ -70,6 +75,14 @@ def _installed(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "none"
+
+
+def _peak_memory_mb() -> float:
+    """The largest resident set so far, MB of 10^6 bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # ru_maxrss of a fresh process still holds its parent's
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def _milliseconds(call: Callable[[int], object], times: int) -> list[float]:

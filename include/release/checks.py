@@ -1,4 +1,4 @@
-"""Whether a package may serve: it loads in a fresh process, answers its golden rows, fits the interface, is small and fast enough.
+"""Whether a package may serve: it loads in a fresh process, answers its golden rows, fits interface and target, is small and fast enough.
 
 The same inspection and thresholds as those of the gates; here on the very files, and on the machine, that will serve.
 """
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.registry.artifact import METADATA_FILE, ModelMetadata
 from include.registry.inspection import GOLDEN_TOLERANCE, inspect_package
+from include.release.target import target_checks
 from include.spec import UseCase
 
 BYTES_PER_MEGABYTE = 1_000_000
@@ -53,6 +55,8 @@ def check_package(folder: Path, digest: str, use_case: UseCase, limits: Limits |
             checks[name] = _at_most(measured[name], getattr(limits, name))
         checks["libraries"] = {"passed": not measured["libraries"], "observed": measured["libraries"], "limit": "those of the training"}
         checks["interface"] = _interface(measured, use_case)
+        metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
+        checks |= target_checks(use_case.target, metadata.libraries, metadata.scoring_libraries, measured)
     reasons = [f"{name}: {check['observed']}, allowed {check['limit']}" for name, check in checks.items() if not check["passed"]]
     return {"accepted": not reasons, "reasons": reasons, "checks": checks}
 

@@ -9,7 +9,7 @@ from include.spec.data_set import DataSet
 from include.spec.estimators import ScikitLearn, XGBoost
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
-from include.spec.operations import SENTINELS, BatchScoring, DataChecks, Monitoring, Schedule, Triggers
+from include.spec.operations import SENTINELS, BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
 from include.spec.problem import Problem
 from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, RowRule, Serving, Table
 from include.spec.training import Golden, Slice, Training
@@ -42,6 +42,7 @@ __all__ = [
     "Share",
     "Slice",
     "Table",
+    "Target",
     "Training",
     "Triggers",
     "UseCase",

@@ -91,6 +91,17 @@ class BatchScoring(Part):
     minimum_rows: int = Field(default=1000, ge=1)
 
 
+class Target(Part):
+    """The machines that the model is meant for: `python` such as 3.12 and `machine` such as aarch64 (empty: those that check it).
+
+    A process that loads the package and scores 1,000 rows may take `memory_megabytes` of resident memory.
+    """
+
+    python: str = Field(default="", pattern=r"^(3\.[0-9]+)?$")
+    machine: str = ""
+    memory_megabytes: float = Field(default=1024.0, gt=0.0)
+
+
 class Triggers(Part):
     """What starts a training by itself, beside the schedule. All distances are measured in data time, between interval ends.
 

@@ -12,7 +12,7 @@ from include.settings import load_settings
 from include.spec.base import Part
 from include.spec.data_set import DataSet
 from include.spec.gates import Gates
-from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Triggers
+from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
 from include.spec.overlay import overlaid
 from include.spec.problem import Problem, check_problem
 from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
@@ -49,6 +49,7 @@ class UseCase(Part):
     baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
     gates: Gates
     batch: BatchScoring = BatchScoring()
+    target: Target = Target()
     monitoring: Monitoring = Monitoring()
     data_checks: DataChecks = DataChecks()
     triggers: Triggers = Triggers()

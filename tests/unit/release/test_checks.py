@@ -16,7 +16,8 @@ import xgboost
 from include.features.transform import FeatureTransform
 from include.registry.artifact import MODEL_FILE, ModelMetadata, golden_rows, package_digest, write_package
 from include.release.checks import Limits, check_package, limits_of
-from include.spec import UseCase, load_use_case
+from include.release.target import locked_versions, target_checks
+from include.spec import Target, UseCase, load_use_case
 from include.training.provenance import library_versions
 
 
@@ -102,6 +103,10 @@ def test_a_good_package_is_accepted_with_its_measurements(package: tuple[Path, s
         "batch_ms",
         "libraries",
         "interface",
+        "target_python",
+        "target_machine",
+        "target_libraries",
+        "target_memory_mb",
     ]
     assert 0 < checks["latency_p50_ms"]["observed"] <= checks["latency_p99_ms"]["observed"]
     assert checks["latency_p50_ms"]["observed"] < checks["batch_ms"]["observed"]
@@ -149,6 +154,42 @@ def test_a_package_of_another_interface_is_refused(package: tuple[Path, str], us
 def test_other_libraries_than_those_of_the_training_are_refused(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
     other = metadata(use_case, libraries={**library_versions(), "xgboost": "0.90", "mlflow": "0.1"}).model_dump_json().encode()
     verdict = check_package(*changed(package, tmp_path / "libraries", "metadata.json", other), use_case)
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["libraries"]
+    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["libraries", "target_libraries"]
     assert "trained with 0.90, here is" in verdict["reasons"][0]
     assert "mlflow" not in verdict["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("target", "refused", "named"),
+    [
+        ({"python": "3.99"}, ["target_python", "target_libraries"], "allowed 3.99; check the package on such a machine"),
+        ({"machine": "riscv64"}, ["target_machine"], "allowed riscv64"),
+        ({"memory_megabytes": 20.0}, ["target_memory_mb"], "allowed 20.0"),
+    ],
+)
+def test_a_target_that_the_package_does_not_fit_is_refused_by_name(
+    package: tuple[Path, str], use_case: UseCase, target: dict[str, Any], refused: list[str], named: str
+) -> None:
+    verdict = check_package(*package, use_case.model_copy(update={"target": Target(**target)}))
+    found = [reason.split(":")[0] for reason in verdict["reasons"]]
+    # A lock that covers the target installs something else there, or just the same.
+    assert [name for name in found if name != "target_libraries"] == [name for name in refused if name != "target_libraries"]
+    assert named in verdict["reasons"][0]
+
+
+def test_a_lock_with_other_libraries_is_refused_by_name(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.txt"
+    pins = ("numpy==2.4.6 ; python_full_version < '3.12'", "numpy==2.5.5 ; python_full_version >= '3.12'", "xgboost==3.2.0")
+    lock.write_text("".join(f"{pin} \\\n    --hash=sha256:0\n" for pin in pins))
+    assert locked_versions(lock, "3.11", "x86_64") == {"numpy": "2.4.6", "xgboost": "3.2.0"}
+    measured = {"python": "3.12.1", "machine": "x86_64", "peak_memory_mb": 100.0}
+    recorded = {"numpy": "2.4.6", "xgboost": "3.2.0", "polars": "2.1.0"}
+    target = Target(python="3.12", machine="x86_64")
+    found = target_checks(target, recorded, ("numpy", "xgboost", "polars"), measured, lock)
+    assert [name for name, check in found.items() if not check["passed"]] == ["target_libraries"]
+    assert found["target_libraries"]["observed"] == {
+        "numpy": "trained with 2.4.6, locked for Python 3.12 on x86_64 is 2.5.5",
+        "polars": "trained with 2.1.0, locked for Python 3.12 on x86_64 is none",
+    }
+    missing = target_checks(target, recorded, ("xgboost",), measured, tmp_path / "none.txt")
+    assert not missing["target_libraries"]["passed"]

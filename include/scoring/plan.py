@@ -1,7 +1,7 @@
 """The plan of a batch scoring: which partitions, with which model, from which versions of which tables.
 
-It is plain JSON, made once per run; every partition is scored by it, wherever and however often. Its `scoring` is a digest of all that
-decides the scores, so a second attempt finds what the first one has left, and another model or newer tables never meet it.
+It is plain JSON, made once per run; every partition is scored by it, wherever and however often. Its `scoring` ends in a digest of all
+that decides the scores, so a second attempt finds what the first one has left, and another model or newer tables never meet it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def make_plan(use_case: UseCase, tables: TableStore, interval: Interval, registe
         "sources": sources,
         "partitions": partitions,
     }
-    scoring = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
-    return {**decides, "scoring": scoring, "mlflow_run_id": registered.run_id, "rows": rows}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
+    return {**decides, "scoring": f"{interval.label}.{digest}", "mlflow_run_id": registered.run_id, "rows": rows}
 
 
 def view_versions(use_case: UseCase, plan: Mapping[str, Any]) -> dict[str, int]:

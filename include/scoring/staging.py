@@ -18,6 +18,7 @@ from include.data.tables import TableStore
 from include.registry.reference import bin_counts
 from include.scoring.batch import content_columns
 from include.spec import UseCase
+from include.steps import Interval
 
 if TYPE_CHECKING:
     from include.registry.artifact import ScoringModel
@@ -52,13 +53,14 @@ def staged_summary(use_case: UseCase, tables: TableStore, scoring: str, number: 
     return None if recorded is None else json.loads(recorded)
 
 
-def discard_staged(use_case: UseCase, tables: TableStore, scoring: str) -> None:
-    """Remove the partitions of one scoring."""
-    from pyarrow.fs import FileSystem, FileType
+def discard_staged(use_case: UseCase, tables: TableStore, interval: Interval) -> None:
+    """Remove the partitions of every scoring of the interval: also of those that were killed and then overtaken by another model."""
+    from pyarrow.fs import FileSelector, FileSystem
 
-    files, path = FileSystem.from_uri(tables.uri(f"{staging_folder(use_case)}/{scoring}"))
-    if files.get_file_info(path).type == FileType.Directory:
-        files.delete_dir(path)
+    files, path = FileSystem.from_uri(tables.uri(staging_folder(use_case)))
+    for found in files.get_file_info(FileSelector(path, allow_not_found=True)):
+        if found.base_name.startswith(f"{interval.label}."):
+            files.delete_dir(found.path)
 
 
 def summarise(use_case: UseCase, model: ScoringModel, number: int, predictions: pl.DataFrame) -> dict[str, Any]:

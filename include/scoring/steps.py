@@ -87,7 +87,7 @@ def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[st
     table, changed = publish(use_case, tables, plan, summaries, context.run.run_id)
     evidence = {"version": plan["version"], "digest": plan["digest"], "table": table.as_json()}
     mark_complete(tables, use_case.name, PROCESS, interval, evidence)
-    discard_staged(use_case, tables, plan["scoring"])
+    discard_staged(use_case, tables, interval)
     rows = sum(summary["rows"] for summary in summaries)
     return {
         "rows": rows,

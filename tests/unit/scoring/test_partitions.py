@@ -102,6 +102,17 @@ def test_many_partitions_are_the_same_predictions_as_one(world: World, whole: pl
     assert publish_predictions(context_of(world, "in pieces"), inputs) == result
 
 
+def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, world: World) -> None:
+    context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
+    overtaken = plan_partitions(context, {})
+    score_partition(context, {"plan_partitions": overtaken, "partition": overtaken["partitions"][0]})
+    copy.replace_all("features/plane", copy.read("features/plane").head(5))
+    inputs = scored(context)
+    assert inputs["plan_partitions"]["scoring"] != overtaken["scoring"]
+    publish_predictions(context, inputs)
+    assert not list((Path(copy.root) / "flight_delays" / "staging").iterdir())
+
+
 def test_predictions_say_where_they_come_from(world: World, whole: pl.DataFrame) -> None:
     assert whole.columns == batch.prediction_columns(FLIGHTS)
     origin = whole.select("model_version", "model_digest", "interval_start", "interval_end", *batch.LINEAGE_COLUMNS).unique()

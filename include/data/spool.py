@@ -26,7 +26,7 @@ COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, ta
 latency_ms, arm, attributions"""
 MARKS = f"({', '.join('?' * 14)})"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
-ROWS_TOGETHER = 64
+ROWS_TOGETHER = 256
 SELECT = f"SELECT sequence, {COLUMNS} FROM predictions WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
 FEEDBACK_COLUMNS = "prediction_id, name, value, text, known_at, received_at"
 INSERT_FEEDBACK = """INSERT OR IGNORE INTO feedback (use_case, prediction_id, name, value, text, known_at, received_at)

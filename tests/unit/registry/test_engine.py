@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from include.registry.artifact import ScoringModel
-from include.registry.engine import EngineMismatch, OnnxEngine, check_parity, open_engine
-from include.registry.onnx_export import to_onnx
+from include.registry.engine import FEW_ROWS, EngineMismatch, OnnxEngine, check_parity, open_engine
 from tests.unit.registry.synthetic import fitted_package, parcels
 
 
@@ -22,7 +21,7 @@ class Shifted:
     name = "shifted"
 
     def __init__(self, model: ScoringModel) -> None:
-        self._right = OnnxEngine(to_onnx(model))
+        self._right = OnnxEngine(model)
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return self._right.predict(matrix) + (2e-6 if len(matrix) > 1 else 0.0)
@@ -32,9 +31,13 @@ def test_the_fast_engine_answers_thousands_of_rows_as_the_package_does(model: Sc
     engine = open_engine(model)
     assert engine.name == "onnxruntime"
     matrix = model.transform.apply_frame(parcels(5000, seed=9))
-    scores = engine.predict(matrix)
-    assert (scores.shape, scores.dtype) == ((5000,), np.float64)
-    assert np.abs(scores - model.score_matrix(matrix)).max() <= 1e-6
+    expected = model.score_matrix(matrix)
+    for together in (1, FEW_ROWS, FEW_ROWS + 1, 5000):
+        scores = np.concatenate(
+            [engine.predict(matrix[start : start + together]) for start in range(0, 1000 if together == 1 else 5000, together)]
+        )
+        assert scores.dtype == np.float64
+        assert np.abs(scores - expected[: len(scores)]).max() <= 1e-6
 
 
 def test_an_engine_whose_answers_differ_is_refused_with_the_difference(model: ScoringModel):

@@ -54,6 +54,7 @@ def _lookups(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]) 
 
     def fresh() -> object:
         reader._state = None if reader._state is None else (reader._state[0], -1)
+        reader._values.clear()
         return online.lookup_rows(rows[:1], moments[:1])
 
     return {

@@ -48,6 +48,7 @@ class SqliteReader:
         self._state: tuple[int, int] | None = None
         self._held: list[dict[Key, Held | None]] = []
         self._serialised: list[dict[Key, bytes]] = [{} for _ in views]
+        self._values: dict[bytes, Any] = {}
         self._statements: dict[tuple[int, ...], str] = {}
 
     def read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
@@ -97,17 +98,29 @@ class SqliteReader:
         found: list[dict[Key, Held | None]] = [dict.fromkeys(keys) for keys in missing]
         places = {(view, self._bytes(view, key)): key for view, keys in enumerate(missing) for key in keys}
         waiting = list(places)
+        moments: dict[Any, datetime] = {}
         for start in range(0, len(waiting), READ_BATCH):
             for view, serialised, feature, value, stamp in self._select(waiting[start : start + READ_BATCH]):
-                key = places[view, serialised]
-                held = found[view][key]
-                values = dict.fromkeys(self._columns[view].values()) if held is None else held[1]
-                found[view][key] = self._read_stamp(stamp).replace(tzinfo=UTC), values
+                held = found[view]
+                known = held[key := places[view, serialised]]
+                moment = moments.get(stamp)
+                if moment is None:
+                    moment = moments[stamp] = self._read_stamp(stamp).replace(tzinfo=UTC)
+                values = dict.fromkeys(self._columns[view].values()) if known is None else known[1]
+                held[key] = moment, values
                 name = self._columns[view].get(feature)
                 if name is not None:
-                    values[name] = plain(self._read_value(value))
+                    values[name] = self._decoded(value)
         for kept, new in zip(self._held, found, strict=True):
             kept.update(new)
+
+    def _decoded(self, value: bytes) -> Any:
+        """The Python value; many keys have the same, and most keep theirs when the store changes."""
+        if value not in self._values:
+            if len(self._values) >= KEPT_KEYS:
+                self._values.clear()
+            self._values[value] = plain(self._read_value(value))
+        return self._values[value]
 
     def _select(self, part: list[tuple[int, bytes]]) -> list[tuple[int, bytes, str, bytes, Any]]:
         """One statement over all views, of few different lengths, so that SQLite has parsed it before."""

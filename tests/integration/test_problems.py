@@ -1,0 +1,171 @@
+"""Other problems and estimators on the real flights: trained, tuned, gated, registered, repeated, scored and watched."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cli.reproduce import reproduce
+from include.data.tables import TableStore
+from include.features.store import apply_definitions
+from include.registry import versions
+from include.registry.artifact import golden_columns, load_model
+from include.registry.client import connect
+from include.registry.engine import open_engine
+from include.settings import load_settings
+from include.spec import load_use_case
+from tests.integration.dag_runs import run_dag
+from tests.unit.scoring.world import ingest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:evidently"),
+]
+
+NAME = "flight_delays"
+MARCH = datetime(2013, 3, 1, tzinfo=UTC)
+TREE_PARAMETERS = ("max_depth", "eta", "min_child_weight", "subsample", "colsample_bytree", "max_bin")
+ARRIVAL_MINUTES = {"column": "arrival_delay"}
+# What a month of a sample can bear; that each threshold refuses is proven by the unit tests.
+LENIENT = {
+    "min_auc": None,
+    "max_brier": None,
+    "max_calibration_error": None,
+    "directions": [],
+    "invariances": [],
+    "forbidden_inputs": [],
+    "max_simple_model_deficit": 0.2,
+    "min_slice_brier_skill": -1.0,
+    "max_slice_calibration_excess": 0.4,
+    "min_golden_gain": -0.5,
+    "max_attribution_share": 0.9,
+    "max_latency_p50_ms": 200.0,
+    "max_latency_p99_ms": 5000.0,
+    "max_batch_ms": 5000.0,
+    "min_baseline_skill": -0.05,
+}
+LENIENT_GROUPS = {
+    "column": "origin",
+    "minimum_rows": 100,
+    **dict.fromkeys(("max_selection_difference", "max_true_positive_difference", "max_false_positive_difference"), 1.0),
+    **dict.fromkeys(("min_selection_ratio", "min_true_positive_ratio", "min_false_positive_ratio"), 0.0),
+}
+REGRESSION = {
+    "slices": [{"column": "origin", "minimum_rows": 100}],
+    "problem": "regression",
+    "label": ARRIVAL_MINUTES,
+    "baseline_input": None,
+    "gates": {
+        **LENIENT,
+        "fairness": [{"column": "origin", "minimum_rows": 100, "max_error_difference": 30.0}],
+        "max_rmse": 90,
+        "max_mae": 50,
+        "min_r2": -0.1,
+        "max_bias": 25,
+        "max_decile_error": 50,
+        "max_slice_bias": 1.0,
+    },
+    "training": {
+        "estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge", "device": None},
+        "parameters": {**dict.fromkeys(TREE_PARAMETERS), "alpha": 10.0},
+        "search_space": {**dict.fromkeys(TREE_PARAMETERS[:3]), "alpha": [1.0, 10000.0]},
+        "log_scale": ["alpha"],
+    },
+}
+MULTICLASS = {
+    "slices": [{"column": "origin", "minimum_rows": 100}],
+    "problem": "multiclass",
+    "label": {**ARRIVAL_MINUTES, "classes": ["early", "on_time", "late"], "bounds": [-10, 15], "positive": "late"},
+    "baseline_input": None,
+    "gates": {
+        **LENIENT,
+        "fairness": [LENIENT_GROUPS],
+        "min_auc": 0.52,
+        "max_brier": 0.75,
+        "max_calibration_error": 0.25,
+        "max_logloss": 1.2,
+        "min_accuracy": 0.35,
+    },
+    "training": {"boost_rounds": 20},
+}
+
+
+@pytest.fixture(params=["regression", "multiclass"], scope="module")
+def trained(request, tmp_path_factory, airflow_database):
+    """A home of its own, a seventh of January's and February's flights, and the wired training on them under the overlay."""
+    home = tmp_path_factory.mktemp(request.param)
+    overlay = home / "overlay.json"
+    overlay.write_text(json.dumps({NAME: REGRESSION if request.param == "regression" else MULTICLASS}))
+    given = {
+        "FLIGHTDECK_HOME": str(home),
+        "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+        "FLIGHTDECK_SPEC_OVERLAY": str(overlay),
+        "FLIGHTDECK_SAMPLE_SHARE": "0.15",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        settings = load_settings(os.environ)
+        apply_definitions(settings)
+        ingest(TableStore(settings.tables_uri), settings.sample_share)
+        run = run_dag("flight_delays__training", None, {"until": "2013-03-01", "reason": f"a {request.param}", "trials": 2})
+        yield SimpleNamespace(problem=request.param, settings=settings, use_case=load_use_case(NAME), run=run)
+
+
+def test_the_wired_training_registers_a_model_that_can_be_repeated(trained, tmp_path):
+    reasons = trained.run.results.get("check_gates", {}).get("reasons")
+    assert trained.run.state == "success", reasons or trained.run.tasks
+    results, settings = trained.run.results, trained.settings
+    verdict = results["check_gates"]
+    gates = {row["gate"] for row in verdict["rows"]}
+    own = {"regression": {"errors", "slice_r2", "slice_bias"}, "multiclass": {"logloss", "accuracy", "slice_brier"}}[trained.problem]
+    assert own | {"fairness", "golden", "baselines", "artefact_safety", "runtime_validity"} <= gates
+    version = versions.version(settings, trained.use_case, results["register_model"]["version"])
+    model = load_model(versions.download(version, tmp_path), expected_digest=version.digest)
+    assert model.metadata.problem == trained.problem
+    assert model.metadata.estimator == ("sklearn.linear_model.Ridge" if trained.problem == "regression" else "xgboost")
+    trials = connect(settings).search_runs(
+        [results["open_run"]["experiment_id"]], f"tags.`mlflow.parentRunId` = '{results['open_run']['mlflow_run_id']}'"
+    )
+    assert len(trials) == 2
+    loss = "validation.rmse" if trained.problem == "regression" else "validation.logloss"
+    assert all(loss in trial.data.metrics for trial in trials)
+    engine = open_engine(model)
+    matrix = model.transform.apply(golden_columns(model.transform, model.golden["rows"]))
+    np.testing.assert_allclose(engine.predict(matrix), np.asarray(model.golden["scores"]), atol=1e-4)
+    report = reproduce(settings, NAME, version.version)
+    assert report.outcome == "identical", report
+
+
+def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
+    settings, number = trained.settings, trained.run.results["register_model"]["version"]
+    versions.set_champion(settings, trained.use_case, number)
+    scored = run_dag("flight_delays__batch_scoring", MARCH)
+    assert scored.state == "success", scored.tasks
+    predictions = TableStore(settings.tables_uri).read(f"{NAME}/predictions")
+    assert predictions.height > 3000
+    if trained.problem == "multiclass":
+        assert set(predictions["predicted_class"]) <= {"early", "on_time", "late"}
+        assert predictions["score"].min() >= 1 / 3
+    else:
+        assert predictions["score"].std() > 1.0
+    watched = run_dag("flight_delays__monitoring", MARCH)
+    assert watched.state in ("success", "failed"), watched.tasks
+    performance = watched.results["evaluate_performance"]
+    wanted = {"regression": {"rmse", "mae", "r2", "bias"}, "multiclass": {"accuracy", "ece"}}[trained.problem]
+    assert wanted <= performance["batch"].keys()
+    assert performance["judged"] is True
+    assert len(performance["checks"]) == 2
+    kinds = {column["column"] for column in watched.results["detect_drift"]["columns"] if column["kind"] == "score"}
+    assert kinds == ({"score"} if trained.problem == "regression" else {"score", "predicted_class"})
+    row = TableStore(settings.tables_uri).read(f"{NAME}/monitoring").row(0, named=True)
+    metric = "rmse" if trained.problem == "regression" else "accuracy"
+    assert row[metric] == pytest.approx(performance["batch"][metric])

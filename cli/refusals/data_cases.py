@@ -29,7 +29,7 @@ class BadDelivery:
     @property
     def case(self) -> Case:
         """Its row of the table."""
-        return Case(self.name, (f"{VALIDATION}: {self.rule}",), self._act)
+        return Case(self.name, (f"{VALIDATION}: {self.rule}",), self._act, champion=False)
 
     def _act(self, world: World) -> Outcome:
         world.deliver(self.damage)

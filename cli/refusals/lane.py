@@ -39,10 +39,11 @@ PRELOADED = (
 )
 
 
-def run_lane(folder: Path, requests: Connection, without: Sequence[str] = ()) -> None:
+def run_lane(folder: Path, requests: Connection, without: Sequence[str] = (), *, champion: bool = True) -> None:
     """Build the world, then answer every case name received with `{"name", "seen", "gates", "reasons", "seconds"}`; `None` ends it.
 
-    The first message sent is `{"built": seconds}` or `{"error": text}`. The world is built by all rules; the cases run without those named.
+    The first message sent is `{"built": seconds}` or `{"error": text}`. The world is built by all rules, with a champion if asked
+    for; the cases run without the rules named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_to(folder / "lane.log")
@@ -54,7 +55,7 @@ def run_lane(folder: Path, requests: Connection, without: Sequence[str] = ()) ->
     for module in PRELOADED:
         import_module(module)
     started = time.monotonic()
-    built = _in_child(_build, folder, BUILD_SECONDS)
+    built = _in_child(partial(_build, champion=champion), folder, BUILD_SECONDS)
     requests.send({"built": round(time.monotonic() - started, 1)} if built["seen"] == "passed" else {"error": built["reasons"][0]})
     while (name := requests.recv()) is not None:
         world.restore(folder)
@@ -97,10 +98,10 @@ def _send(sender: Connection, target: Any, argument: Any) -> None:
     os._exit(0)  # what libraries registered for the end of the process belongs to the parent
 
 
-def _build(folder: Path) -> dict[str, Any]:
+def _build(folder: Path, *, champion: bool) -> dict[str, Any]:
     from cli.refusals.world import build
 
-    build(folder)
+    build(folder, champion=champion)
     return {"seen": "passed", "gates": (), "reasons": ()}
 
 

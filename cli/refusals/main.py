@@ -9,8 +9,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def _console() -> Console:
 def run(chosen: Sequence[Case], folder: Path, *, lanes: int, console: Console, without: Sequence[str] = ()) -> list[Row]:
     """The rows of the cases, in their order. Raises `PlatformError` when no world can be built."""
     waiting, found = list(chosen), {}
-    with _lanes(folder, min(lanes, len(waiting)), without) as connections:
+    work = partial(run_lane, champion=any(one.champion for one in chosen))
+    with _lanes(folder, min(lanes, len(waiting)), work, without) as connections:
         while connections:
             ready = wait(connections)
             for connection, lane in [(one, name) for one, name in connections.items() if one in ready]:
@@ -104,13 +106,13 @@ def _row(one: Case, answer: dict[str, Any]) -> Row:
 
 
 @contextmanager
-def _lanes(folder: Path, count: int, without: Sequence[str]) -> Iterator[dict[Connection, str]]:
+def _lanes(folder: Path, count: int, work: Callable[..., None], without: Sequence[str]) -> Iterator[dict[Connection, str]]:
     context = multiprocessing.get_context("spawn")
     connections: dict[Connection, str] = {}
     processes = []
     for number in range(count):
         ours, theirs = context.Pipe()
-        process = context.Process(target=run_lane, args=(folder / f"lane{number}", theirs, without))
+        process = context.Process(target=work, args=(folder / f"lane{number}", theirs, without))
         process.start()
         theirs.close()
         connections[ours] = f"lane {number}"

@@ -60,17 +60,18 @@ def enter(folder: Path) -> None:
     os.environ.update(airflow_environment(load_settings()))
 
 
-def build(folder: Path) -> None:
-    """Airflow's database, features of January to March, the champion of January and February; kept in `<folder>/base`."""
+def build(folder: Path, *, champion: bool = True) -> None:
+    """Airflow's database, features of January to March and, if asked for, the champion of January and February; in `<folder>/base`."""
     from include.registry import versions
 
     settings = load_settings()
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
     for month in (2, 3, 4):
         _must_succeed(run_dag(f"{USE_CASE}__features", datetime(2013, month, 1, tzinfo=UTC)))
-    asked = {"until": CHAMPION_UNTIL, "reason": "first champion of the refusal table", "trials": 1}
-    trained = _must_succeed(run_dag(f"{USE_CASE}__training", None, asked))
-    versions.set_champion(settings, load_use_case(USE_CASE), trained.results["register_model"]["version"])
+    if champion:
+        asked = {"until": CHAMPION_UNTIL, "reason": "first champion of the refusal table", "trials": 1}
+        trained = _must_succeed(run_dag(f"{USE_CASE}__training", None, asked))
+        versions.set_champion(settings, load_use_case(USE_CASE), trained.results["register_model"]["version"])
     shutil.copytree(settings.home, folder / "base", symlinks=True)
 
 

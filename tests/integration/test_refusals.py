@@ -79,7 +79,7 @@ def test_only_rules_that_there_are_can_be_switched_off(capsys):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_few_cases_are_refused_and_one_gets_through_when_its_rule_is_off(tmp_path, capfd):
-    names = ["-999 sentinels", "10 % flipped labels in one slice", "tampered artefact"]
+    names = ["-999 sentinels", "10 % flipped labels in one slice"]
     path = tmp_path / "refusals.json"
     chosen = [word for name in names for word in ("--only", name)]
     # Exit code 1: a case that gets through is a failure of the table, whoever switched its rule off.
@@ -88,9 +88,8 @@ def test_a_few_cases_are_refused_and_one_gets_through_when_its_rule_is_off(tmp_p
     assert [(row["case"], row["expected"], row["seen"], row["gate"]) for row in rows] == [
         ("-999 sentinels", "refused", "refused", "validate_data: range"),
         ("10 % flipped labels in one slice", "refused", "passed", ""),
-        ("tampered artefact", "refused", "refused", "check_gates: evaluated_object"),
     ]
     assert all(set(row) == {"case", "expected", "seen", "gate", "reason", "seconds"} for row in rows)
     assert "-999.0" in rows[0]["reason"]
     assert all(row["seconds"] > 0 for row in rows)
-    assert "2 of 3 as expected" in capfd.readouterr().out
+    assert "1 of 2 as expected" in capfd.readouterr().out

@@ -178,9 +178,9 @@ def test_the_decision_is_in_the_table_of_trainings(first, settings):
 
 
 def without_times(results: dict[str, Any]) -> dict[str, Any]:
-    """The steps' results without the milliseconds that were measured: those differ each time."""
+    """The steps' results without the times and the memory that were measured: those differ each time."""
     inspection = results["evaluate_model"]["inspection"]
-    steady = {name: value for name, value in inspection["measured"].items() if not name.endswith(("_ms", "_seconds"))}
+    steady = {name: value for name, value in inspection["measured"].items() if not name.endswith(("_ms", "_mb", "_seconds"))}
     verdict = results["check_gates"]
     rows = [row for row in verdict["rows"] if row["gate"] != "latency"]
     evaluated = {**results["evaluate_model"], "inspection": {**inspection, "measured": steady}}

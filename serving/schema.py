@@ -24,22 +24,23 @@ _DAY = (
     "(19[7-9][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 )
 TIME_PATTERN = (
-    f"^({_DAY}|{_LEAP_DAY})[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{{1,6}})?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
+    f"^({_DAY}|{_LEAP_DAY})[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{{1,6}})?)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
 )
 TIME_TEXT = "ISO 8601 with a time zone, for example 2013-04-01T12:00:00Z, from 1970 to 2199"
 # Beyond it a 32-bit float, which the model reads, would be infinite.
 LARGEST = 1e38
-LARGEST_INTEGER = 2**53
+# Beyond it a number of JSON may stand for its neighbour (RFC 7493).
+LARGEST_INTEGER = 2**53 - 1
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def _whole(number: float) -> int:
     # JSON knows no difference between 1 and 1.0; strict mode has refused texts and booleans already.
     if not -LARGEST_INTEGER <= number <= LARGEST_INTEGER or number != int(number):
-        raise PydanticCustomError("integer", "must be an integer between -2^53 and 2^53")
+        raise PydanticCustomError("integer", "must be an integer of at most 53 bits")
     return int(number)
 
 
@@ -53,7 +54,7 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 TYPES: dict[str, Any] = {"string": Text, "integer": Integer, "number": Number, "boolean": bool, "timestamp": Timestamp}
 TEXTS = {
     "string": "a string of 1 to 200 characters",
-    "integer": "an integer between -2^53 and 2^53",
+    "integer": "an integer of at most 53 bits",
     "number": f"a finite number between -{LARGEST:g} and {LARGEST:g}",
     "boolean": "true or false",
     "timestamp": TIME_TEXT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,10 +24,14 @@ MEETINGS = 10
 
 
 class Endpoint:
-    """`changes` are environment variables over the platform's own. Start, kill and look from one thread."""
+    """`changes` are environment variables over the platform's own; with `granian` it runs `python -m cli serve` instead.
 
-    def __init__(self, settings: Settings, **changes: str) -> None:
+    Start, kill and look from one thread.
+    """
+
+    def __init__(self, settings: Settings, *, granian: bool = False, **changes: str) -> None:
         self.settings = settings
+        self.granian = granian
         self.url = settings.serving_url
         self.log = settings.home / "serving.log"
         self.changes = changes
@@ -37,10 +42,9 @@ class Endpoint:
         """Start the platform's serving process and return at once."""
         serving = next(process for process in platform_processes(self.settings) if process.name == "serving")
         environment = process_environment({**serving.environment, **self.changes})
+        command = (sys.executable, "-m", "cli", "serve") if self.granian else serving.command
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                serving.command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def wait_for(self, path: str, status: int = 200, seconds: float = START_SECONDS) -> float:
         """Poll a path until every worker that is met answers with a status; the seconds that took."""

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cli faults-serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
+    parser.add_argument("--granian", action="store_true", help="the endpoint as `python -m cli serve` runs it, not as the platform does")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the endpoint's home and log")
     parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
     options = parser.parse_args(list(arguments))
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="flightdeck-faults-"))
     lines: list[Line] = []
     try:
-        lines = run(folder, QUICK if options.quick else Size(), tuple(options.only or GROUPS), console)
+        size = QUICK if options.quick else Size()
+        lines = run(folder, size, tuple(options.only or GROUPS), console, granian=options.granian)
     finally:
         if options.keep:
             console.print(f"kept: {folder}", highlight=False)
@@ -78,12 +80,12 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if wrong or not lines else 0
 
 
-def run(folder: Path, size: Size, groups: Sequence[str], console: Console) -> list[Line]:
+def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, granian: bool = False) -> list[Line]:
     """All lines of the groups, in order. Raises `PlatformError` when the endpoint cannot be started."""
     settings = _settings(folder)
     world = build_world(settings)
     set_desired(settings, USE_CASE, 1, world.digests[1])
-    endpoint = Endpoint(settings)
+    endpoint = Endpoint(settings, granian=granian)
     lines: list[Line] = []
     try:
         endpoint.start()
@@ -94,7 +96,7 @@ def run(folder: Path, size: Size, groups: Sequence[str], console: Console) -> li
     finally:
         endpoint.close()
     if "disk" in groups:
-        lines += _full_disk(world, console)
+        lines += _full_disk(world, console, granian=granian)
     return lines
 
 
@@ -161,7 +163,7 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     )
 
 
-def _full_disk(world: World, console: Console) -> list[Line]:
+def _full_disk(world: World, console: Console, *, granian: bool) -> list[Line]:
     """Both policies, each with an endpoint of its own on the small disk."""
     lines = []
     with serving_stores.small_log_disk(world) as what:
@@ -169,7 +171,7 @@ def _full_disk(world: World, console: Console) -> list[Line]:
             ({}, serving_stores.fill_log_disk),
             (serving_stores.answer_policy(world), serving_stores.fill_log_disk_and_answer),
         ):
-            endpoint = Endpoint(world.settings, **changes)
+            endpoint = Endpoint(world.settings, granian=granian, **changes)
             try:
                 endpoint.start()
                 endpoint.wait_for("/readyz")

@@ -139,7 +139,7 @@ def small_log_disk(world: World) -> Iterator[str]:
 def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
     """Policy `refuse`: while there is no space, nothing is answered; nothing that was answered is lost."""
     before = logged_ids(world.settings)
-    with Traffic(endpoint.url, world.rows, callers=2, retries=False).flowing() as traffic:
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
         with _no_space(endpoint, world, what):
             _until(lambda: bool(traffic.errors), "a refusal")
@@ -167,7 +167,7 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
     """Policy `answer`: answers go on, and what is missing from the log is counted to the row."""
     before = logged_ids(world.settings)
     counter = DropCounter(spool_path(world.settings).with_name("dropped.json"))
-    with Traffic(endpoint.url, world.rows, callers=2, retries=False).flowing() as traffic:
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
         with _no_space(endpoint, world, what):
             _until(lambda: sum(counter.totals().values()) > 50, "a row that cannot be logged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from include.settings import Settings
 from include.spec import UseCase
 
 COUNTER_BYTES = 4096
+RESERVED_BYTES = 1_000_000
 KEYS_KEPT_SECONDS = 3600.0
 FORGET_SECONDS = 60.0
 
@@ -81,6 +83,7 @@ class LogWriter:
         spool = self._opened()
         if self.error is not None:
             spool.probe()
+        self._require_space()
         self.dropped = self._counter.totals()
         for name, total in self.dropped.items():
             new = spool.record_gap(name, total, noticed_at=time.time_ns() // 1000, reason=self.error or "counted by another process")
@@ -91,6 +94,13 @@ class LogWriter:
             self._next_forgetting = time.monotonic() + FORGET_SECONDS
             now = time.time_ns() // 1000
             spool.forget_keys(now - int(KEYS_KEPT_SECONDS * 1e6), now - int(EVENTS_KEPT_SECONDS * 1e6))
+
+    def _require_space(self) -> None:
+        """A process that nobody asks would not meet the full disk, and a small write may find room where a row does not."""
+        free = shutil.disk_usage(self._path.parent).free
+        if free < RESERVED_BYTES:
+            self.error = f"{self._path.parent} has {free} bytes free; the inference log needs {RESERVED_BYTES}. Free the disk."
+            raise SpoolError(self.error)
 
     def backlog(self, use_case: str) -> int:
         """Rows that are not yet in the Delta table."""

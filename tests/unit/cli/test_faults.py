@@ -34,7 +34,7 @@ def test_what_does_not_hold_is_marked_in_words() -> None:
 def test_the_exit_status_says_whether_every_line_holds(
     lines: list[Line], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "run", lambda *_: lines)
+    monkeypatch.setattr(serving, "run", lambda *_, **__: lines)
     table = tmp_path / "table.json"
     assert serving.main(["--quick", "--table", str(table)]) == status
     assert len(json.loads(table.read_text())) == len(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from include.data import log_writer
 from include.data.inference_log import Spool, SpoolError, gaps_table, prediction_ids, ship, spool_path
 from include.data.log_writer import DropCounter, LogWriter, is_sampled
 from include.data.tables import TableStore
@@ -121,6 +122,18 @@ def test_a_refusing_log_is_not_ready_until_it_takes_rows_again(home: Settings) -
     writer.tend()
     assert not writer.refuses()
     lock.close()
+
+
+def test_a_process_that_writes_nothing_notices_that_space_runs_out(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = LogWriter(home, {"flight_delays": served()})
+    writer.tend()
+    monkeypatch.setattr(log_writer, "RESERVED_BYTES", 2**62)
+    with pytest.raises(SpoolError, match="bytes free"):
+        writer.tend()
+    assert writer.refuses()
+    monkeypatch.setattr(log_writer, "RESERVED_BYTES", 1)
+    writer.tend()
+    assert not writer.refuses()
 
 
 def test_the_counter_is_exact_over_processes_and_survives_a_kill(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "experiments",
         "reproduce",
         "bench-training",
+        "bench-serving",
         "refusals",
         "faults-serving",
     }

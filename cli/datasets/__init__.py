@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cli.experiments.tables import console, print_remarks, print_table
@@ -105,4 +105,4 @@ def _print_remark(answer: Mapping[str, Any]) -> None:
     print(f"{answer['annotation_id']}  {answer['subject']}: {answer['text']} ({answer['author']})")
 
 
-SHOW = {"list": _print_overview, "show": _print_details, "annotate": _print_remark}
+SHOW: dict[str, Callable[[Any], None]] = {"list": _print_overview, "show": _print_details, "annotate": _print_remark}

@@ -99,7 +99,7 @@ def _print(document: Mapping[str, Any]) -> None:
     )
     made = ((part["process"], part["interval"]["start"], part["interval"]["end"], len(part["tables"])) for part in document["made_by"])
     print_table("Made by", ("process", "from", "to", "tables"), made, nothing="no recorded process")
-    print_table("Artefacts", ("file", "bytes"), ((part["path"], part["bytes"]) for part in document["artefacts"]))
+    print_table("Artefacts", ("file", "kind", "bytes"), ((part["path"], part["type"], part["bytes"]) for part in document["artefacts"]))
 
 
 def _cause(cause: Mapping[str, Any]) -> str:

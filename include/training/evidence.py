@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from include.governance.artefacts import log_custom
 from include.registry.artifact import ScoringModel
 from include.steps import Interval, StepContext
 from include.training.architecture import ARCHITECTURE_FILE, architecture_line, describe_architecture
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def log_evidence(
     client: MlflowClient, context: StepContext, inputs: Mapping[str, Any], splits: Mapping[str, pl.DataFrame], model: ScoringModel
 ) -> None:
-    """Write `model_architecture.json`, `data_summary.json` and `training_set.sql` to the run; the same again replaces them."""
+    """Write `model_architecture.json`, `data_summary.json`, `training_set.sql` and the use case's own artefacts; again replaces them."""
     run, snapshot = inputs["open_run"]["mlflow_run_id"], inputs["build_snapshot"]["snapshot"]
     architecture = describe_architecture(context.use_case, model)
     client.log_dict(run, architecture, ARCHITECTURE_FILE)
@@ -36,4 +37,5 @@ def log_evidence(
         golden=None if golden is None else (golden["table"], golden["version"]),
     )
     client.log_text(run, script, SCRIPT_FILE)
+    log_custom(client, run, context.use_case, model, splits)
     log_tags(client, run, {"flightdeck.architecture": architecture_line(architecture)})

@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError
 from include.data.intervals import intervals_table
 from include.data.tables import TableStore, same_rows
 from include.errors import DataError
+from include.governance.artefacts import type_of
 from include.steps import Interval, StepContext
 from include.training.provenance import environment, lock_digest
 from include.training.trigger_ledger import causes_of_run
@@ -99,7 +100,11 @@ def describe_lineage(
         "specification": _specification_digest(context),
         "code": {"commit": run["code_commit"], "lock": lock_digest(), "environment": environment().model_dump()},
         "trigger": {"kind": context.run.trigger, "by": context.run.triggered_by, "causes": _causes(context)},
-        "artefacts": [entry for entry in _artefacts(client, run["mlflow_run_id"]) if entry["path"] != LINEAGE_FILE],
+        "artefacts": [
+            {**entry, "type": type_of(entry["path"], context.use_case)}
+            for entry in _artefacts(client, run["mlflow_run_id"])
+            if entry["path"] != LINEAGE_FILE
+        ],
     }
 
 

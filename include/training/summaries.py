@@ -10,6 +10,7 @@ import polars as pl
 SUMMARY_FILE = "data_summary.json"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 TOP = 10
+NAMES_SHARE = 0.5
 
 
 def summarise(splits: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -22,7 +23,7 @@ def summarise_frame(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Per column: `type`, `rows`, `nulls` (NaN among them), `distinct` values, and
 
     of a number `mean`, `deviation` (standard deviation), `minimum`, `maximum` and `quantiles` (nearest value); of text and truth values
-    the `TOP` commonest with their counts (`top`, ties by name); of a timestamp `minimum` and `maximum` in ISO 8601.
+    the `TOP` commonest with their counts (`top`, ties by name; none of an id's); of a timestamp `minimum` and `maximum` in ISO 8601.
     """
     return {column.name: _facts(column) for column in frame.get_columns()}
 
@@ -40,13 +41,16 @@ def _facts(column: pl.Series) -> dict[str, Any]:
     if column.dtype.is_numeric():
         return {**facts, **_number(present)}
     if column.dtype in (pl.String, pl.Boolean):
-        return {**facts, "top": _top(present)}
+        # Where hardly a value comes twice, as in an id, none is common.
+        named = facts["distinct"] <= len(present) * NAMES_SHARE or facts["distinct"] <= TOP
+        return {**facts, "top": _top(present) if named else []}
     bounds = (("minimum", present.min()), ("maximum", present.max()))
     return {**facts, **{name: None if value is None else _iso(value) for name, value in bounds}}
 
 
 def _number(present: pl.Series) -> dict[str, Any]:
-    quantiles = {f"{share:g}": present.quantile(share, interpolation="nearest") for share in QUANTILES}
+    ordered, last = present.sort(), len(present) - 1
+    quantiles = {f"{share:g}": ordered[round(share * last)] if last >= 0 else None for share in QUANTILES}
     return {
         "mean": present.mean(),
         "deviation": present.std(),

@@ -9,6 +9,7 @@ import pytest
 
 from include.data.tables import frame_digest
 from include.errors import DataError
+from include.governance.artefacts import checked, custom_artefacts, type_of
 from include.registry import versions
 from include.registry.artifact import load_model
 from include.registry.run_files import read_json, read_text
@@ -86,6 +87,21 @@ def test_two_use_cases_trained_on_one_version_of_the_data_set(world):
     assert world.weather["build_snapshot"]["golden"] == world.first["build_snapshot"]["golden"]
     (version,) = data_set_versions(world.tables, "flight_delays")
     assert version.built_by == "flight_delays"
+
+
+def test_every_artefact_has_a_type_and_the_use_cases_own_fits_its_type(world, lineage):
+    kinds = {entry["path"]: entry["type"] for entry in lineage["artefacts"]}
+    assert (kinds["record.json"], kinds["plots/roc.png"], kinds["custom/carriers.json"]) == ("training record", "plot", "carrier scorecard")
+    assert "untyped" not in kinds.values(), kinds
+    rows = read_json(world.client, world.first["open_run"]["mlflow_run_id"], "custom/carriers.json")
+    assert sum(row["flights"] for row in rows) == world.first["split_data"]["rows"]["test"]
+    late = sum(row["flights"] * row["late_share"] for row in rows)
+    assert late == pytest.approx(world.first["split_data"]["rows"]["test"] * world.first["split_data"]["base_rates"]["test"])
+    carrier = custom_artefacts(FLIGHTS)[0].type
+    with pytest.raises(DataError, match=r"'carrier scorecard' \(carriers.json\) does not fit its type at 0.late_share"):
+        checked(carrier, [{**rows[0], "late_share": 1.5}])
+    assert type_of("custom/other.json", FLIGHTS) == "untyped"
+    assert custom_artefacts(FLIGHTS.model_copy(update={"name": "flight_weather"})) == ()
 
 
 def test_a_refused_run_has_its_lineage_too_and_no_version(world):

@@ -96,7 +96,9 @@ async def closed_loop(port: int, requests: list[bytes], connections: int, second
             turn += 1
 
     await asyncio.gather(*(work(number, client) for number, client in enumerate(clients)))
-    return load.finish(time.perf_counter() - started)
+    wall = time.perf_counter() - started
+    await _hang_up(clients)
+    return load.finish(wall)
 
 
 async def open_loop(port: int, requests: list[bytes], rate: float, connections: int, seconds: float) -> dict[str, object]:
@@ -121,12 +123,21 @@ async def open_loop(port: int, requests: list[bytes], rate: float, connections: 
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
-    return load.finish(time.perf_counter() - started)
+    wall = time.perf_counter() - started
+    await _hang_up(clients)
+    return load.finish(wall)
 
 
 async def _connect(port: int, connections: int) -> list[Client]:
     loop = asyncio.get_running_loop()
     return [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(connections)]
+
+
+async def _hang_up(clients: list[Client]) -> None:
+    for client in clients:
+        if client.transport is not None:
+            client.transport.close()
+    await asyncio.sleep(0.01)
 
 
 async def _one(client: Client, request: bytes, asked: float, load: Load) -> None:

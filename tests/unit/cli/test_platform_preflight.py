@@ -22,19 +22,20 @@ def free_ports(count):
     return ports
 
 
-def settings_on(folder, airflow, mlflow, serving):
+def settings_on(folder, airflow, mlflow, serving, grpc=0):
     return load_settings(
         {
             "FLIGHTDECK_HOME": str(folder),
             "FLIGHTDECK_AIRFLOW_PORT": str(airflow),
             "FLIGHTDECK_MLFLOW_PORT": str(mlflow),
             "FLIGHTDECK_SERVING_PORT": str(serving),
+            "FLIGHTDECK_GRPC_PORT": str(grpc),
         }
     )
 
 
 def test_free_ports_pass(tmp_path):
-    settings = settings_on(tmp_path, *free_ports(3))
+    settings = settings_on(tmp_path, *free_ports(4))
     require_ports(settings, platform_processes(settings))
 
 
@@ -60,6 +61,15 @@ def test_two_processes_cannot_share_a_port(tmp_path):
     settings = settings_on(tmp_path, one, one, two)
     with pytest.raises(PlatformError, match=r"mlflow and airflow-api-server both want port"):
         require_ports(settings, platform_processes(settings))
+
+
+def test_the_grpc_port_is_checked_too_and_is_the_next_one_unless_it_is_chosen(tmp_path):
+    airflow, mlflow, serving = free_ports(3)
+    settings = settings_on(tmp_path, airflow, mlflow, serving, serving)
+    with pytest.raises(PlatformError, match=rf"both want port {serving}; choose another with `make up GRPC_PORT={serving + 1}`"):
+        require_ports(settings, platform_processes(settings))
+    assert load_settings({"FLIGHTDECK_SERVING_PORT": "3010"}).grpc_port == 3011
+    assert load_settings({"FLIGHTDECK_ENV": "test"}).grpc_port == 0
 
 
 def test_a_full_disk_says_how_much_is_needed(tmp_path, monkeypatch):

@@ -171,7 +171,7 @@ def _flip_byte(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-# Deep trees on fine bins, far beyond where early stopping would have ended.
+# A few deep trees on fine bins, with leaves for single flights.
 BRITTLE = {
     "training": {
         "parameters": {"max_depth": 16, "eta": 0.6, "min_child_weight": 0, "lambda": 0, "max_bin": 2048},

@@ -12,6 +12,7 @@ import pytest
 
 from cli.reproduce import reproduce
 from include.data.tables import TableStore
+from include.evaluation.champion import score_champion
 from include.features.store import apply_definitions
 from include.registry import versions
 from include.registry.artifact import golden_columns, load_model
@@ -19,6 +20,8 @@ from include.registry.client import connect
 from include.registry.engine import open_engine
 from include.settings import load_settings
 from include.spec import load_use_case
+from include.training.champion_reference import champion_reference
+from include.use_cases.flight_delays.spec import USE_CASE
 from tests.integration.dag_runs import run_dag
 from tests.unit.scoring.world import ingest
 
@@ -169,3 +172,16 @@ def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
     row = TableStore(settings.tables_uri).read(f"{NAME}/monitoring").row(0, named=True)
     metric = "rmse" if trained.problem == "regression" else "accuracy"
     assert row[metric] == pytest.approx(performance["batch"][metric])
+
+
+def test_a_champion_of_another_problem_is_no_reference_and_is_not_compared(trained):
+    settings = trained.settings
+    reference, failures = champion_reference(USE_CASE, settings, "snapshot")
+    assert reference is None
+    assert f"is a {trained.problem} model" in failures[0].observed
+    current = versions.champion(settings, USE_CASE)
+    rows = TableStore(settings.tables_uri).read(f"{NAME}/predictions").head(10)
+    assert score_champion(current, rows, threads=1, problem=trained.problem).scores.shape[0] == 10
+    compared = score_champion(current, rows, threads=1, problem="binary")
+    assert compared.scores is None
+    assert f"it is a {trained.problem} model" in compared.problem

@@ -169,3 +169,20 @@ def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_ag
     logged = logged_ids(world)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
+
+
+def test_a_request_with_an_id_is_answered_alike_and_logged_once(endpoint: Endpoint, world: World) -> None:
+    path, headers = "/v1/models/flight_delays/predict", {"X-Request-Id": "booking-4711"}
+    body = {"rows": world.rows[:2]}
+    first = endpoint.client.post(path, json=body, headers=headers)
+    set_desired(world.settings, "flight_delays", 2, world.digests[2])
+    endpoint.wait_for_version(2)
+    again = endpoint.client.post(path, json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content  # though another version serves by now
+    ids = [prediction["prediction_id"] for prediction in first.json()["predictions"]]
+    assert [name for name in logged_ids(world) if name in ids] == ids
+    other = endpoint.client.post(path, json={"rows": world.rows[2:3]}, headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "request_id_reused")
+    malformed = endpoint.client.post(path, json=body, headers={"X-Request-Id": "not an id"})
+    assert (malformed.status_code, malformed.json()["error"]["code"]) == (400, "invalid_request_id")

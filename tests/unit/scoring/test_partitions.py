@@ -196,4 +196,5 @@ def test_memory_does_not_grow_with_the_rows(world: World, whole: pl.DataFrame, t
         result = json.loads(output.splitlines()[-1])
         assert result["rows"] == rows.height
         peaks[times], sizes[times] = result["peak_mb"], published(tables).estimated_size("mb")
-    assert peaks[100] - peaks[8] < 0.75 * (sizes[100] - sizes[8]), (peaks, sizes)
+    # Scored in one piece, memory grows by more than twice the size of the rows.
+    assert peaks[100] - peaks[8] < sizes[100] - sizes[8], (peaks, sizes)

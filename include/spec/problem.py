@@ -39,6 +39,12 @@ def _check_classes(use_case: UseCase) -> None:
             if getattr(label, field) not in ((), None):
                 raise ValueError(f"label.{field} belongs to problem='multiclass', but problem is {problem!r}; leave it out")
         return
+    _check_names(use_case)
+    _check_uses(use_case)
+
+
+def _check_names(use_case: UseCase) -> None:
+    label = use_case.label
     if len(label.classes) < MINIMUM_CLASSES:
         raise ValueError(
             f"problem='multiclass' needs label.classes with at least {MINIMUM_CLASSES} names, got {label.classes}; of two classes "
@@ -51,6 +57,10 @@ def _check_classes(use_case: UseCase) -> None:
             f"label.bounds {label.bounds} must be {len(label.classes) - 1} rising numbers for {len(label.classes)} classes: the last "
             "value of each class but the last"
         )
+
+
+def _check_uses(use_case: UseCase) -> None:
+    label = use_case.label
     if use_case.baseline_input is not None:
         raise ValueError(
             f"baseline_input {use_case.baseline_input!r} is one number, and problem='multiclass' needs one a class; leave it out: the last "

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 from collections.abc import Sequence
 
+from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 
 BACKLOG = 1024
@@ -21,9 +23,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, default=settings.serving_port)
     chosen = parser.parse_args(arguments)
     os.chdir(PROJECT_ROOT)
+    check_port(chosen.host, chosen.port)
     prepare_metrics(settings)
     serve(settings, chosen.host, chosen.port)
     return 0
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `PlatformError` when somebody listens there: Granian's workers would share the port with another Granian without a word."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PlatformError(f"The endpoint cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.") from error
 
 
 def prepare_metrics(settings: Settings) -> None:

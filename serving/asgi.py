@@ -37,7 +37,7 @@ class Endpoint:
         self._holder = Holder()
         self._routes = Application(self._holder)
         self._grpc: GrpcServer | None = None
-        self._own = {"/livez": self._live, "/healthz": self._ready, "/readyz": self._ready, "/metrics": self._metrics}
+        self._own = {"/livez": self._live, "/healthz": self._live, "/readyz": self._ready, "/metrics": self._metrics}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and end."""

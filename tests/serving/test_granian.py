@@ -15,7 +15,9 @@ import httpx
 import psutil
 import pytest
 
+from cli.serve import check_port
 from include.data.inference_log import spool_path
+from include.errors import PlatformError
 from include.registry.artifact import golden_columns, load_model
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
@@ -95,6 +97,12 @@ def test_scores_are_those_of_the_package(server: Server, world: World):
     assert answer.status_code == 200, answer.text
     scores = [prediction["probability"] for prediction in answer.json()["predictions"]]
     assert scores == pytest.approx(model.golden["scores"], abs=1e-6)
+
+
+def test_a_second_endpoint_on_the_same_port_is_refused(server: Server):
+    with pytest.raises(PlatformError, match=f"cannot listen on 127.0.0.1:{server.port}"):
+        check_port("127.0.0.1", server.port)
+    check_port("127.0.0.1", free_port())
 
 
 def test_a_killed_worker_is_started_anew(server: Server, world: World):

@@ -1,0 +1,46 @@
+"""The application's own paths and its life, without a server: healthy from the start on, ready only with a model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from serving.asgi import Endpoint
+
+
+async def get(endpoint: Endpoint, path: str, method: str = "GET") -> tuple[int, bytes]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+    await endpoint(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+async def through_its_life() -> dict[str, tuple[int, bytes]]:
+    endpoint, told, asked = Endpoint(), asyncio.Queue[Any](), asyncio.Queue[Any]()
+    life = asyncio.create_task(endpoint({"type": "lifespan"}, asked.get, told.put))
+    await asked.put({"type": "lifespan.startup"})
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    found = {path: await get(endpoint, path) for path in ("/livez", "/healthz", "/readyz", "/metrics", "/v1/models")}
+    found["HEAD"] = await get(endpoint, "/readyz", "HEAD")
+    await asked.put({"type": "lifespan.shutdown"})
+    assert (await told.get())["type"] == "lifespan.shutdown.complete"
+    await life
+    found["ended"] = await get(endpoint, "/livez")
+    return found
+
+
+def test_an_endpoint_without_a_model_is_healthy_and_not_ready():
+    found = asyncio.run(through_its_life())
+    assert [found[path][0] for path in ("/livez", "/healthz", "/v1/models")] == [200, 200, 200]
+    assert found["/readyz"][0] == 503
+    assert found["/readyz"][1]
+    assert found["HEAD"] == (503, b"")
+    assert b"flightdeck_log_backlog_rows" in found["/metrics"][1]
+    assert found["ended"][0] == 503

@@ -118,6 +118,12 @@ def _lineage(arguments: Sequence[str]) -> int:
     return lineage(arguments)
 
 
+def _models(arguments: Sequence[str]) -> int:
+    from cli.models import main as models
+
+    return models(arguments)
+
+
 def _datasets(arguments: Sequence[str]) -> int:
     from cli.datasets import main as datasets
 
@@ -154,6 +160,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "experiments": _experiments,
     "lineage": _lineage,
     "datasets": _datasets,
+    "models": _models,
     "stream": _stream,
     "export": _export,
 }

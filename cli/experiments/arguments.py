@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("list", parents=[shared], help="one line per use case")
-    _search(commands.add_parser("search", parents=[shared], help="the trainings that fulfil every condition"))
+    add_criteria(commands.add_parser("search", parents=[shared], help="the trainings that fulfil every condition"))
     show = commands.add_parser("show", parents=[shared], help="everything about one training")
     show.add_argument("training", help="<model>/<version>, or the beginning of an MLflow run id")
     compare = commands.add_parser("compare", parents=[shared], help="two trainings or more, differences to the first")
@@ -37,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _search(search: argparse.ArgumentParser) -> None:
+def add_criteria(search: argparse.ArgumentParser) -> None:
+    """The conditions that `criteria` reads."""
     search.add_argument("--use-case", action="append", default=[], metavar="NAME")
     search.add_argument("--decision", metavar="|".join(DECISIONS))
     search.add_argument("--trigger", metavar="KIND", help="schedule, backfill, new_data, alarm, manual, event, local")

@@ -90,14 +90,17 @@ def challenger(settings: Settings, use_case: UseCase) -> RegisteredVersion | Non
 
 def version(settings: Settings, use_case: UseCase, number: int) -> RegisteredVersion:
     """One version by number; `RegistryError` when there is none."""
+    return version_named(settings, use_case.name, number)
+
+
+def version_named(settings: Settings, name: str, number: int) -> RegisteredVersion:
+    """The same by the model's name, for a model whose use case this checkout need not declare."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return _record(connect(settings).get_model_version(use_case.name, str(number)), settings)
+        return _record(connect(settings).get_model_version(name, str(number)), settings)
     except MlflowException as error:
-        raise RegistryError(
-            f"There is no version {number} of model {use_case.name!r} in {settings.mlflow_tracking_uri}: {error}"
-        ) from error
+        raise RegistryError(f"There is no version {number} of model {name!r} in {settings.mlflow_tracking_uri}: {error}") from error
 
 
 def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:

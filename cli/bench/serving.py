@@ -36,9 +36,9 @@ class Size:
     """Rounds, and seconds of each measurement."""
 
     rounds: int = 3
-    closed: float = 3.0
-    single: float = 2.0
-    open: float = 3.0
+    closed: float = 2.5
+    single: float = 1.5
+    open: float = 2.0
 
 
 QUICK = Size(rounds=1, closed=2.0, single=1.0, open=1.0)

@@ -125,6 +125,7 @@ def _mlserver(python: Path, folder: Path, world: World, port: int) -> Sequence[s
 
 def write_mlflow_model(world: World) -> None:
     """The folder that `mlflow models serve` serves."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     import mlflow
 
     mlflow.pyfunc.save_model(

@@ -53,6 +53,8 @@ def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> di
     for name, model in models.items():
         tag, base = name.replace(".", "_"), f"/v2/models/{name}"
         infer = _operation(f"oip_infer_{tag}", "Predictions as tensors.", "InferAnswer", INFER_ERRORS, errors)
+        # What was asked for as bytes lies behind the JSON (`binary_data`, `binary_data_output`).
+        infer["responses"]["200"]["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
         body = {"schema": {"$ref": TEMPLATE.format(model="InferRequest")}, "examples": {"example": {"value": _example(model)}}}
         found[base] = {"get": _operation(f"oip_model_{tag}", "The model's tensors.", "InferModel", gone, errors)}
         found[f"{base}/ready"] = {"get": _operation(f"oip_ready_{tag}", "Can it be asked?", *health, ("500",), errors, "InferHealth")}

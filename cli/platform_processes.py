@@ -107,7 +107,7 @@ def _serving(settings: Settings) -> Process:
     host, port = settings.host, settings.serving_port
     return Process(
         name="serving",
-        command=(sys.executable, "-m", "bentoml", "serve", "serving.service:FlightdeckService", "--host", host, "--port", str(port)),
+        command=(sys.executable, "-m", "cli", "serve", "--host", host, "--port", str(port)),
         environment=common_environment(settings),
         priority=400,
         log=log_dir(settings) / "serving.log",

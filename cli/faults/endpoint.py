@@ -24,14 +24,14 @@ MEETINGS = 10
 
 
 class Endpoint:
-    """`changes` are environment variables over the platform's own; with `granian` it runs `python -m cli serve` instead.
+    """`changes` are environment variables over the platform's own; with `bentoml` it runs `bentoml serve` instead.
 
     Start, kill and look from one thread.
     """
 
-    def __init__(self, settings: Settings, *, granian: bool = False, **changes: str) -> None:
+    def __init__(self, settings: Settings, *, bentoml: bool = False, **changes: str) -> None:
         self.settings = settings
-        self.granian = granian
+        self.bentoml = bentoml
         self.url = settings.serving_url
         self.log = settings.home / "serving.log"
         self.changes = changes
@@ -42,9 +42,13 @@ class Endpoint:
         """Start the platform's serving process and return at once."""
         serving = next(process for process in platform_processes(self.settings) if process.name == "serving")
         environment = process_environment({**serving.environment, **self.changes})
-        command = (sys.executable, "-m", "cli", "serve") if self.granian else serving.command
+        command = self._bentoml() if self.bentoml else serving.command
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    def _bentoml(self) -> tuple[str, ...]:
+        address = ("--host", self.settings.host, "--port", str(self.settings.serving_port))
+        return (sys.executable, "-m", "bentoml", "serve", "serving.service:FlightdeckService", *address)
 
     def wait_for(self, path: str, status: int = 200, seconds: float = START_SECONDS) -> float:
         """Poll a path until every worker that is met answers with a status; the seconds that took."""

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cli faults-serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
-    parser.add_argument("--granian", action="store_true", help="the endpoint as `python -m cli serve` runs it, not as the platform does")
+    parser.add_argument("--bentoml", action="store_true", help="the endpoint under BentoML's own server, not as the platform runs it")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the endpoint's home and log")
     parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
     options = parser.parse_args(list(arguments))
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     lines: list[Line] = []
     try:
         size = QUICK if options.quick else Size()
-        lines = run(folder, size, tuple(options.only or GROUPS), console, granian=options.granian)
+        lines = run(folder, size, tuple(options.only or GROUPS), console, bentoml=options.bentoml)
     finally:
         if options.keep:
             console.print(f"kept: {folder}", highlight=False)
@@ -80,12 +80,12 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if wrong or not lines else 0
 
 
-def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, granian: bool = False) -> list[Line]:
+def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, bentoml: bool = False) -> list[Line]:
     """All lines of the groups, in order. Raises `PlatformError` when the endpoint cannot be started."""
     settings = _settings(folder)
     world = build_world(settings)
     set_desired(settings, USE_CASE, 1, world.digests[1])
-    endpoint = Endpoint(settings, granian=granian)
+    endpoint = Endpoint(settings, bentoml=bentoml)
     lines: list[Line] = []
     try:
         endpoint.start()
@@ -96,7 +96,7 @@ def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, gr
     finally:
         endpoint.close()
     if "disk" in groups:
-        lines += _full_disk(world, console, granian=granian)
+        lines += _full_disk(world, console, bentoml=bentoml)
     return lines
 
 
@@ -163,7 +163,7 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     )
 
 
-def _full_disk(world: World, console: Console, *, granian: bool) -> list[Line]:
+def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
     """Both policies, each with an endpoint of its own on the small disk."""
     lines = []
     with serving_stores.small_log_disk(world) as what:
@@ -171,7 +171,7 @@ def _full_disk(world: World, console: Console, *, granian: bool) -> list[Line]:
             ({}, serving_stores.fill_log_disk),
             (serving_stores.answer_policy(world), serving_stores.fill_log_disk_and_answer),
         ):
-            endpoint = Endpoint(world.settings, granian=granian, **changes)
+            endpoint = Endpoint(world.settings, bentoml=bentoml, **changes)
             try:
                 endpoint.start()
                 endpoint.wait_for("/readyz")

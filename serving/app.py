@@ -13,7 +13,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -70,6 +70,9 @@ def _everything_else(holder: Holder) -> ASGIApp:
     async def document(_: Request) -> Response:
         return json_response(orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas)))
 
+    async def front(_: Request) -> Response:
+        return RedirectResponse("/docs.json")
+
     async def unreachable(_: Request) -> Response:
         raise NotImplementedError("it is answered elsewhere; the route is here so that other methods get 405")
 
@@ -77,6 +80,7 @@ def _everything_else(holder: Holder) -> ASGIApp:
         routes=[
             *(Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"]) for action in ACTIONS),
             *(Route(path, unreachable, methods=["GET"]) for path in SERVERS_OWN),
+            Route("/", front, methods=["GET"]),
             Route("/v1/models", models, methods=["GET"]),
             Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),

@@ -87,7 +87,7 @@ def test_a_row_that_brings_its_features_scores_like_one_that_is_looked_up(endpoi
         ("GET", "/nowhere", 404, "not_found"),
         ("POST", "/predict", 404, "not_found"),
         ("POST", "/v1/models/nope/predict", 404, "unknown_use_case"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1", 404, "not_found"),
     ],
 )
 def test_wrong_paths_and_methods_are_answered_in_json(endpoint: Endpoint, method: str, path: str, status: int, code: str) -> None:
@@ -170,6 +170,11 @@ def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: 
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "rows")
     assert endpoint.client.get(PREDICT).status_code == 405
     assert endpoint.client.post("/v1/models/nope/check").status_code == 404
+
+
+def test_the_address_alone_leads_to_the_openapi_document(endpoint: Endpoint) -> None:
+    answer = endpoint.client.get("/", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/docs.json")
 
 
 def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from include.data.log_rows import LoggedPrediction
 from include.data.log_tables import log_schema
 from include.data.tables import TableStore
 from include.errors import ServingError
+from include.files import install
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -46,19 +46,7 @@ def log_key(settings: Settings) -> bytes:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()
+    install(path, secrets.token_bytes(KEY_BYTES), 0o600)
 
 
 class Veil:

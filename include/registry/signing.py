@@ -10,12 +10,12 @@ package and lies beside them as signature.json, outside of the digest: signing a
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from include.errors import RegistryError, SignatureError
+from include.files import install
 from include.registry.artifact import SIGNATURE_FILE, verify_package
 from include.settings import Settings
 
@@ -45,7 +45,7 @@ def ensure_keys(settings: Settings) -> Path:
             )
         _create(private)
     if not public.exists():
-        _install(public, _public_bytes(private), 0o644)
+        install(public, _public_bytes(private), 0o644)
     return private
 
 
@@ -103,7 +103,7 @@ def _create(private: Path) -> None:
     private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = ec.generate_private_key(ec.SECP256R1())
     content = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _install(private, content, 0o600)
+    install(private, content, 0o600)
 
 
 def _public_bytes(private: Path) -> bytes:
@@ -111,20 +111,3 @@ def _public_bytes(private: Path) -> bytes:
 
     key = serialization.load_pem_private_key(private.read_bytes(), password=None)
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _install(path: Path, content: bytes, mode: int) -> None:
-    """Appear complete under the final name or not at all, and never replace what stands there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()

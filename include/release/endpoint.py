@@ -1,4 +1,4 @@
-"""What a release asks the running endpoint: which version serves, and whether it answers its golden rows."""
+"""What a release asks the running endpoint: which version serves, whether it answers its golden rows, and how fast."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 REQUEST_SECONDS = 15.0
 GOLDEN_TOLERANCE = 1e-6
+SMOKE_CALLS = 40
+SMOKE_WARM_UP = 5
 
 
 def wait_until_serving(settings: Settings, use_case: str, version: int, digest: str, *, seconds: float) -> dict[str, Any]:
@@ -39,6 +41,39 @@ def wait_until_serving(settings: Settings, use_case: str, version: int, digest: 
                     f"The endpoint {settings.serving_url} does not serve {use_case} version {version} after {seconds:g} s: {problem}."
                 )
             time.sleep(POLL_SECONDS)
+
+
+def smoke_test(settings: Settings, use_case: str, *, limit_ms: float) -> dict[str, float]:
+    """Ask the endpoint over HTTP for its golden rows, one request after the other: `{"calls", "p50_ms", "p90_ms", "calls_per_second"}`.
+
+    Every call looks the rows' keys up and scores them, and none is logged. Raises `ReleaseError` when the median is above `limit_ms`, or
+    a call fails.
+    """
+    import httpx
+
+    taken: list[float] = []
+    with httpx.Client(base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers) as client:
+        for _ in range(SMOKE_WARM_UP + SMOKE_CALLS):
+            started = time.perf_counter()
+            try:
+                client.post(f"/v1/models/{use_case}/check").raise_for_status()
+            except httpx.HTTPError as error:
+                raise ReleaseError(f"The endpoint failed under its smoke test of {use_case}: {error}.") from error
+            taken.append(1000 * (time.perf_counter() - started))
+    measured = sorted(taken[SMOKE_WARM_UP:])
+    median = measured[SMOKE_CALLS // 2]
+    if median > limit_ms:
+        raise ReleaseError(
+            f"The endpoint takes {median:.1f} ms for the golden rows of {use_case} (median of {SMOKE_CALLS} requests); "
+            f"serving.max_smoke_ms is {limit_ms:g}."
+        )
+    seconds = sum(measured) / 1000
+    return {
+        "calls": float(SMOKE_CALLS),
+        "p50_ms": round(median, 3),
+        "p90_ms": round(measured[int(SMOKE_CALLS * 0.9)], 3),
+        "calls_per_second": round(SMOKE_CALLS / seconds, 1),
+    }
 
 
 def _state(client: httpx.Client, use_case: str) -> tuple[dict[str, Any] | None, str | None]:

@@ -78,11 +78,11 @@ def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     """Let the endpoint swap to the version, see that it does, record it in the ledger, then move the alias `champion`.
 
     Returns `{"version", "digest", "previous_version", "ledger_row", "changed"}`. Repeating it for the version in service adds no
-    row. When the endpoint does not take the version, the previous one is desired again, the ledger says `rolled_back` and
-    `ReleaseError` is raised.
+    row. When the endpoint does not take the version, or fails its smoke test, the previous one is desired again, the ledger says
+    `rolled_back` and `ReleaseError` is raised.
     """
     from include.registry import versions
-    from include.release.endpoint import wait_until_serving
+    from include.release.endpoint import smoke_test, wait_until_serving
 
     number, digest = _checked(inputs)
     settings, name = context.settings, context.use_case.name
@@ -91,13 +91,14 @@ def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     set_desired(settings, name, number, digest)
     try:
         answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
+        smoke = smoke_test(settings, name, limit_ms=context.use_case.serving.max_smoke_ms)
     except FlightdeckError as error:
         _roll_back(context, ledger, previous, number, digest, error)
         raise
     changed = previous is None or (previous.version, previous.digest) != (number, digest)
     entry = previous
     if changed or entry is None:
-        evidence = {**_evidence(context, inputs), "endpoint": answered}
+        evidence = {**_evidence(context, inputs), "endpoint": answered, "smoke": smoke}
         entry = ledger.append("promoted", name, number, digest, _actor(context), inputs["select_version"]["reason"], evidence)
     versions.set_champion(settings, context.use_case, number)
     return {

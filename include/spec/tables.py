@@ -132,6 +132,8 @@ class Serving(Part):
     keep a row (None: for ever), `feedback_days` how long after an answer feedback on it is taken.
     `log_full` says what happens while the log takes no rows (a full disk, for example): `refuse` answers nothing that cannot be logged,
     `answer` goes on answering, counts exactly what is missing and raises an alarm (docs/inference-log.md).
+    `max_smoke_ms`: a release asks the endpoint over HTTP to look up and score the golden rows, again and again; where the median takes
+    longer (milliseconds), the release is taken back.
     """
 
     entity_keys: tuple[str, ...]
@@ -149,6 +151,7 @@ class Serving(Part):
     log_days: int | None = Field(default=None, ge=1)
     feedback_days: int = Field(default=90, ge=1)
     log_full: Literal["refuse", "answer"] = "refuse"
+    max_smoke_ms: float = Field(default=250.0, gt=0.0)
 
 
 class Label(Part):

@@ -92,6 +92,7 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     assert entry.evidence["run"]["run_id"] == "manual__1"
     assert entry.evidence["endpoint"]["check"]["largest_difference"] <= 1e-6
     assert entry.evidence["checks"]["latency_p50_ms"]["observed"] > 0
+    assert 0 < entry.evidence["smoke"]["p50_ms"] <= entry.evidence["smoke"]["p90_ms"]
 
     back = deploy(context_for(registry, world, endpoint, version=1, reason="the old one was better"))
     assert (back["put_into_service"]["version"], back["put_into_service"]["previous_version"]) == (1, 2)
@@ -124,6 +125,23 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     assert state is not None
     assert state.version == before.version
     assert endpoint.predict(world.rows[:1]).json()["model_version"] == before.version
+
+
+def test_a_version_that_is_too_slow_over_http_is_rolled_back(endpoint: Endpoint, world: World, registry: Settings) -> None:
+    ledger = Ledger(registry.ledger_path)
+    if ledger.current("flight_delays") is None:
+        deploy(context_for(registry, world, endpoint, version=1))
+    before = ledger.current("flight_delays")
+    assert before is not None
+    other = 2 if before.version == 1 else 1
+    context = context_for(registry, world, endpoint, version=other)
+    serving = world.use_case.serving.model_copy(update={"max_smoke_ms": 0.001})
+    hurried = replace(context, use_case=world.use_case.model_copy(update={"serving": serving}))
+    with pytest.raises(ReleaseError, match=r"max_smoke_ms is 0\.001"):
+        deploy(hurried)
+    row = ledger.rows("flight_delays")[-1]
+    assert (row.event, row.version, row.evidence["back_to"]) == ("rolled_back", other, before.version)
+    endpoint.wait_for_version(before.version)
 
 
 def publish_wrong_golden(world: World, tmp_path: Path) -> str:

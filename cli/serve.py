@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     os.chdir(PROJECT_ROOT)
     check_port(chosen.host, chosen.port)
-    prepare_metrics(settings)
+    prepare_metrics(settings, chosen.port)
     serve(settings, chosen.host, chosen.port)
     return 0
 
@@ -39,12 +39,12 @@ def check_port(host: str, port: int) -> None:
             raise PlatformError(f"The endpoint cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.") from error
 
 
-def prepare_metrics(settings: Settings) -> None:
+def prepare_metrics(settings: Settings, port: int) -> None:
     """Several processes share their numbers in a folder, which must not hold those of an earlier start; one keeps them in memory."""
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if settings.serving_workers == 1:
         return
-    folder = settings.serving_dir / "metrics"
+    folder = settings.serving_dir / "metrics" / str(port)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

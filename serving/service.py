@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SETTINGS = load_settings()
 HOLDER = Holder()
 
-# BentoML empties this folder at every start: two endpoints of one user must not share it, as they would in ~/bentoml.
-BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metrics"))
+# BentoML empties this folder at every start: two endpoints must not share it, as those of one user would in ~/bentoml.
+BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metrics" / str(SETTINGS.serving_port)))
 
 
 @bentoml.asgi_app(Application(HOLDER), path="/", name="flightdeck")

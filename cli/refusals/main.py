@@ -56,8 +56,15 @@ def main(arguments: list[str]) -> int:
     show(rows, console)
     write(rows, path)
     wrong = [row.case for row in rows if not row.holds]
-    console.print(f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {path}", highlight=False)
+    console.print(
+        f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s; {_shown(path)}", highlight=False
+    )
     return 1 if wrong else 0
+
+
+def _shown(path: Path) -> Path:
+    """As one says it in the project's folder."""
+    return path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
 
 
 def _console() -> Console:

@@ -219,7 +219,7 @@ def mlserver_python(folder: Path) -> Path | str:
     environment = {**os.environ, "VIRTUAL_ENV": str(folder)}
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-        [uv, "pip", "install", "--quiet", "--compile-bytecode", "-r", str(PEERS / "mlserver.txt")],
+        [uv, "pip", "install", "--quiet", "--system-certs", "--compile-bytecode", "-r", str(PEERS / "mlserver.txt")],
     ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:

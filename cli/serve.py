@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
@@ -52,11 +53,10 @@ def prepare_metrics(settings: Settings, port: int) -> None:
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Run the server; it starts a worker anew that was killed."""
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
     from granian.log import LogLevels
 
-    Granian(
+    persistent_server()(
         "serving.asgi:application",
         address=host,
         port=port,
@@ -71,3 +71,20 @@ def serve(settings: Settings, host: str, port: int) -> None:
         respawn_interval=0.5,
         workers_kill_timeout=KILL_SECONDS,
     ).serve()
+
+
+def persistent_server() -> Any:
+    """Granian's server, but one that starts a worker anew however soon it died again.
+
+    Granian takes a worker that dies within 5.5 s of its start for a crash loop and ends, the healthy workers with it. Whatever kills one
+    worker must not end the endpoint: a model that would has been tried in a child process before, and a worker that cannot start at all
+    shows in the platform's health check.
+    """
+    from granian import Granian
+
+    class PersistentServer(Granian):  # type: ignore[misc]  # granian ships no types for it
+        def _respawn_workers(self, *arguments: Any, **options: Any) -> None:
+            super()._respawn_workers(*arguments, **options)
+            self.respawned_wrks.clear()
+
+    return PersistentServer

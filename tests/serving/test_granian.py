@@ -105,12 +105,16 @@ def test_a_second_endpoint_on_the_same_port_is_refused(server: Server):
     check_port("127.0.0.1", free_port())
 
 
-def test_a_killed_worker_is_started_anew(server: Server, world: World):
-    killed = server.worker()
-    killed.kill()
-    killed.wait(timeout=10)
-    server.wait_for("/readyz")
-    assert server.worker().pid != killed.pid
+def test_a_worker_is_started_anew_however_often_it_is_killed(server: Server, world: World):
+    killed = set()
+    for _ in range(3):
+        worker = server.worker()
+        killed.add(worker.pid)
+        worker.kill()
+        worker.wait(timeout=10)
+        server.wait_for("/readyz")
+    assert server.worker().pid not in killed
+    assert len(killed) == 3
     assert server.predict(world.rows[:1]).status_code == 200
 
 

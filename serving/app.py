@@ -1,7 +1,8 @@
 """The endpoint's own ASGI application, which `serving/asgi.py` wraps for any server and BentoML mounts at /.
 
 `/healthz`, `/livez`, `/readyz` and `/metrics` are answered in front of it. What carries load is found by splitting the path and answered
-with one read, one future, one send; everything else is a Starlette application behind it. Every answer, also to a wrong path or method, is JSON.
+with one read, one future, one send; everything else is a Starlette application behind it. Every answer, also to a wrong path or method,
+is JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m cli serve`: the endpoint under Granian, in the foreground; SIGTERM finishes what was begun."""
+"""`python -m cli serve`: the endpoint under uvicorn, in the foreground; SIGTERM finishes what was begun."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import os
 import shutil
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 
+if TYPE_CHECKING:
+    from uvicorn.supervisors import Multiprocess
+
 BACKLOG = 1024
-KILL_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75
+STOP_SECONDS = 30
+HANGING_SECONDS = 20
+"""A worker whose interpreter has not run for so long is killed and started anew."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until told to end."""
     settings = load_settings()
-    parser = argparse.ArgumentParser(prog="python -m cli serve", description="The prediction endpoint under Granian.")
+    parser = argparse.ArgumentParser(prog="python -m cli serve", description="The prediction endpoint under uvicorn.")
     parser.add_argument("--host", default=settings.host)
     parser.add_argument("--port", type=int, default=settings.serving_port)
     chosen = parser.parse_args(arguments)
@@ -31,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise `PlatformError` when somebody listens there: Granian's workers would share the port with another Granian without a word."""
+    """Raise `PlatformError` when somebody listens there, before anything is started."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -52,39 +58,52 @@ def prepare_metrics(settings: Settings, port: int) -> None:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Run the server; it starts a worker anew that was killed."""
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.log import LogLevels
+    """Run the supervisor and its workers until SIGTERM. SIGHUP replaces them one by one, each new one before its old one."""
+    from uvicorn import Config
 
-    persistent_server()(
+    from serving.http import BoundedHttpProtocol
+
+    config = Config(
         "serving.asgi:application",
-        address=host,
+        host=host,
         port=port,
-        interface=Interfaces.ASGI,
         workers=settings.serving_workers,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        websockets=False,
+        loop="uvloop",
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
         backlog=BACKLOG,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        respawn_interval=0.5,
-        workers_kill_timeout=KILL_SECONDS,
-    ).serve()
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_worker_healthcheck=HANGING_SECONDS,
+    )
+    # With one worker, too: it is the supervisor that starts a worker anew.
+    supervisor()(config, sockets=[config.bind_socket()]).run()
 
 
-def persistent_server() -> Any:
-    """Granian's server, but one that starts a worker anew however soon it died again.
+def supervisor() -> type[Multiprocess]:
+    """uvicorn's supervisor, but one that sees at once that a worker is dead, and that no worker's death ends.
 
-    Granian takes a worker that dies within 5.5 s of its start for a crash loop and ends, the healthy workers with it. Whatever kills one
-    worker must not end the endpoint: a model that would has been tried in a child process before, and a worker that cannot start at all
-    shows in the platform's health check.
+    uvicorn asks a worker over a pipe whether it lives, and keeps the worker's end open itself: of a worker that is killed while it is asked
+    it waits for the answer until the time is up. And a worker that cannot start ends the whole endpoint, the healthy workers with it; here
+    it is tried again, and shows in the platform's health check.
     """
-    from granian import Granian
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import multiprocess
 
-    class PersistentServer(Granian):  # type: ignore[misc]  # granian ships no types for it
-        def _respawn_workers(self, *arguments: Any, **options: Any) -> None:
-            super()._respawn_workers(*arguments, **options)
-            self.respawned_wrks.clear()
+    class Worker(multiprocess.Process):
+        def start(self) -> None:
+            super().start()
+            self.child_conn.close()
 
-    return PersistentServer
+        @property
+        def exitcode(self) -> int | None:
+            return 1 if super().exitcode == STARTUP_FAILURE else super().exitcode
+
+    multiprocess.Process = Worker  # type: ignore[misc]  # what the supervisor makes its workers of
+    return multiprocess.Multiprocess

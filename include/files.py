@@ -1,4 +1,4 @@
-"""Small files that must be whole, and must not be replaced: keys."""
+"""Files that must be whole and durable: keys, which must not be replaced either, and the names in a folder."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def install(path: Path, content: bytes, mode: int) -> None:
         pass
     finally:
         aside.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,10 +1,10 @@
-"""The lane: scores what waits in batches, and commits a batch to the log before its answers leave.
+"""The lane: scores what waits in batches, and sees to it that a batch is in the log before its answers leave.
 
-Few rows are looked up, scored and made into answers by the event loop itself, all requests of one turn of the loop together: that
-takes less time than handing them to another thread. One thread owns the log: it commits every batch that has been scored meanwhile in
-one transaction and wakes the loop once for all their answers. So while one batch is being written, the next one gathers and is scored;
-nobody waits on purpose. What would keep the loop (many rows, explanations, an online store that somebody has locked) is answered by
-the thread, between two commits: neither a locked store nor a slow disk stops the health checks.
+Few rows are looked up, scored and made into answers by the event loop itself: that takes less time than handing them to another thread.
+It scores when its turns bring nothing new any more, at the latest after `GATHER_SECONDS`, so all that callers have sent at the same time
+is one look-up, one call of the model and one commit, and a lone caller does not wait. The committer writes to the journal. What would
+keep the loop (very many rows, explanations, an online store that somebody has locked) is answered by a thread, and so is what goes to
+the spool: requests that carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health checks.
 """
 
 from __future__ import annotations
@@ -23,32 +23,39 @@ from include.data.log_writer import LogWriter
 from include.errors import FeatureStoreError
 from include.settings import Settings
 from include.spec import UseCase
+from serving.committer import Committer
 from serving.errors import RequestError, UnanswerableError
 from serving.metrics import LOG_BACKLOG, LOG_DROPPED, count_rows, stage
 from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
-from serving.policy import OneIsRefusedError
 from serving.resources import ResourceMeter
-from serving.scoring import Question, Scored, count_flags, score_batch
-from serving.waiting import Batch, Job, Outcome, joined, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
+from serving.scoring import Question, count_flags, score_batch
+from serving.waiting import Batch, Job, Outcome, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
 
 BATCH_ROW_LIMIT = 512
-LOOP_ROWS = 32
+LOOP_ROWS = 128
+BATCH_JOB_LIMIT = 64
+GATHER_SECONDS = 0.001
+QUIET_TURNS = 2
+"""A request that has arrived in one turn of the loop is read in the next one and here in the one after that."""
+
 HOUSEKEEPING_SECONDS = 1.0
 
 logger = logging.getLogger("flightdeck.serving")
 
 
 class Lane:
-    """Owns the log. Use `put` and `call` from one event loop."""
+    """Owns the log. Use `put` and `call` from one event loop, `call`'s functions in the thread only."""
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase], slots: Mapping[str, ModelSlot], stores: OnlineStores) -> None:
         self.use_cases = use_cases
         self.slots = slots
         self.stores = stores
         self.log = LogWriter(settings, use_cases)
+        self._committer = Committer(self.log)
         self._queue: SimpleQueue[Job | Batch | None] = SimpleQueue()
         self._gathering: list[Job] = []
+        self._gather_until, self._gathered, self._quiet_turns = 0.0, 0, 0
         self._thread = threading.Thread(target=self._run, name="flightdeck-lane", daemon=True)
         self._meter = ResourceMeter()
         self._next_housekeeping = 0.0
@@ -79,9 +86,20 @@ class Lane:
         loop = asyncio.get_running_loop()
         job = Job(loop.create_future(), loop, question)
         if not self._gathering:
-            loop.call_soon(self._score_gathered)
+            self._gather_until, self._gathered, self._quiet_turns = time.perf_counter() + GATHER_SECONDS, 0, 0
+            loop.call_soon(self._turn, loop)
         self._gathering.append(job)
         return job.future
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Once a turn of the loop while there is something to score: go on gathering as long as the turns bring more."""
+        gathered = len(self._gathering)
+        self._quiet_turns = 0 if gathered > self._gathered else self._quiet_turns + 1
+        self._gathered = gathered
+        if self._quiet_turns < QUIET_TURNS and gathered < BATCH_JOB_LIMIT and time.perf_counter() < self._gather_until:
+            loop.call_soon(self._turn, loop)
+        else:
+            self._score_gathered()
 
     def call(self, function: Callable[[Lane], bytes]) -> asyncio.Future[bytes]:
         """Run a function in the lane's thread, between two batches."""
@@ -101,15 +119,14 @@ class Lane:
         return job.future
 
     def _score_gathered(self) -> None:
-        """In the event loop: score what this turn has brought."""
+        """In the event loop: score and log what the last turns have brought."""
         jobs, self._gathering = self._gathering, []
         groups: dict[str, list[Job]] = {}
         for job in jobs:
             if job.question is not None and not job.future.done():
                 groups.setdefault(job.question.use_case, []).append(job)
         for name, group in groups.items():
-            for start in range(0, len(group), LOOP_ROWS):
-                self._score_now(name, group[start : start + LOOP_ROWS])
+            self._score_now(name, group)
 
     def _score_now(self, name: str, jobs: list[Job]) -> None:
         questions = [job.question for job in jobs if job.question is not None]
@@ -122,7 +139,11 @@ class Lane:
             for job in jobs:
                 self._queue.put(job)
         else:
-            self._queue.put(Batch(jobs, questions, scored))
+            batch = Batch(jobs, questions, scored)
+            if _is_keyed(batch):
+                self._queue.put(batch)
+            else:
+                self._committer.add(name, [batch])
 
     def _run(self) -> None:
         running = True
@@ -133,10 +154,10 @@ class Lane:
             except Empty:
                 continue
             jobs, batches, running = self._gather(first)
-            if batches:
-                self._deliver(batches[0].jobs[0].loop, self._commit(batches))
+            for batch in batches:
+                self._deliver(batch.jobs, self._attempt(batch.jobs, partial(self._log, batch)))
             if jobs:
-                self._deliver(jobs[0].loop, self._answer(jobs))
+                self._answer(jobs)
         self.log.close()
 
     def _gather(self, first: Job | Batch | None) -> tuple[list[Job], list[Batch], bool]:
@@ -160,37 +181,38 @@ class Lane:
                 return jobs, batches, True
         return jobs, batches, False
 
-    def _commit(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """One transaction per use case."""
-        outcomes: list[Outcome] = []
-        for name in dict.fromkeys(batch.questions[0].use_case for batch in batches):
-            of_case = [batch for batch in batches if batch.questions[0].use_case == name]
-            jobs = [job for batch in of_case for job in batch.jobs]
-            outcomes.extend(self._attempt(jobs, partial(self._log_batches, name, of_case)))
-        return outcomes
-
-    def _log_batches(self, name: str, batches: Sequence[Batch]) -> Sequence[bytes | RequestError]:
-        return self._log(name, [question for batch in batches for question in batch.questions], joined([batch.scored for batch in batches]))
-
-    def _answer(self, jobs: Sequence[Job]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _answer(self, jobs: Sequence[Job]) -> None:
         groups: dict[str, list[Job]] = {}
         for job in jobs:
             if job.question is not None:
                 groups.setdefault(job.question.use_case, []).append(job)
             elif job.call is not None:
-                outcomes.extend(self._attempt([job], partial(self._called, job.call)))
+                self._deliver([job], self._attempt([job], partial(self._called, job.call)))
         for name, group in groups.items():
-            outcomes.extend(self._answer_group(name, group))
-        return outcomes
+            self._answer_group(name, group)
 
-    def _answer_group(self, name: str, group: list[Job]) -> list[Outcome]:
+    def _answer_group(self, name: str, group: list[Job]) -> None:
         """All together; if that fails for a reason that may lie in one of them, each alone, so that only that one fails."""
-        outcomes = self._attempt(group, partial(self._predict, name, group))
-        error = outcomes[0][2]
-        if error is None or isinstance(error, RequestError) or len(group) == 1:
-            return outcomes
-        return [outcome for job in group for outcome in self._attempt([job], partial(self._predict, name, [job]))]
+        try:
+            batch = self._predict(name, group)
+        except RequestError as error:
+            self._deliver(group, [(job.future, None, error) for job in group])
+        except Exception as error:  # the lane must outlive every request
+            if len(group) > 1:
+                for job in group:
+                    self._answer_group(name, [job])
+                return
+            logger.exception("a request of %s failed", name)
+            self._deliver(group, [(group[0].future, None, error)])
+        else:
+            self._record(name, batch)
+
+    def _record(self, name: str, batch: Batch) -> None:
+        loop = batch.jobs[0].loop
+        if _is_keyed(batch):
+            self._deliver(batch.jobs, self._attempt(batch.jobs, partial(self._log, batch)))
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self._committer.add, name, [batch])
 
     def _called(self, function: Callable[[Lane], bytes]) -> list[bytes]:
         return [function(self)]
@@ -200,23 +222,21 @@ class Lane:
             return [outcome_of(job, answer) for job, answer in zip(jobs, work(), strict=True)]
         except RequestError as error:
             return [(job.future, None, error) for job in jobs]
-        except OneIsRefusedError as error:
-            return [(job.future, None, error) for job in jobs]
         except Exception as error:  # the lane must outlive every request
             logger.exception("a batch of %d requests failed", len(jobs))
             return [(job.future, None, error) for job in jobs]
 
-    def _predict(self, name: str, jobs: Sequence[Job]) -> Sequence[bytes | RequestError]:
+    def _predict(self, name: str, jobs: list[Job]) -> Batch:
         questions = [job.question for job in jobs if job.question is not None]
         served, features = self.model(name), self.stores.get(name)
         try:
-            scored = score_batch(self.use_cases[name], served, features, questions)
+            return Batch(jobs, questions, score_batch(self.use_cases[name], served, features, questions))
         except (FeatureStoreError, sqlite3.Error) as error:
             raise features_unavailable(str(error)) from error
-        return self._log(name, questions, scored)
 
-    def _log(self, name: str, questions: Sequence[Question], scored: Scored) -> Sequence[bytes | RequestError]:
-        """Make the batch durable; its answers, with those that a request's own id has got before in their place."""
+    def _log(self, batch: Batch) -> Sequence[bytes | RequestError]:
+        """Write a batch with ids of its own to the spool; its answers, with those that an id has got before in their place."""
+        name, questions, scored = batch.questions[0].use_case, batch.questions, batch.scored
         started = time.perf_counter()
         keyed = keyed_answers(questions, scored)
         try:
@@ -234,7 +254,8 @@ class Lane:
                 answers[number] = repeated[position] or key_reused(questions[number])
         return answers
 
-    def _deliver(self, loop: asyncio.AbstractEventLoop, outcomes: list[Outcome]) -> None:
+    def _deliver(self, jobs: Sequence[Job], outcomes: list[Outcome]) -> None:
+        loop = jobs[0].loop
         if not loop.is_closed():
             loop.call_soon_threadsafe(resolve, outcomes)
 
@@ -251,3 +272,7 @@ class Lane:
                 LOG_BACKLOG.labels(name).set(self.log.backlog(name))
         except Exception:
             logger.exception("the inference log does not take rows")
+
+
+def _is_keyed(batch: Batch) -> bool:
+    return any(question.key is not None for question in batch.questions)

@@ -15,7 +15,8 @@ from include.registry.artifact import golden_columns
 from include.settings import Settings
 from include.spec import load_use_case
 from serving.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
-from serving.errors import UnanswerableError
+from serving.deadlines import Deadlines
+from serving.errors import RequestError, UnanswerableError
 from serving.feedback import feedback_schema
 from serving.lane import Lane
 from serving.metrics import stage
@@ -44,6 +45,7 @@ class Runtime:
         self.stores = OnlineStores(settings, self.use_cases)
         self.lane = Lane(settings, self.use_cases, self.watcher.slots, self.stores)
         self._in_flight = 0
+        self._deadlines: Deadlines[bytes] = Deadlines(ANSWER_SECONDS, _too_late)
 
     def start(self) -> None:
         """Load models and open the stores, in the background."""
@@ -96,11 +98,10 @@ class Runtime:
             raise UnanswerableError(429, "too_many_requests", f"{IN_FLIGHT_LIMIT} requests are being answered already; try again shortly.")
         self._in_flight += 1
         future: asyncio.Future[bytes] = start()
-        deadline = future.get_loop().call_later(ANSWER_SECONDS, _expire, future)
+        self._deadlines.watch(future)
         try:
             return await future
         finally:
-            deadline.cancel()
             self._in_flight -= 1
 
     def models(self) -> ModelsAnswer:
@@ -138,7 +139,5 @@ def check_served(lane: Lane, name: str) -> bytes:
     return answer.model_dump_json().encode()
 
 
-def _expire(future: asyncio.Future[bytes]) -> None:
-    if not future.done():
-        message = f"No answer within {ANSWER_SECONDS:g} seconds."
-        future.set_exception(UnanswerableError(504, "timeout", message))
+def _too_late() -> RequestError:
+    return UnanswerableError(504, "timeout", f"No answer within {ANSWER_SECONDS:g} seconds.")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
 
 from include.data.inference_log import LoggedPrediction
 from include.features.row_transform import RowTransform
@@ -19,7 +18,6 @@ from serving.explaining import Explanation
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-NO_FLAGS = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +73,13 @@ class Scorer:
             moment.answered_at,
             (row[self.use_case.event_time] - EPOCH) // MICROSECOND,
             row[self.use_case.id_column],
-            orjson.dumps({name: row[name] for name in self.given}).decode(),
-            orjson.dumps(features).decode(),
+            {name: row[name] for name in self.given},
+            features,
             max(score) if self.problem == "multiclass" else score,
             self.problem == "binary" and score >= self.threshold,
-            orjson.dumps(flags).decode() if flags else NO_FLAGS,
+            flags,
             (moment.now - arrived) * 1000.0,
-            attributions=None if explanation is None else orjson.dumps(explanation.as_logged()).decode(),
+            attributions=None if explanation is None else explanation.as_logged(),
         )
 
     def answered(self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:

@@ -37,17 +37,6 @@ class Batch:
     scored: Scored
 
 
-def joined(parts: Sequence[Scored]) -> Scored:
-    """Several scored batches as one, in their order."""
-    if len(parts) == 1:
-        return parts[0]
-    counts: dict[str, int] = {}
-    for part in parts:
-        for flag, rows in part.flags.items():
-            counts[flag] = counts.get(flag, 0) + rows
-    return Scored([answer for part in parts for answer in part.answers], [row for part in parts for row in part.log_rows], counts)
-
-
 def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
     """The answers of requests that carry an id of their own, by the question's position."""
     keyed: dict[int, KeyedAnswer] = {}

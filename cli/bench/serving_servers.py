@@ -24,6 +24,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PEERS = PROJECT_ROOT / "cli" / "bench" / "peers"
 OURS = "/v1/models/flight_delays/predict"
+UVICORN = ("--interface", "asgi3", "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--no-access-log", "--log-level", "warning")
 GRANIAN = ("--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--log-level", "warning")
 
 
@@ -65,21 +66,19 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
     def granian(target: str) -> Callable[[int], Sequence[str]]:
         return lambda port: (python, "-m", "granian", *GRANIAN, "--port", str(port), target)
 
+    def uvicorn(target: str) -> Callable[[int], Sequence[str]]:
+        return lambda port: (python, "-m", "uvicorn", *UVICORN, "--port", str(port), target)
+
     def bento(target: str) -> Callable[[int], Sequence[str]]:
         return lambda port: (python, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port))
 
     found = [
         Server("ours", lambda port: (python, "-m", "cli", "serve", "--port", str(port)), OURS, "features"),
-        Server("ours, nothing recorded", granian("cli.bench.peers.quiet:application"), OURS, "features"),
+        Server("ours, nothing recorded", uvicorn("cli.bench.peers.quiet:application"), OURS, "features"),
         Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
-        Server("bare ASGI, ONNX Runtime", granian("cli.bench.peers.bare:application"), "/predict", "inputs", model),
-        Server(
-            "FastAPI",
-            lambda port: (python, "-m", "uvicorn", "cli.bench.peers.fast_api:application", "--port", str(port), "--no-access-log"),
-            "/predict",
-            "inputs",
-            model,
-        ),
+        Server("bare ASGI, ONNX Runtime", uvicorn("cli.bench.peers.bare:application"), "/predict", "inputs", model),
+        Server("bare ASGI under Granian", granian("cli.bench.peers.bare:application"), "/predict", "inputs", model),
+        Server("FastAPI", uvicorn("cli.bench.peers.fast_api:application"), "/predict", "inputs", model),
         Server("plain BentoML", bento("cli.bench.peers.bento:Plain"), "/predict", "inputs", model),
         Server(
             "mlflow models serve",

@@ -1,10 +1,11 @@
-"""The inference log: every answered prediction, first in a durable spool beside the endpoint, then in a Delta table.
+"""The inference log: every answered prediction, first in durable files beside the endpoint, then in a Delta table.
 
-The endpoint appends to the spool (SQLite, write-ahead log, `synchronous=FULL`) and answers only after the commit. `ship` moves
-what is new into the Delta table `<use_case>/inference_log`, `ship_feedback` what applications told about answers into
-`<use_case>/feedback`; the consumer's offset lies in the same Delta commit as the rows, so a shipper killed at any moment repeats
-nothing and loses nothing. When the spool cannot take a row (disk full, file locked for longer than `BUSY_SECONDS`), `Spool.append`
-raises `SpoolError` and nothing of that batch is kept; what then happens to the answers is the use case's `Serving.log_full`.
+The endpoint appends to its journal (`include.data.journal`), or to the spool what carries a request id (`include.data.spool`: SQLite,
+write-ahead log, `synchronous=FULL`), and answers only after that is durable. `ship` moves what is new into the Delta table
+`<use_case>/inference_log`, `ship_feedback` what applications told about answers into `<use_case>/feedback`; the consumer's offset lies in
+the same Delta commit as the rows, so a shipper killed at any moment repeats nothing and loses nothing. When a row cannot be made durable
+(disk full, file locked for longer than `BUSY_SECONDS`), `SpoolError` is raised and nothing of that batch is acknowledged; what then
+happens to the answers is the use case's `Serving.log_full`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from include.data.log_tables import (
     log_schema,
     log_table,
 )
+from include.data.shipments import end_shipment, ends_now, next_shipment, remove_shipped, rows_of
 from include.data.spool import KEPT_ROWS, Spool, SpoolError, spool_path
 from include.data.tables import TableStore
 from include.settings import Settings
@@ -86,7 +88,7 @@ class _Stream:
 
 
 def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
-    """Move all new rows of one use case from the spool to its Delta table; safe to repeat and to kill.
+    """Move all new rows of one use case from journal and spool to its Delta table; safe to repeat and to kill.
 
     Returns `{"shipped": rows moved now, "total": rows in the table, "offset": last sequence in the table (-1: none)}`. What a full
     disk kept out of the log is moved to `<use_case>/inference_log_gaps` on the way.
@@ -98,11 +100,26 @@ def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
     shipped, offset = 0, -1
     if spool_path(settings).exists():
         with one_shipper(settings, use_case_name), _opened(settings) as spool:
-            shipped, offset = _move(spool, tables, use_case_name, answers)
+            shipped, offset = _move_answers(spool, tables, use_case_name, answers)
             if offset >= 0:
                 spool.mark_shipped(use_case_name, offset)
             _move(spool, tables, use_case_name, gaps)
     return {"shipped": shipped, "total": _total(tables, answers.table), "offset": offset}
+
+
+def _move_answers(spool: Spool, tables: TableStore, use_case: str, stream: _Stream) -> tuple[int, int]:
+    """Rows moved now, and the last sequence in the table; the numbers in the table only ever grow."""
+    consumer, moved, ends = f"spool-{spool.id}", 0, ends_now(spool, use_case)
+    while (shipment := next_shipment(spool, use_case, ends, CHUNK_ROWS)) is not None:
+        moved += _move(spool, tables, use_case, stream, before=shipment.first)[0]
+        if tables.offset(stream.table, consumer) < shipment.last:
+            rows = rows_of(spool, shipment)
+            if tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=shipment.last) is not None:
+                moved += len(rows)
+        end_shipment(spool, shipment)
+    rest, offset = _move(spool, tables, use_case, stream)
+    remove_shipped(spool, use_case)
+    return moved + rest, offset
 
 
 def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
@@ -118,15 +135,19 @@ def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
     return {"shipped": shipped, "total": _total(tables, stream.table), "offset": offset}
 
 
-def _move(spool: Spool, tables: TableStore, use_case: str, stream: _Stream) -> tuple[int, int]:
-    """Rows moved now, and the last sequence in the table."""
+def _move(spool: Spool, tables: TableStore, use_case: str, stream: _Stream, *, before: int | None = None) -> tuple[int, int]:
+    """Rows of the spool (with a sequence below `before`) moved now, and the last sequence in the table."""
     consumer = f"spool-{spool.id}"
     offset, moved = tables.offset(stream.table, consumer), 0
-    while rows := stream.read(spool, use_case, offset, CHUNK_ROWS):
+    while rows := _below(stream.read(spool, use_case, offset, CHUNK_ROWS), before):
         offset = int(rows[-1][0])
         if tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=offset) is not None:
             moved += len(rows)
     return moved, offset
+
+
+def _below(rows: list[tuple[Any, ...]], before: int | None) -> list[tuple[Any, ...]]:
+    return rows if before is None else [row for row in rows if row[0] < before]
 
 
 def _forget(spool: Spool, use_case: UseCase, shipped: int) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 EVENT_PREFIX = "event/"
 """Begins the key of an answer to an event of a broker; no request id of the endpoint can hold a slash."""
@@ -18,13 +21,13 @@ LABEL = "label"
 """The name of the feedback that says what came true; monitoring joins it like a label."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoggedPrediction:
-    """One answered row. Times are microseconds since 1970 (UTC); `request`, `features` and `attributions` are JSON objects.
+    """One answered row; not to be changed. Times are microseconds since 1970 (UTC).
 
-    `request` holds entity keys and request fields (timestamps as ISO 8601), `features` the `view__feature` values that were used,
-    `score` is the probability, `latency_ms` the time from the request's arrival to the moment before the commit. `arm` names the part of
-    a release that answered, `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for.
+    `request` holds entity keys and request fields, `features` the `view__feature` values that were used, `score` is the probability,
+    `latency_ms` the time from the request's arrival to the moment before the commit. `arm` names the part of a release that answered,
+    `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for.
     """
 
     prediction_id: str
@@ -33,20 +36,18 @@ class LoggedPrediction:
     answered_at: int
     event_time: int
     target_id: str | None
-    request: str
-    features: str
+    request: Mapping[str, Any]
+    features: Mapping[str, Any]
     score: float
     decision: bool
-    flags: str
+    flags: Sequence[str]
     latency_ms: float
     arm: str = CHAMPION
-    attributions: str | None = None
+    attributions: Mapping[str, float] | None = None
 
-    def as_row(self) -> tuple[Any, ...]:
-        """The values in the order of the spool's columns."""
-        return (
-            self.prediction_id,
-            self.use_case,
+    def as_entry(self) -> list[Any]:
+        """What the journal holds of it beside the id: the values from `model_version` on; their JSON has times as ISO 8601."""
+        return [
             self.model_version,
             self.answered_at,
             self.event_time,
@@ -59,6 +60,25 @@ class LoggedPrediction:
             self.latency_ms,
             self.arm,
             self.attributions,
+        ]
+
+    def as_row(self) -> tuple[Any, ...]:
+        """The values in the order of the spool's columns; objects and lists as JSON."""
+        return (
+            self.prediction_id,
+            self.use_case,
+            self.model_version,
+            self.answered_at,
+            self.event_time,
+            self.target_id,
+            _json(self.request),
+            _json(self.features),
+            self.score,
+            self.decision,
+            _json(self.flags),
+            self.latency_ms,
+            self.arm,
+            None if self.attributions is None else _json(self.attributions),
         )
 
 
@@ -127,3 +147,7 @@ def first_id_at(milliseconds: int) -> str:
 def _uuid7(stamp: str, random: str) -> str:
     variant = "89ab"[int(random[3], 16) & 3]
     return f"{stamp}7{random[:3]}{variant}{random[4:19]}"
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

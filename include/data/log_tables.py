@@ -92,7 +92,7 @@ def feature_types(use_case: UseCase) -> dict[str, Any]:
 
 
 def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    """Rows of `Spool.read` as the typed columns of `log_schema`."""
+    """Rows of `Spool.read` or of `include.data.shipments.rows_of` as the typed columns of `log_schema`."""
     schema = log_schema(use_case)
     records = [_record(use_case, row) for row in rows]
     times = [name for name, dtype in schema.items() if dtype == TIMESTAMP and name not in ("answered_at", use_case.event_time)]
@@ -123,8 +123,8 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
     sequence, prediction_id, _, version, answered_at, event_time, target_id, request, features, score = row[:10]
     decision, flags, latency_ms, arm, attributions = row[10:]
     return {
-        **orjson.loads(request),
-        **orjson.loads(features),
+        **_value(request),
+        **_value(features),
         "prediction_id": prediction_id,
         "sequence": sequence,
         "model_version": version,
@@ -133,8 +133,13 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         use_case.id_column: target_id,
         "score": score,
         "decision": bool(decision),
-        "flags": orjson.loads(flags),
+        "flags": _value(flags),
         "latency_ms": latency_ms,
         "arm": arm,
-        "attributions": attributions,
+        "attributions": orjson.dumps(attributions).decode() if isinstance(attributions, dict) else attributions,
     }
+
+
+def _value(stored: Any) -> Any:
+    """Rows of the spool hold JSON, rows of the journal what it stood for."""
+    return orjson.loads(stored) if isinstance(stored, str) else stored

@@ -62,7 +62,8 @@ class Veil:
         """The text that stands for a value of a column."""
         if value is None:
             return None
-        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        # As it would stand in the log: times are text there.
+        text = value if isinstance(value, str) else orjson.dumps(value).decode().strip('"')
         message = f"{self.use_case.name}\0{column}\0{text}".encode()
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:HASH_CHARACTERS]
 
@@ -73,14 +74,12 @@ class Veil:
         return [self._covered(row) for row in rows]
 
     def _covered(self, row: LoggedPrediction) -> LoggedPrediction:
-        given = orjson.loads(row.request)
         request = {
             name: self.hashed(name, value) if name in self.marked else value
-            for name, value in given.items()
+            for name, value in row.request.items()
             if self.marked.get(name) != "drop"
         }
-        target = self._covered_id(row.target_id)
-        return replace(row, request=orjson.dumps(request).decode(), target_id=target)
+        return replace(row, request=request, target_id=self._covered_id(row.target_id))
 
     def _covered_id(self, value: str | None) -> str | None:
         mark = self.marked.get(self.use_case.id_column)

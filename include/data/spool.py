@@ -1,18 +1,21 @@
-"""The spool: the durable buffer between the endpoint and its Delta tables, one SQLite file for all use cases and processes.
+"""The spool: what the endpoint keeps beside its journal, one SQLite file for all use cases and processes.
 
-It holds what was answered (until it is shipped, and `KEPT_ROWS` more), the ids of older answers as long as feedback may come, the
-feedback itself, the answers of requests that carried an id of their own, and what a full disk kept out.
+It holds the answers of requests that carried an id of their own and their rows (until they are shipped, and `KEPT_ROWS` more), the ids of
+shipped answers as long as feedback may come, the feedback itself, what a full disk kept out, and how far the journal is shipped.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import orjson
 
 from include.data.log_rows import EVENT_PREFIX, Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction
 from include.data.spool_layout import prepare
@@ -26,7 +29,6 @@ COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, ta
 latency_ms, arm, attributions"""
 MARKS = f"({', '.join('?' * 14)})"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
-ROWS_TOGETHER = 256
 SELECT = f"SELECT sequence, {COLUMNS} FROM predictions WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
 FEEDBACK_COLUMNS = "prediction_id, name, value, text, known_at, received_at"
 INSERT_FEEDBACK = """INSERT OR IGNORE INTO feedback (use_case, prediction_id, name, value, text, known_at, received_at)
@@ -35,6 +37,30 @@ SELECT_FEEDBACK = f"SELECT sequence, {FEEDBACK_COLUMNS} FROM feedback WHERE use_
 SELECT_GAPS = "SELECT sequence, rows, total, noticed_at, reason FROM gaps WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 IS_KNOWN = """SELECT 1 FROM predictions WHERE prediction_id = ?1 AND use_case = ?2
 UNION ALL SELECT 1 FROM answered WHERE prediction_id = ?1 AND use_case = ?2 LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole frames of one segment of the journal: bytes from `start` to `end`, and their rows."""
+
+    segment: str
+    start: int
+    end: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """Rows of the journal on their way into the table, under the numbers from `first` on."""
+
+    use_case: str
+    first: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def last(self) -> int:
+        """The number of the last row."""
+        return self.first + sum(piece.rows for piece in self.pieces) - 1
 
 
 class SpoolError(ServingError):
@@ -62,6 +88,7 @@ class Spool:
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA wal_autocheckpoint=4000")
             self.id = self._create()
+            self.journal = path.with_name("journal") / self.id
         except (sqlite3.Error, OSError, ValueError) as error:
             raise SpoolError(f"The inference log's spool {path} cannot be opened: {error}. Free the disk or the file's lock.") from error
 
@@ -81,12 +108,6 @@ class Spool:
         given then, or None where the key stands for another request.
         """
         try:
-            if not keyed and 0 < len(rows) <= ROWS_TOGETHER:
-                # One statement is a transaction of its own. Every call into SQLite gives the interpreter away and has to get it back
-                # from the thread that answers: one call instead of one for each row.
-                statement = INSERT + f", {MARKS}" * (len(rows) - 1)
-                self._database.execute(statement, [value for row in rows for value in row.as_row()])
-                return {}
             with self._transaction():
                 repeated = {position: self._remembered(answer) for position, answer in enumerate(keyed) if not self._remember(answer)}
                 left_out = {identifier for position in repeated for identifier in keyed[position].prediction_ids}
@@ -95,16 +116,17 @@ class Spool:
             raise SpoolError(f"The inference log's spool {self.path} refused {len(rows)} rows: {error}.") from error
         return repeated
 
-    def append_feedback(self, rows: Sequence[Feedback]) -> FeedbackOutcome:
+    def append_feedback(self, rows: Sequence[Feedback], journaled: Collection[str] = ()) -> FeedbackOutcome:
         """Make all feedback on known answers durable in one commit, and say what became of each row; the same again changes nothing.
 
-        Raises `SpoolError` when the spool takes no rows; then none of them is kept.
+        `journaled` are the ids among them that the journal of the use case held a moment ago. Raises `SpoolError` when the spool takes
+        no rows; then none of them is kept.
         """
         found: dict[str, list[str]] = {"recorded": [], "repeated": [], "conflicting": [], "unknown": []}
         try:
             with self._transaction():
                 for row in rows:
-                    found[self._record(row)].append(row.prediction_id)
+                    found[self._record(row, row.prediction_id in journaled)].append(row.prediction_id)
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"The inference log's spool {self.path} refused {len(rows)} rows of feedback: {error}.") from error
         return FeedbackOutcome(**{name: tuple(ids) for name, ids in found.items()})
@@ -130,13 +152,59 @@ class Spool:
         return self._database.execute(SELECT_GAPS, (use_case, after, limit)).fetchall()
 
     def backlog(self, use_case: str) -> int:
-        """How many rows are not yet known to be in the Delta table."""
+        """How many of its rows are not yet known to be in the Delta table."""
         row = self._database.execute(
             "SELECT count(*) FROM predictions WHERE use_case = ? AND sequence > "
             "coalesce((SELECT sequence FROM shipped WHERE use_case = ?), -1)",
             (use_case, use_case),
         ).fetchone()
         return int(row[0])
+
+    def shipped_parts(self, use_case: str) -> dict[str, int]:
+        """By segment of the journal, up to which byte it is in the table."""
+        return dict(self._database.execute("SELECT name, shipped_to FROM segments WHERE use_case = ?", (use_case,)))
+
+    def shipped_rows(self, use_case: str) -> dict[str, int]:
+        """By segment of the journal, how many of its rows are in the table."""
+        return dict(self._database.execute("SELECT name, shipped_rows FROM segments WHERE use_case = ?", (use_case,)))
+
+    def open_shipment(self, use_case: str) -> Shipment | None:
+        """What a shipper has begun and not ended."""
+        row = self._database.execute("SELECT first, pieces FROM shipments WHERE use_case = ?", (use_case,)).fetchone()
+        return None if row is None else Shipment(use_case, row[0], tuple(Piece(*piece) for piece in orjson.loads(row[1])))
+
+    def begin_shipment(self, use_case: str, pieces: Sequence[Piece]) -> Shipment:
+        """Give the rows of the pieces the next free numbers, for good: a row that is appended later gets a higher one."""
+        stored = orjson.dumps([(piece.segment, piece.start, piece.end, piece.rows) for piece in pieces])
+        rows = sum(piece.rows for piece in pieces)
+        with self._transaction():
+            found = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'predictions'").fetchone()
+            if found is None:
+                self._database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('predictions', ?)", (rows,))
+            else:
+                self._database.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'predictions'", (rows,))
+            first = 1 if found is None else int(found[0]) + 1
+            self._database.execute("INSERT INTO shipments (use_case, first, pieces) VALUES (?, ?, ?)", (use_case, first, stored))
+        return Shipment(use_case, first, tuple(pieces))
+
+    def end_shipment(self, shipment: Shipment, identifiers: Sequence[str]) -> None:
+        """Note that the table has the rows, and keep their ids for feedback."""
+        with self._transaction():
+            self._database.execute("DELETE FROM shipments WHERE use_case = ?", (shipment.use_case,))
+            self._database.executemany(
+                "INSERT INTO segments (name, use_case, shipped_to, shipped_rows) VALUES (?1, ?2, ?3, ?4) "
+                "ON CONFLICT (name) DO UPDATE SET shipped_to = ?3, shipped_rows = shipped_rows + ?4",
+                [(piece.segment, shipment.use_case, piece.end, piece.rows) for piece in shipment.pieces],
+            )
+            self._database.executemany(
+                "INSERT OR IGNORE INTO answered (prediction_id, use_case) VALUES (?, ?)",
+                [(identifier, shipment.use_case) for identifier in identifiers],
+            )
+
+    def forget_segment(self, name: str) -> None:
+        """Note that a segment is gone."""
+        with self._transaction():
+            self._database.execute("DELETE FROM segments WHERE name = ?", (name,))
 
     def mark_shipped(self, use_case: str, sequence: int) -> None:
         """Note how far the Delta table is (for `backlog`; the truth is the offset in the table) and drop what is far behind it.
@@ -195,9 +263,9 @@ class Spool:
         ).fetchone()
         return bytes(body) if fingerprint == answer.fingerprint else None
 
-    def _record(self, row: Feedback) -> str:
+    def _record(self, row: Feedback, known: bool) -> str:
         """The field of `FeedbackOutcome` that a row belongs to, after it was written where it is new."""
-        if self._database.execute(IS_KNOWN, (row.prediction_id, row.use_case)).fetchone() is None:
+        if not known and self._database.execute(IS_KNOWN, (row.prediction_id, row.use_case)).fetchone() is None:
             return "unknown"
         if self._database.execute(INSERT_FEEDBACK, row.as_row()).rowcount:
             return "recorded"

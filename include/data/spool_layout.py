@@ -1,13 +1,14 @@
 """The spool's tables, and how a file of an older layout is brought up to date: in place, in one transaction, keeping every row.
 
-`PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without arm and attributions).
+`PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without arm and attributions); 2 came with the
+journal.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-LAYOUT = 1
+LAYOUT = 2
 
 FIRST_COLUMNS = (
     *("sequence", "prediction_id", "use_case", "model_version", "answered_at", "event_time", "target_id"),
@@ -39,6 +40,10 @@ CREATE TABLE IF NOT EXISTS gaps (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, use_case TEXT NOT NULL, rows INTEGER NOT NULL, total INTEGER NOT NULL,
     noticed_at INTEGER NOT NULL, reason TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS segments (
+    name TEXT PRIMARY KEY, use_case TEXT NOT NULL, shipped_to INTEGER NOT NULL, shipped_rows INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shipments (use_case TEXT PRIMARY KEY, first INTEGER NOT NULL, pieces TEXT NOT NULL) WITHOUT ROWID;
 """
 
 

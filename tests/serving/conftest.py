@@ -29,7 +29,8 @@ class Endpoint:
         self.port = port or free_port()
         self.home = home
         self.environment = environment or {}
-        self.service = "serving.service:FlightdeckService"
+        self.service: str | None = None
+        """What `bentoml serve` is to serve; None: the endpoint runs as the platform runs it."""
         self.folder = PROJECT_ROOT
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30.0)
@@ -42,17 +43,8 @@ class Endpoint:
 
     def start(self) -> None:
         """Start and wait until the process is alive (not: ready)."""
-        command = [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            self.service,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-        ]
+        serving = ["cli", "serve"] if self.service is None else ["bentoml", "serve", self.service]
+        command = [sys.executable, "-m", *serving, "--host", "127.0.0.1", "--port", str(self.port)]
         environment = {
             **os.environ,
             "FLIGHTDECK_ENV": "test",
@@ -97,13 +89,20 @@ class Endpoint:
         """`POST /v1/models/flight_delays/predict`."""
         return self.client.post("/v1/models/flight_delays/predict", json={"rows": rows})
 
+    def worker(self) -> psutil.Process:
+        """The one process that has the model."""
+        assert self._process is not None
+        return max(psutil.Process(self._process.pid).children(recursive=True), key=lambda child: child.memory_info().rss)
+
     def kill(self) -> None:
         """kill -9 of supervisor and worker at once (a worker has a session of its own)."""
         assert self._process is not None
-        for child in psutil.Process(self._process.pid).children(recursive=True):
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        for child in children:
             child.kill()
         self._process.kill()
         self._process.wait(timeout=20)
+        psutil.wait_procs(children, timeout=20)
 
     def kill_supervisor(self) -> list[psutil.Process]:
         """kill -9 of the supervisor alone; the workers it leaves."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import sqlite3
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +12,11 @@ import jsonschema
 import numpy as np
 import pytest
 
-from include.data.inference_log import spool_path
 from include.features.retrieval import point_in_time
 from include.registry.artifact import load_model
 from serving.answers import CheckAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, PredictAnswer
 from tests.serving.conftest import Endpoint
-from tests.serving.world import World
+from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow
 PREDICT = "/v1/models/flight_delays/predict"
@@ -43,9 +41,7 @@ def test_predictions_equal_the_offline_scores_and_are_in_the_log(endpoint: Endpo
     assert np.std(offline) > 0.01
     threshold = world.use_case.serving.decision_threshold
     assert all(prediction.decision == (prediction.probability >= threshold) for prediction in predictions)
-    database = sqlite3.connect(spool_path(world.settings))
-    logged = dict(database.execute("SELECT prediction_id, score FROM predictions").fetchall())
-    database.close()
+    logged = dict(logged_rows(world).select("prediction_id", "score").rows())
     assert all(logged[prediction.prediction_id] == prediction.probability for prediction in predictions)
 
 
@@ -218,6 +214,5 @@ def test_model_status_check_and_metrics(endpoint: Endpoint, world: World) -> Non
         'flightdeck_refusals_total{code="malformed_json",status="400"}',
         "flightdeck_log_backlog_rows",
         'flightdeck_model_version{use_case="flight_delays"} 1.0',
-        "bentoml_service_request_total",
     ):
         assert name in metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from include.data.inference_log import ship, spool_path
@@ -139,18 +141,51 @@ def _wait_for_error(endpoint: Endpoint, text: str) -> None:
 
 
 def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, world: World) -> None:
-    lock = sqlite3.connect(spool_path(world.settings), isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    before = lock.execute("SELECT count(*) FROM predictions").fetchone()
-    answer = endpoint.predict(world.rows[:1])
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
-    assert endpoint.client.get("/healthz").status_code == 200
-    assert endpoint.client.get("/readyz").status_code == 503
-    assert lock.execute("SELECT count(*) FROM predictions").fetchone() == before
-    lock.execute("ROLLBACK")
-    lock.close()
+    before = len(logged_ids(world))
+    worker = endpoint.worker()
+    worker.rlimit(psutil.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # as if the disk were full: the kernel refuses every write
+    try:
+        answer = endpoint.predict(world.rows[:1])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
+        assert endpoint.client.get("/healthz").status_code == 200
+        assert endpoint.client.get("/readyz").status_code == 503
+    finally:
+        worker.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert len(logged_ids(world)) == before
     endpoint.wait_for("/readyz")
     assert endpoint.predict(world.rows[:1]).status_code == 200
+
+
+def test_a_locked_spool_stops_requests_with_an_id_and_no_others(endpoint: Endpoint, world: World) -> None:
+    path, body = "/v1/models/flight_delays/predict", {"rows": world.rows[:1]}
+    lock = sqlite3.connect(spool_path(world.settings), isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        kept = endpoint.client.post(path, json=body, headers={"X-Request-Id": "while-it-is-locked"})
+        assert (kept.status_code, kept.json()["error"]["code"]) == (503, "log_unavailable")
+        assert endpoint.client.get("/readyz").status_code == 503
+        answer = endpoint.predict(world.rows[:1])
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+    assert answer.status_code == 200
+    endpoint.wait_for("/readyz")
+    assert answer.json()["predictions"][0]["prediction_id"] in logged_ids(world)
+
+
+@pytest.mark.parametrize("kept", ["its own segment", "all of its journal"])
+def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(endpoint: Endpoint, world: World, kept: str) -> None:
+    answered = [endpoint.predict(world.rows[:3]).json()["predictions"] for _ in range(5)]
+    if kept == "its own segment":
+        logged_ids(world)
+    endpoint.kill()
+    ids = {prediction["prediction_id"] for predictions in answered for prediction in predictions}
+    logged = logged_ids(world)
+    assert ids <= set(logged)
+    assert len(logged) == len(set(logged))
+    assert list(spool_path(world.settings).parent.glob("journal/*/flight_delays/*.log")) == []
+    endpoint.start()
+    endpoint.wait_for("/readyz")
 
 
 def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_again(endpoint: Endpoint, world: World) -> None:

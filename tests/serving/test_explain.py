@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import xgboost
 
-from include.data.inference_log import spool_path
 from include.data.log_writer import is_sampled
 from include.features.retrieval import point_in_time
 from include.registry.artifact import load_model
 from include.release.model_store import set_desired
 from serving.answers import ErrorAnswer, ExplainAnswer
 from tests.serving.conftest import Endpoint
-from tests.serving.world import World
+from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow
 URL = "/v1/models/flight_delays"
@@ -40,9 +38,7 @@ def strict_endpoint(world: World) -> Iterator[Endpoint]:
 
 
 def logged_attributions(world: World) -> dict[str, dict[str, float] | None]:
-    with sqlite3.connect(spool_path(world.settings)) as database:
-        rows = database.execute("SELECT prediction_id, attributions FROM predictions").fetchall()
-    database.close()
+    rows = logged_rows(world).select("prediction_id", "attributions").rows()
     return {identifier: text and json.loads(text) for identifier, text in rows}
 
 

@@ -67,15 +67,15 @@ def test_a_client_that_hangs_up_costs_nobody_an_answer(endpoint: Endpoint, world
 
 def test_too_many_requests_at_once_get_429_and_a_time_to_come_back(endpoint: Endpoint, world: World) -> None:
     body = json.dumps({"rows": world.rows[:1]}).encode()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     asked = IN_FLIGHT_LIMIT + 100
     connections = [socket.create_connection(("127.0.0.1", endpoint.port), timeout=60) for _ in range(asked)]
-    # While somebody else holds the log's lock, nothing is answered and requests pile up.
+    # While somebody else holds the spool's lock, no request with an id is answered, and they pile up.
     spool = sqlite3.connect(spool_path(world.settings), isolation_level=None)
     spool.execute("BEGIN IMMEDIATE")
     try:
-        for connection in connections:
-            connection.sendall(head + body)
+        for number, connection in enumerate(connections):
+            connection.sendall(f"{head}X-Request-Id: pile-{number}\r\n\r\n".encode() + body)
         time.sleep(0.5)
         spool.execute("ROLLBACK")
         answers = [read(connection) for connection in connections]

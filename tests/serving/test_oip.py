@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +12,11 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tritonclient.utils import InferenceServerException
 
-from include.data.inference_log import spool_path
 from include.features.retrieval import point_in_time
 from include.release.model_store import set_desired
 from tests.conftest import free_port
 from tests.serving.conftest import Endpoint
-from tests.serving.world import World
+from tests.serving.world import World, logged_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning")]
 KEYS = ("carrier", "origin", "dest", "tailnum", "scheduled_departure", "asked_at")
@@ -98,9 +96,7 @@ def test_predictions_by_keys_equal_those_of_predict_and_are_logged(client: Any, 
     assert [text.decode() for text in answer.as_numpy("flags")] == [",".join(row["flags"]) for row in expected]
     response = answer.get_response(as_json=True) if module is triton_grpc else answer.get_response()
     assert (response["model_name"], response["model_version"], response["id"]) == (MODEL, "1", "mine")
-    database = sqlite3.connect(spool_path(world.settings))
-    logged = {row[0] for row in database.execute("SELECT prediction_id FROM predictions")}
-    database.close()
+    logged = set(logged_rows(world)["prediction_id"])
     assert {text.decode() for text in answer.as_numpy("prediction_id")} <= logged
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from include.data.inference_log import log_table, ship
 from include.data.tables import TableStore, in_window
 from include.features.online import materialise
 from include.features.retrieval import point_in_time
@@ -92,3 +93,9 @@ def _requests(use_case: UseCase) -> tuple[list[dict[str, Any]], pl.DataFrame]:
         for row in entities.iter_rows(named=True)
     ]
     return rows, entities
+
+
+def logged_rows(world: World) -> pl.DataFrame:
+    """The inference log, after shipping."""
+    ship(world.settings, world.use_case.name)
+    return TableStore(world.settings.tables_uri).read(log_table(world.use_case.name))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
-from include.data.inference_log import Feedback, LoggedPrediction, prediction_ids
+from include.data.inference_log import Feedback, LoggedPrediction, Spool, prediction_ids, spool_path
+from include.data.journal import Frame, Journal, encode
+from include.data.log_writer import LogWriter
+from include.settings import Settings
 from include.spec import UseCase, load_use_case
 
 EVENT = datetime(2013, 4, 1, 12, tzinfo=UTC)
@@ -23,11 +25,11 @@ def answered(count: int, *, request: dict[str, Any] | None = None, **changes: ob
         "answered_at": 1_700_000_000_000_000,
         "event_time": int(EVENT.timestamp()) * 1_000_000,
         "target_id": FLIGHT_ID,
-        "request": orjson.dumps({**given, **(request or {})}).decode(),
-        "features": orjson.dumps({"weather_hourly__temperature": 41.5, "plane__seats": None}).decode(),
+        "request": {**given, **(request or {})},
+        "features": {"weather_hourly__temperature": 41.5, "plane__seats": None},
         "score": 0.25,
         "decision": False,
-        "flags": '["unknown:plane"]',
+        "flags": ["unknown:plane"],
         "latency_ms": 1.5,
         **changes,
     }
@@ -52,3 +54,29 @@ def served(**changes: object) -> UseCase:
     """flight_delays with other values of its serving part."""
     use_case = load_use_case("flight_delays")
     return use_case.model_copy(update={"serving": use_case.serving.model_copy(update=changes)})
+
+
+def log(writer: LogWriter, rows: list[LoggedPrediction], use_case: str = "flight_delays") -> None:
+    """Write rows as the endpoint does with those of requests without an id."""
+    file = writer.write(use_case, writer.encode(use_case, rows))
+    if file is not None:
+        os.fdatasync(file)
+
+
+class Writer:
+    """What a serving process does with its log, without the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.spool = Spool(spool_path(settings))
+        self.journal = Journal(self.spool.journal)
+
+    def write(self, rows: list[LoggedPrediction], use_case: str = "flight_delays") -> Frame:
+        """Make rows durable in the journal."""
+        frame = encode(rows)
+        self.journal.append(use_case, frame)
+        return frame
+
+    def close(self) -> None:
+        """End like a process that was told to."""
+        self.journal.close()
+        self.spool.close()

@@ -10,7 +10,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import polars as pl
 import pytest
 
@@ -18,19 +17,20 @@ from include.data.inference_log import KEPT_ROWS, LoggedPrediction, Spool, Spool
 from include.data.tables import TableStore
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import load_use_case
+from tests.unit.data.log_helpers import EVENT, Writer, answered
 
 TABLE = "flight_delays/inference_log"
-EVENT = datetime(2013, 4, 1, 12, tzinfo=UTC)
 
 WRITER = """
 import sys
-from pathlib import Path
-from tests.unit.data.test_inference_log import rows
-from include.data.inference_log import Spool
-spool = Spool(Path(sys.argv[1]))
+from include.settings import load_settings
+from tests.unit.data.log_helpers import Writer, answered
+writer = Writer(load_settings({"FLIGHTDECK_HOME": sys.argv[1]}))
+number = 0
 while True:
-    batch = rows(7)
-    spool.append(batch)
+    batch, number = answered(7), number + 1
+    # Every third batch goes the way of requests with an id of their own.
+    writer.write(batch) if number % 3 else writer.spool.append(batch)
     print("\\n".join(row.prediction_id for row in batch), flush=True)
 """
 SHIPPER = """
@@ -44,37 +44,15 @@ log.ship(settings, "flight_delays")
 """
 
 
-def rows(count: int, **changes: object) -> list[LoggedPrediction]:
-    """`count` answered flights."""
-    request = orjson.dumps(
-        {"carrier": "AA", "origin": "JFK", "dest": "LAX", "tailnum": None, "scheduled_departure": "2013-04-01T15:00:00+00:00"}
-    ).decode()
-    values: dict[str, object] = {
-        "use_case": "flight_delays",
-        "model_version": 3,
-        "answered_at": 1_700_000_000_000_000,
-        "event_time": int(EVENT.timestamp()) * 1_000_000,
-        "target_id": "AA1-JFK-LAX-2013-04-01-1100",
-        "request": request,
-        "features": orjson.dumps({"weather_hourly__temperature": 41.5, "plane__seats": None}).decode(),
-        "score": 0.25,
-        "decision": False,
-        "flags": '["unknown:plane"]',
-        "latency_ms": 1.5,
-        **changes,
-    }
-    return [LoggedPrediction(prediction_id=identifier, **values) for identifier in prediction_ids(count)]  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
     return load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
 
 
 def write(settings: Settings, batch: list[LoggedPrediction]) -> None:
-    spool = Spool(spool_path(settings))
-    spool.append(batch)
-    spool.close()
+    writer = Writer(settings)
+    writer.write(batch)
+    writer.close()
 
 
 def test_prediction_ids_are_version_7_uuids_that_sort_by_time() -> None:
@@ -87,7 +65,7 @@ def test_prediction_ids_are_version_7_uuids_that_sort_by_time() -> None:
 
 
 def test_a_shipped_row_has_typed_columns_named_as_everywhere(home: Settings) -> None:
-    batch = rows(1)
+    batch = answered(1)
     write(home, batch)
     assert ship(home, "flight_delays") == {"shipped": 1, "total": 1, "offset": 1}
     frame = TableStore(home.tables_uri).read(TABLE)
@@ -103,7 +81,7 @@ def test_a_shipped_row_has_typed_columns_named_as_everywhere(home: Settings) -> 
 
 def test_shipping_without_a_spool_or_without_new_rows_changes_nothing(home: Settings) -> None:
     assert ship(home, "flight_delays") == {"shipped": 0, "total": 0, "offset": -1}
-    write(home, rows(5))
+    write(home, answered(5))
     ship(home, "flight_delays")
     version = TableStore(home.tables_uri).version(TABLE)
     assert ship(home, "flight_delays") == {"shipped": 0, "total": 5, "offset": 5}
@@ -111,22 +89,25 @@ def test_shipping_without_a_spool_or_without_new_rows_changes_nothing(home: Sett
 
 
 def test_a_new_spool_is_shipped_although_its_numbers_start_again(home: Settings) -> None:
-    write(home, rows(5))
+    write(home, answered(5))
     ship(home, "flight_delays")
+    write(home, answered(2))
     for path in spool_path(home).parent.glob("spool.db*"):
         path.unlink()
-    write(home, rows(3))
+    write(home, answered(3))
+    # The journal of another spool stays where it is: nobody knows any more what of it is in the table.
     assert ship(home, "flight_delays")["total"] == 8
+    assert len(list(spool_path(home).parent.glob("journal/*/flight_delays/*.log"))) == 1
 
 
 def test_old_rows_leave_the_spool_only_after_they_are_shipped(home: Settings) -> None:
-    write(home, rows(KEPT_ROWS + 500))
     spool = Spool(spool_path(home))
+    spool.append(answered(KEPT_ROWS + 500))
     assert spool.backlog("flight_delays") == KEPT_ROWS + 500
     ship(home, "flight_delays")
     assert spool.backlog("flight_delays") == 0
     assert len(spool.read("flight_delays", -1, 10**6)) == KEPT_ROWS
-    write(home, rows(2))
+    spool.append(answered(2))
     assert spool.backlog("flight_delays") == 2
     assert ship(home, "flight_delays")["total"] == KEPT_ROWS + 502
     spool.close()
@@ -137,12 +118,12 @@ def test_a_locked_spool_refuses_and_keeps_nothing_of_the_batch(home: Settings) -
     other = sqlite3.connect(spool_path(home), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(SpoolError, match="refused 4 rows: database is locked"):
-        spool.append(rows(4))
+        spool.append(answered(4))
     with pytest.raises(SpoolError, match="takes no rows: database is locked"):
         spool.probe()
     other.execute("ROLLBACK")
     spool.probe()
-    spool.append(rows(2))
+    spool.append(answered(2))
     assert len(spool.read("flight_delays", -1, 100)) == 2
     other.close()
     spool.close()
@@ -153,10 +134,10 @@ def test_a_full_disk_refuses_and_keeps_nothing_of_the_batch(home: Settings) -> N
     pages = spool._database.execute("PRAGMA page_count").fetchone()[0]
     spool._database.execute(f"PRAGMA max_page_count={pages + 4}")
     with pytest.raises(SpoolError, match="database or disk is full"):
-        spool.append(rows(2000))
+        spool.append(answered(2000))
     assert spool.read("flight_delays", -1, 100) == []
     spool._database.execute("PRAGMA max_page_count=1000000")
-    spool.append(rows(2))
+    spool.append(answered(2))
     assert len(spool.read("flight_delays", -1, 100)) == 2
     spool.close()
 
@@ -166,7 +147,7 @@ def test_no_acknowledged_row_is_lost_or_doubled_when_writer_and_shipper_are_kill
     kills = 0
     for number in range(3):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(spool_path(home))], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, "-c", WRITER, str(home.home)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         assert writer.stdout is not None
         acknowledged += [writer.stdout.readline().strip() for _ in range(150)]
@@ -193,7 +174,7 @@ def _kill_a_shipper(home: Settings, after: float) -> int:
 
 
 def test_two_shippers_at_once_ship_every_row_once(home: Settings) -> None:
-    write(home, rows(400))
+    write(home, answered(400))
     shippers = [
         subprocess.Popen([sys.executable, "-c", SHIPPER, str(home.home)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE) for _ in range(2)
     ]

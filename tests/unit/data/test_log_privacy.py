@@ -18,6 +18,7 @@ from include.errors import ServingError
 from include.settings import Settings, load_settings
 from include.spec import UseCase, load_use_case
 from tests.unit.data.log_helpers import EVENT, answered, marked
+from tests.unit.data.log_helpers import log as log_rows
 
 SECRET_TAIL, SECRET_CARRIER, SECRET_ID = "N-SECRET-TAIL-4711", "SECRET-CARRIER", "SECRET-FLIGHT-0815"
 SECRETS = (SECRET_TAIL, SECRET_CARRIER, SECRET_ID)
@@ -32,7 +33,10 @@ def logged(home: Settings, use_case: UseCase, monkeypatch: pytest.MonkeyPatch) -
     """A row with secrets in it, written and shipped as `use_case` marks them."""
     monkeypatch.setattr(log, "load_use_case", lambda _: use_case)
     writer = LogWriter(home, {use_case.name: use_case})
-    writer.append(use_case.name, answered(2, request={"tailnum": SECRET_TAIL, "carrier": SECRET_CARRIER}, target_id=SECRET_ID))
+    writer.tend()
+    rows = answered(2, request={"tailnum": SECRET_TAIL, "carrier": SECRET_CARRIER}, target_id=SECRET_ID)
+    log_rows(writer, rows[:1])
+    writer.append(use_case.name, rows[1:], ())
     log.ship(home, use_case.name)
     # The spool stays open: its write-ahead log is looked through as well.
     return TableStore(home.tables_uri).read(log_table(use_case.name))

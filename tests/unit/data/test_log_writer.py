@@ -15,21 +15,23 @@ from include.data.inference_log import Spool, SpoolError, gaps_table, prediction
 from include.data.log_writer import DropCounter, LogWriter, is_sampled
 from include.data.tables import TableStore
 from include.settings import PROJECT_ROOT, Settings, load_settings
-from tests.unit.data.log_helpers import answered, served
+from tests.unit.data.log_helpers import answered, log, served
 
 FILLER = """
 import resource, signal, sys
+from include.data import journal
 from include.data.log_writer import LogWriter
 from include.settings import load_settings
-from tests.unit.data.log_helpers import answered, served
+from tests.unit.data.log_helpers import answered, log, served
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+journal.SEGMENT_BYTES = 1_000_000
 settings = load_settings({"FLIGHTDECK_HOME": sys.argv[1]})
 writer = LogWriter(settings, {"flight_delays": served(log_full=sys.argv[2])})
 writer.tend()
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 for number in range(200):
-    writer.append("flight_delays", answered(10))
+    log(writer, answered(10))
 print(writer.error is not None, flush=True)
 """
 
@@ -40,14 +42,11 @@ def home(tmp_path: Path) -> Settings:
 
 
 def logged(home: Settings) -> int:
-    spool = Spool(spool_path(home))
-    count = len(spool.read("flight_delays", -1, 10**6))
-    spool.close()
-    return count
+    return ship(home, "flight_delays")["total"]
 
 
 def full(home: Settings, policy: str) -> subprocess.CompletedProcess[str]:
-    """2,000 rows, ten at a time, by a process that may make no file larger than 400 kB: the kernel refuses the writes."""
+    """2,000 rows, ten at a time, by a process that may write nothing behind the first 400 kB of a file: the kernel refuses it."""
     return subprocess.run(
         [sys.executable, "-c", FILLER, str(home.home), policy], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
@@ -60,8 +59,9 @@ def test_the_sample_is_decided_by_the_id_and_is_as_large_as_declared(home: Setti
     assert abs(len(small) / 20_000 - 0.1) < 0.01
     assert not any(is_sampled(name, 0.0) for name in ids)
     writer = LogWriter(home, {"flight_delays": served(log_share=0.3)})
+    writer.tend()
     rows = answered(300)
-    writer.append("flight_delays", rows)
+    log(writer, rows)
     assert logged(home) == sum(is_sampled(row.prediction_id, 0.3) for row in rows) > 0
 
 
@@ -82,7 +82,7 @@ def test_without_space_answers_go_on_where_the_use_case_says_so_and_the_count_is
     writer = LogWriter(home, {"flight_delays": served(log_full="answer")})
     writer.tend()  # there is space again: the gap is noted, once
     writer.tend()
-    writer.append("flight_delays", answered(1))
+    log(writer, answered(1))
     ship(home, "flight_delays")
     gaps = TableStore(home.tables_uri).read(gaps_table("flight_delays"))
     assert gaps.select("rows", "total").rows() == [(missing, missing)]
@@ -97,14 +97,14 @@ def test_a_size_limit_of_the_database_is_met_in_the_same_way(home: Settings) -> 
     pages = writer._spool._database.execute("PRAGMA page_count").fetchone()[0]
     writer._spool._database.execute(f"PRAGMA max_page_count = {pages + 5}")
     for _ in range(100):
-        writer.append("flight_delays", answered(5))
+        writer.append("flight_delays", answered(5), ())
     assert "full" in (writer.error or "")
     assert writer.dropped == {"flight_delays": 500 - logged(home)}
     assert not writer.refuses()
     writer._spool._database.execute(f"PRAGMA max_page_count = {pages + 5000}")
     writer.tend()
     assert writer.error is None
-    writer.append("flight_delays", answered(5))
+    writer.append("flight_delays", answered(5), ())
     assert logged(home) == 505 - writer.dropped["flight_delays"]
 
 
@@ -116,7 +116,7 @@ def test_a_refusing_log_is_not_ready_until_it_takes_rows_again(home: Settings) -
     lock = Spool(spool_path(home))
     lock._database.execute("BEGIN IMMEDIATE")
     with pytest.raises(SpoolError, match="locked"):
-        writer.append("flight_delays", answered(1))
+        writer.append("flight_delays", answered(1), ())
     assert writer.refuses()
     lock._database.execute("ROLLBACK")
     writer.tend()

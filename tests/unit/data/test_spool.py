@@ -133,10 +133,10 @@ def test_a_table_without_the_newer_columns_gets_them(home: Settings, spool: Spoo
     ship(home, "flight_delays")
     tables = TableStore(home.tables_uri)
     tables.replace_all(log_table("flight_delays"), tables.read(log_table("flight_delays")).drop("arm", "attributions"))
-    spool.append(answered(1, arm="canary", attributions='{"dest": 0.25}'))
+    spool.append(answered(1, arm="canary", attributions={"dest": 0.25}))
     assert ship(home, "flight_delays")["total"] == 2
     frame = tables.read(log_table("flight_delays")).sort("sequence")
-    assert frame.select("arm", "attributions").rows() == [(None, None), ("canary", '{"dest": 0.25}')]
+    assert frame.select("arm", "attributions").rows() == [(None, None), ("canary", '{"dest":0.25}')]
 
 
 @pytest.mark.parametrize(

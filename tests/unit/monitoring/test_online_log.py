@@ -41,7 +41,8 @@ def microseconds(moment: datetime) -> int:
 def write(home: Settings, use_case: UseCase, count: int, **changes: object) -> list[str]:
     rows = answered(count, **changes)
     writer = LogWriter(home, {use_case.name: use_case})
-    writer.append(use_case.name, rows)
+    writer.tend()
+    writer.append(use_case.name, rows, ())
     writer.close()
     return [row.prediction_id for row in rows]
 

@@ -73,11 +73,11 @@ def answered(row: dict[str, Any]) -> LoggedPrediction:
         answered_at=asked,
         event_time=asked,
         target_id=row["flight_id"],
-        request=json.dumps(request),
-        features=json.dumps({name: row[name] for name in feature_types(FLIGHTS)}),
+        request=request,
+        features={name: row[name] for name in feature_types(FLIGHTS)},
         score=row["score"],
         decision=row["decision"],
-        flags="[]",
+        flags=[],
         latency_ms=1.0,
     )
 

@@ -1,0 +1,209 @@
+"""The endpoint as `python -m cli serve` runs it: the same answers, and what a server must survive."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from cli.serve import check_port
+from include.errors import PlatformError
+from include.registry.artifact import golden_columns, load_model
+from include.release.model_store import set_desired
+from serving.http import HEADER_SECONDS
+from tests.conftest import free_port
+from tests.serving.conftest import START_SECONDS, Endpoint
+from tests.serving.world import World, logged_rows
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(world: World) -> Iterator[Endpoint]:
+    set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    made = Endpoint(world.settings.home, free_port())
+    made.start()
+    made.wait_for("/readyz")
+    yield made
+    made.stop()
+    made.client.close()
+
+
+def logged(world: World) -> set[str]:
+    return set(logged_rows(world)["prediction_id"])
+
+
+def test_answers_health_and_metrics_are_there(server: Endpoint, world: World):
+    answer = server.predict(world.rows[:5])
+    assert answer.status_code == 200
+    predictions = answer.json()["predictions"]
+    assert {prediction["prediction_id"] for prediction in predictions} <= logged(world)
+    assert [server.client.get(path).status_code for path in ("/livez", "/readyz", "/healthz")] == [200, 200, 200]
+    assert server.client.get("/nothing").json()["error"]["code"] == "not_found"
+    metrics = server.client.get("/metrics").text
+    assert 'flightdeck_predictions_total{use_case="flight_delays",version="1"}' in metrics
+    assert 'flightdeck_engine{engine="onnxruntime",use_case="flight_delays"} 1.0' in metrics
+
+
+def test_scores_are_those_of_the_package(server: Endpoint, world: World):
+    model = load_model(world.packages[1])
+    golden = model.golden["rows"]
+    names = [name for name in golden_columns(model.transform, golden) if "__" in name]
+    rows = [
+        {**{name: value for name, value in row.items() if "__" not in name}, "features": {name: row[name] for name in names}}
+        for row in golden
+    ]
+    given = [
+        {name: row.get(name) for name in (*world.use_case.serving.entity_keys, "scheduled_departure", "asked_at", "features")}
+        for row in rows
+    ]
+    answer = server.predict(given)
+    assert answer.status_code == 200, answer.text
+    scores = [prediction["probability"] for prediction in answer.json()["predictions"]]
+    assert scores == pytest.approx(model.golden["scores"], abs=1e-6)
+
+
+def test_a_second_endpoint_on_the_same_port_is_refused(server: Endpoint):
+    with pytest.raises(PlatformError, match=f"cannot listen on 127.0.0.1:{server.port}"):
+        check_port("127.0.0.1", server.port)
+    check_port("127.0.0.1", free_port())
+
+
+def test_a_worker_is_started_anew_however_often_it_is_killed(server: Endpoint, world: World):
+    killed = set()
+    for _ in range(3):
+        worker = server.worker()
+        killed.add(worker.pid)
+        worker.kill()
+        worker.wait(timeout=10)
+        server.wait_for("/readyz")
+    assert server.worker().pid not in killed
+    assert len(killed) == 3
+    assert server.predict(world.rows[:1]).status_code == 200
+
+
+def test_sigterm_answers_what_was_asked_and_loses_nothing(world: World):
+    set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    server = Endpoint(world.settings.home, free_port())
+    server.start()
+    server.wait_for("/readyz")
+    answered: list[str] = []
+    strange: list[str] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=30.0) as client:
+            while True:
+                try:
+                    answer = client.post("/v1/models/flight_delays/predict", json={"rows": world.rows[:2]})
+                except httpx.TransportError:
+                    return
+                if answer.status_code != 200:
+                    strange.append(answer.text)
+                    return
+                answered.extend(prediction["prediction_id"] for prediction in answer.json()["predictions"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1.0)
+    server._process.send_signal(signal.SIGTERM)
+    assert server._process.wait(timeout=30) == 0
+    for thread in threads:
+        thread.join(timeout=30)
+    server.client.close()
+    assert strange == []
+    assert len(answered) > 50
+    assert set(answered) <= logged(world)
+
+
+def test_a_worker_whose_supervisor_was_killed_ends_itself(world: World):
+    set_desired(world.settings, "flight_delays", 1, world.digests[1])
+    server = Endpoint(world.settings.home, free_port())
+    server.start()
+    server.wait_for("/readyz")
+    family = psutil.Process(server._process.pid).children(recursive=True)
+    server._process.kill()
+    server._process.wait(timeout=10)
+    server.client.close()
+    _, alive = psutil.wait_procs(family, timeout=START_SECONDS / 2)
+    assert alive == []
+
+
+def connect(server: Endpoint) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def answer_of(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body of what the server says before it closes."""
+    content = b""
+    while part := connection.recv(65_536):
+        content += part
+    head, _, body = content.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head
+    return int(head.split(b" ")[1]), json.loads(body)
+
+
+def test_headers_that_do_not_end_are_ended(server: Endpoint) -> None:
+    silent, slow, large, wrong = (connect(server) for _ in range(4))
+    slow.sendall(b"POST /v1/models/flight_delays/predict HTTP/1.1\r\nHost: x\r\n")
+    large.sendall(b"GET /livez HTTP/1.1\r\n" + b"X-Long: %s\r\n" % (b"x" * 1000) * 70)
+    wrong.sendall(b"GET /livez\r\nnonsense\r\n\r\n")
+    status, refusal = answer_of(large)
+    assert (status, refusal["error"]["code"]) == (431, "headers_too_large")
+    status, refusal = answer_of(wrong)
+    assert (status, refusal["error"]["code"]) == (400, "malformed_http")
+    started = time.monotonic()
+    while time.monotonic() < started + HEADER_SECONDS - 2:
+        slow.sendall(b"X-Drip: y\r\n")
+        time.sleep(0.5)
+    status, refusal = answer_of(slow)
+    assert (status, refusal["error"]["code"]) == (408, "headers_too_slow")
+    assert silent.recv(1) == b""
+    for connection in (silent, slow, large, wrong):
+        connection.close()
+
+
+def test_a_kept_connection_may_rest_longer_than_headers_may_take(server: Endpoint) -> None:
+    connection = connect(server)
+    request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    for pause in (HEADER_SECONDS + 1, 0.0):
+        connection.sendall(request)
+        content = b""
+        while not content.endswith(b"\r\n\r\n\n"):
+            content += connection.recv(4096)
+        assert content.startswith(b"HTTP/1.1 200")
+        time.sleep(pause)
+    connection.close()
+
+
+def test_sighup_replaces_the_worker_before_it_ends_it(server: Endpoint, world: World) -> None:
+    before, failures, stop = server.worker().pid, [], threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=30.0) as client:
+            while not stop.is_set():
+                # On a connection each: one that is kept may be closed in the moment in which it is used again.
+                answer = client.post("/v1/models/flight_delays/predict", json={"rows": world.rows[:1]}, headers={"Connection": "close"})
+                if answer.status_code not in (200, 503):
+                    failures.append(answer.text)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    server._process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + START_SECONDS
+    while server.worker().pid == before or len(psutil.Process(server._process.pid).children()) > 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    stop.set()
+    thread.join()
+    assert failures == []
+    server.wait_for("/readyz")
+    assert server.predict(world.rows[:1]).status_code == 200

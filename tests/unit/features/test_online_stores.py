@@ -190,13 +190,17 @@ def failure(online: OnlineFeatures) -> str:
     return str(raised.value)
 
 
-def test_a_store_without_the_definitions_is_told(server: StoreServer, online: OnlineFeatures):
-    look_up(online)
+def test_a_store_without_the_definitions_is_told(server: StoreServer, settings: Settings, online: OnlineFeatures):
+    expected = look_up(online)
     server.clear()
     if server.url.startswith("redis"):
         assert all(len(unknown) == 5 for unknown in look_up(online).unknown)
     else:
         assert "the definitions are applied to it" in failure(online)
+    (settings.feature_store_dir / "applied.sha256").unlink()
+    apply_definitions(settings)
+    materialise(USE_CASE, settings, MOMENT)
+    assert look_up(online) == expected
 
 
 def test_another_address_applies_the_definitions_again(settings: Settings):

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
+from include.features.online_address import masked, online_store_config
 
 EnvironmentName = Literal["dev", "test", "staging", "production"]
 
@@ -31,11 +32,13 @@ class Settings(BaseModel):
     process asks it.
     `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
     `grpc_port` is the endpoint's for the Open Inference Protocol: the next one to `serving_port` by default, 0 for none.
+    `online_store` is where Feast keeps the newest features (docs/serving-operations.md); by default what feature_store.yaml says.
     `nats_url` is the broker that `python -m cli stream` consumes from.
     `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A setting may hold a password: neither errors nor `repr` show it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: EnvironmentName
     home: Path = Field(description="Everything that Flightdeck writes at run time lies below this folder.")
@@ -47,6 +50,7 @@ class Settings(BaseModel):
     tables_uri: str
     mlflow_tracking_uri: str
     serving_url: str
+    online_store: str | None = Field(default=None, repr=False)
     nats_url: str = "nats://127.0.0.1:4222"
     api_keys_file: Path | None = None
     api_key_file: Path | None = None
@@ -62,6 +66,13 @@ class Settings(BaseModel):
     def _no_overlay_in_production(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and info.data.get("environment") == "production":
             raise ValueError("production runs the specifications of its code and nothing else; unset the variable")
+        return value
+
+    @field_validator("online_store")
+    @classmethod
+    def _known_online_store(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            online_store_config(value, info.data.get("home", PROJECT_ROOT))
         return value
 
     @property
@@ -139,7 +150,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
-        raise SettingsError(f"{PREFIX}{field.upper()} is {values.get(field)!r}: {first['msg']}.") from error
+        raise SettingsError(f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}.") from error
 
 
 def _fill_derived(values: dict[str, Any]) -> None:

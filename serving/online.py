@@ -70,7 +70,7 @@ class OnlineStores:
 
 def features_unavailable(reason: str) -> UnanswerableError:
     """The answer when features cannot be looked up."""
-    return UnanswerableError(503, "features_unavailable", f"The online store cannot be read: {reason}.")
+    return UnanswerableError(503, "features_unavailable", f"The online store cannot be read: {reason.rstrip('.')}.")
 
 
 def _settle_memory() -> None:

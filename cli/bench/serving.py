@@ -22,6 +22,7 @@ from typing import Any
 
 from cli.bench.serving_report import aims, print_parts, print_servers, print_table
 from cli.bench.serving_servers import PEERS, Running, load, mlserver_python, running, servers, write_mlflow_model
+from cli.bench.serving_stores import measure_stores, store_rows
 from cli.bench.serving_world import World, build
 from cli.environment import common_environment, process_environment
 from include.settings import PROJECT_ROOT, load_settings
@@ -87,11 +88,13 @@ def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
     world = build(load_settings({**_plain_environment(), "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)}))
     write_mlflow_model(world)
     print(f"{_versions()}; {world.trees} trees, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", flush=True)
-    parts = _in_process(world)
+    environment = {**process_environment(common_environment(world.settings)), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    parts = _in_process(world, environment)
+    stores = measure_stores(environment)
     seen = _serve(world, mlserver_python(mlserver), size)
     print_servers(seen, RATE)
     print_parts(parts)
-    return aims(seen, parts)
+    return aims(seen, parts) + store_rows(stores)
 
 
 def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, Seen]:
@@ -128,8 +131,7 @@ def _round(target: Running, world: World, size: Size, seen: Seen) -> None:
                 note("lookup single", load(target, world, 1, size.single, body=body))
 
 
-def _in_process(world: World) -> dict[str, float]:
-    environment = {**process_environment(common_environment(world.settings)), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+def _in_process(world: World, environment: dict[str, str]) -> dict[str, float]:
     command = [sys.executable, "-m", "cli.bench.serving_inprocess", str(world.package)]
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
     parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -13,6 +13,7 @@ from typing import Any
 
 from include.features.online import OnlineFeatures
 from include.features.row_transform import RowTransform
+from include.features.sqlite_reader import SqliteReader
 from include.features.store import open_store
 from include.registry.artifact import ScoringModel, load_model
 from include.registry.engine import open_engine
@@ -26,12 +27,12 @@ def main() -> None:
     """Measure the folder that the bench has built."""
     settings, use_case = load_settings(), load_use_case("flight_delays")
     model = load_model(Path(sys.argv[1]))
-    rows = [_typed(use_case, json.loads(line)["rows"][0]) for line in (settings.home / "lookup.jsonl").read_text().splitlines()]
+    rows = [typed(use_case, json.loads(line)["rows"][0]) for line in (settings.home / "lookup.jsonl").read_text().splitlines()]
     parts = {**_lookups(settings, use_case, rows), **_scores(settings, use_case, model, rows)}
     took: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(REPETITIONS):
         for name, work in parts.items():
-            took[name].append(_microseconds(work))
+            took[name].append(microseconds(work))
     print(json.dumps({name: min(values) for name, values in took.items()}))
 
 
@@ -42,14 +43,14 @@ def _lookups(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]) 
     opened = online._opened
     assert opened is not None
     reader = opened._reader
-    assert reader is not None
+    assert isinstance(reader, SqliteReader)
     service = store.get_feature_service(use_case.feature_service)
     asked = {key: rows[0][key] for key in use_case.serving.entity_keys}
     raw = sqlite3.connect(settings.feature_store_dir / "online.db")
     statements = [
         (f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" WHERE entity_key IN (?)', [key])  # noqa: S608  # Feast's names
         for table, view, number in zip(reader._tables, opened.views, range(len(opened.views)), strict=True)
-        for key in [reader._bytes(number, tuple(rows[0][name] for name in view.join_keys))]
+        for key in [reader._bytes[number][tuple(rows[0][name] for name in view.join_keys)]]
     ]
 
     def fresh() -> object:
@@ -84,12 +85,13 @@ def _scores(settings: Settings, use_case: UseCase, model: ScoringModel, rows: li
     }
 
 
-def _typed(use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:
+def typed(use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a request with its times as Python's."""
     times = {use_case.event_time, *(item.name for item in use_case.serving.request_fields if item.type == "timestamp")}
     return {name: datetime.fromisoformat(value) if name in times else value for name, value in row.items()}
 
 
-def _microseconds(work: Callable[[], Any]) -> float:
+def microseconds(work: Callable[[], Any]) -> float:
     """The mean of as many calls as fit into a moment; the first is not counted."""
     work()
     calls, started = 0, time.perf_counter()

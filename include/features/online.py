@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from include.data.tables import TIMESTAMP
 from include.errors import DataError
-from include.features.online_reader import Held, Key, SqliteReader, empty_columns, entity_key, plain
+from include.features.feast_rows import definition, held_rows, write_rows
+from include.features.online_reader import Held, Key, Reader, empty_columns
+from include.features.postgres_reader import PostgresReader
+from include.features.redis_reader import RedisReader
 from include.features.retrieval import read_view
+from include.features.sqlite_reader import SqliteReader
 from include.features.store import View, open_store, refresh_definitions, use_case_views
 from include.settings import Settings
 from include.spec import UseCase
@@ -28,11 +30,8 @@ from include.spec import UseCase
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-READ_BATCH = 2000
 RETRY_SECONDS = 0.005
 WAIT_SECONDS = 5.0
-# One process shares one store, and Feast's SQLite store has one connection.
-_connection = Lock()
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,16 @@ class OnlineFeatures:
         self._settings = settings
         self._opened: _Opened | None = None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a look-up may wait for a network, or for Feast: then it has no place in an event loop."""
+        return self._opened is None or self._opened.blocks
+
     def refresh(self) -> None:
         """Read the definitions from Feast's registry (again). Raises `FeatureStoreError` when they contradict the inputs."""
         store = open_store(self._settings)
         refresh_definitions(store)
-        _definition.cache_clear()
+        definition.cache_clear()
         before, self._opened = self._opened, _Opened(store, use_case_views(self._use_case, store))
         if before is not None:
             before.close()
@@ -87,7 +91,8 @@ class OnlineFeatures:
         """The values of all rows: `keys[i]` maps every entity key to its value, `event_times[i]` has a time zone.
 
         The newest row that has been materialised counts; for event times just after that moment the values are those of
-        `point_in_time`. Raises `DataError` when a key is missing or an event time has no time zone.
+        `point_in_time`. Raises `DataError` when a key is missing or an event time has no time zone, and `FeatureStoreError` when a
+        store behind a network does not answer within seconds.
         """
         found = self.lookup_rows(keys, event_times)
         if found.features:
@@ -131,7 +136,8 @@ class _Opened:
         self.store = store
         self.views = views
         self._empty = [empty_columns(view) for view in views]
-        self._reader = SqliteReader(store, views) if store.config.online_store.type == "sqlite" else None
+        self._reader = _reader(store, views)
+        self.blocks = self._reader is None or self._reader.blocks
 
     def read(self, asked: list[list[Key]], wait: bool) -> list[dict[Key, Held | None]]:
         """Per view, what the store holds for the keys."""
@@ -171,15 +177,24 @@ class _Opened:
             self._reader.close()
 
     def _through_feast(self, view: View, keys: list[Key]) -> dict[Key, Held | None]:
-        found = _held(self.store, view, keys)
+        found = held_rows(self.store, view, keys)
         return {key: (stamp, {view.column(name): values[name] for name in view.features}) for key, (stamp, values) in found.items()}
+
+
+def _reader(store: FeatureStore, views: Sequence[View]) -> Reader | None:
+    """The reader for this kind of store, `None` where there is none but Feast."""
+    config = store.config.online_store
+    if config.type == "sqlite":
+        return SqliteReader(store, views)
+    return next((reader(store, views) for reader in (RedisReader, PostgresReader) if reader.reads(config)), None)
 
 
 def materialise(use_case: UseCase, settings: Settings, until: datetime) -> dict[str, dict[str, int]]:
     """Write, per key, the newest row with `event_timestamp <= until` to Feast's online store.
 
     A key is skipped when the store holds a newer row, or this one already: repeating a call or calling for an old moment
-    changes nothing. Returns `{view: {"written": n, "skipped": n}}` in keys.
+    changes nothing. Returns `{view: {"written": n, "skipped": n}}` in keys. Raises `FeatureStoreError` when a store behind a network
+    cannot be reached.
     """
     if until.tzinfo is None:
         raise DataError(f"The moment {until} has no time zone.")
@@ -188,17 +203,17 @@ def materialise(use_case: UseCase, settings: Settings, until: datetime) -> dict[
 
 
 def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[str, int]:
-    definition = _definition(store, view.name)
+    fields = definition(store, view.name).features
     # The store holds whole views: another use case may read the features that this one does not.
-    whole = View(view.name, view.join_keys, tuple(field.name for field in definition.features), view.timestamp, view.table_uri, view.ttl)
+    whole = View(view.name, view.join_keys, tuple(field.name for field in fields), view.timestamp, view.table_uri, view.ttl)
     known = read_view(whole, pl.col(view.timestamp) <= pl.lit(until.astimezone(UTC), dtype=TIMESTAMP)).drop_nulls(list(view.join_keys))
     newest = known.sort(view.timestamp).unique(list(view.join_keys), keep="last").sort(list(view.join_keys))
     rows: dict[Key, Held] = {}
     for record in newest.iter_rows(named=True):
         rows[tuple(record[name] for name in view.join_keys)] = (record[view.timestamp], {name: record[name] for name in whole.features})
-    held = _held(store, whole, rows)
+    held = held_rows(store, whole, rows)
     new = {key: row for key, row in rows.items() if key not in held or _supersedes(row, held[key])}
-    _write(store, whole, new)
+    write_rows(store, whole, new)
     return {"written": len(new), "skipped": len(rows) - len(new)}
 
 
@@ -218,45 +233,3 @@ def _key(view: View, row: Mapping[str, Any]) -> Key | None:
             return None
         parts.append(value)
     return tuple(parts)
-
-
-def _held(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key, Held]:
-    """What Feast's online store holds for the keys: the row's stamp and its values."""
-    distinct = list(dict.fromkeys(keys))
-    definition = _definition(store, view.name)
-    found: dict[Key, Held] = {}
-    for start in range(0, len(distinct), READ_BATCH):
-        part = distinct[start : start + READ_BATCH]
-        protos = [entity_key(view, key) for key in part]
-        with _connection:
-            answers = store._get_provider().online_read(store.config, definition, protos, list(view.features))
-        for key, (stamp, values) in zip(part, answers, strict=True):
-            if stamp is not None and values is not None:
-                found[key] = (stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp, _plain(values, view.features))
-    return found
-
-
-def _write(store: FeatureStore, view: View, rows: dict[Key, Held]) -> None:
-    if not rows:
-        return
-    from feast.type_map import python_values_to_proto_values
-
-    definition = _definition(store, view.name)
-    types = {field.name: field.dtype.to_value_type() for field in definition.features}
-    protos = {name: python_values_to_proto_values([values[name] for _, values in rows.values()], types[name]) for name in view.features}
-    batch = [
-        (entity_key(view, key), {name: protos[name][position] for name in view.features}, stamp, None)
-        for position, (key, (stamp, _)) in enumerate(rows.items())
-    ]
-    with _connection:
-        store._get_provider().online_write_batch(store.config, definition, batch, None)
-
-
-@lru_cache(maxsize=64)
-def _definition(store: FeatureStore, view: str) -> Any:
-    return store.get_feature_view(view)
-
-
-def _plain(values: dict[str, Any], features: Sequence[str]) -> dict[str, Any]:
-    """Python values of Feast's protocol buffers; a null is a message with nothing set."""
-    return {name: plain(values.get(name)) for name in features}

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from include.errors import FeatureStoreError
+from include.features.feast_rows import through_feast
+from include.features.online_address import masked, online_store_config
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -63,13 +65,14 @@ def open_store(settings: Settings) -> FeatureStore:
     """
     if not _marker(settings).exists():
         raise FeatureStoreError(f"There is no feature store in {settings.feature_store_dir}; run apply_definitions(settings) first.")
-    return _open(str(settings.feature_repo), str(settings.feature_store_dir), settings.tables_uri, os.getpid())
+    return _opened(settings)
 
 
 def apply_definitions(settings: Settings) -> bool:
     """Write the definitions in feature_repo to Feast's registry and create the online tables; whether anything changed.
 
-    Idempotent and safe to call from several processes at once: the same definitions are applied once.
+    Idempotent and safe to call from several processes at once: the same definitions are applied once to the same online store.
+    Raises `FeatureStoreError` when an online store behind a network cannot be reached.
     """
     folder = settings.feature_store_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,9 +82,12 @@ def apply_definitions(settings: Settings) -> bool:
         marker = _marker(settings)
         if marker.exists() and marker.read_text() == digest:
             return False
-        _write_ahead(folder / "online.db")
-        store = _open(str(settings.feature_repo), str(folder), settings.tables_uri, os.getpid())
-        store.apply(_definitions(settings))
+        store = _opened(settings)
+        if store.config.online_store.type == "sqlite":
+            _write_ahead(folder / "online.db")
+        objects = _definitions(settings)
+        with through_feast(store):
+            store.apply(objects)
         refresh_definitions(store)
         marker.write_text(digest)
     return True
@@ -155,8 +161,12 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
     )
 
 
+def _opened(settings: Settings) -> FeatureStore:
+    return _open(str(settings.feature_repo), str(settings.feature_store_dir), settings.tables_uri, settings.online_store, os.getpid())
+
+
 @lru_cache(maxsize=8)
-def _open(repo: str, folder: str, tables_uri: str, _process: int) -> FeatureStore:
+def _open(repo: str, folder: str, tables_uri: str, online_store: str | None, _process: int) -> FeatureStore:
     # The process is part of the key: a forked child must not share its parent's SQLite connections.
     import yaml  # type: ignore[import-untyped]
 
@@ -165,7 +175,15 @@ def _open(repo: str, folder: str, tables_uri: str, _process: int) -> FeatureStor
 
     text = (Path(repo) / "feature_store.yaml").read_text()
     values = yaml.safe_load(Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}))
-    return FeatureStore(config=RepoConfig(**values, repo_path=Path(repo)))
+    if online_store is not None:
+        values["online_store"] = online_store_config(online_store, Path(folder))
+    return FeatureStore(config=RepoConfig(**{**values, "online_store": _ours(values["online_store"])}, repo_path=Path(repo)))
+
+
+def _ours(online_store: dict[str, Any]) -> dict[str, Any]:
+    """Feast's options that materialising relies on: it compares times itself, corrections of the same time among them, one at a time."""
+    fixed: dict[str, dict[str, Any]] = {"redis": {"skip_dedup": True}, "postgres": {"conn_type": "singleton"}}
+    return {**online_store, **fixed.get(online_store["type"], {})}
 
 
 @contextmanager
@@ -202,6 +220,8 @@ def _definition_files(settings: Settings) -> list[Path]:
 
 def _definitions_digest(settings: Settings) -> str:
     digest = hashlib.sha256(settings.tables_uri.encode())
+    if settings.online_store is not None:
+        digest.update(masked(settings.online_store).encode())
     for path in [*_definition_files(settings), settings.feature_repo / "feature_store.yaml"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -14,6 +14,8 @@ SLOW = (
     "data/test_steps.py",
     "features/test_definitions.py",
     "features/test_online.py",
+    "features/test_online_reader.py",
+    "features/test_online_stores.py",
     "features/test_retrieval.py",
     "features/test_store.py",
     "monitoring/test_steps.py",

@@ -11,6 +11,7 @@ import pytest
 from cli.bench.serving import Seen
 from cli.bench.serving_load import closed_loop, open_loop, request_bytes
 from cli.bench.serving_report import aims
+from cli.bench.serving_stores import store_rows
 
 REQUESTS = [request_bytes("/predict", b'{"rows":[]}')]
 PARTS = {"score 100 rows, package": 1000.0, "look-up, kept": 20.0, "look-up, read": 90.0, "raw read": 40.0, "get_online_features": 700.0}
@@ -84,3 +85,10 @@ def test_faster_with_a_longer_tail_is_missed_and_what_did_not_run_is_neither():
     assert (rows["to MLServer, 16 connections"]["ratio"], rows["to MLServer, 16 connections"]["reached"]) == (None, None)
     assert rows["look-up to raw read, values kept since"]["reached"] is True
     assert rows["look-up to raw read, store just changed"]["reached"] is False
+
+
+def test_a_look_up_in_another_store_is_measured_against_a_reader_by_hand_or_says_why_not():
+    took = {"raw read": 100.0, "look-up": 201.0, "get_online_features": 900.0}
+    redis, postgres = store_rows({"Redis": took, "PostgreSQL": {"missing": "not measured: no server"}})
+    assert (redis["name"], redis["ratio"], redis["aim"], redis["reached"]) == ("look-up to raw read, Redis", 2.01, 2.0, False)
+    assert (postgres["ratio"], postgres["reached"], postgres["detail"]) == (None, None, "not measured: no server")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from include.features.store import apply_definitions
 from include.settings import Settings
+from tests.unit.features.stores import Servers
 from tests.unit.features.world import build
 
 
@@ -13,3 +16,11 @@ def two_months(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = build(tmp_path_factory.mktemp("two_months"), months=2)
     apply_definitions(settings)
     return settings
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Online stores of other kinds, each started when a test wants it."""
+    running = Servers()
+    yield running
+    running.close()

@@ -3,8 +3,9 @@
 Few rows are looked up, scored and made into answers by the event loop itself: that takes less time than handing them to another thread.
 It scores when its turns bring nothing new any more, at the latest after `GATHER_SECONDS`, so all that callers have sent at the same time
 is one look-up, one call of the model and one commit, and a lone caller does not wait. The committer writes to the journal. What would
-keep the loop (very many rows, explanations, an online store that somebody has locked) is answered by a thread, and so is what goes to
-the spool: requests that carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health checks.
+keep the loop (very many rows, explanations, an online store over a network or one that is locked) is answered by a thread, and so is
+what goes to the spool: requests that carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health
+checks.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Lane:
 
     def put(self, question: Question) -> asyncio.Future[bytes]:
         """Answer a question (from the event loop); the future gets the answer's JSON or a `RequestError`."""
-        if question.explain or len(question.rows) > LOOP_ROWS:
+        if question.explain or len(question.rows) > LOOP_ROWS or self.stores.blocks(question.use_case):
             return self._enqueue(question, None)
         loop = asyncio.get_running_loop()
         job = Job(loop.create_future(), loop, question)

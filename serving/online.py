@@ -41,6 +41,11 @@ class OnlineStores:
         """Whether the use case's store can be read."""
         return use_case in self._opened
 
+    def blocks(self, use_case: str) -> bool:
+        """Whether a look-up goes over a network, so that an event loop must not wait for it."""
+        opened = self._opened.get(use_case)
+        return opened is not None and opened.blocks
+
     def get(self, use_case: str) -> OnlineFeatures:
         """The use case's store; raises `UnanswerableError` while it cannot be opened."""
         if use_case not in self._opened:

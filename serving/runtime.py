@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import pkgutil
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import include.use_cases
+from include.errors import FeatureStoreError
 from include.registry.artifact import golden_columns
 from include.settings import Settings
 from include.spec import load_use_case
@@ -21,7 +23,7 @@ from serving.feedback import feedback_schema
 from serving.lane import Lane
 from serving.metrics import stage
 from serving.models import ModelWatcher
-from serving.online import OnlineStores
+from serving.online import OnlineStores, features_unavailable
 from serving.schema import RequestSchema, request_schema
 from serving.scoring import Question
 
@@ -132,7 +134,10 @@ def check_served(lane: Lane, name: str) -> bytes:
     use_case, model = lane.use_cases[name], served.model
     golden = model.golden["rows"]
     moments = golden_columns(model.transform, golden)[use_case.event_time]
-    lane.stores.get(name).lookup([{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments)
+    try:
+        lane.stores.get(name).lookup([{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments)
+    except (FeatureStoreError, sqlite3.Error) as error:
+        raise features_unavailable(str(error)) from error
     answer = CheckAnswer(
         use_case=name, version=served.version, digest=served.digest, rows=len(golden), largest_difference=model.check_golden()
     )

@@ -29,7 +29,7 @@ from include.settings import PROJECT_ROOT, load_settings
 
 CONNECTIONS = 16
 RATE = 150.0
-LIBRARIES = ("xgboost", "onnxruntime", "granian", "bentoml", "mlflow", "fastapi", "uvicorn", "pydantic", "feast", "orjson")
+LIBRARIES = ("xgboost", "onnxruntime", "bentoml", "mlflow", "fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "feast", "orjson")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def aims(seen: Mapping[str, Seen], parts: Mapping[str, float]) -> list[dict[str,
         detail = f"{took:.0f} against {raw:.0f} us; get_online_features {parts['get_online_features']:.0f} us"
         name = "look-up to raw read, values kept since" if kind == "kept" else "look-up to raw read, store just changed"
         rows.append(at_most(name, took / raw, 2.0, detail))
-    rows.append(at_least("Granian to BentoML, same routes, 16 connections", _ratio(ours, seen["ours under BentoML"], "closed"), None, ""))
+    rows.append(at_least("to the same routes under BentoML, 16 connections", _ratio(ours, seen["ours under BentoML"], "closed"), None, ""))
     return rows
 
 

@@ -25,7 +25,6 @@ STOP_SECONDS = 20.0
 PEERS = PROJECT_ROOT / "cli" / "bench" / "peers"
 OURS = "/v1/models/flight_delays/predict"
 UVICORN = ("--interface", "asgi3", "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--no-access-log", "--log-level", "warning")
-GRANIAN = ("--interface", "asgi", "--loop", "uvloop", "--http", "1", "--no-ws", "--log-level", "warning")
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,6 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
     model = {"BENCH_MODEL": str(world.model)}
     home = world.settings.home
 
-    def granian(target: str) -> Callable[[int], Sequence[str]]:
-        return lambda port: (python, "-m", "granian", *GRANIAN, "--port", str(port), target)
-
     def uvicorn(target: str) -> Callable[[int], Sequence[str]]:
         return lambda port: (python, "-m", "uvicorn", *UVICORN, "--port", str(port), target)
 
@@ -77,7 +73,6 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
         Server("ours, nothing recorded", uvicorn("cli.bench.peers.quiet:application"), OURS, "features"),
         Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
         Server("bare ASGI, ONNX Runtime", uvicorn("cli.bench.peers.bare:application"), "/predict", "inputs", model),
-        Server("bare ASGI under Granian", granian("cli.bench.peers.bare:application"), "/predict", "inputs", model),
         Server("FastAPI", uvicorn("cli.bench.peers.fast_api:application"), "/predict", "inputs", model),
         Server("plain BentoML", bento("cli.bench.peers.bento:Plain"), "/predict", "inputs", model),
         Server(

@@ -57,6 +57,8 @@ class Settings(BaseModel):
     delivery_dir: Path | None = None
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     serving_workers: int = Field(default=1, ge=1, le=64)
+    log_segment_bytes: int = Field(default=8 << 20, ge=1 << 16)
+    """Size of a file of the inference log's journal; two of them for each serving process and use case."""
     training_threads: int = Field(default=2, ge=1)
     training_device: Literal["cpu", "cuda"] = "cpu"
     spec_overlay: Path | None = None

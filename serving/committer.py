@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from include.data.inference_log import SpoolError
@@ -43,8 +43,10 @@ class _Commit:
 class Committer:
     """Use from one event loop."""
 
-    def __init__(self, log: LogWriter) -> None:
+    def __init__(self, log: LogWriter, make_room: Callable[[], None]) -> None:
+        """`make_room` is called when `LogWriter.make_room` should be, which takes too long for the event loop."""
         self._log = log
+        self._make_room = make_room
         self._waiting: dict[str, list[Batch]] = {}
         self._background: asyncio.Task[None] | None = None
         self._syncing: Syncing | None = None
@@ -109,6 +111,8 @@ class Committer:
             except SpoolError as refusal:
                 _fail(commit.batches, log_unavailable(refusal))
                 return
+        if self._log.needs_room(commit.use_case):
+            self._make_room()
         stage(commit.use_case, "log").observe(time.perf_counter() - commit.started)
         count_rows(commit.use_case, [row.model_version for batch in commit.batches for row in batch.scored.log_rows])
         for batch in commit.batches:

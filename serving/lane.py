@@ -42,6 +42,9 @@ QUIET_TURNS = 2
 
 HOUSEKEEPING_SECONDS = 1.0
 
+_Item = Job | Batch | Callable[[], None] | None
+"""What the thread takes: a question or a call, what is scored already, something to do, or the end."""
+
 logger = logging.getLogger("flightdeck.serving")
 
 
@@ -53,8 +56,9 @@ class Lane:
         self.slots = slots
         self.stores = stores
         self.log = LogWriter(settings, use_cases)
-        self._committer = Committer(self.log)
-        self._queue: SimpleQueue[Job | Batch | None] = SimpleQueue()
+        self._committer = Committer(self.log, self._request_room)
+        self._room_requested = False
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._gathering: list[Job] = []
         self._gather_until, self._gathered, self._quiet_turns = 0.0, 0, 0
         self._thread = threading.Thread(target=self._run, name="flightdeck-lane", daemon=True)
@@ -146,6 +150,18 @@ class Lane:
             else:
                 self._committer.add(name, [batch])
 
+    def _request_room(self) -> None:
+        if not self._room_requested and self.log.error is None:
+            self._room_requested = True
+            self._queue.put(self._make_room)
+
+    def _make_room(self) -> None:
+        self._room_requested = False
+        try:
+            self.log.make_room()
+        except SpoolError:
+            logger.exception("the inference log's journal finds no room for its next segment")
+
     def _run(self) -> None:
         running = True
         while running:
@@ -161,7 +177,7 @@ class Lane:
                 self._answer(jobs)
         self.log.close()
 
-    def _gather(self, first: Job | Batch | None) -> tuple[list[Job], list[Batch], bool]:
+    def _gather(self, first: _Item) -> tuple[list[Job], list[Batch], bool]:
         """What waits, up to a limit, and whether there is more to come ever."""
         jobs: list[Job] = []
         batches: list[Batch] = []
@@ -171,6 +187,8 @@ class Lane:
             if isinstance(item, Batch):
                 batches.append(item)
                 rows += len(item.scored.log_rows)
+            elif not isinstance(item, Job):
+                item()
             elif not item.future.cancelled():
                 jobs.append(item)
                 rows += len(item.question.rows) if item.question else 0

@@ -24,9 +24,11 @@ PREDICT = f"/v1/models/{USE_CASE}/predict"
 def ask(client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RETRY_SECONDS) -> tuple[httpx.Response | None, int]:
     """The answer, and how often it was asked again; None when none came within `seconds`.
 
-    One id for all attempts: whether an earlier attempt was answered and logged does not matter, it is answered and logged once.
+    One id for all attempts: whether an earlier attempt was answered and logged does not matter, it is answered and logged once. A request
+    that is made once only (`seconds` is 0) has no id.
     """
-    headers, deadline, wait, again = {"X-Request-Id": uuid4().hex}, time.monotonic() + seconds, FIRST_WAIT, 0
+    headers = {"X-Request-Id": uuid4().hex} if seconds else {}
+    deadline, wait, again = time.monotonic() + seconds, FIRST_WAIT, 0
     while True:
         answer = None
         with suppress(httpx.TransportError):
@@ -43,7 +45,8 @@ def ask(client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RE
 class Traffic:
     """`answered` are the prediction ids of all answers, `versions` how often each version answered, `errors` what else came.
 
-    With `retries` a caller asks again until it is answered; without, every attempt counts by itself and `errors` holds statuses and codes.
+    With `retries` a caller asks again, under one id, until it is answered; without, every attempt has no id and counts by itself, and
+    `errors` holds statuses and codes.
     """
 
     def __init__(self, url: str, rows: list[dict[str, Any]], *, callers: int = 4, retries: bool = True) -> None:

@@ -171,7 +171,8 @@ def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
             ({}, serving_stores.fill_log_disk),
             (serving_stores.answer_policy(world), serving_stores.fill_log_disk_and_answer),
         ):
-            endpoint = Endpoint(world.settings, bentoml=bentoml, **changes)
+            segment = {f"{PREFIX}LOG_SEGMENT_BYTES": str(serving_stores.SEGMENT_BYTES)}
+            endpoint = Endpoint(world.settings, bentoml=bentoml, **segment, **changes)
             try:
                 endpoint.start()
                 endpoint.wait_for("/readyz")

@@ -14,7 +14,7 @@ from cli.faults.line import Line
 from cli.faults.load import PREDICT, Traffic
 from cli.faults.world import World
 
-SLOW_SECONDS = 9.0
+SLOW_SECONDS = 13.0
 
 
 def slow_loris(endpoint: Endpoint, world: World, *, connections: int) -> Line:
@@ -32,17 +32,17 @@ def slow_loris(endpoint: Endpoint, world: World, *, connections: int) -> Line:
                 with suppress(OSError):
                     connection.sendall(b" " if number % 2 else b"X-A: b\r\n")
             time.sleep(1.0)
-        ended = [_ending(connection) for connection in slow[1::2]]
+        ended = [_ending(connection) for connection in slow]
         traffic.wait_for(50)
         for connection in slow:
             connection.close()
     timed_out = sum(ending in ("408", "closed") for ending in ended)
     return Line(
         f"slow-loris: {connections} clients send a byte a second",
-        "0 errors for other clients, every slow body ended by 408",
+        "0 errors for other clients, every slow connection ended",
         f"{sum(traffic.errors.values())} errors for other clients, "
-        f"{'every slow body ended by 408' if timed_out == len(ended) else f'{len(ended) - timed_out} slow bodies not ended'}",
-        f"{len(traffic.answered)} answers to others, slowest {traffic.slowest:.2f} s; slow bodies: {_counted(ended)}",
+        f"{'every slow connection ended' if timed_out == len(ended) else f'{len(ended) - timed_out} slow connections not ended'}",
+        f"{len(traffic.answered)} answers to others, slowest {traffic.slowest:.2f} s; they ended with: {_counted(ended)}",
     )
 
 

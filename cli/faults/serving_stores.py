@@ -29,6 +29,9 @@ from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
 
 LOG_BYTES = 40_000_000
+SEGMENT_BYTES = 1 << 18
+"""Of the log's journal while its disk is full: what a segment has already is filled before anything is refused."""
+
 MLFLOW_SECONDS = 60.0
 
 
@@ -206,7 +209,7 @@ def _no_space(endpoint: Endpoint, world: World, what: str) -> Iterator[None]:
         finally:
             filler.unlink(missing_ok=True)
         return
-    size = spool_path(world.settings).with_name("spool.db-wal").stat().st_size
+    size = min(spool_path(world.settings).with_name("spool.db-wal").stat().st_size, SEGMENT_BYTES // 2)
     workers = endpoint.workers()
     for worker in workers:
         worker.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))

@@ -33,7 +33,6 @@ from include.files import sync_folder
 MAGIC = b"FDJ1"
 HEADER = struct.Struct("<4sIII")
 ID_BYTES = 16
-SEGMENT_BYTES = 16 << 20
 SUFFIX = ".log"
 
 
@@ -53,17 +52,18 @@ def encode(rows: Sequence[LoggedPrediction]) -> Frame:
 
 
 class Journal:
-    """The writing side of one process. `prepare` may be called in another thread than the rest."""
+    """The writing side of one process, in segments of `segment_bytes`. `prepare` may be called in another thread than the rest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
         self.folder = folder
+        self._size = segment_bytes
         self._segments: dict[str, _Segment] = {}
         self._spares: dict[str, _Segment] = {}
 
     def write(self, use_case: str, frame: Frame) -> int:
         """Write a frame, and give the file that must be synced before the frame is durable; raises `OSError` when it cannot be written."""
         segment = self._segments.get(use_case)
-        if segment is None or segment.position + len(frame.data) > max(SEGMENT_BYTES, len(frame.data)):
+        if segment is None or segment.position + len(frame.data) > max(self._size, len(frame.data)):
             segment = self._begin(use_case)
         try:
             segment.write(frame.data)
@@ -90,7 +90,7 @@ class Journal:
     def needs_spare(self, use_case: str) -> bool:
         """Whether the next segment should be prepared, since making one takes longer than an answer may."""
         segment = self._segments.get(use_case)
-        return use_case not in self._spares and (segment is None or segment.position > SEGMENT_BYTES // 2)
+        return use_case not in self._spares and (segment is None or segment.position > self._size // 2)
 
     def prepare(self, use_case: str) -> None:
         """Make the next segment where one is needed; raises `OSError` when there is no room for it."""
@@ -114,13 +114,13 @@ class Journal:
     def _made(self, use_case: str) -> _Segment:
         folder = self.folder / use_case
         folder.mkdir(parents=True, exist_ok=True)
-        return _Segment(folder)
+        return _Segment(folder, self._size)
 
 
 class _Segment:
     """One file while it is written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         name = f"{time.time_ns() // 1000:016d}-{uuid4().hex[:12]}{SUFFIX}"
         aside = folder / f".{name}"
         self.file = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -128,7 +128,7 @@ class _Segment:
         try:
             # A reader that gets the lock takes the segment for complete: it must not see the file before it is locked.
             flock(self.file, LOCK_EX | LOCK_NB)
-            _write(self.file, bytes(SEGMENT_BYTES), 0)
+            _write(self.file, bytes(size), 0)
             os.fsync(self.file)
             aside.rename(folder / name)
             sync_folder(folder)

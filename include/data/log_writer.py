@@ -43,6 +43,7 @@ class LogWriter:
         self.error: str | None = "The log is not open yet."
         self.dropped: dict[str, int] = {}
         self._path = spool_path(settings)
+        self._segment_bytes = settings.log_segment_bytes
         self._use_cases = dict(use_cases)
         self._veils = {name: Veil(settings, use_case) for name, use_case in use_cases.items()}
         self._counter = DropCounter(self._path.with_name("dropped.json"))
@@ -78,9 +79,9 @@ class LogWriter:
             self._journal.give_up(use_case)
         self._attempt(use_case, frame.rows, partial(self._raise, error))
 
-    def needs_room(self) -> bool:
+    def needs_room(self, use_case: str) -> bool:
         """Whether `make_room` should be called soon."""
-        return self._journal is not None and any(map(self._journal.needs_spare, self._use_cases))
+        return self._journal is not None and self._journal.needs_spare(use_case)
 
     def make_room(self) -> None:
         """Prepare what the journal will need next; raises `SpoolError`."""
@@ -210,7 +211,7 @@ class LogWriter:
     def _open_journal(self, folder: Path) -> None:
         self._known = {name: KnownIds(folder / name) for name in self._use_cases}
         self._counts = {name: RowCount(folder / name) for name in self._use_cases}
-        self._journal = self._journal or Journal(folder)
+        self._journal = self._journal or Journal(folder, self._segment_bytes)
         self.make_room()
 
 

@@ -68,7 +68,7 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self.spool = Spool(spool_path(settings))
-        self.journal = Journal(self.spool.journal)
+        self.journal = Journal(self.spool.journal, settings.log_segment_bytes)
 
     def write(self, rows: list[LoggedPrediction], use_case: str = "flight_delays") -> Frame:
         """Make rows durable in the journal."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from include.data import inference_log, journal
+from include.data import inference_log
 from include.data.inference_log import ship, ship_feedback, spool_path
 from include.data.journal import HEADER, Journal, encode
 from include.data.journal_reader import KnownIds, RowCount, is_complete, parts, parts_so_far, segments
@@ -20,13 +20,13 @@ from include.settings import Settings, load_settings
 from tests.unit.data.log_helpers import Writer, answered, log, served, told
 
 CASE = "flight_delays"
+SEGMENT = 30_000
 TABLE = "flight_delays/inference_log"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(journal, "SEGMENT_BYTES", 30_000)
-    return load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
+def home(tmp_path: Path) -> Settings:
+    return load_settings({"FLIGHTDECK_HOME": str(tmp_path)}).model_copy(update={"log_segment_bytes": SEGMENT})
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def ids_in(path: Path) -> list[str]:
 
 
 def test_frames_are_read_back_in_their_order_with_every_value(folder: Path) -> None:
-    writer, rows = Journal(folder), answered(3, attributions={"dest": 0.25})
+    writer, rows = Journal(folder, SEGMENT), answered(3, attributions={"dest": 0.25})
     writer.append(CASE, encode(rows[:1]))
     writer.append(CASE, encode(rows[1:]))
     (path,) = segments(folder / CASE)
@@ -49,7 +49,7 @@ def test_frames_are_read_back_in_their_order_with_every_value(folder: Path) -> N
     assert [entry for part in found for entry in orjson.loads(part.entries)] == [row.as_entry() for row in rows]
     assert list(parts_so_far(path, 0)) == found
     assert list(parts(path, found[0].end)) == found[1:]
-    assert path.stat().st_size == journal.SEGMENT_BYTES
+    assert path.stat().st_size == SEGMENT
     assert not is_complete(path)
     writer.close()
     assert is_complete(path)
@@ -57,7 +57,7 @@ def test_frames_are_read_back_in_their_order_with_every_value(folder: Path) -> N
 
 
 def test_a_full_segment_is_followed_by_the_next_and_the_prepared_one_is_taken(folder: Path) -> None:
-    writer = Journal(folder)
+    writer = Journal(folder, SEGMENT)
     writer.prepare(CASE)
     (prepared,) = segments(folder / CASE)
     assert not writer.needs_spare(CASE)
@@ -70,7 +70,7 @@ def test_a_full_segment_is_followed_by_the_next_and_the_prepared_one_is_taken(fo
     assert [is_complete(path) for path in paths] == [True] * (len(paths) - 1) + [False]
     assert sum(part.rows for path in paths for part in parts(path)) == 300
     large = encode(answered(200))
-    assert len(large.data) > journal.SEGMENT_BYTES
+    assert len(large.data) > SEGMENT
     writer.append(CASE, large)
     assert sum(RowCount(folder / CASE).by_segment().values()) == 500
     writer.close()
@@ -78,7 +78,7 @@ def test_a_full_segment_is_followed_by_the_next_and_the_prepared_one_is_taken(fo
 
 @pytest.mark.parametrize("cut", [1, 3, HEADER.size, HEADER.size + 5, 400])
 def test_a_frame_that_was_cut_off_ends_the_segment(folder: Path, cut: int) -> None:
-    writer = Journal(folder)
+    writer = Journal(folder, SEGMENT)
     whole = [encode(answered(2)) for _ in range(3)]
     for frame in whole:
         writer.append(CASE, frame)
@@ -86,7 +86,7 @@ def test_a_frame_that_was_cut_off_ends_the_segment(folder: Path, cut: int) -> No
     last = list(parts(path))[-1]
     with path.open("r+b") as file:
         os.truncate(file.fileno(), last.start + cut)
-        os.truncate(file.fileno(), journal.SEGMENT_BYTES)
+        os.truncate(file.fileno(), SEGMENT)
     assert [part.rows for part in parts(path)] == [2, 2]
     assert [part.rows for part in parts_so_far(path, 0)] == [2, 2]
     writer.close()
@@ -215,7 +215,7 @@ def test_feedback_finds_answers_in_the_journal_of_any_process_and_after_they_wer
 
 
 def test_ids_are_known_by_the_use_case_that_answered(folder: Path) -> None:
-    writer, rows = Journal(folder), answered(3)
+    writer, rows = Journal(folder, SEGMENT), answered(3)
     writer.append("one", encode(rows[:2]))
     writer.append("two", encode(rows[2:]))
     known = KnownIds(folder / "one")

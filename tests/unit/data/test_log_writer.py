@@ -19,14 +19,12 @@ from tests.unit.data.log_helpers import answered, log, served
 
 FILLER = """
 import resource, signal, sys
-from include.data import journal
 from include.data.log_writer import LogWriter
 from include.settings import load_settings
 from tests.unit.data.log_helpers import answered, log, served
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journal.SEGMENT_BYTES = 1_000_000
-settings = load_settings({"FLIGHTDECK_HOME": sys.argv[1]})
+settings = load_settings({"FLIGHTDECK_HOME": sys.argv[1], "FLIGHTDECK_LOG_SEGMENT_BYTES": "1000000"})
 writer = LogWriter(settings, {"flight_delays": served(log_full=sys.argv[2])})
 writer.tend()
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))

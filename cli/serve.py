@@ -53,7 +53,7 @@ def prepare_metrics(settings: Settings, port: int) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, application: str = "serving.asgi:application") -> None:
     """Run the supervisor and its workers until SIGTERM. SIGHUP replaces them one by one, each new one before its old one."""
     from uvicorn import Config
 
@@ -61,7 +61,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     from serving.supervisor import Supervisor
 
     config = Config(
-        "serving.asgi:application",
+        application,
         host=host,
         port=port,
         workers=settings.serving_workers,

@@ -1,7 +1,8 @@
 """What our server adds to uvicorn's HTTP protocol: a connection that does not end its headers is closed, and every refusal is JSON.
 
 uvicorn waits for the headers of a request for as long as its client likes, and keeps whatever comes. Here they have `HEADER_SECONDS` and
-`HEADER_BYTES`; bodies are bounded where they are read (`serving.body`).
+`HEADER_BYTES`; bodies are bounded where they are read (`serving.body`). And an answer's head and body, which uvicorn sends one after the
+other, leave with one system call: a tenth of the server's time for a prediction.
 """
 
 from __future__ import annotations
@@ -9,12 +10,63 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.errors import RequestError, UnreadableError
 
 HEADER_SECONDS = 10.0
 HEADER_BYTES = 65_536
+PLAIN_HEADERS = frozenset((b"content-type", b"date", b"retry-after", b"server"))
+"""What the endpoint's own code sets, from no input: nothing in them needs uvicorn's checks."""
+
+
+class JoinedCycle(RequestResponseCycle):
+    """One request and its answer. What is no short, plain answer goes uvicorn's own way, head first."""
+
+    _head: Any = None
+
+    async def send(self, message: Any) -> None:
+        """Keep the head until the body is there, then send both."""
+        if self._head is None:
+            if message["type"] == "http.response.start" and not self.response_started:
+                self._head = message
+            else:
+                await super().send(message)
+            return
+        head, self._head = self._head, None
+        content = self._joined(head, message)
+        if content is None:
+            await super().send(head)
+            await super().send(message)
+            return
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(content)
+        self.message_event.set()
+        self.on_response()
+
+    def _joined(self, head: Any, message: Any) -> bytes | None:
+        """The whole answer; None where it is not ours to write: in pieces, of no length, to HEAD, to a connection that is to end."""
+        if (
+            message["type"] != "http.response.body"
+            or message.get("more_body")
+            or not self.keep_alive
+            or self.disconnected
+            or self.flow.write_paused
+            or self.scope["method"] == "HEAD"
+        ):
+            return None
+        body = message.get("body", b"")
+        parts, length = [STATUS_LINE[head["status"]]], -1
+        for name, value in (*self.default_headers, *head.get("headers", ())):
+            if name == b"content-length":
+                length = int(value)
+            elif name not in PLAIN_HEADERS:
+                return None
+            parts += (name, b": ", value, b"\r\n")
+        if length != len(body):
+            return None
+        return b"".join((*parts, b"\r\n", body))
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -56,6 +108,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._headers_due is not None:
             self._got_headers()
         super().on_headers_complete()
+        self.cycle.__class__ = JoinedCycle
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

@@ -24,7 +24,10 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PEERS = PROJECT_ROOT / "cli" / "bench" / "peers"
 OURS = "/v1/models/flight_delays/predict"
-UVICORN = ("--interface", "asgi3", "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--no-access-log", "--log-level", "warning")
+UVICORN = (
+    *("--interface", "asgi3", "--loop", "uvloop", "--http", "httptools", "--ws", "none"),
+    *("--no-access-log", "--no-proxy-headers", "--log-level", "warning"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
 
     found = [
         Server("ours", lambda port: (python, "-m", "cli", "serve", "--port", str(port)), OURS, "features"),
-        Server("ours, nothing recorded", uvicorn("cli.bench.peers.quiet:application"), OURS, "features"),
+        Server("ours, nothing recorded", lambda port: (python, "-m", "cli.bench.peers.quiet", str(port)), OURS, "features"),
         Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
         Server("bare ASGI, ONNX Runtime", uvicorn("cli.bench.peers.bare:application"), "/predict", "inputs", model),
         Server("FastAPI", uvicorn("cli.bench.peers.fast_api:application"), "/predict", "inputs", model),

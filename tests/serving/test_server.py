@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from cli.faults.load import ask
 from cli.serve import check_port
 from include.errors import PlatformError
 from include.registry.artifact import golden_columns, load_model
@@ -187,15 +188,15 @@ def test_a_kept_connection_may_rest_longer_than_headers_may_take(server: Endpoin
 def test_sighup_replaces_the_worker_before_it_ends_it(server: Endpoint, world: World) -> None:
     before, failures, stop = server.worker().pid, [], threading.Event()
 
-    def ask() -> None:
+    def call() -> None:
+        # As docs/serving-operations.md tells callers to: a connection may be closed in the moment in which it is used.
         with httpx.Client(base_url=server.url, timeout=30.0) as client:
             while not stop.is_set():
-                # On a connection each: one that is kept may be closed in the moment in which it is used again.
-                answer = client.post("/v1/models/flight_delays/predict", json={"rows": world.rows[:1]}, headers={"Connection": "close"})
-                if answer.status_code not in (200, 503):
-                    failures.append(answer.text)
+                answer, _ = ask(client, world.rows[:1], seconds=20.0)
+                if answer is None or answer.status_code != 200:
+                    failures.append(repr(answer))
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=call)
     thread.start()
     server._process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + START_SECONDS

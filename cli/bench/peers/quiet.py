@@ -1,16 +1,23 @@
-"""Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their cost; never serve with it."""
+"""Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their cost; never serve with it.
+
+`python -m cli.bench.peers.quiet PORT` serves it as `python -m cli serve` does the endpoint.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
+import serving.committer
 import serving.lane
 import serving.runtime
 import serving.scoring
-from serving.errors import RequestError
-from serving.lane import Lane
+from cli.serve import serve
+from include.settings import load_settings
+from serving.committer import Committer
 from serving.scorer import Scorer
-from serving.waiting import Job, resolve
+from serving.waiting import Batch, resolve
 
 
 class Nothing:
@@ -28,28 +35,28 @@ def no_stage(*_: Any) -> Nothing:
     return NOTHING
 
 
-class QuietLane(Lane):
+class NoCommitter(Committer):
     """Answers as soon as a batch is scored."""
 
-    def _score_now(self, name: str, jobs: list[Job]) -> None:
-        questions = [job.question for job in jobs if job.question is not None]
-        try:
-            scored = serving.scoring.score_batch(self.use_cases[name], self.model(name), self.stores.get(name), questions, wait=False)
-        except RequestError as error:
-            resolve([(job.future, None, error) for job in jobs])
-        else:
-            resolve([(job.future, answer, None) for job, answer in zip(jobs, scored.answers, strict=True)])
+    def add(self, use_case: str, batches: Sequence[Batch]) -> None:  # noqa: ARG002  # as its base
+        """Give the answers."""
+        for batch in batches:
+            resolve([(job.future, answer, None) for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)])
 
 
 def no_row(*_: Any) -> None:
     """Instead of a row of the log."""
 
 
-for module in (serving.lane, serving.runtime, serving.scoring):
+for module in (serving.committer, serving.lane, serving.runtime, serving.scoring):
     module.stage = no_stage  # type: ignore[attr-defined]
-serving.runtime.Lane = QuietLane  # type: ignore[attr-defined]
+serving.lane.Committer = NoCommitter  # type: ignore[attr-defined]
 Scorer.logged = no_row  # type: ignore[method-assign,assignment]
 
 from serving.asgi import application  # noqa: E402  (what it runs is replaced above)
 
 __all__ = ["application"]
+
+if __name__ == "__main__":
+    chosen = load_settings()
+    serve(chosen, chosen.host, int(sys.argv[1]), "cli.bench.peers.quiet:application")

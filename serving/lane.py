@@ -3,7 +3,7 @@
 Few rows are looked up, scored and made into answers by the event loop itself: that takes less time than handing them to another thread.
 It scores when its turns bring nothing new any more, at the latest after `GATHER_SECONDS`, so all that callers have sent at the same time
 is one look-up, one call of the model and one commit, and a lone caller does not wait. The committer writes to the journal. What would
-keep the loop (very many rows, explanations, an online store over a network or one that is locked) is answered by a thread, and so is
+keep the loop (very many rows, long explanations, an online store over a network or one that is locked) is answered by a thread, and so is
 what goes to the spool: requests that carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health
 checks.
 """
@@ -26,19 +26,23 @@ from include.settings import Settings
 from include.spec import UseCase
 from serving.committer import Committer
 from serving.errors import RequestError, UnanswerableError
+from serving.explaining import is_explainable
 from serving.metrics import LOG_BACKLOG, LOG_DROPPED, count_rows, stage
 from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
 from serving.resources import ResourceMeter
 from serving.scoring import Question, count_flags, score_batch
-from serving.waiting import Batch, Job, Outcome, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
+from serving.waiting import Batch, Gathered, Job, Outcome, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
 
 BATCH_ROW_LIMIT = 512
 LOOP_ROWS = 128
-BATCH_JOB_LIMIT = 64
+GATHERED_ROWS = 256
 GATHER_SECONDS = 0.001
 QUIET_TURNS = 2
 """A request that has arrived in one turn of the loop is read in the next one and here in the one after that."""
+
+EXPLAIN_SECONDS = 0.002
+"""The most that the event loop spends on the reasons of one batch; what takes longer is for the thread."""
 
 HOUSEKEEPING_SECONDS = 1.0
 
@@ -60,7 +64,7 @@ class Lane:
         self._room_requested = False
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._gathering: list[Job] = []
-        self._gather_until, self._gathered, self._quiet_turns = 0.0, 0, 0
+        self._gathered = Gathered(0.0)
         self._thread = threading.Thread(target=self._run, name="flightdeck-lane", daemon=True)
         self._meter = ResourceMeter()
         self._next_housekeeping = 0.0
@@ -86,22 +90,39 @@ class Lane:
 
     def put(self, question: Question) -> asyncio.Future[bytes]:
         """Answer a question (from the event loop); the future gets the answer's JSON or a `RequestError`."""
-        if question.explain or len(question.rows) > LOOP_ROWS or self.stores.blocks(question.use_case):
+        if not self._gathering:
+            self._gathered = Gathered(time.perf_counter() + GATHER_SECONDS)
+        if not self._is_quick(question):
             return self._enqueue(question, None)
         loop = asyncio.get_running_loop()
         job = Job(loop.create_future(), loop, question)
         if not self._gathering:
-            self._gather_until, self._gathered, self._quiet_turns = time.perf_counter() + GATHER_SECONDS, 0, 0
             loop.call_soon(self._turn, loop)
         self._gathering.append(job)
+        self._gathered.rows += len(question.rows)
         return job.future
+
+    def _is_quick(self, question: Question) -> bool:
+        """Whether the event loop may answer it, with what it has gathered already."""
+        if len(question.rows) > LOOP_ROWS or self.stores.blocks(question.use_case):
+            return False
+        if not question.explain:
+            return True
+        served = self.slots[question.use_case].serving
+        if served is None or not is_explainable(served.model):
+            return False
+        spent = self._gathered.explaining + len(question.rows) * served.scorer.explain_seconds
+        if spent > EXPLAIN_SECONDS:
+            return False
+        self._gathered.explaining = spent
+        return True
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Once a turn of the loop while there is something to score: go on gathering as long as the turns bring more."""
-        gathered = len(self._gathering)
-        self._quiet_turns = 0 if gathered > self._gathered else self._quiet_turns + 1
-        self._gathered = gathered
-        if self._quiet_turns < QUIET_TURNS and gathered < BATCH_JOB_LIMIT and time.perf_counter() < self._gather_until:
+        gathered = self._gathered
+        gathered.quiet_turns = 0 if gathered.rows > gathered.rows_before else gathered.quiet_turns + 1
+        gathered.rows_before = gathered.rows
+        if gathered.quiet_turns < QUIET_TURNS and gathered.rows < GATHERED_ROWS and time.perf_counter() < gathered.until:
             loop.call_soon(self._turn, loop)
         else:
             self._score_gathered()
@@ -215,6 +236,10 @@ class Lane:
         try:
             batch = self._predict(name, group)
         except RequestError as error:
+            if error.code == "not_explainable" and len(group) > 1:  # that of some, not of all
+                for job in group:
+                    self._answer_group(name, [job])
+                return
             self._deliver(group, [(job.future, None, error) for job in group])
         except Exception as error:  # the lane must outlive every request
             if len(group) > 1:

@@ -37,6 +37,19 @@ class Batch:
     scored: Scored
 
 
+@dataclass(slots=True)
+class Gathered:
+    """What the event loop has gathered: until when (`time.perf_counter()`) it goes on at the latest, rows, rows at the turn before, turns
+    that brought nothing, and the seconds that reasons will take.
+    """
+
+    until: float
+    rows: int = 0
+    rows_before: int = 0
+    quiet_turns: int = 0
+    explaining: float = 0.0
+
+
 def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
     """The answers of requests that carry an id of their own, by the question's position."""
     keyed: dict[int, KeyedAnswer] = {}

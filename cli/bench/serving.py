@@ -36,10 +36,10 @@ LIBRARIES = ("xgboost", "onnxruntime", "bentoml", "mlflow", "fastapi", "uvicorn"
 class Size:
     """Rounds, and seconds of each measurement."""
 
-    rounds: int = 3
+    rounds: int = 5
     closed: float = 2.5
     single: float = 1.5
-    open: float = 2.0
+    open: float = 1.5
 
 
 QUICK = Size(rounds=1, closed=2.0, single=1.0, open=1.0)

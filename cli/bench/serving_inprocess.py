@@ -28,7 +28,7 @@ def main() -> None:
     settings, use_case = load_settings(), load_use_case("flight_delays")
     model = load_model(Path(sys.argv[1]))
     rows = [typed(use_case, json.loads(line)["rows"][0]) for line in (settings.home / "lookup.jsonl").read_text().splitlines()]
-    parts = {**_lookups(settings, use_case, rows), **_scores(settings, use_case, model, rows)}
+    parts = {**_lookups(settings, use_case, rows), **_scores(settings, use_case, model, rows), **_commits(settings)}
     took: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(REPETITIONS):
         for name, work in parts.items():

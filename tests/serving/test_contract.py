@@ -14,6 +14,7 @@ import pytest
 
 from include.features.retrieval import point_in_time
 from include.registry.artifact import load_model
+from include.release.model_store import withdraw
 from serving.answers import CheckAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, PredictAnswer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World, logged_rows
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.slow
 PREDICT = "/v1/models/flight_delays/predict"
 
 
-def test_before_the_first_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: Endpoint, world: World) -> None:
+def test_without_a_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: Endpoint, world: World) -> None:
+    withdraw(world.settings, "flight_delays")
+    bare_endpoint.wait_for_version(None)
     assert bare_endpoint.client.get("/healthz").status_code == 200
     assert bare_endpoint.client.get("/readyz").status_code == 503
     answer = bare_endpoint.predict(world.rows[:1])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,20 @@ def _scores(settings: Settings, use_case: UseCase, model: ScoringModel, rows: li
         "predict 100 rows, inplace_predict": lambda: model.booster.inplace_predict(hundred),
         "score 100 rows, package": lambda: model.score(columns),
     }
+
+
+def _commits(settings: Settings) -> dict[str, Callable[[], Any]]:
+    """What the disk takes for a commit of one row and of sixteen (1 and 16 kB), in a file that has its size already."""
+    file = os.open(settings.home / "synced", os.O_RDWR | os.O_CREAT, 0o600)
+    os.pwrite(file, bytes(1 << 22), 0)
+    os.fsync(file)
+    places = cycle(range(0, (1 << 22) - 16_384, 16_384))
+
+    def commit(size: int) -> None:
+        os.pwrite(file, b"x" * size, next(places))
+        os.fdatasync(file)
+
+    return {"write and sync 1 kB": partial(commit, 1024), "write and sync 16 kB": partial(commit, 16_384)}
 
 
 def typed(use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,13 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
 
     found = [
         Server("ours", lambda port: (python, "-m", "cli", "serve", "--port", str(port)), OURS, "features"),
+        Server(
+            "ours, synced each second",
+            lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
+            OURS,
+            "features",
+            {"FLIGHTDECK_SPEC_OVERLAY": str(write_overlay(world))},
+        ),
         Server("ours, nothing recorded", lambda port: (python, "-m", "cli.bench.peers.quiet", str(port)), OURS, "features"),
         Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
         Server("bare ASGI, ONNX Runtime", uvicorn("cli.bench.peers.bare:application"), "/predict", "inputs", model),
@@ -109,6 +116,13 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
             )
         )
     return found
+
+
+def write_overlay(world: World) -> Path:
+    """The specification of an endpoint that syncs its log each second."""
+    path = world.settings.home / "each-second.json"
+    path.write_text(json.dumps({world.use_case.name: {"serving": {"log_sync": "second"}}}))
+    return path
 
 
 def _mlserver(python: Path, folder: Path, world: World, port: int) -> Sequence[str]:

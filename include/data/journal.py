@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 import orjson
@@ -81,6 +82,12 @@ class Journal:
             self.give_up(use_case)
             raise
 
+    def sync(self, use_case: str) -> None:
+        """Make everything durable that was written and not synced; raises `OSError`. May be called in the thread of `prepare`."""
+        segment = self._segments.get(use_case)
+        if segment is not None:
+            segment.sync()
+
     def give_up(self, use_case: str) -> None:
         """Go on in another segment: what the disk holds at the end of this one is unknown."""
         segment = self._segments.pop(use_case, None)
@@ -125,6 +132,7 @@ class _Segment:
         aside = folder / f".{name}"
         self.file = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self.position = 0
+        self._ending, self._ended = Lock(), False
         try:
             # A reader that gets the lock takes the segment for complete: it must not see the file before it is locked.
             flock(self.file, LOCK_EX | LOCK_NB)
@@ -142,12 +150,21 @@ class _Segment:
         _write(self.file, data, self.position)
         self.position += len(data)
 
+    def sync(self) -> None:
+        """Make all frames durable."""
+        with self._ending:
+            if not self._ended:
+                os.fdatasync(self.file)
+
     def end(self) -> None:
         """Give back what was not needed, and the lock."""
         # A segment that keeps its zeros is as good, and on a broken disk the lock must go all the same.
-        with suppress(OSError):
-            os.ftruncate(self.file, self.position)
-        os.close(self.file)
+        with self._ending:
+            with suppress(OSError):
+                os.ftruncate(self.file, self.position)
+                os.fdatasync(self.file)
+            os.close(self.file)
+            self._ended = True
 
 
 def _write(file: int, data: bytes, position: int) -> None:

@@ -71,7 +71,13 @@ class LogWriter:
         Raises `SpoolError` when it cannot be written and the use case says `refuse`; then nothing may be answered. When it says
         `answer` the rows are counted instead, before this returns.
         """
-        return self._attempt(use_case, frame.rows, partial(self._to_journal, use_case, frame)) if frame.rows else None
+        if not frame.rows:
+            return None
+        file = self._attempt(use_case, frame.rows, partial(self._to_journal, use_case, frame))
+        return file if self._syncs_answers(use_case) else None
+
+    def _syncs_answers(self, use_case: str) -> bool:
+        return self._use_cases[use_case].serving.log_sync == "answer"
 
     def failed(self, use_case: str, frame: Frame, error: OSError) -> None:
         """The file could not be synced: raises or counts as `write` does."""
@@ -111,6 +117,9 @@ class LogWriter:
         spool = self._opened()
         if self.error is not None:
             spool.probe()
+        for name in self._use_cases:
+            if not self._syncs_answers(name):
+                self._with_journal(partial(Journal.sync, use_case=name))
         self.make_room()
         self._require_space()
         self.dropped = self._counter.totals()

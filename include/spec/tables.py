@@ -130,8 +130,10 @@ class Serving(Part):
 
     `log_share` of the answered rows are logged, chosen by their prediction ids. `log_days` is how long the log's table and the feedback's
     keep a row (None: for ever), `feedback_days` how long after an answer feedback on it is taken.
-    `log_full` says what happens while the log takes no rows (a full disk, for example): `refuse` answers nothing that cannot be logged,
-    `answer` goes on answering, counts exactly what is missing and raises an alarm (docs/inference-log.md).
+    `log_sync` says when rows are on the disk: before their `answer` leaves, or within a `second` of it; then they outlive every process,
+    and a machine that loses its power may lose the last second. `log_full` says what happens while the log takes no rows (a full disk,
+    for example): `refuse` answers nothing that cannot be logged, `answer` goes on answering, counts exactly what is missing and raises
+    an alarm (docs/inference-log.md).
     `max_smoke_ms`: a release asks the endpoint over HTTP to look up and score the golden rows, again and again; where the median takes
     longer (milliseconds), the release is taken back.
     """
@@ -151,6 +153,7 @@ class Serving(Part):
     log_days: int | None = Field(default=None, ge=1)
     feedback_days: int = Field(default=90, ge=1)
     log_full: Literal["refuse", "answer"] = "refuse"
+    log_sync: Literal["answer", "second"] = "answer"
     max_smoke_ms: float = Field(default=250.0, gt=0.0)
 
 

@@ -129,3 +129,20 @@ def test_room_is_asked_for_before_the_segment_is_full(home: Settings) -> None:
         world.log.close()
 
     asyncio.run(run())
+
+
+def test_a_log_that_is_synced_each_second_is_written_at_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("include.data.journal.os.fdatasync", synced.append)
+
+    async def run() -> None:
+        world = World(home, log_sync="second")
+        before = len(synced)
+        assert world.add(3).done()
+        assert len(synced) == before
+        assert ship(home, CASE)["total"] == 3
+        world.log.tend()
+        assert len(synced) == before + 1
+        world.log.close()
+
+    asyncio.run(run())

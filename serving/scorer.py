@@ -85,6 +85,7 @@ class Scorer:
             flags,
             (moment.now - arrived) * 1000.0,
             attributions=None if explanation is None else explanation.as_logged(),
+            predicted_class=self._class_of(score) if self.problem == "multiclass" else None,
         )
 
     def answered(self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:
@@ -99,7 +100,10 @@ class Scorer:
             return {"probability": score, "decision": score >= self.threshold}
         if self.problem == "regression":
             return {"value": score}
-        return {"class": self.classes[score.index(max(score))], "probabilities": dict(zip(self.classes, score, strict=True))}
+        return {"class": self._class_of(score), "probabilities": dict(zip(self.classes, score, strict=True))}
+
+    def _class_of(self, score: list[float]) -> str:
+        return self.classes[score.index(max(score))]
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -27,7 +27,8 @@ class LoggedPrediction:
 
     `request` holds entity keys and request fields, `features` the `view__feature` values that were used, `score` is the probability,
     `latency_ms` the time from the request's arrival to the moment before the commit. `arm` names the part of a release that answered,
-    `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for.
+    `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for. Of several classes
+    `predicted_class` is the most probable one and `score` its probability.
     """
 
     prediction_id: str
@@ -44,6 +45,7 @@ class LoggedPrediction:
     latency_ms: float
     arm: str = CHAMPION
     attributions: Mapping[str, float] | None = None
+    predicted_class: str | None = None
 
     def as_entry(self) -> list[Any]:
         """What the journal holds of it beside the id: the values from `model_version` on; their JSON has times as ISO 8601."""
@@ -60,6 +62,7 @@ class LoggedPrediction:
             self.latency_ms,
             self.arm,
             self.attributions,
+            self.predicted_class,
         ]
 
     def as_row(self) -> tuple[Any, ...]:
@@ -79,6 +82,7 @@ class LoggedPrediction:
             self.latency_ms,
             self.arm,
             None if self.attributions is None else _json(self.attributions),
+            self.predicted_class,
         )
 
 

@@ -82,6 +82,7 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         "latency_ms": pl.Float64,
         "arm": pl.String,
         "attributions": pl.String,
+        **({"predicted_class": pl.String} if use_case.problem == "multiclass" else {}),
     }
 
 
@@ -121,7 +122,7 @@ def _typed(rows: Sequence[tuple[Any, ...]], schema: dict[str, Any]) -> pl.DataFr
 
 def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
     sequence, prediction_id, _, version, answered_at, event_time, target_id, request, features, score = row[:10]
-    decision, flags, latency_ms, arm, attributions = row[10:]
+    decision, flags, latency_ms, arm, attributions, predicted_class = row[10:]
     return {
         **_value(request),
         **_value(features),
@@ -137,6 +138,7 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         "latency_ms": latency_ms,
         "arm": arm,
         "attributions": orjson.dumps(attributions).decode() if isinstance(attributions, dict) else attributions,
+        "predicted_class": predicted_class,
     }
 
 

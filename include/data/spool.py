@@ -26,8 +26,8 @@ BUSY_SECONDS = 2.0
 KEPT_ROWS = 10_000
 
 COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, target_id, request, features, score, decision, flags,
-latency_ms, arm, attributions"""
-MARKS = f"({', '.join('?' * 14)})"
+latency_ms, arm, attributions, predicted_class"""
+MARKS = f"({', '.join('?' * 15)})"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
 SELECT = f"SELECT sequence, {COLUMNS} FROM predictions WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
 FEEDBACK_COLUMNS = "prediction_id, name, value, text, known_at, received_at"

@@ -1,7 +1,7 @@
 """The spool's tables, and how a file of an older layout is brought up to date: in place, in one transaction, keeping every row.
 
 `PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without arm and attributions); 2 came with the
-journal.
+journal and `predicted_class`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS predictions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, prediction_id TEXT NOT NULL, use_case TEXT NOT NULL, model_version INTEGER NOT NULL,
     answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT, request TEXT NOT NULL, features TEXT NOT NULL,
     score REAL NOT NULL, decision INTEGER NOT NULL, flags TEXT NOT NULL, latency_ms REAL NOT NULL,
-    arm TEXT NOT NULL DEFAULT 'champion', attributions TEXT
+    arm TEXT NOT NULL DEFAULT 'champion', attributions TEXT, predicted_class TEXT
 );
 CREATE INDEX IF NOT EXISTS predictions_by_use_case ON predictions (use_case, sequence);
 CREATE UNIQUE INDEX IF NOT EXISTS predictions_by_id ON predictions (prediction_id);
@@ -59,7 +59,7 @@ def prepare(database: sqlite3.Connection) -> None:
             "with it (`<use_case>__monitoring` does), and move the file away; nothing in it was changed"
         )
     columns = [str(row[1]) for row in database.execute("PRAGMA table_info(predictions)")]
-    if columns and layout == 0:
+    if columns and layout < LAYOUT:
         _extend(database, columns)
     for statement in TABLES.split(";"):
         database.execute(statement)
@@ -72,6 +72,6 @@ def _extend(database: sqlite3.Connection, columns: list[str]) -> None:
             f"its table predictions has the columns {columns}, which no layout of Flightdeck has. Move the file away and start again; "
             "what it holds stays in it, unshipped"
         )
-    for name, definition in (("arm", "TEXT NOT NULL DEFAULT 'champion'"), ("attributions", "TEXT")):
+    for name, definition in (("arm", "TEXT NOT NULL DEFAULT 'champion'"), ("attributions", "TEXT"), ("predicted_class", "TEXT")):
         if name not in columns:
             database.execute(f"ALTER TABLE predictions ADD COLUMN {name} {definition}")

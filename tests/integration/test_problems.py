@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cli.reproduce import reproduce
+from include.data.inference_log import ship
 from include.data.tables import TableStore
 from include.evaluation.champion import score_champion
 from include.features.store import apply_definitions
@@ -18,11 +19,13 @@ from include.registry import versions
 from include.registry.artifact import golden_columns, load_model
 from include.registry.client import connect
 from include.registry.engine import open_engine
+from include.release.model_store import publish, set_desired
 from include.settings import load_settings
 from include.spec import load_use_case
 from include.training.champion_reference import champion_reference
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.integration.dag_runs import run_dag
+from tests.serving.conftest import Endpoint
 from tests.unit.scoring.world import ingest
 
 pytestmark = [
@@ -172,6 +175,50 @@ def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
     row = TableStore(settings.tables_uri).read(f"{NAME}/monitoring").row(0, named=True)
     metric = "rmse" if trained.problem == "regression" else "accuracy"
     assert row[metric] == pytest.approx(performance["batch"][metric])
+
+
+def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_path):
+    settings = trained.settings
+    version = versions.version(settings, trained.use_case, trained.run.results["register_model"]["version"])
+    package = versions.download(version, tmp_path)
+    publish(settings, NAME, package, version.version, version.digest)
+    set_desired(settings, NAME, version.version, version.digest)
+    golden = load_model(package).golden
+    rows = [as_request(trained.use_case, row) for row in golden["rows"][:10]]
+    endpoint = Endpoint(settings.home, environment={"FLIGHTDECK_GRPC_PORT": "0"})
+    try:
+        endpoint.start()
+        endpoint.wait_for("/readyz")
+        answer = endpoint.predict(rows)
+        assert answer.status_code == 200, answer.text
+        explained = endpoint.client.post(f"/v1/models/{NAME}/explain", json={"rows": rows[:1]})
+        assert (explained.status_code, explained.json()["error"]["code"]) == (409, "not_explainable")
+        told = {
+            "prediction_id": answer.json()["predictions"][0]["prediction_id"],
+            "label": 12.5 if trained.problem == "regression" else "late",
+        }
+        assert endpoint.client.post(f"/v1/models/{NAME}/feedback", json={"feedback": [told]}).json()["recorded"]
+    finally:
+        endpoint.stop()
+        endpoint.client.close()
+    predictions = answer.json()["predictions"]
+    ship(settings, NAME)
+    table = TableStore(settings.tables_uri).read(f"{NAME}/inference_log")
+    logged = {row["prediction_id"]: row for row in table.iter_rows(named=True)}
+    for prediction, score in zip(predictions, golden["scores"][:10], strict=True):
+        row = logged[prediction["prediction_id"]]
+        if trained.problem == "regression":
+            assert prediction["value"] == row["score"] == pytest.approx(score, abs=1e-4)
+        else:
+            assert list(prediction["probabilities"].values()) == pytest.approx(score, abs=1e-6)
+            assert prediction["class"] == row["predicted_class"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
+            assert row["score"] == prediction["probabilities"][prediction["class"]]
+
+
+def as_request(use_case, row):
+    """A row of a request that brings all features."""
+    given = (*use_case.serving.entity_keys, *(field.name for field in use_case.serving.request_fields), use_case.event_time)
+    return {name: row.get(name) for name in given} | {"features": {name: value for name, value in row.items() if "__" in name}}
 
 
 def test_a_champion_of_another_problem_is_no_reference_and_is_not_compared(trained):

@@ -37,6 +37,7 @@ def test_the_answer_holds_the_packages_scores_in_the_problems_form(problem, skle
     if problem == "multiclass":
         assert answer["class"] == CLASSES[int(np.argmax(scores[0]))]
         assert logged.score == answer["probabilities"][answer["class"]] == max(scores[0])
+        assert logged.predicted_class == answer["class"]
     else:
         assert logged.score == answer["value" if problem == "regression" else "probability"] == scores[0]
     assert logged.decision is (problem == "binary" and scores[0] >= 0.5)

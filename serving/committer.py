@@ -9,6 +9,7 @@ the interpreter, and the kernel's own workers come late on a busy machine. A dis
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import time
@@ -76,20 +77,17 @@ class Committer:
             self._patient_until = time.monotonic() + PATIENT_SECONDS
 
     async def _commit_in_background(self) -> None:
-        if self._syncing is None:
-            self._syncing = open_syncing()
-        while self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            commits = [commit for use_case, batches in waiting.items() if (commit := self._written(use_case, batches)) is not None]
-            for commit in commits:
-                error = None
-                if commit.file is not None:
-                    try:
-                        await self._syncing.fdsync(commit.file)
-                    except OSError as failure:
-                        error = failure
-                self._end(commit, error)
-        self._background = None
+        try:
+            if self._syncing is None:
+                self._syncing = open_syncing()
+            while self._waiting:
+                waiting, self._waiting = self._waiting, {}
+                commits = [commit for use_case, batches in waiting.items() if (commit := self._written(use_case, batches)) is not None]
+                for commit in commits:
+                    self._end(commit, await _synced(self._syncing, commit))
+        finally:
+            # Should it ever fail, what waits meets its deadline, and the next batch finds a new task.
+            self._background = None
 
     def _written(self, use_case: str, batches: Sequence[Batch]) -> _Commit | None:
         """The batches in the journal, not yet durable; None when they could not be written and are answered with that."""
@@ -118,6 +116,19 @@ class Committer:
         for batch in commit.batches:
             count_flags(commit.use_case, batch.scored.flags)
             resolve([(job.future, answer, None) for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)])
+
+
+async def _synced(syncing: Syncing, commit: _Commit) -> OSError | None:
+    """Why the commit is not durable; None when it is, or need not be."""
+    try:
+        if commit.file is not None:
+            await syncing.fdsync(commit.file)
+    except OSError as error:
+        return error
+    except Exception as error:  # whatever a way of syncing raises, nothing was made durable
+        logger.exception("%s: a sync in the background failed", commit.use_case)
+        return OSError(errno.EIO, repr(error))
+    return None
 
 
 def _fail(batches: Sequence[Batch], error: BaseException) -> None:

@@ -27,11 +27,11 @@ class JoinedCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Keep the head until the body is there, then send both."""
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._head = message
+            return
         if self._head is None:
-            if message["type"] == "http.response.start" and not self.response_started:
-                self._head = message
-            else:
-                await super().send(message)
+            await super().send(message)
             return
         head, self._head = self._head, None
         content = self._joined(head, message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema, with_config
@@ -33,6 +34,7 @@ LARGEST = 1e38
 LARGEST_INTEGER = 2**53 - 1
 
 
+@lru_cache(maxsize=4096)  # the rows of a request, and requests of one moment, mostly share their times
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.upper()).astimezone(UTC)
 

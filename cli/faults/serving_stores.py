@@ -21,8 +21,8 @@ from cli.faults.line import Line
 from cli.faults.load import Traffic, ask
 from cli.faults.world import USE_CASE, World
 from cli.platform_processes import platform_processes
+from include.data.drop_counter import DropCounter
 from include.data.inference_log import gaps_table, ship, spool_path
-from include.data.log_writer import DropCounter
 from include.data.tables import TableStore
 from include.errors import PlatformError
 from include.release.model_store import set_desired

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from fcntl import LOCK_EX, LOCK_UN, flock
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from include.data.drop_counter import DropCounter
 from include.data.inference_log import Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction, Spool, SpoolError, spool_path
 from include.data.journal import Frame, Journal, encode
 from include.data.journal_reader import KnownIds, RowCount
@@ -22,7 +20,6 @@ from include.data.privacy import Veil
 from include.settings import Settings
 from include.spec import UseCase
 
-COUNTER_BYTES = 4096
 RESERVED_BYTES = 1_000_000
 KEYS_KEPT_SECONDS = 3600.0
 FORGET_SECONDS = 60.0
@@ -90,9 +87,13 @@ class LogWriter:
         return self._journal is not None and self._journal.needs_spare(use_case)
 
     def make_room(self) -> None:
-        """Prepare what the journal will need next; raises `SpoolError`."""
-        for name in self._use_cases:
-            self._with_journal(partial(Journal.prepare, use_case=name))
+        """Prepare what the journal will need next; raises `SpoolError` while there is no room for it, and `error` says so."""
+        try:
+            for name in self._use_cases:
+                self._with_journal(partial(Journal.prepare, use_case=name))
+        except SpoolError as error:
+            self.error = str(error)
+            raise
 
     def append(self, use_case: str, rows: Sequence[LoggedPrediction], keyed: Sequence[KeyedAnswer]) -> dict[int, bytes | None]:
         """Make rows durable of which some belong to keyed answers, in the spool; the result is that of `Spool.append`."""
@@ -227,79 +228,3 @@ class LogWriter:
 def is_sampled(prediction_id: str, share: float) -> bool:
     """Whether a row of that id belongs to a sample of `share`: the same answer everywhere, and a larger share holds the smaller one."""
     return zlib.crc32(prediction_id.encode()) < share * 2**32
-
-
-class DropCounter:
-    """Rows per use case that were answered and could not be logged: exact over kills, and countable on a full disk.
-
-    One page of JSON that is made while there is space and later overwritten in place, which takes no new block; under a lock, synced
-    before an answer leaves. Where even that cannot be done, it counts in memory and says so in the log.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._unwritten: dict[str, int] = {}
-
-    def prepare(self) -> None:
-        """Make the page; an `OSError` is left for `add` to meet again."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                flock(descriptor, LOCK_EX)
-                if os.fstat(descriptor).st_size < COUNTER_BYTES:
-                    os.posix_fallocate(descriptor, 0, COUNTER_BYTES)
-                    self._store(descriptor, self._load(descriptor))
-            finally:
-                os.close(descriptor)
-        except OSError:
-            logger.exception("the counter of unlogged rows cannot be made; they are counted in memory until it can")
-
-    def add(self, use_case: str, rows: int) -> dict[str, int]:
-        """Count rows; the totals after that."""
-        waiting = {**self._unwritten, use_case: self._unwritten.get(use_case, 0) + rows}
-        try:
-            totals = self._change(waiting)
-        except OSError:
-            logger.exception("%d unlogged rows are counted in memory only", rows)
-            self._unwritten = waiting
-            return waiting
-        self._unwritten = {}
-        return totals
-
-    def totals(self) -> dict[str, int]:
-        """Rows per use case since ever."""
-        try:
-            return self._change(self._unwritten) if self._unwritten else self._read()
-        except OSError:
-            return dict(self._unwritten)
-
-    def _read(self) -> dict[str, int]:
-        return _parsed(self.path.read_bytes()) if self.path.exists() else {}
-
-    def _change(self, added: Mapping[str, int]) -> dict[str, int]:
-        descriptor = os.open(self.path, os.O_RDWR)
-        try:
-            flock(descriptor, LOCK_EX)
-            totals = self._load(descriptor)
-            for name, rows in added.items():
-                totals[name] = totals.get(name, 0) + rows
-            self._store(descriptor, totals)
-            flock(descriptor, LOCK_UN)
-        finally:
-            os.close(descriptor)
-        if added is self._unwritten:
-            self._unwritten = {}
-        return totals
-
-    def _load(self, descriptor: int) -> dict[str, int]:
-        return _parsed(os.pread(descriptor, COUNTER_BYTES, 0))
-
-    def _store(self, descriptor: int, totals: Mapping[str, int]) -> None:
-        os.pwrite(descriptor, json.dumps(dict(totals)).encode().ljust(COUNTER_BYTES), 0)
-        os.fsync(descriptor)
-
-
-def _parsed(content: bytes) -> dict[str, int]:
-    text = content.strip(b"\0 \n")
-    return {str(name): int(rows) for name, rows in json.loads(text).items()} if text else {}

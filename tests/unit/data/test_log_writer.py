@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from include.data import log_writer
+from include.data.drop_counter import DropCounter
 from include.data.inference_log import Spool, SpoolError, gaps_table, prediction_ids, ship, spool_path
-from include.data.log_writer import DropCounter, LogWriter, is_sampled
+from include.data.log_writer import LogWriter, is_sampled
 from include.data.tables import TableStore
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from tests.unit.data.log_helpers import answered, log, served
@@ -138,7 +139,7 @@ def test_the_counter_is_exact_over_processes_and_survives_a_kill(tmp_path: Path)
     path = tmp_path / "dropped.json"
     DropCounter(path).prepare()
     script = (
-        "import sys; from pathlib import Path; from include.data.log_writer import DropCounter\n"
+        "import sys; from pathlib import Path; from include.data.drop_counter import DropCounter\n"
         "counter = DropCounter(Path(sys.argv[1]))\n"
         "while True: counter.add('a', 3); print('counted', flush=True)"
     )

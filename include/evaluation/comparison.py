@@ -49,7 +49,7 @@ def auc_difference(
     Resamples with one class only define no AUC and are left out. Raises `DataError` when the labels hold one class only.
     """
     _, member = np.unique(clusters, return_inverse=True)
-    count = int(member.max()) + 1
+    count = int(np.max(member)) + 1
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)
     resampled = auc_resamples(labels, first, member, drawn) - auc_resamples(labels, second, member, drawn)
     return _difference(roc_auc(labels, first) - roc_auc(labels, second), resampled[np.isfinite(resampled)], count)

@@ -53,7 +53,7 @@ def resampled_clusters(clusters: np.ndarray, *, seed: int, resamples: int = RESA
     `None` when there are fewer than two clusters: nothing can be resampled.
     """
     _, member = np.unique(clusters, return_inverse=True)
-    count = int(member.max()) + 1
+    count = int(np.max(member)) + 1
     if count < MIN_CLUSTERS:
         return None
     return member, np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)

@@ -15,8 +15,13 @@ from cli.bench.serving_stores import store_rows
 
 REQUESTS = [request_bytes("/predict", b'{"rows":[]}')]
 PARTS = {
-    **{"score 100 rows, package": 1000.0, "write and sync 1 kB": 100.0, "write and sync 16 kB": 120.0},
-    **{"look-up, kept": 20.0, "look-up, read": 90.0, "raw read": 40.0, "get_online_features": 700.0},
+    "score 100 rows, package": 1000.0,
+    "write and sync 1 kB": 100.0,
+    "write and sync 16 kB": 120.0,
+    "look-up, kept": 20.0,
+    "look-up, read": 90.0,
+    "raw read": 40.0,
+    "get_online_features": 700.0,
 }
 OTHERS = ("ours, nothing recorded", "ours under BentoML", "bare ASGI, ONNX Runtime", "FastAPI", "plain BentoML", "mlflow models serve")
 

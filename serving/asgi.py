@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 SETTINGS = load_settings()
 SHARED_METRICS = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+
+METRICS_TRIES = 3
+METRICS_WAIT_SECONDS = 0.002
 
 logger = logging.getLogger("flightdeck.serving")
 
@@ -97,7 +103,12 @@ class Endpoint:
         if SHARED_METRICS:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=SHARED_METRICS)  # type: ignore[no-untyped-call]
-        return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+        for _ in range(METRICS_TRIES):
+            # A worker that is starting has made its file and not filled it yet.
+            with suppress(struct.error):
+                return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+            time.sleep(METRICS_WAIT_SECONDS)
+        return _state("another worker's metrics cannot be read yet")
 
 
 def _state(reason: str | None) -> tuple[int, str, bytes]:

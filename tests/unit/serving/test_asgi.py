@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from serving import asgi
 from serving.asgi import Endpoint
 
 
@@ -44,3 +48,12 @@ def test_an_endpoint_without_a_model_is_healthy_and_not_ready():
     assert found["HEAD"] == (503, b"")
     assert b"flightdeck_log_backlog_rows" in found["/metrics"][1]
     assert found["ended"][0] == 503
+
+
+def test_metrics_wait_for_a_worker_that_is_just_making_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "SHARED_METRICS", str(tmp_path))
+    made = tmp_path / "counter_1.db"
+    made.touch()
+    assert asyncio.run(get(Endpoint(), "/metrics"))[0] == 503
+    monkeypatch.setattr(asgi.time, "sleep", lambda _: made.unlink())
+    assert asyncio.run(get(Endpoint(), "/metrics")) == (200, b"")

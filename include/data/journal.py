@@ -29,7 +29,7 @@ from uuid import uuid4
 import orjson
 
 from include.data.log_rows import LoggedPrediction
-from include.files import sync_folder
+from include.files import sync
 
 MAGIC = b"FDJ1"
 HEADER = struct.Struct("<4sIII")
@@ -139,7 +139,7 @@ class _Segment:
             _write(self.file, bytes(size), 0)
             os.fsync(self.file)
             aside.rename(folder / name)
-            sync_folder(folder)
+            sync(folder)
         except BaseException:
             os.close(self.file)
             aside.unlink(missing_ok=True)

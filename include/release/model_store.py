@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import RegistryError, ServingError
+from include.files import sync
 from include.settings import Settings
 
 
@@ -62,10 +63,10 @@ def publish(settings: Settings, use_case: str, package_folder: Path, version: in
     shutil.copytree(package_folder, aside)
     _verify(aside, digest, key)
     for path in [*aside.rglob("*"), aside]:
-        _sync(path)
+        sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     return folder
 
 
@@ -100,7 +101,7 @@ def keep_copy(folder: Path, state: Desired) -> Desired:
         try:
             shutil.copytree(state.folder, aside)
             for path in [*aside.rglob("*"), aside]:
-                _sync(path)
+                sync(path)
             _take_place(aside, copy)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -146,9 +147,9 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_bytes(json.dumps(state, indent=1).encode())
-    _sync(aside)
+    sync(aside)
     aside.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _verify(folder: Path, digest: str, key: Path) -> None:
@@ -165,11 +166,3 @@ def _is_intact(folder: Path, digest: str, key: Path) -> bool:
     except RegistryError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,27 @@ from tests.serving.world import World
 pytestmark = pytest.mark.slow
 
 
+@contextmanager
+def run_time_data() -> Iterator[None]:
+    """A file of a name that is packed, where a platform that has run keeps its models."""
+    path = PROJECT_ROOT / "var" / "of-the-bento-test" / "requirements.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink()
+        path.parent.rmdir()
+
+
 @pytest.fixture(scope="module")
 def bento(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """BentoML's home and the tag of the Bento built there."""
     home = tmp_path_factory.mktemp("bentoml")
     environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml", "build", "-o", "tag"]
-    built = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
+    with run_time_data():
+        built = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
     return home, built.stdout.strip().removeprefix("__tag__:").splitlines()[-1]
 
 

@@ -40,7 +40,10 @@ def segments(folder: Path) -> list[Path]:
 
 
 def parts(path: Path, start: int = 0) -> Iterator[Part]:
-    """The whole frames from a place on. What a kill cut off ends them; what was damaged in their midst is passed over and told."""
+    """The whole frames from a place on. What a kill cut off ends them; what was damaged in their midst is passed over and told.
+
+    For a segment that is complete, or a stretch of it that was whole before: of what is being written this may miss a frame.
+    """
     with path.open("rb") as file:
         file.seek(start)
         data = file.read()
@@ -55,7 +58,7 @@ def parts(path: Path, start: int = 0) -> Iterator[Part]:
 
 
 def parts_so_far(path: Path, position: int) -> Iterator[Part]:
-    """The same without a look behind the last whole frame: cheap where a segment is young and most of it is zeros."""
+    """The same up to the first frame that is not whole, for a segment that is being written: what is not there yet comes later."""
     file = os.open(path, os.O_RDONLY)
     try:
         while len(header := os.pread(file, HEADER.size, position)) == HEADER.size and header.startswith(MAGIC):

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from include.data.journal_reader import Part, is_complete, parts, remove_left_over, segments
+from include.data.journal_reader import Part, is_complete, parts, parts_so_far, remove_left_over, segments
 from include.data.spool import Piece, Shipment, Spool
 
 logger = logging.getLogger("flightdeck.log")
@@ -30,12 +30,17 @@ class Ends:
 
 
 def ends_now(spool: Spool, use_case: str) -> Ends:
-    """What there is to ship at this moment."""
+    """What there is to ship at this moment.
+
+    Damage is passed over only in a segment that nobody writes any more: of one that is being written, a reader may see a frame before
+    the one in front of it.
+    """
     folder, shipped = spool.journal / use_case, spool.shipped_parts(use_case)
     places = {}
     for path in segments(folder):
         start = shipped.get(path.name, 0)
-        places[path.name] = max([start, *(part.end for part in parts(path, start))])
+        whole = parts(path, start) if is_complete(path) else parts_so_far(path, start)
+        places[path.name] = max([start, *(part.end for part in whole)])
     return Ends(folder, places)
 
 

@@ -101,10 +101,32 @@ def test_damage_in_the_midst_costs_its_frame_and_is_told(home: Settings, caplog:
     with path.open("r+b") as file:
         file.seek(middle.start + HEADER.size + 40)
         file.write(b"\xff")
-    assert ship(home, CASE)["shipped"] == 4
+    assert ship(home, CASE)["shipped"] == 2
+    assert "damaged" not in caplog.text
+    writer.close()
+    assert ship(home, CASE)["shipped"] == 2
     assert f"{middle.end - middle.start} bytes before byte {middle.end} are damaged" in caplog.text
     logged = set(TableStore(home.tables_uri).read(TABLE)["prediction_id"])
     assert logged == {row.prediction_id for batch in (batches[0], batches[2]) for row in batch}
+
+
+def test_a_frame_that_a_reader_sees_before_the_one_in_front_of_it_waits_for_it(home: Settings) -> None:
+    writer, batches = Writer(home), [answered(2) for _ in range(3)]
+    for batch in batches:
+        writer.write(batch)
+    (path,) = segments(writer.spool.journal / CASE)
+    middle = list(parts(path))[1]
+    with path.open("r+b") as file:
+        file.seek(middle.start)
+        late = file.read(middle.end - middle.start)
+        file.seek(middle.start)
+        file.write(bytes(len(late)))
+        file.flush()
+        assert ship(home, CASE)["total"] == 2
+        file.seek(middle.start)
+        file.write(late)
+    assert ship(home, CASE)["total"] == 6
+    assert set(tables_of(home)["prediction_id"]) == {row.prediction_id for batch in batches for row in batch}
     writer.close()
 
 

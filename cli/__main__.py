@@ -39,7 +39,12 @@ def _airflow(arguments: Sequence[str]) -> int:
     settings = running_settings()
     migrate(settings)
     command = [sys.executable, "-m", "airflow", *arguments]
-    return subprocess.run(command, env=process_environment(airflow_environment(settings)), cwd=PROJECT_ROOT, check=False).returncode
+    return subprocess.run(
+        command,
+        env=process_environment(airflow_environment(settings)),
+        cwd=PROJECT_ROOT,
+        check=False,
+    ).returncode
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -70,7 +75,9 @@ def _expectations(arguments: Sequence[str]) -> int:
     from include.data.expectations import write_suites
     from include.spec import load_use_case
 
-    names = arguments or sorted(path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py"))
+    names = arguments or sorted(
+        path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
+    )
     for path in [path for name in names for path in write_suites(load_use_case(name))]:
         print(path.relative_to(PROJECT_ROOT))
     return 0
@@ -167,12 +174,15 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return the exit code; an error made on purpose is told without a traceback."""
+    """Run one command and return the exit code; an error made on purpose is told without a
+    traceback.
+    """
     if not arguments or arguments[0] not in COMMANDS:
         given = f"unknown command {arguments[0]!r}; " if arguments else ""
         print(f"{given}usage: python -m cli {{{','.join(COMMANDS)}}}", file=sys.stderr)
         return 2
-    # Processes that this one starts in passing must not leave imports uncompiled: it doubles their start.
+    # Processes that this one starts in passing must not leave imports uncompiled: it doubles their
+    # start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         return COMMANDS[arguments[0]](arguments[1:])

@@ -23,8 +23,9 @@ PARSE_SECONDS = 120.0
 class AirflowApi:
     """A signed-in client of the platform's api-server.
 
-    Every call is safe to repeat, so a time-out, a dropped connection or a 5xx is tried again a few times. What remains is a
-    `PlatformError` that names the call, the status and Airflow's own explanation.
+    Every call is safe to repeat, so a time-out, a dropped connection or a 5xx is tried again a few
+    times. What remains is a `PlatformError` that names the call, the status and Airflow's own
+    explanation.
 
     :param user: one of `cli.environment.USERS`; `engineer` may trigger, back-fill and watch.
     """
@@ -32,7 +33,9 @@ class AirflowApi:
     def __init__(self, settings: Settings, user: str = "engineer") -> None:
         self._settings = settings
         self._user = user
-        self._client = httpx.Client(base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._client = httpx.Client(
+            base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
         self._token: str | None = None
 
     def __enter__(self) -> AirflowApi:
@@ -62,7 +65,9 @@ class AirflowApi:
         data_interval: tuple[datetime, datetime] | None = None,
         conf: Mapping[str, Any] | None = None,
     ) -> str:
-        """Start a run and return its state; a run of that id that exists already is left as it is and its state returned."""
+        """Start a run and return its state; a run of that id that exists already is left as it is
+        and its state returned.
+        """
         start, end = data_interval or (None, None)
         body = {
             "dag_run_id": run_id,
@@ -71,33 +76,57 @@ class AirflowApi:
             "data_interval_end": _iso(end),
             "conf": dict(conf or {}),
         }
-        answer = self._request("POST", f"{_dag(dag_id)}/dagRuns", json=body, accept=(httpx.codes.CONFLICT,))
+        answer = self._request(
+            "POST", f"{_dag(dag_id)}/dagRuns", json=body, accept=(httpx.codes.CONFLICT,)
+        )
         if answer.status_code == httpx.codes.CONFLICT:
             return self.run_state(dag_id, run_id)
         return str(self._json(answer)["state"])
 
     def rerun(self, dag_id: str, run_id: str) -> None:
         """Clear every task of a finished run, so that Airflow runs it again under the same id."""
-        self.post(f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/clear", {"dry_run": False, "only_failed": False})
+        self.post(
+            f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/clear",
+            {"dry_run": False, "only_failed": False},
+        )
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """`queued`, `running`, `success` or `failed`."""
         return str(self.get(f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}")["state"])
 
     def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
-        """All runs of the DAG, oldest first; `filters` are the query parameters of Airflow's list of runs."""
+        """All runs of the DAG, oldest first;
+
+        `filters` are the query parameters of Airflow's list of runs.
+        """
         return self._all(f"{_dag(dag_id)}/dagRuns", "dag_runs", filters)
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
-        """State of each task of a run; a mapped task's instances are `task_id[index]`. `None` is not yet scheduled."""
-        tasks = self._all(f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances", "task_instances", {})
-        return {task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]": task["state"] for task in tasks}
+        """State of each task of a run; a mapped task's instances are `task_id[index]`.
 
-    def backfill(self, dag_id: str, start: datetime, end: datetime, *, max_active_runs: int = 1) -> int:
-        """Let Airflow back-fill the runs whose logical dates lie in `[start, end]`, oldest first; return the back-fill's id.
+        `None` is not yet scheduled.
+        """
+        tasks = self._all(
+            f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances", "task_instances", {}
+        )
+        return {
+            (
+                task["task_id"]
+                if task["map_index"] < 0
+                else f"{task['task_id']}[{task['map_index']}]"
+            ): task["state"]
+            for task in tasks
+        }
 
-        Runs that succeeded stay as they are, failed ones run again. A back-fill of the DAG that is under way is returned
-        instead of a second one. Raises `PlatformError` when the schedule has no run in that range.
+    def backfill(
+        self, dag_id: str, start: datetime, end: datetime, *, max_active_runs: int = 1
+    ) -> int:
+        """Let Airflow back-fill the runs whose logical dates lie in `[start, end]`, oldest first;
+        return the back-fill's id.
+
+        Runs that succeeded stay as they are, failed ones run again. A back-fill of the DAG that is
+        under way is returned instead of a second one. Raises `PlatformError` when the schedule has
+        no run in that range.
         """
         body = {
             "dag_id": dag_id,
@@ -106,13 +135,20 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "failed",
         }
-        answer = self._request("POST", "/api/v2/backfills", json=body, accept=(httpx.codes.CONFLICT,))
+        answer = self._request(
+            "POST", "/api/v2/backfills", json=body, accept=(httpx.codes.CONFLICT,)
+        )
         if answer.status_code == httpx.codes.CONFLICT:
-            return max(int(backfill["id"]) for backfill in self._all("/api/v2/backfills", "backfills", {"dag_id": dag_id}))
+            return max(
+                int(backfill["id"])
+                for backfill in self._all("/api/v2/backfills", "backfills", {"dag_id": dag_id})
+            )
         return int(self._json(answer)["id"])
 
     def wait_for_dag(self, dag_id: str, seconds: float = PARSE_SECONDS) -> None:
-        """Return once the DAG is parsed and stored; raise with the import error, if there is one, after `seconds`."""
+        """Return once the DAG is parsed and stored; raise with the import error, if there is one,
+        after `seconds`.
+        """
         deadline = time.monotonic() + seconds
         missing = (httpx.codes.NOT_FOUND,)
         while True:
@@ -123,10 +159,16 @@ class AirflowApi:
                     return
             if time.monotonic() > deadline:
                 errors = [
-                    f"{error['filename']}: {error['stack_trace']}" for error in self._all("/api/v2/importErrors", "import_errors", {})
+                    f"{error['filename']}: {error['stack_trace']}"
+                    for error in self._all("/api/v2/importErrors", "import_errors", {})
                 ]
-                reason = "\n".join(errors) or "no DAG file defines it; see the log of airflow-dag-processor"
-                raise PlatformError(f"the DAG {dag_id} is not there after {seconds:.0f} s: {reason}")
+                reason = (
+                    "\n".join(errors)
+                    or "no DAG file defines it; see the log of airflow-dag-processor"
+                )
+                raise PlatformError(
+                    f"the DAG {dag_id} is not there after {seconds:.0f} s: {reason}"
+                )
             time.sleep(0.5)
 
     def _all(self, path: str, key: str, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -137,7 +179,9 @@ class AirflowApi:
             if len(page[key]) < PAGE or len(found) >= (page.get("total_entries") or 0):
                 return found
 
-    def _request(self, method: str, path: str, *, accept: tuple[int, ...] = (), **kwargs: Any) -> httpx.Response:
+    def _request(
+        self, method: str, path: str, *, accept: tuple[int, ...] = (), **kwargs: Any
+    ) -> httpx.Response:
         answer = self._attempt(method, path, **kwargs)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._token = None
@@ -151,14 +195,17 @@ class AirflowApi:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 token = self._token or self._sign_in()
-                answer = self._client.request(method, path, headers={"Authorization": f"Bearer {token}"}, **kwargs)
+                answer = self._client.request(
+                    method, path, headers={"Authorization": f"Bearer {token}"}, **kwargs
+                )
                 if not answer.is_server_error or attempt == ATTEMPTS:
                     return answer
             except httpx.TransportError as error:
                 if attempt == ATTEMPTS:
                     raise PlatformError(
-                        f"Airflow does not answer {method} {path} on {self._settings.airflow_url} "
-                        f"({type(error).__name__}); `make status` shows what runs, `make up` starts it."
+                        f"Airflow does not answer {method} {path} on {self._settings.airflow_url}"
+                        f" ({type(error).__name__}); `make status` shows what runs, `make up`"
+                        " starts it."
                     ) from error
             time.sleep(0.5 * attempt)
         raise AssertionError("unreachable")
@@ -177,7 +224,9 @@ class AirflowApi:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
             detail = answer.text[:500]
-        return PlatformError(f"Airflow answers {answer.status_code} to {request.method} {request.url.path}: {detail}")
+        return PlatformError(
+            f"Airflow answers {answer.status_code} to {request.method} {request.url.path}: {detail}"
+        )
 
     @staticmethod
     def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""`python -m cli api-key NAME`: a new key for one caller of the endpoint. It is shown once; the file keeps its hash."""
+"""`python -m cli api-key NAME`: a new key for one caller of the endpoint.
+
+It is shown once; the file keeps its hash.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,15 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Add a key to the file that `FLIGHTDECK_API_KEYS_FILE` names; with `--revoke` take a caller's keys out again."""
+    """Add a key to the file that `FLIGHTDECK_API_KEYS_FILE` names; with `--revoke` take a caller's
+    keys out again.
+    """
     names = [argument for argument in arguments if argument != "--revoke"]
     if len(names) != 1 or NAME.fullmatch(names[0]) is None:
-        raise SettingsError("api-key takes one NAME of 1 to 64 letters, digits, '.', '_' or '-', and optionally --revoke.")
+        raise SettingsError(
+            "api-key takes one NAME of 1 to 64 letters, digits, '.', '_' or '-', and optionally"
+            " --revoke."
+        )
     settings = running_settings()
     path = settings.api_keys_file or settings.home / "keys" / "api_keys"
     if "--revoke" in arguments:

@@ -1,8 +1,10 @@
-"""Make `.venv` what requirements.txt says, with nothing but a Python interpreter and its standard library.
+"""Make `.venv` what requirements.txt says, with nothing but a Python interpreter and its standard
+library.
 
-Run by the system's python3 before every `make` target that needs packages: `python3 -I cli/bootstrap.py [INTERPRETER]`.
-When `.venv` is already right it returns in milliseconds. Works on Python 3.7 and later, so that an old python3 can at least
-look for a suitable interpreter and say what is missing.
+Run by the system's python3 before every `make` target that needs packages: `python3 -I
+cli/bootstrap.py [INTERPRETER]`. When `.venv` is already right it returns in milliseconds. Works on
+Python 3.7 and later, so that an old python3 can at least look for a suitable interpreter and say
+what is missing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ STAMP = VENV / "flightdeck.stamp"
 LOG = ROOT / "var" / "log" / "install.log"
 VERSIONS = ("3.11", "3.12", "3.13")
 NEEDED_GB = 4.0
-# Prints the version, or the module that is missing: Debian packages venv and ensurepip on their own.
+# Prints the version, or the module that is missing: Debian packages venv and ensurepip on their
+# own.
 PROBE = """
 import importlib.util, sys
 missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
@@ -39,7 +42,10 @@ class BootstrapError(Exception):
 
 
 class Interpreter:
-    """A Python that runs: `path`, `minor` ("3.12"), `version` ("3.12.1") and the standard modules it lacks."""
+    """A Python that runs:
+
+    `path`, `minor` ("3.12"), `version` ("3.12.1") and the standard modules it lacks.
+    """
 
     def __init__(self, path: str, minor: str, version: str, missing: list[str]) -> None:
         self.path = path
@@ -51,7 +57,13 @@ class Interpreter:
 def probe(path: str) -> Interpreter | None:
     """What `path` is, or `None` when it is no Python that runs."""
     try:
-        result = subprocess.run([path, "-I", "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        result = subprocess.run(
+            [path, "-I", "-c", PROBE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
         minor, version, *missing = result.stdout.decode().split()
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
@@ -59,22 +71,34 @@ def probe(path: str) -> Interpreter | None:
 
 
 def find_interpreter(chosen: str) -> Interpreter:
-    """The interpreter the user chose with PYTHON=..., or the first on the PATH that is of a supported version and complete."""
+    """The interpreter the user chose with PYTHON=..., or the first on the PATH that is of a
+    supported version and complete.
+    """
     supported = ", ".join(VERSIONS)
     if chosen:
         found = probe(chosen)
         if found is None:
-            raise BootstrapError(f"PYTHON={chosen} is not a Python that runs; give one of version {supported}.")
+            raise BootstrapError(
+                f"PYTHON={chosen} is not a Python that runs; give one of version {supported}."
+            )
         if found.minor not in VERSIONS:
-            raise BootstrapError(f"PYTHON={chosen} is Python {found.version}, and Flightdeck needs {supported}.")
+            raise BootstrapError(
+                f"PYTHON={chosen} is Python {found.version}, and Flightdeck needs {supported}."
+            )
         _require_complete(found)
         return found
     names = ["python3", *(f"python{version}" for version in reversed(VERSIONS))]
     found_all = [interpreter for interpreter in map(probe, names) if interpreter is not None]
     suitable = [interpreter for interpreter in found_all if interpreter.minor in VERSIONS]
     if not suitable:
-        seen = ", ".join(f"{interpreter.path} is {interpreter.version}" for interpreter in found_all) or "there is no python3"
-        raise BootstrapError(f"Flightdeck needs Python {supported} and {seen}; install one, or name it with `make PYTHON=/path/to/python`.")
+        seen = (
+            ", ".join(f"{interpreter.path} is {interpreter.version}" for interpreter in found_all)
+            or "there is no python3"
+        )
+        raise BootstrapError(
+            f"Flightdeck needs Python {supported} and {seen}; install one, or name it with `make"
+            " PYTHON=/path/to/python`."
+        )
     complete = [interpreter for interpreter in suitable if not interpreter.missing]
     if not complete:
         _require_complete(suitable[0])
@@ -84,13 +108,16 @@ def find_interpreter(chosen: str) -> Interpreter:
 def _require_complete(interpreter: Interpreter) -> None:
     if interpreter.missing:
         raise BootstrapError(
-            f"{interpreter.path} (Python {interpreter.version}) lacks its module {interpreter.missing[0]}; "
-            f"install it (on Debian and Ubuntu: apt install python{interpreter.minor}-venv) or choose another with `make PYTHON=...`."
+            f"{interpreter.path} (Python {interpreter.version}) lacks its module"
+            f" {interpreter.missing[0]}; install it (on Debian and Ubuntu: apt install"
+            f" python{interpreter.minor}-venv) or choose another with `make PYTHON=...`."
         )
 
 
 def fingerprint(version: str) -> str:
-    """What the stamp of a finished `.venv` holds: the lock file's digest and the interpreter's version."""
+    """What the stamp of a finished `.venv` holds: the lock file's digest and the interpreter's
+    version.
+    """
     return f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()} {version}\n"
 
 
@@ -106,17 +133,30 @@ def require_disk() -> None:
     """Raise unless there is room for the packages."""
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB:
-        raise BootstrapError(f"the disk of {ROOT} has {free:.1f} GB free and installing the packages needs {NEEDED_GB:.0f} GB; free some.")
+        raise BootstrapError(
+            f"the disk of {ROOT} has {free:.1f} GB free and installing the packages needs"
+            f" {NEEDED_GB:.0f} GB; free some."
+        )
 
 
 def run(step: str, command: list[str]) -> None:
     """Run an installer with its output in the log; raise with its own last complaint when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
+    }
     with LOG.open("ab") as log:
         start = log.tell()
         # Open files are passed on for the lock's sake, see only_one().
         code = subprocess.run(
-            command, cwd=str(ROOT), env=environment, stdout=log, stderr=subprocess.STDOUT, close_fds=False, check=False
+            command,
+            cwd=str(ROOT),
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            close_fds=False,
+            check=False,
         ).returncode
     if code != 0:
         output = LOG.read_bytes()[start:].decode(errors="replace")
@@ -130,7 +170,10 @@ def _complaint(output: str) -> str:
     lines = [re.sub(r"^[^\w(\[`']+", "", line).strip() for line in output.splitlines()]
     lines = [line for line in lines if line]
     for pattern in (
-        "dns error|name resolution|connection refused|connect error|network is unreachable|timed out",
+        (
+            "dns error|name resolution|connection refused|connect error|network is"
+            " unreachable|timed out"
+        ),
         "^error|^caused by|hash",
     ):
         for line in lines:
@@ -158,17 +201,30 @@ def create(interpreter: Interpreter) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "uv.txt"
         lock.write_text(uv_requirement(REQUIREMENTS.read_text()))
-        pip = [str(VENV / "bin" / "python"), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip = [
+            str(VENV / "bin" / "python"),
+            "-I",
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
         run("installing uv", [*pip, "--require-hashes", "--no-deps", "-r", str(lock)])
 
 
 def install() -> None:
     """Bring `.venv` to the lock file's versions, every file checked against its hash."""
-    count = len(re.findall(r"^[a-z0-9].*==", REQUIREMENTS.read_text(), re.MULTILINE | re.IGNORECASE))
+    count = len(
+        re.findall(r"^[a-z0-9].*==", REQUIREMENTS.read_text(), re.MULTILINE | re.IGNORECASE)
+    )
     print(f"Installing {count} locked packages (2 GB; half a minute to some minutes).", flush=True)
     python = VENV / "bin" / "python"
     options = ["--python", str(python), "--system-certs", "--require-hashes", "--compile-bytecode"]
-    run("installing the packages", [str(VENV / "bin" / "uv"), "pip", "install", *options, "-r", str(REQUIREMENTS)])
+    run(
+        "installing the packages",
+        [str(VENV / "bin" / "uv"), "pip", "install", *options, "-r", str(REQUIREMENTS)],
+    )
 
 
 def ensure(chosen: str) -> None:
@@ -183,9 +239,13 @@ def ensure(chosen: str) -> None:
 
 
 def is_right(wanted: Interpreter | None) -> bool:
-    """Whether `.venv` is finished, holds what requirements.txt says and is of the version that is asked for, if any is."""
+    """Whether `.venv` is finished, holds what requirements.txt says and is of the version that is
+    asked for, if any is.
+    """
     present = installed_version()
-    return present is not None and STAMP.read_text() == fingerprint(wanted.version if wanted else present)
+    return present is not None and STAMP.read_text() == fingerprint(
+        wanted.version if wanted else present
+    )
 
 
 def rebuild(wanted: Interpreter | None) -> None:
@@ -210,7 +270,10 @@ def rebuild(wanted: Interpreter | None) -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Hold the installation's lock. Installers inherit it, so one that outlives a killed bootstrap is waited for too."""
+    """Hold the installation's lock.
+
+    Installers inherit it, so one that outlives a killed bootstrap is waited for too.
+    """
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with (LOG.parent / "install.lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)
@@ -233,7 +296,9 @@ def main(arguments: list[str]) -> int:
         print(f"flightdeck: .venv cannot be made: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nflightdeck: stopped; the next call starts the installation again.", file=sys.stderr)
+        print(
+            "\nflightdeck: stopped; the next call starts the installation again.", file=sys.stderr
+        )
         return 130
     return 0
 

@@ -1,4 +1,5 @@
-"""The environment variables of every process, worked out from the settings alone, so that all of them agree.
+"""The environment variables of every process, worked out from the settings alone, so that all of
+them agree.
 
 Secrets are made once, into `<home>/airflow/secrets.json` (mode 0600), and read back ever after.
 """
@@ -32,7 +33,9 @@ NO_TELEMETRY = {
 
 @dataclass(frozen=True)
 class Secrets:
-    """What api-server, scheduler and workers must share: token signing, connection encryption, log access, passwords."""
+    """What api-server, scheduler and workers must share: token signing, connection encryption, log
+    access, passwords.
+    """
 
     jwt_secret: str
     fernet_key: str
@@ -75,9 +78,11 @@ def passwords(settings: Settings) -> dict[str, str]:
 
 
 def _create_private(path: Path, content: dict[str, str]) -> dict[str, str]:
-    """Write `content` unless the file exists, readable by its owner only; return what the file holds.
+    """Write `content` unless the file exists, readable by its owner only; return what the file
+    holds.
 
-    The file appears complete or not at all, and of two processes that create it at once one wins for both.
+    The file appears complete or not at all, and of two processes that create it at once one wins
+    for both.
     """
     if not path.exists():
         aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -93,9 +98,14 @@ def _create_private(path: Path, content: dict[str, str]) -> dict[str, str]:
 
 def settings_environment(settings: Settings) -> dict[str, str]:
     """The settings as `FLIGHTDECK_*` variables: a child that loads them gets the same settings."""
-    values = {field: getattr(settings, field) for field in Settings.model_fields if field != "environment"}
+    values = {
+        field: getattr(settings, field) for field in Settings.model_fields if field != "environment"
+    }
     fields = {field: str(value) for field, value in values.items() if value is not None}
-    return {f"{PREFIX}ENV": settings.environment, **{f"{PREFIX}{name.upper()}": value for name, value in fields.items()}}
+    return {
+        f"{PREFIX}ENV": settings.environment,
+        **{f"{PREFIX}{name.upper()}": value for name, value in fields.items()},
+    }
 
 
 def common_environment(settings: Settings) -> dict[str, str]:
@@ -108,7 +118,8 @@ def common_environment(settings: Settings) -> dict[str, str]:
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(settings.home / "cache" / "matplotlib"),
-        # Idle OpenMP threads sleep: spinning ones took four times the processor time on two busy cores.
+        # Idle OpenMP threads sleep: spinning ones took four times the processor time on two busy
+        # cores.
         "OMP_WAIT_POLICY": "PASSIVE",
         # A machine behind a proxy must still reach its own loopback directly.
         "NO_PROXY": f"{settings.host},localhost",
@@ -126,10 +137,11 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Every Airflow process, the `airflow` command and the tests. The same settings always give the same answer.
+    """Every Airflow process, the `airflow` command and the tests. The same settings always give the
+    same answer.
 
-    Airflow itself opens SQLite with WAL and foreign keys; the time-out in the URL makes a writer wait for its turn
-    (seconds) instead of failing with "database is locked".
+    Airflow itself opens SQLite with WAL and foreign keys; the time-out in the URL makes a writer
+    wait for its turn (seconds) instead of failing with "database is locked".
     """
     keys = ensure_secrets(settings)
     home = airflow_home(settings)
@@ -143,7 +155,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": keys.fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+            f"{user}:{role}" for user, role in USERS.items()
+        ),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(settings),
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,
         # The name of the machine without asking DNS, which may be slow or absent.
@@ -154,14 +168,16 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "API__WORKERS": 1,
         "API__BASE_URL": settings.airflow_url,
         "API__SECRET_KEY": keys.api_secret_key,
-        # Logs are files on this machine: nobody serves them over HTTP, so do not wait long for an answer.
+        # Logs are files on this machine: nobody serves them over HTTP, so do not wait long for an
+        # answer.
         "API__LOG_FETCH_TIMEOUT_SEC": 1,
         "API_AUTH__JWT_SECRET": keys.jwt_secret,
         "API_AUTH__JWT_ISSUER": "flightdeck",
         "LOGGING__BASE_LOG_FOLDER": logs,
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": logs / "dag_processor",
         "LOGGING__COLORED_CONSOLE_LOG": False,
-        # An idle scheduler looks again after this many seconds; the default of 1 is paid once per task of a chain.
+        # An idle scheduler looks again after this many seconds; the default of 1 is paid once per
+        # task of a chain.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
         # A killed task is noticed, and tried again, after this many seconds instead of 300.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 75,
@@ -176,16 +192,23 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def process_environment(overlay: Mapping[str, str], inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The inherited environment under `overlay`, without what would make a child disagree with its siblings."""
+def process_environment(
+    overlay: Mapping[str, str], inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The inherited environment under `overlay`, without what would make a child disagree with its
+    siblings.
+    """
     base = os.environ if inherited is None else inherited
     kept = {
         name: value
         for name, value in base.items()
-        if not name.startswith(("AIRFLOW_", "MLFLOW_", PREFIX)) and name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME"}
+        if not name.startswith(("AIRFLOW_", "MLFLOW_", PREFIX))
+        and name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONHOME"}
     }
     merged = {**kept, **overlay}
-    merged["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    merged["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]
+    )
     for name in ("NO_PROXY", "no_proxy"):
         if kept.get(name) and name in overlay:
             merged[name] = f"{kept[name]},{overlay[name]}"

@@ -1,4 +1,6 @@
-"""`python -m cli export USE_CASE VERSION --to FOLDER`: a registered version for a place where nothing of Flightdeck runs."""
+"""`python -m cli export USE_CASE VERSION --to FOLDER`: a registered version for a place where
+nothing of Flightdeck runs.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ from include.spec import load_use_case
 def main(arguments: Sequence[str]) -> int:
     """Fetch, verify, export."""
     parser = argparse.ArgumentParser(
-        prog="export", description="Export a registered version as ONNX and UBJ with its features' specification."
+        prog="export",
+        description="Export a registered version as ONNX and UBJ with its features' specification.",
     )
     parser.add_argument("use_case")
     parser.add_argument("version", type=int, help="the version's number in the registry")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet"
+    )
     given = parser.parse_args(arguments)
     from include.registry.artifact import load_model
     from include.registry.export import export_model

@@ -1,4 +1,6 @@
-"""Is each process well? Asked of the process itself, over HTTP or through Airflow's heartbeats, not of the supervisor alone."""
+"""Is each process well? Asked of the process itself, over HTTP or through Airflow's heartbeats, not
+of the supervisor alone.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> d
         for process in processes:
             state = states.get(process.name)
             if state is None or state.state != UP:
-                verdicts[process.name] = Health(ok=False, reason="not running" if state is None else state.state.lower())
+                verdicts[process.name] = Health(
+                    ok=False, reason="not running" if state is None else state.state.lower()
+                )
                 continue
             if process.health_url not in answers:
                 answers[process.health_url] = _ask(client, process.health_url)

@@ -15,7 +15,13 @@ import psutil
 from rich.console import Console
 
 from cli import health, supervision
-from cli.environment import PLATFORM_TAG, common_environment, log_dir, passwords, process_environment
+from cli.environment import (
+    PLATFORM_TAG,
+    common_environment,
+    log_dir,
+    passwords,
+    process_environment,
+)
 from cli.platform_leftovers import end_leftovers, find_leftovers
 from cli.platform_preflight import migrate, require_disk, require_ports
 from cli.platform_processes import Process, platform_processes
@@ -32,11 +38,16 @@ Say = Callable[[str], None]
 
 
 def up(console: Console | None = None) -> Settings:
-    """Start whatever is not running, wait until every process is well, print the addresses; return the settings in force.
+    """Start whatever is not running, wait until every process is well, print the addresses; return
+    the settings in force.
 
     Raises `PlatformError` when it cannot start; what this call has started is stopped again first.
     """
-    say: Say = print if console is None else partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    say: Say = (
+        print
+        if console is None
+        else partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    )
     wanted = load_settings()
     with _only_one(wanted, say):
         if supervision.is_running(wanted):
@@ -82,7 +93,9 @@ def _start(settings: Settings, say: Say) -> None:
     )
     supervision.pid_file(settings).unlink(missing_ok=True)
     write_state(settings, state)
-    environment = process_environment({**common_environment(settings), PLATFORM_TAG: state.platform_id})
+    environment = process_environment(
+        {**common_environment(settings), PLATFORM_TAG: state.platform_id}
+    )
     try:
         supervision.start_daemon(settings, processes, environment)
         _wait_until_well(settings, UP_SECONDS, started, say)
@@ -92,7 +105,9 @@ def _start(settings: Settings, say: Say) -> None:
 
 
 def _wait_until_well(settings: Settings, limit: float, started: float, say: Say) -> None:
-    """Say a line per process as it becomes well; raise when one cannot, or when `limit` seconds are over."""
+    """Say a line per process as it becomes well; raise when one cannot, or when `limit` seconds are
+    over.
+    """
     processes = platform_processes(settings)
     waiting = {process.name: process for process in processes}
     pids: dict[str, set[int]] = {process.name: set() for process in processes}
@@ -102,27 +117,41 @@ def _wait_until_well(settings: Settings, limit: float, started: float, say: Say)
         verdicts = health.check(processes, states)
         for name in [name for name in waiting if verdicts[name].ok]:
             process = waiting.pop(name)
-            say(f"  {name:<24} healthy after {time.monotonic() - started:3.0f} s   {process.address}".rstrip())
+            say(
+                f"  {name:<24} healthy after {time.monotonic() - started:3.0f} s  "
+                f" {process.address}".rstrip()
+            )
         if not waiting:
             return
         for name, process in waiting.items():
             pids[name].add(states[name].pid)
             if states[name].state == supervision.GIVEN_UP or len(pids[name] - {0}) > MOST_STARTS:
-                raise PlatformError(_failure(process, f"keeps stopping ({states[name].message or 'see its log'})"))
+                raise PlatformError(
+                    _failure(process, f"keeps stopping ({states[name].message or 'see its log'})")
+                )
         if time.monotonic() > deadline:
             name, process = next(iter(waiting.items()))
-            raise PlatformError(_failure(process, f"is not healthy after {limit:.0f} s ({verdicts[name].reason})"))
+            raise PlatformError(
+                _failure(process, f"is not healthy after {limit:.0f} s ({verdicts[name].reason})")
+            )
         time.sleep(POLL_SECONDS)
 
 
 def _failure(process: Process, what: str) -> str:
-    lines = process.log.read_text(errors="replace").splitlines()[-LOG_LINES:] if process.log.exists() else []
+    lines = (
+        process.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        if process.log.exists()
+        else []
+    )
     quoted = "\n".join(f"    {line}" for line in lines) or "    (empty)"
     return f"{process.name} {what}. The last lines of {process.log}:\n{quoted}"
 
 
 def down() -> None:
-    """Stop everything; nothing of the platform lives on. Raises `PlatformError` if something does."""
+    """Stop everything; nothing of the platform lives on.
+
+    Raises `PlatformError` if something does.
+    """
     settings = running_settings()
     if not supervision.is_running(settings) and not find_leftovers(settings):
         _forget(settings)
@@ -131,12 +160,16 @@ def down() -> None:
     begin = time.monotonic()
     ended = _stop(settings)
     late = f" ({ended} of them only when asked a second time)" if ended else ""
-    print(f"The platform is down after {time.monotonic() - begin:.0f} s; none of its processes is left{late}.")
+    print(
+        f"The platform is down after {time.monotonic() - begin:.0f} s; none of its processes is"
+        f" left{late}."
+    )
 
 
 def _stop(settings: Settings) -> int:
     """Stop the daemon and end what outlives it; return how many did."""
-    # Taken before the stop: a grandchild whose parents have gone can no longer be found by its family.
+    # Taken before the stop: a grandchild whose parents have gone can no longer be found by its
+    # family.
     before = find_leftovers(settings)
     if supervision.is_running(settings):
         with suppress(PlatformError):
@@ -149,7 +182,11 @@ def _stop(settings: Settings) -> int:
 
 
 def _forget(settings: Settings) -> None:
-    for path in (state_path(settings), supervision.pid_file(settings), supervision.socket_path(settings)):
+    for path in (
+        state_path(settings),
+        supervision.pid_file(settings),
+        supervision.socket_path(settings),
+    ):
         path.unlink(missing_ok=True)
     supervision.remove_short_socket_folder(settings)
 
@@ -160,7 +197,8 @@ def status() -> bool:
     if not supervision.is_running(settings):
         leftovers = find_leftovers(settings)
         hint = (
-            f" {len(leftovers)} of its processes still live without their supervisor: `make up` or `make down` ends them."
+            f" {len(leftovers)} of its processes still live without their supervisor: `make up` or"
+            " `make down` ends them."
             if leftovers
             else ""
         )
@@ -175,7 +213,9 @@ def status() -> bool:
 
 
 def _print_table(
-    processes: tuple[Process, ...], states: Mapping[str, supervision.ProcessState], verdicts: Mapping[str, health.Health]
+    processes: tuple[Process, ...],
+    states: Mapping[str, supervision.ProcessState],
+    verdicts: Mapping[str, health.Health],
 ) -> None:
     rows = [("PROCESS", "STATE", "PID", "SINCE", "ADDRESS", "HEALTHY")]
     for process in processes:
@@ -192,7 +232,9 @@ def _print_table(
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def _since(moment: datetime | None) -> str:
@@ -206,19 +248,27 @@ def _since(moment: datetime | None) -> str:
 
 def address_lines(settings: Settings) -> list[str]:
     """Where everything is, and how to sign in."""
-    users = ", ".join(f"{user} / {password}" for user, password in sorted(passwords(settings).items()))
+    users = ", ".join(
+        f"{user} / {password}" for user, password in sorted(passwords(settings).items())
+    )
     return [
         f"Airflow   {settings.airflow_url}   sign in as {users}",
         f"MLflow    {settings.mlflow_tracking_uri}",
         f"Endpoint  {settings.serving_url}   OpenAPI at {settings.serving_url}/docs.json",
-        f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol" if settings.grpc_port else "gRPC      off",
+        (
+            f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"
+            if settings.grpc_port
+            else "gRPC      off"
+        ),
         f"Logs      {log_dir(settings)}",
     ]
 
 
 @contextmanager
 def _only_one(settings: Settings, say: Say) -> Iterator[Path]:
-    """Hold the home's start lock: a second `make up` waits for the first, then finds the platform running."""
+    """Hold the home's start lock: a second `make up` waits for the first, then finds the platform
+    running.
+    """
     path = run_dir(settings) / "up.lock"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("w") as file:

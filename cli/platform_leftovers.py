@@ -1,8 +1,10 @@
-"""Processes of a platform that are still alive when they should not be, found by what they cannot shed, and ended by id.
+"""Processes of a platform that are still alive when they should not be, found by what they cannot
+shed, and ended by id.
 
-Supervisord opens a session, and what it starts stays in that session even when it moves to another process group or loses
-its parent. Whatever opens a session of its own is a child of one of those, or still has the platform's id in its environment.
-(BentoML's worker hides that id under its process title; it ends by itself when its parent is gone.)
+Supervisord opens a session, and what it starts stays in that session even when it moves to another
+process group or loses its parent. Whatever opens a session of its own is a child of one of those,
+or still has the platform's id in its environment. (BentoML's worker hides that id under its process
+title; it ends by itself when its parent is gone.)
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ def find_leftovers(settings: Settings) -> list[psutil.Process]:
         return []
     session = _session(pid_file(settings))
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = [process for process in psutil.process_iter() if process.pid not in own and _belongs(process, state, session)]
+    found = [
+        process
+        for process in psutil.process_iter()
+        if process.pid not in own and _belongs(process, state, session)
+    ]
     return _with_children(found)
 
 
@@ -46,8 +52,12 @@ def _belongs(process: psutil.Process, state: PlatformState, session: int | None)
         if process.uids().real != os.getuid() or process.status() == psutil.STATUS_ZOMBIE:
             return False
         if session is not None and os.getsid(process.pid) == session:
-            # A session number may be used again: ours also work in our folder and are younger than the platform.
-            return Path(process.cwd()) == PROJECT_ROOT and process.create_time() >= state.started_at - 5
+            # A session number may be used again: ours also work in our folder and are younger than
+            # the platform.
+            return (
+                Path(process.cwd()) == PROJECT_ROOT
+                and process.create_time() >= state.started_at - 5
+            )
         return bool(process.environ().get(PLATFORM_TAG) == state.platform_id)
     except (psutil.Error, OSError):
         return False
@@ -66,9 +76,14 @@ def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
 def end_leftovers(processes: list[psutil.Process]) -> int:
     """End those of `processes` that still live, politely and then not; return how many there were.
 
-    Raises `PlatformError` naming the ids of any that survive. A pid that has been given to another process since is left alone.
+    Raises `PlatformError` naming the ids of any that survive. A pid that has been given to another
+    process since is left alone.
     """
-    alive = [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    alive = [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
     for process in alive:
         _send(process, kill=False)
     _, stubborn = psutil.wait_procs(alive, timeout=TERMINATE_SECONDS)
@@ -76,7 +91,10 @@ def end_leftovers(processes: list[psutil.Process]) -> int:
         _send(process, kill=True)
     _, survivors = psutil.wait_procs(stubborn, timeout=KILL_SECONDS)
     if survivors:
-        raise PlatformError(f"processes {sorted(process.pid for process in survivors)} of the platform do not end; end them by hand.")
+        raise PlatformError(
+            f"processes {sorted(process.pid for process in survivors)} of the platform do not end;"
+            " end them by hand."
+        )
     return len(alive)
 
 

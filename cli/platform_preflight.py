@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from cli.environment import airflow_environment, airflow_home, log_dir, mlflow_environment, process_environment
+from cli.environment import (
+    airflow_environment,
+    airflow_home,
+    log_dir,
+    mlflow_environment,
+    process_environment,
+)
 from cli.platform_processes import Process, mlflow_database
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
@@ -26,26 +32,37 @@ def require_disk(settings: Settings) -> None:
     free = shutil.disk_usage(settings.home).free
     if free < NEEDED_BYTES:
         raise PlatformError(
-            f"{settings.home} has {free / 1e9:.2f} GB free and the platform needs {NEEDED_BYTES / 1e9:.0f} GB; "
-            f"free some, or set {PREFIX}HOME to a folder elsewhere."
+            f"{settings.home} has {free / 1e9:.2f} GB free and the platform needs"
+            f" {NEEDED_BYTES / 1e9:.0f} GB; free some, or set {PREFIX}HOME to a folder elsewhere."
         )
 
 
 def require_ports(settings: Settings, processes: Iterable[Process]) -> None:
-    """Raise `PlatformError` naming the first port that is taken, who wanted it and how to choose another."""
+    """Raise `PlatformError` naming the first port that is taken, who wanted it and how to choose
+    another.
+    """
     wanted: dict[int, str] = {}
     for process in processes:
         first = [] if process.port is None else [(process.port_variable, process.port)]
         for variable, port in (*first, *process.more_ports):
             if port in wanted:
-                raise PlatformError(f"{wanted[port]} and {process.name} both want port {port}; {_advice(variable, port)}.")
+                raise PlatformError(
+                    f"{wanted[port]} and {process.name} both want port {port};"
+                    f" {_advice(variable, port)}."
+                )
             wanted[port] = process.name
             if not _is_free(settings.host, port):
-                raise PlatformError(f"port {port}, which {process.name} wants, is in use by another program; {_advice(variable, port)}.")
+                raise PlatformError(
+                    f"port {port}, which {process.name} wants, is in use by another program;"
+                    f" {_advice(variable, port)}."
+                )
 
 
 def _advice(variable: str, port: int) -> str:
-    return f"choose another with `make up {variable}={port + 1}` or the environment variable {PREFIX}{variable}"
+    return (
+        f"choose another with `make up {variable}={port + 1}` or the environment variable"
+        f" {PREFIX}{variable}"
+    )
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -77,11 +94,16 @@ class Migration:
     @property
     def is_due(self) -> bool:
         """Whether the database is missing or was migrated by another version of the package."""
-        return not (self.database.exists() and self.stamp.exists() and self.stamp.read_text() == version(self.package))
+        return not (
+            self.database.exists()
+            and self.stamp.exists()
+            and self.stamp.read_text() == version(self.package)
+        )
 
 
 def migrate(settings: Settings) -> None:
-    """Create or upgrade the databases of Airflow and MLflow, side by side, once per version of either.
+    """Create or upgrade the databases of Airflow and MLflow, side by side, once per version of
+    either.
 
     Raises `PlatformError` with the last line of the log when one fails.
     """
@@ -92,7 +114,9 @@ def migrate(settings: Settings) -> None:
         if code != 0:
             log = _log(settings, migration)
             last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-            raise PlatformError(f"the database of {migration.name} could not be migrated: {last} (log: {log})")
+            raise PlatformError(
+                f"the database of {migration.name} could not be migrated: {last} (log: {log})"
+            )
         _use_wal(migration.database)
         migration.stamp.write_text(version(migration.package))
 
@@ -137,7 +161,10 @@ def _start(settings: Settings, migration: Migration) -> subprocess.Popen[bytes]:
 
 
 def _use_wal(database: Path) -> None:
-    """Switch the file to a write-ahead log, so that readers do not wait for writers; SQLite remembers it in the file."""
+    """Switch the file to a write-ahead log, so that readers do not wait for writers;
+
+    SQLite remembers it in the file.
+    """
     connection = sqlite3.connect(database, timeout=30)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -17,9 +17,9 @@ AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
 class Process:
     """One supervised process.
 
-    `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer 200. A process with a `component`
-    has no address of its own: it is well when the component's heartbeat, as Airflow reports it under `health_url`, is younger than the
-    process.
+    `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer
+    200. A process with a `component` has no address of its own: it is well when the component's
+    heartbeat, as Airflow reports it under `health_url`, is younger than the process.
     """
 
     name: str
@@ -50,9 +50,24 @@ def _mlflow(settings: Settings) -> Process:
     return Process(
         name="mlflow",
         command=(
-            *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
+            *(
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                "--host",
+                host,
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+            ),
             *("--backend-store-uri", f"sqlite:///{mlflow_database(settings)}"),
-            *("--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts")),
+            *(
+                "--serve-artifacts",
+                "--artifacts-destination",
+                str(settings.home / "mlflow" / "artifacts"),
+            ),
         ),
         environment=mlflow_environment(settings),
         priority=100,
@@ -71,7 +86,16 @@ def _airflow(settings: Settings) -> tuple[Process, ...]:
     logs = log_dir(settings)
     api_server = Process(
         name="airflow-api-server",
-        command=(*airflow, "api-server", "--host", settings.host, "--port", str(settings.airflow_port), "--workers", "1"),
+        command=(
+            *airflow,
+            "api-server",
+            "--host",
+            settings.host,
+            "--port",
+            str(settings.airflow_port),
+            "--workers",
+            "1",
+        ),
         environment=environment,
         priority=200,
         log=logs / "airflow-api-server.log",
@@ -80,7 +104,8 @@ def _airflow(settings: Settings) -> tuple[Process, ...]:
         port_variable="AIRFLOW_PORT",
         address=settings.airflow_url,
     )
-    # The log servers of scheduler and triggerer would listen on all interfaces; the api-server reads the files itself.
+    # The log servers of scheduler and triggerer would listen on all interfaces; the api-server
+    # reads the files itself.
     parts: tuple[tuple[AirflowComponent, tuple[str, ...]], ...] = (
         ("scheduler", ("scheduler", "--skip-serve-logs")),
         ("dag_processor", ("dag-processor",)),

@@ -1,4 +1,6 @@
-"""What `make up` leaves behind for the commands that come later: which platform runs in a home, and on which ports."""
+"""What `make up` leaves behind for the commands that come later: which platform runs in a home, and
+on which ports.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from include.settings import PREFIX, Settings, load_settings
 class PlatformState:
     """One start of the platform.
 
-    `platform_id` is in the environment of every process; `started_at` and `boot_time` are seconds since the epoch.
+    `platform_id` is in the environment of every process; `started_at` and `boot_time` are seconds
+    since the epoch.
     """
 
     platform_id: str
@@ -47,7 +50,10 @@ def read_state(settings: Settings) -> PlatformState | None:
     try:
         return PlatformState(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
-        raise PlatformError(f"{path} is damaged ({error}); end the platform's processes, if any run, and delete the file.") from error
+        raise PlatformError(
+            f"{path} is damaged ({error}); end the platform's processes, if any run, and delete the"
+            " file."
+        ) from error
 
 
 def write_state(settings: Settings, state: PlatformState) -> None:
@@ -60,9 +66,11 @@ def write_state(settings: Settings, state: PlatformState) -> None:
 
 
 def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings with the addresses of the platform that was started in this home, if there is one.
+    """The settings with the addresses of the platform that was started in this home, if there is
+    one.
 
-    What `make up AIRFLOW_PORT=8081` chose holds for every later command, whatever its own environment says.
+    What `make up AIRFLOW_PORT=8081` chose holds for every later command, whatever its own
+    environment says.
     """
     variables = dict(os.environ if environ is None else environ)
     settings = load_settings(variables)
@@ -76,4 +84,6 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "SERVING_PORT": state.serving_port,
         "GRPC_PORT": state.grpc_port,
     }
-    return load_settings({**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}})
+    return load_settings(
+        {**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}}
+    )

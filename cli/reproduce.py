@@ -1,6 +1,8 @@
-"""`make reproduce MODEL=flight_delays VERSION=3`: train a version again from its record and compare.
+"""`make reproduce MODEL=flight_delays VERSION=3`: train a version again from its record and
+compare.
 
-The training runs in a child process (`python -m cli.reproduce FOLDER`) that is given the record and the tables, and no registry.
+The training runs in a child process (`python -m cli.reproduce FOLDER`) that is given the record and
+the tables, and no registry.
 """
 
 from __future__ import annotations
@@ -31,8 +33,12 @@ NOWHERE = "no-registry:/"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 only if the same model came out; the report is printed and written below `<home>/reproduce/`."""
-    parser = argparse.ArgumentParser(prog="reproduce", description="Train a registered version again from its record.")
+    """0 only if the same model came out; the report is printed and written below
+    `<home>/reproduce/`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="reproduce", description="Train a registered version again from its record."
+    )
     parser.add_argument("model", help="the use case, e.g. flight_delays")
     parser.add_argument("version", type=int, help="the version's number in the registry")
     given = parser.parse_args(arguments)
@@ -48,20 +54,25 @@ def tracking_settings(settings: Settings) -> Settings:
     if not settings.mlflow_tracking_uri.startswith(("http://", "https://")):
         return settings
     try:
-        with urllib.request.urlopen(f"{settings.mlflow_tracking_uri}/health", timeout=SERVER_SECONDS):  # noqa: S310  # http(s), see above
+        with urllib.request.urlopen(  # noqa: S310
+            f"{settings.mlflow_tracking_uri}/health", timeout=SERVER_SECONDS
+        ):  # http(s), see above
             return settings
     except (urllib.error.URLError, OSError) as error:
         database = mlflow_database(settings)
         if not database.is_file():
             raise PlatformError(
-                f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is no {database}; "
-                "run `make up`, or name the home with FLIGHTDECK_HOME."
+                f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is"
+                f" no {database}; run `make up`, or name the home with FLIGHTDECK_HOME."
             ) from error
     return settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}"})
 
 
 def reproduce(settings: Settings, model: str, number: int) -> again.Report:
-    """Load the record, train in a clean process, compare. What is missing becomes the report's blocking finding."""
+    """Load the record, train in a clean process, compare.
+
+    What is missing becomes the report's blocking finding.
+    """
     report = again.Report(model, number, "not possible")
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="reproduce-", dir=settings.home) as name:
@@ -79,7 +90,9 @@ def reproduce(settings: Settings, model: str, number: int) -> again.Report:
         package = train_in_clean_process(recorded.record, settings, folder)
         report.comparison = again.compare(recorded, package, settings)
         stated = again.stated_tolerance(recorded.record)
-        report.outcome = again.judge(report.comparison, report.registered_digest, report.findings, stated=stated)
+        report.outcome = again.judge(
+            report.comparison, report.registered_digest, report.findings, stated=stated
+        )
     return report
 
 
@@ -90,7 +103,9 @@ def train_in_clean_process(record: TrainingRecord, settings: Settings, folder: P
     """
     (folder / RECORD_FILE).write_text(record.model_dump_json())
     home = folder / "home"
-    apart = settings.model_copy(update={"home": home, "mlflow_tracking_uri": NOWHERE, "training_threads": record.threads})
+    apart = settings.model_copy(
+        update={"home": home, "mlflow_tracking_uri": NOWHERE, "training_threads": record.threads}
+    )
     done = subprocess.run(
         [sys.executable, "-m", "cli.reproduce", str(folder)],
         env=process_environment(common_environment(apart)),
@@ -100,28 +115,48 @@ def train_in_clean_process(record: TrainingRecord, settings: Settings, folder: P
         check=False,
     )
     if done.returncode != 0:
-        raise RegistryError(f"The training from the record failed with exit code {done.returncode}: {done.stderr.strip()[-2000:]}")
+        raise RegistryError(
+            f"The training from the record failed with exit code {done.returncode}:"
+            f" {done.stderr.strip()[-2000:]}"
+        )
     return Path(json.loads((folder / ANSWER_FILE).read_text())["package"])
 
 
 def describe(report: again.Report) -> str:
     """The report as a few lines for people."""
-    lines = [f"{report.model} version {report.version}, package {report.registered_digest[:16] or 'unknown'}"]
+    lines = [
+        f"{report.model} version {report.version}, package"  # noqa: ISC004
+        f" {report.registered_digest[:16] or 'unknown'}"
+    ]
     for finding in report.findings:
         kind = "MISSING" if finding.blocking else "differs"
-        lines += [f"{kind}   {finding.what}: recorded {finding.recorded}, found {finding.found}", f"          {finding.advice}"]
+        lines += [
+            f"{kind}   {finding.what}: recorded {finding.recorded}, found {finding.found}",
+            f"          {finding.advice}",
+        ]
     compared = report.comparison
     if compared is not None:
         same = [name for name, equal in compared.files.items() if equal]
         count = f"{len(same)} of {len(compared.files)} files"
         lines += [
-            f"bytes     {count} are the same: {', '.join(same) or 'none'}; digest {compared.digest[:16]}",
-            f"golden    {compared.golden_rows} rows, largest difference {compared.golden_difference:.3g}",
-            f"sample    {compared.sample_rows} test rows, largest difference {compared.sample_difference:.3g} of {report.tolerance}",
+            (
+                f"bytes     {count} are the same: {', '.join(same) or 'none'}; digest"
+                f" {compared.digest[:16]}"
+            ),
+            (
+                f"golden    {compared.golden_rows} rows, largest difference"
+                f" {compared.golden_difference:.3g}"
+            ),
+            (
+                f"sample    {compared.sample_rows} test rows, largest difference"
+                f" {compared.sample_difference:.3g} of {report.tolerance}"
+            ),
         ]
     verdict = {
         "identical": "the same model, byte for byte",
-        "within tolerance": f"the same scores within {report.tolerance}; bytes differ because of what differs above",
+        "within tolerance": (
+            f"the same scores within {report.tolerance}; bytes differ because of what differs above"
+        ),
         "different": "NOT the same model",
         "not possible": "NOT trained: see what is missing above",
     }

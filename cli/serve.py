@@ -1,4 +1,7 @@
-"""`python -m cli serve`: the endpoint under uvicorn, in the foreground; SIGTERM finishes what was begun."""
+"""`python -m cli serve`: the endpoint under uvicorn, in the foreground;
+
+SIGTERM finishes what was begun.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ HANGING_SECONDS = 20
 def main(arguments: Sequence[str]) -> int:
     """Serve until told to end."""
     settings = load_settings()
-    parser = argparse.ArgumentParser(prog="python -m cli serve", description="The prediction endpoint under uvicorn.")
+    parser = argparse.ArgumentParser(
+        prog="python -m cli serve", description="The prediction endpoint under uvicorn."
+    )
     parser.add_argument("--host", default=settings.host)
     parser.add_argument("--port", type=int, default=settings.serving_port)
     chosen = parser.parse_args(arguments)
@@ -39,11 +44,16 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PlatformError(f"The endpoint cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.") from error
+            raise PlatformError(
+                f"The endpoint cannot listen on {host}:{port}: {error.strerror}. Choose another"
+                " with --port."
+            ) from error
 
 
 def prepare_metrics(settings: Settings, port: int) -> None:
-    """Several processes share their numbers in a folder, which must not hold those of an earlier start; one keeps them in memory."""
+    """Several processes share their numbers in a folder, which must not hold those of an earlier
+    start; one keeps them in memory.
+    """
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if settings.serving_workers == 1:
         return
@@ -53,8 +63,13 @@ def prepare_metrics(settings: Settings, port: int) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def serve(settings: Settings, host: str, port: int, application: str = "serving.asgi:application") -> None:
-    """Run the supervisor and its workers until SIGTERM. SIGHUP replaces them one by one, each new one before its old one."""
+def serve(
+    settings: Settings, host: str, port: int, application: str = "serving.asgi:application"
+) -> None:
+    """Run the supervisor and its workers until SIGTERM.
+
+    SIGHUP replaces them one by one, each new one before its old one.
+    """
     from uvicorn import Config
 
     from serving.http import BoundedHttpProtocol

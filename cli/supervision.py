@@ -1,4 +1,6 @@
-"""supervisord, the parent of every process of the platform: its configuration, its start, and talking to it."""
+"""supervisord, the parent of every process of the platform: its configuration, its start, and
+talking to it.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class ProcessState:
 
 
 def socket_path(settings: Settings) -> Path:
-    """The daemon's control socket: in the home, or under the temporary folder where the home's path is too long for one."""
+    """The daemon's control socket: in the home, or under the temporary folder where the home's path
+    is too long for one.
+    """
     path = run_dir(settings) / "supervisor.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
@@ -63,7 +67,10 @@ def render_configuration(settings: Settings, processes: Iterable[Process]) -> st
     logs, run = log_dir(settings), run_dir(settings)
     sections = [
         _section("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
-        _section("rpcinterface:supervisor", {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}),
+        _section(
+            "rpcinterface:supervisor",
+            {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
+        ),
         _section(
             "supervisord",
             {
@@ -85,14 +92,18 @@ def _program(process: Process) -> str:
         {
             "command": shlex.join(process.command),
             "directory": PROJECT_ROOT,
-            "environment": ",".join(f"{name}={_quoted(name, value)}" for name, value in sorted(process.environment.items())),
+            "environment": ",".join(
+                f"{name}={_quoted(name, value)}"
+                for name, value in sorted(process.environment.items())
+            ),
             "priority": process.priority,
             "autorestart": "true",
             "startsecs": 3,
             "startretries": 2,
             "stopsignal": "TERM",
             "stopwaitsecs": STOP_SECONDS,
-            # Signals go to the whole process group, so that a server does not leave its workers behind.
+            # Signals go to the whole process group, so that a server does not leave its workers
+            # behind.
             "stopasgroup": "true",
             "killasgroup": "true",
             "redirect_stderr": "true",
@@ -111,11 +122,16 @@ def _section(title: str, options: Mapping[str, Any]) -> str:
 
 def _quoted(name: str, value: str) -> str:
     if '"' in value or "\n" in value:
-        raise PlatformError(f"{name} holds a double quote or a line break, which supervisord's configuration cannot carry: {value!r}.")
+        raise PlatformError(
+            f"{name} holds a double quote or a line break, which supervisord's configuration cannot"
+            f" carry: {value!r}."
+        )
     return f'"{value}"'
 
 
-def start_daemon(settings: Settings, processes: Iterable[Process], environment: Mapping[str, str]) -> None:
+def start_daemon(
+    settings: Settings, processes: Iterable[Process], environment: Mapping[str, str]
+) -> None:
     """Write the configuration, start supervisord as a daemon and wait until it answers."""
     configuration = run_dir(settings) / "supervisord.conf"
     for folder in (run_dir(settings), log_dir(settings), socket_path(settings).parent):
@@ -125,7 +141,14 @@ def start_daemon(settings: Settings, processes: Iterable[Process], environment: 
     configuration.chmod(0o600)
     configuration.write_text(render_configuration(settings, processes))
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
-    result = subprocess.run(command, env=dict(environment), cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command,
+        env=dict(environment),
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     deadline = time.monotonic() + START_SECONDS
     while result.returncode == 0 and time.monotonic() < deadline:
         if is_running(settings):
@@ -133,15 +156,21 @@ def start_daemon(settings: Settings, processes: Iterable[Process], environment: 
         time.sleep(0.05)
     reason = (result.stderr or result.stdout).strip().splitlines()
     raise PlatformError(
-        f"supervisord did not start: {reason[-1] if reason else 'no answer'}; its log is {log_dir(settings) / 'supervisord.log'}."
+        f"supervisord did not start: {reason[-1] if reason else 'no answer'}; its log is"
+        f" {log_dir(settings) / 'supervisord.log'}."
     )
 
 
 def _require_private(folder: Path, settings: Settings) -> None:
     """In a shared temporary folder someone else may have made `folder` before us, to listen in."""
     found = folder.lstat()
-    if folder != run_dir(settings) and (found.st_uid != os.getuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode)):
-        raise PlatformError(f"{folder} must be a folder that only you can open; remove it, or use a home with a shorter path.")
+    if folder != run_dir(settings) and (
+        found.st_uid != os.getuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode)
+    ):
+        raise PlatformError(
+            f"{folder} must be a folder that only you can open; remove it, or use a home with a"
+            " shorter path."
+        )
 
 
 def remove_short_socket_folder(settings: Settings) -> None:
@@ -159,7 +188,9 @@ def _connection(settings: Settings) -> Iterator[Any]:
     try:
         yield proxy.supervisor
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-        raise PlatformError(f"supervisord does not answer on {socket_path(settings)}: {error}.") from error
+        raise PlatformError(
+            f"supervisord does not answer on {socket_path(settings)}: {error}."
+        ) from error
     finally:
         transport.close()
 
@@ -194,7 +225,11 @@ def _process_state(info: Mapping[str, Any]) -> ProcessState:
 
 def revive(settings: Settings) -> None:
     """Start what has been given up or stopped."""
-    dead = [state.name for state in process_states(settings).values() if state.state in {"FATAL", "EXITED", "STOPPED"}]
+    dead = [
+        state.name
+        for state in process_states(settings).values()
+        if state.state in {"FATAL", "EXITED", "STOPPED"}
+    ]
     with _connection(settings) as supervisor:
         for name in dead:
             supervisor.startProcess(name, False)

@@ -1,8 +1,10 @@
-"""Feast's definitions of the flights' features: who they are about, where they lie, for how long they hold.
+"""Feast's definitions of the flights' features: who they are about, where they lie, for how long
+they hold.
 
-`FLIGHTDECK_TABLES_URI` is the root of the Delta tables. A row's `event_timestamp` is the moment from which its values were
-known; `ttl` is how long they may be used after it (a TTL of zero: for ever). After a change here apply the definitions,
-and keep the feature service and the inputs of include/use_cases/flight_delays/spec.py in agreement.
+`FLIGHTDECK_TABLES_URI` is the root of the Delta tables. A row's `event_timestamp` is the moment
+from which its values were known; `ttl` is how long they may be used after it (a TTL of zero: for
+ever). After a change here apply the definitions, and keep the feature service and the inputs of
+include/use_cases/flight_delays/spec.py in agreement.
 """
 
 from __future__ import annotations
@@ -30,10 +32,30 @@ def _source(view: str) -> FileSource:
     )
 
 
-carrier = Entity(name="carrier", join_keys=["carrier"], value_type=ValueType.STRING, description="Airline, two letters.")
-origin = Entity(name="origin", join_keys=["origin"], value_type=ValueType.STRING, description="Airport of departure.")
-dest = Entity(name="dest", join_keys=["dest"], value_type=ValueType.STRING, description="Airport of destination.")
-plane_entity = Entity(name="plane", join_keys=["tailnum"], value_type=ValueType.STRING, description="Aircraft, by tail number.")
+carrier = Entity(
+    name="carrier",
+    join_keys=["carrier"],
+    value_type=ValueType.STRING,
+    description="Airline, two letters.",
+)
+origin = Entity(
+    name="origin",
+    join_keys=["origin"],
+    value_type=ValueType.STRING,
+    description="Airport of departure.",
+)
+dest = Entity(
+    name="dest",
+    join_keys=["dest"],
+    value_type=ValueType.STRING,
+    description="Airport of destination.",
+)
+plane_entity = Entity(
+    name="plane",
+    join_keys=["tailnum"],
+    value_type=ValueType.STRING,
+    description="Aircraft, by tail number.",
+)
 
 carrier_daily = FeatureView(
     name="carrier_daily",
@@ -42,7 +64,11 @@ carrier_daily = FeatureView(
     source=_source("carrier_daily"),
     schema=[
         Field(name="carrier", dtype=String),
-        Field(name="late_rate_7d", dtype=Float64, description="Share of arrivals more than 15 minutes late, last 7 days."),
+        Field(
+            name="late_rate_7d",
+            dtype=Float64,
+            description="Share of arrivals more than 15 minutes late, last 7 days.",
+        ),
         Field(name="late_rate_28d", dtype=Float64, description="The same over 28 days."),
         Field(name="arrivals_7d", dtype=Int64, description="Arrivals of the last 7 days."),
     ],
@@ -56,7 +82,11 @@ route_daily = FeatureView(
     schema=[
         Field(name="origin", dtype=String),
         Field(name="dest", dtype=String),
-        Field(name="late_rate_28d", dtype=Float64, description="Share of arrivals more than 15 minutes late, last 28 days."),
+        Field(
+            name="late_rate_28d",
+            dtype=Float64,
+            description="Share of arrivals more than 15 minutes late, last 28 days.",
+        ),
         Field(name="arrivals_28d", dtype=Int64, description="Arrivals of the last 28 days."),
         Field(name="distance", dtype=Float64, description="Miles."),
     ],
@@ -69,7 +99,11 @@ origin_hourly = FeatureView(
     source=_source("origin_hourly"),
     schema=[
         Field(name="origin", dtype=String),
-        Field(name="late_rate_6h", dtype=Float64, description="Share of arrivals more than 15 minutes late, last 6 hours."),
+        Field(
+            name="late_rate_6h",
+            dtype=Float64,
+            description="Share of arrivals more than 15 minutes late, last 6 hours.",
+        ),
         Field(name="late_rate_24h", dtype=Float64, description="The same over 24 hours."),
         Field(name="arrivals_6h", dtype=Int64, description="Arrivals of the last 6 hours."),
     ],

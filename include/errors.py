@@ -8,14 +8,16 @@
     |   |-- EmptyWindow      a window holds no row where there must be some
     |   `-- NotReadyYet      an earlier process has not finished this interval; try again later
     |-- FeatureStoreError    Feast's registry or stores contradict the specification
-    |-- RegistryError        a run, a version or an artefact is missing or is not what its record says
+    |-- RegistryError        a run, a version or an artefact is missing or is not what its record
+    says
     |   |-- DigestMismatch   the bytes are not the ones that were evaluated
     |   `-- SignatureError   the package is not signed, or not by our key
     |-- ReleaseError         a version cannot be packaged or put into service
     |-- ServingError         the endpoint or its model store is not in a usable state
     `-- PlatformError        a process of the platform cannot start, stop or answer
 
-A *refusal* is not an error: a gate that decides "no" returns a verdict, and the operator turns it into a failed task.
+A *refusal* is not an error: a gate that decides "no" returns a verdict, and the operator turns it
+into a failed task.
 """
 
 from __future__ import annotations

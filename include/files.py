@@ -1,4 +1,6 @@
-"""Files that must be whole and durable: keys, which must not be replaced either, and the names in a folder."""
+"""Files that must be whole and durable: keys, which must not be replaced either, and the names in a
+folder.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from pathlib import Path
 
 
 def install(path: Path, content: bytes, mode: int) -> None:
-    """Appear complete under the final name or not at all, with these permissions, and never replace what stands there."""
+    """Appear complete under the final name or not at all, with these permissions, and never replace
+    what stands there.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:

@@ -1,7 +1,9 @@
-"""The environments of Flightdeck side by side, and the settings of the one that this process runs in.
+"""The environments of Flightdeck side by side, and the settings of the one that this process runs
+in.
 
-`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default in the table below and may be
-overridden by one environment variable each, named `FLIGHTDECK_<FIELD>`. Cheap to import: DAG files read it at parse time.
+`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default in the table
+below and may be overridden by one environment variable each, named `FLIGHTDECK_<FIELD>`. Cheap to
+import: DAG files read it at parse time.
 """
 
 from __future__ import annotations
@@ -25,23 +27,27 @@ PREFIX = "FLIGHTDECK_"
 class Settings(BaseModel):
     """Where this process finds its data and its services.
 
-    Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which every Delta table lies.
-    `sample_share` is the share of source rows that an environment ingests (1.0 = all). `delivery_dir` is a folder where
-    deliveries in Parquet take precedence over a use case's own source (see `include.data.ingest.read_delivery`).
-    `api_keys_file` holds the hashes of the keys that the endpoint asks for (docs/serving.md), `api_key_file` the key with which this
-    process asks it.
-    `serving_workers` processes answer on the endpoint's port; with two or more, one may die unnoticed (docs/serving-operations.md).
-    `grpc_port` is the endpoint's for the Open Inference Protocol: the next one to `serving_port` by default, 0 for none.
-    `online_store` is where Feast keeps the newest features (docs/serving-operations.md); by default what feature_store.yaml says.
-    `nats_url` is the broker that `python -m cli stream` consumes from.
-    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see `include.spec.overlay`); not in production.
+    Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which
+    every Delta table lies. `sample_share` is the share of source rows that an environment ingests
+    (1.0 = all). `delivery_dir` is a folder where deliveries in Parquet take precedence over a use
+    case's own source (see `include.data.ingest.read_delivery`). `api_keys_file` holds the hashes of
+    the keys that the endpoint asks for (docs/serving.md), `api_key_file` the key with which this
+    process asks it. `serving_workers` processes answer on the endpoint's port; with two or more,
+    one may die unnoticed (docs/serving-operations.md). `grpc_port` is the endpoint's for the Open
+    Inference Protocol: the next one to `serving_port` by default, 0 for none. `online_store` is
+    where Feast keeps the newest features (docs/serving-operations.md); by default what
+    feature_store.yaml says. `nats_url` is the broker that `python -m cli stream` consumes from.
+    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see
+    `include.spec.overlay`); not in production.
     """
 
     # A setting may hold a password: neither errors nor `repr` show it.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: EnvironmentName
-    home: Path = Field(description="Everything that Flightdeck writes at run time lies below this folder.")
+    home: Path = Field(
+        description="Everything that Flightdeck writes at run time lies below this folder."
+    )
     host: str = "127.0.0.1"
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
@@ -58,7 +64,9 @@ class Settings(BaseModel):
     sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
     serving_workers: int = Field(default=1, ge=1, le=64)
     log_segment_bytes: int = Field(default=8 << 20, ge=1 << 16)
-    """Size of a file of the inference log's journal; two of them for each serving process and use case."""
+    """Size of a file of the inference log's journal; two of them for each serving process and use
+    case.
+    """
     training_threads: int = Field(default=2, ge=1)
     training_device: Literal["cpu", "cuda"] = "cpu"
     spec_overlay: Path | None = None
@@ -67,7 +75,10 @@ class Settings(BaseModel):
     @classmethod
     def _no_overlay_in_production(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and info.data.get("environment") == "production":
-            raise ValueError("production runs the specifications of its code and nothing else; unset the variable")
+            raise ValueError(
+                "production runs the specifications of its code and nothing else; unset the"
+                " variable"
+            )
         return value
 
     @field_validator("online_store")
@@ -79,13 +90,18 @@ class Settings(BaseModel):
 
     @property
     def endpoint_headers(self) -> dict[str, str]:
-        """What this process says of itself when it asks the endpoint: its API key, if it has one. Raises `SettingsError`."""
+        """What this process says of itself when it asks the endpoint: its API key, if it has one.
+
+        Raises `SettingsError`.
+        """
         if self.api_key_file is None:
             return {}
         try:
             return {"X-API-Key": self.api_key_file.read_text(encoding="ascii").strip()}
         except (OSError, ValueError) as error:
-            raise SettingsError(f"{PREFIX}API_KEY_FILE is {self.api_key_file}, which cannot be read: {error}.") from error
+            raise SettingsError(
+                f"{PREFIX}API_KEY_FILE is {self.api_key_file}, which cannot be read: {error}."
+            ) from error
 
     @property
     def airflow_url(self) -> str:
@@ -152,7 +168,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
-        raise SettingsError(f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}.") from error
+        raise SettingsError(
+            f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}."
+        ) from error
 
 
 def _fill_derived(values: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
-"""A step: one unit of retry of a process, JSON in and JSON out, the same in an Airflow worker, a notebook or a test.
+"""A step: one unit of retry of a process, JSON in and JSON out, the same in an Airflow worker, a
+notebook or a test.
 
-A step is a function `step(context: StepContext, inputs: dict) -> dict`, addressed as `"include.training.steps:train_model"`.
-Between steps travel URIs, table versions, run ids and small JSON, never frames.
+A step is a function `step(context: StepContext, inputs: dict) -> dict`, addressed as
+`"include.training.steps:train_model"`. Between steps travel URIs, table versions, run ids and small
+JSON, never frames.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ class Interval:
     @classmethod
     def parse(cls, start: str, end: str) -> Interval:
         """From two ISO 8601 strings with time zones."""
-        return cls(datetime.fromisoformat(start).astimezone(UTC), datetime.fromisoformat(end).astimezone(UTC))
+        return cls(
+            datetime.fromisoformat(start).astimezone(UTC),
+            datetime.fromisoformat(end).astimezone(UTC),
+        )
 
     @property
     def label(self) -> str:
@@ -51,7 +56,8 @@ class Interval:
 class RunInfo:
     """Which run a step belongs to, and what started it.
 
-    `trigger` is `scheduled`, `backfill`, `manual`, `asset` or `local`; `causes` holds the triggering asset events' extras.
+    `trigger` is `scheduled`, `backfill`, `manual`, `asset` or `local`; `causes` holds the
+    triggering asset events' extras.
     """
 
     process: str
@@ -78,7 +84,10 @@ class StepContext:
 
 
 def load_step(reference: str) -> Step:
-    """The function behind `"package.module:function"`; `SpecError` names what could not be found."""
+    """The function behind `"package.module:function"`;
+
+    `SpecError` names what could not be found.
+    """
     module_name, _, function_name = reference.partition(":")
     try:
         step = getattr(import_module(module_name), function_name, None)
@@ -89,6 +98,10 @@ def load_step(reference: str) -> Step:
     return step  # type: ignore[no-any-return]
 
 
-def local_context(use_case: str, interval: Interval, *, process: str = "local", run_id: str = "local") -> StepContext:
+def local_context(
+    use_case: str, interval: Interval, *, process: str = "local", run_id: str = "local"
+) -> StepContext:
     """A context outside Airflow, with this process's settings: for notebooks and tests."""
-    return StepContext(load_use_case(use_case), load_settings(), interval, RunInfo(process=process, run_id=run_id))
+    return StepContext(
+        load_use_case(use_case), load_settings(), interval, RunInfo(process=process, run_id=run_id)
+    )

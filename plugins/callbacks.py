@@ -8,9 +8,16 @@ from plugins.run_context import step_context
 
 
 def close_tracking_run(context: Context) -> None:
-    """Close the MLflow run of a training that ended without a decision: a run left RUNNING would look alive for ever."""
+    """Close the MLflow run of a training that ended without a decision: a run left RUNNING would
+    look alive for ever.
+    """
     from include.training.tracking import mark_failed
 
     use_case = str(context["dag"].dag_id).partition("__")[0]
     step = step_context(context, use_case, "training", uses_interval=False)
-    mark_failed(step.settings, use_case, step.run.run_id, f"{context['ti'].task_id}: {context.get('exception')}")
+    mark_failed(
+        step.settings,
+        use_case,
+        step.run.run_id,
+        f"{context['ti'].task_id}: {context.get('exception')}",
+    )

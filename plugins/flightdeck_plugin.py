@@ -1,4 +1,6 @@
-"""The only file that Airflow loads as a plugin: addresses of the other tools in Airflow's navigation."""
+"""The only file that Airflow loads as a plugin: addresses of the other tools in Airflow's
+navigation.
+"""
 
 from __future__ import annotations
 

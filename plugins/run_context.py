@@ -1,4 +1,6 @@
-"""From Airflow's task context to a Flightdeck step context: which interval, which run, what started it."""
+"""From Airflow's task context to a Flightdeck step context: which interval, which run, what started
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,20 @@ from include.settings import Settings, load_settings
 from include.spec import load_use_case
 from include.steps import Interval, RunInfo, StepContext
 
-TRIGGERS = {"asset_triggered": "asset", "asset_materialization": "manual", "operator_triggered": "operator"}
+TRIGGERS = {
+    "asset_triggered": "asset",
+    "asset_materialization": "manual",
+    "operator_triggered": "operator",
+}
 
 
-def step_context(context: Context, use_case: str, process: str, *, uses_interval: bool = True) -> StepContext:
+def step_context(
+    context: Context, use_case: str, process: str, *, uses_interval: bool = True
+) -> StepContext:
     """Build the step context of the running task.
 
-    With `uses_interval` a run without an interval raises `SpecError`. Without it (a deployment has no window of data) the
-    interval falls back to the day that ends when the run was due.
+    With `uses_interval` a run without an interval raises `SpecError`. Without it (a deployment has
+    no window of data) the interval falls back to the day that ends when the run was due.
     """
     dag_run = context["dag_run"]
     params = dict(context["params"])
@@ -35,8 +43,14 @@ def step_context(context: Context, use_case: str, process: str, *, uses_interval
     )
     settings = load_settings()
     try:
-        known = causes if any("interval" in cause["extra"] for cause in causes) else _recorded(settings, use_case, run)
-        interval = run_interval(params, known, dag_run.data_interval_start, dag_run.data_interval_end)
+        known = (
+            causes
+            if any("interval" in cause["extra"] for cause in causes)
+            else _recorded(settings, use_case, run)
+        )
+        interval = run_interval(
+            params, known, dag_run.data_interval_start, dag_run.data_interval_end
+        )
     except SpecError:
         if uses_interval:
             raise
@@ -46,13 +60,17 @@ def step_context(context: Context, use_case: str, process: str, *, uses_interval
 
 
 def run_interval(
-    params: dict[str, Any], causes: tuple[dict[str, Any], ...], data_start: datetime | None, data_end: datetime | None
+    params: dict[str, Any],
+    causes: tuple[dict[str, Any], ...],
+    data_start: datetime | None,
+    data_end: datetime | None,
 ) -> Interval:
     """The interval that a run works on, by the first of these that is given.
 
-    1. The parameter `until` (a date or timestamp): the interval ends there. 2. The newest interval among the asset events that
-    started the run or, where Airflow has dropped them, among our own recorded causes. 3. Airflow's data interval. Raises `SpecError`
-    when there is none: business logic never reads the clock.
+    1. The parameter `until` (a date or timestamp): the interval ends there. 2. The newest interval
+       among the asset events that
+    started the run or, where Airflow has dropped them, among our own recorded causes. 3. Airflow's
+    data interval. Raises `SpecError` when there is none: business logic never reads the clock.
     """
     if params.get("until"):
         end = _utc(str(params["until"]))
@@ -64,19 +82,24 @@ def run_interval(
     if data_start is not None and data_end is not None and data_start < data_end:
         return Interval(data_start.astimezone(UTC), data_end.astimezone(UTC))
     raise SpecError(
-        "This run has no data interval: it was neither scheduled nor started by an asset event that carries one. "
-        "Trigger it with the parameter `until` (for example 2013-04-01) or with a data interval."
+        "This run has no data interval: it was neither scheduled nor started by an asset event that"
+        " carries one. Trigger it with the parameter `until` (for example 2013-04-01) or with a"
+        " data interval."
     )
 
 
 def _recorded(settings: Settings, use_case: str, run: RunInfo) -> tuple[dict[str, Any], ...]:
-    """What our own table knows about a training whose asset events Airflow has dropped: its causes, or those that still wait."""
+    """What our own table knows about a training whose asset events Airflow has dropped: its causes,
+    or those that still wait.
+    """
     if run.trigger != "asset" or run.process != "training":
         return ()
     from include.training.trigger_ledger import PENDING, read_causes
 
     found = read_causes(settings, use_case)
-    mine = [cause for cause in found if cause.consumed_by == run.run_id] or [cause for cause in found if cause.status == PENDING]
+    mine = [cause for cause in found if cause.consumed_by == run.run_id] or [
+        cause for cause in found if cause.status == PENDING
+    ]
     return tuple({"extra": {"interval": cause.interval.as_json()}} for cause in mine)
 
 
@@ -94,5 +117,8 @@ def _utc(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SpecError(f"parameter `until` is {text!r}; valid: a date or an ISO 8601 timestamp, e.g. 2013-04-01.") from error
+        raise SpecError(
+            f"parameter `until` is {text!r}; valid: a date or an ISO 8601 timestamp, e.g."
+            " 2013-04-01."
+        ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,4 +1,6 @@
-"""What the endpoint answers, as pydantic models: the source of the OpenAPI document and of the tests."""
+"""What the endpoint answers, as pydantic models: the source of the OpenAPI document and of the
+tests.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,16 @@ class _Answer(BaseModel):
 class _Answered(_Answer):
     """One answered row; it is in the inference log under its `prediction_id`."""
 
-    prediction_id: str = Field(pattern="^[0-9a-f]{32}$", examples=["0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"])
+    prediction_id: str = Field(
+        pattern="^[0-9a-f]{32}$", examples=["0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"]
+    )
     flags: list[str] = Field(
-        description="`unknown:<view>`: no feature row for the key, its features count as missing. `stale:<view>`: the newest row is older "
-        "than the view's time to live at the event time, its features count as missing. `unseen:<input>`: a category that the model "
-        "was not trained with, counts as missing.",
+        description=(
+            "`unknown:<view>`: no feature row for the key, its features count as missing."
+            " `stale:<view>`: the newest row is older than the view's time to live at the event"
+            " time, its features count as missing. `unseen:<input>`: a category that the model was"
+            " not trained with, counts as missing."
+        ),
         examples=[["unknown:plane"]],
     )
 
@@ -30,7 +37,9 @@ class Prediction(_Answered):
     """One answered row of a yes-or-no question."""
 
     probability: Probability = Field(examples=[0.2371])
-    decision: bool = Field(description="Whether the probability reaches the model's decision threshold.")
+    decision: bool = Field(
+        description="Whether the probability reaches the model's decision threshold."
+    )
 
 
 class ValuePrediction(_Answered):
@@ -49,9 +58,15 @@ class ClassPrediction(_Answered):
 class Explanation(_Answer):
     """Why a row got its score: base value and contributions add up to the raw score, in log odds."""
 
-    base_value: float = Field(description="The raw score of the average training row.", examples=[-1.13])
-    raw_score: float = Field(description="Log odds: probability = 1 / (1 + exp(-raw_score)).", examples=[-1.62])
-    contributions: dict[str, float] = Field(description="What each input of the model adds, exact TreeSHAP values.")
+    base_value: float = Field(
+        description="The raw score of the average training row.", examples=[-1.13]
+    )
+    raw_score: float = Field(
+        description="Log odds: probability = 1 / (1 + exp(-raw_score)).", examples=[-1.62]
+    )
+    contributions: dict[str, float] = Field(
+        description="What each input of the model adds, exact TreeSHAP values."
+    )
 
 
 class ExplainedPrediction(Prediction):
@@ -61,7 +76,9 @@ class ExplainedPrediction(Prediction):
 
 
 class ExplainedValue(ValuePrediction):
-    """The value of a regression with its reasons, in the label's unit; both are in the inference log."""
+    """The value of a regression with its reasons, in the label's unit; both are in the inference
+    log.
+    """
 
     explanation: Explanation
 
@@ -88,8 +105,12 @@ class FeedbackAnswer(_Answer):
     use_case: str
     recorded: list[str] = Field(description="New, and durable.")
     repeated: list[str] = Field(description="Told before with the same content.")
-    conflicting: list[str] = Field(description="Told before with another content; the first one stays.")
-    unknown: list[str] = Field(description="No answer of this use case is known by this id, or it is too old for feedback.")
+    conflicting: list[str] = Field(
+        description="Told before with another content; the first one stays."
+    )
+    unknown: list[str] = Field(
+        description="No answer of this use case is known by this id, or it is too old for feedback."
+    )
 
 
 class ErrorDetail(_Answer):
@@ -98,7 +119,9 @@ class ErrorDetail(_Answer):
     code: str = Field(examples=["unknown_field"])
     message: str
     field: str | None = Field(description="Path of the field at fault, such as `rows[0].carrier`.")
-    valid: list[str] | None = Field(default=None, description="What is valid instead, where that helps.")
+    valid: list[str] | None = Field(
+        default=None, description="What is valid instead, where that helps."
+    )
 
 
 class ErrorAnswer(_Answer):
@@ -122,7 +145,8 @@ class ModelStatus(_Answer):
 
 
 class LogStatus(_Answer):
-    """Whether the inference log takes rows; while it does not, predictions are refused with 503, or go on unlogged (`log_full`).
+    """Whether the inference log takes rows; while it does not, predictions are refused with 503, or
+    go on unlogged (`log_full`).
 
     `dropped_rows` were answered and are missing from the log, by use case, since ever.
     """
@@ -143,13 +167,21 @@ class InputDescription(_Answer):
     """One column of the model's matrix, and where its value comes from."""
 
     name: str
-    source: str = Field(description="`<view>:<feature>` of the feature store, or the entity key or request field of this name.")
+    source: str = Field(
+        description=(
+            "`<view>:<feature>` of the feature store, or the entity key or request field of this"
+            " name."
+        )
+    )
     kind: str
     description: str
 
 
 class RunningModel(_Answer):
-    """The model that serves. `metrics` are those of its test split, `trained_on` is the data interval that it learnt from."""
+    """The model that serves.
+
+    `metrics` are those of its test split, `trained_on` is the data interval that it learnt from.
+    """
 
     estimator: str
     classes: list[str]
@@ -161,7 +193,9 @@ class RunningModel(_Answer):
 
 
 class ModelAnswer(_Answer):
-    """A use case: what it predicts, what a request holds, which model serves and where that comes from."""
+    """A use case: what it predicts, what a request holds, which model serves and where that comes
+    from.
+    """
 
     title: str
     owner: str
@@ -171,7 +205,9 @@ class ModelAnswer(_Answer):
     request_fields: list[str]
     event_time: str
     id_column: str
-    features: list[str] = Field(description="What a row's `features` must hold, where it brings its own.")
+    features: list[str] = Field(
+        description="What a row's `features` must hold, where it brings its own."
+    )
     max_rows: int
     unknown_entities: str
     stale_features: str
@@ -182,7 +218,10 @@ class ModelAnswer(_Answer):
 
 
 class CheckAnswer(_Answer):
-    """The served model's golden rows scored again, and their keys looked up in the online store. Nothing is logged."""
+    """The served model's golden rows scored again, and their keys looked up in the online store.
+
+    Nothing is logged.
+    """
 
     use_case: str
     version: int

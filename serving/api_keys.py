@@ -1,8 +1,10 @@
 """Optional API keys: who may ask, by SHA-256 of keys that the endpoint itself never holds.
 
-`FLIGHTDECK_API_KEYS_FILE` names a file with one line `<name> <sha256 of the key, hexadecimal>` per caller; `python -m cli api-key NAME`
-makes a key, shows it once and adds its line. A key is 32 random bytes, so that its hash needs no salt. The file is read again when it
-changes: a line that is taken out refuses its key within seconds. No file is no check; a file without a valid line refuses everybody.
+`FLIGHTDECK_API_KEYS_FILE` names a file with one line `<name> <sha256 of the key, hexadecimal>` per
+caller; `python -m cli api-key NAME` makes a key, shows it once and adds its line. A key is 32
+random bytes, so that its hash needs no salt. The file is read again when it changes: a line that is
+taken out refuses its key within seconds. No file is no check; a file without a valid line refuses
+everybody.
 """
 
 from __future__ import annotations
@@ -49,7 +51,10 @@ class ApiKeys:
         try:
             self._read()
         except OSError as error:
-            text = f"FLIGHTDECK_API_KEYS_FILE is {path}, which cannot be read: {error}. `python -m cli api-key NAME` makes it."
+            text = (
+                f"FLIGHTDECK_API_KEYS_FILE is {path}, which cannot be read: {error}. `python -m cli"
+                " api-key NAME` makes it."
+            )
             raise SettingsError(text) from error
 
     def check(self, presented: bytes | None) -> str:
@@ -58,12 +63,25 @@ class ApiKeys:
             self._refresh()
         if presented is not None:
             digest = hashlib.sha256(presented).digest()
-            # Every line is compared, each in constant time: the time of an answer tells nothing about the keys.
-            found = [known.name for known in self._known if hmac.compare_digest(known.digest, digest)]
+            # Every line is compared, each in constant time: the time of an answer tells nothing
+            # about the keys.
+            found = [
+                known.name for known in self._known if hmac.compare_digest(known.digest, digest)
+            ]
             if found:
                 return found[0]
-        text = "This endpoint asks for an API key, and the one given is not known." if presented else "This endpoint asks for an API key."
-        raise UnanswerableError(401, "unauthorized", text, "authorization", ["Authorization: Bearer <key>", "X-API-Key: <key>"])
+        text = (
+            "This endpoint asks for an API key, and the one given is not known."
+            if presented
+            else "This endpoint asks for an API key."
+        )
+        raise UnanswerableError(
+            401,
+            "unauthorized",
+            text,
+            "authorization",
+            ["Authorization: Bearer <key>", "X-API-Key: <key>"],
+        )
 
     def _refresh(self) -> None:
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -83,20 +101,29 @@ class ApiKeys:
 
 
 def parse_keys(text: str, path: Path) -> list[KnownKey]:
-    """The file's lines; empty ones and those after # are left out. Raises `SettingsError` naming the first wrong line."""
+    """The file's lines; empty ones and those after # are left out.
+
+    Raises `SettingsError` naming the first wrong line.
+    """
     known = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         found = LINE.fullmatch(line.strip())
         if found is None:
-            raise SettingsError(f"{path}, line {number}: must be `<name> <sha256>`, as `python -m cli api-key NAME` writes it.")
+            raise SettingsError(
+                f"{path}, line {number}: must be `<name> <sha256>`, as `python -m cli api-key NAME`"
+                " writes it."
+            )
         known.append(KnownKey(found[1], bytes.fromhex(found[2])))
     return known
 
 
 def presented_key(headers: Iterable[tuple[bytes | str, bytes | str]]) -> bytes | None:
-    """The key in `Authorization: Bearer` or `X-API-Key`, from HTTP headers or gRPC metadata (lower-case names)."""
+    """The key in `Authorization:
+
+    Bearer` or `X-API-Key`, from HTTP headers or gRPC metadata (lower-case names).
+    """
     for name, value in headers:
         if _bytes(name) == b"x-api-key":
             return _bytes(value).strip()

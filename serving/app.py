@@ -1,8 +1,9 @@
-"""The endpoint's own ASGI application, which `serving/asgi.py` wraps for any server and BentoML mounts at /.
+"""The endpoint's own ASGI application, which `serving/asgi.py` wraps for any server and BentoML
+mounts at /.
 
-`/healthz`, `/livez`, `/readyz` and `/metrics` are answered in front of it. What carries load is found by splitting the path and answered
-with one read, one future, one send; everything else is a Starlette application behind it. Every answer, also to a wrong path or method,
-is JSON.
+`/healthz`, `/livez`, `/readyz` and `/metrics` are answered in front of it. What carries load is
+found by splitting the path and answered with one read, one future, one send; everything else is a
+Starlette application behind it. Every answer, also to a wrong path or method, is JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class Application:
                 await send({"type": "websocket.close", "code": 1003})
             return
         parts = scope["path"].split("/")
-        action = ACTIONS.get(parts[4]) if len(parts) == 5 and parts[1] == "v1" and parts[2] == "models" else None
+        action = (
+            ACTIONS.get(parts[4])
+            if len(parts) == 5 and parts[1] == "v1" and parts[2] == "models"
+            else None
+        )
         if action is not None and scope["method"] == "POST":
             await action(self._holder, parts[3], scope, receive, send)
         else:
@@ -66,20 +71,29 @@ def _everything_else(holder: Holder) -> ASGIApp:
         return json_response(await holder.get().check(request.path_params["use_case"]))
 
     async def describe(request: Request) -> Response:
-        return json_response(describe_model(holder.get(), request.path_params["use_case"]).model_dump_json().encode())
+        return json_response(
+            describe_model(holder.get(), request.path_params["use_case"]).model_dump_json().encode()
+        )
 
     async def document(_: Request) -> Response:
-        return json_response(orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas)))
+        return json_response(
+            orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas))
+        )
 
     async def front(_: Request) -> Response:
         return RedirectResponse("/docs.json")
 
     async def unreachable(_: Request) -> Response:
-        raise NotImplementedError("it is answered elsewhere; the route is here so that other methods get 405")
+        raise NotImplementedError(
+            "it is answered elsewhere; the route is here so that other methods get 405"
+        )
 
     application = Starlette(
         routes=[
-            *(Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"]) for action in ACTIONS),
+            *(
+                Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"])
+                for action in ACTIONS
+            ),
             *(Route(path, unreachable, methods=["GET"]) for path in SERVERS_OWN),
             Route("/", front, methods=["GET"]),
             Route("/v1/models", models, methods=["GET"]),
@@ -106,7 +120,10 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         text = f"{request.method} is not possible on {request.url.path}."
-        return json_response(*refuse(RequestError(405, "method_not_allowed", text, valid=allowed.split(", "))), headers={"Allow": allowed})
+        return json_response(
+            *refuse(RequestError(405, "method_not_allowed", text, valid=allowed.split(", "))),
+            headers={"Allow": allowed},
+        )
     text = f"There is no {request.url.path} here; GET /docs.json lists what is."
     return json_response(*refuse(RequestError(404, "not_found", text)))
 

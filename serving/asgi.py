@@ -1,7 +1,8 @@
-"""The endpoint as one ASGI application for any server: our routes, and what BentoML brings of its own, under the same paths.
+"""The endpoint as one ASGI application for any server: our routes, and what BentoML brings of its
+own, under the same paths.
 
-`python -m cli serve` runs it under uvicorn. `bentoml serve serving.service:FlightdeckService` runs the same routes with more around
-every request (docs/adr/0015-uvicorn-runs-the-endpoint.md).
+`python -m cli serve` runs it under uvicorn. `bentoml serve serving.service:FlightdeckService` runs
+the same routes with more around every request (docs/adr/0015-uvicorn-runs-the-endpoint.md).
 """
 
 from __future__ import annotations
@@ -43,21 +44,32 @@ class Endpoint:
         self._holder = Holder()
         self._routes = Application(self._holder)
         self._grpc: GrpcServer | None = None
-        self._own = {"/livez": self._live, "/healthz": self._live, "/readyz": self._ready, "/metrics": self._metrics}
+        self._own = {
+            "/livez": self._live,
+            "/healthz": self._live,
+            "/readyz": self._ready,
+            "/metrics": self._metrics,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and end."""
         if scope["type"] == "lifespan":
             await self._live_through(receive, send)
             return
-        own = self._own.get(scope["path"]) if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else None
+        own = (
+            self._own.get(scope["path"])
+            if scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+            else None
+        )
         if own is None:
             await self._routes(scope, receive, send)
             return
         status, kind, body = own()
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send(
+            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
+        )
 
     async def _live_through(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -92,7 +104,9 @@ class Endpoint:
 
     def _live(self) -> tuple[int, str, bytes]:
         runtime = self._holder.runtime
-        return _state(None if runtime is not None and runtime.alive() else "a part of the endpoint has ended")
+        return _state(
+            None if runtime is not None and runtime.alive() else "a part of the endpoint has ended"
+        )
 
     def _ready(self) -> tuple[int, str, bytes]:
         runtime = self._holder.runtime
@@ -112,7 +126,11 @@ class Endpoint:
 
 
 def _state(reason: str | None) -> tuple[int, str, bytes]:
-    return (200, "text/plain", b"\n") if reason is None else (503, "text/plain", f"{reason}\n".encode())
+    return (
+        (200, "text/plain", b"\n")
+        if reason is None
+        else (503, "text/plain", f"{reason}\n".encode())
+    )
 
 
 application: ASGIApp = Endpoint()

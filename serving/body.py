@@ -1,8 +1,10 @@
-"""Reading a request's body: bounded in size and time, and parsed by the letter of RFC 8259 with unique names.
+"""Reading a request's body: bounded in size and time, and parsed by the letter of RFC 8259 with
+unique names.
 
-orjson parses a document in a fifth of the time of `json` with hooks, but keeps the last of two equal names without a word. A name
-that was dropped takes its two quotation marks along, so their number, before and after, tells (as long as nothing is escaped).
-Whatever is wrong or unclear goes to `json`, which says what.
+orjson parses a document in a fifth of the time of `json` with hooks, but keeps the last of two
+equal names without a word. A name that was dropped takes its two quotation marks along, so their
+number, before and after, tells (as long as nothing is escaped). Whatever is wrong or unclear goes
+to `json`, which says what.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ async def read_json(scope: Scope, receive: Receive) -> Any:
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The body of a request that says it is JSON; raises `UnreadableError` when it is another type, too large or too slow."""
+    """The body of a request that says it is JSON; raises `UnreadableError` when it is another type,
+    too large or too slow.
+    """
     check_headers(scope)
     return await read_bytes(receive)
 
@@ -48,11 +52,14 @@ async def read_bytes(receive: Receive) -> bytes:
         async with asyncio.timeout(READ_SECONDS):
             return await _read(receive)
     except TimeoutError as error:
-        raise UnreadableError(408, "body_too_slow", f"The body did not arrive within {READ_SECONDS:g} seconds.") from error
+        raise UnreadableError(
+            408, "body_too_slow", f"The body did not arrive within {READ_SECONDS:g} seconds."
+        ) from error
 
 
 def _is_there(receive: Receive) -> bool:
-    """Whether the server has the whole body already, as it has of most requests: then a timer would cost more than the reading.
+    """Whether the server has the whole body already, as it has of most requests: then a timer would
+    cost more than the reading.
 
     `receive` is a method of uvicorn's request; of another server nothing is known.
     """
@@ -64,12 +71,24 @@ def check_headers(scope: Scope) -> None:
     headers = dict(scope["headers"])
     media, _, parameters = headers.get(b"content-type", b"").decode("latin-1").partition(";")
     charset = parameters.strip().lower().replace('"', "")
-    if media.strip().lower() != "application/json" or charset not in ("", "charset=utf-8", "charset=utf8"):
-        message = f"The content type is {media.strip() or 'missing'!r}{' with ' + charset if charset else ''}."
+    if media.strip().lower() != "application/json" or charset not in (
+        "",
+        "charset=utf-8",
+        "charset=utf8",
+    ):
+        message = (
+            "The content type is"
+            f" {media.strip() or 'missing'!r}{' with ' + charset if charset else ''}."
+        )
         raise UnreadableError(415, "unsupported_media_type", message, valid=["application/json"])
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
     if encoding != "identity":
-        raise UnreadableError(415, "unsupported_encoding", f"The content encoding is {encoding!r}.", valid=["identity"])
+        raise UnreadableError(
+            415,
+            "unsupported_encoding",
+            f"The content encoding is {encoding!r}.",
+            valid=["identity"],
+        )
 
 
 async def _read(receive: Receive) -> bytes:
@@ -90,12 +109,18 @@ async def _read(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise DisconnectedError
     if size > MAX_BODY_BYTES:
-        raise UnreadableError(413, "body_too_large", f"The body is larger than {MAX_BODY_BYTES} bytes; send fewer rows a request.")
+        raise UnreadableError(
+            413,
+            "body_too_large",
+            f"The body is larger than {MAX_BODY_BYTES} bytes; send fewer rows a request.",
+        )
     return b"".join(chunks)
 
 
 def parse(body: bytes) -> Any:
-    """Parse UTF-8 JSON; duplicate names, NaN, Infinity, half characters, absurd numbers and nesting are refused with 400."""
+    """Parse UTF-8 JSON; duplicate names, NaN, Infinity, half characters, absurd numbers and nesting
+    are refused with 400.
+    """
     if b"\\" not in body:
         try:
             document = orjson.loads(body)
@@ -110,18 +135,28 @@ def _parse_slowly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableError(400, "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+        raise UnreadableError(
+            400, "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}."
+        ) from error
     try:
         document = _DECODER.decode(text)
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UnreadableError(400, "invalid_unicode", "A string holds half a surrogate pair.") from error
+        raise UnreadableError(
+            400, "invalid_unicode", "A string holds half a surrogate pair."
+        ) from error
     except DuplicateNameError as error:
-        path = field_path(_find_duplicate(json.loads(text, object_pairs_hook=_Pairs), ()) or (error.args[0],))
-        raise UnreadableError(400, "duplicate_field", f"An object holds the field {path!r} twice.", field=path) from error
+        path = field_path(
+            _find_duplicate(json.loads(text, object_pairs_hook=_Pairs), ()) or (error.args[0],)
+        )
+        raise UnreadableError(
+            400, "duplicate_field", f"An object holds the field {path!r} twice.", field=path
+        ) from error
     except RecursionError as error:
-        raise UnreadableError(400, "nested_too_deeply", "The document is nested too deeply.") from error
+        raise UnreadableError(
+            400, "nested_too_deeply", "The document is nested too deeply."
+        ) from error
     except ValueError as error:
         raise UnreadableError(400, "malformed_json", f"The body is not JSON: {error}.") from error
     return document
@@ -131,7 +166,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise DuplicateNameError(next(name for position, name in enumerate(names) if name in names[:position]))
+        raise DuplicateNameError(
+            next(name for position, name in enumerate(names) if name in names[:position])
+        )
     return found
 
 

@@ -1,9 +1,12 @@
-"""Group commit: all that one turn of the event loop has scored is written together, and no answer leaves before its rows are durable.
+"""Group commit: all that one turn of the event loop has scored is written together, and no answer
+leaves before its rows are durable.
 
-The loop itself writes a frame and waits for the disk, as a database does that syncs before it answers: 0.1 ms on a solid-state disk,
-and what arrives meanwhile is the next frame. Handing it to a thread and taking its end back cost several times as much, as both fight for
-the interpreter, and the kernel's own workers come late on a busy machine. A disk that has been slow is not waited for: for
-`PATIENT_SECONDS` the kernel syncs in the background and the loop goes on, so that only one commit in that time can keep it.
+The loop itself writes a frame and waits for the disk, as a database does that syncs before it
+answers: 0.1 ms on a solid-state disk, and what arrives meanwhile is the next frame. Handing it to a
+thread and taking its end back cost several times as much, as both fight for the interpreter, and
+the kernel's own workers come late on a busy machine. A disk that has been slow is not waited for:
+for `PATIENT_SECONDS` the kernel syncs in the background and the loop goes on, so that only one
+commit in that time can keep it.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ logger = logging.getLogger("flightdeck.serving")
 
 @dataclass(slots=True, eq=False)
 class _Commit:
-    """Batches of one use case that are written together; `file` is what must be synced, None when nothing of them is logged."""
+    """Batches of one use case that are written together;
+
+    `file` is what must be synced, None when nothing of them is logged.
+    """
 
     use_case: str
     batches: Sequence[Batch]
@@ -45,7 +51,9 @@ class Committer:
     """Use from one event loop."""
 
     def __init__(self, log: LogWriter, make_room: Callable[[], None]) -> None:
-        """`make_room` is called when `LogWriter.make_room` should be, which takes too long for the event loop."""
+        """`make_room` is called when `LogWriter.make_room` should be, which takes too long for the
+        event loop.
+        """
         self._log = log
         self._make_room = make_room
         self._waiting: dict[str, list[Batch]] = {}
@@ -60,7 +68,9 @@ class Committer:
             return
         self._waiting.setdefault(use_case, []).extend(batches)
         if self._background is None:
-            self._background = asyncio.get_running_loop().create_task(self._commit_in_background(), name="flightdeck-committer")
+            self._background = asyncio.get_running_loop().create_task(
+                self._commit_in_background(), name="flightdeck-committer"
+            )
 
     def _commit_now(self, use_case: str, batches: Sequence[Batch]) -> None:
         commit = self._written(use_case, batches)
@@ -82,21 +92,33 @@ class Committer:
                 self._syncing = open_syncing()
             while self._waiting:
                 waiting, self._waiting = self._waiting, {}
-                commits = [commit for use_case, batches in waiting.items() if (commit := self._written(use_case, batches)) is not None]
+                commits = [
+                    commit
+                    for use_case, batches in waiting.items()
+                    if (commit := self._written(use_case, batches)) is not None
+                ]
                 for commit in commits:
                     self._end(commit, await _synced(self._syncing, commit))
         finally:
-            # Should it ever fail, what waits meets its deadline, and the next batch finds a new task.
+            # Should it ever fail, what waits meets its deadline, and the next batch finds a new
+            # task.
             self._background = None
 
     def _written(self, use_case: str, batches: Sequence[Batch]) -> _Commit | None:
-        """The batches in the journal, not yet durable; None when they could not be written and are answered with that."""
+        """The batches in the journal, not yet durable;
+
+        None when they could not be written and are answered with that.
+        """
         try:
-            frame = self._log.encode(use_case, [row for batch in batches for row in batch.scored.log_rows])
+            frame = self._log.encode(
+                use_case, [row for batch in batches for row in batch.scored.log_rows]
+            )
             return _Commit(use_case, batches, frame, self._log.write(use_case, frame))
         except SpoolError as error:
             _fail(batches, log_unavailable(error))
-        except Exception as error:  # one row that cannot be written must not end the loop's work for the others
+        except (
+            Exception
+        ) as error:  # one row that cannot be written must not end the loop's work for the others
             logger.exception("%s: %d batches cannot be logged", use_case, len(batches))
             _fail(batches, error)
         return None
@@ -112,10 +134,18 @@ class Committer:
         if self._log.needs_room(commit.use_case):
             self._make_room()
         stage(commit.use_case, "log").observe(time.perf_counter() - commit.started)
-        count_rows(commit.use_case, [row.model_version for batch in commit.batches for row in batch.scored.log_rows])
+        count_rows(
+            commit.use_case,
+            [row.model_version for batch in commit.batches for row in batch.scored.log_rows],
+        )
         for batch in commit.batches:
             count_flags(commit.use_case, batch.scored.flags)
-            resolve([(job.future, answer, None) for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)])
+            resolve(
+                [
+                    (job.future, answer, None)
+                    for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)
+                ]
+            )
 
 
 async def _synced(syncing: Syncing, commit: _Commit) -> OSError | None:

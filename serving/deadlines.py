@@ -1,6 +1,8 @@
-"""One deadline for many futures: they all have the same time, so the one that began first is the first to end.
+"""One deadline for many futures: they all have the same time, so the one that began first is the
+first to end.
 
-A timer for each request, made and cancelled, costs more than reading its body; here one timer looks at all of them twice a second.
+A timer for each request, made and cancelled, costs more than reading its body; here one timer looks
+at all of them twice a second.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Futures that get an exception after `seconds`, at the latest `LOOK_SECONDS` later. Use from one event loop."""
+    """Futures that get an exception after `seconds`, at the latest `LOOK_SECONDS` later.
+
+    Use from one event loop.
+    """
 
     def __init__(self, seconds: float, error: Callable[[], Exception]) -> None:
         self._seconds = seconds

@@ -1,11 +1,14 @@
 """What the endpoint answers when it does not answer with predictions.
 
     RequestError
-    |-- UnreadableError       the body is not a JSON document (400), too large (413), of another type (415), too slow (408)
+    |-- UnreadableError       the body is not a JSON document (400), too large (413), of another
+    type (415), too slow (408)
     |-- InvalidError          JSON, but not what the schema asks for (422)
-    `-- UnanswerableError     nothing wrong with the request: no model, no log, no time, too many at once (429, 503, 504)
+    `-- UnanswerableError     nothing wrong with the request: no model, no log, no time, too many at
+    once (429, 503, 504)
 
-Every one becomes `{"error": {"code", "message", "field", "valid"}}`; `field` is a path such as `rows[0].carrier` or null.
+Every one becomes `{"error": {"code", "message", "field", "valid"}}`; `field` is a path such as
+`rows[0].carrier` or null.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ import orjson
 
 @dataclass
 class RequestError(Exception):
-    """A refusal with HTTP status, stable code, text, the field at fault and, where it helps, what is valid."""
+    """A refusal with HTTP status, stable code, text, the field at fault and, where it helps, what
+    is valid.
+    """
 
     status: int
     code: str
@@ -63,5 +68,7 @@ def field_path(location: Sequence[str | int]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Callers choose part of the text: lone surrogates cannot be encoded, and nobody needs more than 500 characters back."""
+    """Callers choose part of the text: lone surrogates cannot be encoded, and nobody needs more
+    than 500 characters back.
+    """
     return text[:500].encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,6 @@
-"""Feedback as a caller sends it: what came true (`label`) or what an answer was worth (`reward`), by prediction id."""
+"""Feedback as a caller sends it: what came true (`label`) or what an answer was worth (`reward`),
+by prediction id.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
 from pydantic_core import PydanticCustomError
 
 from include.data.inference_log import LABEL, Feedback
 from include.spec import UseCase
 from serving.errors import InvalidError
-from serving.schema import TIME_TEXT, Location, Number, Timestamp, component_name, invalid, strict_object
+from serving.schema import (
+    TIME_TEXT,
+    Location,
+    Number,
+    Timestamp,
+    component_name,
+    invalid,
+    strict_object,
+)
 
 REWARD = "reward"
 MAX_ROWS = 1000
-ONE_OF_TWO = ConfigDict(extra="forbid", strict=True, json_schema_extra={"oneOf": [{"required": [LABEL]}, {"required": [REWARD]}]})
+ONE_OF_TWO = ConfigDict(
+    extra="forbid",
+    strict=True,
+    json_schema_extra={"oneOf": [{"required": [LABEL]}, {"required": [REWARD]}]},
+)
 ID_PATTERN = "^[0-9a-f]{32}$"
 
 
@@ -42,7 +65,10 @@ class FeedbackSchema:
     _check: Callable[[Any], Any]
 
     def validate(self, document: Any) -> list[Feedback]:
-        """The rows, received now; without `known_at` they became known now. Raises `InvalidError` with the first field at fault."""
+        """The rows, received now; without `known_at` they became known now.
+
+        Raises `InvalidError` with the first field at fault.
+        """
         try:
             rows: list[dict[str, Any]] = self._check(document)["feedback"]
         except ValidationError as error:
@@ -54,8 +80,13 @@ class FeedbackSchema:
         told = [name for name in (LABEL, REWARD) if name in row]
         if len(told) != 1:
             path = f"feedback[{position}]"
-            text = f"{path} needs exactly one of label and reward, and has {' and '.join(told) or 'neither'}."
-            raise InvalidError(422, "missing_field" if not told else "invalid_value", text, path, [LABEL, REWARD])
+            text = (
+                f"{path} needs exactly one of label and reward, and has"
+                f" {' and '.join(told) or 'neither'}."
+            )
+            raise InvalidError(
+                422, "missing_field" if not told else "invalid_value", text, path, [LABEL, REWARD]
+            )
         value, known_at = row[told[0]], row.get("known_at")
         return Feedback(
             use_case=self.use_case.name,
@@ -73,12 +104,19 @@ class FeedbackSchema:
     def _valid(self, location: Location) -> list[str] | None:
         if not location or location == ("feedback",):
             return [f"an object with feedback, a list of 1 to {MAX_ROWS} rows"]
-        texts = {LABEL: self.labels, REWARD: ["a finite number"], "known_at": [TIME_TEXT], "prediction_id": ["32 hexadecimal digits"]}
+        texts = {
+            LABEL: self.labels,
+            REWARD: ["a finite number"],
+            "known_at": [TIME_TEXT],
+            "prediction_id": ["32 hexadecimal digits"],
+        }
         return texts.get(str(location[-1]))
 
 
 def feedback_schema(use_case: UseCase) -> FeedbackSchema:
-    """Compile the check: a label is 0 or 1, one of the classes, or a number, as the use case's problem has it."""
+    """Compile the check: a label is 0 or 1, one of the classes, or a number, as the use case's
+    problem has it.
+    """
     kinds: dict[str, tuple[Any, list[str]]] = {
         "binary": (ZERO_OR_ONE, ["0", "1"]),
         "multiclass": (Literal[use_case.label.classes], list(use_case.label.classes)),
@@ -89,8 +127,15 @@ def feedback_schema(use_case: UseCase) -> FeedbackSchema:
     fields: dict[str, Any] = {
         "prediction_id": Annotated[str, StringConstraints(pattern=ID_PATTERN)],
         LABEL: NotRequired[Annotated[label, Field(description=use_case.label.description)]],
-        REWARD: NotRequired[Annotated[Number, Field(description="What the answer was worth, in a unit of yours.")]],
-        "known_at": NotRequired[Annotated[Timestamp, Field(description=f"When it became known; now, if it is left out. {TIME_TEXT}.")]],
+        REWARD: NotRequired[
+            Annotated[Number, Field(description="What the answer was worth, in a unit of yours.")]
+        ],
+        "known_at": NotRequired[
+            Annotated[
+                Timestamp,
+                Field(description=f"When it became known; now, if it is left out. {TIME_TEXT}."),
+            ]
+        ],
     }
     row: Any = with_config(ONE_OF_TWO)(strict_object(f"{stem}FeedbackRow", fields))
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS)]

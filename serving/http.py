@@ -1,8 +1,10 @@
-"""What our server adds to uvicorn's HTTP protocol: a connection that does not end its headers is closed, and every refusal is JSON.
+"""What our server adds to uvicorn's HTTP protocol: a connection that does not end its headers is
+closed, and every refusal is JSON.
 
-uvicorn waits for the headers of a request for as long as its client likes, and keeps whatever comes. Here they have `HEADER_SECONDS` and
-`HEADER_BYTES`; bodies are bounded where they are read (`serving.body`). And an answer's head and body, which uvicorn sends one after the
-other, leave with one system call: a tenth of the server's time for a prediction.
+uvicorn waits for the headers of a request for as long as its client likes, and keeps whatever
+comes. Here they have `HEADER_SECONDS` and `HEADER_BYTES`; bodies are bounded where they are read
+(`serving.body`). And an answer's head and body, which uvicorn sends one after the other, leave with
+one system call: a tenth of the server's time for a prediction.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from serving.errors import RequestError, UnreadableError
 
@@ -21,7 +27,10 @@ PLAIN_HEADERS = frozenset((b"content-type", b"date", b"retry-after", b"server"))
 
 
 class JoinedCycle(RequestResponseCycle):
-    """One request and its answer. What is no short, plain answer goes uvicorn's own way, head first."""
+    """One request and its answer.
+
+    What is no short, plain answer goes uvicorn's own way, head first.
+    """
 
     _head: Any = None
 
@@ -46,7 +55,11 @@ class JoinedCycle(RequestResponseCycle):
         self.on_response()
 
     def _joined(self, head: Any, message: Any) -> bytes | None:
-        """The whole answer; None where it is not ours to write: in pieces, of no length, to HEAD, to a connection that is to end."""
+        """The whole answer;
+
+        None where it is not ours to write: in pieces, of no length, to HEAD, to a connection that
+        is to end.
+        """
         if (
             message["type"] != "http.response.body"
             or message.get("more_body")
@@ -87,7 +100,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come; headers that are not complete with it have a deadline and a largest size."""
+        """Parse what has come; headers that are not complete with it have a deadline and a largest
+        size.
+        """
         super().data_received(data)
         if self._in_headers and not self.transport.is_closing():
             self._header_bytes += len(data)
@@ -133,6 +148,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer by hand, as there is no request that the application could answer, and close."""
         body = error.body()
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        head = (
+            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            % len(body)
+        )
         self.transport.write(STATUS_LINE[error.status] + head + body)
         self.transport.close()

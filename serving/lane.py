@@ -1,10 +1,13 @@
-"""The lane: scores what waits in batches, and sees to it that a batch is in the log before its answers leave.
+"""The lane: scores what waits in batches, and sees to it that a batch is in the log before its
+answers leave.
 
-Few rows are looked up, scored and made into answers by the event loop itself: that takes less time than handing them to another thread.
-It scores when its turns bring nothing new any more, at the latest after `GATHER_SECONDS`, so all that callers have sent at the same time
-is one look-up, one call of the model and one commit, and a lone caller does not wait. The committer writes to the journal. What would
-keep the loop (very many rows, long explanations, an online store over a network or one that is locked) is answered by a thread, and so is
-what goes to the spool: requests that carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health
+Few rows are looked up, scored and made into answers by the event loop itself: that takes less time
+than handing them to another thread. It scores when its turns bring nothing new any more, at the
+latest after `GATHER_SECONDS`, so all that callers have sent at the same time is one look-up, one
+call of the model and one commit, and a lone caller does not wait. The committer writes to the
+journal. What would keep the loop (very many rows, long explanations, an online store over a network
+or one that is locked) is answered by a thread, and so is what goes to the spool: requests that
+carry an id of their own, and feedback. Neither a locked store nor a slow disk stops the health
 checks.
 """
 
@@ -32,30 +35,54 @@ from serving.models import ModelSlot, ServedModel
 from serving.online import OnlineStores, features_unavailable
 from serving.resources import ResourceMeter
 from serving.scoring import Question, count_flags, score_batch
-from serving.waiting import Batch, Gathered, Job, Outcome, key_reused, keyed_answers, log_unavailable, outcome_of, resolve
+from serving.waiting import (
+    Batch,
+    Gathered,
+    Job,
+    Outcome,
+    key_reused,
+    keyed_answers,
+    log_unavailable,
+    outcome_of,
+    resolve,
+)
 
 BATCH_ROW_LIMIT = 512
 LOOP_ROWS = 128
 GATHERED_ROWS = 256
 GATHER_SECONDS = 0.001
 QUIET_TURNS = 2
-"""A request that has arrived in one turn of the loop is read in the next one and here in the one after that."""
+"""A request that has arrived in one turn of the loop is read in the next one and here in the one
+after that.
+"""
 
 EXPLAIN_SECONDS = 0.002
-"""The most that the event loop spends on the reasons of one batch; what takes longer is for the thread."""
+"""The most that the event loop spends on the reasons of one batch; what takes longer is for the
+thread.
+"""
 
 HOUSEKEEPING_SECONDS = 1.0
 
 _Item = Job | Batch | Callable[[], None] | None
-"""What the thread takes: a question or a call, what is scored already, something to do, or the end."""
+"""What the thread takes: a question or a call, what is scored already, something to do, or the end.
+"""
 
 logger = logging.getLogger("flightdeck.serving")
 
 
 class Lane:
-    """Owns the log. Use `put` and `call` from one event loop, `call`'s functions in the thread only."""
+    """Owns the log.
 
-    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase], slots: Mapping[str, ModelSlot], stores: OnlineStores) -> None:
+    Use `put` and `call` from one event loop, `call`'s functions in the thread only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        use_cases: Mapping[str, UseCase],
+        slots: Mapping[str, ModelSlot],
+        stores: OnlineStores,
+    ) -> None:
         self.use_cases = use_cases
         self.slots = slots
         self.stores = stores
@@ -89,7 +116,9 @@ class Lane:
         self._thread.join(timeout=10.0)
 
     def put(self, question: Question) -> asyncio.Future[bytes]:
-        """Answer a question (from the event loop); the future gets the answer's JSON or a `RequestError`."""
+        """Answer a question (from the event loop); the future gets the answer's JSON or a
+        `RequestError`.
+        """
         if not self._gathering:
             self._gathered = Gathered(time.perf_counter() + GATHER_SECONDS)
         if not self._is_quick(question):
@@ -118,11 +147,19 @@ class Lane:
         return True
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Once a turn of the loop while there is something to score: go on gathering as long as the turns bring more."""
+        """Once a turn of the loop while there is something to score: go on gathering as long as the
+        turns bring more.
+        """
         gathered = self._gathered
-        gathered.quiet_turns = 0 if gathered.rows > gathered.rows_before else gathered.quiet_turns + 1
+        gathered.quiet_turns = (
+            0 if gathered.rows > gathered.rows_before else gathered.quiet_turns + 1
+        )
         gathered.rows_before = gathered.rows
-        if gathered.quiet_turns < QUIET_TURNS and gathered.rows < GATHERED_ROWS and time.perf_counter() < gathered.until:
+        if (
+            gathered.quiet_turns < QUIET_TURNS
+            and gathered.rows < GATHERED_ROWS
+            and time.perf_counter() < gathered.until
+        ):
             loop.call_soon(self._turn, loop)
         else:
             self._score_gathered()
@@ -135,10 +172,17 @@ class Lane:
         """The model that serves now; raises `UnanswerableError` when there is none."""
         served = self.slots[use_case].serving
         if served is None:
-            raise UnanswerableError(503, "no_model", f"No model of {use_case} is in service yet; see GET /v1/models.", "use_case")
+            raise UnanswerableError(
+                503,
+                "no_model",
+                f"No model of {use_case} is in service yet; see GET /v1/models.",
+                "use_case",
+            )
         return served
 
-    def _enqueue(self, question: Question | None, call: Callable[[Lane], bytes] | None) -> asyncio.Future[bytes]:
+    def _enqueue(
+        self, question: Question | None, call: Callable[[Lane], bytes] | None
+    ) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
         job = Job(loop.create_future(), loop, question, call)
         self._queue.put(job)
@@ -157,10 +201,14 @@ class Lane:
     def _score_now(self, name: str, jobs: list[Job]) -> None:
         questions = [job.question for job in jobs if job.question is not None]
         try:
-            scored = score_batch(self.use_cases[name], self.model(name), self.stores.get(name), questions, wait=False)
+            scored = score_batch(
+                self.use_cases[name], self.model(name), self.stores.get(name), questions, wait=False
+            )
         except RequestError as error:
             resolve([(job.future, None, error) for job in jobs])
-        except Exception:  # the thread may wait, tells apart which of them is at fault, and says what it was
+        except (
+            Exception
+        ):  # the thread may wait, tells apart which of them is at fault, and says what it was
             logger.debug("%d requests go to the lane's thread", len(jobs), exc_info=True)
             for job in jobs:
                 self._queue.put(job)
@@ -232,7 +280,9 @@ class Lane:
             self._answer_group(name, group)
 
     def _answer_group(self, name: str, group: list[Job]) -> None:
-        """All together; if that fails for a reason that may lie in one of them, each alone, so that only that one fails."""
+        """All together; if that fails for a reason that may lie in one of them, each alone, so that
+        only that one fails.
+        """
         try:
             batch = self._predict(name, group)
         except RequestError as error:
@@ -261,7 +311,9 @@ class Lane:
     def _called(self, function: Callable[[Lane], bytes]) -> list[bytes]:
         return [function(self)]
 
-    def _attempt(self, jobs: Sequence[Job], work: Callable[[], Sequence[bytes | RequestError]]) -> list[Outcome]:
+    def _attempt(
+        self, jobs: Sequence[Job], work: Callable[[], Sequence[bytes | RequestError]]
+    ) -> list[Outcome]:
         try:
             return [outcome_of(job, answer) for job, answer in zip(jobs, work(), strict=True)]
         except RequestError as error:
@@ -274,12 +326,16 @@ class Lane:
         questions = [job.question for job in jobs if job.question is not None]
         served, features = self.model(name), self.stores.get(name)
         try:
-            return Batch(jobs, questions, score_batch(self.use_cases[name], served, features, questions))
+            return Batch(
+                jobs, questions, score_batch(self.use_cases[name], served, features, questions)
+            )
         except (FeatureStoreError, sqlite3.Error) as error:
             raise features_unavailable(str(error)) from error
 
     def _log(self, batch: Batch) -> Sequence[bytes | RequestError]:
-        """Write a batch with ids of its own to the spool; its answers, with those that an id has got before in their place."""
+        """Write a batch with ids of its own to the spool; its answers, with those that an id has
+        got before in their place.
+        """
         name, questions, scored = batch.questions[0].use_case, batch.questions, batch.scored
         started = time.perf_counter()
         keyed = keyed_answers(questions, scored)

@@ -1,9 +1,11 @@
-"""The served models: one slot per use case, filled from the model store's desired state by a watching thread.
+"""The served models: one slot per use case, filled from the model store's desired state by a
+watching thread.
 
-A new version stands its trial in a child process first. Then it is loaded, checked against digest, signature and golden answers and
-warmed up beside the old one, and one reference is replaced. Requests in flight keep the object they hold, and transform and model
-always come from the same object. A copy of the version that serves is kept beside the log, so that it serves again after a restart
-although the model store cannot be read.
+A new version stands its trial in a child process first. Then it is loaded, checked against digest,
+signature and golden answers and warmed up beside the old one, and one reference is replaced.
+Requests in flight keep the object they hold, and transform and model always come from the same
+object. A copy of the version that serves is kept beside the log, so that it serves again after a
+restart although the model store cannot be read.
 """
 
 from __future__ import annotations
@@ -48,7 +50,10 @@ class ServedModel:
 
 
 class ModelSlot:
-    """The served and the desired version of one use case. Only the watching thread writes, everybody reads `serving`."""
+    """The served and the desired version of one use case.
+
+    Only the watching thread writes, everybody reads `serving`.
+    """
 
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._public_key = public_key(settings)
@@ -63,12 +68,19 @@ class ModelSlot:
         self._retry_at = 0.0
 
     def restore(self) -> None:
-        """At start: the last version that was good here, at once, and then the desired one where that is another."""
+        """At start: the last version that was good here, at once, and then the desired one where
+        that is another.
+        """
         if not self._withdrawn() and self._last_good_path.exists():
             try:
-                self._load(read_state(self._last_good_path, self._last_good_path.read_bytes()), tried=self._tried_here())
+                self._load(
+                    read_state(self._last_good_path, self._last_good_path.read_bytes()),
+                    tried=self._tried_here(),
+                )
             except (FlightdeckError, OSError) as error:
-                logger.warning("%s: the last good version cannot be loaded: %s", self.use_case.name, error)
+                logger.warning(
+                    "%s: the last good version cannot be loaded: %s", self.use_case.name, error
+                )
         self.refresh()
 
     def _withdrawn(self) -> bool:
@@ -80,14 +92,20 @@ class ModelSlot:
     def _tried_here(self) -> bool:
         """Whether the last good version stood its trial with the libraries that are installed now."""
         try:
-            return bool(json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries())
+            return bool(
+                json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries()
+            )
         except (OSError, ValueError):
             return False
 
     def refresh(self) -> None:
-        """Follow the desired state; a version that cannot be loaded is tried again every `RETRY_SECONDS`, the old one stays."""
+        """Follow the desired state; a version that cannot be loaded is tried again every
+        `RETRY_SECONDS`, the old one stays.
+        """
         stamp = _stamp(self._desired_path)
-        if stamp is None or (stamp == self._seen and (self.last_error is None or time.monotonic() < self._retry_at)):
+        if stamp is None or (
+            stamp == self._seen and (self.last_error is None or time.monotonic() < self._retry_at)
+        ):
             return
         self._seen = stamp
         try:
@@ -104,7 +122,10 @@ class ModelSlot:
     def _load(self, desired: Desired | None, *, tried: bool = False) -> None:
         if desired is None:
             self.serving = None
-        elif self.serving is None or (self.serving.version, self.serving.digest) != (desired.version, desired.digest):
+        elif self.serving is None or (self.serving.version, self.serving.digest) != (
+            desired.version,
+            desired.digest,
+        ):
             if not tried and desired.digest not in self._tried:
                 check_files(desired, self._public_key)
                 try_in_child(self.use_case.name, desired, self._public_key)
@@ -113,7 +134,9 @@ class ModelSlot:
             self._remember(desired)
             logger.info("%s: version %d serves", self.use_case.name, desired.version)
         for engine in ENGINES:
-            ENGINE.labels(self.use_case.name, engine).set(self.serving is not None and self.serving.scorer.engine.name == engine)
+            ENGINE.labels(self.use_case.name, engine).set(
+                self.serving is not None and self.serving.scorer.engine.name == engine
+            )
         VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
 
     def _remember(self, desired: Desired) -> None:
@@ -122,7 +145,11 @@ class ModelSlot:
             kept = keep_copy(self._last_good_path.with_name("last_good"), desired)
             write_state(self._last_good_path, {**kept.as_json(), "libraries": libraries()})
         except OSError:
-            logger.exception("%s: version %d cannot be kept for the next start", self.use_case.name, desired.version)
+            logger.exception(
+                "%s: version %d cannot be kept for the next start",
+                self.use_case.name,
+                desired.version,
+            )
 
 
 class ModelWatcher:
@@ -156,21 +183,29 @@ class ModelWatcher:
 
 
 def check_files(desired: Desired, key: Path) -> None:
-    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed; nothing is parsed."""
+    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed;
+    nothing is parsed.
+    """
     verify_files(desired.folder, desired.digest)
     verify_signature(desired.folder, key)
 
 
 def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
-    """Check, load and warm up a version signed with `key`'s private half; raises a `FlightdeckError` saying why it must not serve."""
+    """Check, load and warm up a version signed with `key`'s private half; raises a
+    `FlightdeckError` saying why it must not serve.
+    """
     check_files(desired, key)
     model = load_model(desired.folder, expected_digest=desired.digest)
     if model.metadata.use_case != use_case.name:
-        raise ServingError(f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not {use_case.name!r}.")
+        raise ServingError(
+            f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not"
+            f" {use_case.name!r}."
+        )
     difference = model.check_golden()
     if not difference <= GOLDEN_TOLERANCE:
         raise ServingError(
-            f"The package at {desired.folder} answers its golden rows {difference:g} off; at most {GOLDEN_TOLERANCE:g} is right."
+            f"The package at {desired.folder} answers its golden rows {difference:g} off; at most"
+            f" {GOLDEN_TOLERANCE:g} is right."
         )
     scorer = Scorer(use_case, model)
     scorer.warm_up(WARM_UP_ROUNDS)

@@ -1,4 +1,6 @@
-"""The online stores of all use cases, opened by a thread of their own: importing Feast and reading its registry takes seconds."""
+"""The online stores of all use cases, opened by a thread of their own: importing Feast and reading
+its registry takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class OnlineStores:
-    """Opens every store and tries again until it is there, so that the endpoint may start before the features exist."""
+    """Opens every store and tries again until it is there, so that the endpoint may start before
+    the features exist.
+    """
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase]) -> None:
         self._settings = settings
@@ -75,10 +79,14 @@ class OnlineStores:
 
 def features_unavailable(reason: str) -> UnanswerableError:
     """The answer when features cannot be looked up."""
-    return UnanswerableError(503, "features_unavailable", f"The online store cannot be read: {reason.rstrip('.')}.")
+    return UnanswerableError(
+        503, "features_unavailable", f"The online store cannot be read: {reason.rstrip('.')}."
+    )
 
 
 def _settle_memory() -> None:
-    """Take what the libraries hold out of the garbage collector's sight: walking it would pause answers."""
+    """Take what the libraries hold out of the garbage collector's sight: walking it would pause
+    answers.
+    """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,9 @@
-"""The id that a caller may give a request, so that asking again after a lost connection answers the same and logs nothing twice.
+"""The id that a caller may give a request, so that asking again after a lost connection answers the
+same and logs nothing twice.
 
-`X-Request-Id`: 1 to 128 letters, digits, `.`, `_`, `:` or `-`. The endpoint keeps the answer of such a request for an hour, in the
-same commit as its log rows and in the same file, so it does not matter which process is asked again.
+`X-Request-Id`: 1 to 128 letters, digits, `.`, `_`, `:` or `-`. The endpoint keeps the answer of
+such a request for an hour, in the same commit as its log rows and in the same file, so it does not
+matter which process is asked again.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ PARAMETER = {
     "name": "X-Request-Id",
     "in": "header",
     "required": False,
-    "description": "An id of the caller's choice. The same id with the same request within an hour gets the same answer and is logged "
-    "once; with another request it gets 409.",
+    "description": (
+        "An id of the caller's choice. The same id with the same request within an hour gets the"
+        " same answer and is logged once; with another request it gets 409."
+    ),
     "schema": {"type": "string", "pattern": PATTERN},
 }
 

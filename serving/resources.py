@@ -1,4 +1,7 @@
-"""What the answering processes use: processor time and memory, as metrics. Import only inside the serving process."""
+"""What the answering processes use: processor time and memory, as metrics.
+
+Import only inside the serving process.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from pathlib import Path
 from prometheus_client import Counter, Gauge
 
 CPU_SECONDS = Counter("flightdeck_cpu_seconds", "Processor time of the answering processes.")
-MEMORY_BYTES = Gauge("flightdeck_memory_bytes", "Resident memory of the answering processes.", multiprocess_mode="livesum")
+MEMORY_BYTES = Gauge(
+    "flightdeck_memory_bytes",
+    "Resident memory of the answering processes.",
+    multiprocess_mode="livesum",
+)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,4 +1,6 @@
-"""What turns one use case's rows into scores, log rows and answers with one model: everything that can be known before a request is."""
+"""What turns one use case's rows into scores, log rows and answers with one model: everything that
+can be known before a request is.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a batch is answered, and by which version. `now` is `time.perf_counter()`, `answered_at` microseconds since 1970."""
+    """When a batch is answered, and by which version.
+
+    `now` is `time.perf_counter()`, `answered_at` microseconds since 1970.
+    """
 
     version: int
     now: float
@@ -32,7 +37,10 @@ class Moment:
 
 
 class Scorer:
-    """Immutable once it is warm; safe to share between threads. `explain_seconds` is what the reasons of one row take."""
+    """Immutable once it is warm; safe to share between threads.
+
+    `explain_seconds` is what the reasons of one row take.
+    """
 
     def __init__(self, use_case: UseCase, model: ScoringModel) -> None:
         self.use_case = use_case
@@ -42,8 +50,13 @@ class Scorer:
         self.rows = RowTransform(model.transform)
         self.threshold = model.metadata.decision_threshold
         self.problem, self.classes = model.metadata.problem, model.metadata.classes
-        self.given = [*use_case.serving.entity_keys, *(item.name for item in use_case.serving.request_fields)]
-        self.features = list(dict.fromkeys(name.replace(":", "__") for name in use_case.feature_references))
+        self.given = [
+            *use_case.serving.entity_keys,
+            *(item.name for item in use_case.serving.request_fields),
+        ]
+        self.features = list(
+            dict.fromkeys(name.replace(":", "__") for name in use_case.feature_references)
+        )
 
     def warm_up(self, rounds: int) -> None:
         """Score a golden row a few times, and see what explaining it takes."""
@@ -52,10 +65,14 @@ class Scorer:
         for _ in range(rounds):
             matrix, _scores = self.score([row])
         if is_explainable(self.model):
-            self.explain_seconds = min(_seconds(partial(explain_rows, self.model, matrix, [0])) for _ in range(rounds))
+            self.explain_seconds = min(
+                _seconds(partial(explain_rows, self.model, matrix, [0])) for _ in range(rounds)
+            )
 
     def score(self, sources: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[Any]]:
-        """The transformed matrix and the scores of rows that map every source column to its value; of several classes a list each."""
+        """The transformed matrix and the scores of rows that map every source column to its value;
+        of several classes a list each.
+        """
         matrix = self.rows.matrix(sources)
         return matrix, self.engine.predict(matrix).tolist()
 
@@ -70,7 +87,9 @@ class Scorer:
         moment: Moment,
         explanation: Explanation | None,
     ) -> LoggedPrediction:
-        """The row of the inference log; of several classes with the probability of the predicted one. Only binary answers decide."""
+        """The row of the inference log; of several classes with the probability of the predicted
+        one. Only binary answers decide.
+        """
         return LoggedPrediction(
             identifier,
             self.use_case.name,
@@ -88,7 +107,9 @@ class Scorer:
             predicted_class=self._class_of(score) if self.problem == "multiclass" else None,
         )
 
-    def answered(self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None) -> dict[str, Any]:
+    def answered(
+        self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None
+    ) -> dict[str, Any]:
         """The row of the answer, as `serving.answers` describes it for the problem."""
         answer = {"prediction_id": identifier, **self._said(score), "flags": flags}
         if explanation is not None:
@@ -100,7 +121,10 @@ class Scorer:
             return {"probability": score, "decision": score >= self.threshold}
         if self.problem == "regression":
             return {"value": score}
-        return {"class": self._class_of(score), "probabilities": dict(zip(self.classes, score, strict=True))}
+        return {
+            "class": self._class_of(score),
+            "probabilities": dict(zip(self.classes, score, strict=True)),
+        }
 
     def _class_of(self, score: list[float]) -> str:
         return self.classes[score.index(max(score))]

@@ -25,9 +25,11 @@ _Made = tuple[str, dict[str, Any], dict[str, Any], Any, list[str], Explanation |
 
 @dataclass(slots=True)
 class Question:
-    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for contributions by input.
+    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for
+    contributions by input.
 
-    `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from another request under that id.
+    `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from
+    another request under that id.
     """
 
     use_case: str
@@ -48,13 +50,23 @@ class Scored:
 
 
 def score_batch(
-    use_case: UseCase, served: ServedModel, online: OnlineFeatures, questions: Sequence[Question], *, wait: bool = True
+    use_case: UseCase,
+    served: ServedModel,
+    online: OnlineFeatures,
+    questions: Sequence[Question],
+    *,
+    wait: bool = True,
 ) -> Scored:
-    """Answer all questions with `served`; the answers must not leave before the log rows are durable.
+    """Answer all questions with `served`; the answers must not leave before the log rows are
+    durable.
 
     With `wait=False` a locked online store raises `sqlite3.OperationalError` at once.
     """
-    rows = [row for question in questions for row in question.rows] if len(questions) > 1 else questions[0].rows
+    rows = (
+        [row for question in questions for row in question.rows]
+        if len(questions) > 1
+        else questions[0].rows
+    )
     started = time.perf_counter()
     found = gather_features(use_case, online, rows, wait=wait)
     refuse_by_policy(use_case, found, [len(question.rows) for question in questions])
@@ -70,21 +82,61 @@ def score_batch(
     ]
     identifiers = prediction_ids(len(rows))
     wanted = [question.explain for question in questions for _ in question.rows]
-    explained = explain_rows(served.model, matrix, rows_to_explain(served.model, wanted, identifiers, use_case.serving.explain_share))
-    made = zip(identifiers, rows, found.features, scores, flags, map(explained.get, range(len(rows))), strict=True)
-    return _assemble(served, questions, made, Moment(served.version, scored, time.time_ns() // 1000), _count(flags))
+    explained = explain_rows(
+        served.model,
+        matrix,
+        rows_to_explain(served.model, wanted, identifiers, use_case.serving.explain_share),
+    )
+    made = zip(
+        identifiers,
+        rows,
+        found.features,
+        scores,
+        flags,
+        map(explained.get, range(len(rows))),
+        strict=True,
+    )
+    return _assemble(
+        served,
+        questions,
+        made,
+        Moment(served.version, scored, time.time_ns() // 1000),
+        _count(flags),
+    )
 
 
-def _assemble(served: ServedModel, questions: Sequence[Question], made: Iterator[_Made], moment: Moment, counts: dict[str, int]) -> Scored:
+def _assemble(
+    served: ServedModel,
+    questions: Sequence[Question],
+    made: Iterator[_Made],
+    moment: Moment,
+    counts: dict[str, int],
+) -> Scored:
     scorer = served.scorer
     answers: list[bytes] = []
     log_rows: list[LoggedPrediction] = []
     for question in questions:
         predictions = []
-        for identifier, row, features, score, flags, explanation in islice(made, len(question.rows)):
-            log_rows.append(scorer.logged(identifier, row, features, score, flags, question.arrived, moment, explanation))
-            predictions.append(scorer.answered(identifier, score, flags, explanation if question.explain else None))
-        answers.append(orjson.dumps({"use_case": question.use_case, "model_version": moment.version, "predictions": predictions}))
+        for identifier, row, features, score, flags, explanation in islice(
+            made, len(question.rows)
+        ):
+            log_rows.append(
+                scorer.logged(
+                    identifier, row, features, score, flags, question.arrived, moment, explanation
+                )
+            )
+            predictions.append(
+                scorer.answered(identifier, score, flags, explanation if question.explain else None)
+            )
+        answers.append(
+            orjson.dumps(
+                {
+                    "use_case": question.use_case,
+                    "model_version": moment.version,
+                    "predictions": predictions,
+                }
+            )
+        )
     return Scored(answers, log_rows, counts)
 
 

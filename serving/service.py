@@ -1,7 +1,8 @@
-"""The BentoML service: `bentoml serve serving.service:FlightdeckService --host 127.0.0.1 --port 3000` from the project's root.
+"""The BentoML service: `bentoml serve serving.service:FlightdeckService --host 127.0.0.1 --port
+3000` from the project's root.
 
-BentoML runs the process, its limits, health and metrics routes; the routes that predict are our own application, mounted at /.
-`FLIGHTDECK_HOME` says where models, online store and log lie.
+BentoML runs the process, its limits, health and metrics routes; the routes that predict are our own
+application, mounted at /. `FLIGHTDECK_HOME` says where models, online store and log lie.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 SETTINGS = load_settings()
 HOLDER = Holder()
 
-# BentoML empties this folder at every start: two endpoints must not share it, as those of one user would in ~/bentoml.
-BentoMLContainer.prometheus_multiproc_dir.set(str(SETTINGS.serving_dir / "metrics" / str(SETTINGS.serving_port)))
+# BentoML empties this folder at every start: two endpoints must not share it, as those of one user
+# would in ~/bentoml.
+BentoMLContainer.prometheus_multiproc_dir.set(
+    str(SETTINGS.serving_dir / "metrics" / str(SETTINGS.serving_port))
+)
 
 
 @bentoml.asgi_app(Application(HOLDER), path="/", name="flightdeck")
@@ -78,4 +82,6 @@ class FlightdeckService:
 
 
 if SETTINGS.api_keys_file is not None:
-    cast("Any", FlightdeckService).add_asgi_middleware(ApiKeyGate, keys=ApiKeys(SETTINGS.api_keys_file))
+    cast("Any", FlightdeckService).add_asgi_middleware(
+        ApiKeyGate, keys=ApiKeys(SETTINGS.api_keys_file)
+    )

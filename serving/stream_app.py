@@ -1,7 +1,9 @@
-"""The consumer as a process: FastStream on NATS JetStream, with the models, the online store, the lane and the log of the endpoint.
+"""The consumer as a process: FastStream on NATS JetStream, with the models, the online store, the
+lane and the log of the endpoint.
 
-Three streams per use case: `<use_case>-requests`, `-answers` and `-dead`, on the subjects `flightdeck.<use_case>.requests`, `.answers`
-and `.dead`. At most `in_flight` events are unacknowledged; the broker holds the rest until there is room.
+Three streams per use case: `<use_case>-requests`, `-answers` and `-dead`, on the subjects
+`flightdeck.<use_case>.requests`, `.answers` and `.dead`. At most `in_flight` events are
+unacknowledged; the broker holds the rest until there is room.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ logger = logging.getLogger("flightdeck.stream")
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How the consumer takes events: how many at once, and after how many seconds the broker gives an unacknowledged one again."""
+    """How the consumer takes events: how many at once, and after how many seconds the broker gives
+    an unacknowledged one again.
+    """
 
     url: str
     in_flight: int = 256
@@ -56,14 +60,21 @@ class Channel:
 def channel(use_case: str, kind: str) -> Channel:
     """`requests`, `answers` or `dead` of a use case.
 
-    What is stored goes before the log forgets the events' ids: nothing can be delivered again that is not known any more.
+    What is stored goes before the log forgets the events' ids: nothing can be delivered again that
+    is not known any more.
     """
-    stream = JStream(f"{use_case}-{kind}", max_age=EVENTS_KEPT_SECONDS - DAY_SECONDS, duplicate_window=DUPLICATE_WINDOW_SECONDS)
+    stream = JStream(
+        f"{use_case}-{kind}",
+        max_age=EVENTS_KEPT_SECONDS - DAY_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+    )
     return Channel(f"flightdeck.{use_case}.{kind}", stream)
 
 
 class NatsOutbox:
-    """Publishes with the event's id as the message's: the broker drops what it has stored within the last hour."""
+    """Publishes with the event's id as the message's: the broker drops what it has stored within
+    the last hour.
+    """
 
     def __init__(self, broker: NatsBroker, use_case: str) -> None:
         self._broker = broker
@@ -73,7 +84,9 @@ class NatsOutbox:
 
     async def answer(self, event_id: str, body: bytes) -> bool:
         """Publish an answer."""
-        return await self._publish(self._answers, body, {MESSAGE_ID: event_id.encode("unicode_escape").decode("ascii")})
+        return await self._publish(
+            self._answers, body, {MESSAGE_ID: event_id.encode("unicode_escape").decode("ascii")}
+        )
 
     async def set_aside(self, identifier: str, body: bytes, reason: str) -> bool:
         """Publish an event that cannot be answered, with the reason's code as a header."""
@@ -81,7 +94,13 @@ class NatsOutbox:
 
     async def _publish(self, target: Channel, body: bytes, headers: dict[str, str]) -> bool:
         try:
-            stored = await self._broker.publish(body, target.subject, headers=headers, stream=target.stream.name, timeout=PUBLISH_SECONDS)
+            stored = await self._broker.publish(
+                body,
+                target.subject,
+                headers=headers,
+                stream=target.stream.name,
+                timeout=PUBLISH_SECONDS,
+            )
         except (NatsError, TimeoutError) as error:
             raise ConnectionError(f"{target.subject}: {error!r}") from error
         return not (stored is not None and stored.duplicate)
@@ -91,7 +110,8 @@ class Consumer:
     """One use case's consumer: started once per process."""
 
     def __init__(self, settings: Settings, use_case: UseCase, options: StreamOptions) -> None:
-        # An event can wait in the broker: what cannot be logged is never answered here, whatever the endpoint does.
+        # An event can wait in the broker: what cannot be logged is never answered here, whatever
+        # the endpoint does.
         serving = use_case.serving.model_copy(update={"log_full": "refuse"})
         self.use_case = use_case.model_copy(update={"serving": serving})
         use_cases = {use_case.name: self.use_case}
@@ -99,7 +119,9 @@ class Consumer:
         self.stores = OnlineStores(settings, use_cases)
         self.lane = Lane(settings, use_cases, self.watcher.slots, self.stores)
         self.broker = NatsBroker(options.url, graceful_timeout=STOP_SECONDS, logger=None)
-        self.handler = Handler(request_schema(self.use_case), self.lane, NatsOutbox(self.broker, use_case.name))
+        self.handler = Handler(
+            request_schema(self.use_case), self.lane, NatsOutbox(self.broker, use_case.name)
+        )
         self._subscribe(options)
 
     async def run(self) -> None:
@@ -118,14 +140,24 @@ class Consumer:
         name = self.use_case.name
         waiting = True
         while waiting:
-            missing = "a model" if self.watcher.slots[name].serving is None else "" if self.stores.is_open(name) else "the online store"
+            missing = (
+                "a model"
+                if self.watcher.slots[name].serving is None
+                else ""
+                if self.stores.is_open(name)
+                else "the online store"
+            )
             waiting = bool(missing)
             if waiting:
                 logger.debug("%s: waiting for %s", name, missing)
                 await asyncio.sleep(READY_POLL_SECONDS)
 
     def _started(self) -> None:
-        logger.info("%s: version %d consumes", self.use_case.name, self.lane.model(self.use_case.name).version)
+        logger.info(
+            "%s: version %d consumes",
+            self.use_case.name,
+            self.lane.model(self.use_case.name).version,
+        )
 
     def _subscribe(self, options: StreamOptions) -> None:
         requests = channel(self.use_case.name, "requests")
@@ -135,14 +167,20 @@ class Consumer:
             stream=requests.stream,
             durable=f"flightdeck-{self.use_case.name}",
             pull_sub=PullSub(batch_size=options.in_flight, timeout=FETCH_SECONDS),
-            config=ConsumerConfig(ack_wait=options.ack_wait, max_ack_pending=options.in_flight, max_deliver=-1),
+            config=ConsumerConfig(
+                ack_wait=options.ack_wait, max_ack_pending=options.in_flight, max_deliver=-1
+            ),
             ack_policy=AckPolicy.MANUAL,
             decoder=_undecoded,
         )
         async def consume(message: NatsMessage) -> None:
             metadata = message.raw_message.metadata
             delivery = Delivery(
-                message.body, message.raw_message.subject, metadata.stream, metadata.sequence.stream, metadata.num_delivered or 1
+                message.body,
+                message.raw_message.subject,
+                metadata.stream,
+                metadata.sequence.stream,
+                metadata.num_delivered or 1,
             )
             again = await self.handler.handle(delivery)
             if again is None:

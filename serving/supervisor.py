@@ -1,8 +1,10 @@
-"""uvicorn's supervisor of workers, but one that sees at once that a worker is dead, and that no worker's death ends.
+"""uvicorn's supervisor of workers, but one that sees at once that a worker is dead, and that no
+worker's death ends.
 
-uvicorn asks a worker over a pipe whether it lives, and keeps the worker's end open itself: of a worker that is killed while it is asked
-it waits for the answer until the time is up. And a worker that cannot start ends the whole endpoint, the healthy workers with it; here it
-is tried again, and shows in the platform's health check.
+uvicorn asks a worker over a pipe whether it lives, and keeps the worker's end open itself: of a
+worker that is killed while it is asked it waits for the answer until the time is up. And a worker
+that cannot start ends the whole endpoint, the healthy workers with it; here it is tried again, and
+shows in the platform's health check.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python -m serving.trial <use case> <version> <digest> <folder> <public key>
 
-A damaged model can end the process that parses it; then it is the child that ends, and the version is refused by the signal's name.
+A damaged model can end the process that parses it; then it is the child that ends, and the version
+is refused by the signal's name.
 """
 
 from __future__ import annotations
@@ -24,26 +25,60 @@ ERROR_CHARACTERS = 400
 LIBRARIES = ("numpy", "polars", "xgboost", "scikit-learn", "onnxruntime")
 
 
-def try_in_child(use_case: str, desired: Desired, key: Path, *, seconds: float = TRIAL_SECONDS) -> None:
-    """Raise `ServingError` saying how the child failed; return when it has loaded the version and answered its golden rows."""
-    command = [sys.executable, "-m", "serving.trial", use_case, str(desired.version), desired.digest, str(desired.folder), str(key)]
-    environment = {name: value for name, value in os.environ.items() if name.upper() != "PROMETHEUS_MULTIPROC_DIR"}
+def try_in_child(
+    use_case: str, desired: Desired, key: Path, *, seconds: float = TRIAL_SECONDS
+) -> None:
+    """Raise `ServingError` saying how the child failed; return when it has loaded the version and
+    answered its golden rows.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "serving.trial",
+        use_case,
+        str(desired.version),
+        desired.digest,
+        str(desired.folder),
+        str(key),
+    ]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() != "PROMETHEUS_MULTIPROC_DIR"
+    }
     environment.update(PYTHONPATH=str(PROJECT_ROOT), OMP_NUM_THREADS="1")
     try:
-        child = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        child = subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
-        raise ServingError(f"The trial of {use_case} version {desired.version} gave no answer within {seconds:g} s.") from error
+        raise ServingError(
+            f"The trial of {use_case} version {desired.version} gave no answer within"
+            f" {seconds:g} s."
+        ) from error
     if child.returncode == 0:
         return
     if child.returncode < 0:
         how = f"the process that loaded it died of {signal.Signals(-child.returncode).name}"
     else:
-        how = (child.stdout or child.stderr).strip()[-ERROR_CHARACTERS:] or f"its process ended with {child.returncode}"
-    raise ServingError(f"{use_case} version {desired.version} did not stand its trial and does not serve: {how}")
+        how = (child.stdout or child.stderr).strip()[
+            -ERROR_CHARACTERS:
+        ] or f"its process ended with {child.returncode}"
+    raise ServingError(
+        f"{use_case} version {desired.version} did not stand its trial and does not serve: {how}"
+    )
 
 
 def libraries() -> dict[str, str]:
-    """What a trial's outcome depends on beside the package: a version that stood it need not stand it again while these are the same."""
+    """What a trial's outcome depends on beside the package: a version that stood it need not stand
+    it again while these are the same.
+    """
     return {name: _installed(name) for name in LIBRARIES}
 
 
@@ -61,7 +96,9 @@ def main(arguments: list[str]) -> int:
 
     name, number, digest, folder, key = arguments
     try:
-        served = load_served(Desired(int(number), digest, Path(folder)), load_use_case(name), Path(key))
+        served = load_served(
+            Desired(int(number), digest, Path(folder)), load_use_case(name), Path(key)
+        )
     except FlightdeckError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}")
         return 3

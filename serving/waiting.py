@@ -39,8 +39,9 @@ class Batch:
 
 @dataclass(slots=True)
 class Gathered:
-    """What the event loop has gathered: until when (`time.perf_counter()`) it goes on at the latest, rows, rows at the turn before, turns
-    that brought nothing, and the seconds that reasons will take.
+    """What the event loop has gathered: until when (`time.perf_counter()`) it goes on at the
+    latest, rows, rows at the turn before, turns that brought nothing, and the seconds that reasons
+    will take.
     """
 
     until: float
@@ -58,25 +59,40 @@ def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, Ke
         last = first + len(question.rows)
         if question.key is not None:
             identifiers = tuple(row.prediction_id for row in scored.log_rows[first:last])
-            keyed[number] = KeyedAnswer(question.use_case, question.key, question.fingerprint, scored.answers[number], identifiers)
+            keyed[number] = KeyedAnswer(
+                question.use_case,
+                question.key,
+                question.fingerprint,
+                scored.answers[number],
+                identifiers,
+            )
         first = last
     return keyed
 
 
 def outcome_of(job: Job, answer: bytes | RequestError) -> Outcome:
     """What a job gets."""
-    return (job.future, None, answer) if isinstance(answer, RequestError) else (job.future, answer, None)
+    return (
+        (job.future, None, answer)
+        if isinstance(answer, RequestError)
+        else (job.future, answer, None)
+    )
 
 
 def key_reused(question: Question) -> RequestError:
     """The refusal of a request whose id stands for another one."""
-    message = f"The request id {question.key!r} has been used for another request; give every new request an id of its own."
+    message = (
+        f"The request id {question.key!r} has been used for another request; give every new request"
+        " an id of its own."
+    )
     return InvalidError(409, "request_id_reused", message, "x-request-id")
 
 
 def log_unavailable(error: FlightdeckError) -> UnanswerableError:
     """The answer while nothing can be logged."""
-    return UnanswerableError(503, "log_unavailable", f"Nothing is answered that cannot be logged. {error}")
+    return UnanswerableError(
+        503, "log_unavailable", f"Nothing is answered that cannot be logged. {error}"
+    )
 
 
 def resolve(outcomes: list[Outcome]) -> None:

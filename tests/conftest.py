@@ -1,4 +1,5 @@
-"""One run-time folder for the whole test session, and the environment of every Airflow that the tests start.
+"""One run-time folder for the whole test session, and the environment of every Airflow that the
+tests start.
 
 Set before anything imports Airflow: it reads its configuration at import.
 """
@@ -56,4 +57,6 @@ def settings() -> Settings:
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """Airflow's metadata database, migrated once."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True
+    )

@@ -1,4 +1,6 @@
-"""The children of the batch bench: a real model, real rows repeated into one Parquet file, and the ways to score it."""
+"""The children of the batch bench: a real model, real rows repeated into one Parquet file, and the
+ways to score it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SNAPSHOT = {"name": "bench", "uri": "bench", "version": 0, "digest": "0" * 64}
 
 
 def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Tables of four months, a model trained on the declared window before April, and `rows` real rows of April, repeated."""
+    """Tables of four months, a model trained on the declared window before April, and `rows` real
+    rows of April, repeated.
+    """
     from include.data.ingest import use_case_data
     from include.data.intervals import mark_complete
     from include.data.tables import TableStore, in_window
@@ -38,13 +42,23 @@ def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
     apply_definitions(settings)
     window_start = SCORED.start - timedelta(days=use_case.training.window_days)
     asked = tables.read("raw/flights", where=in_window("asked_at", window_start, SCORED.start))
-    known = point_in_time(use_case, asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"), settings)
+    known = point_in_time(
+        use_case,
+        asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"),
+        settings,
+    )
     known = known.sort("asked_at")
     first, second = int(known.height * 0.7), int(known.height * 0.85)
     splits = {"train": known[:first], "validation": known[first:second], "test": known[second:]}
     context = StepContext(use_case, settings, TABLES, RunInfo(process="training", run_id="bench"))
-    package, digest, fit = train_package(context, splits, use_case.training.parameters, SNAPSHOT, "unknown")
-    april = point_in_time(use_case, tables.read("raw/flights", where=in_window("asked_at", SCORED.start, SCORED.end)), settings)
+    package, digest, fit = train_package(
+        context, splits, use_case.training.parameters, SNAPSHOT, "unknown"
+    )
+    april = point_in_time(
+        use_case,
+        tables.read("raw/flights", where=in_window("asked_at", SCORED.start, SCORED.end)),
+        settings,
+    )
     _repeat(april, int(arguments["rows"]), Path(arguments["path"]))
     size = Path(arguments["path"]).stat().st_size
     return {
@@ -57,7 +71,9 @@ def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def batch_raw(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The limit: chunks of the file, a matrix made by hand for this one model, `inplace_predict`; nothing is checked or kept."""
+    """The limit: chunks of the file, a matrix made by hand for this one model, `inplace_predict`;
+    nothing is checked or kept.
+    """
     import numpy as np
     import polars as pl
     import pyarrow as pa
@@ -102,7 +118,9 @@ def batch_ours(arguments: dict[str, Any]) -> dict[str, Any]:
     target = Path(arguments["path"]).with_name("predictions.parquet")
     use_case = load_use_case(USE_CASE)
     started = time.perf_counter()
-    result = score_file(use_case, model, 1, Path(arguments["path"]), target, SCORED, chunk_rows=CHUNK_ROWS)
+    result = score_file(
+        use_case, model, 1, Path(arguments["path"]), target, SCORED, chunk_rows=CHUNK_ROWS
+    )
     seconds = time.perf_counter() - started
     mean = pl.scan_parquet(target).select(pl.col("score").mean()).collect().item()
     target.unlink()
@@ -110,7 +128,9 @@ def batch_ours(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _repeat(frame: Any, rows: int, path: Path) -> None:
-    """The frame again and again with ids of their own, in row groups of a chunk, until there are `rows`."""
+    """The frame again and again with ids of their own, in row groups of a chunk, until there are
+    `rows`.
+    """
     import polars as pl
     import pyarrow.parquet as pq
 

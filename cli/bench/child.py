@@ -1,6 +1,8 @@
-"""The child of a measurement: `python -m cli.bench.child TASK FOLDER` reads arguments.json and writes answer.json.
+"""The child of a measurement: `python -m cli.bench.child TASK FOLDER` reads arguments.json and
+writes answer.json.
 
-A task returns `{"seconds": ..., ...}`; what it does before its own clock starts (imports, reading inputs) is not timed.
+A task returns `{"seconds": ..., ...}`; what it does before its own clock starts (imports, reading
+inputs) is not timed.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ TASKS = {
 
 
 def peak_mb() -> float:
-    """Largest resident set of this process so far, MB of 10^6 bytes; a child process that it waited for counts if larger.
+    """Largest resident set of this process so far, MB of 10^6 bytes; a child process that it waited
+    for counts if larger.
 
     From /proc, because ru_maxrss of a fresh process still holds its parent's.
     """
@@ -45,7 +48,9 @@ def peak_mb() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     if not status.is_file():
         return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, children) * 1024 / 1e6
-    own = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    own = next(
+        int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")
+    )
     return max(own, children) * 1024 / 1e6
 
 
@@ -60,7 +65,9 @@ def main(name: str, folder: Path) -> None:
     module, _, function = TASKS[name].partition(":")
     task: Task = getattr(import_module(module), function)
     answer = task(json.loads((folder / "arguments.json").read_text()))
-    (folder / "answer.json").write_text(json.dumps({"peak_mb": peak_mb(), "cpu": cpu_seconds(), **answer}))
+    (folder / "answer.json").write_text(
+        json.dumps({"peak_mb": peak_mb(), "cpu": cpu_seconds(), **answer})
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Feast's own retrieval on its default offline store (dask), which is bounded by the caller: it is slow and hungry."""
+"""Feast's own retrieval on its default offline store (dask), which is bounded by the caller: it is
+slow and hungry.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from include.spec import load_use_case
 
 
 def feast_dask(arguments: dict[str, Any]) -> dict[str, Any]:
-    """`get_historical_features` with our definitions over Parquet copies of the tables, the form in which dask reads them fastest."""
+    """`get_historical_features` with our definitions over Parquet copies of the tables, the form in
+    which dask reads them fastest.
+    """
     warnings.simplefilter("ignore")
     from feast import FeatureStore, FeatureView, FileSource, RepoConfig
 
@@ -37,12 +41,26 @@ def feast_dask(arguments: dict[str, Any]) -> dict[str, Any]:
         for view in ours.list_feature_views():
             path = f"{folder}/{view.name}.parquet"
             tables.read(f"features/{view.name}").write_parquet(path)
-            source = FileSource(name=f"{view.name}_copy", path=path, timestamp_field=view.batch_source.timestamp_field)
+            source = FileSource(
+                name=f"{view.name}_copy",
+                path=path,
+                timestamp_field=view.batch_source.timestamp_field,
+            )
             joined = [entities[name] for name in view.entities]
-            views.append(FeatureView(name=view.name, entities=joined, ttl=view.ttl, schema=view.schema, source=source))
+            views.append(
+                FeatureView(
+                    name=view.name, entities=joined, ttl=view.ttl, schema=view.schema, source=source
+                )
+            )
         store = FeatureStore(config=config)
         store.apply([*entities.values(), *views])
-        asked = pl.read_parquet(Path(arguments["path"])).rename({use_case.event_time: "event_timestamp"}).to_pandas()
+        asked = (
+            pl.read_parquet(Path(arguments["path"]))
+            .rename({use_case.event_time: "event_timestamp"})
+            .to_pandas()
+        )
         started = time.perf_counter()
-        found = store.get_historical_features(entity_df=asked, features=list(use_case.feature_references), full_feature_names=True).to_df()
+        found = store.get_historical_features(
+            entity_df=asked, features=list(use_case.feature_references), full_feature_names=True
+        ).to_df()
         return {"seconds": time.perf_counter() - started, "rows": len(found), "asked": len(asked)}

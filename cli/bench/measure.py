@@ -1,4 +1,5 @@
-"""One measurement: a task in a fresh child process, watched for memory and time, its answer and peak memory read back.
+"""One measurement: a task in a fresh child process, watched for memory and time, its answer and
+peak memory read back.
 
 This module imports nothing heavy: a child starts with its parent's memory counted against it.
 """
@@ -32,7 +33,8 @@ class Measured:
 
     `cpu` is its processor time (seconds), `peak_mb` its largest resident set.
 
-    `stopped` says why a child was ended before it was done; its numbers then are those reached so far.
+    `stopped` says why a child was ended before it was done; its numbers then are those reached so
+    far.
     """
 
     seconds: float
@@ -51,7 +53,10 @@ def run_child(
     time_limit: float = TIME_LIMIT,
     memory_limit_mb: float = MEMORY_LIMIT_MB,
 ) -> Measured:
-    """Run `cli.bench.child TASK` and wait. Raises `PlatformError` with its last lines when it fails by itself."""
+    """Run `cli.bench.child TASK` and wait.
+
+    Raises `PlatformError` with its last lines when it fails by itself.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "arguments.json").write_text(json.dumps(arguments))
@@ -70,7 +75,10 @@ def run_child(
             return Measured(wall, wall, peak, stopped=stopped)
         if process.returncode != 0:
             said = (folder / "output.txt").read_text(errors="replace").strip()[-3000:]
-            raise PlatformError(f"The measurement {task} {dict(arguments)} ended with exit code {process.returncode}: {said}")
+            raise PlatformError(
+                f"The measurement {task} {dict(arguments)} ended with exit code"
+                f" {process.returncode}: {said}"
+            )
         answer = json.loads((folder / "answer.json").read_text())
         seconds, peak, cpu = (float(answer.pop(name)) for name in ("seconds", "peak_mb", "cpu"))
         return Measured(seconds, wall, peak, answer, cpu=cpu)
@@ -81,8 +89,13 @@ def median(measured: Sequence[Measured], what: str = "seconds") -> float:
     return float(statistics.median(getattr(item, what) for item in measured))
 
 
-def _watch(process: subprocess.Popen[bytes], started: float, time_limit: float, memory_limit_mb: float) -> tuple[float, str]:
-    """Wait for the child; end it when it passes a limit. The largest resident set seen (MB) and why it was ended."""
+def _watch(
+    process: subprocess.Popen[bytes], started: float, time_limit: float, memory_limit_mb: float
+) -> tuple[float, str]:
+    """Wait for the child; end it when it passes a limit.
+
+    The largest resident set seen (MB) and why it was ended.
+    """
     peak, watched = 0.0, psutil.Process(process.pid)
     while process.poll() is None:
         try:

@@ -12,7 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio of one run. `reached` is None where nothing is aimed at, False where the measurement was stopped."""
+    """One ratio of one run.
+
+    `reached` is None where nothing is aimed at, False where the measurement was stopped.
+    """
 
     name: str
     ratio: float | None
@@ -29,7 +32,11 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """`{"name", "ratio", "aim", "reached", "detail"}`."""
         fields = asdict(self)
-        return {**{name: fields[name] for name in ("name", "ratio", "aim")}, "reached": self.reached, "detail": self.detail}
+        return {
+            **{name: fields[name] for name in ("name", "ratio", "aim")},
+            "reached": self.reached,
+            "detail": self.detail,
+        }
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -38,9 +45,14 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
         reached = {None: "", True: "reached", False: "MISSED"}[row.reached]
-        cells.append((row.name, ratio, "-" if row.aim is None else f"{row.aim:g}", reached, row.detail))
+        cells.append(
+            (row.name, ratio, "-" if row.aim is None else f"{row.aim:g}", reached, row.detail)
+        )
     widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip() for a, b, c, d, e in cells]
+    lines = [
+        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip()
+        for a, b, c, d, e in cells
+    ]
     return "\n".join(lines)
 
 

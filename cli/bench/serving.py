@@ -1,7 +1,9 @@
-"""`make bench-serving`: the endpoint beside what serves the same model otherwise, in one interleaved run on one machine.
+"""`make bench-serving`: the endpoint beside what serves the same model otherwise, in one
+interleaved run on one machine.
 
-Every server gets its turn in every round: sixteen connections that each ask as soon as they were answered, one such connection, and a
-fixed rate whose latency counts from the intended start. Numbers are medians over the rounds; only ratios within one run mean anything.
+Every server gets its turn in every round: sixteen connections that each ask as soon as they were
+answered, one such connection, and a fixed rate whose latency counts from the intended start.
+Numbers are medians over the rounds; only ratios within one run mean anything.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from cli.bench.serving_report import aims, print_parts, print_servers, print_table
-from cli.bench.serving_servers import PEERS, Running, load, mlserver_python, running, servers, write_mlflow_model
+from cli.bench.serving_servers import (
+    PEERS,
+    Running,
+    load,
+    mlserver_python,
+    running,
+    servers,
+    write_mlflow_model,
+)
 from cli.bench.serving_stores import measure_stores, store_rows
 from cli.bench.serving_world import World, build
 from cli.environment import common_environment, process_environment
@@ -29,7 +39,19 @@ from include.settings import PROJECT_ROOT, load_settings
 
 CONNECTIONS = 16
 RATE = 150.0
-LIBRARIES = ("xgboost", "onnxruntime", "bentoml", "mlflow", "fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "feast", "orjson")
+LIBRARIES = (
+    "xgboost",
+    "onnxruntime",
+    "bentoml",
+    "mlflow",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "pydantic",
+    "feast",
+    "orjson",
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +80,18 @@ class Seen:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print, write `<home>/bench/serving.json`; 0 when everything was measured that can run here."""
-    parser = argparse.ArgumentParser(prog="bench-serving", description="The endpoint against its peers.")
-    parser.add_argument("--quick", action="store_true", help="one short round: shows that it runs, the ratios mean little")
+    """Measure, print, write `<home>/bench/serving.json`;
+
+    0 when everything was measured that can run here.
+    """
+    parser = argparse.ArgumentParser(
+        prog="bench-serving", description="The endpoint against its peers."
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one short round: shows that it runs, the ratios mean little",
+    )
     parser.add_argument("--no-batch", action="store_true", help="leave batch scoring out")
     given = parser.parse_args(arguments)
     folder = load_settings().home / "bench"
@@ -85,10 +116,22 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
     """The rows of the table."""
-    world = build(load_settings({**_plain_environment(), "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)}))
+    world = build(
+        load_settings(
+            {**_plain_environment(), "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)}
+        )
+    )
     write_mlflow_model(world)
-    print(f"{_versions()}; {world.trees} trees, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start", flush=True)
-    environment = {**process_environment(common_environment(world.settings)), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    print(
+        f"{_versions()}; {world.trees} trees, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        " at the start",
+        flush=True,
+    )
+    environment = {
+        **process_environment(common_environment(world.settings)),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
     parts = _in_process(world, environment)
     stores = measure_stores(environment)
     seen = _serve(world, mlserver_python(mlserver), size)
@@ -100,7 +143,9 @@ def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
 def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     with ExitStack() as stack:
-        started = [stack.enter_context(running(server, world)) for server in servers(world, mlserver)]
+        started = [
+            stack.enter_context(running(server, world)) for server in servers(world, mlserver)
+        ]
         for target in started:
             seen[target.server.name] = Seen(missing=target.missing)
         if isinstance(mlserver, str):
@@ -123,7 +168,11 @@ def _round(target: Running, world: World, size: Size, seen: Seen) -> None:
     note("single", load(target, world, 1, size.single))
     note("open", load(target, world, CONNECTIONS, size.open, rate=RATE))
     if target.server.name == "ours":
-        for kind, body, path in (("lookup", "lookup", ""), ("many", "many", ""), ("explain", "features", "explain")):
+        for kind, body, path in (
+            ("lookup", "lookup", ""),
+            ("many", "many", ""),
+            ("explain", "features", "explain"),
+        ):
             where = target.server.path.replace("predict", path) if path else ""
             connections = 1 if kind in ("explain", "many") else CONNECTIONS
             note(kind, load(target, world, connections, size.single, body=body, path=where))
@@ -133,7 +182,9 @@ def _round(target: Running, world: World, size: Size, seen: Seen) -> None:
 
 def _in_process(world: World, environment: dict[str, str]) -> dict[str, float]:
     command = [sys.executable, "-m", "cli.bench.serving_inprocess", str(world.package)]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return parts
 
@@ -145,4 +196,6 @@ def _plain_environment() -> dict[str, str]:
 def _versions() -> str:
     lines = (PEERS / "mlserver.txt").read_text().splitlines()
     mlserver = next(line for line in lines if line.startswith("mlserver=="))
-    return ", ".join([*(f"{name} {version(name)}" for name in LIBRARIES), mlserver.replace("==", " ")])
+    return ", ".join(
+        [*(f"{name} {version(name)}" for name in LIBRARIES), mlserver.replace("==", " ")]
+    )

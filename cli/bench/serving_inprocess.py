@@ -1,4 +1,7 @@
-"""What the parts of an answer take in process: `python -m cli.bench.serving_inprocess HOME` prints microseconds as one JSON object."""
+"""What the parts of an answer take in process:
+
+`python -m cli.bench.serving_inprocess HOME` prints microseconds as one JSON object.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,15 @@ def main() -> None:
     """Measure the folder that the bench has built."""
     settings, use_case = load_settings(), load_use_case("flight_delays")
     model = load_model(Path(sys.argv[1]))
-    rows = [typed(use_case, json.loads(line)["rows"][0]) for line in (settings.home / "lookup.jsonl").read_text().splitlines()]
-    parts = {**_lookups(settings, use_case, rows), **_scores(settings, use_case, model, rows), **_commits(settings)}
+    rows = [
+        typed(use_case, json.loads(line)["rows"][0])
+        for line in (settings.home / "lookup.jsonl").read_text().splitlines()
+    ]
+    parts = {
+        **_lookups(settings, use_case, rows),
+        **_scores(settings, use_case, model, rows),
+        **_commits(settings),
+    }
     took: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(REPETITIONS):
         for name, work in parts.items():
@@ -39,7 +49,9 @@ def main() -> None:
     print(json.dumps({name: min(values) for name, values in took.items()}))
 
 
-def _lookups(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]) -> dict[str, Callable[[], Any]]:
+def _lookups(
+    settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]
+) -> dict[str, Callable[[], Any]]:
     online, store = OnlineFeatures(use_case, settings), open_store(settings)
     moments = [row[use_case.event_time] for row in rows]
     online.lookup_rows(rows, moments)
@@ -51,8 +63,16 @@ def _lookups(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]) 
     asked = {key: rows[0][key] for key in use_case.serving.entity_keys}
     raw = sqlite3.connect(settings.feature_store_dir / "online.db")
     statements = [
-        (f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" WHERE entity_key IN (?)', [key])  # noqa: S608  # Feast's names
-        for table, view, number in zip(reader._tables, opened.views, range(len(opened.views)), strict=True)
+        (
+            (
+                f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" WHERE entity_key'  # noqa: S608
+                " IN (?)"
+            ),
+            [key],
+        )  # Feast's names
+        for table, view, number in zip(
+            reader._tables, opened.views, range(len(opened.views)), strict=True
+        )
         for key in [reader._bytes[number][tuple(rows[0][name] for name in view.join_keys)]]
     ]
 
@@ -62,15 +82,27 @@ def _lookups(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]]) 
         return online.lookup_rows(rows[:1], moments[:1])
 
     return {
-        "raw read": lambda: [raw.execute(statement, key).fetchall() for statement, key in statements],
+        "raw read": lambda: [
+            raw.execute(statement, key).fetchall() for statement, key in statements
+        ],
         "look-up, kept": lambda: online.lookup_rows(rows[:1], moments[:1]),
         "look-up, read": fresh,
-        "get_online_features": lambda: store.get_online_features(service, entity_rows=[asked], full_feature_names=True).to_dict(),
+        "get_online_features": (
+            lambda: store.get_online_features(
+                service, entity_rows=[asked], full_feature_names=True
+            ).to_dict()
+        ),
     }
 
 
-def _scores(settings: Settings, use_case: UseCase, model: ScoringModel, rows: list[dict[str, Any]]) -> dict[str, Callable[[], Any]]:
-    found = OnlineFeatures(use_case, settings).lookup_rows(rows, [row[use_case.event_time] for row in rows]).features
+def _scores(
+    settings: Settings, use_case: UseCase, model: ScoringModel, rows: list[dict[str, Any]]
+) -> dict[str, Callable[[], Any]]:
+    found = (
+        OnlineFeatures(use_case, settings)
+        .lookup_rows(rows, [row[use_case.event_time] for row in rows])
+        .features
+    )
     sources = [{**features, **row} for features, row in zip(found, rows, strict=True)]
     compiled, engine = RowTransform(model.transform), open_engine(model)
     one, many = sources[:1], sources[:100]
@@ -89,7 +121,9 @@ def _scores(settings: Settings, use_case: UseCase, model: ScoringModel, rows: li
 
 
 def _commits(settings: Settings) -> dict[str, Callable[[], Any]]:
-    """What the disk takes for a commit of one row and of sixteen (1 and 16 kB), in a file that has its size already."""
+    """What the disk takes for a commit of one row and of sixteen (1 and 16 kB), in a file that has
+    its size already.
+    """
     file = os.open(settings.home / "synced", os.O_RDWR | os.O_CREAT, 0o600)
     os.pwrite(file, bytes(1 << 22), 0)
     os.fsync(file)
@@ -99,13 +133,22 @@ def _commits(settings: Settings) -> dict[str, Callable[[], Any]]:
         os.pwrite(file, b"x" * size, next(places))
         os.fdatasync(file)
 
-    return {"write and sync 1 kB": partial(commit, 1024), "write and sync 16 kB": partial(commit, 16_384)}
+    return {
+        "write and sync 1 kB": partial(commit, 1024),
+        "write and sync 16 kB": partial(commit, 16_384),
+    }
 
 
 def typed(use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:
     """A row of a request with its times as Python's."""
-    times = {use_case.event_time, *(item.name for item in use_case.serving.request_fields if item.type == "timestamp")}
-    return {name: datetime.fromisoformat(value) if name in times else value for name, value in row.items()}
+    times = {
+        use_case.event_time,
+        *(item.name for item in use_case.serving.request_fields if item.type == "timestamp"),
+    }
+    return {
+        name: datetime.fromisoformat(value) if name in times else value
+        for name, value in row.items()
+    }
 
 
 def microseconds(work: Callable[[], Any]) -> float:

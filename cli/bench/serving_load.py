@@ -1,6 +1,8 @@
-"""The load: HTTP/1.1 over kept connections, written by hand on asyncio, so that the client costs little beside any server.
+"""The load: HTTP/1.1 over kept connections, written by hand on asyncio, so that the client costs
+little beside any server.
 
-Run as a process of its own: `python -m cli.bench.serving_load <JSON arguments>` prints one JSON line.
+Run as a process of its own: `python -m cli.bench.serving_load <JSON arguments>` prints one JSON
+line.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from typing import cast
 
 @dataclass
 class Load:
-    """What was seen: answers a second, latencies in milliseconds (of an open loop from the intended start), answers other than 200."""
+    """What was seen: answers a second, latencies in milliseconds (of an open loop from the intended
+    start), answers other than 200.
+    """
 
     per_second: float = 0.0
     p50: float = 0.0
@@ -32,7 +36,9 @@ class Load:
         self.answers = len(self.seconds)
         self.per_second = self.answers / wall
         if self.seconds:
-            self.p50, self.p99 = (self.seconds[int(self.answers * share)] * 1000 for share in (0.5, 0.99))
+            self.p50, self.p99 = (
+                self.seconds[int(self.answers * share)] * 1000 for share in (0.5, 0.99)
+            )
         return {name: value for name, value in asdict(self).items() if name != "seconds"}
 
 
@@ -83,7 +89,9 @@ class Client(asyncio.Protocol):
         return await self._waiting
 
 
-async def closed_loop(port: int, requests: list[bytes], connections: int, seconds: float) -> dict[str, object]:
+async def closed_loop(
+    port: int, requests: list[bytes], connections: int, seconds: float
+) -> dict[str, object]:
     """Every connection asks as soon as it was answered."""
     load, clients = Load(), await _connect(port, connections)
     started = time.perf_counter()
@@ -101,8 +109,12 @@ async def closed_loop(port: int, requests: list[bytes], connections: int, second
     return load.finish(wall)
 
 
-async def open_loop(port: int, requests: list[bytes], rate: float, connections: int, seconds: float) -> dict[str, object]:
-    """Requests start at a fixed rate, whatever the answers do; a request that finds no free connection waits, and its wait counts."""
+async def open_loop(
+    port: int, requests: list[bytes], rate: float, connections: int, seconds: float
+) -> dict[str, object]:
+    """Requests start at a fixed rate, whatever the answers do; a request that finds no free
+    connection waits, and its wait counts.
+    """
     load, clients = Load(), await _connect(port, connections)
     free: asyncio.Queue[Client] = asyncio.Queue()
     for client in clients:
@@ -130,7 +142,9 @@ async def open_loop(port: int, requests: list[bytes], rate: float, connections: 
 
 async def _connect(port: int, connections: int) -> list[Client]:
     loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(connections)]
+    return [
+        (await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(connections)
+    ]
 
 
 async def _hang_up(clients: list[Client]) -> None:
@@ -152,7 +166,10 @@ async def _one(client: Client, request: bytes, asked: float, load: Load) -> None
 def request_bytes(path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
     """A POST of a JSON document."""
     more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type:"
+        f" application/json\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -161,7 +178,10 @@ def main() -> None:
     import uvloop
 
     given = json.loads(sys.argv[1])
-    requests = [request_bytes(given["path"], line) for line in Path(given["bodies"]).read_bytes().splitlines()]
+    requests = [
+        request_bytes(given["path"], line)
+        for line in Path(given["bodies"]).read_bytes().splitlines()
+    ]
     port, connections, seconds = given["port"], given["connections"], given["seconds"]
     if given.get("rate"):
         work = open_loop(port, requests, given["rate"], connections, seconds)

@@ -1,4 +1,6 @@
-"""The servers that are measured: how each is started, which requests it gets, what it costs in processor time."""
+"""The servers that are measured: how each is started, which requests it gets, what it costs in
+processor time.
+"""
 
 from __future__ import annotations
 
@@ -69,10 +71,25 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
         return lambda port: (python, "-m", "uvicorn", *UVICORN, "--port", str(port), target)
 
     def bento(target: str) -> Callable[[int], Sequence[str]]:
-        return lambda port: (python, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port))
+        return lambda port: (
+            python,
+            "-m",
+            "bentoml",
+            "serve",
+            target,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        )
 
     found = [
-        Server("ours", lambda port: (python, "-m", "cli", "serve", "--port", str(port)), OURS, "features"),
+        Server(
+            "ours",
+            lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
+            OURS,
+            "features",
+        ),
         Server(
             "ours, synced each second",
             lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
@@ -80,10 +97,23 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
             "features",
             {"FLIGHTDECK_SPEC_OVERLAY": str(write_overlay(world))},
         ),
-        Server("ours, nothing recorded", lambda port: (python, "-m", "cli.bench.peers.quiet", str(port)), OURS, "features"),
+        Server(
+            "ours, nothing recorded",
+            lambda port: (python, "-m", "cli.bench.peers.quiet", str(port)),
+            OURS,
+            "features",
+        ),
         Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
-        Server("bare ASGI, ONNX Runtime", uvicorn("cli.bench.peers.bare:application"), "/predict", "inputs", model),
-        Server("FastAPI", uvicorn("cli.bench.peers.fast_api:application"), "/predict", "inputs", model),
+        Server(
+            "bare ASGI, ONNX Runtime",
+            uvicorn("cli.bench.peers.bare:application"),
+            "/predict",
+            "inputs",
+            model,
+        ),
+        Server(
+            "FastAPI", uvicorn("cli.bench.peers.fast_api:application"), "/predict", "inputs", model
+        ),
         Server("plain BentoML", bento("cli.bench.peers.bento:Plain"), "/predict", "inputs", model),
         Server(
             "mlflow models serve",
@@ -127,9 +157,19 @@ def write_overlay(world: World) -> Path:
 
 def _mlserver(python: Path, folder: Path, world: World, port: int) -> Sequence[str]:
     folder.mkdir(exist_ok=True)
-    ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port(), "host": "127.0.0.1", "parallel_workers": 0}
+    ports = {
+        "http_port": port,
+        "grpc_port": free_port(),
+        "metrics_port": free_port(),
+        "host": "127.0.0.1",
+        "parallel_workers": 0,
+    }
     (folder / "settings.json").write_text(json.dumps({**ports, "debug": False}))
-    model = {"name": "flights", "implementation": "mlserver_model.Served", "parameters": {"uri": str(world.model / "model.ubj")}}
+    model = {
+        "name": "flights",
+        "implementation": "mlserver_model.Served",
+        "parameters": {"uri": str(world.model / "model.ubj")},
+    }
     (folder / "model-settings.json").write_text(json.dumps(model))
     return (str(python.with_name("mlserver")), "start", str(folder))
 
@@ -151,12 +191,21 @@ def write_mlflow_model(world: World) -> None:
 def running(server: Server, world: World) -> Iterator[Running]:
     """Start a server and wait for its first right answer; end its whole process group afterwards."""
     port = free_port()
-    environment = {**process_environment(common_environment(world.settings)), **server.environment, "OMP_NUM_THREADS": "1"}
+    environment = {
+        **process_environment(common_environment(world.settings)),
+        **server.environment,
+        "OMP_NUM_THREADS": "1",
+    }
     environment["FLIGHTDECK_SERVING_PORT"], environment["FLIGHTDECK_GRPC_PORT"] = str(port), "0"
     log = world.settings.home / f"{server.body}-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            server.command(port), cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            server.command(port),
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     started = Running(server, port, process)
     try:
@@ -172,7 +221,9 @@ def _wait(started: Running, bodies: Path, log: Path) -> str:
         while time.monotonic() < deadline:
             try:
                 answer = client.post(
-                    f"http://127.0.0.1:{started.port}{started.server.path}", content=body, headers={"content-type": "application/json"}
+                    f"http://127.0.0.1:{started.port}{started.server.path}",
+                    content=body,
+                    headers={"content-type": "application/json"},
                 )
                 seen = f"{answer.status_code} {answer.text[:200]}"
                 if answer.status_code == 200:
@@ -199,9 +250,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def load(
-    target: Running, world: World, connections: int, seconds: float, *, rate: float = 0.0, body: str = "", path: str = ""
+    target: Running,
+    world: World,
+    connections: int,
+    seconds: float,
+    *,
+    rate: float = 0.0,
+    body: str = "",
+    path: str = "",
 ) -> dict[str, float]:
-    """One load from a process of its own; its numbers, and the server's processor microseconds an answer."""
+    """One load from a process of its own; its numbers, and the server's processor microseconds an
+    answer.
+    """
     given = {
         "port": target.port,
         "path": path or target.server.path,
@@ -212,7 +272,11 @@ def load(
     }
     before = target.cpu_seconds()
     done = subprocess.run(
-        [sys.executable, "-m", "cli.bench.serving_load", json.dumps(given)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cli.bench.serving_load", json.dumps(given)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise PlatformError(f"The load on {target.server.name} failed: {done.stderr[-1500:]}")
@@ -222,7 +286,9 @@ def load(
 
 
 def mlserver_python(folder: Path) -> Path | str:
-    """MLServer's own environment, made by uv from pinned versions where it is not there yet; its Python, or what went wrong."""
+    """MLServer's own environment, made by uv from pinned versions where it is not there yet; its
+    Python, or what went wrong.
+    """
     python, ready = folder / "bin" / "python", folder / "ready"
     if ready.exists() and python.exists():
         return python
@@ -230,7 +296,16 @@ def mlserver_python(folder: Path) -> Path | str:
     environment = {**os.environ, "VIRTUAL_ENV": str(folder)}
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-        [uv, "pip", "install", "--quiet", "--system-certs", "--compile-bytecode", "-r", str(PEERS / "mlserver.txt")],
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--system-certs",
+            "--compile-bytecode",
+            "-r",
+            str(PEERS / "mlserver.txt"),
+        ],
     ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:

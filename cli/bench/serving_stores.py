@@ -1,7 +1,8 @@
-"""Looking one key up in Redis and in PostgreSQL, each against a reader by hand and Feast's public look-up, in one interleaved run.
+"""Looking one key up in Redis and in PostgreSQL, each against a reader by hand and Feast's public
+look-up, in one interleaved run.
 
-`python -m cli.bench.serving_stores`, in the environment of the folder that the bench has built, prints one JSON object: kind of store ->
-microseconds by what was measured, or `{"missing": why}`.
+`python -m cli.bench.serving_stores`, in the environment of the folder that the bench has built,
+prints one JSON object: kind of store -> microseconds by what was measured, or `{"missing": why}`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ Work = Callable[[], Any]
 def main() -> None:
     """Measure both."""
     settings, use_case = load_settings(), load_use_case("flight_delays")
-    rows = [typed(use_case, json.loads(line)["rows"][0]) for line in (settings.home / "lookup.jsonl").read_text().splitlines()]
-    unknown = OnlineFeatures(use_case, settings).lookup_rows(rows, [row[use_case.event_time] for row in rows]).unknown
+    rows = [
+        typed(use_case, json.loads(line)["rows"][0])
+        for line in (settings.home / "lookup.jsonl").read_text().splitlines()
+    ]
+    unknown = (
+        OnlineFeatures(use_case, settings)
+        .lookup_rows(rows, [row[use_case.event_time] for row in rows])
+        .unknown
+    )
     row = next(row for row, views in zip(rows, unknown, strict=True) if not views)
     print(json.dumps({kind: _measured(kind, settings, use_case, row) for kind in KINDS}))
 
@@ -46,7 +54,9 @@ def main() -> None:
 def measure_stores(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """What `main` prints in this environment, measured by a process of its own."""
     command = [sys.executable, "-m", "cli.bench.serving_stores"]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=dict(environment), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=dict(environment), capture_output=True, text=True, check=True
+    )
     found: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -57,14 +67,27 @@ def store_rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
     for kind, took in measured.items():
         name = f"look-up to raw read, {kind}"
         if "missing" in took:
-            found.append({"name": name, "ratio": None, "aim": AIM, "reached": None, "detail": took["missing"]})
+            found.append(
+                {
+                    "name": name,
+                    "ratio": None,
+                    "aim": AIM,
+                    "reached": None,
+                    "detail": took["missing"],
+                }
+            )
             continue
-        detail = f"{took[OURS]:.0f} against {took[RAW]:.0f} us ({BY_HAND[kind]}); get_online_features {took[FEAST]:.0f} us"
+        detail = (
+            f"{took[OURS]:.0f} against {took[RAW]:.0f} us ({BY_HAND[kind]}); get_online_features"
+            f" {took[FEAST]:.0f} us"
+        )
         found.append(at_most(name, took[OURS] / took[RAW], AIM, detail))
     return found
 
 
-def _measured(kind: str, settings: Settings, use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:
+def _measured(
+    kind: str, settings: Settings, use_case: UseCase, row: dict[str, Any]
+) -> dict[str, Any]:
     try:
         with KINDS[kind]() as server:
             home = settings.home / kind
@@ -93,7 +116,11 @@ def _works(settings: Settings, use_case: UseCase, row: dict[str, Any]) -> dict[s
     return {
         RAW: by_hand(settings, reader, opened.views, serialised),
         OURS: lambda: online.lookup_rows([row], [moment]),
-        FEAST: lambda: store.get_online_features(service, entity_rows=[asked], full_feature_names=True).to_dict(),
+        FEAST: (
+            lambda: store.get_online_features(
+                service, entity_rows=[asked], full_feature_names=True
+            ).to_dict()
+        ),
     }
 
 
@@ -101,7 +128,9 @@ def _redis_by_hand(settings: Settings, reader: Any, _: tuple[View, ...], keys: l
     import redis
 
     client = redis.Redis.from_url(str(settings.online_store))
-    commands = [(key + reader._project, fields) for key, fields in zip(keys, reader._fields, strict=True)]
+    commands = [
+        (key + reader._project, fields) for key, fields in zip(keys, reader._fields, strict=True)
+    ]
 
     def read() -> list[Any]:
         with client.pipeline(transaction=False) as pipe:
@@ -114,7 +143,9 @@ def _redis_by_hand(settings: Settings, reader: Any, _: tuple[View, ...], keys: l
     return read
 
 
-def _postgres_by_hand(settings: Settings, _: Any, views: tuple[View, ...], keys: list[bytes]) -> Work:
+def _postgres_by_hand(
+    settings: Settings, _: Any, views: tuple[View, ...], keys: list[bytes]
+) -> Work:
     import psycopg
 
     connection = psycopg.connect(str(settings.online_store), autocommit=True)

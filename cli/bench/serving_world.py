@@ -1,4 +1,6 @@
-"""What the endpoints are measured on: six weeks of real flights, features materialised, one model, published; and the requests."""
+"""What the endpoints are measured on: six weeks of real flights, features materialised, one model,
+published; and the requests.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ PARAMETERS = {"eta": 0.03, "min_child_weight": 5}
 
 @dataclass(frozen=True)
 class World:
-    """`model` holds model.ubj, model.onnx and inputs.json for the peers; `bodies` maps a kind of request to its file, one a line."""
+    """`model` holds model.ubj, model.onnx and inputs.json for the peers;
+
+    `bodies` maps a kind of request to its file, one a line.
+    """
 
     settings: Settings
     use_case: UseCase
@@ -50,7 +55,9 @@ def build(settings: Settings) -> World:
     for name, frame in data.read_source(INTERVAL, SHARE).items():
         tables.replace_all(name, frame)
     for view, frame in data.compute_features(tables, INTERVAL).items():
-        tables.replace_all(next(part.table for part in use_case.feature_tables if part.view == view), frame)
+        tables.replace_all(
+            next(part.table for part in use_case.feature_tables if part.view == view), frame
+        )
     apply_definitions(settings)
     package, digest = _train(settings, use_case, tables)
     publish(settings, use_case.name, package, 1, digest)
@@ -64,19 +71,31 @@ def build(settings: Settings) -> World:
     (folder / "inputs.json").write_text(json.dumps(model.transform.feature_names))
     rows = _questions(use_case)
     bodies = _write_bodies(settings, use_case, rows, model.transform)
-    return World(settings, use_case, folder, bodies, int(model.booster.num_boosted_rounds()), package)
+    return World(
+        settings, use_case, folder, bodies, int(model.booster.num_boosted_rounds()), package
+    )
 
 
 def _train(settings: Settings, use_case: UseCase, tables: TableStore) -> tuple[Path, str]:
-    asked = tables.read("raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end))
-    labelled = asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id").sort("asked_at")
+    asked = tables.read(
+        "raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end)
+    )
+    labelled = asked.join(
+        tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"
+    ).sort("asked_at")
     frame = point_in_time(use_case, labelled, settings)
-    training = use_case.training.model_copy(update={"boost_rounds": ROUNDS, "early_stopping_rounds": ROUNDS})
+    training = use_case.training.model_copy(
+        update={"boost_rounds": ROUNDS, "early_stopping_rounds": ROUNDS}
+    )
     first, second = int(frame.height * 0.7), int(frame.height * 0.85)
     splits = {"train": frame[:first], "validation": frame[first:second], "test": frame[second:]}
     run = RunInfo(process="training", run_id="bench")
-    context = StepContext(use_case.model_copy(update={"training": training}), settings, INTERVAL, run)
-    package, digest, _ = train_package(context, splits, {**use_case.training.parameters, **PARAMETERS}, SNAPSHOT, "0" * 40)
+    context = StepContext(
+        use_case.model_copy(update={"training": training}), settings, INTERVAL, run
+    )
+    package, digest, _ = train_package(
+        context, splits, {**use_case.training.parameters, **PARAMETERS}, SNAPSHOT, "0" * 40
+    )
     attach_signature(package, sign_package(settings, package, digest))
     return package, digest
 
@@ -87,27 +106,59 @@ def _questions(use_case: UseCase) -> list[dict[str, Any]]:
     flights = use_case_data(use_case).read_source(hours, 1.0)["raw/flights"].head(QUESTIONS)
     moment = INTERVAL.end + timedelta(minutes=5)
     names = [*use_case.serving.entity_keys, "scheduled_departure", use_case.id_column]
-    records = flights.select(names).with_columns(pl.col("scheduled_departure").dt.convert_time_zone("UTC")).to_dicts()
+    records = (
+        flights.select(names)
+        .with_columns(pl.col("scheduled_departure").dt.convert_time_zone("UTC"))
+        .to_dicts()
+    )
     return [
-        {**record, "scheduled_departure": record["scheduled_departure"].astimezone(UTC), use_case.event_time: moment} for record in records
+        {
+            **record,
+            "scheduled_departure": record["scheduled_departure"].astimezone(UTC),
+            use_case.event_time: moment,
+        }
+        for record in records
     ]
 
 
-def _write_bodies(settings: Settings, use_case: UseCase, rows: list[dict[str, Any]], transform: Any) -> dict[str, Path]:
-    features = OnlineFeatures(use_case, settings).lookup_rows(rows, [row[use_case.event_time] for row in rows]).features
+def _write_bodies(
+    settings: Settings, use_case: UseCase, rows: list[dict[str, Any]], transform: Any
+) -> dict[str, Path]:
+    features = (
+        OnlineFeatures(use_case, settings)
+        .lookup_rows(rows, [row[use_case.event_time] for row in rows])
+        .features
+    )
     sources = [{**found, **row} for found, row in zip(features, rows, strict=True)]
-    matrix = transform.apply({name: [source[name] for source in sources] for name in transform.columns})
-    plain = [{name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()} for row in rows]
+    matrix = transform.apply(
+        {name: [source[name] for source in sources] for name in transform.columns}
+    )
+    plain = [
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
     full = [{**row, "features": found} for row, found in zip(plain, features, strict=True)]
     inputs = [[None if np.isnan(value) else float(value) for value in row] for row in matrix]
     names = transform.feature_names
     documents: dict[str, list[dict[str, Any]]] = {
         "lookup": [{"rows": [row]} for row in plain],
         "features": [{"rows": [row]} for row in full],
-        "many": [{"rows": full[start : start + MANY]} for start in range(0, len(full) - MANY + 1, MANY)],
+        "many": [
+            {"rows": full[start : start + MANY]} for start in range(0, len(full) - MANY + 1, MANY)
+        ],
         "inputs": [{"rows": [dict(zip(names, row, strict=True))]} for row in inputs],
         "mlflow": [{"dataframe_split": {"columns": names, "data": [row]}} for row in inputs],
-        "mlserver": [{"inputs": [{"name": "matrix", "shape": [1, len(names)], "datatype": "FP32", "data": [row]}]} for row in inputs],
+        "mlserver": [
+            {
+                "inputs": [
+                    {"name": "matrix", "shape": [1, len(names)], "datatype": "FP32", "data": [row]}
+                ]
+            }
+            for row in inputs
+        ],
     }
     found = {}
     for kind, lines in documents.items():

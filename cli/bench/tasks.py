@@ -1,4 +1,6 @@
-"""The other tasks of a measurement: reading and validating a table, transform, predict, one step, the whole DAG."""
+"""The other tasks of a measurement: reading and validating a table, transform, predict, one step,
+the whole DAG.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,26 @@ def read_table(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def validate_table(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Reading the table and judging it with Great Expectations; the library is imported and warm before."""
+    """Reading the table and judging it with Great Expectations; the library is imported and warm
+    before.
+    """
     from include.data.tables import TableStore
     from include.data.validation import validate
     from include.spec import load_use_case
 
-    tables, table = TableStore(bench_settings().tables_uri), load_use_case(USE_CASE).table(arguments["table"])
+    tables, table = (
+        TableStore(bench_settings().tables_uri),
+        load_use_case(USE_CASE).table(arguments["table"]),
+    )
     validate(table, tables.read(table.name).head(1000), window=YEAR, minimum_rows=1)
     started = time.perf_counter()
     frame = tables.read(table.name)
     found = validate(table, frame, window=YEAR, minimum_rows=1)
-    return {"seconds": time.perf_counter() - started, "rows": frame.height, "failures": len(found.failures)}
+    return {
+        "seconds": time.perf_counter() - started,
+        "rows": frame.height,
+        "failures": len(found.failures),
+    }
 
 
 def model(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +65,16 @@ def model(arguments: dict[str, Any]) -> dict[str, Any]:
     (folder / "transform.json").write_text(fitted.model_dump_json())
     labels = np.arange(joined.height) % 2
     matrix = to_dmatrix(fitted, fitted.apply_frame(joined), labels, threads=threads, max_bin=128)
-    training = use_case.training.model_copy(update={"boost_rounds": 100, "early_stopping_rounds": 100})
-    fit = fit_booster(use_case.model_copy(update={"training": training}), dict(training.parameters), matrix, matrix, threads=threads)
+    training = use_case.training.model_copy(
+        update={"boost_rounds": 100, "early_stopping_rounds": 100}
+    )
+    fit = fit_booster(
+        use_case.model_copy(update={"training": training}),
+        dict(training.parameters),
+        matrix,
+        matrix,
+        threads=threads,
+    )
     fit.booster.save_model(folder / "model.ubj")
     return {"seconds": time.perf_counter() - started, "trees": fit.best_iteration + 1}
 
@@ -65,7 +84,11 @@ def transform(arguments: dict[str, Any]) -> dict[str, Any]:
     import polars as pl
 
     (base, rows), fitted = _model_rows(arguments), _transform(arguments)
-    frame = base.head(rows) if rows <= base.height else pl.concat([base] * -(-rows // base.height)).head(rows)
+    frame = (
+        base.head(rows)
+        if rows <= base.height
+        else pl.concat([base] * -(-rows // base.height)).head(rows)
+    )
     fitted.apply_frame(frame.head(1000))
     started = time.perf_counter()
     matrix = fitted.apply_frame(frame)
@@ -109,14 +132,25 @@ def dag(arguments: dict[str, Any]) -> dict[str, Any]:
     from include.settings import PROJECT_ROOT
 
     dag_id = f"{USE_CASE}__training"
-    bag = BundleDagBag(dag_folder=str(PROJECT_ROOT / "dags"), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder")
+    bag = BundleDagBag(
+        dag_folder=str(PROJECT_ROOT / "dags"),
+        bundle_path=PROJECT_ROOT / "dags",
+        bundle_name="dags-folder",
+    )
     # A run id carries the moment of the run; two runs of one second would be the same.
-    conf = {"until": YEAR.end.date().isoformat(), "trials": arguments["trials"], "reason": f"bench {datetime.now(UTC).isoformat()}"}
+    conf = {
+        "until": YEAR.end.date().isoformat(),
+        "trials": arguments["trials"],
+        "reason": f"bench {datetime.now(UTC).isoformat()}",
+    }
     started = time.perf_counter()
     run = bag.dags[dag_id].test(run_conf=conf)
     seconds = time.perf_counter() - started
     with create_session() as session:
-        tasks = {item.task_id: (str(item.state), float(item.duration or 0.0)) for item in run.get_task_instances(session=session)}
+        tasks = {
+            item.task_id: (str(item.state), float(item.duration or 0.0))
+            for item in run.get_task_instances(session=session)
+        }
         query = XComModel.get_many(run_id=run.run_id, dag_ids=dag_id, key="return_value")
         results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
     trained = results.get("train_model", {})
@@ -124,7 +158,9 @@ def dag(arguments: dict[str, Any]) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "state": str(run.state),
-        "tasks": {name: {"state": state, "seconds": duration} for name, (state, duration) in tasks.items()},
+        "tasks": {
+            name: {"state": state, "seconds": duration} for name, (state, duration) in tasks.items()
+        },
         "package": trained.get("package"),
         "validation_logloss": trained.get("validation_logloss"),
         "reasons": verdict.get("reasons"),
@@ -139,7 +175,9 @@ def _joined(rows: int) -> Any:
 
     use_case, settings = load_use_case(USE_CASE), bench_settings()
     frame = TableStore(settings.tables_uri).read(use_case.entity_table)
-    return point_in_time(use_case, frame.gather_every(max(1, frame.height // rows)).head(rows), settings)
+    return point_in_time(
+        use_case, frame.gather_every(max(1, frame.height // rows)).head(rows), settings
+    )
 
 
 def _model_rows(arguments: dict[str, Any]) -> tuple[Any, int]:
@@ -151,4 +189,6 @@ def _model_rows(arguments: dict[str, Any]) -> tuple[Any, int]:
 def _transform(arguments: dict[str, Any]) -> Any:
     from include.features.transform import FeatureTransform
 
-    return FeatureTransform.model_validate_json((Path(arguments["model"]) / "transform.json").read_text())
+    return FeatureTransform.model_validate_json(
+        (Path(arguments["model"]) / "transform.json").read_text()
+    )

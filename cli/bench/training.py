@@ -1,6 +1,8 @@
-"""What training costs: the join, validation, the whole DAG, every step's memory, growth with the data. All as ratios within one run.
+"""What training costs: the join, validation, the whole DAG, every step's memory, growth with the
+data. All as ratios within one run.
 
-Every measurement is a fresh child process over the same tables; repetitions of the variants alternate, and medians are compared.
+Every measurement is a fresh child process over the same tables; repetitions of the variants
+alternate, and medians are compared.
 """
 
 from __future__ import annotations
@@ -43,8 +45,11 @@ class Scale:
     gates: Mapping[str, Any]
 
 
-# Gates refuse a candidate on a few thousand rows for good reasons; what is measured then is a run that stops early.
-FULL = Scale(1.0, (10_000, 100_000, 336_776), (10_000, 100_000, 1_000_000, 10_000_000), 100, 3, 2, 4, {})
+# Gates refuse a candidate on a few thousand rows for good reasons; what is measured then is a run
+# that stops early.
+FULL = Scale(
+    1.0, (10_000, 100_000, 336_776), (10_000, 100_000, 1_000_000, 10_000_000), 100, 3, 2, 4, {}
+)
 QUICK = Scale(0.03, (1_000, 5_000), (1_000, 10_000), 5, 1, 1, 1, {})
 
 
@@ -57,15 +62,32 @@ class Bench:
         self.world = self.folder / "home"
         self.settings = _settings(self.world, scale)
         self.environment = process_environment(
-            {**airflow_environment(self.settings), "FLIGHTDECK_SPEC_OVERLAY": str(_overlay(self.world)), "PYTHONWARNINGS": "ignore"}
+            {
+                **airflow_environment(self.settings),
+                "FLIGHTDECK_SPEC_OVERLAY": str(_overlay(self.world)),
+                "PYTHONWARNINGS": "ignore",
+            }
         )
 
-    def child(self, task: str, time_limit: float = 120.0, memory_limit_mb: float = 8192, **arguments: Any) -> Measured:
+    def child(
+        self, task: str, time_limit: float = 120.0, memory_limit_mb: float = 8192, **arguments: Any
+    ) -> Measured:
         """Measure once."""
-        _say(f"  {task} {' '.join(str(value) for value in arguments.values() if isinstance(value, int | str))[:90]}")
-        return run_child(task, arguments, self.environment, time_limit=time_limit, memory_limit_mb=memory_limit_mb)
+        _say(
+            f"  {task}"
+            f" {' '.join(str(value) for value in arguments.values() if isinstance(value, int | str))[:90]}"
+        )
+        return run_child(
+            task,
+            arguments,
+            self.environment,
+            time_limit=time_limit,
+            memory_limit_mb=memory_limit_mb,
+        )
 
-    def alternate(self, tasks: Mapping[str, tuple[str, dict[str, Any]]], repetitions: int) -> dict[str, list[Measured]]:
+    def alternate(
+        self, tasks: Mapping[str, tuple[str, dict[str, Any]]], repetitions: int
+    ) -> dict[str, list[Measured]]:
         """`repetitions` rounds of all tasks, each round in another order."""
         found: dict[str, list[Measured]] = {name: [] for name in tasks}
         names = list(tasks)
@@ -80,9 +102,17 @@ class Bench:
         _say("Preparing a year of tables.")
         (self.world / "mlflow").mkdir(parents=True, exist_ok=True)
         self.child("ingest", time_limit=DAG_SECONDS)
-        for command in (["airflow", "db", "migrate"], ["mlflow", "db", "upgrade", self.settings.mlflow_tracking_uri]):
+        for command in (
+            ["airflow", "db", "migrate"],
+            ["mlflow", "db", "upgrade", self.settings.mlflow_tracking_uri],
+        ):
             done = subprocess.run(
-                [sys.executable, "-m", *command], env=self.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+                [sys.executable, "-m", *command],
+                env=self.environment,
+                cwd=PROJECT_ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode != 0:
                 raise PlatformError(f"{' '.join(command)} failed: {done.stderr.strip()[-1000:]}")
@@ -96,17 +126,34 @@ class Bench:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print the table, write `<home>/bench/training.json`. 0 when it was measured, whether or not the aims are reached."""
-    parser = argparse.ArgumentParser(prog="bench-training", description="What training costs, as ratios within one run.")
-    parser.add_argument("--quick", action="store_true", help="a small part, to see that the bench works; its ratios mean nothing")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="these parts; the order stays")
+    """Measure, print the table, write `<home>/bench/training.json`.
+
+    0 when it was measured, whether or not the aims are reached.
+    """
+    parser = argparse.ArgumentParser(
+        prog="bench-training", description="What training costs, as ratios within one run."
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a small part, to see that the bench works; its ratios mean nothing",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(PARTS),
+        default=list(PARTS),
+        help="these parts; the order stays",
+    )
     given = parser.parse_args(arguments)
     bench = Bench(load_settings().home, QUICK if given.quick else FULL)
     path = bench.folder / ("training-quick.json" if given.quick else "training.json")
     rows: list[Row] = []
     try:
         bench.prepare()
-        for row in chain.from_iterable(part(bench) for name, part in PARTS.items() if name in given.only):
+        for row in chain.from_iterable(
+            part(bench) for name, part in PARTS.items() if name in given.only
+        ):
             rows.append(row)
             _say(table([row]).splitlines()[-1])
             # What is measured is kept, should the rest not be.
@@ -121,21 +168,39 @@ def joins(bench: Bench) -> Iterator[Row]:
     """Ours against the faster hand-written join at every size; rows must be identical."""
     for rows in bench.scale.join_rows:
         arguments = {"path": str(bench.rows_file(rows)), "digest": True}
-        found = bench.alternate({name: (name, arguments) for name in JOINS}, bench.scale.repetitions)
+        found = bench.alternate(
+            {name: (name, arguments) for name in JOINS}, bench.scale.repetitions
+        )
         same = len({item.answer["digest"] for group in found.values() for item in group}) == 1
         seconds = {name: median(group) for name, group in found.items()}
         first = {name: median([_first(item) for item in group]) for name, group in found.items()}
         memory = {name: median(group, "peak_mb") for name, group in found.items()}
         best = min(seconds[name] for name in JOINS[1:])
         detail = (
-            f"{found['join_ours'][0].answer['rows']} of {rows} rows, {'identical' if same else 'NOT IDENTICAL'}; s: "
-            f"{_listed(seconds, '.3f')}; peak MB: {_listed(memory, '.0f')}"
+            f"{found['join_ours'][0].answer['rows']} of {rows} rows,"
+            f" {'identical' if same else 'NOT IDENTICAL'}; s: {_listed(seconds, '.3f')}; peak MB:"
+            f" {_listed(memory, '.0f')}"
         )
-        yield Row(f"point-in-time join, {rows:,} rows", seconds["join_ours"] / best if same else None, JOIN_AIM, detail)
+        yield Row(
+            f"point-in-time join, {rows:,} rows",
+            seconds["join_ours"] / best if same else None,
+            JOIN_AIM,
+            detail,
+        )
         least = min(first[name] for name in JOINS[1:])
-        yield Row(f"  first call of a process, {rows:,} rows", first["join_ours"] / least, None, f"s: {_listed(first, '.3f')}")
+        yield Row(
+            f"  first call of a process, {rows:,} rows",
+            first["join_ours"] / least,
+            None,
+            f"s: {_listed(first, '.3f')}",
+        )
         lean = min(memory[name] for name in JOINS[1:])
-        yield Row(f"  peak memory, {rows:,} rows", memory["join_ours"] / lean, None, f"MB: {_listed(memory, '.0f')}")
+        yield Row(
+            f"  peak memory, {rows:,} rows",
+            memory["join_ours"] / lean,
+            None,
+            f"MB: {_listed(memory, '.0f')}",
+        )
 
 
 def feast(bench: Bench) -> Iterator[Row]:
@@ -145,19 +210,34 @@ def feast(bench: Bench) -> Iterator[Row]:
     theirs = bench.child("join_feast", time_limit=FEAST_SECONDS, **arguments)
     ours = bench.child("join_ours", **arguments)
     came = theirs.stopped or f"{theirs.answer['rows']} rows came back"
-    detail = f"{theirs.seconds:.1f} s, {theirs.peak_mb:.0f} MB, {came}; ours {ours.seconds:.3f} s, {ours.peak_mb:.0f} MB, all rows"
+    detail = (
+        f"{theirs.seconds:.1f} s, {theirs.peak_mb:.0f} MB, {came}; ours {ours.seconds:.3f} s,"
+        f" {ours.peak_mb:.0f} MB, all rows"
+    )
     name = f"Feast's default store against ours, {rows} rows"
-    yield Row(name, theirs.seconds / ours.seconds, None, f"{'at least; ' if theirs.stopped else ''}{detail}")
+    yield Row(
+        name,
+        theirs.seconds / ours.seconds,
+        None,
+        f"{'at least; ' if theirs.stopped else ''}{detail}",
+    )
 
 
 def validation(bench: Bench) -> Iterator[Row]:
     """Reading and validating the entity table against reading it."""
     arguments: dict[str, Any] = {"table": "raw/flights"}
-    found = bench.alternate({"read": ("read", arguments), "validate": ("validate", arguments)}, bench.scale.repetitions)
+    found = bench.alternate(
+        {"read": ("read", arguments), "validate": ("validate", arguments)}, bench.scale.repetitions
+    )
     seconds = {name: median(group) for name, group in found.items()}
     answer = found["validate"][0].answer
     detail = f"{answer['rows']} rows, {answer['failures']} failures; s: {_listed(seconds, '.3f')}"
-    yield Row("validation of the flights against reading them", seconds["validate"] / seconds["read"], None, detail)
+    yield Row(
+        "validation of the flights against reading them",
+        seconds["validate"] / seconds["read"],
+        None,
+        detail,
+    )
 
 
 def whole_dag(bench: Bench) -> Iterator[Row]:
@@ -165,7 +245,10 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
     trials = bench.scale.trials
     tasks: dict[str, tuple[str, dict[str, Any]]] = {
         "dag": ("dag", {"trials": trials, "time_limit": DAG_SECONDS}),
-        "bare": ("bare", {"trials": trials, "folder": str(bench.world / "bare"), "time_limit": DAG_SECONDS}),
+        "bare": (
+            "bare",
+            {"trials": trials, "folder": str(bench.world / "bare"), "time_limit": DAG_SECONDS},
+        ),
     }
     found = bench.alternate(tasks, bench.scale.dag_repetitions)
     walls = {name: median(group, "wall") for name, group in found.items()}
@@ -173,12 +256,23 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
     last, bare = found["dag"][-1].answer, found["bare"][-1].answer
     steps = " ".join(f"{name} {item['seconds']:.1f}" for name, item in last["tasks"].items())
     same = last["validation_logloss"] == bare["validation_logloss"]
-    fits = "same fit on both sides" if same else f"fits differ: {last['validation_logloss']} and {bare['validation_logloss']}"
+    fits = (
+        "same fit on both sides"
+        if same
+        else f"fits differ: {last['validation_logloss']} and {bare['validation_logloss']}"
+    )
     detail = f"run {last['state']}; {fits}; s: {_listed(walls, '.1f')}; steps: {steps}"
-    yield Row("whole training DAG against the bare script", walls["dag"] / walls["bare"], DAG_AIM, detail)
+    yield Row(
+        "whole training DAG against the bare script", walls["dag"] / walls["bare"], DAG_AIM, detail
+    )
     cpu = {name: median(group, "cpu") for name, group in found.items()}
     yield Row("  processor time", cpu["dag"] / cpu["bare"], None, f"s: {_listed(cpu, '.1f')}")
-    yield Row("  without the start of the processes", inner["dag"] / inner["bare"], None, f"s: {_listed(inner, '.1f')}")
+    yield Row(
+        "  without the start of the processes",
+        inner["dag"] / inner["bare"],
+        None,
+        f"s: {_listed(inner, '.1f')}",
+    )
 
 
 def steps_memory(bench: Bench) -> Iterator[Row]:
@@ -188,17 +282,31 @@ def steps_memory(bench: Bench) -> Iterator[Row]:
         inputs: dict[str, Any] = {}
         for reference in names:
             name = reference.partition(":")[2]
-            given: dict[str, Any] = {"step": f"include.{reference}", "process": process, "inputs": inputs, "trials": bench.scale.trials}
+            given: dict[str, Any] = {
+                "step": f"include.{reference}",
+                "process": process,
+                "inputs": inputs,
+                "trials": bench.scale.trials,
+            }
             done = bench.child("step", time_limit=DAG_SECONDS, **given)
-            detail = f"{done.peak_mb:.0f} MB, {done.seconds:.1f} s (bare script {bare.peak_mb:.0f} MB)"
-            yield Row(f"peak memory of {process}.{name}", done.peak_mb / bare.peak_mb, None, done.stopped or detail)
+            detail = (
+                f"{done.peak_mb:.0f} MB, {done.seconds:.1f} s (bare script {bare.peak_mb:.0f} MB)"
+            )
+            yield Row(
+                f"peak memory of {process}.{name}",
+                done.peak_mb / bare.peak_mb,
+                None,
+                done.stopped or detail,
+            )
             if done.stopped or done.answer["result"].get("accepted") is False:
                 break
             inputs[name] = done.answer["result"]
 
 
 def growth(bench: Bench) -> Iterator[Row]:
-    """From the smallest to the largest size: by how much time and memory grow for each time that the rows do."""
+    """From the smallest to the largest size: by how much time and memory grow for each time that
+    the rows do.
+    """
     model = str(bench.world / "growth")
     bench.child("model", folder=model, path=str(bench.rows_file(min(bench.scale.growth_rows))))
     for name in ("join_ours", "join_duckdb", "join_polars", "transform", "predict"):
@@ -213,11 +321,18 @@ def growth(bench: Bench) -> Iterator[Row]:
         factor = most / least
         time_ratio = whole[most].seconds / whole[least].seconds / factor
         memory_ratio = whole[most].peak_mb / whole[least].peak_mb / factor
-        yield Row(f"growth of {name}: time a row, {least:,} to {most:,}", time_ratio, GROWTH_AIM, points)
+        yield Row(
+            f"growth of {name}: time a row, {least:,} to {most:,}", time_ratio, GROWTH_AIM, points
+        )
         yield Row(f"growth of {name}: memory a row", memory_ratio, GROWTH_AIM, points)
 
 
-FEATURE_STEPS = ("data.steps:ingest_source", "data.steps:validate_data", "data.steps:publish_tables", "features.steps:compute_features")
+FEATURE_STEPS = (
+    "data.steps:ingest_source",
+    "data.steps:validate_data",
+    "data.steps:publish_tables",
+    "features.steps:compute_features",
+)
 TRAINING_STEPS = (
     "training.steps:open_run",
     "training.steps:build_snapshot",
@@ -267,7 +382,9 @@ def _point(item: Measured) -> str:
 
 
 def _listed(values: Mapping[str, float], form: str) -> str:
-    return ", ".join(f"{name.removeprefix('join_')} {value:{form}}" for name, value in values.items())
+    return ", ".join(
+        f"{name.removeprefix('join_')} {value:{form}}" for name, value in values.items()
+    )
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,6 @@
-"""The tables that are measured on: a year of real flights, ingested, published and with features, in a home of its own."""
+"""The tables that are measured on: a year of real flights, ingested, published and with features,
+in a home of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from include.steps import Interval, RunInfo, StepContext
 USE_CASE = "flight_delays"
 # All 336,776 flights: the questions about the last evening's flights are asked after midnight UTC.
 YEAR = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 2, tzinfo=UTC))
-ENTITY_COLUMNS = ("flight_id", "asked_at", "carrier", "origin", "dest", "tailnum", "scheduled_departure")
+ENTITY_COLUMNS = (
+    "flight_id",
+    "asked_at",
+    "carrier",
+    "origin",
+    "dest",
+    "tailnum",
+    "scheduled_departure",
+)
 
 
 def bench_settings() -> Settings:
@@ -45,17 +55,25 @@ def ingest(_: dict[str, Any]) -> dict[str, Any]:
     mark_complete(tables, use_case.name, "ingest", YEAR, {})
     compute_features(context, {})
     apply_definitions(settings)
-    return {"seconds": time.perf_counter() - started, "flights": tables.read(use_case.entity_table).height}
+    return {
+        "seconds": time.perf_counter() - started,
+        "flights": tables.read(use_case.entity_table).height,
+    }
 
 
 def entities(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Entity rows in a file: `rows` of the year spread evenly, or the year repeated until there are as many."""
+    """Entity rows in a file:
+
+    `rows` of the year spread evenly, or the year repeated until there are as many.
+    """
     import polars as pl
 
     from include.data.tables import TableStore
 
     started, rows = time.perf_counter(), int(arguments["rows"])
-    frame = TableStore(bench_settings().tables_uri).read(load_use_case(USE_CASE).entity_table, columns=list(ENTITY_COLUMNS))
+    frame = TableStore(bench_settings().tables_uri).read(
+        load_use_case(USE_CASE).entity_table, columns=list(ENTITY_COLUMNS)
+    )
     frame = frame.sort("asked_at", "flight_id")
     if rows <= frame.height:
         frame = frame.gather_every(max(1, frame.height // rows)).head(rows)

@@ -1,4 +1,6 @@
-"""`make demo`: a year of real flights through training, gates, serving, labels, monitoring and retraining."""
+"""`make demo`: a year of real flights through training, gates, serving, labels, monitoring and
+retraining.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Facts of a replayed month, read back from the tables and the ledger that the DAGs wrote: nothing is counted twice or made up."""
+"""Facts of a replayed month, read back from the tables and the ledger that the DAGs wrote: nothing
+is counted twice or made up.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from include.training.trigger_ledger import Cause, read_causes
 def scored(use_case: UseCase, tables: TableStore, interval: Interval) -> int:
     """Rows of the predictions table in the interval."""
     window = in_window(use_case.event_time, interval.start, interval.end)
-    return tables.read(f"{use_case.name}/predictions", columns=[use_case.event_time], where=window).height
+    return tables.read(
+        f"{use_case.name}/predictions", columns=[use_case.event_time], where=window
+    ).height
 
 
 def monitored(use_case: UseCase, tables: TableStore, interval: Interval) -> dict[str, Any]:
     """The row that monitoring wrote for the interval."""
-    rows = tables.read(f"{use_case.name}/monitoring", where=pl.col("interval_start") == interval.start)
+    rows = tables.read(
+        f"{use_case.name}/monitoring", where=pl.col("interval_start") == interval.start
+    )
     return rows.row(0, named=True)
 
 
@@ -39,12 +45,23 @@ def training_decision(use_case: UseCase, tables: TableStore, run_id: str) -> dic
 
 
 def alarm_cause(use_case: UseCase, settings: Settings, monitoring_run: str) -> Cause | None:
-    """The cause that a monitoring run recorded for its alarm: pending, consumed by a training, or suppressed with the reason."""
+    """The cause that a monitoring run recorded for its alarm: pending, consumed by a training, or
+    suppressed with the reason.
+    """
     causes = read_causes(settings, use_case.name)
-    return next((cause for cause in causes if cause.kind == "alarm" and cause.source_run_id == monitoring_run), None)
+    return next(
+        (
+            cause
+            for cause in causes
+            if cause.kind == "alarm" and cause.source_run_id == monitoring_run
+        ),
+        None,
+    )
 
 
-def month_row(use_case: UseCase, settings: Settings, interval: Interval, decision: str) -> dict[str, Any]:
+def month_row(
+    use_case: UseCase, settings: Settings, interval: Interval, decision: str
+) -> dict[str, Any]:
     """One row of the summary, without the traffic's counts."""
     tables = TableStore(settings.tables_uri)
     facts = monitored(use_case, tables, interval)

@@ -31,7 +31,12 @@ def main(argv: list[str]) -> int:
     from cli.platform import up
 
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--months", type=_months, default=DEFAULT_MONTHS, help="months to replay from April on (1 to 9)")
+    parser.add_argument(
+        "--months",
+        type=_months,
+        default=DEFAULT_MONTHS,
+        help="months to replay from April on (1 to 9)",
+    )
     arguments = parser.parse_args(argv)
     console = Console()
     if not console.is_terminal:
@@ -76,7 +81,14 @@ def month_interval(number: int) -> Interval:
     return Interval(datetime(2013, number, 1, tzinfo=UTC), end)
 
 
-def finish(console: Console, use_case: UseCase, settings: Settings, rows: list[dict[str, Any]], seconds: float, demo_dir: Path) -> None:
+def finish(
+    console: Console,
+    use_case: UseCase,
+    settings: Settings,
+    rows: list[dict[str, Any]],
+    seconds: float,
+    demo_dir: Path,
+) -> None:
     """Write and print the summary."""
     urls = {
         "airflow": settings.airflow_url,
@@ -92,5 +104,7 @@ def finish(console: Console, use_case: UseCase, settings: Settings, rows: list[d
 
 def _months(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= ALL_MONTHS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of months; valid: 1 to {ALL_MONTHS} (April to December 2013)")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of months; valid: 1 to {ALL_MONTHS} (April to December 2013)"
+        )
     return int(text)

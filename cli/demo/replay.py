@@ -27,7 +27,10 @@ FOLLOW_UP_LIMIT_SECONDS = 120
 
 @dataclass
 class Replay:
-    """One replay of one use case. `say` shows a line of progress; `save` keeps the state after every step."""
+    """One replay of one use case.
+
+    `say` shows a line of progress; `save` keeps the state after every step.
+    """
 
     use_case: UseCase
     settings: Settings
@@ -37,7 +40,9 @@ class Replay:
     save: Callable[[], None]
 
     def prepare(self, history: list[Interval]) -> None:
-        """Back-fill the features of `history`, train and deploy the first champion (unless there is one already)."""
+        """Back-fill the features of `history`, train and deploy the first champion (unless there is
+        one already).
+        """
         for process in ("features", "training", "deployment", "batch_scoring", "monitoring"):
             self.api.wait_for_dag(self.use_case.dag_id(process))
         if self.champion() is not None:
@@ -47,17 +52,30 @@ class Replay:
         self.train_first(history[-1].end)
 
     def backfill_features(self, history: list[Interval]) -> None:
-        """Replay the features DAG over `history` with Airflow's own backfill; runs that are there already are kept."""
+        """Replay the features DAG over `history` with Airflow's own backfill; runs that are there
+        already are kept.
+        """
         dag_id = self.use_case.dag_id("features")
         self.say(f"features: backfill {history[0].start:%B} to {history[-1].start:%B}")
-        done = {run["data_interval_start"] for run in self.api.runs(dag_id) if run["state"] == "success"}
+        done = {
+            run["data_interval_start"] for run in self.api.runs(dag_id) if run["state"] == "success"
+        }
         if len(done) < len(history):
             self.api.backfill(dag_id, history[0].start, history[-1].start)
-        self.wait(dag_id, lambda runs: sum(run["state"] == "success" for run in runs) >= len(history), "backfill of features")
+        self.wait(
+            dag_id,
+            lambda runs: sum(run["state"] == "success" for run in runs) >= len(history),
+            "backfill of features",
+        )
 
     def train_first(self, until: datetime) -> None:
-        """Train on the window that ends at `until` and wait until the deployment that follows has ended."""
-        self.say(f"training: first champion on the {self.use_case.training.window_days} days before {until:%d %B}")
+        """Train on the window that ends at `until` and wait until the deployment that follows has
+        ended.
+        """
+        self.say(
+            f"training: first champion on the {self.use_case.training.window_days} days before"
+            f" {until:%d %B}"
+        )
         dag_id = self.use_case.dag_id("training")
         run_id = f"first_champion__{until:%Y-%m-%d}"
         conf = {"until": until.date().isoformat(), "reason": "first champion of the replay"}
@@ -65,7 +83,10 @@ class Replay:
         if self.wait_for_run(dag_id, run_id) != "success":
             decision = facts.training_decision(self.use_case, self.tables, run_id)
             reasons = "; ".join(decision["reasons"]) if decision else "it recorded no decision"
-            raise PlatformError(f"The first training ended without a model ({run_id}): {reasons}. {self.where(dag_id, run_id)}")
+            raise PlatformError(
+                f"The first training ended without a model ({run_id}): {reasons}."
+                f" {self.where(dag_id, run_id)}"
+            )
         self.await_deployment(dag_id, run_id)
 
     def month(self, interval: Interval) -> dict[str, Any]:
@@ -80,7 +101,11 @@ class Replay:
         monitoring_run = self.succeed("monitoring", name, interval, {})
         decision = self.follow_alarm(interval, monitoring_run)
         row = facts.month_row(self.use_case, self.settings, interval, decision)
-        progress.result = {**row, "requests_served": progress.requests_served, "requests_failed": progress.requests_failed}
+        progress.result = {
+            **row,
+            "requests_served": progress.requests_served,
+            "requests_failed": progress.requests_failed,
+        }
         self.save()
         return progress.result
 
@@ -94,36 +119,56 @@ class Replay:
             progress.requests_served += day.served
             progress.requests_failed += day.failed
             self.save()
-            failures = f", {progress.requests_failed} failed ({day.first_failure})" if day.failed else ""
-            self.say(f"{interval.start:%B}: live traffic, day {number + 1}, {progress.requests_served} requests answered{failures}")
+            failures = (
+                f", {progress.requests_failed} failed ({day.first_failure})" if day.failed else ""
+            )
+            self.say(
+                f"{interval.start:%B}: live traffic, day {number + 1}, {progress.requests_served}"
+                f" requests answered{failures}"
+            )
 
     def follow_alarm(self, interval: Interval, monitoring_run: str) -> str:
-        """What became of the month's alarm: `none`, `promoted v3`, `refused: ...` or `suppressed: ...`."""
+        """What became of the month's alarm:
+
+        `none`, `promoted v3`, `refused: ...` or `suppressed: ...`.
+        """
         row = facts.monitored(self.use_case, self.tables, interval)
         if not row["alarm"]:
             return "none"
         cause = facts.alarm_cause(self.use_case, self.settings, monitoring_run)
         if cause is not None and cause.status == "suppressed":
-            self.say(f"{interval.start:%B}: alarm ({row['verdict']}), suppressed: {cause.suppressed_because}")
+            self.say(
+                f"{interval.start:%B}: alarm ({row['verdict']}), suppressed:"
+                f" {cause.suppressed_because}"
+            )
             return f"suppressed: {cause.suppressed_because}"
-        self.say(f"{interval.start:%B}: alarm ({row['verdict']}), waiting for the training that it starts")
+        self.say(
+            f"{interval.start:%B}: alarm ({row['verdict']}), waiting for the training that it"
+            " starts"
+        )
         dag_id = self.use_case.dag_id("training")
         run_id = self.run_started_by(dag_id, self.use_case.dag_id("monitoring"), monitoring_run)
         self.wait_for_run(dag_id, run_id)
-        # Another training may have taken the alarm as one of its causes; then the run that the event started had nothing to do.
+        # Another training may have taken the alarm as one of its causes; then the run that the
+        # event started had nothing to do.
         cause = facts.alarm_cause(self.use_case, self.settings, monitoring_run)
         if cause is not None and cause.consumed_by not in (None, run_id):
             run_id = str(cause.consumed_by)
             self.wait_for_run(dag_id, run_id)
         decision = facts.training_decision(self.use_case, self.tables, run_id)
         if decision is None:
-            raise PlatformError(f"Training run {run_id} ended without a decision. {self.where(dag_id, run_id)}")
+            raise PlatformError(
+                f"Training run {run_id} ended without a decision. {self.where(dag_id, run_id)}"
+            )
         if decision["decision"] != "accepted":
             return "refused: " + "; ".join(decision["reasons"])
         return self.await_deployment(dag_id, run_id)
 
     def await_deployment(self, training_dag: str, training_run: str) -> str:
-        """Wait for the deployment that a training started; `promoted v<n>` or `rolled back: ...`."""
+        """Wait for the deployment that a training started;
+
+        `promoted v<n>` or `rolled back: ...`.
+        """
         dag_id = self.use_case.dag_id("deployment")
         run_id = self.run_started_by(dag_id, training_dag, training_run)
         if self.wait_for_run(dag_id, run_id) == "success":
@@ -140,14 +185,22 @@ class Replay:
             raise PlatformError(f"{dag_id} failed for {name}. {self.where(dag_id, run_id)}")
         return run_id
 
-    def start(self, dag_id: str, run_id: str, interval: Interval | None, conf: dict[str, Any]) -> None:
+    def start(
+        self, dag_id: str, run_id: str, interval: Interval | None, conf: dict[str, Any]
+    ) -> None:
         """Trigger the run; one that an earlier, interrupted replay left failed runs again."""
-        date, window = (None, None) if interval is None else (interval.start, (interval.start, interval.end))
+        date, window = (
+            (None, None) if interval is None else (interval.start, (interval.start, interval.end))
+        )
         state = self.api.trigger(dag_id, run_id, logical_date=date, data_interval=window, conf=conf)
         if state == "failed":
             self.api.rerun(dag_id, run_id)
             self.wait(
-                dag_id, lambda runs: any(run["dag_run_id"] == run_id and run["state"] != "failed" for run in runs), f"restart of {run_id}"
+                dag_id,
+                lambda runs: any(
+                    run["dag_run_id"] == run_id and run["state"] != "failed" for run in runs
+                ),
+                f"restart of {run_id}",
             )
 
     def run_started_by(self, dag_id: str, source_dag: str, source_run: str) -> str:
@@ -155,15 +208,29 @@ class Replay:
         deadline = time.monotonic() + FOLLOW_UP_LIMIT_SECONDS
         while time.monotonic() < deadline:
             for run in self.api.runs(dag_id):
-                events = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
-                if any((event["source_dag_id"], event["source_run_id"]) == (source_dag, source_run) for event in events):
+                events = self.api.get(
+                    f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
+                )["asset_events"]
+                if any(
+                    (event["source_dag_id"], event["source_run_id"]) == (source_dag, source_run)
+                    for event in events
+                ):
                     return str(run["dag_run_id"])
             time.sleep(1)
-        raise PlatformError(f"No run of {dag_id} was started by {source_dag} {source_run} within {FOLLOW_UP_LIMIT_SECONDS} s.")
+        raise PlatformError(
+            f"No run of {dag_id} was started by {source_dag} {source_run} within"
+            f" {FOLLOW_UP_LIMIT_SECONDS} s."
+        )
 
     def wait_for_run(self, dag_id: str, run_id: str) -> str:
         """The run's final state."""
-        self.wait(dag_id, lambda runs: any(run["dag_run_id"] == run_id and run["state"] in FINISHED for run in runs), run_id)
+        self.wait(
+            dag_id,
+            lambda runs: any(
+                run["dag_run_id"] == run_id and run["state"] in FINISHED for run in runs
+            ),
+            run_id,
+        )
         return self.api.run_state(dag_id, run_id)
 
     def wait(self, dag_id: str, reached: Callable[[list[dict[str, Any]]], bool], what: str) -> None:
@@ -171,13 +238,24 @@ class Replay:
         deadline = time.monotonic() + RUN_LIMIT_SECONDS
         while not reached(self.api.runs(dag_id)):
             if time.monotonic() > deadline:
-                raise PlatformError(f"{dag_id}: {what} did not end within {timedelta(seconds=RUN_LIMIT_SECONDS)}. {self.where(dag_id)}")
+                raise PlatformError(
+                    f"{dag_id}: {what} did not end within {timedelta(seconds=RUN_LIMIT_SECONDS)}."
+                    f" {self.where(dag_id)}"
+                )
             time.sleep(0.5)
 
     def champion(self) -> int | None:
         """The version that the endpoint serves, or `None`."""
-        answer = httpx.get(f"{self.settings.serving_url}/v1/models", timeout=10, headers=self.settings.endpoint_headers)
-        models = {model["use_case"]: model for model in answer.json()["models"]} if answer.status_code == httpx.codes.OK else {}
+        answer = httpx.get(
+            f"{self.settings.serving_url}/v1/models",
+            timeout=10,
+            headers=self.settings.endpoint_headers,
+        )
+        models = (
+            {model["use_case"]: model for model in answer.json()["models"]}
+            if answer.status_code == httpx.codes.OK
+            else {}
+        )
         version = models.get(self.use_case.name, {}).get("version")
         return None if version is None else int(version)
 

@@ -1,4 +1,6 @@
-"""What a replay has done so far, on disk after every step, so that a killed demo goes on where it stopped."""
+"""What a replay has done so far, on disk after every step, so that a killed demo goes on where it
+stopped.
+"""
 
 from __future__ import annotations
 

@@ -26,18 +26,27 @@ COLUMNS = (
 )
 
 
-def write_summary(path: Path, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str]) -> None:
+def write_summary(
+    path: Path, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str]
+) -> None:
     """Write `{"months": [...], "seconds": float, "urls": {...}}`."""
     months = [{column: row[column] for column in COLUMNS} for row in rows]
     write_json(path, {"months": months, "seconds": round(seconds, 1), "urls": urls})
 
 
-def print_summary(console: Console, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str], curl: str) -> None:
+def print_summary(
+    console: Console, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str], curl: str
+) -> None:
     """Print the months and the addresses."""
     table = Table(title="What happened, month by month")
     for column in COLUMNS:
         words = column in ("month", "drift", "alarm", "decision")
-        table.add_column(column.replace("_", " "), justify="left" if words else "right", overflow="fold", no_wrap=column == "month")
+        table.add_column(
+            column.replace("_", " "),
+            justify="left" if words else "right",
+            overflow="fold",
+            no_wrap=column == "month",
+        )
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in COLUMNS))
     console.print(table)
@@ -51,7 +60,10 @@ def print_summary(console: Console, rows: list[dict[str, Any]], seconds: float, 
 def curl_line(settings: Settings, use_case: str, row: dict[str, Any]) -> str:
     """A `curl` call that works as printed."""
     body = json.dumps({"rows": [row]})
-    return f"curl -s {settings.serving_url}/v1/models/{use_case}/predict -H 'Content-Type: application/json' -d '{body}'"
+    return (
+        f"curl -s {settings.serving_url}/v1/models/{use_case}/predict -H 'Content-Type:"
+        f" application/json' -d '{body}'"
+    )
 
 
 def _cell(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Live traffic of one month, replayed day by day against the real endpoint.
 
-Each day has one hour in which callers ask (the hour moves through the day from day to day, so that the month's sample covers it).
-Just before, the online store is brought up to that hour, as an hourly job would; then every flight of that hour is asked for.
+Each day has one hour in which callers ask (the hour moves through the day from day to day, so that
+the month's sample covers it). Just before, the online store is brought up to that hour, as an
+hourly job would; then every flight of that hour is asked for.
 """
 
 from __future__ import annotations
@@ -43,10 +44,14 @@ def asking_hours(interval: Interval) -> Iterator[datetime]:
 
 
 def replay_day(use_case: UseCase, settings: Settings, hour: datetime) -> DayTraffic:
-    """Bring the online store up to `hour`, then send one request per flight asked for within the following hour."""
+    """Bring the online store up to `hour`, then send one request per flight asked for within the
+    following hour.
+    """
     materialise(use_case, settings, hour)
     rows = requests_of_hour(use_case, settings, hour)
-    asking = httpx.Client(base_url=settings.serving_url, timeout=30.0, headers=settings.endpoint_headers)
+    asking = httpx.Client(
+        base_url=settings.serving_url, timeout=30.0, headers=settings.endpoint_headers
+    )
     with asking as client, ThreadPoolExecutor(CALLERS) as callers:
         failures = list(callers.map(lambda row: ask(client, use_case.name, row), rows))
     failed = [failure for failure in failures if failure]
@@ -58,7 +63,9 @@ def requests_of_hour(use_case: UseCase, settings: Settings, hour: datetime) -> l
     fields = [use_case.id_column, use_case.event_time, *use_case.serving.entity_keys]
     fields += [field.name for field in use_case.serving.request_fields]
     window = in_window(use_case.event_time, hour, hour + timedelta(hours=1))
-    frame = TableStore(settings.tables_uri).read(use_case.entity_table, columns=fields, where=window)
+    frame = TableStore(settings.tables_uri).read(
+        use_case.entity_table, columns=fields, where=window
+    )
     times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
     return frame.with_columns(pl.col(times).dt.strftime("%Y-%m-%dT%H:%M:%S%z")).to_dicts()
 
@@ -69,4 +76,6 @@ def ask(client: httpx.Client, use_case: str, row: dict[str, Any]) -> str:
         answer = client.post(f"/v1/models/{use_case}/predict", json={"rows": [row]})
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
-    return "" if answer.status_code == httpx.codes.OK else f"{answer.status_code}: {answer.text[:300]}"
+    return (
+        "" if answer.status_code == httpx.codes.OK else f"{answer.status_code}: {answer.text[:300]}"
+    )

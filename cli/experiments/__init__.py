@@ -1,4 +1,6 @@
-"""`python -m cli experiments {list,search,show,compare,annotate}`: what has been trained, found and compared."""
+"""`python -m cli experiments {list,search,show,compare,annotate}`: what has been trained, found and
+compared.
+"""
 
 from cli.experiments.main import main
 

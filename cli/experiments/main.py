@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cli.experiments.arguments import criteria, parser
-from cli.experiments.tables import print_comparison, print_experiments, print_training, print_trainings
+from cli.experiments.tables import (
+    print_comparison,
+    print_experiments,
+    print_training,
+    print_trainings,
+)
 from cli.platform_state import running_settings
 from cli.reproduce import tracking_settings
 from include.data.tables import TableStore
@@ -55,7 +60,9 @@ def _experiment(name: str, found: list[Training]) -> dict[str, Any]:
         **{decision: decisions.count(decision) for decision in ("accepted", "refused", "failed")},
         "newest_interval_end": found[0].interval_end,
         "newest_version": max((one.version or 0 for one in versions), default=None),
-        "best_auc": max((value for one in versions if (value := metric(one, "auc")) is not None), default=None),
+        "best_auc": max(
+            (value for one in versions if (value := metric(one, "auc")) is not None), default=None
+        ),
     }
 
 
@@ -94,8 +101,12 @@ def _compare(settings: Settings, given: Namespace) -> Answer:
 def _annotate(settings: Settings, given: Namespace) -> Answer:
     one = find_training(settings, given.training)
     tables = TableStore(settings.tables_uri)
-    remark = annotate(tables, "run", one.mlflow_run_id, given.text, author=given.who, replaces=given.replaces)
-    return remark.as_json(), lambda told: print(f"{told['annotation_id']}  {one.name}: {told['text']} ({told['author']})")
+    remark = annotate(
+        tables, "run", one.mlflow_run_id, given.text, author=given.who, replaces=given.replaces
+    )
+    return remark.as_json(), lambda told: print(
+        f"{told['annotation_id']}  {one.name}: {told['text']} ({told['author']})"
+    )
 
 
 COMMANDS: dict[str, Callable[[Settings, Namespace], Answer]] = {

@@ -18,7 +18,9 @@ def console() -> Console:
     return there if there.is_terminal else Console(width=FILE_CHARACTERS, highlight=False)
 
 
-def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, nothing: str = "nothing") -> None:
+def print_table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, nothing: str = "nothing"
+) -> None:
     """A table; where there is no row, its title and `nothing`."""
     table, printed = Table(*headings, title=title, title_justify="left"), 0
     for row in rows:
@@ -41,13 +43,38 @@ def cell(value: Any) -> str:
 
 def print_experiments(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per use case."""
-    names = ("use_case", "trainings", "accepted", "refused", "failed", "newest_interval_end", "newest_version", "best_auc")
-    print_table("Experiments", [name.replace("_", " ") for name in names], ([row[name] for name in names] for row in rows))
+    names = (
+        "use_case",
+        "trainings",
+        "accepted",
+        "refused",
+        "failed",
+        "newest_interval_end",
+        "newest_version",
+        "best_auc",
+    )
+    print_table(
+        "Experiments",
+        [name.replace("_", " ") for name in names],
+        ([row[name] for name in names] for row in rows),
+    )
 
 
 def print_trainings(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per training."""
-    headings = ("training", "decision", "run", "trigger", "data until", "auc", "brier", "golden auc", "snapshot", "commit", "remarks")
+    headings = (
+        "training",
+        "decision",
+        "run",
+        "trigger",
+        "data until",
+        "auc",
+        "brier",
+        "golden auc",
+        "snapshot",
+        "commit",
+        "remarks",
+    )
     told = (
         (
             _name(row),
@@ -86,7 +113,9 @@ def print_training(one: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         there.print(f"  {name:<12}{'-' if value is None else value}", soft_wrap=True)
     metrics = {
-        name: value for name, value in sorted(one["metrics"].items()) if name.count(".") == 1 and name.split(".")[0] in ("test", "golden")
+        name: value
+        for name, value in sorted(one["metrics"].items())
+        if name.count(".") == 1 and name.split(".")[0] in ("test", "golden")
     }
     print_table(
         "Metrics",
@@ -94,7 +123,11 @@ def print_training(one: Mapping[str, Any]) -> None:
         ([name, value, *_bounds(one["metrics"], name)] for name, value in metrics.items()),
     )
     print_table("Parameters", ("parameter", "value"), sorted(one["parameters"].items()))
-    gates = {name.removeprefix("gate."): value for name, value in sorted(one["tags"].items()) if name.startswith("gate.")}
+    gates = {
+        name.removeprefix("gate."): value
+        for name, value in sorted(one["tags"].items())
+        if name.startswith("gate.")
+    }
     print_table("Gates", ("gate", "verdict"), gates.items())
     print_remarks(one["annotation_history"])
 
@@ -123,18 +156,31 @@ def print_comparison(answer: Mapping[str, Any]) -> None:
     """All that differs; the differences are to the first training."""
     names = [_name(one) for one in answer["trainings"]]
     facts = ("decision", "interval_end", "by", "reasons")
-    print_table("Trainings", ("", *names), ([fact, *(one[fact] for one in answer["trainings"])] for fact in facts))
+    print_table(
+        "Trainings",
+        ("", *names),
+        ([fact, *(one[fact] for one in answer["trainings"])] for fact in facts),
+    )
     _print_golden(answer["golden"])
     print_table(
-        "Metrics, each on its own rows", ("metric", *names), ([row["name"], *map(_metric, row["values"])] for row in answer["metrics"])
+        "Metrics, each on its own rows",
+        ("metric", *names),
+        ([row["name"], *map(_metric, row["values"])] for row in answer["metrics"]),
     )
     print_table(
-        "Slices that differ most (test)", ("slice", "metric", *names), ([r["slice"], r["metric"], *r["values"]] for r in answer["slices"])
+        "Slices that differ most (test)",
+        ("slice", "metric", *names),
+        ([r["slice"], r["metric"], *r["values"]] for r in answer["slices"]),
     )
-    print_table("Gates", ("gate", *names), ([row["gate"], *row["verdicts"]] for row in answer["gates"]))
+    print_table(
+        "Gates", ("gate", *names), ([row["gate"], *row["verdicts"]] for row in answer["gates"])
+    )
     for title in ("parameters", "architecture", "data", "code"):
         print_table(
-            title.capitalize(), (title, *names), ([row["name"], *row["values"]] for row in answer[title]), nothing="the same in all"
+            title.capitalize(),
+            (title, *names),
+            ([row["name"], *row["values"]] for row in answer[title]),
+            nothing="the same in all",
         )
 
 
@@ -144,9 +190,15 @@ def _print_golden(golden: Mapping[str, Any] | None) -> None:
     if "problem" in golden:
         console().print(f"Golden set: not compared: {golden['problem']}", soft_wrap=True)
         return
-    title = f"Golden set {golden['table']}, scored now: {golden['rows']} rows of {golden['days']} days"
+    title = (
+        f"Golden set {golden['table']}, scored now: {golden['rows']} rows of {golden['days']} days"
+    )
     metrics = ("auc", "brier", "logloss")
-    print_table(title, ("model", *metrics), ([one["name"], *(_paired(one, metric) for metric in metrics)] for one in golden["models"]))
+    print_table(
+        title,
+        ("model", *metrics),
+        ([one["name"], *(_paired(one, metric) for metric in metrics)] for one in golden["models"]),
+    )
 
 
 def _paired(one: Mapping[str, Any], metric: str) -> str:
@@ -170,4 +222,8 @@ def _bounds(metrics: Mapping[str, float], name: str) -> tuple[float | None, floa
 
 
 def _name(one: Mapping[str, Any]) -> str:
-    return f"{one['use_case']}/{one['version']}" if one["version"] is not None else f"{one['use_case']} {one['mlflow_run_id'][:8]}"
+    return (
+        f"{one['use_case']}/{one['version']}"
+        if one["version"] is not None
+        else f"{one['use_case']} {one['mlflow_run_id'][:8]}"
+    )

@@ -13,7 +13,11 @@ from include.settings import Settings
 
 @dataclass(frozen=True)
 class Account:
-    """Prediction ids: `lost` were answered and are not in the table, `doubled` are there twice, `unasked` nobody was answered with."""
+    """Prediction ids:
+
+    `lost` were answered and are not in the table, `doubled` are there twice, `unasked` nobody was
+    answered with.
+    """
 
     answered: int
     rows: int

@@ -24,7 +24,8 @@ MEETINGS = 10
 
 
 class Endpoint:
-    """`changes` are environment variables over the platform's own; with `bentoml` it runs `bentoml serve` instead.
+    """`changes` are environment variables over the platform's own; with `bentoml` it runs `bentoml
+    serve` instead.
 
     Start, kill and look from one thread.
     """
@@ -40,15 +41,31 @@ class Endpoint:
 
     def start(self) -> None:
         """Start the platform's serving process and return at once."""
-        serving = next(process for process in platform_processes(self.settings) if process.name == "serving")
+        serving = next(
+            process for process in platform_processes(self.settings) if process.name == "serving"
+        )
         environment = process_environment({**serving.environment, **self.changes})
         command = self._bentoml() if self.bentoml else serving.command
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                cwd=PROJECT_ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def _bentoml(self) -> tuple[str, ...]:
         address = ("--host", self.settings.host, "--port", str(self.settings.serving_port))
-        return (sys.executable, "-m", "bentoml", "serve", "serving.service:FlightdeckService", *address)
+        return (
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            "serving.service:FlightdeckService",
+            *address,
+        )
 
     def wait_for(self, path: str, status: int = 200, seconds: float = START_SECONDS) -> float:
         """Poll a path until every worker that is met answers with a status; the seconds that took."""
@@ -61,7 +78,10 @@ class Endpoint:
                 if met == MEETINGS:
                     return time.monotonic() - started
             time.sleep(0.05)
-        raise PlatformError(f"{self.url}{path} did not answer {status} within {seconds:g} s but {seen}; log:\n{self.tail()}")
+        raise PlatformError(
+            f"{self.url}{path} did not answer {status} within {seconds:g} s but {seen};"
+            f" log:\n{self.tail()}"
+        )
 
     def wait_for_version(self, version: int, seconds: float = START_SECONDS) -> float:
         """Poll until a version serves, as every worker says that is met; the seconds that took."""
@@ -73,10 +93,15 @@ class Endpoint:
                 if met == MEETINGS:
                     return time.monotonic() - started
             time.sleep(0.05)
-        raise PlatformError(f"version {version} did not serve within {seconds:g} s: {self.model()}; log:\n{self.tail()}")
+        raise PlatformError(
+            f"version {version} did not serve within {seconds:g} s: {self.model()};"
+            f" log:\n{self.tail()}"
+        )
 
     def model(self) -> dict[str, Any]:
-        """What `GET /v1/models` says about the use case, asked on a connection of its own: any worker may answer."""
+        """What `GET /v1/models` says about the use case, asked on a connection of its own: any
+        worker may answer.
+        """
         answer = self.client.get("/v1/models", headers={"Connection": "close"}).json()
         return next(model for model in answer["models"] if model["use_case"] == USE_CASE)
 
@@ -130,7 +155,9 @@ class Endpoint:
 
 
 def _answers(process: psutil.Process) -> bool:
-    """A worker has loaded a model library; supervisors and resource trackers have not, and a trial is no worker."""
+    """A worker has loaded a model library; supervisors and resource trackers have not, and a trial
+    is no worker.
+    """
     try:
         if "serving.trial" in process.cmdline():
             return False

@@ -1,6 +1,8 @@
-"""Requests that schemathesis makes from the endpoint's own OpenAPI document: `python -m cli.faults.generated URL COUNT SEED`.
+"""Requests that schemathesis makes from the endpoint's own OpenAPI document: `python -m
+cli.faults.generated URL COUNT SEED`.
 
-Half of them keep to the document, half break it somewhere. Prints one line of JSON: how many were sent, statuses, and what was wrong.
+Half of them keep to the document, half break it somewhere. Prints one line of JSON: how many were
+sent, statuses, and what was wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ MISTAKES = (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL, U
 
 
 class Sender:
-    """Sends cases until `wanted` were sent. `wrong` lists answers that must not be, each with the request as a command."""
+    """Sends cases until `wanted` were sent.
+
+    `wrong` lists answers that must not be, each with the request as a command.
+    """
 
     def __init__(self, url: str, wanted: int) -> None:
         self.sent = 0
@@ -68,11 +73,19 @@ class Sender:
 
 
 def run(url: str, wanted: int, start: int) -> Sender:
-    """Send `wanted` requests, round by round over all operations that answer JSON, with both kinds of data."""
+    """Send `wanted` requests, round by round over all operations that answer JSON, with both kinds
+    of data.
+    """
     logging.disable(logging.WARNING)
     document = requests.get(f"{url}/docs.json", timeout=TIMEOUT_SECONDS).json()
-    operations = [found.ok() for found in openapi.from_dict(document).get_all_operations() if isinstance(found, Ok)]
-    operations = [found for found in operations if _answers_json(document, found.path, found.method)]
+    operations = [
+        found.ok()
+        for found in openapi.from_dict(document).get_all_operations()
+        if isinstance(found, Ok)
+    ]
+    operations = [
+        found for found in operations if _answers_json(document, found.path, found.method)
+    ]
     sender, number = Sender(url, wanted), start
     with_body = sum(bool(operation.body) for operation in operations)
     examples = min(ROUND, max(1, wanted // (2 * with_body)))
@@ -88,7 +101,9 @@ def run(url: str, wanted: int, start: int) -> Sender:
     return sender
 
 
-def _round(sender: Sender, operation: Any, mode: GenerationMode, number: int, examples: int) -> None:
+def _round(
+    sender: Sender, operation: Any, mode: GenerationMode, number: int, examples: int
+) -> None:
     rules = settings(
         max_examples=examples,
         phases=[Phase.generate],
@@ -125,7 +140,16 @@ def _no_constant(name: str) -> NoReturn:
 def main(arguments: list[str]) -> int:
     """Print what was found."""
     sender = run(arguments[0], int(arguments[1]), int(arguments[2]))
-    print(json.dumps({"sent": sender.sent, "statuses": dict(sender.statuses), "wrong": sender.wrong[:SHOWN], "count": len(sender.wrong)}))
+    print(
+        json.dumps(
+            {
+                "sent": sender.sent,
+                "statuses": dict(sender.statuses),
+                "wrong": sender.wrong[:SHOWN],
+                "count": len(sender.wrong),
+            }
+        )
+    )
     return 0
 
 

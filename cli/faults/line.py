@@ -13,7 +13,9 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Line:
-    """A fault, what must be seen and what was seen: the two texts are equal, or the fault was not borne."""
+    """A fault, what must be seen and what was seen: the two texts are equal, or the fault was not
+    borne.
+    """
 
     fault: str
     expected: str
@@ -30,7 +32,9 @@ def write(lines: Sequence[Line], path: Path) -> None:
     """The lines as JSON; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".partial")
-    scratch.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n", encoding="utf-8")
+    scratch.write_text(
+        json.dumps([asdict(line) for line in lines], indent=2) + "\n", encoding="utf-8"
+    )
     scratch.replace(path)
 
 
@@ -38,5 +42,10 @@ def show(lines: Sequence[Line], console: Console) -> None:
     """Print the table; what does not hold is marked in words, not by colour alone."""
     table = Table("fault", "expected", "seen", "detail", show_lines=True)
     for line in lines:
-        table.add_row(line.fault, line.expected, line.seen if line.holds else f"{line.seen}\nNOT AS EXPECTED", line.detail)
+        table.add_row(
+            line.fault,
+            line.expected,
+            line.seen if line.holds else f"{line.seen}\nNOT AS EXPECTED",
+            line.detail,
+        )
     console.print(table)

@@ -1,4 +1,6 @@
-"""Callers that ask the endpoint until they are stopped, as docs/serving-operations.md tells applications to: with an id, and again."""
+"""Callers that ask the endpoint until they are stopped, as docs/serving-operations.md tells
+applications to: with an id, and again.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
 PREDICT = f"/v1/models/{USE_CASE}/predict"
 
 
-def ask(client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RETRY_SECONDS) -> tuple[httpx.Response | None, int]:
+def ask(
+    client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RETRY_SECONDS
+) -> tuple[httpx.Response | None, int]:
     """The answer, and how often it was asked again; None when none came within `seconds`.
 
-    One id for all attempts: whether an earlier attempt was answered and logged does not matter, it is answered and logged once. A request
-    that is made once only (`seconds` is 0) has no id.
+    One id for all attempts: whether an earlier attempt was answered and logged does not matter, it
+    is answered and logged once. A request that is made once only (`seconds` is 0) has no id.
     """
     headers = {"X-Request-Id": uuid4().hex} if seconds else {}
     deadline, wait, again = time.monotonic() + seconds, FIRST_WAIT, 0
@@ -43,13 +47,16 @@ def ask(client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RE
 
 
 class Traffic:
-    """`answered` are the prediction ids of all answers, `versions` how often each version answered, `errors` what else came.
+    """`answered` are the prediction ids of all answers, `versions` how often each version answered,
+    `errors` what else came.
 
-    With `retries` a caller asks again, under one id, until it is answered; without, every attempt has no id and counts by itself, and
-    `errors` holds statuses and codes.
+    With `retries` a caller asks again, under one id, until it is answered; without, every attempt
+    has no id and counts by itself, and `errors` holds statuses and codes.
     """
 
-    def __init__(self, url: str, rows: list[dict[str, Any]], *, callers: int = 4, retries: bool = True) -> None:
+    def __init__(
+        self, url: str, rows: list[dict[str, Any]], *, callers: int = 4, retries: bool = True
+    ) -> None:
         self.answered: list[str] = []
         self.versions: Counter[int] = Counter()
         self.errors: Counter[str] = Counter()
@@ -58,7 +65,10 @@ class Traffic:
         self._retries = retries
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(url, rows[number::callers])) for number in range(callers)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(url, rows[number::callers]))
+            for number in range(callers)
+        ]
 
     @contextmanager
     def flowing(self) -> Iterator[Traffic]:
@@ -77,7 +87,10 @@ class Traffic:
         target, deadline = len(self.answered) + count, time.monotonic() + seconds
         while len(self.answered) < target:
             if time.monotonic() > deadline:
-                raise PlatformError(f"{count} answers did not come within {seconds:g} s; errors: {dict(self.errors)}")
+                raise PlatformError(
+                    f"{count} answers did not come within {seconds:g} s; errors:"
+                    f" {dict(self.errors)}"
+                )
             time.sleep(0.02)
 
     def _run(self, url: str, rows: list[dict[str, Any]]) -> None:
@@ -87,7 +100,11 @@ class Traffic:
             while not self._stop.is_set():
                 number += 1
                 started = time.monotonic()
-                answer, again = ask(client, [rows[number % len(rows)]], seconds=RETRY_SECONDS if self._retries else 0.0)
+                answer, again = ask(
+                    client,
+                    [rows[number % len(rows)]],
+                    seconds=RETRY_SECONDS if self._retries else 0.0,
+                )
                 self._count(answer, again if self._retries else 0, time.monotonic() - started)
 
     def _count(self, answer: httpx.Response | None, again: int, seconds: float) -> None:

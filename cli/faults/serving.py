@@ -1,4 +1,7 @@
-"""`make faults-serving`: what the endpoint bears, line by line; `var/faults/serving.json`, and a failure when a line does not hold."""
+"""`make faults-serving`: what the endpoint bears, line by line;
+
+`var/faults/serving.json`, and a failure when a line does not hold.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,16 @@ class Size:
     hang_ups: int = 200
 
 
-QUICK = Size(worker_kills=1, server_kills=2, shipper_kills=3, generated=500, swaps=2, locked_seconds=2.0, slow_connections=20, hang_ups=40)
+QUICK = Size(
+    worker_kills=1,
+    server_kills=2,
+    shipper_kills=3,
+    generated=500,
+    swaps=2,
+    locked_seconds=2.0,
+    slow_connections=20,
+    hang_ups=40,
+)
 GROUPS = ("kills", "models", "stores", "clients", "generated", "disk")
 
 
@@ -55,11 +67,21 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cli faults-serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
-    parser.add_argument("--bentoml", action="store_true", help="the endpoint under BentoML's own server, not as the platform runs it")
-    parser.add_argument("--keep", action="store_true", help="keep the folder with the endpoint's home and log")
-    parser.add_argument("--table", type=Path, default=TABLE, help="where the table is written as JSON")
+    parser.add_argument(
+        "--bentoml",
+        action="store_true",
+        help="the endpoint under BentoML's own server, not as the platform runs it",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folder with the endpoint's home and log"
+    )
+    parser.add_argument(
+        "--table", type=Path, default=TABLE, help="where the table is written as JSON"
+    )
     options = parser.parse_args(list(arguments))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the endpoint and its folder are cleared away then too
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that the endpoint and its folder are cleared away then too
     console, started = _console(), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="flightdeck-faults-"))
     lines: list[Line] = []
@@ -75,13 +97,20 @@ def main(arguments: Sequence[str]) -> int:
     write(lines, options.table)
     wrong = [line for line in lines if not line.holds]
     console.print(
-        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f} s; {options.table}", highlight=False
+        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
+        f" s; {options.table}",
+        highlight=False,
     )
     return 1 if wrong or not lines else 0
 
 
-def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, bentoml: bool = False) -> list[Line]:
-    """All lines of the groups, in order. Raises `PlatformError` when the endpoint cannot be started."""
+def run(
+    folder: Path, size: Size, groups: Sequence[str], console: Console, *, bentoml: bool = False
+) -> list[Line]:
+    """All lines of the groups, in order.
+
+    Raises `PlatformError` when the endpoint cannot be started.
+    """
     settings = _settings(folder)
     world = build_world(settings)
     set_desired(settings, USE_CASE, 1, world.digests[1])
@@ -101,7 +130,9 @@ def run(folder: Path, size: Size, groups: Sequence[str], console: Console, *, be
 
 
 def faults(endpoint: Endpoint, world: World, size: Size) -> list[tuple[str, Callable[[], Line]]]:
-    """Group and fault of every line but those of the full disk, which need an endpoint of their own."""
+    """Group and fault of every line but those of the full disk, which need an endpoint of their
+    own.
+    """
     damages = (
         ("truncated", serving_models.truncated, "DigestMismatch"),
         ("tampered", serving_models.tampered, "SignatureError"),
@@ -111,20 +142,38 @@ def faults(endpoint: Endpoint, world: World, size: Size) -> list[tuple[str, Call
         ("kills", lambda: serving_kills.kill_one_worker(endpoint, world, kills=size.worker_kills)),
         (
             "kills",
-            lambda: serving_kills.kill_at_random(endpoint, world, server_kills=size.server_kills, shipper_kills=size.shipper_kills),
+            lambda: serving_kills.kill_at_random(
+                endpoint, world, server_kills=size.server_kills, shipper_kills=size.shipper_kills
+            ),
         ),
         ("models", lambda: serving_models.swap_good(endpoint, world, swaps=size.swaps)),
-        *(("models", _swap(endpoint, world, name, damage, reason, 11 + number)) for number, (name, damage, reason) in enumerate(damages)),
+        *(
+            ("models", _swap(endpoint, world, name, damage, reason, 11 + number))
+            for number, (name, damage, reason) in enumerate(damages)
+        ),
         ("stores", lambda: serving_stores.stop_mlflow(endpoint, world)),
-        ("stores", lambda: serving_stores.lock_online_store(endpoint, world, seconds=size.locked_seconds)),
+        (
+            "stores",
+            lambda: serving_stores.lock_online_store(endpoint, world, seconds=size.locked_seconds),
+        ),
         ("stores", lambda: serving_stores.hide_artefacts(endpoint, world)),
-        ("clients", lambda: serving_clients.slow_loris(endpoint, world, connections=size.slow_connections)),
+        (
+            "clients",
+            lambda: serving_clients.slow_loris(endpoint, world, connections=size.slow_connections),
+        ),
         ("clients", lambda: serving_clients.hang_up(endpoint, world, clients=size.hang_ups)),
         ("generated", lambda: generated(endpoint, size.generated)),
     ]
 
 
-def _swap(endpoint: Endpoint, world: World, name: str, damage: serving_models.Damage, reason: str, version: int) -> Callable[[], Line]:
+def _swap(
+    endpoint: Endpoint,
+    world: World,
+    name: str,
+    damage: serving_models.Damage,
+    reason: str,
+    version: int,
+) -> Callable[[], Line]:
     return lambda: serving_models.swap_in(endpoint, world, name, damage, reason, version=version)
 
 
@@ -134,7 +183,14 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     environment = process_environment({"PYTHONPATH": str(PROJECT_ROOT)})
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "cli.faults.generated", endpoint.url, str(share), str(1_000_000 * number)],
+            [
+                sys.executable,
+                "-m",
+                "cli.faults.generated",
+                endpoint.url,
+                str(share),
+                str(1_000_000 * number),
+            ],
             cwd=PROJECT_ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -158,7 +214,8 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     return Line(
         f"{count} requests generated by schemathesis from our OpenAPI document",
         "all sent: True, 0 answers of 5xx, without an answer or with a 200 that is no JSON",
-        f"all sent: {sent >= count}, {count_wrong} answers of 5xx, without an answer or with a 200 that is no JSON",
+        f"all sent: {sent >= count}, {count_wrong} answers of 5xx, without an answer or with a 200"
+        " that is no JSON",
         f"statuses {dict(sorted(statuses.items()))}" + (f"; first: {wrong[0]}" if wrong else ""),
     )
 
@@ -183,12 +240,19 @@ def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
 
 
 def _attempt(fault: Callable[[], Line], endpoint: Endpoint, console: Console) -> Line:
-    """One line; a fault that cannot be judged is a line that does not hold, and the endpoint is brought back for the next."""
+    """One line; a fault that cannot be judged is a line that does not hold, and the endpoint is
+    brought back for the next.
+    """
     started = time.monotonic()
     try:
         line = fault()
     except (PlatformError, OSError, KeyError) as error:
-        line = Line(getattr(fault, "__name__", "a fault"), "a judgement", "none", f"{type(error).__name__}: {error}")
+        line = Line(
+            getattr(fault, "__name__", "a fault"),
+            "a judgement",
+            "none",
+            f"{type(error).__name__}: {error}",
+        )
     mark = "as expected" if line.holds else "NOT AS EXPECTED"
     console.print(f"{time.monotonic() - started:6.1f} s  {line.fault}: {mark}", highlight=False)
     if not endpoint.running:

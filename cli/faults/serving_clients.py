@@ -1,4 +1,6 @@
-"""Clients that misbehave: some that send a byte now and then, some that hang up before they are answered."""
+"""Clients that misbehave: some that send a byte now and then, some that hang up before they are
+answered.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SLOW_SECONDS = 13.0
 
 
 def slow_loris(endpoint: Endpoint, world: World, *, connections: int) -> Line:
-    """Half of the connections never end their headers, half promise a body and send a byte a second of it."""
+    """Half of the connections never end their headers, half promise a body and send a byte a second
+    of it.
+    """
     address = _address(endpoint)
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(20)
@@ -42,7 +46,8 @@ def slow_loris(endpoint: Endpoint, world: World, *, connections: int) -> Line:
         "0 errors for other clients, every slow connection ended",
         f"{sum(traffic.errors.values())} errors for other clients, "
         f"{'every slow connection ended' if timed_out == len(ended) else f'{len(ended) - timed_out} slow connections not ended'}",
-        f"{len(traffic.answered)} answers to others, slowest {traffic.slowest:.2f} s; they ended with: {_counted(ended)}",
+        f"{len(traffic.answered)} answers to others, slowest {traffic.slowest:.2f} s; they ended"
+        f" with: {_counted(ended)}",
     )
 
 
@@ -69,10 +74,12 @@ def hang_up(endpoint: Endpoint, world: World, *, clients: int) -> Line:
     most = 3 * whole
     return Line(
         f"{clients} clients hang up before they are answered",
-        "0 errors for other clients, 0 lost, 0 doubled, no more rows logged than were asked: True, /readyz 200",
+        "0 errors for other clients, 0 lost, 0 doubled, no more rows logged than were asked: True,"
+        " /readyz 200",
         f"{sum(traffic.errors.values())} errors for other clients, {account}, "
         f"no more rows logged than were asked: {account.unasked <= most}, /readyz {ready}",
-        f"{account.answered} answers to others; {account.unasked} of {most} rows of whole requests were logged for nobody",
+        f"{account.answered} answers to others; {account.unasked} of {most} rows of whole requests"
+        " were logged for nobody",
     )
 
 
@@ -86,7 +93,10 @@ def _connect(address: tuple[str, int]) -> socket.socket:
 
 
 def _head(length: int) -> bytes:
-    return f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+    return (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length:"
+        f" {length}\r\n\r\n".encode()
+    )
 
 
 def _ending(connection: socket.socket) -> str:

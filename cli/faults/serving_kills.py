@@ -39,7 +39,10 @@ while True:
 
 
 def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
-    """Two workers on one port; one dies, again and again. Callers repeat a lost request under its own id."""
+    """Two workers on one port; one dies, again and again.
+
+    Callers repeat a lost request under its own id.
+    """
     before = logged_ids(world.settings)
     done = 0
     once = Traffic(endpoint.url, world.rows, callers=2, retries=False)
@@ -59,13 +62,17 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
         "kill -9 one of two server workers under load",
         f"0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
         f"{sum(traffic.errors.values())} client errors, {account}, {_only_lost(account, once)}",
-        f"{done} kills, {account.answered} answers, {traffic.asked_again} requests asked again, slowest {traffic.slowest:.1f} s; "
-        f"{_told(once)}",
+        f"{done} kills, {account.answered} answers, {traffic.asked_again} requests asked again,"
+        f" slowest {traffic.slowest:.1f} s; {_told(once)}",
     )
 
 
-def kill_at_random(endpoint: Endpoint, world: World, *, server_kills: int, shipper_kills: int) -> Line:
-    """Server and shipper die at random moments; the endpoint starts again as a supervisor would start it."""
+def kill_at_random(
+    endpoint: Endpoint, world: World, *, server_kills: int, shipper_kills: int
+) -> Line:
+    """Server and shipper die at random moments; the endpoint starts again as a supervisor would
+    start it.
+    """
     before = logged_ids(world.settings)
     chance = random.Random(SEED)  # noqa: S311  # moments of kills, not secrets
     shippers = Shippers(endpoint, shipper_kills)
@@ -87,10 +94,13 @@ def kill_at_random(endpoint: Endpoint, world: World, *, server_kills: int, shipp
     account = settle(world.settings, [*traffic.answered, *once.answered], before)
     return Line(
         f"kill -9 server and shipper {server_kills + shipper_kills} times at random",
-        f"{server_kills + shipper_kills} kills, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
-        f"{whole + single + shippers.kills} kills, {sum(traffic.errors.values())} client errors, {account}, {_only_lost(account, once)}",
-        f"{single} of one worker, {whole} of the whole endpoint, {shippers.kills} of a shipper; {account.answered} answers, "
-        f"{traffic.asked_again} requests asked again, slowest {traffic.slowest:.1f} s; {_told(once)}",
+        f"{server_kills + shipper_kills} kills, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}:"
+        " True",
+        f"{whole + single + shippers.kills} kills, {sum(traffic.errors.values())} client errors,"
+        f" {account}, {_only_lost(account, once)}",
+        f"{single} of one worker, {whole} of the whole endpoint, {shippers.kills} of a shipper;"
+        f" {account.answered} answers, {traffic.asked_again} requests asked again, slowest"
+        f" {traffic.slowest:.1f} s; {_told(once)}",
     )
 
 
@@ -121,7 +131,9 @@ class Shippers:
     def __init__(self, endpoint: Endpoint, kills: int) -> None:
         self.kills = 0
         self._wanted = kills
-        self._environment = process_environment({**settings_environment(endpoint.settings), "PYTHONPATH": str(PROJECT_ROOT)})
+        self._environment = process_environment(
+            {**settings_environment(endpoint.settings), "PYTHONPATH": str(PROJECT_ROOT)}
+        )
         self._thread = threading.Thread(target=self._run)
 
     def dying(self) -> Shippers:
@@ -139,7 +151,9 @@ class Shippers:
         chance = random.Random(SEED + 1)  # noqa: S311  # moments of kills, not secrets
         while self.kills < self._wanted:
             command = [sys.executable, "-c", SHIPPER]
-            with subprocess.Popen(command, cwd=PROJECT_ROOT, env=self._environment, stdout=subprocess.PIPE) as shipper:
+            with subprocess.Popen(
+                command, cwd=PROJECT_ROOT, env=self._environment, stdout=subprocess.PIPE
+            ) as shipper:
                 if shipper.stdout is None or shipper.stdout.readline() != b"ready\n":
                     return
                 time.sleep(chance.uniform(0.0, 0.6))

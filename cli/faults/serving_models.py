@@ -1,4 +1,6 @@
-"""Versions that must not serve are asked for, under load: truncated, tampered with, and one that kills the process which parses it."""
+"""Versions that must not serve are asked for, under load: truncated, tampered with, and one that
+kills the process which parses it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def truncated(world: World, folder: Path) -> str:
 
 
 def tampered(world: World, folder: Path) -> str:  # noqa: ARG001  # all damages are called alike
-    """One byte of the model is another, and the digests were made anew to fit; the signature cannot be."""
+    """One byte of the model is another, and the digests were made anew to fit; the signature cannot
+    be.
+    """
     model = folder / MODEL_FILE
     content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 1
@@ -39,7 +43,10 @@ def tampered(world: World, folder: Path) -> str:  # noqa: ARG001  # all damages 
 
 
 def crashing(world: World, folder: Path) -> str:
-    """A node has a parent far outside of its tree, and everything was signed: XGBoost reads there and dies."""
+    """A node has a parent far outside of its tree, and everything was signed:
+
+    XGBoost reads there and dies.
+    """
     model = folder / MODEL_FILE
     content = model.read_bytes()
     start = content.index(b"#L", content.index(b"parents")) + 2 + 8
@@ -50,7 +57,9 @@ def crashing(world: World, folder: Path) -> str:
     return digest
 
 
-def swap_in(endpoint: Endpoint, world: World, name: str, damage: Damage, reason: str, *, version: int) -> Line:
+def swap_in(
+    endpoint: Endpoint, world: World, name: str, damage: Damage, reason: str, *, version: int
+) -> Line:
     """Publish version 2's package with a damage and ask for it, while callers ask."""
     folder = version_folder(world.settings, USE_CASE, version)
     shutil.copytree(version_folder(world.settings, USE_CASE, 2), folder)
@@ -66,8 +75,9 @@ def swap_in(endpoint: Endpoint, world: World, name: str, damage: Damage, reason:
     return Line(
         f"swap in a {name} model",
         f"0 client errors, version 1 answers, refused for {reason}",
-        f"{sum(traffic.errors.values())} client errors, version {' and '.join(map(str, sorted(traffic.versions)))} answers, "
-        f"refused for {reason if reason in error else error or 'nothing'}",
+        f"{sum(traffic.errors.values())} client errors, version"
+        f" {' and '.join(map(str, sorted(traffic.versions)))} answers, refused for"
+        f" {reason if reason in error else error or 'nothing'}",
         f"{len(traffic.answered)} answers; {error[:200]}",
     )
 
@@ -88,7 +98,8 @@ def swap_good(endpoint: Endpoint, world: World, *, swaps: int) -> Line:
         f"swap good versions {swaps} times under load",
         "0 client errors, versions [1, 2] answer",
         f"{sum(traffic.errors.values())} client errors, versions {sorted(traffic.versions)} answer",
-        f"{len(traffic.answered)} answers, slowest {traffic.slowest:.1f} s, slowest swap {slowest:.1f} s",
+        f"{len(traffic.answered)} answers, slowest {traffic.slowest:.1f} s, slowest swap"
+        f" {slowest:.1f} s",
     )
 
 

@@ -1,4 +1,7 @@
-"""What the endpoint reads or writes is away: MLflow, the online store, the model store, the space for the log."""
+"""What the endpoint reads or writes is away:
+
+MLflow, the online store, the model store, the space for the log.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ from include.settings import PROJECT_ROOT
 
 LOG_BYTES = 40_000_000
 SEGMENT_BYTES = 1 << 18
-"""Of the log's journal while its disk is full: what a segment has already is filled before anything is refused."""
+"""Of the log's journal while its disk is full: what a segment has already is filled before anything
+is refused.
+"""
 
 MLFLOW_SECONDS = 60.0
 
@@ -43,7 +48,14 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
     (world.settings.home / "mlflow").mkdir(exist_ok=True)
     environment = process_environment(process.environment)
     with (world.settings.home / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(process.command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            process.command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + MLFLOW_SECONDS
     up = False
     while not up and time.monotonic() < deadline:
@@ -52,7 +64,10 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
         time.sleep(0.1)
     with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
         traffic.wait_for(30)
-        for part in [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]:
+        for part in [
+            *psutil.Process(server.pid).children(recursive=True),
+            psutil.Process(server.pid),
+        ]:
             part.kill()
         server.wait()
         traffic.wait_for(30)
@@ -69,7 +84,9 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
 
 
 def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Line:
-    """Another process holds the store exclusively: refused in time and in JSON, never answered wrongly, and over when it is over."""
+    """Another process holds the store exclusively: refused in time and in JSON, never answered
+    wrongly, and over when it is over.
+    """
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
         store = world.settings.feature_store_dir / "online_store.db"
@@ -88,14 +105,25 @@ def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Li
     return Line(
         "lock the online store",
         "/livez 200, refusals other than 503 features_unavailable: none, after the lock: 0 errors",
-        f"/livez {alive}, refusals other than 503 features_unavailable: {', '.join(strange) or 'none'}, after the lock: {after} errors",
-        f"locked for {seconds:g} s; {sum(during.values())} refused, {len(traffic.answered)} answered, slowest {traffic.slowest:.1f} s",
+        f"/livez {alive}, refusals other than 503 features_unavailable:"
+        f" {', '.join(strange) or 'none'}, after the lock: {after} errors",
+        f"locked for {seconds:g} s; {sum(during.values())} refused, {len(traffic.answered)}"
+        f" answered, slowest {traffic.slowest:.1f} s",
     )
 
 
 def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
-    """Neither MLflow's artefacts nor the model store can be read: a swap is refused, and a restart serves the last good version."""
-    hidden = [path for path in (world.settings.serving_dir / "models", world.settings.home / "mlflow" / "artifacts") if path.exists()]
+    """Neither MLflow's artefacts nor the model store can be read: a swap is refused, and a restart
+    serves the last good version.
+    """
+    hidden = [
+        path
+        for path in (
+            world.settings.serving_dir / "models",
+            world.settings.home / "mlflow" / "artifacts",
+        )
+        if path.exists()
+    ]
     with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
         traffic.wait_for(20)
         set_desired(world.settings, USE_CASE, 2, world.digests[2])
@@ -117,30 +145,43 @@ def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
         endpoint.wait_for_version(1)
     return Line(
         "make the artefact store unreadable, restart the endpoint",
-        "0 client errors, version 1 answers, the swap is reported as failed: True, done once it can be read",
-        f"{sum(traffic.errors.values())} client errors, {versions}, the swap is reported as failed: {error != 'none'}, "
-        "done once it can be read",
+        "0 client errors, version 1 answers, the swap is reported as failed: True, done once it can"
+        " be read",
+        f"{sum(traffic.errors.values())} client errors, {versions}, the swap is reported as failed:"
+        f" {error != 'none'}, done once it can be read",
         f"{len(traffic.answered)} answers; {error[:160]}",
     )
 
 
 @contextmanager
 def small_log_disk(world: World) -> Iterator[str]:
-    """The spool's folder on a file system of 40 MB where this user may mount one; the text says what it is."""
+    """The spool's folder on a file system of 40 MB where this user may mount one; the text says
+    what it is.
+    """
     folder = spool_path(world.settings).parent
     ship(world.settings, USE_CASE)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={LOG_BYTES}", "tmpfs", str(folder)], capture_output=True, check=False)  # noqa: S607  # mount is wherever the system has it
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={LOG_BYTES}", "tmpfs", str(folder)],  # noqa: S607
+        capture_output=True,
+        check=False,
+    )  # mount is wherever the system has it
     try:
-        yield "a tmpfs of 40 MB, filled to the last byte" if mounted.returncode == 0 else "a file-size limit of the server's processes"
+        yield (
+            "a tmpfs of 40 MB, filled to the last byte"
+            if mounted.returncode == 0
+            else "a file-size limit of the server's processes"
+        )
     finally:
         if mounted.returncode == 0:
             subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)  # noqa: S607
 
 
 def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
-    """Policy `refuse`: while there is no space, nothing is answered; nothing that was answered is lost."""
+    """Policy `refuse`: while there is no space, nothing is answered; nothing that was answered is
+    lost.
+    """
     before = logged_ids(world.settings)
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
@@ -159,7 +200,8 @@ def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
     told = account.answered
     return Line(
         "fill the log's disk, policy refuse",
-        "0 answered while full, refused with 503 log_unavailable, /readyz 503, 0 lost, 0 doubled, 200 again with space",
+        "0 answered while full, refused with 503 log_unavailable, /readyz 503, 0 lost, 0 doubled,"
+        " 200 again with space",
         f"{answered_full} answered while full, refused with {codes}, /readyz {ready}, {account}, "
         f"{'none' if again is None else again.status_code} again with space",
         f"{what}; {told} answers, {sum(traffic.errors.values())} refused",
@@ -176,8 +218,13 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
             _until(lambda: sum(counter.totals().values()) > 50, "a row that cannot be logged")
             ready = endpoint.client.get("/readyz").status_code
             time.sleep(1.5)
-            told = endpoint.client.get("/v1/models").json()["log"]["dropped_rows"].get(USE_CASE, 0) > 0
-            metric = 'flightdeck_log_dropped_rows{use_case="flight_delays"}' in endpoint.client.get("/metrics").text
+            told = (
+                endpoint.client.get("/v1/models").json()["log"]["dropped_rows"].get(USE_CASE, 0) > 0
+            )
+            metric = (
+                'flightdeck_log_dropped_rows{use_case="flight_delays"}'
+                in endpoint.client.get("/metrics").text
+            )
         traffic.wait_for(50)
         time.sleep(2.5)
     account = settle(world.settings, traffic.answered, before)
@@ -185,10 +232,11 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
     gaps = TableStore(world.settings.tables_uri).read(gaps_table(USE_CASE))["rows"].sum()
     return Line(
         "fill the log's disk, policy answer",
-        "0 client errors, rows missing and not counted: 0, rows in the gap table and not counted: 0, metric: True, "
-        "told by /v1/models: True, /readyz 200",
-        f"{sum(traffic.errors.values())} client errors, rows missing and not counted: {account.lost - dropped}, "
-        f"rows in the gap table and not counted: {gaps - dropped}, metric: {metric}, told by /v1/models: {told}, /readyz {ready}",
+        "0 client errors, rows missing and not counted: 0, rows in the gap table and not counted:"
+        " 0, metric: True, told by /v1/models: True, /readyz 200",
+        f"{sum(traffic.errors.values())} client errors, rows missing and not counted:"
+        f" {account.lost - dropped}, rows in the gap table and not counted: {gaps - dropped},"
+        f" metric: {metric}, told by /v1/models: {told}, /readyz {ready}",
         f"{what}; {account.answered} answers, {dropped} counted as missing, {account.rows} logged",
     )
 
@@ -209,7 +257,9 @@ def _no_space(endpoint: Endpoint, world: World, what: str) -> Iterator[None]:
         finally:
             filler.unlink(missing_ok=True)
         return
-    size = min(spool_path(world.settings).with_name("spool.db-wal").stat().st_size, SEGMENT_BYTES // 2)
+    size = min(
+        spool_path(world.settings).with_name("spool.db-wal").stat().st_size, SEGMENT_BYTES // 2
+    )
     workers = endpoint.workers()
     for worker in workers:
         worker.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))

@@ -1,4 +1,6 @@
-"""A small real world for the endpoint: six weeks of real flights in Delta tables, Feast's stores filled, two real models published."""
+"""A small real world for the endpoint: six weeks of real flights in Delta tables, Feast's stores
+filled, two real models published.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ SNAPSHOT = {"name": f"{USE_CASE}/snapshot", "uri": "memory", "version": 0, "dige
 
 @dataclass(frozen=True)
 class World:
-    """`digests[v]` is the digest of published version v; `rows` are requests for the hours after the tables end."""
+    """`digests[v]` is the digest of published version v;
+
+    `rows` are requests for the hours after the tables end.
+    """
 
     settings: Settings
     use_case: UseCase
@@ -40,15 +45,23 @@ class World:
 
 
 def build_world(settings: Settings) -> World:
-    """Ingest, compute features, train two models, fill the online store, publish both; neither is desired yet."""
+    """Ingest, compute features, train two models, fill the online store, publish both; neither is
+    desired yet.
+    """
     use_case, tables = load_use_case(USE_CASE), TableStore(settings.tables_uri)
     for name, frame in read_source(INTERVAL, SHARE).items():
         tables.replace_all(name, frame)
     for view, frame in compute_features(tables, INTERVAL).items():
-        tables.replace_all(next(part.table for part in use_case.feature_tables if part.view == view), frame)
+        tables.replace_all(
+            next(part.table for part in use_case.feature_tables if part.view == view), frame
+        )
     apply_definitions(settings)
-    asked = tables.read("raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end))
-    labelled = asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id").sort("asked_at")
+    asked = tables.read(
+        "raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end)
+    )
+    labelled = asked.join(
+        tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"
+    ).sort("asked_at")
     frame = point_in_time(use_case, labelled, settings)
     digests, packages = {}, {}
     for version in (1, 2):
@@ -58,11 +71,17 @@ def build_world(settings: Settings) -> World:
     return World(settings, use_case, digests, packages, _requests(use_case))
 
 
-def _train(settings: Settings, use_case: UseCase, frame: pl.DataFrame, version: int) -> tuple[Path, str]:
-    small = use_case.model_copy(update={"training": use_case.training.model_copy(update={"boost_rounds": ROUNDS})})
+def _train(
+    settings: Settings, use_case: UseCase, frame: pl.DataFrame, version: int
+) -> tuple[Path, str]:
+    small = use_case.model_copy(
+        update={"training": use_case.training.model_copy(update={"boost_rounds": ROUNDS})}
+    )
     first, second = int(frame.height * 0.7), int(frame.height * 0.85)
     splits = {"train": frame[:first], "validation": frame[first:second], "test": frame[second:]}
-    context = StepContext(small, settings, INTERVAL, RunInfo(process="training", run_id=f"run-{version}"))
+    context = StepContext(
+        small, settings, INTERVAL, RunInfo(process="training", run_id=f"run-{version}")
+    )
     parameters = {**use_case.training.parameters, "max_depth": 2 + version}
     folder, digest, *_ = train_package(context, splits, parameters, SNAPSHOT, "0" * 40)
     attach_signature(folder, sign_package(settings, folder, digest))
@@ -74,8 +93,18 @@ def _requests(use_case: UseCase) -> list[dict[str, Any]]:
     hours = Interval(INTERVAL.end + timedelta(hours=12), INTERVAL.end + timedelta(hours=15))
     flights = read_source(hours, 1.0)["raw/flights"]
     moment = pl.lit(INTERVAL.end + timedelta(minutes=5)).cast(flights.schema["asked_at"])
-    fields = [*use_case.serving.entity_keys, "scheduled_departure", use_case.event_time, use_case.id_column]
+    fields = [
+        *use_case.serving.entity_keys,
+        "scheduled_departure",
+        use_case.event_time,
+        use_case.id_column,
+    ]
     return [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-        for row in flights.with_columns(moment.alias("asked_at")).select(fields).iter_rows(named=True)
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in flights.with_columns(moment.alias("asked_at"))
+        .select(fields)
+        .iter_rows(named=True)
     ]

@@ -1,4 +1,6 @@
-"""`python -m cli models {list,search,export,verify}`: which models are registered, and a version with its whole record in one folder."""
+"""`python -m cli models {list,search,export,verify}`: which models are registered, and a version
+with its whole record in one folder.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,22 @@ def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
     settings = tracking_settings(running_settings()) if settings is None else settings
     if given.command == "export":
         name, number = _named(given.version)
-        manifest = export_version(settings, version_named(settings, name, number), given.to.absolute())
-        print(f"{given.version} -> {given.to}: {len(manifest)} files; check them with: models verify {given.to}")
+        manifest = export_version(
+            settings, version_named(settings, name, number), given.to.absolute()
+        )
+        print(
+            f"{given.version} -> {given.to}: {len(manifest)} files; check them with: models verify"
+            f" {given.to}"
+        )
         return 0
     if given.command == "list":
         answer, show = models(settings), _print_models
     else:
         wanted = criteria(given)
         answer, show = (
-            search_versions(settings, wanted, alias=given.alias, source=given.input, text=given.about)[: given.limit],
+            search_versions(
+                settings, wanted, alias=given.alias, source=given.input, text=given.about
+            )[: given.limit],
             _print_versions,
         )
     print(json.dumps(answer, indent=1)) if given.json else show(answer)
@@ -48,31 +57,55 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("list", parents=[shared], help="one line per registered model")
-    search = commands.add_parser("search", parents=[shared], help="the registered versions that fulfil every condition")
+    search = commands.add_parser(
+        "search", parents=[shared], help="the registered versions that fulfil every condition"
+    )
     add_criteria(search)
     search.add_argument("--alias", help="that the version carries, e.g. champion")
-    search.add_argument("--input", metavar="VIEW:FEATURE", help="that one of its inputs reads, or an entity key or a request field")
+    search.add_argument(
+        "--input",
+        metavar="VIEW:FEATURE",
+        help="that one of its inputs reads, or an entity key or a request field",
+    )
     search.add_argument("--about", metavar="TEXT", help="within the model's name and description")
-    export = commands.add_parser("export", help="the signed package, every file of the run, page and tags, with a manifest")
+    export = commands.add_parser(
+        "export", help="the signed package, every file of the run, page and tags, with a manifest"
+    )
     export.add_argument("version", metavar="MODEL/VERSION")
-    export.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet")
-    commands.add_parser("verify", help="whether an export is as it was written").add_argument("folder", type=Path)
+    export.add_argument(
+        "--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet"
+    )
+    commands.add_parser("verify", help="whether an export is as it was written").add_argument(
+        "folder", type=Path
+    )
     return top
 
 
 def _named(text: str) -> tuple[str, int]:
     name, _, number = text.partition("/")
     if not number.isdecimal():
-        raise RegistryError(f"{text!r} names no version; write <model>/<version>, for example flight_delays/1.")
+        raise RegistryError(
+            f"{text!r} names no version; write <model>/<version>, for example flight_delays/1."
+        )
     return name, int(number)
 
 
 def _print_models(answer: Sequence[Mapping[str, Any]]) -> None:
     rows = (
-        (row["name"], row["versions"], [f"{alias}={number}" for alias, number in row["aliases"].items()], row["description"])
+        (
+            row["name"],
+            row["versions"],
+            [f"{alias}={number}" for alias, number in row["aliases"].items()],
+            row["description"],
+        )
         for row in answer
     )
-    print_table("Models", ("model", "versions", "aliases", "what it answers"), rows, nothing="none is registered yet")
+    print_table(
+        "Models",
+        ("model", "versions", "aliases", "what it answers"),
+        rows,
+        nothing="none is registered yet",
+    )
 
 
 def _print_versions(answer: Sequence[Mapping[str, Any]]) -> None:

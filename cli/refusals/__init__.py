@@ -1,4 +1,6 @@
-"""`make refusals`: one faulty delivery, model or package after the other through the wired DAGs, and a good one that passes."""
+"""`make refusals`: one faulty delivery, model or package after the other through the wired DAGs,
+and a good one that passes.
+"""
 
 from cli.refusals.main import main
 

@@ -16,8 +16,9 @@ Expected = Literal["refused", "passed"]
 class Case:
     """A fault, and the rules of which at least one must be among those that refuse it.
 
-    Refused by another rule alone is a case that its own gate let through; `told` is text that the rule's sentence must hold. A case that
-    is expected to pass names no rule. `champion` is false where the world needs none: one without is quicker to build.
+    Refused by another rule alone is a case that its own gate let through; `told` is text that the
+    rule's sentence must hold. A case that is expected to pass names no rule. `champion` is false
+    where the world needs none: one without is quicker to build.
     """
 
     name: str
@@ -42,4 +43,9 @@ class Case:
     def _own(self, outcome: Outcome) -> list[tuple[str, str]]:
         """What the case's own rules said, in the order of its rules."""
         said = list(zip(outcome.gates, outcome.reasons, strict=True)) if outcome.gates else []
-        return [(gate, reason) for gate in self.gates for found, reason in said if found == gate and self.told in reason]
+        return [
+            (gate, reason)
+            for gate in self.gates
+            for found, reason in said
+            if found == gate and self.told in reason
+        ]

@@ -20,13 +20,22 @@ class DagRunResult:
     results: dict[str, Any]
 
 
-def run_dag(dag_id: str, interval_end: datetime | None, conf: dict[str, Any] | None = None) -> DagRunResult:
-    """Run the DAG with `dag.test()` on the data interval that ends at `interval_end`. Raises `PlatformError` when it cannot be read."""
+def run_dag(
+    dag_id: str, interval_end: datetime | None, conf: dict[str, Any] | None = None
+) -> DagRunResult:
+    """Run the DAG with `dag.test()` on the data interval that ends at `interval_end`.
+
+    Raises `PlatformError` when it cannot be read.
+    """
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
-    bag = BundleDagBag(dag_folder=str(PROJECT_ROOT / "dags"), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder")
+    bag = BundleDagBag(
+        dag_folder=str(PROJECT_ROOT / "dags"),
+        bundle_path=PROJECT_ROOT / "dags",
+        bundle_name="dags-folder",
+    )
     if bag.import_errors:
         raise PlatformError(f"The DAG files cannot be read: {dict(bag.import_errors)}.")
     run = bag.dags[dag_id].test(logical_date=interval_end, run_conf=conf)

@@ -21,9 +21,18 @@ STOP_SECONDS = 20.0
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[None]:
-    """Start it on the settings' port and wait until it is alive; stop it and its workers at the end."""
+    """Start it on the settings' port and wait until it is alive; stop it and its workers at the
+    end.
+    """
     address = ["--host", settings.host, "--port", str(settings.serving_port)]
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:FlightdeckService", *address]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:FlightdeckService",
+        *address,
+    ]
     environment = {**os.environ, "BENTOML_HOME": str(settings.home / "bentoml")}
     process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, start_new_session=True)
     try:
@@ -37,11 +46,16 @@ def _wait_until_alive(settings: Settings, process: subprocess.Popen[bytes]) -> N
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{settings.serving_url}/livez", timeout=5.0).status_code == httpx.codes.OK:
+            if (
+                httpx.get(f"{settings.serving_url}/livez", timeout=5.0).status_code
+                == httpx.codes.OK
+            ):
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise PlatformError(f"The endpoint did not come alive within {START_SECONDS:g} s (exit code {process.poll()}).")
+    raise PlatformError(
+        f"The endpoint did not come alive within {START_SECONDS:g} s (exit code {process.poll()})."
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,9 @@ from cli.refusals.world import World
 
 
 def _good(world: World) -> Outcome:
-    """March as it was: validated, published, trained on, accepted, and put into service by the real endpoint."""
+    """March as it was: validated, published, trained on, accepted, and put into service by the real
+    endpoint.
+    """
     world.deliver(unharmed)
     for run in (world.features, world.train):
         outcome = run()

@@ -1,7 +1,9 @@
-"""One lane of the table: a process with a world of its own, which runs each case in a child and hands back what came of it.
+"""One lane of the table: a process with a world of its own, which runs each case in a child and
+hands back what came of it.
 
-A child per case: a case may kill its process, a process that has fitted a model must not fork, and what libraries keep open belongs
-to the home of one case. The children are forked from a process that has imported everything and run nothing.
+A child per case: a case may kill its process, a process that has fitted a model must not fork, and
+what libraries keep open belongs to the home of one case. The children are forked from a process
+that has imported everything and run nothing.
 """
 
 from __future__ import annotations
@@ -39,15 +41,19 @@ PRELOADED = (
 )
 
 
-def run_lane(folder: Path, requests: Connection, without: Sequence[str] = (), *, champion: bool = True) -> None:
-    """Build the world, then answer every case name received with `{"name", "seen", "gates", "reasons", "seconds"}`; `None` ends it.
+def run_lane(
+    folder: Path, requests: Connection, without: Sequence[str] = (), *, champion: bool = True
+) -> None:
+    """Build the world, then answer every case name received with `{"name", "seen", "gates",
+    "reasons", "seconds"}`; `None` ends it.
 
-    The first message sent is `{"built": seconds}` or `{"error": text}`. The world is built by all rules, with a champion if asked
-    for; the cases run without the rules named.
+    The first message sent is `{"built": seconds}` or `{"error": text}`. The world is built by all
+    rules, with a champion if asked for; the cases run without the rules named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_to(folder / "lane.log")
-    # Whoever is told to end unwinds: the lane takes its child along, the child the endpoint that it started.
+    # Whoever is told to end unwinds: the lane takes its child along, the child the endpoint that it
+    # started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from cli.refusals import world
 
@@ -56,13 +62,24 @@ def run_lane(folder: Path, requests: Connection, without: Sequence[str] = (), *,
         import_module(module)
     started = time.monotonic()
     built = _in_child(partial(_build, champion=champion), folder, BUILD_SECONDS)
-    requests.send({"built": round(time.monotonic() - started, 1)} if built["seen"] == "passed" else {"error": built["reasons"][0]})
+    requests.send(
+        {"built": round(time.monotonic() - started, 1)}
+        if built["seen"] == "passed"
+        else {"error": built["reasons"][0]}
+    )
     while (name := requests.recv()) is not None:
         world.restore(folder)
         started = time.monotonic()
         found = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
         reasons = [_anywhere(reason, folder / "home") for reason in found["reasons"]]
-        requests.send({"name": name, **found, "reasons": reasons, "seconds": round(time.monotonic() - started, 1)})
+        requests.send(
+            {
+                "name": name,
+                **found,
+                "reasons": reasons,
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
 
 
 def _in_child(target: Any, argument: Any, seconds: float) -> dict[str, Any]:

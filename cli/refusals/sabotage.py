@@ -1,4 +1,6 @@
-"""Faults between two tasks of one run, through Airflow's listener interface: the DAG and its tasks stay as they are."""
+"""Faults between two tasks of one run, through Airflow's listener interface: the DAG and its tasks
+stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,18 @@ class _AfterTask:
 
 @contextmanager
 def after(task_id: str, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` once the task has succeeded, before the next one starts. Raises `RuntimeError` if it never was called."""
+    """Call `act` once the task has succeeded, before the next one starts.
+
+    Raises `RuntimeError` if it never was called.
+    """
     with _listening(_AfterTask(task_id, lambda _: act())):
         yield
 
 
 @contextmanager
-def rewriting_result(task_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+def rewriting_result(
+    task_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Iterator[None]:
     """The same, and the task's result becomes what `change` makes of it."""
 
     def rewrite(task_instance: Any) -> None:

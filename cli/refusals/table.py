@@ -13,7 +13,11 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `expected` and `seen` are `refused` or `passed` (`seen` also `broken`), `gate` is `<task>: <rule>`."""
+    """One line:
+
+    `expected` and `seen` are `refused` or `passed` (`seen` also `broken`), `gate` is `<task>:
+    <rule>`.
+    """
 
     case: str
     expected: str
@@ -26,7 +30,9 @@ class Row:
 
 def write(rows: Sequence[Row], path: Path) -> None:
     """The rows as JSON; the file appears whole or not at all."""
-    content = [{name: value for name, value in asdict(row).items() if name != "holds"} for row in rows]
+    content = [
+        {name: value for name, value in asdict(row).items() if name != "holds"} for row in rows
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".partial")
     scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -39,5 +45,12 @@ def show(rows: Sequence[Row], console: Console) -> None:
     table.columns[-1].justify = "right"
     for row in rows:
         seen = row.seen if row.holds else f"{row.seen}, NOT AS EXPECTED"
-        table.add_row(row.case, seen, row.gate, row.reason, f"{row.seconds:.1f}", style=None if row.holds else "bold red")
+        table.add_row(
+            row.case,
+            seen,
+            row.gate,
+            row.reason,
+            f"{row.seconds:.1f}",
+            style=None if row.holds else "bold red",
+        )
     console.print(table)

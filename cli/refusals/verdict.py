@@ -13,9 +13,11 @@ Seen = Literal["refused", "passed", "broken"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `gates` are the rules that refused, as `<task>: <rule>`; `reasons` one sentence each.
+    """How a run ended. `gates` are the rules that refused, as `<task>: <rule>`; `reasons` one
+    sentence each.
 
-    `broken` is neither: a task that failed without a verdict, or a refusal after which something was published all the same.
+    `broken` is neither: a task that failed without a verdict, or a refusal after which something
+    was published all the same.
     """
 
     seen: Seen
@@ -24,7 +26,10 @@ class Outcome:
 
 
 def outcome_of(run: DagRunResult, *, leaked: Sequence[str] = ()) -> Outcome:
-    """Read the run's state and the verdicts of its failed tasks; `leaked` names what a refusal must not have changed."""
+    """Read the run's state and the verdicts of its failed tasks;
+
+    `leaked` names what a refusal must not have changed.
+    """
     if run.state == "success":
         return Outcome("passed")
     failed = [task for task, state in run.tasks.items() if state == "failed"]
@@ -32,9 +37,18 @@ def outcome_of(run: DagRunResult, *, leaked: Sequence[str] = ()) -> Outcome:
     if not verdicts:
         return Outcome("broken", reasons=(f"failed without a verdict: {failed or run.tasks}",))
     if leaked:
-        return Outcome("broken", reasons=(f"{sorted(verdicts)} refused, and yet these changed: {', '.join(leaked)}",))
-    found = [(f"{task}: {rule}", reason) for task, verdict in verdicts.items() for rule, reason in _refusals(verdict)]
-    return Outcome("refused", tuple(rule for rule, _ in found), tuple(reason for _, reason in found))
+        return Outcome(
+            "broken",
+            reasons=(f"{sorted(verdicts)} refused, and yet these changed: {', '.join(leaked)}",),
+        )
+    found = [
+        (f"{task}: {rule}", reason)
+        for task, verdict in verdicts.items()
+        for rule, reason in _refusals(verdict)
+    ]
+    return Outcome(
+        "refused", tuple(rule for rule, _ in found), tuple(reason for _, reason in found)
+    )
 
 
 def _refuses(result: Any) -> bool:
@@ -42,9 +56,17 @@ def _refuses(result: Any) -> bool:
 
 
 def _refusals(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rule and sentence of every refusal: a broken rule of data, a gate's row, or a failed check of a package."""
+    """Rule and sentence of every refusal: a broken rule of data, a gate's row, or a failed check of
+    a package.
+    """
     if verdict.get("failures"):
-        return list(zip((str(failure["rule"]) for failure in verdict["failures"]), verdict["reasons"], strict=True))
+        return list(
+            zip(
+                (str(failure["rule"]) for failure in verdict["failures"]),
+                verdict["reasons"],
+                strict=True,
+            )
+        )
     if verdict.get("rows"):
         gates = [str(row["gate"]) for row in verdict["rows"] if not row["passed"]]
         return list(zip(gates, verdict["reasons"], strict=True))

@@ -1,7 +1,8 @@
-"""A rule or gate switched off, to show that its case then gets through: the proof that it is this one that refuses.
+"""A rule or gate switched off, to show that its case then gets through: the proof that it is this
+one that refuses.
 
-It replaces functions of the running process, so it exists in trials alone: the specification, the settings and the DAGs know of no
-switch, and neither does production.
+It replaces functions of the running process, so it exists in trials alone: the specification, the
+settings and the DAGs know of no switch, and neither does production.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from unittest.mock import patch
 
 from include.errors import SpecError
 
-# The functions of `snapshot_checks.CHECKS` by the rule that they judge; the other rules of a training set are those of a table.
+# The functions of `snapshot_checks.CHECKS` by the rule that they judge; the other rules of a
+# training set are those of a table.
 SNAPSHOT_RULES = {
     "both classes": "both_classes",
     "label share": "label_share",
@@ -23,9 +25,32 @@ SNAPSHOT_RULES = {
     "label leakage": "no_leak",
     "time order": "in_time_order",
 }
-TABLE_RULES = ("row count", "columns", "type", "nulls", "range", "categories", "unique key", "window", "row rule")
-COMPARED_RULES = ("null share", "label share", "distribution (PSI)", "distribution (shift)", "reference")
-DELIVERY_RULES = ("sentinel", "duplicate delivery", "volume", "unseen values", "missing segment", "label after event")
+TABLE_RULES = (
+    "row count",
+    "columns",
+    "type",
+    "nulls",
+    "range",
+    "categories",
+    "unique key",
+    "window",
+    "row rule",
+)
+COMPARED_RULES = (
+    "null share",
+    "label share",
+    "distribution (PSI)",
+    "distribution (shift)",
+    "reference",
+)
+DELIVERY_RULES = (
+    "sentinel",
+    "duplicate delivery",
+    "volume",
+    "unseen values",
+    "missing segment",
+    "label after event",
+)
 
 
 def known() -> dict[str, tuple[str, ...]]:
@@ -34,7 +59,9 @@ def known() -> dict[str, tuple[str, ...]]:
 
     return {
         "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
-        "validate_snapshot": tuple(dict.fromkeys((*TABLE_RULES[:-1], *SNAPSHOT_RULES, *COMPARED_RULES))),
+        "validate_snapshot": tuple(
+            dict.fromkeys((*TABLE_RULES[:-1], *SNAPSHOT_RULES, *COMPARED_RULES))
+        ),
         "check_gates": tuple(gate.__name__ for gate in all_gates()),
     }
 
@@ -46,7 +73,10 @@ def switches() -> list[str]:
 
 @contextmanager
 def switched_off(names: Sequence[str]) -> Iterator[None]:
-    """Run without the rules and gates named `<task>: <rule>`. Raises `SpecError` for a name that there is not."""
+    """Run without the rules and gates named `<task>: <rule>`.
+
+    Raises `SpecError` for a name that there is not.
+    """
     with ExitStack() as stack:
         for name in names:
             if name not in switches():
@@ -66,7 +96,10 @@ def _delivery(rule: str) -> Iterator[Replacement]:
     yield _declared(rule)
     for module, name in ((column_checks, "COLUMN_RULES"), (delivery_checks, "TABLE_RULES")):
         rules = getattr(module, name)
-        yield f"{module.__name__}.{name}", {key: check for key, check in rules.items() if key != rule}
+        yield (
+            f"{module.__name__}.{name}",
+            {key: check for key, check in rules.items() if key != rule},
+        )
     if rule == "label after event":
         yield f"{judge.__name__}.label_times", lambda *_: []
     if rule == "reference":
@@ -78,10 +111,15 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
     from include.training import snapshot_checks, snapshot_verdict
 
     yield _declared(rule)
-    kept = tuple(check for check in snapshot_checks.CHECKS if check.__name__ != SNAPSHOT_RULES.get(rule))
+    kept = tuple(
+        check for check in snapshot_checks.CHECKS if check.__name__ != SNAPSHOT_RULES.get(rule)
+    )
     yield f"{snapshot_checks.__name__}.CHECKS", kept
     if rule == "reference":
-        yield f"{snapshot_verdict.__name__}.champion_reference", _silenced(vars(snapshot_verdict)["champion_reference"])
+        yield (
+            f"{snapshot_verdict.__name__}.champion_reference",
+            _silenced(vars(snapshot_verdict)["champion_reference"]),
+        )
     original = vars(snapshot_verdict)["against_champion"]
 
     def against_champion(*given: Any) -> tuple[list[Any], list[str]]:
@@ -95,7 +133,10 @@ def _gate(name: str) -> Iterator[Replacement]:
     from include.evaluation import gates
 
     original = gates.all_gates
-    yield f"{gates.__name__}.all_gates", lambda *problem: tuple(gate for gate in original(*problem) if gate.__name__ != name)
+    yield (
+        f"{gates.__name__}.all_gates",
+        lambda *problem: tuple(gate for gate in original(*problem) if gate.__name__ != name),
+    )
 
 
 _SWITCHES: dict[str, Callable[[str], Iterator[Replacement]]] = {
@@ -110,7 +151,9 @@ def _declared(rule: str) -> Replacement:
     from include.data import validation
 
     original = vars(validation)["rules_of"]
-    return f"{validation.__name__}.rules_of", lambda *given: [one for one in original(*given) if one.name != rule]
+    return f"{validation.__name__}.rules_of", lambda *given: [
+        one for one in original(*given) if one.name != rule
+    ]
 
 
 def _silenced(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

@@ -1,7 +1,9 @@
-"""The small real world of the refusal table: a home of its own, history up to March, and a champion of its first two months.
+"""The small real world of the refusal table: a home of its own, history up to March, and a champion
+of its first two months.
 
-The home stands for as long as the table runs. Before each case it is put back to what `build` left, so no case sees another's traces,
-and the absolute addresses in MLflow's and Feast's databases stay true.
+The home stands for as long as the table runs. Before each case it is put back to what `build` left,
+so no case sees another's traces, and the absolute addresses in MLflow's and Feast's databases stay
+true.
 """
 
 from __future__ import annotations
@@ -43,12 +45,17 @@ def free_port() -> int:
 
 
 def enter(folder: Path) -> None:
-    """Make this process one of the home `<folder>/home`. To be called before anything imports Airflow, which reads it at import."""
+    """Make this process one of the home `<folder>/home`.
+
+    To be called before anything imports Airflow, which reads it at import.
+    """
     from cli.environment import airflow_environment
 
     home = folder / "home"
     (home / "mlflow").mkdir(parents=True, exist_ok=True)
-    for name in [name for name in os.environ if name.startswith(("FLIGHTDECK_", "AIRFLOW", "MLFLOW_"))]:
+    for name in [
+        name for name in os.environ if name.startswith(("FLIGHTDECK_", "AIRFLOW", "MLFLOW_"))
+    ]:
         del os.environ[name]
     os.environ.update(
         FLIGHTDECK_ENV="test",
@@ -61,7 +68,9 @@ def enter(folder: Path) -> None:
 
 
 def build(folder: Path, *, champion: bool = True) -> None:
-    """Airflow's database, features of January to March and, if asked for, the champion of January and February; in `<folder>/base`."""
+    """Airflow's database, features of January to March and, if asked for, the champion of January
+    and February; in `<folder>/base`.
+    """
     from include.registry import versions
 
     settings = load_settings()
@@ -69,9 +78,15 @@ def build(folder: Path, *, champion: bool = True) -> None:
     for month in (2, 3, 4):
         _must_succeed(run_dag(f"{USE_CASE}__features", datetime(2013, month, 1, tzinfo=UTC)))
     if champion:
-        asked = {"until": CHAMPION_UNTIL, "reason": "first champion of the refusal table", "trials": 1}
+        asked = {
+            "until": CHAMPION_UNTIL,
+            "reason": "first champion of the refusal table",
+            "trials": 1,
+        }
         trained = _must_succeed(run_dag(f"{USE_CASE}__training", None, asked))
-        versions.set_champion(settings, load_use_case(USE_CASE), trained.results["register_model"]["version"])
+        versions.set_champion(
+            settings, load_use_case(USE_CASE), trained.results["register_model"]["version"]
+        )
     shutil.copytree(settings.home, folder / "base", symlinks=True)
 
 
@@ -83,8 +98,15 @@ def restore(folder: Path) -> None:
 
 def _must_succeed(run: DagRunResult) -> DagRunResult:
     if run.state != "success":
-        verdicts = {task: result for task, result in run.results.items() if isinstance(result, dict) and result.get("accepted") is False}
-        raise PlatformError(f"The world of the refusals cannot be built: {run.run_id} is {run.state}: {run.tasks}; {verdicts}.")
+        verdicts = {
+            task: result
+            for task, result in run.results.items()
+            if isinstance(result, dict) and result.get("accepted") is False
+        }
+        raise PlatformError(
+            f"The world of the refusals cannot be built: {run.run_id} is {run.state}: {run.tasks};"
+            f" {verdicts}."
+        )
     return run
 
 
@@ -112,7 +134,11 @@ class World:
         from include.use_cases.flight_delays.data import read_source
 
         share, folder = self.settings.sample_share, self.settings.home / "deliveries"
-        rows = Rows(read_source(interval, share), read_source(FEBRUARY, share), interval.start - FEBRUARY.start)
+        rows = Rows(
+            read_source(interval, share),
+            read_source(FEBRUARY, share),
+            interval.start - FEBRUARY.start,
+        )
         write_delivery(folder, USE_CASE, interval, damage(rows))
         os.environ["FLIGHTDECK_DELIVERY_DIR"] = str(folder)
 
@@ -122,7 +148,11 @@ class World:
 
     def train(self, until: str = CANDIDATE_UNTIL, trials: int = 1) -> Outcome:
         """Run the training DAG on the window that ends at `until`."""
-        return self._judged(f"{USE_CASE}__training", None, {"until": until, "reason": "refusal table", "trials": trials})
+        return self._judged(
+            f"{USE_CASE}__training",
+            None,
+            {"until": until, "reason": "refusal table", "trials": trials},
+        )
 
     def deploy(self) -> Outcome:
         """Run the deployment DAG on the challenger."""
@@ -136,16 +166,24 @@ class World:
         return outcome_of(run, leaked=_changed(before, self._published()))
 
     def _published(self) -> dict[str, Any]:
-        """Whatever a refusal must leave as it was: published tables, feature tables, registered versions, aliases, desired version."""
+        """Whatever a refusal must leave as it was: published tables, feature tables, registered
+        versions, aliases, desired version.
+        """
         from include.data.tables import TableStore
         from include.registry import versions
         from include.registry.client import connect
         from include.release.model_store import desired
 
         tables, use_case = TableStore(self.settings.tables_uri), load_use_case(USE_CASE)
-        names = [*(table.name for table in use_case.tables), *(table.table for table in use_case.feature_tables)]
+        names = [
+            *(table.name for table in use_case.tables),
+            *(table.table for table in use_case.feature_tables),
+        ]
         found = connect(self.settings).search_model_versions(f"name = '{USE_CASE}'")
-        challenger, champion = versions.challenger(self.settings, use_case), versions.champion(self.settings, use_case)
+        challenger, champion = (
+            versions.challenger(self.settings, use_case),
+            versions.champion(self.settings, use_case),
+        )
         return {
             **{name: tables.version(name) for name in names},
             "registered versions": len(found),

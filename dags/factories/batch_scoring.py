@@ -1,9 +1,10 @@
 """Batch scoring: score every target of the interval with the champion into the predictions table.
 
-Waits until the interval's features are complete, cuts the interval into partitions that fit into a worker's memory, scores each of them
-as a mapped task and publishes all of them in one commit, or nothing. An interval that fits into one partition is scored by the task that
-plans; the mapped task is skipped. A partition that was scored before a task died is found again and not scored twice. Scoring the
-same interval again with the same champion leaves the same table at the same version.
+Waits until the interval's features are complete, cuts the interval into partitions that fit into a
+worker's memory, scores each of them as a mapped task and publishes all of them in one commit, or
+nothing. An interval that fits into one partition is scored by the task that plans; the mapped task
+is skipped. A partition that was scored before a task died is found again and not scored twice.
+Scoring the same interval again with the same champion leaves the same table at the same version.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def build_batch_scoring_dag(use_case: UseCase) -> DAG:
         description="Plan partitions, score them with the champion, publish all or nothing.",
         doc_md=__doc__,
     ) as dag:
-        awaited = IntervalCompleteSensor(task_id="await_features", awaited="features", poke_interval=30, timeout=3600, **names)
+        awaited = IntervalCompleteSensor(
+            task_id="await_features", awaited="features", poke_interval=30, timeout=3600, **names
+        )
         planned = PlanOperator(task_id="plan_partitions", step=f"{STEPS}:plan_partitions", **names)
         scored = PlannedOperator.partial(
             task_id="score_partition",

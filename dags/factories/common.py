@@ -16,7 +16,11 @@ RUN_TIMEOUT = timedelta(hours=4)
 
 def asset(use_case: UseCase, thing: str) -> Asset:
     """The asset `<use_case>/<thing>`."""
-    return Asset(name=f"{use_case.name}/{thing}", uri=f"flightdeck://{use_case.name}/{thing}", group=use_case.name)
+    return Asset(
+        name=f"{use_case.name}/{thing}",
+        uri=f"flightdeck://{use_case.name}/{thing}",
+        group=use_case.name,
+    )
 
 
 def intervals(cron: str) -> CronDataIntervalTimetable:
@@ -24,7 +28,15 @@ def intervals(cron: str) -> CronDataIntervalTimetable:
     return CronDataIntervalTimetable(cron, timezone="UTC")
 
 
-def build_dag(use_case: UseCase, process: str, *, schedule: Any, description: str, doc_md: str | None, **kwargs: Any) -> DAG:
+def build_dag(
+    use_case: UseCase,
+    process: str,
+    *,
+    schedule: Any,
+    description: str,
+    doc_md: str | None,
+    **kwargs: Any,
+) -> DAG:
     """A DAG with the house's id, owner, tags, retries, timeouts and documentation."""
     return DAG(
         dag_id=use_case.dag_id(process),
@@ -54,8 +66,8 @@ def build_dag(use_case: UseCase, process: str, *, schedule: Any, description: st
 def use_case_card(use_case: UseCase) -> str:
     """The use case's definition as Markdown, shown under every one of its DAGs."""
     return (
-        f"### {use_case.title}\n\n"
-        f"**Task.** {use_case.task}\n\n**Impact.** {use_case.business_impact}\n\n"
-        f"**Metric.** {use_case.metric}\n\n**Data.** {use_case.data}\n\n**Label.** {use_case.label.description}\n\n"
-        f"**Owner.** {use_case.owner}\n"
+        f"### {use_case.title}\n\n**Task.** {use_case.task}\n\n**Impact.**"
+        f" {use_case.business_impact}\n\n**Metric.** {use_case.metric}\n\n**Data.**"
+        f" {use_case.data}\n\n**Label.** {use_case.label.description}\n\n**Owner.**"
+        f" {use_case.owner}\n"
     )

@@ -1,8 +1,10 @@
-"""Deployment: package a registered version, check the package, put it into service, move the champion.
+"""Deployment: package a registered version, check the package, put it into service, move the
+champion.
 
-Started by the challenger asset of training, or by hand with a version (that is also the way back to an older one). The package
-is loaded in a fresh process and must answer its golden requests before it may serve. The endpoint swaps while requests flow; only
-when it answers with the new version does the ledger record the release and the alias `champion` move. Otherwise the old one stays.
+Started by the challenger asset of training, or by hand with a version (that is also the way back to
+an older one). The package is loaded in a fresh process and must answer its golden requests before
+it may serve. The endpoint swaps while requests flow; only when it answers with the new version does
+the ledger record the release and the alias `champion` move. Otherwise the old one stays.
 """
 
 from __future__ import annotations
@@ -37,7 +39,13 @@ def build_deployment_dag(use_case: UseCase) -> DAG:
                 title="Version",
                 description="Registered version to deploy. Empty: the current challenger.",
             ),
-            "reason": Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Why; kept in the ledger."),
+            "reason": Param(
+                None,
+                type=["null", "string"],
+                maxLength=500,
+                title="Reason",
+                description="Why; kept in the ledger.",
+            ),
         },
     ) as dag:
         chain(

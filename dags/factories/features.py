@@ -1,9 +1,11 @@
-"""Features: ingest the interval into Delta tables, validate it, publish it, compute features, refresh the online store.
+"""Features: ingest the interval into Delta tables, validate it, publish it, compute features,
+refresh the online store.
 
-Rows land in `landing/` first. Validation decides whether they are published to `raw/`; a refusal stops the run, so nothing
-downstream ever reads a bad batch. Feature tables are computed from the raw tables up to the interval's end and nothing later.
-Running the same interval again leaves the same tables at the same versions. When enough labels became known since the last
-training, the last task announces it and training starts.
+Rows land in `landing/` first. Validation decides whether they are published to `raw/`; a refusal
+stops the run, so nothing downstream ever reads a bad batch. Feature tables are computed from the
+raw tables up to the interval's end and nothing later. Running the same interval again leaves the
+same tables at the same versions. When enough labels became known since the last training, the last
+task announces it and training starts.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def build_features_dag(use_case: UseCase) -> DAG:
         use_case,
         PROCESS,
         schedule=intervals(use_case.schedule.features_cron),
-        description="Ingest, validate, publish, compute features, materialise online, count new labels.",
+        description=(
+            "Ingest, validate, publish, compute features, materialise online, count new labels."
+        ),
         doc_md=__doc__,
         params={
             "materialise_until": Param(
@@ -34,21 +38,32 @@ def build_features_dag(use_case: UseCase) -> DAG:
                 type=["null", "string"],
                 format="date-time",
                 title="Materialise until",
-                description="Bring the online store up to this moment; empty means the end of the data interval.",
+                description=(
+                    "Bring the online store up to this moment; empty means the end of the data"
+                    " interval."
+                ),
             ),
         },
     ) as dag:
         chain(
             StepOperator(task_id="ingest_source", step="include.data.steps:ingest_source", **names),
-            DataValidationOperator(task_id="validate_data", step="include.data.steps:validate_data", **names),
-            StepOperator(task_id="publish_tables", step="include.data.steps:publish_tables", **names),
+            DataValidationOperator(
+                task_id="validate_data", step="include.data.steps:validate_data", **names
+            ),
+            StepOperator(
+                task_id="publish_tables", step="include.data.steps:publish_tables", **names
+            ),
             StepOperator(
                 task_id="compute_features",
                 step="include.features.steps:compute_features",
                 outlets=[asset(use_case, "features")],
                 **names,
             ),
-            StepOperator(task_id="materialise_online", step="include.features.steps:materialise_online", **names),
+            StepOperator(
+                task_id="materialise_online",
+                step="include.features.steps:materialise_online",
+                **names,
+            ),
             NewDataOperator(
                 task_id="check_new_data",
                 step="include.training.triggers:check_new_data",

@@ -1,8 +1,10 @@
-"""Monitoring: join what was predicted with what came true, measure drift and performance, report, and raise the alarm.
+"""Monitoring: join what was predicted with what came true, measure drift and performance, report,
+and raise the alarm.
 
-Waits until the interval is scored. Labels that were not known at the interval's end are counted, not guessed. The alarm is an asset
-event that starts training and carries the interval, the verdict and the reasons; without an alarm the last task is skipped. An
-alarm on faulty data, within the cool-down or above the daily limit is recorded as suppressed and starts nothing.
+Waits until the interval is scored. Labels that were not known at the interval's end are counted,
+not guessed. The alarm is an asset event that starts training and carries the interval, the verdict
+and the reasons; without an alarm the last task is skipped. An alarm on faulty data, within the
+cool-down or above the daily limit is recorded as suppressed and starts nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
         doc_md=__doc__,
     ) as dag:
         chain(
-            IntervalCompleteSensor(task_id="await_predictions", awaited="batch_scoring", poke_interval=30, timeout=3600, **names),
+            IntervalCompleteSensor(
+                task_id="await_predictions",
+                awaited="batch_scoring",
+                poke_interval=30,
+                timeout=3600,
+                **names,
+            ),
             StepOperator(task_id="collect_log", step=f"{STEPS}:collect_log", **names),
             StepOperator(task_id="join_labels", step=f"{STEPS}:join_labels", **names),
             [
                 StepOperator(task_id="detect_drift", step=f"{STEPS}:detect_drift", **names),
-                StepOperator(task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names),
+                StepOperator(
+                    task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names
+                ),
             ],
             StepOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),

@@ -1,9 +1,11 @@
 """Training: from point-in-time features to a registered challenger, through gates that are all on.
 
-Started by monitoring's alarm and by enough new labels (asset events), by hand with a reason, and by a cron where the specification
-names one. Why it runs is read from the table `<use_case>/triggers`: the first task consumes every pending cause. The window ends where
-the run's interval ends. The candidate is compared with the champion on the candidate's own test rows, both scored now. A
-refusal fails the run with its reasons; an acceptance registers a version with the alias `challenger` and starts the deployment.
+Started by monitoring's alarm and by enough new labels (asset events), by hand with a reason, and by
+a cron where the specification names one. Why it runs is read from the table `<use_case>/triggers`:
+the first task consumes every pending cause. The window ends where the run's interval ends. The
+candidate is compared with the champion on the candidate's own test rows, both scored now. A refusal
+fails the run with its reasons; an acceptance registers a version with the alias `challenger` and
+starts the deployment.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ STEPS = "include.training.steps"
 
 
 def build_training_dag(use_case: UseCase) -> DAG:
-    """`<use_case>__training`, on the assets of alarm and new data and, if declared, the use case's training cron."""
+    """`<use_case>__training`, on the assets of alarm and new data and, if declared, the use case's
+    training cron.
+    """
     names = {"use_case": use_case.name, "process": PROCESS}
     with build_dag(
         use_case,
@@ -39,7 +43,9 @@ def build_training_dag(use_case: UseCase) -> DAG:
         chain(
             OpenTrainingOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
             StepOperator(task_id="build_snapshot", step=f"{STEPS}:build_snapshot", **names),
-            DataValidationOperator(task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", **names),
+            DataValidationOperator(
+                task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", **names
+            ),
             StepOperator(task_id="split_data", step=f"{STEPS}:split_data", **names),
             StepOperator(task_id="tune_model", step=f"{STEPS}:tune_model", **names),
             StepOperator(task_id="train_model", step=f"{STEPS}:train_model", **names),
@@ -68,7 +74,10 @@ def _params(use_case: UseCase) -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Train until",
-            description=f"End of the {use_case.training.window_days}-day window: a date such as 2013-04-01. Empty: the run's own interval.",
+            description=(
+                f"End of the {use_case.training.window_days}-day window: a date such as 2013-04-01."
+                " Empty: the run's own interval."
+            ),
         ),
         "trials": Param(
             use_case.training.trials,
@@ -78,7 +87,8 @@ def _params(use_case: UseCase) -> dict[str, Param]:
             title="Tuning trials",
             description="Number of hyper-parameter trials.",
         ),
-        # Airflow refuses a scheduled DAG whose parameter has no valid default, so the empty reason is refused by the first task.
+        # Airflow refuses a scheduled DAG whose parameter has no valid default, so the empty reason
+        # is refused by the first task.
         "reason": Param(
             "",
             type="string",

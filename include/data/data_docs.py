@@ -1,7 +1,9 @@
-"""Great Expectations' Data Docs as plain files: a page per table and an index that names every failure, warning and note.
+"""Great Expectations' Data Docs as plain files: a page per table and an index that names every
+failure, warning and note.
 
-The pages are rendered by Great Expectations from its own results. Its templates fetch style sheets and scripts from five hosts;
-those are taken out, so that a page shows the same without a network, and asks nobody for anything.
+The pages are rendered by Great Expectations from its own results. Its templates fetch style sheets
+and scripts from five hosts; those are taken out, so that a page shows the same without a network,
+and asks nobody for anything.
 """
 
 from __future__ import annotations
@@ -14,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 # Scripts as a whole (without their libraries they only fail), and whatever a browser would fetch.
-REMOTE = re.compile(r"<script\b.*?</script>|<(?:link|img)\b[^>]*https?://[^>]*>|<footer\b.*?</footer>", re.DOTALL | re.IGNORECASE)
-REMOTE_STYLE = re.compile(r"@import\s+url\([^)]*https?://[^)]*\)\s*;?|url\([\"']?https?://[^)]*\)", re.IGNORECASE)
+REMOTE = re.compile(
+    r"<script\b.*?</script>|<(?:link|img)\b[^>]*https?://[^>]*>|<footer\b.*?</footer>",
+    re.DOTALL | re.IGNORECASE,
+)
+REMOTE_STYLE = re.compile(
+    r"@import\s+url\([^)]*https?://[^)]*\)\s*;?|url\([\"']?https?://[^)]*\)", re.IGNORECASE
+)
 REMOTE_LINK = re.compile(r"<a\b[^>]*https?://[^>]*>(.*?)</a>", re.DOTALL | re.IGNORECASE)
 STYLE = """<style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1d2733}
@@ -26,8 +33,12 @@ td,th{border:1px solid #ccd3da;padding:.4rem .6rem;text-align:left;vertical-alig
 </style>"""
 
 
-def write_docs(folder: Path, title: str, results: Mapping[str, Any], verdict: Mapping[str, Any]) -> Path:
-    """Write `index.html` and one page per table of `results` (Great Expectations' validation results); returns the index."""
+def write_docs(
+    folder: Path, title: str, results: Mapping[str, Any], verdict: Mapping[str, Any]
+) -> Path:
+    """Write `index.html` and one page per table of `results` (Great Expectations' validation
+    results); returns the index.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pages = {}
     for table, result in results.items():
@@ -52,11 +63,18 @@ def _page(result: Any) -> str:
 
 def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> str:
     decided = "accepted" if verdict["accepted"] else "refused"
-    links = "".join(f'<li><a href="{name}">{html.escape(table)}</a></li>' for table, name in pages.items())
+    links = "".join(
+        f'<li><a href="{name}">{html.escape(table)}</a></li>' for table, name in pages.items()
+    )
     columns = ("table", "column", "rule", "expected", "observed", "example")
     head = "".join(f"<th>{name}</th>" for name in columns)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(failure[name] if failure[name] is not None else ''))}</td>" for name in columns) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(str(failure[name] if failure[name] is not None else ''))}</td>"
+            for name in columns
+        )
+        + "</tr>"
         for failure in verdict["failures"]
     )
     lists = "".join(
@@ -65,7 +83,9 @@ def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> 
         if verdict.get(name)
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>{STYLE}</head><body>'
-        f'<h1>{html.escape(title)}</h1><p class="{decided}">The data was {decided}.</p>'
-        f"<h2>Failures</h2><table><tr>{head}</tr>{rows}</table>{lists}<h2>Great Expectations</h2><ul>{links}</ul></body></html>"
+        '<!doctype html><html lang="en"><head><meta'
+        f' charset="utf-8"><title>{html.escape(title)}</title>{STYLE}</head><body><h1>{html.escape(title)}</h1><p'
+        f' class="{decided}">The data was'
+        f" {decided}.</p><h2>Failures</h2><table><tr>{head}</tr>{rows}</table>{lists}<h2>Great"
+        f" Expectations</h2><ul>{links}</ul></body></html>"
     )

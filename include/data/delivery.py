@@ -15,7 +15,10 @@ from include.steps import Interval
 
 @dataclass(frozen=True)
 class Delivery:
-    """One table's rows of one interval, with what they are compared with; `broken` names the columns that already failed."""
+    """One table's rows of one interval, with what they are compared with;
+
+    `broken` names the columns that already failed.
+    """
 
     use_case: UseCase
     table: Table
@@ -25,9 +28,18 @@ class Delivery:
     others: list[Statistics]
     broken: frozenset[str]
 
-    def failure(self, column: str, rule: str, expected: str, observed: str, bad: pl.DataFrame | None) -> Failure:
+    def failure(
+        self, column: str, rule: str, expected: str, observed: str, bad: pl.DataFrame | None
+    ) -> Failure:
         """A failure of this table; the first of the rows `bad` is its example."""
-        return Failure(self.table.name, column, rule, expected, observed, None if bad is None or bad.is_empty() else example_row(bad))
+        return Failure(
+            self.table.name,
+            column,
+            rule,
+            expected,
+            observed,
+            None if bad is None or bad.is_empty() else example_row(bad),
+        )
 
 
 def counted(bad: pl.DataFrame, whole: pl.DataFrame) -> str:

@@ -1,7 +1,9 @@
-"""What the declaration of a table cannot say about a delivery: is it new, is it like what came before, are its values real.
+"""What the declaration of a table cannot say about a delivery: is it new, is it like what came
+before, are its values real.
 
-Every comparison is an effect size with a least number of rows, and a column has changed only when it is far from every reference.
-A column that already broke a rule is not judged again: a failure names a cause, not its consequences.
+Every comparison is an effect size with a least number of rows, and a column has changed only when
+it is far from every reference. A column that already broke a rule is not judged again: a failure
+names a cause, not its consequences.
 """
 
 from __future__ import annotations
@@ -25,25 +27,43 @@ COPIED_ROWS = 50
 
 @dataclass
 class Judgement:
-    """What was found out about one table of a delivery. `notes` says what could not be judged, and why."""
+    """What was found out about one table of a delivery.
+
+    `notes` says what could not be judged, and why.
+    """
 
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def check_delivery(delivery: Delivery, tables: TableStore) -> Judgement:
-    """All rules of this module on one table. Rows that cannot be judged at all (none, or no known column) are left to the declaration."""
+    """All rules of this module on one table.
+
+    Rows that cannot be judged at all (none, or no known column) are left to the declaration.
+    """
     judgement = Judgement()
     if delivery.frame.height == 0:
         return judgement
-    judgement.failures += [failure for checks in TABLE_RULES.values() for check in checks for failure in check(delivery, tables)]
+    judgement.failures += [
+        failure
+        for checks in TABLE_RULES.values()
+        for check in checks
+        for failure in check(delivery, tables)
+    ]
     if not delivery.references:
-        judgement.notes.append(f"{delivery.table.name}: no reference yet: first interval; judged by its declaration alone")
+        judgement.notes.append(
+            f"{delivery.table.name}: no reference yet: first interval; judged by its declaration"
+            " alone"
+        )
         return judgement
     spoilt = delivery.broken | {failure.column for failure in judgement.failures}
     described = describe_table(delivery.table, delivery.frame, delivery.interval)
     for column in delivery.table.columns:
-        if column.name in spoilt or column.name not in described.profiles or column.name in _lone_key(delivery.table):
+        if (
+            column.name in spoilt
+            or column.name not in described.profiles
+            or column.name in _lone_key(delivery.table)
+        ):
             continue
         failure, note = check_column(delivery, column, described.profiles[column.name])
         judgement.failures += [failure] if failure else []
@@ -52,22 +72,41 @@ def check_delivery(delivery: Delivery, tables: TableStore) -> Judgement:
 
 
 def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
-    """No value stands for a missing one. A column that declares categories, or whose range failed, is judged there."""
+    """No value stands for a missing one.
+
+    A column that declares categories, or whose range failed, is judged there.
+    """
     failures = []
     for column in delivery.table.columns:
-        if column.name not in delivery.frame.columns or column.name in delivery.broken or column.categories:
+        if (
+            column.name not in delivery.frame.columns
+            or column.name in delivery.broken
+            or column.categories
+        ):
             continue
-        wanted = delivery.use_case.data_checks.sentinels if column.sentinels is None else column.sentinels
+        wanted = (
+            delivery.use_case.data_checks.sentinels
+            if column.sentinels is None
+            else column.sentinels
+        )
         dtype = delivery.frame.schema[column.name]
         kind: type = str if dtype == pl.String else float
         if dtype != pl.String and not dtype.is_numeric():
             continue
         listed = [value for value in wanted if isinstance(value, kind)]
-        value = pl.col(column.name).str.strip_chars() if dtype == pl.String else pl.col(column.name).cast(pl.Float64)
+        value = (
+            pl.col(column.name).str.strip_chars()
+            if dtype == pl.String
+            else pl.col(column.name).cast(pl.Float64)
+        )
         bad = delivery.frame.filter(value.is_in(listed))
         if bad.height:
             seen = f"{counted(bad, delivery.frame)}, e.g. {bad[column.name][0]!r}"
-            failures.append(delivery.failure(column.name, "sentinel", f"none of {listed}: a missing value is null", seen, bad))
+            failures.append(
+                delivery.failure(
+                    column.name, "sentinel", f"none of {listed}: a missing value is null", seen, bad
+                )
+            )
     return failures
 
 
@@ -78,17 +117,25 @@ def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Failure]:
     if table.time_column is None or not table.key or not named or not tables.exists(table.name):
         return []
     inside = in_window(table.time_column, delivery.interval.start, delivery.interval.end)
-    elsewhere = tables.read(table.name, columns=[*table.key, table.time_column], where=~inside).rename({table.time_column: "published_at"})
+    elsewhere = tables.read(
+        table.name, columns=[*table.key, table.time_column], where=~inside
+    ).rename({table.time_column: "published_at"})
     bad = frame.join(elsewhere, on=list(table.key), how="inner")
     limit = delivery.use_case.data_checks.max_repeated_keys
     if bad.height <= limit * frame.height:
         return []
     expected = f"at most {limit:.2%} of the rows with a key that another interval published"
-    return [delivery.failure("+".join(table.key), "duplicate delivery", expected, counted(bad, frame), bad)]
+    return [
+        delivery.failure(
+            "+".join(table.key), "duplicate delivery", expected, counted(bad, frame), bad
+        )
+    ]
 
 
 def copied_rows(delivery: Delivery, _: TableStore) -> list[Failure]:
-    """The rows, keys and times aside, are not those of another interval: an old file under a new date."""
+    """The rows, keys and times aside, are not those of another interval: an old file under a new
+    date.
+    """
     if delivery.table.time_column is None or delivery.frame.height < COPIED_ROWS:
         return []
     digest = content_digest(delivery.table, delivery.frame)
@@ -96,20 +143,35 @@ def copied_rows(delivery: Delivery, _: TableStore) -> list[Failure]:
     if not same:
         return []
     expected = "rows that no other interval delivered"
-    observed = f"all {delivery.frame.height} rows, keys and times aside, are those of {', '.join(same)}"
+    observed = (
+        f"all {delivery.frame.height} rows, keys and times aside, are those of {', '.join(same)}"
+    )
     return [delivery.failure("", "duplicate delivery", expected, observed, delivery.frame)]
 
 
 def volume(delivery: Delivery, _: TableStore) -> list[Failure]:
-    """As many rows a day as before, within a factor; judged where at least `minimum_rows` are to be expected."""
+    """As many rows a day as before, within a factor; judged where at least `minimum_rows` are to be
+    expected.
+    """
     checks, rows = delivery.use_case.data_checks, delivery.frame.height
-    days = (delivery.interval.end - delivery.interval.start) / DAY if delivery.table.time_column else 1.0
-    expected = {part.name: part.volume * days for part in delivery.references if part.volume * days >= checks.minimum_rows}
+    days = (
+        (delivery.interval.end - delivery.interval.start) / DAY
+        if delivery.table.time_column
+        else 1.0
+    )
+    expected = {
+        part.name: part.volume * days
+        for part in delivery.references
+        if part.volume * days >= checks.minimum_rows
+    }
     factors = {name: max(rows / count, count / rows) for name, count in expected.items()}
     if not factors or min(factors.values()) <= checks.max_volume_change:
         return []
     nearest = min(factors, key=lambda name: factors[name])
-    bounds = f"{expected[nearest] / checks.max_volume_change:.0f} to {expected[nearest] * checks.max_volume_change:.0f} rows"
+    bounds = (
+        f"{expected[nearest] / checks.max_volume_change:.0f} to"
+        f" {expected[nearest] * checks.max_volume_change:.0f} rows"
+    )
     text = f"{bounds} (a factor of {checks.max_volume_change} around {nearest})"
     return [delivery.failure("", "volume", text, f"{rows} rows", None)]
 
@@ -122,19 +184,33 @@ TABLE_RULES: dict[str, tuple[Callable[[Delivery, TableStore], list[Failure]], ..
 
 
 def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame) -> list[Failure]:
-    """Every label of the delivery became known after its question was asked; `entities` holds the ids and event times there are."""
+    """Every label of the delivery became known after its question was asked;
+
+    `entities` holds the ids and event times there are.
+    """
     column, event_time, key = use_case.label.time_column, use_case.event_time, use_case.id_column
     if not {key, column} <= set(labels.columns) or not {key, event_time} <= set(entities.columns):
         return []
     asked = entities.select(key, pl.col(event_time).alias("__asked")).unique(key)
-    if labels.schema[key] != asked.schema[key] or not isinstance(labels.schema[column], pl.Datetime):
+    if labels.schema[key] != asked.schema[key] or not isinstance(
+        labels.schema[column], pl.Datetime
+    ):
         return []
     early = labels.join(asked, on=key, how="inner").filter(pl.col(column) <= pl.col("__asked"))
     if early.height == 0:
         return []
     expected = f"{column} later than {event_time}"
     example = example_row(early.rename({"__asked": f"{event_time} of the event"}))
-    return [Failure(use_case.label.table, column, "label after event", expected, counted(early, labels), example)]
+    return [
+        Failure(
+            use_case.label.table,
+            column,
+            "label after event",
+            expected,
+            counted(early, labels),
+            example,
+        )
+    ]
 
 
 def _lone_key(table: Table) -> set[str]:

@@ -1,4 +1,6 @@
-"""How many rows were answered and are missing from the inference log, counted where nothing else can be written."""
+"""How many rows were answered and are missing from the inference log, counted where nothing else
+can be written.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class DropCounter:
-    """Rows per use case that were answered and could not be logged: exact over kills, and countable on a full disk.
+    """Rows per use case that were answered and could not be logged: exact over kills, and countable
+    on a full disk.
 
-    One page of JSON that is made while there is space and later overwritten in place, which takes no new block; under a lock, synced
-    before an answer leaves. Where even that cannot be done, it counts in memory and says so in the log.
+    One page of JSON that is made while there is space and later overwritten in place, which takes
+    no new block; under a lock, synced before an answer leaves. Where even that cannot be done, it
+    counts in memory and says so in the log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +44,10 @@ class DropCounter:
             finally:
                 os.close(descriptor)
         except OSError:
-            logger.exception("the counter of unlogged rows cannot be made; they are counted in memory until it can")
+            logger.exception(
+                "the counter of unlogged rows cannot be made; they are counted in memory until"
+                " it can"
+            )
 
     def add(self, use_case: str, rows: int) -> dict[str, int]:
         """Count rows; the totals after that."""

@@ -1,11 +1,14 @@
-"""The inference log: every answered prediction, first in durable files beside the endpoint, then in a Delta table.
+"""The inference log: every answered prediction, first in durable files beside the endpoint, then in
+a Delta table.
 
-The endpoint appends to its journal (`include.data.journal`), or to the spool what carries a request id (`include.data.spool`: SQLite,
-write-ahead log, `synchronous=FULL`), and answers only after that is durable. `ship` moves what is new into the Delta table
-`<use_case>/inference_log`, `ship_feedback` what applications told about answers into `<use_case>/feedback`; the consumer's offset lies in
-the same Delta commit as the rows, so a shipper killed at any moment repeats nothing and loses nothing. When a row cannot be made durable
-(disk full, file locked for longer than `BUSY_SECONDS`), `SpoolError` is raised and nothing of that batch is acknowledged; what then
-happens to the answers is the use case's `Serving.log_full`.
+The endpoint appends to its journal (`include.data.journal`), or to the spool what carries a request
+id (`include.data.spool`: SQLite, write-ahead log, `synchronous=FULL`), and answers only after that
+is durable. `ship` moves what is new into the Delta table `<use_case>/inference_log`,
+`ship_feedback` what applications told about answers into `<use_case>/feedback`; the consumer's
+offset lies in the same Delta commit as the rows, so a shipper killed at any moment repeats nothing
+and loses nothing. When a row cannot be made durable (disk full, file locked for longer than
+`BUSY_SECONDS`), `SpoolError` is raised and nothing of that batch is acknowledged; what then happens
+to the answers is the use case's `Serving.log_full`.
 """
 
 from __future__ import annotations
@@ -88,10 +91,12 @@ class _Stream:
 
 
 def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
-    """Move all new rows of one use case from journal and spool to its Delta table; safe to repeat and to kill.
+    """Move all new rows of one use case from journal and spool to its Delta table; safe to repeat
+    and to kill.
 
-    Returns `{"shipped": rows moved now, "total": rows in the table, "offset": last sequence in the table (-1: none)}`. What a full
-    disk kept out of the log is moved to `<use_case>/inference_log_gaps` on the way.
+    Returns `{"shipped": rows moved now, "total": rows in the table, "offset": last sequence in the
+    table (-1: none)}`. What a full disk kept out of the log is moved to
+    `<use_case>/inference_log_gaps` on the way.
     """
     use_case = load_use_case(use_case_name)
     tables = TableStore(settings.tables_uri)
@@ -107,14 +112,21 @@ def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
     return {"shipped": shipped, "total": _total(tables, answers.table), "offset": offset}
 
 
-def _move_answers(spool: Spool, tables: TableStore, use_case: str, stream: _Stream) -> tuple[int, int]:
+def _move_answers(
+    spool: Spool, tables: TableStore, use_case: str, stream: _Stream
+) -> tuple[int, int]:
     """Rows moved now, and the last sequence in the table; the numbers in the table only ever grow."""
     consumer, moved, ends = f"spool-{spool.id}", 0, ends_now(spool, use_case)
     while (shipment := next_shipment(spool, use_case, ends, CHUNK_ROWS)) is not None:
         moved += _move(spool, tables, use_case, stream, before=shipment.first)[0]
         if tables.offset(stream.table, consumer) < shipment.last:
             rows = rows_of(spool, shipment)
-            if tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=shipment.last) is not None:
+            if (
+                tables.append_once(
+                    stream.table, stream.frame(rows), consumer=consumer, offset=shipment.last
+                )
+                is not None
+            ):
                 moved += len(rows)
         end_shipment(spool, shipment)
     rest, offset = _move(spool, tables, use_case, stream)
@@ -123,7 +135,9 @@ def _move_answers(spool: Spool, tables: TableStore, use_case: str, stream: _Stre
 
 
 def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
-    """The same for feedback, into `<use_case>/feedback`; ids older than the use case's `feedback_days` are forgotten on the way."""
+    """The same for feedback, into `<use_case>/feedback`; ids older than the use case's
+    `feedback_days` are forgotten on the way.
+    """
     use_case = load_use_case(use_case_name)
     tables = TableStore(settings.tables_uri)
     stream = _Stream(feedback_table(use_case_name), Spool.read_feedback, feedback_frame)
@@ -135,13 +149,20 @@ def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
     return {"shipped": shipped, "total": _total(tables, stream.table), "offset": offset}
 
 
-def _move(spool: Spool, tables: TableStore, use_case: str, stream: _Stream, *, before: int | None = None) -> tuple[int, int]:
-    """Rows of the spool (with a sequence below `before`) moved now, and the last sequence in the table."""
+def _move(
+    spool: Spool, tables: TableStore, use_case: str, stream: _Stream, *, before: int | None = None
+) -> tuple[int, int]:
+    """Rows of the spool (with a sequence below `before`) moved now, and the last sequence in the
+    table.
+    """
     consumer = f"spool-{spool.id}"
     offset, moved = tables.offset(stream.table, consumer), 0
     while rows := _below(stream.read(spool, use_case, offset, CHUNK_ROWS), before):
         offset = int(rows[-1][0])
-        if tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=offset) is not None:
+        if (
+            tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=offset)
+            is not None
+        ):
             moved += len(rows)
     return moved, offset
 

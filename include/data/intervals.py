@@ -1,7 +1,8 @@
 """Which intervals a process has finished: the fact that later processes wait for.
 
-Airflow's asset events collapse and can stall, so they are hints; this table is what is believed. One row per finished run of a
-process; a repeated run adds nothing. Cheap to import: a sensor polls it.
+Airflow's asset events collapse and can stall, so they are hints; this table is what is believed.
+One row per finished run of a process; a repeated run adds nothing. Cheap to import: a sensor polls
+it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,18 @@ def intervals_table(use_case_name: str) -> str:
     return f"{use_case_name}/intervals"
 
 
-def mark_complete(tables: TableStore, use_case_name: str, process: str, interval: Interval, evidence: dict[str, Any]) -> None:
-    """Record that `process` has finished `interval`; `evidence` (JSON) says what it left, e.g. table versions.
+def mark_complete(
+    tables: TableStore,
+    use_case_name: str,
+    process: str,
+    interval: Interval,
+    evidence: dict[str, Any],
+) -> None:
+    """Record that `process` has finished `interval`; `evidence` (JSON) says what it left, e.g.
+    table versions.
 
-    Appends only, so that processes may record at the same time. The same interval with the same evidence is recorded once.
+    Appends only, so that processes may record at the same time. The same interval with the same
+    evidence is recorded once.
     """
     import polars as pl
     from deltalake import write_deltalake
@@ -53,7 +62,9 @@ def mark_complete(tables: TableStore, use_case_name: str, process: str, interval
         .is_empty()
     ):
         return
-    frame = pl.DataFrame([row]).with_columns(pl.col("interval_start", "interval_end").cast(TIMESTAMP))
+    frame = pl.DataFrame([row]).with_columns(
+        pl.col("interval_start", "interval_end").cast(TIMESTAMP)
+    )
     write_deltalake(tables.uri(name), frame.to_arrow(), mode="append")
 
 
@@ -62,7 +73,9 @@ def is_complete(tables: TableStore, use_case_name: str, process: str, interval: 
     return not missing(tables, use_case_name, process, interval)
 
 
-def missing(tables: TableStore, use_case_name: str, process: str, interval: Interval) -> list[Interval]:
+def missing(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> list[Interval]:
     """The parts of `interval` that `process` has not finished, in order."""
     reached = interval.start
     gaps: list[Interval] = []
@@ -75,16 +88,27 @@ def missing(tables: TableStore, use_case_name: str, process: str, interval: Inte
     return [*gaps, Interval(reached, interval.end)]
 
 
-def _spans(tables: TableStore, use_case_name: str, process: str, interval: Interval) -> list[tuple[datetime, datetime]]:
+def _spans(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> list[tuple[datetime, datetime]]:
     if not tables.exists(intervals_table(use_case_name)):
         return []
-    rows = _recorded(tables, use_case_name, process, interval).select("interval_start", "interval_end").unique().sort("interval_start")
+    rows = (
+        _recorded(tables, use_case_name, process, interval)
+        .select("interval_start", "interval_end")
+        .unique()
+        .sort("interval_start")
+    )
     return [(start, end) for start, end in rows.iter_rows()]
 
 
-def _recorded(tables: TableStore, use_case_name: str, process: str, interval: Interval) -> pl.DataFrame:
+def _recorded(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> pl.DataFrame:
     """The recorded rows of the process that overlap the interval."""
     import polars as pl
 
     overlaps = (pl.col("interval_end") > interval.start) & (pl.col("interval_start") < interval.end)
-    return tables.read(intervals_table(use_case_name), where=(pl.col("process") == process) & overlaps)
+    return tables.read(
+        intervals_table(use_case_name), where=(pl.col("process") == process) & overlaps
+    )

@@ -1,13 +1,17 @@
-"""The journal: where the endpoint writes what it is about to answer, with one system call for all rows of a moment.
+"""The journal: where the endpoint writes what it is about to answer, with one system call for all
+rows of a moment.
 
-A process appends to segments of its own, in one folder per use case: `journal/<use_case>/<microseconds>-<random>.log`. A segment is a
-sequence of frames, each the rows of one commit:
+A process appends to segments of its own, in one folder per use case:
+`journal/<use_case>/<microseconds>-<random>.log`. A segment is a sequence of frames, each the rows
+of one commit:
 
-    magic FDJ1 | length of what follows the header | CRC-32 of it | number of rows | their ids, 16 bytes each | a JSON list of rows
+    magic FDJ1 | length of what follows the header | CRC-32 of it | number of rows | their ids, 16
+    bytes each | a JSON list of rows
 
-Behind the last frame there are zeros: a segment has its full size from the start, so that a commit changes no size and the disk has one
-thing to write. A frame that a kill cut off was never acknowledged; it fails its checksum and ends the segment. The writer holds a lock
-(`flock`) on its segment for as long as it may still append, so whoever gets the lock knows that no more will come.
+Behind the last frame there are zeros: a segment has its full size from the start, so that a commit
+changes no size and the disk has one thing to write. A frame that a kill cut off was never
+acknowledged; it fails its checksum and ends the segment. The writer holds a lock (`flock`) on its
+segment for as long as it may still append, so whoever gets the lock knows that no more will come.
 `include.data.journal_reader` reads segments, `include.data.shipments` takes them into the tables.
 """
 
@@ -49,11 +53,16 @@ def encode(rows: Sequence[LoggedPrediction]) -> Frame:
     """One frame of the rows."""
     ids = bytes.fromhex("".join([row.prediction_id for row in rows]))
     content = ids + orjson.dumps([row.as_entry() for row in rows])
-    return Frame(HEADER.pack(MAGIC, len(content), zlib.crc32(content), len(rows)) + content, len(rows))
+    return Frame(
+        HEADER.pack(MAGIC, len(content), zlib.crc32(content), len(rows)) + content, len(rows)
+    )
 
 
 class Journal:
-    """The writing side of one process, in segments of `segment_bytes`. `prepare` may be called in another thread than the rest."""
+    """The writing side of one process, in segments of `segment_bytes`.
+
+    `prepare` may be called in another thread than the rest.
+    """
 
     def __init__(self, folder: Path, segment_bytes: int) -> None:
         self.folder = folder
@@ -62,7 +71,9 @@ class Journal:
         self._spares: dict[str, _Segment] = {}
 
     def write(self, use_case: str, frame: Frame) -> int:
-        """Write a frame, and give the file that must be synced before the frame is durable; raises `OSError` when it cannot be written."""
+        """Write a frame, and give the file that must be synced before the frame is durable; raises
+        `OSError` when it cannot be written.
+        """
         segment = self._segments.get(use_case)
         if segment is None or segment.position + len(frame.data) > max(self._size, len(frame.data)):
             segment = self._begin(use_case)
@@ -83,7 +94,10 @@ class Journal:
             raise
 
     def sync(self, use_case: str) -> None:
-        """Make everything durable that was written and not synced; raises `OSError`. May be called in the thread of `prepare`."""
+        """Make everything durable that was written and not synced; raises `OSError`.
+
+        May be called in the thread of `prepare`.
+        """
         segment = self._segments.get(use_case)
         if segment is not None:
             segment.sync()
@@ -95,9 +109,13 @@ class Journal:
             segment.end()
 
     def needs_spare(self, use_case: str) -> bool:
-        """Whether the next segment should be prepared, since making one takes longer than an answer may."""
+        """Whether the next segment should be prepared, since making one takes longer than an answer
+        may.
+        """
         segment = self._segments.get(use_case)
-        return use_case not in self._spares and (segment is None or segment.position > self._size // 2)
+        return use_case not in self._spares and (
+            segment is None or segment.position > self._size // 2
+        )
 
     def prepare(self, use_case: str) -> None:
         """Make the next segment where one is needed; raises `OSError` when there is no room for it."""
@@ -134,7 +152,8 @@ class _Segment:
         self.position = 0
         self._ending, self._ended = Lock(), False
         try:
-            # A reader that gets the lock takes the segment for complete: it must not see the file before it is locked.
+            # A reader that gets the lock takes the segment for complete: it must not see the file
+            # before it is locked.
             flock(self.file, LOCK_EX | LOCK_NB)
             _write(self.file, bytes(size), 0)
             os.fsync(self.file)
@@ -158,7 +177,8 @@ class _Segment:
 
     def end(self) -> None:
         """Give back what was not needed, and the lock."""
-        # A segment that keeps its zeros is as good, and on a broken disk the lock must go all the same.
+        # A segment that keeps its zeros is as good, and on a broken disk the lock must go all the
+        # same.
         with self._ending:
             with suppress(OSError):
                 os.ftruncate(self.file, self.position)

@@ -1,4 +1,6 @@
-"""Reading what processes have written to the journal (`include.data.journal`), while they write and after they were killed."""
+"""Reading what processes have written to the journal (`include.data.journal`), while they write and
+after they were killed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ LEFT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One frame: its place in the segment, its ids (16 bytes each), its JSON list of rows, and how many bytes before it are no frame."""
+    """One frame: its place in the segment, its ids (16 bytes each), its JSON list of rows, and how
+    many bytes before it are no frame.
+    """
 
     start: int
     end: int
@@ -40,15 +44,19 @@ def segments(folder: Path) -> list[Path]:
 
 
 def parts(path: Path, start: int = 0) -> Iterator[Part]:
-    """The whole frames from a place on. What a kill cut off ends them; what was damaged in their midst is passed over and told.
+    """The whole frames from a place on. What a kill cut off ends them; what was damaged in their
+    midst is passed over and told.
 
-    For a segment that is complete, or a stretch of it that was whole before: of what is being written this may miss a frame.
+    For a segment that is complete, or a stretch of it that was whole before: of what is being
+    written this may miss a frame.
     """
     with path.open("rb") as file:
         file.seek(start)
         data = file.read()
     position, damaged = 0, 0
-    while (found := _part(data, position, start, damaged)) is not None or (following := _next(data, position)) > 0:
+    while (found := _part(data, position, start, damaged)) is not None or (
+        following := _next(data, position)
+    ) > 0:
         if found is not None:
             yield found
             position, damaged = found.end - start, 0
@@ -58,11 +66,20 @@ def parts(path: Path, start: int = 0) -> Iterator[Part]:
 
 
 def parts_so_far(path: Path, position: int) -> Iterator[Part]:
-    """The same up to the first frame that is not whole, for a segment that is being written: what is not there yet comes later."""
+    """The same up to the first frame that is not whole, for a segment that is being written: what
+    is not there yet comes later.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
-        while len(header := os.pread(file, HEADER.size, position)) == HEADER.size and header.startswith(MAGIC):
-            part = _part(header + os.pread(file, HEADER.unpack(header)[1], position + HEADER.size), 0, position, 0)
+        while len(
+            header := os.pread(file, HEADER.size, position)
+        ) == HEADER.size and header.startswith(MAGIC):
+            part = _part(
+                header + os.pread(file, HEADER.unpack(header)[1], position + HEADER.size),
+                0,
+                position,
+                0,
+            )
             if part is None:
                 return
             yield part
@@ -78,14 +95,21 @@ def _part(data: bytes, position: int, base: int, damaged: int) -> Part | None:
         return None
     magic, length, checksum, rows = HEADER.unpack_from(data, position)
     last = first + length
-    if magic != MAGIC or last > len(data) or length < rows * ID_BYTES or zlib.crc32(memoryview(data)[first:last]) != checksum:
+    if (
+        magic != MAGIC
+        or last > len(data)
+        or length < rows * ID_BYTES
+        or zlib.crc32(memoryview(data)[first:last]) != checksum
+    ):
         return None
     middle = first + rows * ID_BYTES
     return Part(base + position, base + last, rows, data[first:middle], data[middle:last], damaged)
 
 
 def _next(data: bytes, position: int) -> int:
-    """Where the next whole frame begins; -1 where there is none: the bytes in between were a frame once."""
+    """Where the next whole frame begins; -1 where there is none: the bytes in between were a frame
+    once.
+    """
     while (position := data.find(MAGIC, position + 1)) > 0:
         if _part(data, position, 0, 0) is not None:
             return position
@@ -110,7 +134,9 @@ def remove_left_over(folder: Path) -> None:
 
 
 class KnownIds:
-    """Which prediction ids the journal of a use case holds; reads each segment once, and what is new of it."""
+    """Which prediction ids the journal of a use case holds; reads each segment once, and what is
+    new of it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -122,7 +148,9 @@ class KnownIds:
         found: set[str] = set()
         for path in segments(self._folder) if wanted else ():
             first, last = int(path.name.split("-")[0]) // 1000 - SLACK_MILLISECONDS, _modified(path)
-            asked = [identifier for identifier in wanted if first <= int(identifier[:12], 16) <= last]
+            asked = [
+                identifier for identifier in wanted if first <= int(identifier[:12], 16) <= last
+            ]
             if asked:
                 held = self._ids(path)
                 found.update(identifier for identifier in asked if wanted[identifier] in held)

@@ -1,4 +1,6 @@
-"""The verdict on one delivery: every table by its declaration, by what was published before it, and against the champion's data."""
+"""The verdict on one delivery: every table by its declaration, by what was published before it, and
+against the champion's data.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ class Judged:
 
 
 def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> dict[str, Any]:
-    """Judge the landed rows (at `versions` of the landing tables), put refused ones aside and write the report and the Data Docs.
+    """Judge the landed rows (at `versions` of the landing tables), put refused ones aside and write
+    the report and the Data Docs.
 
-    See `include.data.steps.validate_data` for the result. Everything is judged, even when the first table is refused.
+    See `include.data.steps.validate_data` for the result. Everything is judged, even when the first
+    table is refused.
     """
     tables, use_case = TableStore(context.settings.tables_uri), context.use_case
     champion, problems = champion_in_service(use_case, context.settings)
@@ -46,7 +50,11 @@ def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> 
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
         judged[table.name] = judge_table(context, tables, table, frame, champion)
     late = _label_times(use_case, tables, judged, context.interval)
-    failures = [*problems, *(failure for part in judged.values() for failure in part.failures), *late]
+    failures = [
+        *problems,
+        *(failure for part in judged.values() for failure in part.failures),
+        *late,
+    ]
     verdict: dict[str, Any] = {
         "accepted": not failures,
         "reasons": [failure.reason for failure in failures],
@@ -56,27 +64,53 @@ def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> 
         "references": {name: part.references for name, part in judged.items()},
     }
     verdict["quarantine"] = {
-        name: put_aside(tables, name, part.frame, context.interval, [failure.reason for failure in failures if failure.table == name])
+        name: put_aside(
+            tables,
+            name,
+            part.frame,
+            context.interval,
+            [failure.reason for failure in failures if failure.table == name],
+        )
         for name, part in judged.items()
         if any(failure.table == name for failure in failures)
     }
     return _write(context, judged, verdict)
 
 
-def judge_table(context: StepContext, tables: TableStore, table: Table, frame: pl.DataFrame, champion: Champion | None) -> Judged:
-    """One table's rows by its declaration, and against what was published before and the champion's training data."""
+def judge_table(
+    context: StepContext,
+    tables: TableStore,
+    table: Table,
+    frame: pl.DataFrame,
+    champion: Champion | None,
+) -> Judged:
+    """One table's rows by its declaration, and against what was published before and the champion's
+    training data.
+    """
     use_case, interval = context.use_case, context.interval
     # The least number of rows shrinks with the environment's sample share.
     minimum = max(1, ceil(table.minimum_rows * context.settings.sample_share))
-    validation = validate(table, frame, window=interval if table.time_column else None, minimum_rows=minimum)
+    validation = validate(
+        table, frame, window=interval if table.time_column else None, minimum_rows=minimum
+    )
     found, others, failures = references(tables, use_case, table, interval, champion)
     broken = frozenset(failure.column for failure in validation.failures if failure.column)
-    judgement = check_delivery(Delivery(use_case, table, frame, interval, found, others, broken), tables)
+    judgement = check_delivery(
+        Delivery(use_case, table, frame, interval, found, others, broken), tables
+    )
     names = [part.name for part in found] or ["none: first interval"]
-    return Judged(frame, validation, [*validation.failures, *failures, *judgement.failures], judgement.notes, names)
+    return Judged(
+        frame,
+        validation,
+        [*validation.failures, *failures, *judgement.failures],
+        judgement.notes,
+        names,
+    )
 
 
-def _label_times(use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval) -> list[Failure]:
+def _label_times(
+    use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval
+) -> list[Failure]:
     """Labels of this delivery against the events of this and of all earlier deliveries."""
     labels, entities = judged[use_case.label.table], judged[use_case.entity_table]
     if any(failure.column == use_case.label.time_column for failure in labels.failures):
@@ -84,23 +118,47 @@ def _label_times(use_case: UseCase, tables: TableStore, judged: Mapping[str, Jud
     columns = [use_case.id_column, use_case.event_time]
     known = [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []
     if tables.exists(use_case.entity_table):
-        known.append(tables.read(use_case.entity_table, columns=columns, where=pl.col(use_case.event_time) < interval.end))
+        known.append(
+            tables.read(
+                use_case.entity_table,
+                columns=columns,
+                where=pl.col(use_case.event_time) < interval.end,
+            )
+        )
     if len({tuple(frame.schema.items()) for frame in known}) > 1:
         known = known[1:]
     return label_times(use_case, pl.concat(known), labels.frame) if known else []
 
 
-def _write(context: StepContext, judged: Mapping[str, Judged], verdict: dict[str, Any]) -> dict[str, Any]:
-    folder = context.settings.reports_dir / "validation" / context.use_case.name / context.interval.label
+def _write(
+    context: StepContext, judged: Mapping[str, Judged], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    folder = (
+        context.settings.reports_dir / "validation" / context.use_case.name / context.interval.label
+    )
     results = {name: part.validation.document for name, part in judged.items()}
-    docs = write_docs(folder / "data_docs", f"{context.use_case.title}: {context.interval.label}", results, verdict)
+    docs = write_docs(
+        folder / "data_docs",
+        f"{context.use_case.title}: {context.interval.label}",
+        results,
+        verdict,
+    )
     report = folder / "validation.json"
     complete = {**verdict, "report": str(report), "data_docs": str(docs)}
     facts = {
-        name: {"rows": part.frame.height, "statistics": describe(part.frame), "great_expectations": part.validation.result}
+        name: {
+            "rows": part.frame.height,
+            "statistics": describe(part.frame),
+            "great_expectations": part.validation.result,
+        }
         for name, part in judged.items()
     }
-    content = {"use_case": context.use_case.name, "interval": context.interval.as_json(), **complete, "tables": facts}
+    content = {
+        "use_case": context.use_case.name,
+        "interval": context.interval.as_json(),
+        **complete,
+        "tables": facts,
+    }
     scratch = report.with_suffix(".partial")
     scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
     scratch.replace(report)

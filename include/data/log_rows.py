@@ -1,4 +1,6 @@
-"""What is logged about one answer, and what is told about it later; the ids that tie the two together."""
+"""What is logged about one answer, and what is told about it later; the ids that tie the two
+together.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any
 import orjson
 
 EVENT_PREFIX = "event/"
-"""Begins the key of an answer to an event of a broker; no request id of the endpoint can hold a slash."""
+"""Begins the key of an answer to an event of a broker; no request id of the endpoint can hold a
+slash.
+"""
 
 EVENTS_KEPT_SECONDS = 8 * 86_400.0
 """How long the id of an answered event is known; the broker keeps events a day less."""
@@ -25,10 +29,11 @@ LABEL = "label"
 class LoggedPrediction:
     """One answered row; not to be changed. Times are microseconds since 1970 (UTC).
 
-    `request` holds entity keys and request fields, `features` the `view__feature` values that were used, `score` is the probability,
-    `latency_ms` the time from the request's arrival to the moment before the commit. `arm` names the part of a release that answered,
-    `attributions` maps each input (and `base_value`) to its contribution to the raw score, where it was asked for. Of several classes
-    `predicted_class` is the most probable one and `score` its probability.
+    `request` holds entity keys and request fields, `features` the `view__feature` values that were
+    used, `score` is the probability, `latency_ms` the time from the request's arrival to the moment
+    before the commit. `arm` names the part of a release that answered, `attributions` maps each
+    input (and `base_value`) to its contribution to the raw score, where it was asked for. Of
+    several classes `predicted_class` is the most probable one and `score` its probability.
     """
 
     prediction_id: str
@@ -48,7 +53,9 @@ class LoggedPrediction:
     predicted_class: str | None = None
 
     def as_entry(self) -> list[Any]:
-        """What the journal holds of it beside the id: the values from `model_version` on; their JSON has times as ISO 8601."""
+        """What the journal holds of it beside the id: the values from `model_version` on; their
+        JSON has times as ISO 8601.
+        """
         return [
             self.model_version,
             self.answered_at,
@@ -88,10 +95,12 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What an application tells about one answer, under a `name`: `label`, `reward` or a name of its own.
+    """What an application tells about one answer, under a `name`: `label`, `reward` or a name of
+    its own.
 
-    Exactly one of `value` (a number; a label of a yes-or-no question is 0 or 1) and `text` (a class) is set. `known_at` is when it
-    became known, `received_at` when the endpoint got it, both in microseconds since 1970 (UTC).
+    Exactly one of `value` (a number; a label of a yes-or-no question is 0 or 1) and `text` (a
+    class) is set. `known_at` is when it became known, `received_at` when the endpoint got it, both
+    in microseconds since 1970 (UTC).
     """
 
     use_case: str
@@ -104,16 +113,25 @@ class Feedback:
 
     def as_row(self) -> tuple[Any, ...]:
         """The values in the order of the spool's columns."""
-        return self.use_case, self.prediction_id, self.name, self.value, self.text, self.known_at, self.received_at
+        return (
+            self.use_case,
+            self.prediction_id,
+            self.name,
+            self.value,
+            self.text,
+            self.known_at,
+            self.received_at,
+        )
 
 
 @dataclass(frozen=True)
 class FeedbackOutcome:
     """Prediction ids by what became of their feedback.
 
-    `recorded` is new and durable. `repeated` had been told before with the same content. `conflicting` had been told before with
-    another content: the first one stays. `unknown` are ids of no logged answer: a wrong id or use case, an answer that was sampled or
-    dropped out of the log, or one older than the use case's `feedback_days`.
+    `recorded` is new and durable. `repeated` had been told before with the same content.
+    `conflicting` had been told before with another content: the first one stays. `unknown` are ids
+    of no logged answer: a wrong id or use case, an answer that was sampled or dropped out of the
+    log, or one older than the use case's `feedback_days`.
     """
 
     recorded: tuple[str, ...]
@@ -124,9 +142,11 @@ class FeedbackOutcome:
 
 @dataclass(frozen=True)
 class KeyedAnswer:
-    """An answer whose caller gave the request an id, so that asking again gives the same answer and logs nothing twice.
+    """An answer whose caller gave the request an id, so that asking again gives the same answer and
+    logs nothing twice.
 
-    `fingerprint` tells the request from another one under the same id; `prediction_ids` are the rows that belong to it.
+    `fingerprint` tells the request from another one under the same id; `prediction_ids` are the
+    rows that belong to it.
     """
 
     use_case: str
@@ -137,14 +157,19 @@ class KeyedAnswer:
 
 
 def prediction_ids(count: int) -> list[str]:
-    """New prediction ids: UUID version 7 (RFC 9562) as 32 hex digits, so they sort by the time they were made."""
+    """New prediction ids:
+
+    UUID version 7 (RFC 9562) as 32 hex digits, so they sort by the time they were made.
+    """
     stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
     random = os.urandom(10 * count).hex()
     return [_uuid7(stamp, random[20 * index : 20 * index + 20]) for index in range(count)]
 
 
 def first_id_at(milliseconds: int) -> str:
-    """A text that sorts before every id made at or after that moment (milliseconds since 1970), and after all earlier ones."""
+    """A text that sorts before every id made at or after that moment (milliseconds since 1970), and
+    after all earlier ones.
+    """
     return max(milliseconds, 0).to_bytes(6, "big").hex()
 
 

@@ -1,4 +1,6 @@
-"""The Delta tables of what the endpoint answered and was told: their columns, and how rows of the spool become rows of them."""
+"""The Delta tables of what the endpoint answered and was told: their columns, and how rows of the
+spool become rows of them.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,9 @@ def gaps_table(use_case_name: str) -> str:
 def log_schema(use_case: UseCase) -> dict[str, Any]:
     """Columns and Polars types of the Delta table `<use_case>/inference_log`.
 
-    The event time, the id, entity keys, request fields and `view__feature` columns have the names they have everywhere. A column that
-    the specification marks `hash` holds text, one marked `drop` is not there (the id is always there; dropped, it is null).
+    The event time, the id, entity keys, request fields and `view__feature` columns have the names
+    they have everywhere. A column that the specification marks `hash` holds text, one marked `drop`
+    is not there (the id is always there; dropped, it is null).
     """
     declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
     columns: dict[str, Any] = {
@@ -65,7 +68,9 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         "model_version": pl.Int64,
         "answered_at": TIMESTAMP,
         use_case.event_time: TIMESTAMP,
-        use_case.id_column: pl.String if use_case.privacy(use_case.id_column) == "hash" else TYPES[declared[use_case.id_column].type],
+        use_case.id_column: pl.String
+        if use_case.privacy(use_case.id_column) == "hash"
+        else TYPES[declared[use_case.id_column].type],
     }
     given = {key: declared[key].type for key in use_case.serving.entity_keys}
     given.update({field.name: field.type for field in use_case.serving.request_fields})
@@ -89,16 +94,33 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
 def feature_types(use_case: UseCase) -> dict[str, Any]:
     """`view__feature` -> Polars type, by the kind of the input that reads it."""
     kinds = {"number": pl.Float64, "category": pl.String}
-    return {item.source.replace(":", "__"): kinds.get(item.kind, TIMESTAMP) for item in use_case.inputs if item.view is not None}
+    return {
+        item.source.replace(":", "__"): kinds.get(item.kind, TIMESTAMP)
+        for item in use_case.inputs
+        if item.view is not None
+    }
 
 
 def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    """Rows of `Spool.read` or of `include.data.shipments.rows_of` as the typed columns of `log_schema`."""
+    """Rows of `Spool.read` or of `include.data.shipments.rows_of` as the typed columns of
+    `log_schema`.
+    """
     schema = log_schema(use_case)
     records = [_record(use_case, row) for row in rows]
-    times = [name for name, dtype in schema.items() if dtype == TIMESTAMP and name not in ("answered_at", use_case.event_time)]
-    raw = {name: pl.String if name in times else pl.Int64 if dtype == TIMESTAMP else dtype for name, dtype in schema.items()}
-    frame = pl.DataFrame({name: [record.get(name) for record in records] for name in schema}, schema=raw, strict=False)
+    times = [
+        name
+        for name, dtype in schema.items()
+        if dtype == TIMESTAMP and name not in ("answered_at", use_case.event_time)
+    ]
+    raw = {
+        name: pl.String if name in times else pl.Int64 if dtype == TIMESTAMP else dtype
+        for name, dtype in schema.items()
+    }
+    frame = pl.DataFrame(
+        {name: [record.get(name) for record in records] for name in schema},
+        schema=raw,
+        strict=False,
+    )
     return frame.with_columns(
         pl.col("answered_at", use_case.event_time).cast(TIMESTAMP),
         *(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in times),
@@ -121,7 +143,18 @@ def _typed(rows: Sequence[tuple[Any, ...]], schema: dict[str, Any]) -> pl.DataFr
 
 
 def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
-    sequence, prediction_id, _, version, answered_at, event_time, target_id, request, features, score = row[:10]
+    (
+        sequence,
+        prediction_id,
+        _,
+        version,
+        answered_at,
+        event_time,
+        target_id,
+        request,
+        features,
+        score,
+    ) = row[:10]
     decision, flags, latency_ms, arm, attributions, predicted_class = row[10:]
     return {
         **_value(request),
@@ -137,7 +170,9 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         "flags": _value(flags),
         "latency_ms": latency_ms,
         "arm": arm,
-        "attributions": orjson.dumps(attributions).decode() if isinstance(attributions, dict) else attributions,
+        "attributions": orjson.dumps(attributions).decode()
+        if isinstance(attributions, dict)
+        else attributions,
         "predicted_class": predicted_class,
     }
 

@@ -1,4 +1,6 @@
-"""What the endpoint writes its answers through: sampling, privacy, journal and spool, and what happens while they take no rows."""
+"""What the endpoint writes its answers through: sampling, privacy, journal and spool, and what
+happens while they take no rows.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from include.data.drop_counter import DropCounter
-from include.data.inference_log import Feedback, FeedbackOutcome, KeyedAnswer, LoggedPrediction, Spool, SpoolError, spool_path
+from include.data.inference_log import (
+    Feedback,
+    FeedbackOutcome,
+    KeyedAnswer,
+    LoggedPrediction,
+    Spool,
+    SpoolError,
+    spool_path,
+)
 from include.data.journal import Frame, Journal, encode
 from include.data.journal_reader import KnownIds, RowCount
 from include.data.log_rows import EVENTS_KEPT_SECONDS
@@ -32,8 +42,8 @@ logger = logging.getLogger("flightdeck.serving")
 class LogWriter:
     """`error` says why the log takes no rows at present, None when it does.
 
-    `dropped` are the answered and unlogged rows per use case since ever, over all processes of this home. `encode`, `write` and
-    `failed` are for the event loop, everything else for one thread.
+    `dropped` are the answered and unlogged rows per use case since ever, over all processes of this
+    home. `encode`, `write` and `failed` are for the event loop, everything else for one thread.
     """
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase]) -> None:
@@ -56,17 +66,22 @@ class LogWriter:
 
     def refuses(self) -> bool:
         """Whether the log's state stops the answers of every use case."""
-        return self.error is not None and not any(self.goes_on_without(name) for name in self._use_cases)
+        return self.error is not None and not any(
+            self.goes_on_without(name) for name in self._use_cases
+        )
 
     def encode(self, use_case: str, rows: Sequence[LoggedPrediction]) -> Frame:
-        """The rows as the use case's specification wants them logged: a sample, with marked columns hidden."""
+        """The rows as the use case's specification wants them logged: a sample, with marked columns
+        hidden.
+        """
         return encode(self._admitted(use_case, rows))
 
     def write(self, use_case: str, frame: Frame) -> int | None:
-        """Write a frame of `encode` to the journal; the file to be synced before anything of it is answered, None when nothing is to be.
+        """Write a frame of `encode` to the journal; the file to be synced before anything of it is
+        answered, None when nothing is to be.
 
-        Raises `SpoolError` when it cannot be written and the use case says `refuse`; then nothing may be answered. When it says
-        `answer` the rows are counted instead, before this returns.
+        Raises `SpoolError` when it cannot be written and the use case says `refuse`; then nothing
+        may be answered. When it says `answer` the rows are counted instead, before this returns.
         """
         if not frame.rows:
             return None
@@ -87,7 +102,9 @@ class LogWriter:
         return self._journal is not None and self._journal.needs_spare(use_case)
 
     def make_room(self) -> None:
-        """Prepare what the journal will need next; raises `SpoolError` while there is no room for it, and `error` says so."""
+        """Prepare what the journal will need next; raises `SpoolError` while there is no room for
+        it, and `error` says so.
+        """
         try:
             for name in self._use_cases:
                 self._with_journal(partial(Journal.prepare, use_case=name))
@@ -95,23 +112,32 @@ class LogWriter:
             self.error = str(error)
             raise
 
-    def append(self, use_case: str, rows: Sequence[LoggedPrediction], keyed: Sequence[KeyedAnswer]) -> dict[int, bytes | None]:
-        """Make rows durable of which some belong to keyed answers, in the spool; the result is that of `Spool.append`."""
+    def append(
+        self, use_case: str, rows: Sequence[LoggedPrediction], keyed: Sequence[KeyedAnswer]
+    ) -> dict[int, bytes | None]:
+        """Make rows durable of which some belong to keyed answers, in the spool; the result is that
+        of `Spool.append`.
+        """
         admitted = self._admitted(use_case, rows)
-        return self._attempt(use_case, len(admitted), lambda: self._opened().append(admitted, keyed)) or {}
+        return (
+            self._attempt(use_case, len(admitted), lambda: self._opened().append(admitted, keyed))
+            or {}
+        )
 
     def append_feedback(self, rows: Sequence[Feedback]) -> FeedbackOutcome:
         """Make feedback durable, or raise `SpoolError`."""
         try:
             spool = self._opened()
-            # The journal first: what is shipped between the two looks is in the spool at the second.
+            # The journal first: what is shipped between the two looks is in the spool at the
+            # second.
             return spool.append_feedback(rows, self._journaled(rows))
         except SpoolError as error:
             self.error = str(error)
             raise
 
     def tend(self) -> None:
-        """To be called about once a second: open the log, try it again after an error, note what it missed, forget old keys.
+        """To be called about once a second: open the log, try it again after an error, note what it
+        missed, forget old keys.
 
         Raises `SpoolError` while it takes no rows.
         """
@@ -125,20 +151,29 @@ class LogWriter:
         self._require_space()
         self.dropped = self._counter.totals()
         for name, total in self.dropped.items():
-            new = spool.record_gap(name, total, noticed_at=time.time_ns() // 1000, reason=self.error or "counted by another process")
+            new = spool.record_gap(
+                name,
+                total,
+                noticed_at=time.time_ns() // 1000,
+                reason=self.error or "counted by another process",
+            )
             if new:
                 logger.error("%s: %d answered rows are missing from the inference log", name, new)
         self.error = None
         if time.monotonic() > self._next_forgetting:
             self._next_forgetting = time.monotonic() + FORGET_SECONDS
             now = time.time_ns() // 1000
-            spool.forget_keys(now - int(KEYS_KEPT_SECONDS * 1e6), now - int(EVENTS_KEPT_SECONDS * 1e6))
+            spool.forget_keys(
+                now - int(KEYS_KEPT_SECONDS * 1e6), now - int(EVENTS_KEPT_SECONDS * 1e6)
+            )
 
     def backlog(self, use_case: str) -> int:
         """Rows that are not yet in the Delta table."""
         spool = self._opened()
         shipped, counted = spool.shipped_rows(use_case), self._counts[use_case].by_segment()
-        return spool.backlog(use_case) + sum(rows - shipped.get(name, 0) for name, rows in counted.items())
+        return spool.backlog(use_case) + sum(
+            rows - shipped.get(name, 0) for name, rows in counted.items()
+        )
 
     def close(self) -> None:
         """Close everything."""
@@ -148,15 +183,22 @@ class LogWriter:
             self._spool.close()
 
     def _require_space(self) -> None:
-        """A process that nobody asks would not meet the full disk, and a small write may find room where a row does not."""
+        """A process that nobody asks would not meet the full disk, and a small write may find room
+        where a row does not.
+        """
         free = shutil.disk_usage(self._path.parent).free
         if free < RESERVED_BYTES:
-            self.error = f"{self._path.parent} has {free} bytes free; the inference log needs {RESERVED_BYTES}. Free the disk."
+            self.error = (
+                f"{self._path.parent} has {free} bytes free; the inference log needs"
+                f" {RESERVED_BYTES}. Free the disk."
+            )
             raise SpoolError(self.error)
 
     def _admitted(self, use_case: str, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         share = self._use_cases[use_case].serving.log_share
-        sampled = rows if share >= 1.0 else [row for row in rows if is_sampled(row.prediction_id, share)]
+        sampled = (
+            rows if share >= 1.0 else [row for row in rows if is_sampled(row.prediction_id, share)]
+        )
         return self._veils[use_case].cover(sampled)
 
     def _attempt(self, use_case: str, rows: int, write: Callable[[], T]) -> T | None:
@@ -179,7 +221,9 @@ class LogWriter:
 
     def _to_journal(self, use_case: str, frame: Frame) -> int:
         if self._spool is None:
-            raise SpoolError(f"The inference log {self._path.parent} is not open yet. {self.error or ''}".strip())
+            raise SpoolError(
+                f"The inference log {self._path.parent} is not open yet. {self.error or ''}".strip()
+            )
         return self._with_journal(lambda journal: journal.write(use_case, frame))
 
     def _with_journal(self, work: Callable[[Journal], T]) -> T:
@@ -190,12 +234,17 @@ class LogWriter:
             self._raise(error)
 
     def _raise(self, error: OSError) -> NoReturn:
-        raise SpoolError(f"The inference log's journal in {self._path.parent} takes no rows: {error}. Free the disk.") from error
+        raise SpoolError(
+            f"The inference log's journal in {self._path.parent} takes no rows: {error}. Free the"
+            " disk."
+        ) from error
 
     def _journaled(self, rows: Sequence[Feedback]) -> set[str]:
         found: set[str] = set()
         for name in {row.use_case for row in rows}:
-            found |= self._known[name].among(row.prediction_id for row in rows if row.use_case == name)
+            found |= self._known[name].among(
+                row.prediction_id for row in rows if row.use_case == name
+            )
         return found
 
     def _opened(self) -> Spool:
@@ -226,5 +275,7 @@ class LogWriter:
 
 
 def is_sampled(prediction_id: str, share: float) -> bool:
-    """Whether a row of that id belongs to a sample of `share`: the same answer everywhere, and a larger share holds the smaller one."""
+    """Whether a row of that id belongs to a sample of `share`: the same answer everywhere, and a
+    larger share holds the smaller one.
+    """
     return zlib.crc32(prediction_id.encode()) < share * 2**32

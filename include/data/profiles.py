@@ -1,15 +1,19 @@
-"""The distribution of a column in one published interval, small enough to keep, exact enough to compare with.
+"""The distribution of a column in one published interval, small enough to keep, exact enough to
+compare with.
 
-A column's profile is a set of weighted values: for text and truth values every value with its count, for numbers the values that
-fill more than `HEAVY` of the rows with their counts and `POINTS` evenly spaced quantiles for the rest. Profiles of several intervals
-pool by putting their points together. Two profiles are compared by effect sizes, which do not grow with the number of rows:
+A column's profile is a set of weighted values: for text and truth values every value with its
+count, for numbers the values that fill more than `HEAVY` of the rows with their counts and `POINTS`
+evenly spaced quantiles for the rest. Profiles of several intervals pool by putting their points
+together. Two profiles are compared by effect sizes, which do not grow with the number of rows:
 
-* `psi`, the population stability index (Siddiqi, "Credit Risk Scorecards", 2006): over all values of text, over the reference's
-  deciles for numbers.
-* `shift`, the 1-Wasserstein distance in standard deviations of the reference: how far the values moved (PSI saturates, distance does not).
+* `psi`, the population stability index (Siddiqi, "Credit Risk Scorecards", 2006): over all values
+  of text, over the reference's deciles for numbers.
+* `shift`, the 1-Wasserstein distance in standard deviations of the reference: how far the values
+  moved (PSI saturates, distance does not).
 
-A number of which one value fills a quarter of the reference (no rain) is compared twice: the share of that value, and the rest among
-themselves; otherwise the few rows that carry the information would vanish beside the many that do not.
+A number of which one value fills a quarter of the reference (no rain) is compared twice: the share
+of that value, and the rest among themselves; otherwise the few rows that carry the information
+would vanish beside the many that do not.
 """
 
 from __future__ import annotations
@@ -30,7 +34,10 @@ KEPT_VALUES = 50_000
 
 @dataclass(frozen=True)
 class Profile:
-    """Weighted values of one column; `weights` count rows. `kind` is `number` or `text`; `nulls` includes NaN."""
+    """Weighted values of one column;
+
+    `weights` count rows. `kind` is `number` or `text`; `nulls` includes NaN.
+    """
 
     kind: str
     rows: int
@@ -51,30 +58,59 @@ class Profile:
     @property
     def mean(self) -> float | None:
         """Mean of a number; `None` for text and where there is no value."""
-        return float(np.average(self.values, weights=self.weights)) if self.kind == "number" and self.values else None
+        return (
+            float(np.average(self.values, weights=self.weights))
+            if self.kind == "number" and self.values
+            else None
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All fields as plain JSON."""
-        return {"kind": self.kind, "rows": self.rows, "nulls": self.nulls, "values": list(self.values), "weights": list(self.weights)}
+        return {
+            "kind": self.kind,
+            "rows": self.rows,
+            "nulls": self.nulls,
+            "values": list(self.values),
+            "weights": list(self.weights),
+        }
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Profile:
         """The inverse of `as_json`."""
-        return cls(fields["kind"], fields["rows"], fields["nulls"], tuple(fields["values"]), tuple(fields["weights"]))
+        return cls(
+            fields["kind"],
+            fields["rows"],
+            fields["nulls"],
+            tuple(fields["values"]),
+            tuple(fields["weights"]),
+        )
 
 
 def profile(values: pl.Series) -> Profile | None:
-    """The profile of a column; `None` for a type that has none (timestamps) and for text with more than `KEPT_VALUES` values."""
+    """The profile of a column;
+
+    `None` for a type that has none (timestamps) and for text with more than `KEPT_VALUES` values.
+    """
     if values.dtype.is_numeric():
         present = values.cast(pl.Float64).drop_nulls()
         finite = present.filter(present.is_finite())
-        return Profile("number", len(values), len(values) - len(finite), *_points(finite.to_numpy()))
+        return Profile(
+            "number", len(values), len(values) - len(finite), *_points(finite.to_numpy())
+        )
     if values.dtype not in (pl.String, pl.Boolean):
         return None
-    counts = values.drop_nulls().cast(pl.String).rename("value").value_counts(name="rows").sort("value")
+    counts = (
+        values.drop_nulls().cast(pl.String).rename("value").value_counts(name="rows").sort("value")
+    )
     if counts.height > KEPT_VALUES:
         return None
-    return Profile("text", len(values), values.null_count(), tuple(counts["value"]), tuple(float(count) for count in counts["rows"]))
+    return Profile(
+        "text",
+        len(values),
+        values.null_count(),
+        tuple(counts["value"]),
+        tuple(float(count) for count in counts["rows"]),
+    )
 
 
 def pool(parts: list[Profile]) -> Profile:
@@ -85,7 +121,13 @@ def pool(parts: list[Profile]) -> Profile:
             weights[value] = weights.get(value, 0.0) + weight
     ordered = sorted(weights)
     counted = tuple(weights[value] for value in ordered)
-    return Profile(parts[0].kind, sum(part.rows for part in parts), sum(part.nulls for part in parts), tuple(ordered), counted)
+    return Profile(
+        parts[0].kind,
+        sum(part.rows for part in parts),
+        sum(part.nulls for part in parts),
+        tuple(ordered),
+        counted,
+    )
 
 
 def psi(reference: Profile, new: Profile) -> float:
@@ -103,7 +145,10 @@ def psi(reference: Profile, new: Profile) -> float:
 
 
 def shift(reference: Profile, new: Profile) -> float:
-    """1-Wasserstein distance in standard deviations of the reference; 0 for text and where nothing can be compared."""
+    """1-Wasserstein distance in standard deviations of the reference;
+
+    0 for text and where nothing can be compared.
+    """
     if reference.kind == "text" or not reference.values or not new.values:
         return 0.0
     _, (old, now) = _without_dominant(reference, new)
@@ -119,15 +164,22 @@ def shift(reference: Profile, new: Profile) -> float:
 
 
 def new_share(reference: Profile, new: Profile) -> tuple[float, float]:
-    """Share of the new rows whose value the reference never held, and the share to expect without any change.
+    """Share of the new rows whose value the reference never held, and the share to expect without
+    any change.
 
-    Expected is the Good-Turing estimate (Good, "The population frequencies of species", 1953): the share of the reference's
-    rows that hold a value seen once. It is what makes a sample of aircraft and a year of three airports comparable.
+    Expected is the Good-Turing estimate (Good, "The population frequencies of species", 1953): the
+    share of the reference's rows that hold a value seen once. It is what makes a sample of aircraft
+    and a year of three airports comparable.
     """
     known = set(reference.values)
-    unseen = sum(weight for value, weight in zip(new.values, new.weights, strict=True) if value not in known)
+    unseen = sum(
+        weight for value, weight in zip(new.values, new.weights, strict=True) if value not in known
+    )
     once = sum(weight for weight in reference.weights if weight == 1.0)
-    return unseen / new.present if new.values else 0.0, once / reference.present if reference.values else 1.0
+    return (
+        unseen / new.present if new.values else 0.0,
+        once / reference.present if reference.values else 1.0,
+    )
 
 
 def comparable_rows(reference: Profile, new: Profile) -> int:
@@ -143,37 +195,58 @@ def _points(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     rest = np.repeat(distinct[~heavy], counts[~heavy])
     levels = np.quantile(rest, (np.arange(POINTS) + 0.5) / POINTS)
     points = np.concatenate([distinct[heavy], levels])
-    weights = np.concatenate([counts[heavy].astype(np.float64), np.full(POINTS, len(rest) / POINTS)])
+    weights = np.concatenate(
+        [counts[heavy].astype(np.float64), np.full(POINTS, len(rest) / POINTS)]
+    )
     order = np.argsort(points, kind="stable")
     return tuple(map(float, points[order])), tuple(map(float, weights[order]))
 
 
 def _without_dominant(reference: Profile, new: Profile) -> tuple[float, tuple[Profile, Profile]]:
-    """PSI of the dominant value's share, and both profiles without that value (unchanged where there is none)."""
+    """PSI of the dominant value's share, and both profiles without that value (unchanged where
+    there is none).
+    """
     position = int(np.argmax(reference.weights))
     share = reference.weights[position] / reference.present
     if share <= DOMINANT:
         return 0.0, (reference, new)
     value = reference.values[position]
     old, now = _drop(reference, value), _drop(new, value)
-    shares = [np.array([1 - part.present / whole.present, part.present / whole.present]) for part, whole in ((old, reference), (now, new))]
+    shares = [
+        np.array([1 - part.present / whole.present, part.present / whole.present])
+        for part, whole in ((old, reference), (now, new))
+    ]
     return _psi(*shares), (old, now)
 
 
 def _drop(whole: Profile, value: Any) -> Profile:
-    kept = [(point, weight) for point, weight in zip(whole.values, whole.weights, strict=True) if point != value]
-    return Profile(whole.kind, whole.rows, whole.nulls, tuple(point for point, _ in kept), tuple(weight for _, weight in kept))
+    kept = [
+        (point, weight)
+        for point, weight in zip(whole.values, whole.weights, strict=True)
+        if point != value
+    ]
+    return Profile(
+        whole.kind,
+        whole.rows,
+        whole.nulls,
+        tuple(point for point, _ in kept),
+        tuple(weight for _, weight in kept),
+    )
 
 
 def _quantiles(part: Profile, levels: np.ndarray) -> np.ndarray:
     """Inverse of the step-shaped distribution function."""
     cumulated = np.cumsum(part.weights) / part.present
-    return np.asarray(part.values, dtype=np.float64)[np.minimum(np.searchsorted(cumulated, levels), len(part.values) - 1)]
+    return np.asarray(part.values, dtype=np.float64)[
+        np.minimum(np.searchsorted(cumulated, levels), len(part.values) - 1)
+    ]
 
 
 def _histogram(part: Profile, edges: np.ndarray) -> np.ndarray:
     bins = np.searchsorted(edges, np.asarray(part.values, dtype=np.float64), side="right")
-    return np.bincount(bins, weights=np.asarray(part.weights), minlength=len(edges) + 1) / part.present
+    return (
+        np.bincount(bins, weights=np.asarray(part.weights), minlength=len(edges) + 1) / part.present
+    )
 
 
 def _shares(part: Profile, values: list[Any]) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Statistics of every published interval, in the Delta table `<use case>/statistics`: what later deliveries are compared with.
+"""Statistics of every published interval, in the Delta table `<use case>/statistics`: what later
+deliveries are compared with.
 
-One row per interval and table: rows, a digest of what the rows say (keys and times left out), and every column's profile as JSON.
+One row per interval and table: rows, a digest of what the rows say (keys and times left out), and
+every column's profile as JSON.
 """
 
 from __future__ import annotations
@@ -37,17 +39,33 @@ def statistics_table(use_case_name: str) -> str:
 
 
 def describe_table(table: Table, frame: pl.DataFrame, interval: Interval) -> Statistics:
-    """The statistics of rows that are about to be judged or published; columns that the table does not declare are left out."""
-    profiles = {column.name: profile(frame[column.name]) for column in table.columns if column.name in frame.columns}
+    """The statistics of rows that are about to be judged or published; columns that the table does
+    not declare are left out.
+    """
+    profiles = {
+        column.name: profile(frame[column.name])
+        for column in table.columns
+        if column.name in frame.columns
+    }
     known = {name: found for name, found in profiles.items() if found is not None}
     return Statistics(table.name, interval, frame.height, content_digest(table, frame), known)
 
 
 def content_digest(table: Table, frame: pl.DataFrame) -> str:
-    """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps it. Empty for no such column."""
-    told = [column.name for column in table.columns if column.name in frame.columns and column.name not in table.key]
+    """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps
+    it. Empty for no such column.
+    """
+    told = [
+        column.name
+        for column in table.columns
+        if column.name in frame.columns and column.name not in table.key
+    ]
     told = [name for name in told if not isinstance(frame.schema[name], pl.Datetime)]
-    return frame_digest(frame.select(told)) if told and frame.height else hashlib.sha256(b"").hexdigest()
+    return (
+        frame_digest(frame.select(told))
+        if told and frame.height
+        else hashlib.sha256(b"").hexdigest()
+    )
 
 
 def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -> None:
@@ -62,7 +80,9 @@ def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -
             "interval_end": interval.end.astimezone(UTC),
             "rows": part.rows,
             "content_digest": part.content_digest,
-            "profiles_json": json.dumps({name: found.as_json() for name, found in sorted(part.profiles.items())}),
+            "profiles_json": json.dumps(
+                {name: found.as_json() for name, found in sorted(part.profiles.items())}
+            ),
         }
         for part in described
     ]
@@ -70,12 +90,18 @@ def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -
     # An interval is known by its start; one that starts inside it replaces nothing of it.
     instant = interval.start.astimezone(UTC)
     tables.replace_window(
-        statistics_table(use_case.name), frame, time_column=MARK, start=instant, end=datetime.fromtimestamp(instant.timestamp() + 1, tz=UTC)
+        statistics_table(use_case.name),
+        frame,
+        time_column=MARK,
+        start=instant,
+        end=datetime.fromtimestamp(instant.timestamp() + 1, tz=UTC),
     )
 
 
 def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
-    """The table's statistics of all published intervals in order of time; empty when nothing was published."""
+    """The table's statistics of all published intervals in order of time; empty when nothing was
+    published.
+    """
     name = statistics_table(use_case.name)
     if not tables.exists(name):
         return []
@@ -86,7 +112,10 @@ def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
             Interval(row[MARK], row["interval_end"]),
             row["rows"],
             row["content_digest"],
-            {column: Profile.from_json(fields) for column, fields in json.loads(row["profiles_json"]).items()},
+            {
+                column: Profile.from_json(fields)
+                for column, fields in json.loads(row["profiles_json"]).items()
+            },
         )
         for row in found.iter_rows(named=True)
     ]

@@ -1,8 +1,10 @@
 """How rows of the journal get into a Delta table exactly once.
 
-The table keeps one offset for all that the spool ever shipped (`include.data.spool`), in the same commit as the rows. So a shipment is
-written down in the spool before it begins: which parts of which segments, and which numbers their rows get. A shipper that is killed
-leaves it there. The next one reads the same parts, gives the same numbers, and the table takes them if it has not taken them before.
+The table keeps one offset for all that the spool ever shipped (`include.data.spool`), in the same
+commit as the rows. So a shipment is written down in the spool before it begins: which parts of
+which segments, and which numbers their rows get. A shipper that is killed leaves it there. The next
+one reads the same parts, gives the same numbers, and the table takes them if it has not taken them
+before.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from typing import Any
 
 import orjson
 
-from include.data.journal_reader import Part, is_complete, parts, parts_so_far, remove_left_over, segments
+from include.data.journal_reader import (
+    Part,
+    is_complete,
+    parts,
+    parts_so_far,
+    remove_left_over,
+    segments,
+)
 from include.data.spool import Piece, Shipment, Spool
 
 logger = logging.getLogger("flightdeck.log")
@@ -23,7 +32,9 @@ logger = logging.getLogger("flightdeck.log")
 
 @dataclass(frozen=True)
 class Ends:
-    """Where the segments of a use case ended at a moment, by their name: a shipper goes no further, however much is written meanwhile."""
+    """Where the segments of a use case ended at a moment, by their name: a shipper goes no further,
+    however much is written meanwhile.
+    """
 
     folder: Path
     places: Mapping[str, int]
@@ -32,8 +43,8 @@ class Ends:
 def ends_now(spool: Spool, use_case: str) -> Ends:
     """What there is to ship at this moment.
 
-    Damage is passed over only in a segment that nobody writes any more: of one that is being written, a reader may see a frame before
-    the one in front of it.
+    Damage is passed over only in a segment that nobody writes any more: of one that is being
+    written, a reader may see a frame before the one in front of it.
     """
     folder, shipped = spool.journal / use_case, spool.shipped_parts(use_case)
     places = {}
@@ -45,7 +56,9 @@ def ends_now(spool: Spool, use_case: str) -> Ends:
 
 
 def next_shipment(spool: Spool, use_case: str, ends: Ends, limit: int) -> Shipment | None:
-    """The shipment that a killed shipper has left, or one of the next rows, about `limit` at the most; None when all is shipped."""
+    """The shipment that a killed shipper has left, or one of the next rows, about `limit` at the
+    most; None when all is shipped.
+    """
     left = spool.open_shipment(use_case)
     if left is not None:
         return left
@@ -58,7 +71,12 @@ def next_shipment(spool: Spool, use_case: str, ends: Ends, limit: int) -> Shipme
             if part.start >= end or rows >= limit:
                 break
             if part.damaged:
-                logger.error("%s: %d bytes before byte %d are damaged; their rows are lost", ends.folder / name, part.damaged, part.start)
+                logger.error(
+                    "%s: %d bytes before byte %d are damaged; their rows are lost",
+                    ends.folder / name,
+                    part.damaged,
+                    part.start,
+                )
             place, held, rows = part.end, held + part.rows, rows + part.rows
         if place > start:
             pieces.append(Piece(name, start, place, held))
@@ -79,7 +97,10 @@ def rows_of(spool: Spool, shipment: Shipment) -> list[tuple[Any, ...]]:
 
 def end_shipment(spool: Spool, shipment: Shipment) -> None:
     """The table has its rows: remember their ids, for feedback, and forget where they were."""
-    spool.end_shipment(shipment, [identifier for part in _parts_of(spool, shipment) for identifier in _identifiers(part)])
+    spool.end_shipment(
+        shipment,
+        [identifier for part in _parts_of(spool, shipment) for identifier in _identifiers(part)],
+    )
 
 
 def remove_shipped(spool: Spool, use_case: str) -> None:
@@ -93,7 +114,11 @@ def remove_shipped(spool: Spool, use_case: str) -> None:
         path.unlink(missing_ok=True)
         spool.forget_segment(name)
     for path in segments(folder):
-        if path.name not in spool.shipped_parts(use_case) and is_complete(path) and next(parts(path), None) is None:
+        if (
+            path.name not in spool.shipped_parts(use_case)
+            and is_complete(path)
+            and next(parts(path), None) is None
+        ):
             path.unlink(missing_ok=True)
     remove_left_over(folder)
 

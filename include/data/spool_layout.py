@@ -1,7 +1,8 @@
-"""The spool's tables, and how a file of an older layout is brought up to date: in place, in one transaction, keeping every row.
+"""The spool's tables, and how a file of an older layout is brought up to date: in place, in one
+transaction, keeping every row.
 
-`PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without arm and attributions); 2 came with the
-journal and `predicted_class`.
+`PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without
+arm and attributions); 2 came with the journal and `predicted_class`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ import sqlite3
 LAYOUT = 2
 
 FIRST_COLUMNS = (
-    *("sequence", "prediction_id", "use_case", "model_version", "answered_at", "event_time", "target_id"),
+    *(
+        "sequence",
+        "prediction_id",
+        "use_case",
+        "model_version",
+        "answered_at",
+        "event_time",
+        "target_id",
+    ),
     *("request", "features", "score", "decision", "flags", "latency_ms"),
 )
 
@@ -48,15 +57,18 @@ CREATE TABLE IF NOT EXISTS shipments (use_case TEXT PRIMARY KEY, first INTEGER N
 
 
 def prepare(database: sqlite3.Connection) -> None:
-    """Make the tables, or bring those of an older layout up to date; to be called inside a transaction.
+    """Make the tables, or bring those of an older layout up to date; to be called inside a
+    transaction.
 
-    Raises `ValueError` for a file that this code must not write into: a newer layout, or tables that are not ours.
+    Raises `ValueError` for a file that this code must not write into: a newer layout, or tables
+    that are not ours.
     """
     layout = int(database.execute("PRAGMA user_version").fetchone()[0])
     if layout > LAYOUT:
         raise ValueError(
-            f"its layout is {layout} and this code knows {LAYOUT}: a newer Flightdeck has written it. Go back to that one, ship the log "
-            "with it (`<use_case>__monitoring` does), and move the file away; nothing in it was changed"
+            f"its layout is {layout} and this code knows {LAYOUT}: a newer Flightdeck has written"
+            " it. Go back to that one, ship the log with it (`<use_case>__monitoring` does), and"
+            " move the file away; nothing in it was changed"
         )
     columns = [str(row[1]) for row in database.execute("PRAGMA table_info(predictions)")]
     if columns and layout < LAYOUT:
@@ -69,9 +81,13 @@ def prepare(database: sqlite3.Connection) -> None:
 def _extend(database: sqlite3.Connection, columns: list[str]) -> None:
     if tuple(columns[: len(FIRST_COLUMNS)]) != FIRST_COLUMNS:
         raise ValueError(
-            f"its table predictions has the columns {columns}, which no layout of Flightdeck has. Move the file away and start again; "
-            "what it holds stays in it, unshipped"
+            f"its table predictions has the columns {columns}, which no layout of Flightdeck has."
+            " Move the file away and start again; what it holds stays in it, unshipped"
         )
-    for name, definition in (("arm", "TEXT NOT NULL DEFAULT 'champion'"), ("attributions", "TEXT"), ("predicted_class", "TEXT")):
+    for name, definition in (
+        ("arm", "TEXT NOT NULL DEFAULT 'champion'"),
+        ("attributions", "TEXT"),
+        ("predicted_class", "TEXT"),
+    ):
         if name not in columns:
             database.execute(f"ALTER TABLE predictions ADD COLUMN {name} {definition}")

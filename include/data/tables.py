@@ -1,6 +1,7 @@
 """Delta Lake tables under one root: versioned, transactional, on a folder or on object storage.
 
-Every write is idempotent: the same rows for the same window again leave the same table at the same version.
+Every write is idempotent: the same rows for the same window again leave the same table at the same
+version.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ TIMESTAMP = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One version of one table. `rows` counts the rows of the window that was written (or of the whole table)."""
+    """One version of one table.
+
+    `rows` counts the rows of the window that was written (or of the whole table).
+    """
 
     name: str
     uri: str
@@ -54,7 +58,10 @@ class TableStore:
             return DeltaTable(self.uri(name), version=version)
         except TableNotFoundError as error:
             which = "" if version is None else f" at version {version}"
-            raise TableNotFound(f"There is no table {name!r}{which} at {self.uri(name)}. Run the process that writes it first.") from error
+            raise TableNotFound(
+                f"There is no table {name!r}{which} at {self.uri(name)}. Run the process that"
+                " writes it first."
+            ) from error
 
     def version(self, name: str) -> int:
         """The newest version's number."""
@@ -80,52 +87,80 @@ class TableStore:
             frame = frame.select(columns)
         return frame.collect()
 
-    def replace_window(self, name: str, frame: pl.DataFrame, *, time_column: str, start: datetime, end: datetime) -> TableVersion:
+    def replace_window(
+        self, name: str, frame: pl.DataFrame, *, time_column: str, start: datetime, end: datetime
+    ) -> TableVersion:
         """Make the rows with `start <= time_column < end` exactly those of `frame`.
 
-        Raises `DataError` when `frame` holds a row outside the window. Writes no new version when nothing changes.
+        Raises `DataError` when `frame` holds a row outside the window. Writes no new version when
+        nothing changes.
         """
         outside = frame.filter(~in_window(time_column, start, end) | pl.col(time_column).is_null())
         if outside.height:
             example = outside.row(0, named=True)
-            raise DataError(f"{name}: {outside.height} rows lie outside [{start}, {end}) by {time_column}; the first: {example}")
+            raise DataError(
+                f"{name}: {outside.height} rows lie outside [{start}, {end}) by {time_column}; the"
+                f" first: {example}"
+            )
         if not self.exists(name):
             write_deltalake(self.uri(name), frame.to_arrow(), mode="error")
             return self._written(name, frame.height)
         current = self.read(name, where=in_window(time_column, start, end))
         if same_rows(current, frame):
             return self._written(name, frame.height)
-        predicate = f"{time_column} >= '{start.isoformat()}' AND {time_column} < '{end.isoformat()}'"
+        predicate = (
+            f"{time_column} >= '{start.isoformat()}' AND {time_column} < '{end.isoformat()}'"
+        )
         write_deltalake(self.uri(name), frame.to_arrow(), mode="overwrite", predicate=predicate)
         return self._written(name, frame.height)
 
     def replace_all(self, name: str, frame: pl.DataFrame) -> TableVersion:
-        """Make the table's rows exactly those of `frame` (the schema may change). No new version when nothing changes."""
+        """Make the table's rows exactly those of `frame` (the schema may change).
+
+        No new version when nothing changes.
+        """
         if self.exists(name) and same_rows(self.read(name), frame):
             return self._written(name, frame.height)
         write_deltalake(self.uri(name), frame.to_arrow(), mode="overwrite", schema_mode="overwrite")
         return self._written(name, frame.height)
 
-    def append_once(self, name: str, frame: pl.DataFrame, *, consumer: str, offset: int) -> TableVersion | None:
-        """Append `frame` and record `offset` for `consumer` in the same commit; `None` if that offset is already recorded.
+    def append_once(
+        self, name: str, frame: pl.DataFrame, *, consumer: str, offset: int
+    ) -> TableVersion | None:
+        """Append `frame` and record `offset` for `consumer` in the same commit; `None` if that
+        offset is already recorded.
 
-        Offsets of one consumer must grow. This is what makes a shipper exactly-once over crashes. Columns that the table lacks are added,
-        null in older rows.
+        Offsets of one consumer must grow. This is what makes a shipper exactly-once over crashes.
+        Columns that the table lacks are added, null in older rows.
         """
         if offset <= self.offset(name, consumer):
             return None
-        properties = CommitProperties(app_transactions=[Transaction(app_id=consumer, version=offset)])
-        write_deltalake(self.uri(name), frame.to_arrow(), mode="append", schema_mode="merge", commit_properties=properties)
+        properties = CommitProperties(
+            app_transactions=[Transaction(app_id=consumer, version=offset)]
+        )
+        write_deltalake(
+            self.uri(name),
+            frame.to_arrow(),
+            mode="append",
+            schema_mode="merge",
+            commit_properties=properties,
+        )
         return self._written(name, frame.height)
 
     def delete_before(self, name: str, time_column: str, before: datetime) -> int:
-        """Delete the rows with `time_column < before`; how many. Their bytes stay in older versions until `vacuum`."""
+        """Delete the rows with `time_column < before`; how many.
+
+        Their bytes stay in older versions until `vacuum`.
+        """
         if self.read(name, columns=[time_column], where=pl.col(time_column) < before).height == 0:
             return 0
-        return int(self.open(name).delete(f"{time_column} < '{before.isoformat()}'")["num_deleted_rows"])
+        return int(
+            self.open(name).delete(f"{time_column} < '{before.isoformat()}'")["num_deleted_rows"]
+        )
 
     def vacuum(self, name: str, *, hours: int) -> int:
-        """Remove files that no version has used for `hours`; how many. Versions that need them can no longer be read.
+        """Remove files that no version has used for `hours`; how many. Versions that need them can
+        no longer be read.
 
         Nobody may be writing the table meanwhile.
         """
@@ -149,14 +184,18 @@ def in_window(time_column: str, start: datetime, end: datetime) -> pl.Expr:
 
 
 def frame_digest(frame: pl.DataFrame) -> str:
-    """SHA-256 over column names, types and values; neither the order of rows nor that of columns matters.
+    """SHA-256 over column names, types and values; neither the order of rows nor that of columns
+    matters.
 
-    Digested is the CSV of the sorted rows (shortest exact decimals, nulls as `\\N`), so another tool can compute it again.
+    Digested is the CSV of the sorted rows (shortest exact decimals, nulls as `\\N`), so another
+    tool can compute it again.
     """
     ordered = frame.select(sorted(frame.columns))
     schema = ";".join(f"{name}:{dtype}" for name, dtype in ordered.schema.items())
     rows = BytesIO()
-    ordered.sort(ordered.columns, nulls_last=True).write_csv(rows, null_value="\\N", quote_style="non_numeric")
+    ordered.sort(ordered.columns, nulls_last=True).write_csv(
+        rows, null_value="\\N", quote_style="non_numeric"
+    )
     digest = hashlib.sha256(f"{schema}\n".encode())
     digest.update(rows.getbuffer())
     return digest.hexdigest()
@@ -167,4 +206,8 @@ def same_rows(left: pl.DataFrame, right: pl.DataFrame) -> bool:
     if left.height != right.height or dict(left.schema) != dict(right.schema):
         return False
     columns = sorted(left.columns)
-    return left.select(columns).sort(columns, nulls_last=True).equals(right.select(columns).sort(columns, nulls_last=True))
+    return (
+        left.select(columns)
+        .sort(columns, nulls_last=True)
+        .equals(right.select(columns).sort(columns, nulls_last=True))
+    )

@@ -1,8 +1,9 @@
 """How much each input moves the score.
 
-Of XGBoost by exact TreeSHAP contributions (Lundberg et al., 2020), in log odds (in the label's unit for a regression), by XGBoost itself.
-Of anything else by permutation: how far the score moves where the input's values are exchanged between rows, the rest as it is (Breiman,
-2001, without labels), in probability or in the label's unit. The two are not comparable; `method` names which one it was.
+Of XGBoost by exact TreeSHAP contributions (Lundberg et al., 2020), in log odds (in the label's unit
+for a regression), by XGBoost itself. Of anything else by permutation: how far the score moves where
+the input's values are exchanged between rows, the rest as it is (Breiman, 2001, without labels), in
+probability or in the label's unit. The two are not comparable; `method` names which one it was.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def method(model: ScoringModel) -> str:
 
 
 def contributions(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
-    """One contribution per row and input, float64 of shape (rows, inputs + 1); with the last column, the bias, they sum to the log odds.
+    """One contribution per row and input, float64 of shape (rows, inputs + 1); with the last
+    column, the bias, they sum to the log odds.
 
     Of several classes the shape is (rows, classes, inputs + 1).
     """
@@ -39,13 +41,20 @@ def contributions(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(model.booster.predict(data, pred_contribs=True), dtype=np.float64)
 
 
-def attribution_summary(model: ScoringModel, matrix: np.ndarray, *, rows: int = SAMPLE_ROWS) -> list[dict[str, float | str]]:
-    """Per input, largest first: mean absolute contribution, its share of all, mean contribution; over `rows` rows, evenly spread.
+def attribution_summary(
+    model: ScoringModel, matrix: np.ndarray, *, rows: int = SAMPLE_ROWS
+) -> list[dict[str, float | str]]:
+    """Per input, largest first: mean absolute contribution, its share of all, mean contribution;
+    over `rows` rows, evenly spread.
 
     Of several classes the mean over them too.
     """
     chosen = np.unique(np.linspace(0, len(matrix) - 1, min(rows, len(matrix))).round().astype(int))
-    found = contributions(model, matrix[chosen])[..., :-1] if method(model) == TREESHAP else permutations(model, matrix[chosen])
+    found = (
+        contributions(model, matrix[chosen])[..., :-1]
+        if method(model) == TREESHAP
+        else permutations(model, matrix[chosen])
+    )
     found = found.reshape(-1, found.shape[-1])
     sizes = np.abs(found).mean(axis=0)
     total = float(sizes.sum()) or 1.0
@@ -61,7 +70,9 @@ def attribution_summary(model: ScoringModel, matrix: np.ndarray, *, rows: int = 
 
 
 def permutations(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
-    """Score less the score with one input exchanged between rows, float64 of shape (rows, inputs), or (rows, classes, inputs)."""
+    """Score less the score with one input exchanged between rows, float64 of shape (rows, inputs),
+    or (rows, classes, inputs).
+    """
     scores, order = model.score_matrix(matrix), np.random.default_rng(SEED).permutation(len(matrix))
     moved = []
     for position in range(matrix.shape[1]):

@@ -1,4 +1,5 @@
-"""What a candidate has to beat to be worth its trouble: the last known value of one input, and a simpler model.
+"""What a candidate has to beat to be worth its trouble: the last known value of one input, and a
+simpler model.
 
 The prior (the training split's base rate, for every row) is in `evaluate` already.
 """
@@ -21,18 +22,26 @@ LAST_VALUE = "last_value"
 SIMPLE = "simple"
 JUDGED = ("test", "golden")
 CERTAINTY = 0.01
-"""A rate of 0 or 1 over few rows is no certainty: a last value is kept this far from both, so that its log loss stays finite."""
+"""A rate of 0 or 1 over few rows is no certainty: a last value is kept this far from both, so that
+its log loss stays finite.
+"""
 FIT_ROWS = 20_000
 ITERATIONS = 200
 
 
-def last_value(use_case: UseCase, transform: FeatureTransform, matrix: np.ndarray, base_rate: float) -> np.ndarray:
-    """The declared `baseline_input` as the probability, float64 of shape (rows,); the base rate where it is missing.
+def last_value(
+    use_case: UseCase, transform: FeatureTransform, matrix: np.ndarray, base_rate: float
+) -> np.ndarray:
+    """The declared `baseline_input` as the probability, float64 of shape (rows,); the base rate
+    where it is missing.
 
     Raises `DataError` when the use case declares none.
     """
     if use_case.baseline_input is None:
-        raise DataError(f"{use_case.name} declares no baseline_input: name the input that holds the latest known rate.")
+        raise DataError(
+            f"{use_case.name} declares no baseline_input: name the input that holds the latest"
+            " known rate."
+        )
     values = matrix[:, transform.feature_names.index(use_case.baseline_input)].astype(np.float64)
     return np.clip(np.where(np.isnan(values), base_rate, values), CERTAINTY, 1.0 - CERTAINTY)
 
@@ -47,14 +56,20 @@ def simple_model(
     problem: Problem = "binary",
     classes: int = BINARY_CLASSES,
 ) -> dict[str, np.ndarray]:
-    """Scores of a logistic (of a regression: ridge) regression for each matrix of `others`, after `include.features.preparation`.
+    """Scores of a logistic (of a regression: ridge) regression for each matrix of `others`, after
+    `include.features.preparation`.
 
-    Matrices are float32 of shape (rows, inputs), as the transform gives them. Fitted on the newest `FIT_ROWS` rows of `train`.
+    Matrices are float32 of shape (rows, inputs), as the transform gives them. Fitted on the newest
+    `FIT_ROWS` rows of `train`.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
 
-    simple = Ridge() if problem == "regression" else LogisticRegression(max_iter=ITERATIONS, tol=1e-3, random_state=seed)
+    simple = (
+        Ridge()
+        if problem == "regression"
+        else LogisticRegression(max_iter=ITERATIONS, tol=1e-3, random_state=seed)
+    )
     model = make_pipeline(preparation(transform), simple)
     model.fit(train[-FIT_ROWS:], labels[-FIT_ROWS:])
     fitted = FittedSklearn(model, problem, classes)
@@ -68,12 +83,19 @@ def baseline_metrics(
     labels: Mapping[str, np.ndarray],
     known: Prior,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """`{baseline: {split: metrics}}` on `JUDGED` splits. What cannot be had is left out: the gate refuses it by name."""
+    """`{baseline:
+
+    {split: metrics}}` on `JUDGED` splits. What cannot be had is left out: the gate refuses it by
+    name.
+    """
     problem = strategy(use_case)
     wanted = {name: matrices[name] for name in JUDGED if name in matrices}
     found: dict[str, dict[str, np.ndarray]] = {}
     newest = labels.get("train")
-    last = {name: problem.last_value(transform, matrix, known, newest) for name, matrix in wanted.items()}
+    last = {
+        name: problem.last_value(transform, matrix, known, newest)
+        for name, matrix in wanted.items()
+    }
     found[LAST_VALUE] = {name: scores for name, scores in last.items() if scores is not None}
     if "train" in matrices:
         found[SIMPLE] = simple_model(
@@ -86,7 +108,10 @@ def baseline_metrics(
             classes=len(use_case.label.classes) or BINARY_CLASSES,
         )
     return {
-        baseline: {split: only(problem.summary(labels[split], scores), problem.baseline_metrics) for split, scores in parts.items()}
+        baseline: {
+            split: only(problem.summary(labels[split], scores), problem.baseline_metrics)
+            for split, scores in parts.items()
+        }
         for baseline, parts in found.items()
         if parts
     }

@@ -1,4 +1,6 @@
-"""The champion on the candidate's own test rows: fetched, verified and scored now, never read from an old run."""
+"""The champion on the candidate's own test rows: fetched, verified and scored now, never read from
+an old run.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ from include.registry.versions import RegisteredVersion, download
 from include.spec import Problem
 
 
-def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: int, problem: Problem = "binary") -> Champion:
-    """Its scores for `frame`; without them, and with what is wrong named, when its artefact is missing, altered or does not fit."""
+def score_champion(
+    version: RegisteredVersion, frame: pl.DataFrame, *, threads: int, problem: Problem = "binary"
+) -> Champion:
+    """Its scores for `frame`; without them, and with what is wrong named, when its artefact is
+    missing, altered or does not fit.
+    """
     from xgboost.core import XGBoostError
 
     with tempfile.TemporaryDirectory() as folder:
@@ -24,7 +30,15 @@ def score_champion(version: RegisteredVersion, frame: pl.DataFrame, *, threads: 
             package = download(version, Path(folder))
             model = load_model(package, expected_digest=version.digest, threads=threads)
             if model.metadata.problem != problem:
-                return Champion(version.version, None, f"it is a {model.metadata.problem} model, the candidate's problem is {problem}")
-            return Champion(version.version, model.score_frame(frame), segments=reference_segments(model.transform, model.reference))
+                return Champion(
+                    version.version,
+                    None,
+                    f"it is a {model.metadata.problem} model, the candidate's problem is {problem}",
+                )
+            return Champion(
+                version.version,
+                model.score_frame(frame),
+                segments=reference_segments(model.transform, model.reference),
+            )
         except (FlightdeckError, XGBoostError, ValueError) as error:
             return Champion(version.version, None, f"{type(error).__name__}: {error}")

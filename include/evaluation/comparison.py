@@ -14,7 +14,10 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference with its 95 % interval (`low` to `high`); `resampled` are the differences of the resamples that define one."""
+    """A difference with its 95 % interval (`low` to `high`);
+
+    `resampled` are the differences of the resamples that define one.
+    """
 
     mean: float
     low: float
@@ -23,15 +26,21 @@ class Difference:
     resampled: np.ndarray = field(repr=False, compare=False)
 
     def share_above(self, bound: float) -> float:
-        """Share of the resamples with a difference above `bound`: how sure it is that the true one is. 0 where none defines one."""
+        """Share of the resamples with a difference above `bound`: how sure it is that the true one
+        is. 0 where none defines one.
+        """
         return float((self.resampled > bound).mean()) if self.resampled.size else 0.0
 
 
-def paired_bootstrap(differences: np.ndarray, clusters: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> Difference:
-    """Mean of per-row `differences` with its percentile interval from resampling whole clusters with replacement.
+def paired_bootstrap(
+    differences: np.ndarray, clusters: np.ndarray, *, seed: int, resamples: int = RESAMPLES
+) -> Difference:
+    """Mean of per-row `differences` with its percentile interval from resampling whole clusters
+    with replacement.
 
-    Both arrays have shape (rows,). Rows of one cluster (here: one day, which shares its weather) are not independent;
-    resampling single rows would make the interval too narrow (Efron and Tibshirani, 1993, chapter 8).
+    Both arrays have shape (rows,). Rows of one cluster (here: one day, which shares its weather)
+    are not independent; resampling single rows would make the interval too narrow (Efron and
+    Tibshirani, 1993, chapter 8).
     """
     _, member = np.unique(clusters, return_inverse=True)
     sums = np.bincount(member, weights=differences)
@@ -42,17 +51,33 @@ def paired_bootstrap(differences: np.ndarray, clusters: np.ndarray, *, seed: int
 
 
 def auc_difference(
-    labels: np.ndarray, first: np.ndarray, second: np.ndarray, clusters: np.ndarray, *, seed: int, resamples: int = RESAMPLES
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> Difference:
-    """AUC of the scores `first` less that of `second`, both on the same resamples of whole clusters; all arrays have shape (rows,).
+    """AUC of the scores `first` less that of `second`, both on the same resamples of whole
+    clusters; all arrays have shape (rows,).
 
-    Resamples with one class only define no AUC and are left out. Raises `DataError` when the labels hold one class only.
+    Resamples with one class only define no AUC and are left out. Raises `DataError` when the labels
+    hold one class only.
     """
     _, member = np.unique(clusters, return_inverse=True)
     count = int(np.max(member)) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples).astype(np.float64)
-    resampled = auc_resamples(labels, first, member, drawn) - auc_resamples(labels, second, member, drawn)
-    return _difference(roc_auc(labels, first) - roc_auc(labels, second), resampled[np.isfinite(resampled)], count)
+    drawn = (
+        np.random.default_rng(seed)
+        .multinomial(count, np.full(count, 1.0 / count), size=resamples)
+        .astype(np.float64)
+    )
+    resampled = auc_resamples(labels, first, member, drawn) - auc_resamples(
+        labels, second, member, drawn
+    )
+    return _difference(
+        roc_auc(labels, first) - roc_auc(labels, second), resampled[np.isfinite(resampled)], count
+    )
 
 
 def _difference(observed: float, resampled: np.ndarray, clusters: int) -> Difference:

@@ -1,4 +1,6 @@
-"""One fitted model on every split and every slice, how sure its metrics are, what simpler predictions reach, and which inputs matter."""
+"""One fitted model on every split and every slice, how sure its metrics are, what simpler
+predictions reach, and which inputs matter.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +21,50 @@ from include.spec import UseCase
 TEST = "test"
 
 
-def evaluate(use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+def evaluate(
+    use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
     """Plain JSON:
 
-    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the prior (the training split's base rate, class
-    shares or mean label) for every row;
-    `baselines`: {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice (`"status": "too small"`
-    with the row count only, below its minimum of rows); `intervals`: 95 % intervals of the test and the golden set and of the test
-    set's slices; `attributions`: contribution of every input on the test set, and `attribution_method`. Which metrics there are is the
-    problem's matter (`include.evaluation.problems`).
+    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the prior
+    (the training split's base rate, class shares or mean label) for every row; `baselines`:
+    {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice
+    (`"status": "too small"` with the row count only, below its minimum of rows); `intervals`: 95 %
+    intervals of the test and the golden set and of the test set's slices; `attributions`:
+    contribution of every input on the test set, and `attribution_method`. Which metrics there are
+    is the problem's matter (`include.evaluation.problems`).
     """
     problem = strategy(use_case)
     matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}
     labels = {split: labels_of(use_case, frame) for split, frame in splits.items()}
-    result: dict[str, Any] = {"digest": model.digest, "splits": {}, "baseline": {}, "slices": [], "intervals": []}
+    result: dict[str, Any] = {
+        "digest": model.digest,
+        "splits": {},
+        "baseline": {},
+        "slices": [],
+        "intervals": [],
+    }
     for split, frame in splits.items():
         scores = model.score_matrix(matrices[split])
         result["splits"][split] = problem.summary(labels[split], scores)
         prior = problem.prior_scores(model.metadata, frame.height)
         wanted = {problem.loss_metric, problem.skill_metric}
-        result["baseline"][split] = {name: value for name, value in problem.summary(labels[split], prior).items() if name in wanted}
+        result["baseline"][split] = {
+            name: value
+            for name, value in problem.summary(labels[split], prior).items()
+            if name in wanted
+        }
         parts = slice_parts(use_case, model.transform, frame)
         result["slices"].extend(_slices(problem, parts, split, labels[split], scores))
         if split in JUDGED:
-            result["intervals"].extend(_intervals(problem, split, frame, parts if split == TEST else [], labels[split], scores))
-    result["baselines"] = baseline_metrics(use_case, model.transform, matrices, labels, model.metadata)
+            result["intervals"].extend(
+                _intervals(
+                    problem, split, frame, parts if split == TEST else [], labels[split], scores
+                )
+            )
+    result["baselines"] = baseline_metrics(
+        use_case, model.transform, matrices, labels, model.metadata
+    )
     if TEST in matrices:
         result["attribution_method"] = method(model)
         result["attributions"] = attribution_summary(model, matrices[TEST])
@@ -51,54 +72,100 @@ def evaluate(use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.Dat
 
 
 def labels_of(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
-    """The label column as metrics take it, shape (rows,): int64 0 and 1 or class numbers, float64 for a regression."""
+    """The label column as metrics take it, shape (rows,): int64 0 and 1 or class numbers, float64
+    for a regression.
+    """
     return strategy(use_case).labels(frame)
 
 
 def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """The evaluation flat, as MLflow keeps it.
 
-    `test.auc`, `test.auc.low` and `.high` (its interval), `test.baseline.brier` (the prior), `test.baseline.last_value.logloss`,
-    `test.slice.origin.EWR.auc`.
+    `test.auc`, `test.auc.low` and `.high` (its interval), `test.baseline.brier` (the prior),
+    `test.baseline.last_value.logloss`, `test.slice.origin.EWR.auc`.
     """
-    metrics = {f"{split}.{name}": value for split, values in evaluation["splits"].items() for name, value in values.items()}
+    metrics = {
+        f"{split}.{name}": value
+        for split, values in evaluation["splits"].items()
+        for name, value in values.items()
+    }
     for split, values in evaluation["baseline"].items():
         metrics.update({f"{split}.baseline.{name}": value for name, value in values.items()})
     for baseline, parts in evaluation["baselines"].items():
         for split, values in parts.items():
-            metrics.update({f"{split}.baseline.{baseline}.{name}": value for name, value in values.items()})
+            metrics.update(
+                {f"{split}.baseline.{baseline}.{name}": value for name, value in values.items()}
+            )
     for found in evaluation["intervals"]:
         key = ".".join(part for part in (found["split"], found["key"], found["metric"]) if part)
         metrics.update({f"{key}.low": found["low"], f"{key}.high": found["high"]})
     for part in evaluation["slices"]:
-        metrics.update({f"{part['split']}.{part['key']}.{name}": value for name, value in part["metrics"].items()})
+        metrics.update(
+            {
+                f"{part['split']}.{part['key']}.{name}": value
+                for name, value in part["metrics"].items()
+            }
+        )
     return metrics
 
 
 def _slices(
-    problem: ProblemStrategy, parts: Sequence[SlicePart], split: str, labels: np.ndarray, scores: np.ndarray
+    problem: ProblemStrategy,
+    parts: Sequence[SlicePart],
+    split: str,
+    labels: np.ndarray,
+    scores: np.ndarray,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for part in parts:
-        metrics = problem.summary(labels[part.mask], scores[part.mask]) if part.judged else {"n": float(part.rows)}
+        metrics = (
+            problem.summary(labels[part.mask], scores[part.mask])
+            if part.judged
+            else {"n": float(part.rows)}
+        )
         status = "ok" if part.judged else "too small"
-        rows.append({"split": split, "column": part.column, "value": part.value, "key": part.key, "status": status, "metrics": metrics})
+        rows.append(
+            {
+                "split": split,
+                "column": part.column,
+                "value": part.value,
+                "key": part.key,
+                "status": status,
+                "metrics": metrics,
+            }
+        )
     return rows
 
 
 def day_clusters(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
-    """The calendar day (UTC) of every row, int64 of shape (rows,): rows of one day are not independent."""
+    """The calendar day (UTC) of every row, int64 of shape (rows,): rows of one day are not
+    independent.
+    """
     return frame[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64)
 
 
 def _intervals(
-    problem: ProblemStrategy, split: str, frame: pl.DataFrame, parts: Sequence[SlicePart], labels: np.ndarray, scores: np.ndarray
+    problem: ProblemStrategy,
+    split: str,
+    frame: pl.DataFrame,
+    parts: Sequence[SlicePart],
+    labels: np.ndarray,
+    scores: np.ndarray,
 ) -> list[dict[str, Any]]:
     use_case = problem.use_case
     days, everything = day_clusters(use_case, frame), np.ones(len(labels), dtype=bool)
     masks = [("", everything), *((part.key, part.mask) for part in parts if part.judged)]
     return [
-        {"split": split, "key": key, "metric": metric, "low": found.low, "high": found.high, "clusters": found.clusters}
+        {
+            "split": split,
+            "key": key,
+            "metric": metric,
+            "low": found.low,
+            "high": found.high,
+            "clusters": found.clusters,
+        }
         for key, mask in masks
-        for metric, found in problem.intervals(labels[mask], scores[mask], days[mask], seed=use_case.training.seed).items()
+        for metric, found in problem.intervals(
+            labels[mask], scores[mask], days[mask], seed=use_case.training.seed
+        ).items()
     ]

@@ -1,7 +1,8 @@
 """The gates between a trained candidate and the registry.
 
-A gate is a function `(GateInput) -> list[GateRow]`: one row of evidence per thing it judged. All gates run, whatever an
-earlier one found, and the verdict lists all rows. What a gate needs and does not find, it refuses by name.
+A gate is a function `(GateInput) -> list[GateRow]`: one row of evidence per thing it judged. All
+gates run, whatever an earlier one found, and the verdict lists all rows. What a gate needs and does
+not find, it refuses by name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ SAME_METRIC = 1e-9
 
 @dataclass(frozen=True)
 class GateRow:
-    """One judgement. `observed` is None where the value is missing; `slice` is empty for the whole split."""
+    """One judgement.
+
+    `observed` is None where the value is missing; `slice` is empty for the whole split.
+    """
 
     gate: str
     metric: str
@@ -47,7 +51,8 @@ class GateRow:
 
 @dataclass(frozen=True)
 class Champion:
-    """The champion as it is now. `scores` are its probabilities on the candidate's test rows; None with `problem` if it cannot score.
+    """The champion as it is now. `scores` are its probabilities on the candidate's test rows; None
+    with `problem` if it cannot score.
 
     `segments` holds, of every category input, the share of each value in its training data.
     """
@@ -60,13 +65,15 @@ class Champion:
 
 @dataclass(frozen=True)
 class GateInput:
-    """What the gates judge: the metrics that MLflow holds for the run, and the test rows scored again with the package on disk.
+    """What the gates judge: the metrics that MLflow holds for the run, and the test rows scored
+    again with the package on disk.
 
-    `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot be loaded.
-    `inspection` was made in a process of its own before the evaluation.
-    `labels`, `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several classes (test rows, classes).
-    `package` is the candidate's folder (None where there is none), `model` is what was loaded from it (None with `problem` as for
-    `scores`), `test` are the test rows with the snapshot's columns.
+    `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot
+    be loaded. `inspection` was made in a process of its own before the evaluation. `labels`,
+    `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several
+    classes (test rows, classes). `package` is the candidate's folder (None where there is none),
+    `model` is what was loaded from it (None with `problem` as for `scores`), `test` are the test
+    rows with the snapshot's columns.
     """
 
     use_case: UseCase
@@ -95,7 +102,9 @@ class GateInput:
         return strategy(self.use_case)
 
     def losses(self, scores: np.ndarray) -> np.ndarray:
-        """Losses of the test rows, in nats; of a regression as share of the best constant's loss on them."""
+        """Losses of the test rows, in nats; of a regression as share of the best constant's loss on
+        them.
+        """
         problem = self.problem_strategy
         return problem.losses(self.labels, scores) / problem.loss_unit(self.labels)
 
@@ -104,10 +113,16 @@ Gate = Callable[[GateInput], list[GateRow]]
 
 
 def evaluated_object(given: GateInput) -> list[GateRow]:
-    """The package at hand is the one that was evaluated, by digest and by scoring the test rows again."""
+    """The package at hand is the one that was evaluated, by digest and by scoring the test rows
+    again.
+    """
     same = given.evaluated_digest is not None and given.package_digest == given.evaluated_digest
     expected, found = (str(value)[:16] for value in (given.evaluated_digest, given.package_digest))
-    reason = f"digest {found} was evaluated" if same else f"package has digest {found}, evaluated was {expected}"
+    reason = (
+        f"digest {found} was evaluated"
+        if same
+        else f"package has digest {found}, evaluated was {expected}"
+    )
     rows = [GateRow("evaluated_object", "digest", TEST, "", None, None, same, reason)]
     problem = given.problem_strategy
     metric = problem.loss_metric
@@ -117,7 +132,11 @@ def evaluated_object(given: GateInput) -> list[GateRow]:
         return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, None, False, reason)]
     again = float(problem.losses(given.labels, given.scores).mean())
     passed = abs(again - recorded) <= SAME_METRIC * max(1.0, abs(recorded))
-    reason = "scored again, same metric" if passed else "scored again, the package does not give the recorded metric"
+    reason = (
+        "scored again, same metric"
+        if passed
+        else "scored again, the package does not give the recorded metric"
+    )
     return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, again, passed, reason)]
 
 
@@ -127,11 +146,17 @@ def auc(given: GateInput) -> list[GateRow]:
 
 
 def bootstrap_rule(given: GateInput) -> list[GateRow]:
-    """A use case's first model beats the prior: 1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`."""
+    """A use case's first model beats the prior:
+
+    1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`.
+    """
     if given.champion is not None:
         return []
     metric = given.problem_strategy.skill_metric
-    value, baseline = given.metrics.get(f"test.{metric}"), given.metrics.get(f"test.baseline.{metric}")
+    value, baseline = (
+        given.metrics.get(f"test.{metric}"),
+        given.metrics.get(f"test.baseline.{metric}"),
+    )
     skill = None if value is None or not baseline else 1.0 - value / baseline
     return [at_least("bootstrap_rule", f"{metric}_skill", given.limits.min_baseline_skill, skill)]
 
@@ -150,19 +175,36 @@ def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
     from include.evaluation.gates_sensitivity import SENSITIVITY_GATES
 
     quality = (*GATES, *gates_of(problem), *CHAMPION_GATES, *BASELINE_GATES)
-    return (*quality, *FAIRNESS_GATES, *SENSITIVITY_GATES, *ATTRIBUTION_GATES, *PACKAGE_GATES, *SEGMENT_GATES)
+    return (
+        *quality,
+        *FAIRNESS_GATES,
+        *SENSITIVITY_GATES,
+        *ATTRIBUTION_GATES,
+        *PACKAGE_GATES,
+        *SEGMENT_GATES,
+    )
 
 
 def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
-    """Run every gate: `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too."""
+    """Run every gate:
+
+    `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too.
+    """
     problem = given.use_case.problem
-    chosen = gates if gates is not None else all_gates() if problem == "binary" else all_gates(problem)
+    chosen = (
+        gates if gates is not None else all_gates() if problem == "binary" else all_gates(problem)
+    )
     rows = [row for gate in chosen for row in gate(given)]
     reasons = [_reason(row) for row in rows if not row.passed]
     if not rows:
         reasons = ["no gate judged anything"]
     version = None if given.champion is None else given.champion.version
-    return {"accepted": not reasons, "reasons": reasons, "rows": [row.as_json() for row in rows], "champion_version": version}
+    return {
+        "accepted": not reasons,
+        "reasons": reasons,
+        "rows": [row.as_json() for row in rows],
+        "champion_version": version,
+    }
 
 
 def _reason(row: GateRow) -> str:
@@ -172,20 +214,39 @@ def _reason(row: GateRow) -> str:
     return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
 
 
-def at_least(gate: str, metric: str, limit: float | None, value: float | None, part: str = "") -> GateRow:
+def at_least(
+    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
+) -> GateRow:
     """A row that passes where `value` is at least `limit`; a missing value or limit does not."""
     passed = limit is not None and value is not None and value >= limit
     return _row(gate, metric, limit, value, part, passed=passed, failure="below the threshold")
 
 
-def at_most(gate: str, metric: str, limit: float | None, value: float | None, part: str = "") -> GateRow:
+def at_most(
+    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
+) -> GateRow:
     """A row that passes where `value` is at most `limit`; a missing value or limit does not."""
     passed = limit is not None and value is not None and value <= limit
     return _row(gate, metric, limit, value, part, passed=passed, failure="above the threshold")
 
 
-def _row(gate: str, metric: str, limit: float | None, value: float | None, part: str, *, passed: bool, failure: str) -> GateRow:
-    missing = "the metric is missing" if value is None else "the threshold is missing" if limit is None else ""
+def _row(
+    gate: str,
+    metric: str,
+    limit: float | None,
+    value: float | None,
+    part: str,
+    *,
+    passed: bool,
+    failure: str,
+) -> GateRow:
+    missing = (
+        "the metric is missing"
+        if value is None
+        else "the threshold is missing"
+        if limit is None
+        else ""
+    )
     reason = missing or ("within the threshold" if passed else failure)
     return GateRow(gate, metric, TEST, part, limit, value, passed, reason)
 
@@ -197,8 +258,22 @@ def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow:
 
 
 def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
-    """A declared slice column of which no part can be judged is a refusal: the gate would pass on nothing. Crossings may be small."""
+    """A declared slice column of which no part can be judged is a refusal: the gate would pass on
+    nothing. Crossings may be small.
+    """
     judged = {part.column for part in given.slices if part.judged}
     wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
     absent = [name for name in wanted if name not in judged]
-    return [GateRow(gate, metric, TEST, column, limit, None, False, "the declared slice has no part with enough rows") for column in absent]
+    return [
+        GateRow(
+            gate,
+            metric,
+            TEST,
+            column,
+            limit,
+            None,
+            False,
+            "the declared slice has no part with enough rows",
+        )
+        for column in absent
+    ]

@@ -1,4 +1,6 @@
-"""The gate on decisions: between the declared groups, rates of positive decisions and of both kinds of error stay close (fairlearn)."""
+"""The gate on decisions: between the declared groups, rates of positive decisions and of both kinds
+of error stay close (fairlearn).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ COMPARABLE = 2
 
 
 def fairness(given: GateInput) -> list[GateRow]:
-    """Per declared grouping: difference and ratio of selection, true-positive and false-positive rate of the decisions.
+    """Per declared grouping: difference and ratio of selection, true-positive and false-positive
+    rate of the decisions.
 
     Of a regression instead the difference of the groups' mean errors.
     """
@@ -24,18 +27,24 @@ def fairness(given: GateInput) -> list[GateRow]:
     for declared in given.limits.fairness:
         if given.scores is None or given.model is None or given.test is None:
             reason = given.problem or "the candidate cannot be scored"
-            rows.append(GateRow("fairness", "groups", TEST, declared.column, None, None, False, reason))
+            rows.append(
+                GateRow("fairness", "groups", TEST, declared.column, None, None, False, reason)
+            )
             continue
         try:
             values = column_values(declared.column, given.model.transform, given.test)
         except DataError as error:
-            rows.append(GateRow("fairness", "groups", TEST, declared.column, None, None, False, str(error)))
+            rows.append(
+                GateRow("fairness", "groups", TEST, declared.column, None, None, False, str(error))
+            )
             continue
         groups = members(declared, values)
         if given.use_case.problem == "regression":
             rows += _errors(declared, groups, given.scores - given.labels)
         else:
-            rows += _grouping(declared, groups, problem.positives(given.labels), problem.decisions(given.scores))
+            rows += _grouping(
+                declared, groups, problem.positives(given.labels), problem.decisions(given.scores)
+            )
     return rows
 
 
@@ -52,7 +61,9 @@ FAIRNESS_GATES = (fairness,)
 
 @dataclass(frozen=True)
 class _Rate:
-    """One rate: the rows that it is about (boolean, shape (rows,)), how many of them a group needs, and its two limits."""
+    """One rate: the rows that it is about (boolean, shape (rows,)), how many of them a group needs,
+    and its two limits.
+    """
 
     name: str
     rows: np.ndarray
@@ -61,9 +72,17 @@ class _Rate:
     min_ratio: float
 
 
-def _grouping(declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, decisions: np.ndarray) -> list[GateRow]:
+def _grouping(
+    declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, decisions: np.ndarray
+) -> list[GateRow]:
     rates = (
-        _Rate("selection", labels >= 0, declared.minimum_rows, declared.max_selection_difference, declared.min_selection_ratio),
+        _Rate(
+            "selection",
+            labels >= 0,
+            declared.minimum_rows,
+            declared.max_selection_difference,
+            declared.min_selection_ratio,
+        ),
         _Rate(
             "true_positive",
             labels == 1,
@@ -81,7 +100,9 @@ def _grouping(declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, 
     )
     rows, enough = _judged_groups(declared, groups)
     for rate in rates:
-        judged = [name for name in enough if int((rate.rows & (groups == name)).sum()) >= rate.minimum]
+        judged = [
+            name for name in enough if int((rate.rows & (groups == name)).sum()) >= rate.minimum
+        ]
         chosen = rate.rows & np.isin(groups, judged)
         rows += _compared(declared, rate, judged, groups[chosen], decisions[chosen])
     return rows
@@ -89,8 +110,14 @@ def _grouping(declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, 
 
 def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[GateRow], list[str]]:
     """The rows about groups that are too small, and the groups that are not."""
-    counts = {name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})}
-    rows = [_too_small(declared, name, count) for name, count in counts.items() if count < declared.minimum_rows]
+    counts = {
+        name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})
+    }
+    rows = [
+        _too_small(declared, name, count)
+        for name, count in counts.items()
+        if count < declared.minimum_rows
+    ]
     return rows, [name for name, count in counts.items() if count >= declared.minimum_rows]
 
 
@@ -101,38 +128,104 @@ def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) ->
     limit, metric = declared.max_error_difference, "error_difference"
     rows, judged = _judged_groups(declared, groups)
     if len(judged) < COMPARABLE or limit is None:
-        reason = f"fewer than two groups are large enough to compare: {judged}" if limit is not None else "the threshold is missing"
-        return [*rows, GateRow("fairness", metric, TEST, declared.column, limit, None, False, reason)]
+        reason = (
+            f"fewer than two groups are large enough to compare: {judged}"
+            if limit is not None
+            else "the threshold is missing"
+        )
+        return [
+            *rows,
+            GateRow("fairness", metric, TEST, declared.column, limit, None, False, reason),
+        ]
     chosen = np.isin(groups, judged)
-    frame = MetricFrame(metrics=mean_prediction, y_true=errors[chosen], y_pred=errors[chosen], sensitive_features=groups[chosen])
+    frame = MetricFrame(
+        metrics=mean_prediction,
+        y_true=errors[chosen],
+        y_pred=errors[chosen],
+        sensitive_features=groups[chosen],
+    )
     difference = float(frame.difference())
     reason = ", ".join(f"{name} {frame.by_group[name]:+.4g}" for name in judged)
-    return [*rows, GateRow("fairness", metric, TEST, declared.column, limit, difference, difference <= limit, reason)]
+    return [
+        *rows,
+        GateRow(
+            "fairness",
+            metric,
+            TEST,
+            declared.column,
+            limit,
+            difference,
+            difference <= limit,
+            reason,
+        ),
+    ]
 
 
 def _too_small(declared: FairnessGroups, name: str, count: int) -> GateRow:
     reason = f"too small to judge: {count} rows" if count else "the declared group has no row"
     return GateRow(
-        "fairness", "group_rows", TEST, f"{declared.column}={name}", float(declared.minimum_rows), float(count), count > 0, reason
+        "fairness",
+        "group_rows",
+        TEST,
+        f"{declared.column}={name}",
+        float(declared.minimum_rows),
+        float(count),
+        count > 0,
+        reason,
     )
 
 
-def _compared(declared: FairnessGroups, rate: _Rate, judged: list[str], groups: np.ndarray, decisions: np.ndarray) -> list[GateRow]:
-    """Every rate is the mean decision over the rows that it is about: fairlearn's selection rate among all, positives or negatives."""
+def _compared(
+    declared: FairnessGroups,
+    rate: _Rate,
+    judged: list[str],
+    groups: np.ndarray,
+    decisions: np.ndarray,
+) -> list[GateRow]:
+    """Every rate is the mean decision over the rows that it is about: fairlearn's selection rate
+    among all, positives or negatives.
+    """
     from fairlearn.metrics import MetricFrame, selection_rate
 
     bounds = {f"{rate.name}_difference": rate.max_difference, f"{rate.name}_ratio": rate.min_ratio}
     if len(judged) < COMPARABLE:
         reason = f"fewer than two groups are large enough to compare: {judged}"
-        return [GateRow("fairness", metric, TEST, declared.column, bound, None, False, reason) for metric, bound in bounds.items()]
-    frame = MetricFrame(metrics=selection_rate, y_true=decisions, y_pred=decisions, sensitive_features=groups)
+        return [
+            GateRow("fairness", metric, TEST, declared.column, bound, None, False, reason)
+            for metric, bound in bounds.items()
+        ]
+    frame = MetricFrame(
+        metrics=selection_rate, y_true=decisions, y_pred=decisions, sensitive_features=groups
+    )
     reason = ", ".join(f"{name} {frame.by_group[name]:.3f}" for name in judged)
     difference, largest = float(frame.difference()), float(frame.group_max())
     rare = largest < declared.minimum_rate
     ratio = float(frame.ratio()) if largest > 0.0 else 1.0
-    told = f"{reason}; all below {declared.minimum_rate:g}: judged by the difference" if rare else reason
+    told = (
+        f"{reason}; all below {declared.minimum_rate:g}: judged by the difference"
+        if rare
+        else reason
+    )
     (first, max_difference), (second, min_ratio) = bounds.items()
     return [
-        GateRow("fairness", first, TEST, declared.column, max_difference, difference, difference <= max_difference, reason),
-        GateRow("fairness", second, TEST, declared.column, min_ratio, ratio, rare or ratio >= min_ratio, told),
+        GateRow(
+            "fairness",
+            first,
+            TEST,
+            declared.column,
+            max_difference,
+            difference,
+            difference <= max_difference,
+            reason,
+        ),
+        GateRow(
+            "fairness",
+            second,
+            TEST,
+            declared.column,
+            min_ratio,
+            ratio,
+            rare or ratio >= min_ratio,
+            told,
+        ),
     ]

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.evaluation.gates import TEST, Gate, GateInput, GateRow, at_least, at_most, too_small, undeclared_slices
+from include.evaluation.gates import (
+    TEST,
+    Gate,
+    GateInput,
+    GateRow,
+    at_least,
+    at_most,
+    too_small,
+    undeclared_slices,
+)
 from include.evaluation.gates_calibration import explained_error
 
 
@@ -20,8 +29,14 @@ def quality(given: GateInput) -> list[GateRow]:
 
 
 def calibration(given: GateInput) -> list[GateRow]:
-    """The predicted class's probability is as often right as it says: its expected calibration error is within the threshold."""
-    return [at_most("calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece"))]
+    """The predicted class's probability is as often right as it says: its expected calibration
+    error is within the threshold.
+    """
+    return [
+        at_most(
+            "calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece")
+        )
+    ]
 
 
 def slice_brier(given: GateInput) -> list[GateRow]:
@@ -32,24 +47,41 @@ def slice_brier(given: GateInput) -> list[GateRow]:
         if not part.judged:
             rows.append(too_small("slice_brier", "brier_skill", limit, part))
         else:
-            rows.append(at_least("slice_brier", "brier_skill", limit, given.metrics.get(f"test.{part.key}.brier_skill"), part.label))
+            rows.append(
+                at_least(
+                    "slice_brier",
+                    "brier_skill",
+                    limit,
+                    given.metrics.get(f"test.{part.key}.brier_skill"),
+                    part.label,
+                )
+            )
     return rows
 
 
 def slice_calibration(given: GateInput) -> list[GateRow]:
-    """No slice's calibration error exceeds what its size explains by more than `max_slice_calibration_excess`."""
+    """No slice's calibration error exceeds what its size explains by more than
+    `max_slice_calibration_excess`.
+    """
     limit = given.limits.max_slice_calibration_excess
     rows = undeclared_slices(given, "slice_calibration", "ece_excess", limit)
     if given.scores is None:
         reason = given.problem or "the candidate cannot be scored"
-        return [*rows, GateRow("slice_calibration", "ece_excess", TEST, "", limit, None, False, reason)]
+        return [
+            *rows,
+            GateRow("slice_calibration", "ece_excess", TEST, "", limit, None, False, reason),
+        ]
     certainty = np.clip(given.scores.max(axis=1), 0.0, 1.0)
     for part in given.slices:
         if not part.judged:
             rows.append(too_small("slice_calibration", "ece_excess", limit, part))
             continue
         value = given.metrics.get(f"test.{part.key}.ece")
-        excess = None if value is None else value - explained_error(certainty[part.mask], seed=given.use_case.training.seed)
+        excess = (
+            None
+            if value is None
+            else value - explained_error(certainty[part.mask], seed=given.use_case.training.seed)
+        )
         rows.append(at_most("slice_calibration", "ece_excess", limit, excess, part.label))
     return rows
 

@@ -1,8 +1,18 @@
-"""The gates on values: how large the errors are, and whether they cancel out overall, by size of the prediction and in every slice."""
+"""The gates on values: how large the errors are, and whether they cancel out overall, by size of
+the prediction and in every slice.
+"""
 
 from __future__ import annotations
 
-from include.evaluation.gates import Gate, GateInput, GateRow, at_least, at_most, too_small, undeclared_slices
+from include.evaluation.gates import (
+    Gate,
+    GateInput,
+    GateRow,
+    at_least,
+    at_most,
+    too_small,
+    undeclared_slices,
+)
 
 
 def errors(given: GateInput) -> list[GateRow]:
@@ -16,11 +26,18 @@ def errors(given: GateInput) -> list[GateRow]:
 
 
 def calibration(given: GateInput) -> list[GateRow]:
-    """The mean error is near 0: over all rows (`max_bias`) and over each tenth of the rows by prediction (`max_decile_error`)."""
+    """The mean error is near 0: over all rows (`max_bias`) and over each tenth of the rows by
+    prediction (`max_decile_error`).
+    """
     bias = given.metrics.get("test.bias")
     return [
         at_most("calibration", "bias", given.limits.max_bias, None if bias is None else abs(bias)),
-        at_most("calibration", "decile_error", given.limits.max_decile_error, given.metrics.get("test.decile_error")),
+        at_most(
+            "calibration",
+            "decile_error",
+            given.limits.max_decile_error,
+            given.metrics.get("test.decile_error"),
+        ),
     ]
 
 
@@ -32,7 +49,11 @@ def slice_r2(given: GateInput) -> list[GateRow]:
         if not part.judged:
             rows.append(too_small("slice_r2", "r2", limit, part))
         else:
-            rows.append(at_least("slice_r2", "r2", limit, given.metrics.get(f"test.{part.key}.r2"), part.label))
+            rows.append(
+                at_least(
+                    "slice_r2", "r2", limit, given.metrics.get(f"test.{part.key}.r2"), part.label
+                )
+            )
     return rows
 
 
@@ -45,7 +66,15 @@ def slice_bias(given: GateInput) -> list[GateRow]:
             rows.append(too_small("slice_bias", "bias", limit, part))
         else:
             bias = given.metrics.get(f"test.{part.key}.bias")
-            rows.append(at_most("slice_bias", "bias", limit, None if bias is None else abs(bias) / spread, part.label))
+            rows.append(
+                at_most(
+                    "slice_bias",
+                    "bias",
+                    limit,
+                    None if bias is None else abs(bias) / spread,
+                    part.label,
+                )
+            )
     return rows
 
 

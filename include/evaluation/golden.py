@@ -1,7 +1,9 @@
-"""The golden set of a data set: labelled rows that are set aside once, written once, and measured on by every candidate.
+"""The golden set of a data set: labelled rows that are set aside once, written once, and measured
+on by every candidate.
 
-It lies in the Delta table `<data set>/golden` and is never rewritten. Which version and digest it has stands apart from the table,
-as a tag of the MLflow experiment: a table that was lost or exchanged is noticed and not silently made anew.
+It lies in the Delta table `<data set>/golden` and is never rewritten. Which version and digest it
+has stands apart from the table, as a tag of the MLflow experiment: a table that was lost or
+exchanged is noticed and not silently made anew.
 """
 
 from __future__ import annotations
@@ -51,10 +53,18 @@ def recorded(client: MlflowClient, experiment_id: str) -> GoldenRecord | None:
     return None if tag is None else GoldenRecord(**json.loads(tag))
 
 
-def freeze(use_case: UseCase, settings: Settings, interval: Interval, client: MlflowClient, experiment_id: str) -> GoldenRecord | None:
-    """The golden set's record; drawn and written if there never was one. `None` for a use case that declares none.
+def freeze(
+    use_case: UseCase,
+    settings: Settings,
+    interval: Interval,
+    client: MlflowClient,
+    experiment_id: str,
+) -> GoldenRecord | None:
+    """The golden set's record; drawn and written if there never was one. `None` for a use case that
+    declares none.
 
-    Raises `DataError` when nothing can be drawn, or when what was frozen is missing or has been changed.
+    Raises `DataError` when nothing can be drawn, or when what was frozen is missing or has been
+    changed.
     """
     if use_case.golden is None:
         return None
@@ -62,7 +72,11 @@ def freeze(use_case: UseCase, settings: Settings, interval: Interval, client: Ml
     if known is None:
         tables, name = TableStore(settings.tables_uri), golden_table(use_case)
         # A table without a tag is what a killed run left: the same rows, to be recorded now.
-        frame = tables.read(name) if tables.exists(name) else draw(use_case, use_case.golden, settings, interval)
+        frame = (
+            tables.read(name)
+            if tables.exists(name)
+            else draw(use_case, use_case.golden, settings, interval)
+        )
         written = tables.replace_all(name, frame)
         known = GoldenRecord(name, written.version, frame_digest(frame), frame.height)
         client.set_experiment_tag(experiment_id, TAG, json.dumps(known.as_json()))
@@ -70,13 +84,17 @@ def freeze(use_case: UseCase, settings: Settings, interval: Interval, client: Ml
     return known
 
 
-def golden_ids(use_case: UseCase, settings: Settings, record: GoldenRecord | None) -> pl.Series | None:
+def golden_ids(
+    use_case: UseCase, settings: Settings, record: GoldenRecord | None
+) -> pl.Series | None:
     """The ids of the frozen rows."""
     return None if record is None else read_golden(use_case, settings, record)[use_case.id_column]
 
 
 def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interval) -> pl.DataFrame:
-    """Rows with snapshot columns: event time before `until`, label known before the interval ends, chosen by a hash of their id."""
+    """Rows with snapshot columns: event time before `until`, label known before the interval ends,
+    chosen by a hash of their id.
+    """
     from include.features.retrieval import point_in_time
     from include.training.snapshot import as_data_set, questions
 
@@ -89,27 +107,38 @@ def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interv
     count = min(golden.rows, int(eligible.height * golden.max_share))
     if count == 0:
         raise DataError(
-            f"{use_case.name}: no golden set can be frozen: {eligible.height} labelled rows before {golden.until}, of which a share of "
-            f"{golden.max_share:g} may be set aside. Ingest earlier data, or declare a later `until`."
+            f"{use_case.name}: no golden set can be frozen: {eligible.height} labelled rows before"
+            f" {golden.until}, of which a share of {golden.max_share:g} may be set aside. Ingest"
+            " earlier data, or declare a later `until`."
         )
-    ranked = sorted(eligible[use_case.id_column].to_list(), key=lambda value: hashlib.sha256(str(value).encode()).digest())
-    chosen = eligible.filter(pl.col(use_case.id_column).is_in(ranked[:count])).sort(use_case.event_time, use_case.id_column)
+    ranked = sorted(
+        eligible[use_case.id_column].to_list(),
+        key=lambda value: hashlib.sha256(str(value).encode()).digest(),
+    )
+    chosen = eligible.filter(pl.col(use_case.id_column).is_in(ranked[:count])).sort(
+        use_case.event_time, use_case.id_column
+    )
     return point_in_time(as_data_set(use_case), chosen, settings).select(data.all_columns)
 
 
 def read_golden(use_case: UseCase, settings: Settings, record: GoldenRecord) -> pl.DataFrame:
-    """The frozen rows, sorted by event time and id; `DataError` when they are missing or not those that were frozen."""
+    """The frozen rows, sorted by event time and id;
+
+    `DataError` when they are missing or not those that were frozen.
+    """
     try:
         frame = TableStore(settings.tables_uri).read(record.table, version=record.version)
     except TableNotFound as error:
         raise DataError(
-            f"The golden set of {use_case.name} is missing: {record.table} version {record.version} ({record.rows} rows) was frozen and is "
-            "gone. Restore the table from a backup; a new one would make every earlier version's golden metrics incomparable."
+            f"The golden set of {use_case.name} is missing: {record.table} version {record.version}"
+            f" ({record.rows} rows) was frozen and is gone. Restore the table from a backup; a new"
+            " one would make every earlier version's golden metrics incomparable."
         ) from error
     digest = frame_digest(frame)
     if digest != record.digest:
         raise DataError(
-            f"The golden set of {use_case.name} was changed: {record.table} version {record.version} has digest {digest[:16]}, frozen was "
-            f"{record.digest[:16]}. Restore the table from a backup."
+            f"The golden set of {use_case.name} was changed: {record.table} version"
+            f" {record.version} has digest {digest[:16]}, frozen was {record.digest[:16]}. Restore"
+            " the table from a backup."
         )
     return frame.sort(use_case.event_time, use_case.id_column)

@@ -1,4 +1,5 @@
-"""Metrics of probabilities against 0/1 labels, in plain numpy: cheap to import, the same in training, gates and monitoring.
+"""Metrics of probabilities against 0/1 labels, in plain numpy: cheap to import, the same in
+training, gates and monitoring.
 
 Every function takes `labels` (0 or 1) and `scores` (probabilities), both of shape (rows,).
 """
@@ -14,7 +15,10 @@ LOG_LOSS_CLIP = 1e-15
 
 
 def summary(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """All metrics by name. `auc` and `average_precision` are left out where only one class is present: they are undefined."""
+    """All metrics by name.
+
+    `auc` and `average_precision` are left out where only one class is present: they are undefined.
+    """
     labels, scores = _checked(labels, scores)
     result = {
         "n": float(len(labels)),
@@ -31,7 +35,9 @@ def summary(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 
 def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties half (Mann-Whitney U over the number of pairs)."""
+    """Probability that a positive scores above a negative, ties half (Mann-Whitney U over the
+    number of pairs).
+    """
     labels, scores = _checked(labels, scores)
     positives = int(labels.sum())
     negatives = len(labels) - positives
@@ -61,7 +67,9 @@ def brier(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Per row, minus the natural logarithm of the probability given to what happened; shape (rows,), in nats."""
+    """Per row, minus the natural logarithm of the probability given to what happened; shape
+    (rows,), in nats.
+    """
     labels, scores = _checked(labels, scores)
     given = np.where(labels == 1, scores, 1.0 - scores)
     return np.asarray(-np.log(np.clip(given, LOG_LOSS_CLIP, 1.0)))
@@ -72,25 +80,39 @@ def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(log_losses(labels, scores).mean())
 
 
-def calibration_bins(labels: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> list[dict[str, float]]:
-    """Rows sorted by score and cut into `bins` groups of equal size (the first ones hold one more): mean score, observed rate, n."""
+def calibration_bins(
+    labels: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS
+) -> list[dict[str, float]]:
+    """Rows sorted by score and cut into `bins` groups of equal size (the first ones hold one more):
+    mean score, observed rate, n.
+    """
     labels, scores = _checked(labels, scores)
     order = np.argsort(scores, kind="stable")
     groups = [group for group in np.array_split(order, bins) if len(group)]
     return [
-        {"mean_score": float(scores[group].mean()), "observed_rate": float(labels[group].mean()), "n": float(len(group))}
+        {
+            "mean_score": float(scores[group].mean()),
+            "observed_rate": float(labels[group].mean()),
+            "n": float(len(group)),
+        }
         for group in groups
     ]
 
 
-def calibration_error(labels: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error with bins of equal mass: sum over bins of n_b / n * |mean score_b - observed rate_b|.
+def calibration_error(
+    labels: np.ndarray, scores: np.ndarray, bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error with bins of equal mass: sum over bins of n_b / n * |mean score_b
+    - observed rate_b|.
 
-    Equal mass, because bins of equal width leave most bins of a rare event empty (Nixon et al., 2019, "Measuring Calibration").
+    Equal mass, because bins of equal width leave most bins of a rare event empty (Nixon et al.,
+    2019, "Measuring Calibration").
     """
     parts = calibration_bins(labels, scores, bins)
     total = sum(part["n"] for part in parts)
-    return sum(part["n"] / total * abs(part["mean_score"] - part["observed_rate"]) for part in parts)
+    return sum(
+        part["n"] / total * abs(part["mean_score"] - part["observed_rate"]) for part in parts
+    )
 
 
 def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,15 +130,22 @@ def _curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last_of_tie = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    return np.cumsum(labels[order])[last_of_tie].astype(np.float64), (last_of_tie + 1).astype(np.float64)
+    return np.cumsum(labels[order])[last_of_tie].astype(np.float64), (last_of_tie + 1).astype(
+        np.float64
+    )
 
 
 def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1 or labels.size == 0:
-        raise DataError(f"Metrics need one score per label and at least one row; got labels {labels.shape} and scores {scores.shape}.")
+        raise DataError(
+            f"Metrics need one score per label and at least one row; got labels {labels.shape} and"
+            f" scores {scores.shape}."
+        )
     if not np.isfinite(scores).all() or scores.min() < 0.0 or scores.max() > 1.0:
-        raise DataError("Metrics need probabilities between 0 and 1; a score is outside or not a number.")
+        raise DataError(
+            "Metrics need probabilities between 0 and 1; a score is outside or not a number."
+        )
     if not np.isin(labels, (0, 1)).all():
         raise DataError("Metrics need labels of 0 and 1; another value is among them.")
     return labels.astype(np.int64), scores

@@ -31,16 +31,21 @@ def write_plots(
     attributions: Sequence[Mapping[str, Any]],
     problem: ProblemStrategy | None = None,
 ) -> list[Path]:
-    """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png and XGBoost's importance.png.
+    """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png and
+    XGBoost's importance.png.
 
-    Labels and scores are those of the test split; `attributions` are those of `evaluate`. Without a `problem` it is binary.
+    Labels and scores are those of the test split; `attributions` are those of `evaluate`. Without a
+    `problem` it is binary.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     if problem is None:
-        plots: dict[str, Plot] = {"roc.png": roc_plot(labels, scores), "calibration.png": calibration_plot(labels, scores)}
+        plots: dict[str, Plot] = {
+            "roc.png": roc_plot(labels, scores),
+            "calibration.png": calibration_plot(labels, scores),
+        }
     else:
         plots = dict(problem.plots(labels, scores))
     if isinstance(model.fitted, FittedBooster):
@@ -50,20 +55,25 @@ def write_plots(
 
 
 def importance(model: ScoringModel) -> dict[str, float]:
-    """Share of the total loss reduction that each input brought, largest first; inputs never split on have 0. Empty without trees."""
+    """Share of the total loss reduction that each input brought, largest first; inputs never split
+    on have 0. Empty without trees.
+    """
     if not isinstance(model.fitted, FittedBooster):
         return {}
     names = model.transform.feature_names
     gains = model.booster.get_score(importance_type="total_gain")
     values = {name: float(gains.get(name, 0.0)) for name in names}
     total = sum(values.values()) or 1.0
-    return dict(sorted(((name, value / total) for name, value in values.items()), key=lambda pair: -pair[1]))
+    return dict(
+        sorted(((name, value / total) for name, value in values.items()), key=lambda pair: -pair[1])
+    )
 
 
 def _draw(path: Path, fill: Callable[[Axes], None]) -> Path:
     from matplotlib.figure import Figure
 
-    # A Figure of its own, not pyplot's: nothing is kept in a global registry, so nothing has to be closed.
+    # A Figure of its own, not pyplot's: nothing is kept in a global registry, so nothing has to be
+    # closed.
     figure = Figure(figsize=SIZE, layout="constrained")
     fill(figure.add_subplot())
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -88,14 +98,21 @@ def calibration_plot(labels: np.ndarray, scores: np.ndarray) -> Plot:
     bins = calibration_bins(labels, scores)
     means, rates = [part["mean_score"] for part in bins], [part["observed_rate"] for part in bins]
     lines = {f"{len(bins)} bins of equal size": (means, rates)}
-    return lambda axes: _diagonal(axes, lines, ("mean score", "observed rate"), (0.0, max(*means, *rates, 0.05)))
+    return lambda axes: _diagonal(
+        axes, lines, ("mean score", "observed rate"), (0.0, max(*means, *rates, 0.05))
+    )
 
 
 def deciles_plot(parts: Sequence[Mapping[str, float]]) -> Plot:
     """Mean score against mean label of groups of rows."""
     means, found = [part["mean_score"] for part in parts], [part["mean_label"] for part in parts]
     ends = (min(*means, *found), max(*means, *found))
-    return lambda axes: _diagonal(axes, {f"{len(parts)} groups of equal size": (means, found)}, ("mean score", "mean label"), ends)
+    return lambda axes: _diagonal(
+        axes,
+        {f"{len(parts)} groups of equal size": (means, found)},
+        ("mean score", "mean label"),
+        ends,
+    )
 
 
 def errors_plot(errors: np.ndarray) -> Plot:
@@ -104,7 +121,9 @@ def errors_plot(errors: np.ndarray) -> Plot:
 
     def fill(axes: Axes) -> None:
         axes.hist(np.clip(errors, low, high), bins=40)
-        axes.axvline(float(errors.mean()), linestyle="--", color="grey", label=f"mean {errors.mean():.3g}")
+        axes.axvline(
+            float(errors.mean()), linestyle="--", color="grey", label=f"mean {errors.mean():.3g}"
+        )
         axes.set(title="Errors, test split", xlabel="score less label", ylabel="rows")
         axes.legend(loc="upper right")
 
@@ -128,7 +147,12 @@ def confusion_plot(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[
     return fill
 
 
-def _diagonal(axes: Axes, lines: Mapping[str, tuple[list[float], list[float]]], names: tuple[str, str], ends: tuple[float, float]) -> None:
+def _diagonal(
+    axes: Axes,
+    lines: Mapping[str, tuple[list[float], list[float]]],
+    names: tuple[str, str],
+    ends: tuple[float, float],
+) -> None:
     axes.plot(ends, ends, linestyle="--", color="grey", label="perfect")
     for label, (means, found) in lines.items():
         axes.plot(means, found, marker="o", label=label)
@@ -145,6 +169,12 @@ def _importance(axes: Axes, model: ScoringModel) -> None:
 
 
 def _attributions(axes: Axes, attributions: Sequence[Mapping[str, Any]]) -> None:
-    axes.barh([row["input"] for row in attributions][::-1], [row["mean_absolute"] for row in attributions][::-1])
+    axes.barh(
+        [row["input"] for row in attributions][::-1],
+        [row["mean_absolute"] for row in attributions][::-1],
+    )
     axes.tick_params(axis="y", labelsize=7)
-    axes.set(title="Attributions, test split", xlabel="mean absolute contribution (TreeSHAP: log odds or the label's unit)")
+    axes.set(
+        title="Attributions, test split",
+        xlabel="mean absolute contribution (TreeSHAP: log odds or the label's unit)",
+    )

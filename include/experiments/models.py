@@ -1,4 +1,6 @@
-"""Which models are registered, which of them fulfils what, and a version with its whole record in one folder."""
+"""Which models are registered, which of them fulfils what, and a version with its whole record in
+one folder.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ VERSION_FILE = "version.json"
 
 
 def models(settings: Settings) -> list[dict[str, Any]]:
-    """One entry per registered model: name, what it answers, versions, aliases, when the newest was registered."""
+    """One entry per registered model: name, what it answers, versions, aliases, when the newest was
+    registered.
+    """
     client = connect(settings)
     return [
         {
@@ -41,16 +45,25 @@ def models(settings: Settings) -> list[dict[str, Any]]:
 
 
 def search_versions(
-    settings: Settings, criteria: Criteria, *, alias: str | None = None, source: str | None = None, text: str | None = None
+    settings: Settings,
+    criteria: Criteria,
+    *,
+    alias: str | None = None,
+    source: str | None = None,
+    text: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The registered versions whose trainings fulfil `criteria`, newest data first, each with its aliases and what it is made of.
+    """The registered versions whose trainings fulfil `criteria`, newest data first, each with its
+    aliases and what it is made of.
 
-    `alias` is an alias that the version carries, `source` what one of its inputs reads (`<view>:<feature>`, a key or a request field),
-    `text` stands in the model's name or description. Raises `RegistryError` for an alias or a source that no version has.
+    `alias` is an alias that the version carries, `source` what one of its inputs reads
+    (`<view>:<feature>`, a key or a request field), `text` stands in the model's name or
+    description. Raises `RegistryError` for an alias or a source that no version has.
     """
     client, known = connect(settings), {model["name"]: model for model in models(settings)}
     registered = [
-        one for one in search(trainings(settings, criteria.use_cases), criteria) if one.version is not None and one.use_case in known
+        one
+        for one in search(trainings(settings, criteria.use_cases), criteria)
+        if one.version is not None and one.use_case in known
     ]
     found = [_entry(client, one, known[one.use_case]) for one in registered]
     _check("alias", alias, {name for model in known.values() for name in model["aliases"]})
@@ -60,15 +73,20 @@ def search_versions(
         for entry in found
         if (alias is None or alias in entry["aliases"])
         and (source is None or source in entry["sources"])
-        and (text is None or text.lower() in f"{entry['model']} {known[entry['model']]['description']}".lower())
+        and (
+            text is None
+            or text.lower() in f"{entry['model']} {known[entry['model']]['description']}".lower()
+        )
     ]
 
 
 def export_version(settings: Settings, version: RegisteredVersion, folder: Path) -> dict[str, str]:
-    """Write the version below `folder`, which must not exist yet: the signed package, every file of its run, its page and its tags.
+    """Write the version below `folder`, which must not exist yet: the signed package, every file of
+    its run, its page and its tags.
 
-    `manifest.json` holds the SHA-256 of each file and is returned. The folder appears complete or not at all.
-    Raises `RegistryError` when the folder exists or something cannot be fetched, `DigestMismatch` and `SignatureError` as `download`.
+    `manifest.json` holds the SHA-256 of each file and is returned. The folder appears complete or
+    not at all. Raises `RegistryError` when the folder exists or something cannot be fetched,
+    `DigestMismatch` and `SignatureError` as `download`.
     """
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
@@ -82,26 +100,45 @@ def export_version(settings: Settings, version: RegisteredVersion, folder: Path)
         package = download(version, aside / "fetched")
         package.rename(aside / "package")
         shutil.rmtree(aside / "fetched", ignore_errors=True)
-        uri = readable_artifact(str(client.get_run(version.run_id).info.artifact_uri), client.tracking_uri)
-        files = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(aside / "files"), tracking_uri=client.tracking_uri)
+        uri = readable_artifact(
+            str(client.get_run(version.run_id).info.artifact_uri), client.tracking_uri
+        )
+        files = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=str(aside / "files"), tracking_uri=client.tracking_uri
+        )
         Path(files).rename(aside / "run")
         shutil.rmtree(aside / "files", ignore_errors=True)
         found = client.get_model_version(version.name, str(version.version))
-        (aside / "MODEL.md").write_text(f"# {version.name}, version {version.version}\n\n{found.description}\n", encoding="utf-8")
-        told = {"model": version.name, "version": version.version, "digest": version.digest, "run_id": version.run_id, "tags": version.tags}
-        (aside / VERSION_FILE).write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+        (aside / "MODEL.md").write_text(
+            f"# {version.name}, version {version.version}\n\n{found.description}\n",
+            encoding="utf-8",
+        )
+        told = {
+            "model": version.name,
+            "version": version.version,
+            "digest": version.digest,
+            "run_id": version.run_id,
+            "tags": version.tags,
+        }
+        (aside / VERSION_FILE).write_text(
+            json.dumps(told, indent=1, sort_keys=True), encoding="utf-8"
+        )
         manifest = _digests(aside)
         (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         aside.rename(folder)
     except (MlflowException, OSError) as error:
-        raise RegistryError(f"Version {version.version} of {version.name} cannot be exported: {error}") from error
+        raise RegistryError(
+            f"Version {version.version} of {version.name} cannot be exported: {error}"
+        ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return manifest
 
 
 def verify_export(folder: Path) -> dict[str, str]:
-    """The manifest of an exported version, if every file is as it was written and none was added or lost; else `DigestMismatch`."""
+    """The manifest of an exported version, if every file is as it was written and none was added or
+    lost; else `DigestMismatch`.
+    """
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise RegistryError(f"{folder} is no exported version: {MANIFEST_FILE} is missing.")
@@ -109,7 +146,10 @@ def verify_export(folder: Path) -> dict[str, str]:
     found = {name: digest for name, digest in _digests(folder).items() if name != MANIFEST_FILE}
     changed = sorted(name for name in {*manifest, *found} if manifest.get(name) != found.get(name))
     if changed:
-        raise DigestMismatch(f"{folder} is not what was exported; changed, added or missing: {changed}. Export the version again.")
+        raise DigestMismatch(
+            f"{folder} is not what was exported; changed, added or missing: {changed}. Export the"
+            " version again."
+        )
     return manifest
 
 
@@ -118,9 +158,15 @@ def _entry(client: MlflowClient, one: Training, model: Mapping[str, Any]) -> dic
     return {
         "model": one.use_case,
         "version": one.version,
-        "aliases": sorted(alias for alias, number in model["aliases"].items() if number == one.version),
+        "aliases": sorted(
+            alias for alias, number in model["aliases"].items() if number == one.version
+        ),
         "interval_end": one.interval_end,
-        "metrics": {name: value for name, value in one.metrics.items() if name.count(".") == 1 and name.startswith(("test.", "golden."))},
+        "metrics": {
+            name: value
+            for name, value in one.metrics.items()
+            if name.count(".") == 1 and name.startswith(("test.", "golden."))
+        },
         "made_of": one.tags.get("flightdeck.architecture"),
         "sources": sorted({item["source"] for item in architecture["inputs"]}),
         "digest": one.tags.get("flightdeck.digest"),
@@ -131,9 +177,14 @@ def _entry(client: MlflowClient, one: Training, model: Mapping[str, Any]) -> dic
 
 def _check(what: str, name: str | None, there: set[str]) -> None:
     if name is not None and name not in there:
-        raise RegistryError(f"No registered version has the {what} {name!r}; there are: {sorted(there) or 'none'}.")
+        raise RegistryError(
+            f"No registered version has the {what} {name!r}; there are: {sorted(there) or 'none'}."
+        )
 
 
 def _digests(folder: Path) -> dict[str, str]:
     files: Sequence[Path] = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

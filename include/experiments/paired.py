@@ -1,4 +1,6 @@
-"""The models of several trainings on the same golden rows, scored now: the only comparison in which nothing but the models differs."""
+"""The models of several trainings on the same golden rows, scored now: the only comparison in which
+nothing but the models differs.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +29,41 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def compare_on_golden(client: MlflowClient, settings: Settings, trainings: Sequence[Training]) -> dict[str, Any]:
-    """`{"rows", "days", "table", "models": [{"name", "auc", "brier", "logloss", "differences": {metric: {mean, low, high}}}]}`.
+def compare_on_golden(
+    client: MlflowClient, settings: Settings, trainings: Sequence[Training]
+) -> dict[str, Any]:
+    """`{"rows", "days", "table", "models": [{"name", "auc", "brier", "logloss", "differences":
+    {metric: {mean, low, high}}}]}`.
 
-    Differences are to the first training, with 95 % intervals from resampling whole days; a negative one of a loss is better. Where it
-    cannot be measured, `{"problem": why}`: no golden set, another one, a package that is gone or was altered, another kind of label.
+    Differences are to the first training, with 95 % intervals from resampling whole days; a
+    negative one of a loss is better. Where it cannot be measured, `{"problem": why}`: no golden
+    set, another one, a package that is gone or was altered, another kind of label.
     """
     try:
         use_cases = [_use_case(client, one) for one in trainings]
-        if any(use_case.problem != "binary" for use_case in use_cases) or len({use_case.label for use_case in use_cases}) > 1:
-            raise DataError("the models do not answer the same binary question, so their scores cannot be paired")
+        if (
+            any(use_case.problem != "binary" for use_case in use_cases)
+            or len({use_case.label for use_case in use_cases}) > 1
+        ):
+            raise DataError(
+                "the models do not answer the same binary question, so their scores cannot be"
+                " paired"
+            )
         frame, table = _golden_rows(client, settings, trainings, use_cases)
         with TemporaryDirectory(prefix="flightdeck-compare-") as folder:
-            models = [_model(settings, one, Path(folder) / str(number)) for number, one in enumerate(trainings)]
+            models = [
+                _model(settings, one, Path(folder) / str(number))
+                for number, one in enumerate(trainings)
+            ]
             scores = [model.score_frame(frame) for model in models]
     except (FlightdeckError, OSError, pl.exceptions.PolarsError) as error:
         return {"problem": f"{type(error).__name__}: {error}"}
     labels, days = labels_of(use_cases[0], frame), day_clusters(use_cases[0], frame)
     seed = use_cases[0].training.seed
-    told = [_measured(one.name, labels, days, given, scores[0], seed) for one, given in zip(trainings, scores, strict=True)]
+    told = [
+        _measured(one.name, labels, days, given, scores[0], seed)
+        for one, given in zip(trainings, scores, strict=True)
+    ]
     return {"rows": frame.height, "days": len(np.unique(days)), "table": table, "models": told}
 
 
@@ -53,17 +71,28 @@ def _use_case(client: MlflowClient, one: Training) -> UseCase:
     """The specification as it was declared when the training ran."""
     text = read_text(client, one.mlflow_run_id, RECORD_FILE)
     if text is None:
-        raise RegistryError(f"{one.name} left no {RECORD_FILE}: it ended before a model was trained")
+        raise RegistryError(
+            f"{one.name} left no {RECORD_FILE}: it ended before a model was trained"
+        )
     return TrainingRecord.model_validate_json(text).specification
 
 
 def _golden_rows(
-    client: MlflowClient, settings: Settings, trainings: Sequence[Training], use_cases: Sequence[UseCase]
+    client: MlflowClient,
+    settings: Settings,
+    trainings: Sequence[Training],
+    use_cases: Sequence[UseCase],
 ) -> tuple[pl.DataFrame, str]:
-    records = {recorded(client, client.get_run(one.mlflow_run_id).info.experiment_id) for one in trainings}
-    (record, *others) = records
+    records = {
+        recorded(client, client.get_run(one.mlflow_run_id).info.experiment_id) for one in trainings
+    }
+    record, *others = records
     if record is None or others:
-        raise DataError("the trainings have no golden set in common" if others else "no golden set was ever frozen for them")
+        raise DataError(
+            "the trainings have no golden set in common"
+            if others
+            else "no golden set was ever frozen for them"
+        )
     return read_golden(use_cases[0], settings, record), f"{record.table}@{record.version}"
 
 
@@ -71,19 +100,34 @@ def _model(settings: Settings, one: Training, folder: Path) -> ScoringModel:
     digest, model_id = one.tags.get("flightdeck.digest"), one.tags.get("flightdeck.model_id")
     if digest is None or model_id is None:
         raise RegistryError(f"{one.name} left no model package")
-    package = download_package(f"models:/{model_id}", digest, folder, tracking_uri=settings.mlflow_tracking_uri)
+    package = download_package(
+        f"models:/{model_id}", digest, folder, tracking_uri=settings.mlflow_tracking_uri
+    )
     return load_model(package, expected_digest=digest, threads=settings.training_threads)
 
 
-def _measured(name: str, labels: np.ndarray, days: np.ndarray, scores: np.ndarray, first: np.ndarray, seed: int) -> dict[str, Any]:
+def _measured(
+    name: str,
+    labels: np.ndarray,
+    days: np.ndarray,
+    scores: np.ndarray,
+    first: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
     losses, base = _losses(labels, scores), _losses(labels, first)
     told: dict[str, Any] = {"name": name, "auc": roc_auc(labels, scores)}
     told |= {metric: float(values.mean()) for metric, values in losses.items()}
     if scores is first:
         return {**told, "differences": None}
     differences = {"auc": auc_difference(labels, scores, first, days, seed=seed)}
-    differences |= {metric: paired_bootstrap(values - base[metric], days, seed=seed) for metric, values in losses.items()}
-    return {**told, "differences": {metric: _interval(found) for metric, found in differences.items()}}
+    differences |= {
+        metric: paired_bootstrap(values - base[metric], days, seed=seed)
+        for metric, values in losses.items()
+    }
+    return {
+        **told,
+        "differences": {metric: _interval(found) for metric, found in differences.items()},
+    }
 
 
 def _losses(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:

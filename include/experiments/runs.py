@@ -1,4 +1,6 @@
-"""The trainings of all use cases as one kind of record: what MLflow keeps of a run, our ledger's row, and what people wrote beside it."""
+"""The trainings of all use cases as one kind of record: what MLflow keeps of a run, our ledger's
+row, and what people wrote beside it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ NO_TRIALS = "tags.`flightdeck.process` LIKE '%'"
 
 @dataclass(frozen=True)
 class Training:
-    """One training run. `decision` is accepted, refused, failed or undecided; `metrics` are MLflow's (`test.auc`, `golden.brier`, ...)."""
+    """One training run.
+
+    `decision` is accepted, refused, failed or undecided; `metrics` are MLflow's (`test.auc`,
+    `golden.brier`, ...).
+    """
 
     use_case: str
     run_id: str
@@ -54,11 +60,20 @@ class Training:
     @property
     def name(self) -> str:
         """`<use case>/<version>`, or the beginning of the MLflow run's id."""
-        return f"{self.use_case}/{self.version}" if self.version is not None else self.mlflow_run_id[:12]
+        return (
+            f"{self.use_case}/{self.version}"
+            if self.version is not None
+            else self.mlflow_run_id[:12]
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All fields as plain JSON."""
-        plain = {**self.__dict__, "started": self.started.isoformat(), "kinds": list(self.kinds), "reasons": list(self.reasons)}
+        plain = {
+            **self.__dict__,
+            "started": self.started.isoformat(),
+            "kinds": list(self.kinds),
+            "reasons": list(self.reasons),
+        }
         return {**plain, "annotations": [remark.as_json() for remark in self.annotations]}
 
 
@@ -69,7 +84,8 @@ def experiment_names(client: MlflowClient) -> list[str]:
 
 
 def trainings(settings: Settings, use_cases: Sequence[str] = ()) -> list[Training]:
-    """The trainings (of some use cases), newest interval first; refused ones, failed ones and those still running among them.
+    """The trainings (of some use cases), newest interval first; refused ones, failed ones and those
+    still running among them.
 
     Raises `RegistryError` for a use case that has no run, with those that have.
     """
@@ -77,43 +93,66 @@ def trainings(settings: Settings, use_cases: Sequence[str] = ()) -> list[Trainin
     known = experiment_names(client)
     unknown = [name for name in use_cases if name not in known]
     if unknown:
-        raise RegistryError(f"Nothing has been trained for {unknown}; there are runs of {known or 'no use case yet'}.")
+        raise RegistryError(
+            f"Nothing has been trained for {unknown}; there are runs of"
+            f" {known or 'no use case yet'}."
+        )
     tables, remarks = TableStore(settings.tables_uri), _remarks(settings)
     found = []
     for name in use_cases or known:
         experiment = client.get_experiment_by_name(name)
         ledger = _ledger(tables, name)
-        found += [_training(name, run, ledger, remarks) for run in _runs(client, experiment.experiment_id)]
+        found += [
+            _training(name, run, ledger, remarks) for run in _runs(client, experiment.experiment_id)
+        ]
     return sorted(found, key=lambda one: (one.interval_end, one.started), reverse=True)
 
 
 def find_training(settings: Settings, wanted: str) -> Training:
-    """One training by `<model>/<version>`, by the beginning of its MLflow run id (6 characters or more), or by its DAG run's id.
+    """One training by `<model>/<version>`, by the beginning of its MLflow run id (6 characters or
+    more), or by its DAG run's id.
 
     Raises `RegistryError` with what is near when there is none, or when there are several.
     """
     every = trainings(settings)
-    found = [one for one in every if wanted in (one.name, one.run_id) or (len(wanted) >= 6 and one.mlflow_run_id.startswith(wanted))]
+    found = [
+        one
+        for one in every
+        if wanted in (one.name, one.run_id)
+        or (len(wanted) >= 6 and one.mlflow_run_id.startswith(wanted))
+    ]
     if len(found) == 1:
         return found[0]
     names = ", ".join(one.name for one in (found or every)[:12])
     problem = f"{wanted!r} means several trainings" if found else f"There is no training {wanted!r}"
     raise RegistryError(
-        f"{problem}; write <model>/<version> or the beginning of an MLflow run id. {'These' if found else 'There'} are: {names}."
+        f"{problem}; write <model>/<version> or the beginning of an MLflow run id."
+        f" {'These' if found else 'There'} are: {names}."
     )
 
 
 def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
     token = None
     while True:
-        page = client.search_runs([experiment_id], NO_TRIALS, max_results=PAGE, page_token=token, order_by=["attributes.start_time DESC"])
+        page = client.search_runs(
+            [experiment_id],
+            NO_TRIALS,
+            max_results=PAGE,
+            page_token=token,
+            order_by=["attributes.start_time DESC"],
+        )
         yield from page
         token = page.token
         if not token:
             return
 
 
-def _training(use_case: str, run: Run, ledger: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, tuple[Annotation, ...]]) -> Training:
+def _training(
+    use_case: str,
+    run: Run,
+    ledger: Mapping[str, Mapping[str, Any]],
+    remarks: Mapping[str, tuple[Annotation, ...]],
+) -> Training:
     tags, run_id = dict(run.data.tags), run.data.tags.get(f"{OURS}run_id", "")
     row = ledger.get(run.info.run_id, {})
     version = row.get("version") or tags.get(f"{OURS}version")
@@ -146,7 +185,10 @@ def _ledger(tables: TableStore, use_case: str) -> dict[str, dict[str, Any]]:
     if not tables.exists(name):
         return {}
     frame = tables.read(name, columns=["mlflow_run_id", "decision", "version", "reasons_json"])
-    return {row["mlflow_run_id"]: row for row in frame.filter(pl.col("mlflow_run_id").is_not_null()).to_dicts()}
+    return {
+        row["mlflow_run_id"]: row
+        for row in frame.filter(pl.col("mlflow_run_id").is_not_null()).to_dicts()
+    }
 
 
 def _remarks(settings: Settings) -> dict[str, tuple[Annotation, ...]]:

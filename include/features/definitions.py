@@ -1,7 +1,8 @@
-"""What retrieval needs of Feast's registry, kept as JSON beside it: importing Feast and reading the registry takes longer than the join.
+"""What retrieval needs of Feast's registry, kept as JSON beside it: importing Feast and reading the
+registry takes longer than the join.
 
-The file is good for exactly the registry it was read from (size and time of change) and the definitions that were applied;
-otherwise the registry is read again.
+The file is good for exactly the registry it was read from (size and time of change) and the
+definitions that were applied; otherwise the registry is read again.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ _VIEWS = TypeAdapter(tuple[View, ...])
 
 
 def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
-    """The same as `use_case_views`, without Feast where the registry is as it was at the last reading.
+    """The same as `use_case_views`, without Feast where the registry is as it was at the last
+    reading.
 
-    Raises `FeatureStoreError` when no definitions have been applied, or when inputs and feature service disagree.
+    Raises `FeatureStoreError` when no definitions have been applied, or when inputs and feature
+    service disagree.
     """
     key: dict[str, object] = {
         "registry": registry_stamp(settings),

@@ -1,4 +1,6 @@
-"""Rows of the online store by Feast's own functions: what materialising compares with and writes, for one caller at a time."""
+"""Rows of the online store by Feast's own functions: what materialising compares with and writes,
+for one caller at a time.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ _connection = Lock()
 
 @contextmanager
 def through_feast(store: FeatureStore) -> Iterator[Any]:
-    """Feast's provider, for one caller at a time. Raises `FeatureStoreError` when the store cannot be reached, or refuses."""
+    """Feast's provider, for one caller at a time.
+
+    Raises `FeatureStoreError` when the store cannot be reached, or refuses.
+    """
     with _connection:
         config = store.config.online_store
         try:
@@ -64,9 +69,19 @@ def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, Held]) -> Non
 
     known = definition(store, view.name)
     types = {field.name: field.dtype.to_value_type() for field in known.features}
-    protos = {name: python_values_to_proto_values([values[name] for _, values in rows.values()], types[name]) for name in view.features}
+    protos = {
+        name: python_values_to_proto_values(
+            [values[name] for _, values in rows.values()], types[name]
+        )
+        for name in view.features
+    }
     batch = [
-        (entity_key(view, key), {name: protos[name][position] for name in view.features}, stamp, None)
+        (
+            entity_key(view, key),
+            {name: protos[name][position] for name in view.features},
+            stamp,
+            None,
+        )
         for position, (key, (stamp, _)) in enumerate(rows.items())
     ]
     with through_feast(store) as provider:
@@ -84,7 +99,9 @@ def _with_zone(stamp: datetime | None) -> datetime | None:
 
 
 def _connect(store: FeatureStore) -> None:
-    """Give Feast's PostgreSQL store a connection that lives: it would go on with a broken one for ever."""
+    """Give Feast's PostgreSQL store a connection that lives: it would go on with a broken one for
+    ever.
+    """
     feasts = store._get_provider().online_store
     if feasts._conn is None or not _lives(feasts._conn):
         feasts._conn = connect(store.config.online_store)

@@ -1,4 +1,6 @@
-"""What the readers of stores behind a network share: limits, one new attempt, and failures that say where and what to do."""
+"""What the readers of stores behind a network share: limits, one new attempt, and failures that say
+where and what to do.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,17 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 1.0
-# Several threads may look up at once; who has waited this long for the others would ask a store that hangs.
+# Several threads may look up at once; who has waited this long for the others would ask a store
+# that hangs.
 TURN_SECONDS = 2.0
 
 
 class NetworkReader(ABC):
-    """A `Reader` over one connection, which is opened anew once it is found broken. Nothing is kept: a change could not be noticed.
+    """A `Reader` over one connection, which is opened anew once it is found broken. Nothing is
+    kept: a change could not be noticed.
 
-    Raises `FeatureStoreError` when the store cannot be reached, refuses, or does not answer in time.
+    Raises `FeatureStoreError` when the store cannot be reached, refuses, or does not answer in
+    time.
     """
 
     blocks: ClassVar[bool] = True
@@ -55,7 +60,8 @@ class NetworkReader(ABC):
                 self._connected = True
             return self._ask(asked)
         except self._failures as error:
-            # A server that was started anew has closed the connection; one that is slow would be no faster the second time.
+            # A server that was started anew has closed the connection; one that is slow would be no
+            # faster the second time.
             again = known and self._is_broken(error)
             self._drop()
             if not again:
@@ -94,15 +100,19 @@ def failures(kind: str) -> tuple[type[Exception], ...]:
 
 
 def unreachable(config: Any, reason: object) -> FeatureStoreError:
-    """The error for the store of Feast's configuration `config`; it names the store without its password."""
+    """The error for the store of Feast's configuration `config`; it names the store without its
+    password.
+    """
     said = " ".join(str(reason).split()).rstrip(".")
     return FeatureStoreError(
-        f"The online store, {_place(config)}, does not answer as it should: {said}. "
-        "See that it runs, that FLIGHTDECK_ONLINE_STORE names it, and that the definitions are applied to it."
+        f"The online store, {_place(config)}, does not answer as it should: {said}. See that it"
+        " runs, that FLIGHTDECK_ONLINE_STORE names it, and that the definitions are applied to it."
     )
 
 
 def _place(config: Any) -> str:
     if config.type == "redis":
-        return "Redis at " + ", ".join(part for part in config.connection_string.split(",") if "=" not in part)
+        return "Redis at " + ", ".join(
+            part for part in config.connection_string.split(",") if "=" not in part
+        )
     return f"PostgreSQL at {config.host}:{config.port}/{config.database}"

@@ -1,7 +1,8 @@
-"""What the readers of Feast's online stores share: keys as the store spells them, values as Python has them, each worked out once.
+"""What the readers of Feast's online stores share: keys as the store spells them, values as Python
+has them, each worked out once.
 
-A reader gives what `get_online_features` would give. Names, key serialisation, time conversion and values are Feast's own functions and
-messages; what is left out is its request machinery.
+A reader gives what `get_online_features` would give. Names, key serialisation, time conversion and
+values are Feast's own functions and messages; what is left out is its request machinery.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 Held = tuple[datetime, dict[str, Any]]
 KEPT_ANSWERS = 100_000
-# Of the wire format of protocol buffers: the type in a tag's low bits, and a tag below 16 with a number after it.
+# Of the wire format of protocol buffers: the type in a tag's low bits, and a tag below 16 with a
+# number after it.
 FIXED_64_BITS, DOUBLE_LENGTH = 1, 9
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,7 +35,8 @@ class Reader(Protocol):
     """Whether a read may wait for something outside of this process."""
 
     def read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
-        """Per view: every asked key with its row's stamp and values by `<view>__<feature>`, or None where the store has no row.
+        """Per view: every asked key with its row's stamp and values by `<view>__<feature>`, or None
+        where the store has no row.
 
         There may be more keys in the answer than were asked for.
         """
@@ -66,7 +69,9 @@ def key_bytes(store: FeatureStore, view: View) -> Kept[Key, bytes]:
 
 
 def values_by_bytes() -> Kept[bytes | None, Any]:
-    """Python values of serialised messages; many keys have the same, and most keep theirs when the store changes."""
+    """Python values of serialised messages; many keys have the same, and most keep theirs when the
+    store changes.
+    """
     from feast.protos.feast.types.Value_pb2 import Value
 
     double = Value.DESCRIPTOR.fields_by_name["double_val"].number << 3 | FIXED_64_BITS
@@ -75,7 +80,8 @@ def values_by_bytes() -> Kept[bytes | None, Any]:
     def value(serialised: bytes | None) -> Any:
         if not serialised:
             return None
-        # Most values are numbers, and a message that is one number is its tag and eight bytes: a third of the general way's time.
+        # Most values are numbers, and a message that is one number is its tag and eight bytes: a
+        # third of the general way's time.
         if serialised[0] == double and len(serialised) == DOUBLE_LENGTH:
             return number(serialised, 1)[0]
         return plain(message(serialised))
@@ -98,7 +104,9 @@ def entity_key(view: View, key: Key) -> Any:
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-    return EntityKey(join_keys=list(view.join_keys), entity_values=[Value(string_val=part) for part in key])
+    return EntityKey(
+        join_keys=list(view.join_keys), entity_values=[Value(string_val=part) for part in key]
+    )
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Reading Feast's PostgreSQL online store: all views by one prepared statement, in one round trip.
 
-Sent and awaited through libpq's own functions: they take a limit for the wait, which a cursor does not, and half of a cursor's time.
+Sent and awaited through libpq's own functions: they take a limit for the wait, which a cursor does
+not, and half of a cursor's time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from select import POLLIN, POLLOUT, poll
 from typing import TYPE_CHECKING, Any
 
 from include.features.network_reader import CONNECT_SECONDS, READ_SECONDS, NetworkReader
-from include.features.online_reader import Held, Kept, Key, empty_columns, key_bytes, values_by_bytes
+from include.features.online_reader import (
+    Held,
+    Kept,
+    Key,
+    empty_columns,
+    key_bytes,
+    values_by_bytes,
+)
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -26,7 +34,8 @@ STATEMENT = b"flightdeck_lookup"
 BYTES, MANY_BYTES = 17, 1001
 DAY_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
 BINARY = 1
-# A statement that finds few rows by their key, planned once: the index is right for it whatever the planner knows of the table yet.
+# A statement that finds few rows by their key, planned once: the index is right for it whatever the
+# planner knows of the table yet.
 PLANNING = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
 
 
@@ -38,10 +47,15 @@ class PostgresReader(NetworkReader):
 
         super().__init__(store)
         versioned = store.config.registry.enable_online_feature_view_versioning
-        tables = [_table_id(store.config.project, store.get_feature_view(view.name), versioned) for view in views]
+        tables = [
+            _table_id(store.config.project, store.get_feature_view(view.name), versioned)
+            for view in views
+        ]
         self._statement = _statement(tables, views)
         self._bytes = [key_bytes(store, view) for view in views]
-        self._columns = [{feature.encode(): view.column(feature) for feature in view.features} for view in views]
+        self._columns = [
+            {feature.encode(): view.column(feature) for feature in view.features} for view in views
+        ]
         self._empty = [empty_columns(view) for view in views]
         self._numbers = {struct.pack(">i", number): number for number in range(len(views))}
         self._values = values_by_bytes()
@@ -58,7 +72,9 @@ class PostgresReader(NetworkReader):
         self._connection = connect(self._config, PLANNING)
         self._poll = poll()
         self._poll.register(self._connection.pgconn.socket, POLLIN)
-        self._connection.pgconn.send_prepare(STATEMENT, self._statement, [MANY_BYTES] * len(self._bytes))
+        self._connection.pgconn.send_prepare(
+            STATEMENT, self._statement, [MANY_BYTES] * len(self._bytes)
+        )
         self._result(self._connection.pgconn)
 
     def _disconnect(self) -> None:
@@ -78,16 +94,30 @@ class PostgresReader(NetworkReader):
         formats = [BINARY] * len(arrays)
         connection.pgconn.send_query_prepared(STATEMENT, arrays, formats, BINARY)
         result = self._result(connection.pgconn)
-        value, numbers, columns, values = result.get_value, self._numbers, self._columns, self._values
+        value, numbers, columns, values = (
+            result.get_value,
+            self._numbers,
+            self._columns,
+            self._values,
+        )
         for row in range(result.ntuples):
             view = numbers[value(row, 0)]
             entry = found[view][value(row, 1)]
             entry[0] = value(row, 4)
             entry[1][columns[view][value(row, 2)]] = values[value(row, 3)]
-        return [{key: None if stamp is None else (self._moments[stamp], filled) for stamp, filled, key in rows.values()} for rows in found]
+        return [
+            {
+                key: None if stamp is None else (self._moments[stamp], filled)
+                for stamp, filled, key in rows.values()
+            }
+            for rows in found
+        ]
 
     def _result(self, connection: Any) -> Any:
-        """Send what is waiting to be sent; the answer. Raises `psycopg.Error` when it is an error, or is not there in time."""
+        """Send what is waiting to be sent; the answer.
+
+        Raises `psycopg.Error` when it is an error, or is not there in time.
+        """
         from psycopg import errors
         from psycopg.pq import ExecStatus
 
@@ -103,7 +133,11 @@ class PostgresReader(NetworkReader):
                 break
             result = following
         if result is None or result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            raise errors.OperationalError("the connection ended") if result is None else errors.error_from_result(result)
+            raise (
+                errors.OperationalError("the connection ended")
+                if result is None
+                else errors.error_from_result(result)
+            )
         return result
 
     def _wait(self, connection: Any, events: int, deadline: float) -> None:
@@ -117,7 +151,8 @@ class PostgresReader(NetworkReader):
 
 
 def connect(config: Any, settings: dict[str, str] | None = None) -> Connection[Any]:
-    """A connection as Feast's configuration `config` says, in a session of UTC: Feast writes times without their zone.
+    """A connection as Feast's configuration `config` says, in a session of UTC: Feast writes times
+    without their zone.
 
     Raises `psycopg.Error` after `CONNECT_SECONDS`.
     """
@@ -127,7 +162,12 @@ def connect(config: Any, settings: dict[str, str] | None = None) -> Connection[A
     arguments = _get_conn_kwargs(config)
     session = {"timezone": "UTC", **(settings or {})}
     arguments["options"] += "".join(f" -c {name}={value}" for name, value in session.items())
-    return psycopg.connect(_get_conninfo(config), connect_timeout=CONNECT_SECONDS, keepalives_idle=config.keepalives_idle, **arguments)
+    return psycopg.connect(
+        _get_conninfo(config),
+        connect_timeout=CONNECT_SECONDS,
+        keepalives_idle=config.keepalives_idle,
+        **arguments,
+    )
 
 
 def _statement(tables: Sequence[str], views: Sequence[View]) -> bytes:
@@ -135,7 +175,8 @@ def _statement(tables: Sequence[str], views: Sequence[View]) -> bytes:
 
     parts = [
         sql.SQL(
-            "SELECT {}::int4, entity_key, feature_name, value, event_ts FROM {} WHERE entity_key = ANY({}) AND feature_name IN ({})"
+            "SELECT {}::int4, entity_key, feature_name, value, event_ts FROM {} WHERE entity_key ="
+            " ANY({}) AND feature_name IN ({})"
         ).format(
             sql.Literal(number),
             sql.Identifier(table),

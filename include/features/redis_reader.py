@@ -1,7 +1,7 @@
 """Reading Feast's Redis online store: the hashes of all views in one round trip.
 
-Feast keeps one hash per key, which all views of the same entities share. A view's row is there when its time is: for a key that Redis
-does not hold, Feast itself answers with nulls of the time zero.
+Feast keeps one hash per key, which all views of the same entities share. A view's row is there when
+its time is: for a key that Redis does not hold, Feast itself answers with nulls of the time zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class RedisReader(NetworkReader):
-    """A `Reader` of a single Redis, by a connection like Feast's own but with the limits of a look-up."""
+    """A `Reader` of a single Redis, by a connection like Feast's own but with the limits of a
+    look-up.
+    """
 
     def __init__(self, store: FeatureStore, views: Sequence[View]) -> None:
         from feast.infra.online_stores.redis import RedisOnlineStore, _versioned_fv_name
@@ -35,14 +37,22 @@ class RedisReader(NetworkReader):
         for view in views:
             definition = store.get_feature_view(view.name)
             name = _versioned_fv_name(definition, store.config)
-            self._fields.append(feasts._generate_hset_keys_for_features(definition, list(view.features), fv_name_override=name)[1])
+            self._fields.append(
+                feasts._generate_hset_keys_for_features(
+                    definition, list(view.features), fv_name_override=name
+                )[1]
+            )
         self._values = values_by_bytes()
         self._moments = Kept(_moment)
 
     @staticmethod
     def reads(config: Any) -> bool:
-        """Whether this reader is for a store of Feast's configuration `config`: one Redis, and Feast's default client."""
-        return bool(config.type == "redis" and config.redis_type == "redis" and config.client == "redis")
+        """Whether this reader is for a store of Feast's configuration `config`: one Redis, and
+        Feast's default client.
+        """
+        return bool(
+            config.type == "redis" and config.redis_type == "redis" and config.client == "redis"
+        )
 
     def _connect(self) -> None:
         self._connection.connect()
@@ -61,10 +71,16 @@ class RedisReader(NetworkReader):
             for key in dict.fromkeys(keys):
                 places.setdefault(self._bytes[view][key], []).append((view, key))
         commands = [
-            ("HMGET", serialised + self._project, *(field for view, _ in rows for field in self._fields[view]))
+            (
+                "HMGET",
+                serialised + self._project,
+                *(field for view, _ in rows for field in self._fields[view]),
+            )
             for serialised, rows in places.items()
         ]
-        self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+        self._connection.send_packed_command(
+            self._connection.pack_commands(commands), check_health=False
+        )
         held: list[dict[Key, Held | None]] = [{} for _ in asked]
         for rows in places.values():
             reply = self._connection.read_response()
@@ -78,7 +94,9 @@ class RedisReader(NetworkReader):
     def _row(self, view: int, values: Sequence[bytes | None], stamp: bytes | None) -> Held | None:
         if stamp is None:
             return None
-        return self._moments[stamp], dict(zip(self._columns[view], map(self._values.__getitem__, values), strict=True))
+        return self._moments[stamp], dict(
+            zip(self._columns[view], map(self._values.__getitem__, values), strict=True)
+        )
 
 
 def _moment(stamp: bytes) -> datetime:
@@ -95,5 +113,9 @@ def _connection(client: Any) -> Any:
     from redis.retry import Retry
 
     pool = client.connection_pool
-    limits = {"socket_timeout": READ_SECONDS, "socket_connect_timeout": CONNECT_SECONDS, "retry": Retry(NoBackoff(), 0)}
+    limits = {
+        "socket_timeout": READ_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+    }
     return pool.connection_class(**{**pool.connection_kwargs, **limits})

@@ -1,7 +1,8 @@
 """Point-in-time retrieval: for every row, the values that were known when its question was asked.
 
-The definitions (join keys, TTL, timestamp field, table) are Feast's; the join is Polars' as-of join, which returns the same
-cells as Feast's own retrieval at a small part of the cost (docs/adr/0003-point-in-time-retrieval.md).
+The definitions (join keys, TTL, timestamp field, table) are Feast's; the join is Polars' as-of
+join, which returns the same cells as Feast's own retrieval at a small part of the cost
+(docs/adr/0003-point-in-time-retrieval.md).
 """
 
 from __future__ import annotations
@@ -33,23 +34,32 @@ def point_in_time(
     created_by: datetime | None = None,
     versions: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """The same rows in the same order, with a column `<view>__<feature>` per feature reference of the use case.
+    """The same rows in the same order, with a column `<view>__<feature>` per feature reference of
+    the use case.
 
-    `entities` holds the views' join keys and the use case's event time (with a time zone, never null). A value is that of
-    the newest row with `event_timestamp <= event time`; null where there is none, where the key is null, and where the row
-    is older than the view's TTL. Rows that were created after `created_by` are not seen, whatever their timestamp; of several rows
-    with one timestamp the newest created counts (docs/adr/0009-created-by-cut-off.md). `versions` maps views to the versions of their
-    tables that are read; without one it is the newest.
-    Raises `DataError` when a column is missing, `TableNotFound` when a view has no table.
+    `entities` holds the views' join keys and the use case's event time (with a time zone, never
+    null). A value is that of the newest row with `event_timestamp <= event time`; null where there
+    is none, where the key is null, and where the row is older than the view's TTL. Rows that were
+    created after `created_by` are not seen, whatever their timestamp; of several rows with one
+    timestamp the newest created counts (docs/adr/0009-created-by-cut-off.md). `versions` maps views
+    to the versions of their tables that are read; without one it is the newest. Raises `DataError`
+    when a column is missing, `TableNotFound` when a view has no table.
     """
     views = known_views(use_case, settings)
     _check(use_case, entities, views)
     keys = list(dict.fromkeys(key for view in views for key in view.join_keys))
-    asked = entities.select(*keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)).with_row_index(ROW)
+    asked = entities.select(
+        *keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)
+    ).with_row_index(ROW)
     # One order serves the joins of all views.
     found = asked.sort(STAMP)
     for view in views:
-        read = partial(read_view, view, created_by=created_by, version=None if versions is None else versions.get(view.name))
+        read = partial(
+            read_view,
+            view,
+            created_by=created_by,
+            version=None if versions is None else versions.get(view.name),
+        )
         found = _join(found, asked, view, read)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
     values = found.select(ROW, *order)
@@ -58,15 +68,26 @@ def point_in_time(
     return entities.hstack(values.drop(ROW))
 
 
-def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime | None = None, version: int | None = None) -> pl.DataFrame:
-    """The rows of the view's table (the newest or `version`): join keys, timestamp, features; those of one timestamp as they were created.
+def read_view(
+    view: View,
+    where: pl.Expr | None = None,
+    *,
+    created_by: datetime | None = None,
+    version: int | None = None,
+) -> pl.DataFrame:
+    """The rows of the view's table (the newest or `version`): join keys, timestamp, features; those
+    of one timestamp as they were created.
 
-    A table without the view's column of creation says nothing of it: its rows count as created at their timestamp.
+    A table without the view's column of creation says nothing of it: its rows count as created at
+    their timestamp.
     """
     try:
         frame = pl.scan_delta(DeltaTable(view.table_uri, version=version))
     except TableNotFoundError as error:
-        raise TableNotFound(f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features first.") from error
+        raise TableNotFound(
+            f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features"
+            " first."
+        ) from error
     if where is not None:
         frame = frame.filter(where)
     if view.created and view.created in frame.collect_schema():
@@ -76,10 +97,17 @@ def read_view(view: View, where: pl.Expr | None = None, *, created_by: datetime 
     return frame.select(*view.join_keys, view.timestamp, *view.features).collect()
 
 
-def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, read: Callable[[pl.Expr], pl.DataFrame]) -> pl.DataFrame:
+def _join(
+    found: pl.DataFrame, asked: pl.DataFrame, view: View, read: Callable[[pl.Expr], pl.DataFrame]
+) -> pl.DataFrame:
     """`found`, which is sorted by time, with the view's columns."""
-    # Without null keys in the view: an as-of join would match them with each other, a look-up by key never does.
-    known = _known(view, asked, read).drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
+    # Without null keys in the view: an as-of join would match them with each other, a look-up by
+    # key never does.
+    known = (
+        _known(view, asked, read)
+        .drop_nulls(list(view.join_keys))
+        .sort(view.timestamp, maintain_order=True)
+    )
     return found.join_asof(
         known.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
@@ -91,7 +119,9 @@ def _join(found: pl.DataFrame, asked: pl.DataFrame, view: View, read: Callable[[
     ).select(*found.columns, *(view.column(feature) for feature in view.features))
 
 
-def _known(view: View, asked: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]) -> pl.DataFrame:
+def _known(
+    view: View, asked: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]
+) -> pl.DataFrame:
     """The part of the view's table that can answer these questions."""
     stamp = pl.col(view.timestamp)
     if asked.height == 0:
@@ -103,15 +133,34 @@ def _known(view: View, asked: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFra
 
 
 def _check(use_case: UseCase, entities: pl.DataFrame, views: tuple[View, ...]) -> None:
-    needed = dict.fromkeys([use_case.event_time, *(key for view in views for key in view.join_keys)])
+    needed = dict.fromkeys(
+        [use_case.event_time, *(key for view in views for key in view.join_keys)]
+    )
     missing = [name for name in needed if name not in entities.columns]
     if missing:
-        raise DataError(f"The entity rows lack the columns {missing}; retrieval for {use_case.name} needs {list(needed)}.")
-    taken = [name for view in views for name in map(view.column, view.features) if name in entities.columns]
+        raise DataError(
+            f"The entity rows lack the columns {missing}; retrieval for {use_case.name} needs"
+            f" {list(needed)}."
+        )
+    taken = [
+        name
+        for view in views
+        for name in map(view.column, view.features)
+        if name in entities.columns
+    ]
     if taken:
-        raise DataError(f"The entity rows already hold {taken}; give retrieval the keys and the event time only.")
+        raise DataError(
+            f"The entity rows already hold {taken}; give retrieval the keys and the event time"
+            " only."
+        )
     dtype = entities.schema[use_case.event_time]
     if not (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
-        raise DataError(f"The event time {use_case.event_time!r} is {dtype}; it must be a timestamp with a time zone.")
+        raise DataError(
+            f"The event time {use_case.event_time!r} is {dtype}; it must be a timestamp with a time"
+            " zone."
+        )
     if entities[use_case.event_time].null_count():
-        raise DataError(f"The event time {use_case.event_time!r} is null in {entities[use_case.event_time].null_count()} rows.")
+        raise DataError(
+            f"The event time {use_case.event_time!r} is null in"
+            f" {entities[use_case.event_time].null_count()} rows."
+        )

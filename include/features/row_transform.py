@@ -1,8 +1,10 @@
-"""The transform for a few rows of plain Python values: the same matrix as `FeatureTransform.apply`, without a column object per input.
+"""The transform for a few rows of plain Python values: the same matrix as `FeatureTransform.apply`,
+without a column object per input.
 
-A Polars column costs about 40 microseconds to make, however short it is; twenty of them are most of an answer. Here a row is a loop
-over its values. Whatever is not plain (a number of another type, an infinite one, a time in another zone, a date beyond the tables of
-time zones) goes to `FeatureTransform.apply`, which knows all kinds and says what is wrong: the two can only agree.
+A Polars column costs about 40 microseconds to make, however short it is; twenty of them are most of
+an answer. Here a row is a loop over its values. Whatever is not plain (a number of another type, an
+infinite one, a time in another zone, a date beyond the tables of time zones) goes to
+`FeatureTransform.apply`, which knows all kinds and says what is wrong: the two can only agree.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import numpy as np
 from include.features.transform import HOUR_US, FeatureTransform, source_column
 
 ROW_LIMIT = 256
-"""Columns win from about 500 rows on, and hold no lock of the interpreter meanwhile (7, 55, 780 and 1,550 against 450, 465, 1,040 and
-1,630 microseconds for 1, 16, 256 and 512 rows)."""
+"""Columns win from about 500 rows on, and hold no lock of the interpreter meanwhile (7, 55, 780 and
+1,550 against 450, 465, 1,040 and 1,630 microseconds for 1, 16, 256 and 512 rows).
+"""
 
 FIRST_YEAR, LAST_YEAR = 1970, 2036
 LARGEST_INTEGER = 2**53
@@ -41,16 +44,26 @@ class RowTransform:
             if item.kind == "number":
                 numbers.append((position, column))
             elif item.kind == "category":
-                codes = {value: float(code) for code, value in enumerate(transform.categories[item.name])}
+                codes = {
+                    value: float(code) for code, value in enumerate(transform.categories[item.name])
+                }
                 categories.append((position, column, codes, f"unseen:{item.name}"))
             elif item.kind == "hours_between":
                 ahead.append((position, column))
             else:
-                clocks.append((position, column, ZoneInfo(item.timezone), item.kind == "local_hour"))
-        self._numbers, self._ahead, self._categories, self._clocks = tuple(numbers), tuple(ahead), tuple(categories), tuple(clocks)
+                clocks.append(
+                    (position, column, ZoneInfo(item.timezone), item.kind == "local_hour")
+                )
+        self._numbers, self._ahead, self._categories, self._clocks = (
+            tuple(numbers),
+            tuple(ahead),
+            tuple(categories),
+            tuple(clocks),
+        )
 
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """float32 of shape (rows, inputs), as `apply` makes it; each row maps every column of `FeatureTransform.columns` to its value.
+        """float32 of shape (rows, inputs), as `apply` makes it; each row maps every column of
+        `FeatureTransform.columns` to its value.
 
         Raises `DataError` where `apply` does.
         """
@@ -68,10 +81,16 @@ class RowTransform:
 
     def unseen(self, row: Mapping[str, Any]) -> list[str]:
         """`unseen:<input>` for every category of the row that was not there at training."""
-        return [flag for _, column, codes, flag in self._categories if (value := row[column]) is not None and value not in codes]
+        return [
+            flag
+            for _, column, codes, flag in self._categories
+            if (value := row[column]) is not None and value not in codes
+        ]
 
     def _by_columns(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        return self.transform.apply({name: [row[name] for row in rows] for name in self.transform.columns})
+        return self.transform.apply(
+            {name: [row[name] for row in rows] for name in self.transform.columns}
+        )
 
     def _values(self, row: Mapping[str, Any]) -> list[float] | None:
         """The row of the matrix; None where it is not plain."""
@@ -112,9 +131,13 @@ class RowTransform:
             if not (_is_plain(moment) and _is_plain(asked)):
                 return False
             between = moment - asked
-            values[position] = ((between.days * 86_400 + between.seconds) * 1_000_000 + between.microseconds) / HOUR_US
+            values[position] = (
+                (between.days * 86_400 + between.seconds) * 1_000_000 + between.microseconds
+            ) / HOUR_US
         return True
 
 
 def _is_plain(moment: Any) -> bool:
-    return type(moment) is datetime and moment.tzinfo is UTC and FIRST_YEAR <= moment.year <= LAST_YEAR
+    return (
+        type(moment) is datetime and moment.tzinfo is UTC and FIRST_YEAR <= moment.year <= LAST_YEAR
+    )

@@ -1,7 +1,9 @@
-"""Feast's registry and stores: opening them, applying the definitions of feature_repo, reading what they say.
+"""Feast's registry and stores: opening them, applying the definitions of feature_repo, reading what
+they say.
 
-Only definitions and storage are Feast's. The registry is a SQL database (Feast's file registry loses concurrent applies),
-and applying takes a file lock besides, because Feast reads, compares and writes in separate transactions.
+Only definitions and storage are Feast's. The registry is a SQL database (Feast's file registry
+loses concurrent applies), and applying takes a file lock besides, because Feast reads, compares and
+writes in separate transactions.
 """
 
 from __future__ import annotations
@@ -39,10 +41,12 @@ _environment = Lock()
 
 @dataclass(frozen=True)
 class View:
-    """What Feast's registry says about one feature view, reduced to the features that a use case reads.
+    """What Feast's registry says about one feature view, reduced to the features that a use case
+    reads.
 
-    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp (`None`: for ever), `created` the column
-    that says when a row was computed (empty: the view has none).
+    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp
+    (`None`: for ever), `created` the column that says when a row was computed (empty: the view has
+    none).
     """
 
     name: str
@@ -64,15 +68,20 @@ def open_store(settings: Settings) -> FeatureStore:
     Raises `FeatureStoreError` when no definitions have been applied yet.
     """
     if not _marker(settings).exists():
-        raise FeatureStoreError(f"There is no feature store in {settings.feature_store_dir}; run apply_definitions(settings) first.")
+        raise FeatureStoreError(
+            f"There is no feature store in {settings.feature_store_dir}; run"
+            " apply_definitions(settings) first."
+        )
     return _opened(settings)
 
 
 def apply_definitions(settings: Settings) -> bool:
-    """Write the definitions in feature_repo to Feast's registry and create the online tables; whether anything changed.
+    """Write the definitions in feature_repo to Feast's registry and create the online tables;
+    whether anything changed.
 
-    Idempotent and safe to call from several processes at once: the same definitions are applied once to the same online store.
-    Raises `FeatureStoreError` when an online store behind a network cannot be reached.
+    Idempotent and safe to call from several processes at once: the same definitions are applied
+    once to the same online store. Raises `FeatureStoreError` when an online store behind a network
+    cannot be reached.
     """
     folder = settings.feature_store_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +109,9 @@ def refresh_definitions(store: FeatureStore) -> None:
 
 
 def registry_stamp(settings: Settings) -> list[object] | None:
-    """What changes with the registry: the applied definitions' digest, and its file's size and time of change. `None` without a file."""
+    """What changes with the registry: the applied definitions' digest, and its file's size and time
+    of change. `None` without a file.
+    """
     try:
         about = (settings.feature_store_dir / REGISTRY_FILE).stat()
         return [_marker(settings).read_text(), about.st_size, about.st_mtime_ns]
@@ -111,28 +122,37 @@ def registry_stamp(settings: Settings) -> list[object] | None:
 def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:
     """The feature views that the use case's inputs refer to, as the registry defines them.
 
-    Raises `FeatureStoreError` when the inputs and the feature service disagree, naming what to edit.
+    Raises `FeatureStoreError` when the inputs and the feature service disagree, naming what to
+    edit.
     """
     return _views(use_case.name, use_case.feature_service, use_case.feature_references, store)
 
 
 @lru_cache(maxsize=16)
-def _views(use_case: str, service_name: str, references: tuple[str, ...], store: FeatureStore) -> tuple[View, ...]:
+def _views(
+    use_case: str, service_name: str, references: tuple[str, ...], store: FeatureStore
+) -> tuple[View, ...]:
     service = _service(use_case, service_name, store)
-    offered = {f"{part.name_to_use()}:{feature.name}" for part in service.feature_view_projections for feature in part.features}
+    offered = {
+        f"{part.name_to_use()}:{feature.name}"
+        for part in service.feature_view_projections
+        for feature in part.features
+    }
     wanted = set(references)
     if offered != wanted:
         raise FeatureStoreError(
-            f"The inputs of {use_case} and the feature service {service_name!r} disagree: "
-            f"only the inputs name {sorted(wanted - offered)}, only the service {sorted(offered - wanted)}. "
-            f"Edit `inputs` in include/use_cases/{use_case}/spec.py or the FeatureService in feature_repo/, "
-            "then apply the definitions."
+            f"The inputs of {use_case} and the feature service {service_name!r} disagree: only the"
+            f" inputs name {sorted(wanted - offered)}, only the service {sorted(offered - wanted)}."
+            f" Edit `inputs` in include/use_cases/{use_case}/spec.py or the FeatureService in"
+            " feature_repo/, then apply the definitions."
         )
     by_view: dict[str, list[str]] = {}
     for reference in references:
         view, _, feature = reference.partition(":")
         by_view.setdefault(view, []).append(feature)
-    return tuple(_view(store, view, tuple(dict.fromkeys(features))) for view, features in by_view.items())
+    return tuple(
+        _view(store, view, tuple(dict.fromkeys(features))) for view, features in by_view.items()
+    )
 
 
 def _service(use_case: str, name: str, store: FeatureStore) -> Any:
@@ -143,8 +163,9 @@ def _service(use_case: str, name: str, store: FeatureStore) -> Any:
     except FeatureServiceNotFoundException as error:
         known = sorted(service.name for service in store.list_feature_services())
         raise FeatureStoreError(
-            f"{use_case} reads the feature service {name!r}, which is not in Feast's registry; there are {known}. "
-            f"Define it in feature_repo/ or correct `feature_service` in include/use_cases/{use_case}/spec.py."
+            f"{use_case} reads the feature service {name!r}, which is not in Feast's registry;"
+            f" there are {known}. Define it in feature_repo/ or correct `feature_service` in"
+            f" include/use_cases/{use_case}/spec.py."
         ) from error
 
 
@@ -162,11 +183,19 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
 
 
 def _opened(settings: Settings) -> FeatureStore:
-    return _open(str(settings.feature_repo), str(settings.feature_store_dir), settings.tables_uri, settings.online_store, os.getpid())
+    return _open(
+        str(settings.feature_repo),
+        str(settings.feature_store_dir),
+        settings.tables_uri,
+        settings.online_store,
+        os.getpid(),
+    )
 
 
 @lru_cache(maxsize=8)
-def _open(repo: str, folder: str, tables_uri: str, online_store: str | None, _process: int) -> FeatureStore:
+def _open(
+    repo: str, folder: str, tables_uri: str, online_store: str | None, _process: int
+) -> FeatureStore:
     # The process is part of the key: a forked child must not share its parent's SQLite connections.
     import yaml  # type: ignore[import-untyped]
 
@@ -174,23 +203,36 @@ def _open(repo: str, folder: str, tables_uri: str, online_store: str | None, _pr
         from feast import FeatureStore, RepoConfig
 
     text = (Path(repo) / "feature_store.yaml").read_text()
-    values = yaml.safe_load(Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}))
+    values = yaml.safe_load(
+        Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri})
+    )
     if online_store is not None:
         values["online_store"] = online_store_config(online_store, Path(folder))
-    return FeatureStore(config=RepoConfig(**{**values, "online_store": _ours(values["online_store"])}, repo_path=Path(repo)))
+    return FeatureStore(
+        config=RepoConfig(
+            **{**values, "online_store": _ours(values["online_store"])}, repo_path=Path(repo)
+        )
+    )
 
 
 def _ours(online_store: dict[str, Any]) -> dict[str, Any]:
-    """Feast's options that materialising relies on: it compares times itself, corrections of the same time among them, one at a time."""
-    fixed: dict[str, dict[str, Any]] = {"redis": {"skip_dedup": True}, "postgres": {"conn_type": "singleton"}}
+    """Feast's options that materialising relies on: it compares times itself, corrections of the
+    same time among them, one at a time.
+    """
+    fixed: dict[str, dict[str, Any]] = {
+        "redis": {"skip_dedup": True},
+        "postgres": {"conn_type": "singleton"},
+    }
     return {**online_store, **fixed.get(online_store["type"], {})}
 
 
 @contextmanager
 def _plain_imports() -> Iterator[None]:
-    """Import without typeguard's instrumentation of Feast's constructors, which is two thirds of Feast's 4.5 s of import.
+    """Import without typeguard's instrumentation of Feast's constructors, which is two thirds of
+    Feast's 4.5 s of import.
 
-    It recompiles the source of every decorated function at import; our definitions are checked by tests instead.
+    It recompiles the source of every decorated function at import; our definitions are checked by
+    tests instead.
     """
     import typeguard
 
@@ -209,7 +251,9 @@ def _definitions(settings: Settings) -> list[Any]:
     with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
         for path in _definition_files(settings):
             for name, value in runpy.run_path(str(path)).items():
-                if not name.startswith("_") and isinstance(value, (Entity, FeatureView, FeatureService)):
+                if not name.startswith("_") and isinstance(
+                    value, (Entity, FeatureView, FeatureService)
+                ):
                     found[id(value)] = value
     return list(found.values())
 

@@ -1,7 +1,9 @@
-"""From columns of values to the model's matrix: one implementation for one request and for 300,000 rows.
+"""From columns of values to the model's matrix: one implementation for one request and for 300,000
+rows.
 
-What is fitted (the categories' codes) and what is declared (the inputs) travel together as plain JSON beside the model, so
-training, batch scoring and serving cannot turn the same value into different numbers.
+What is fitted (the categories' codes) and what is declared (the inputs) travel together as plain
+JSON beside the model, so training, batch scoring and serving cannot turn the same value into
+different numbers.
 """
 
 from __future__ import annotations
@@ -24,14 +26,18 @@ HOUR_US = 3_600_000_000
 
 
 def source_column(item: Input) -> str:
-    """The column that holds an input's value: `<view>__<feature>`, or the entity key or request field itself."""
+    """The column that holds an input's value:
+
+    `<view>__<feature>`, or the entity key or request field itself.
+    """
     return item.source.replace(":", "__")
 
 
 class FeatureTransform(BaseModel):
     """The fitted transformation of one model: frozen, and the same after a round trip through JSON.
 
-    `categories` maps each input of kind `category` to its known values; a value's code is its position.
+    `categories` maps each input of kind `category` to its known values; a value's code is its
+    position.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,11 +48,17 @@ class FeatureTransform(BaseModel):
 
     @classmethod
     def fit(cls, use_case: UseCase, frame: pl.DataFrame) -> FeatureTransform:
-        """Learn the categories from the training rows only: the sorted distinct values, nulls left out.
+        """Learn the categories from the training rows only: the sorted distinct values, nulls left
+        out.
 
-        Raises `DataError` when a category's column is missing from `frame` or holds something else than strings.
+        Raises `DataError` when a category's column is missing from `frame` or holds something else
+        than strings.
         """
-        categories = {item.name: _distinct(frame, source_column(item)) for item in use_case.inputs if item.kind == "category"}
+        categories = {
+            item.name: _distinct(frame, source_column(item))
+            for item in use_case.inputs
+            if item.kind == "category"
+        }
         return cls(inputs=use_case.inputs, event_time=use_case.event_time, categories=categories)
 
     @property
@@ -61,25 +73,35 @@ class FeatureTransform(BaseModel):
 
     @property
     def columns(self) -> list[str]:
-        """Every column that `apply` reads, each once, in the inputs' order (the event time last, if it is needed)."""
+        """Every column that `apply` reads, each once, in the inputs' order (the event time last, if
+        it is needed).
+        """
         names = [source_column(item) for item in self.inputs]
         if any(item.kind == "hours_between" for item in self.inputs):
             names.append(self.event_time)
         return list(dict.fromkeys(names))
 
     def column(self, item: Input) -> str:
-        """The column that holds the input's value: `<view>__<feature>`, or the entity key or request field itself."""
+        """The column that holds the input's value:
+
+        `<view>__<feature>`, or the entity key or request field itself.
+        """
         return source_column(item)
 
     def apply(self, columns: Columns) -> np.ndarray:
-        """The matrix, float32 of shape (rows, inputs), NaN where a value is missing or a category unknown.
+        """The matrix, float32 of shape (rows, inputs), NaN where a value is missing or a category
+        unknown.
 
-        Numbers must be finite numbers or null, timestamps `datetime` objects with a time zone (or a Polars column of
-        such), categories strings. Raises `DataError` naming the column otherwise, or when one is missing.
+        Numbers must be finite numbers or null, timestamps `datetime` objects with a time zone (or a
+        Polars column of such), categories strings. Raises `DataError` naming the column otherwise,
+        or when one is missing.
         """
         missing = [name for name in self.columns if name not in columns]
         if missing:
-            raise DataError(f"The columns {missing} are missing; the model reads {self.columns}, given are {sorted(columns)}.")
+            raise DataError(
+                f"The columns {missing} are missing; the model reads {self.columns}, given are"
+                f" {sorted(columns)}."
+            )
         lengths = {name: len(columns[name]) for name in self.columns}
         rows = next(iter(lengths.values()), 0)
         if any(length != rows for length in lengths.values()):
@@ -95,12 +117,16 @@ class FeatureTransform(BaseModel):
         return self.apply({name: frame[name] for name in frame.columns})
 
     def unseen(self, columns: Columns) -> dict[str, int]:
-        """Per input of kind `category`: how many values are neither null nor among the fitted categories."""
+        """Per input of kind `category`: how many values are neither null nor among the fitted
+        categories.
+        """
         counts: dict[str, int] = {}
         for item in self.inputs:
             if item.kind == "category":
                 known = {*self.categories[item.name], None}
-                counts[item.name] = sum(value not in known for value in _as_list(columns[source_column(item)]))
+                counts[item.name] = sum(
+                    value not in known for value in _as_list(columns[source_column(item)])
+                )
         return counts
 
     def _values(self, item: Input, columns: Columns, times: dict[str, pl.Series]) -> np.ndarray:
@@ -120,9 +146,14 @@ class FeatureTransform(BaseModel):
 
 def _distinct(frame: pl.DataFrame, name: str) -> tuple[str, ...]:
     if name not in frame.columns:
-        raise DataError(f"The category column {name!r} is missing from the training rows; there are {frame.columns}.")
+        raise DataError(
+            f"The category column {name!r} is missing from the training rows; there are"
+            f" {frame.columns}."
+        )
     if frame.schema[name] != pl.String:
-        raise DataError(f"The category column {name!r} holds {frame.schema[name]}; a category is a string.")
+        raise DataError(
+            f"The category column {name!r} holds {frame.schema[name]}; a category is a string."
+        )
     return tuple(frame[name].drop_nulls().unique().sort().to_list())
 
 
@@ -137,31 +168,53 @@ def _to_float(values: pl.Series) -> np.ndarray:
 def _numbers(name: str, values: Sequence[Any] | np.ndarray | pl.Series) -> np.ndarray:
     try:
         column = (
-            values if isinstance(values, pl.Series) else pl.Series(values, strict=False) if len(values) else pl.Series([], dtype=pl.Float64)
+            values
+            if isinstance(values, pl.Series)
+            else pl.Series(values, strict=False)
+            if len(values)
+            else pl.Series([], dtype=pl.Float64)
         )
     except (PolarsError, TypeError) as error:
         raise DataError(f"Column {name!r} does not hold numbers: {error}.") from error
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
-        raise DataError(f"Column {name!r} holds {column.dtype}; the model needs numbers, for example not {column.drop_nulls()[0]!r}.")
+        raise DataError(
+            f"Column {name!r} holds {column.dtype}; the model needs numbers, for example not"
+            f" {column.drop_nulls()[0]!r}."
+        )
     numbers = _to_float(column)
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
-        raise DataError(f"Column {name!r} holds an infinite number in row {infinite[0]}; it must be finite or null.")
+        raise DataError(
+            f"Column {name!r} holds an infinite number in row {infinite[0]}; it must be finite or"
+            " null."
+        )
     return numbers
 
 
-def _codes(name: str, values: Sequence[Any] | np.ndarray | pl.Series, categories: tuple[str, ...]) -> np.ndarray:
+def _codes(
+    name: str, values: Sequence[Any] | np.ndarray | pl.Series, categories: tuple[str, ...]
+) -> np.ndarray:
     if isinstance(values, pl.Series) and values.dtype == pl.String:
         # The same codes without a Python object per value: five times faster on a million rows.
-        coded = values.replace_strict(list(categories), list(range(len(categories))), default=None, return_dtype=pl.Float64)
+        coded = values.replace_strict(
+            list(categories), list(range(len(categories))), default=None, return_dtype=pl.Float64
+        )
         return _to_float(coded)
-    codes: dict[str | None, float] = {category: float(code) for code, category in enumerate(categories)}
+    codes: dict[str | None, float] = {
+        category: float(code) for code, category in enumerate(categories)
+    }
     listed = _as_list(values)
-    strange = next((value for value in listed if value is not None and not isinstance(value, str)), None)
+    strange = next(
+        (value for value in listed if value is not None and not isinstance(value, str)), None
+    )
     if strange is not None:
-        raise DataError(f"Column {name!r} holds {strange!r} ({type(strange).__name__}); a category is a string.")
+        raise DataError(
+            f"Column {name!r} holds {strange!r} ({type(strange).__name__}); a category is a string."
+        )
     missing = float("nan")
-    return np.fromiter((codes.get(value, missing) for value in listed), dtype=np.float64, count=len(listed))
+    return np.fromiter(
+        (codes.get(value, missing) for value in listed), dtype=np.float64, count=len(listed)
+    )
 
 
 def _times(name: str, columns: Columns, done: dict[str, pl.Series]) -> pl.Series:
@@ -175,9 +228,14 @@ def _timestamps(name: str, values: Sequence[Any] | np.ndarray | pl.Series) -> pl
         dtype = values.dtype
         if dtype == pl.Null or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
             return values.cast(UTC_TIMESTAMP)
-        raise DataError(f"Column {name!r} holds {dtype}; the model needs timestamps with a time zone.")
+        raise DataError(
+            f"Column {name!r} holds {dtype}; the model needs timestamps with a time zone."
+        )
     listed = list(values)
     for value in listed:
         if value is not None and not (isinstance(value, datetime) and value.tzinfo is not None):
-            raise DataError(f"Column {name!r} holds {value!r}; the model needs datetime objects with a time zone.")
+            raise DataError(
+                f"Column {name!r} holds {value!r}; the model needs datetime objects with a time"
+                " zone."
+            )
     return pl.Series(name, listed, dtype=UTC_TIMESTAMP)

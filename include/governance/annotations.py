@@ -1,6 +1,8 @@
-"""What people write beside runs, data-set versions and models: append-only, so that who said what, and when, stays.
+"""What people write beside runs, data-set versions and models: append-only, so that who said what,
+and when, stays.
 
-One row per remark in the Delta table `governance/annotations`. A correction is a new row that names the one it replaces; both stay.
+One row per remark in the Delta table `governance/annotations`. A correction is a new row that names
+the one it replaces; both stay.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Annotation:
-    """One remark. `subject` is an MLflow run id, `<data-set table>@<version>` or `<model>/<version>`; `replaces` an older remark's id."""
+    """One remark.
+
+    `subject` is an MLflow run id, `<data-set table>@<version>` or `<model>/<version>`; `replaces`
+    an older remark's id.
+    """
 
     annotation_id: str
     kind: str
@@ -47,16 +53,36 @@ class Annotation:
         return {**self.__dict__, "written_at": self.written_at.isoformat()}
 
 
-def annotate(tables: TableStore, kind: Kind, subject: str, text: str, *, author: str, replaces: str | None = None) -> Annotation:
+def annotate(
+    tables: TableStore,
+    kind: Kind,
+    subject: str,
+    text: str,
+    *,
+    author: str,
+    replaces: str | None = None,
+) -> Annotation:
     """Add a remark, or the next wording of one.
 
-    Raises `DataError` for an empty text or author, and when `replaces` is no remark on this subject or has been replaced already.
+    Raises `DataError` for an empty text or author, and when `replaces` is no remark on this subject
+    or has been replaced already.
     """
     if not text.strip() or not author.strip():
-        raise DataError("An annotation needs a text and a name: say what is to be known and who says it (--who).")
+        raise DataError(
+            "An annotation needs a text and a name: say what is to be known and who says it"
+            " (--who)."
+        )
     if replaces is not None:
         replaces = _replaceable(history(tables, kind, subject), subject, replaces).annotation_id
-    remark = Annotation(uuid.uuid4().hex[:12], kind, subject, author.strip(), datetime.now(UTC), text.strip(), replaces)
+    remark = Annotation(
+        uuid.uuid4().hex[:12],
+        kind,
+        subject,
+        author.strip(),
+        datetime.now(UTC),
+        text.strip(),
+        replaces,
+    )
     row = pl.DataFrame([{**remark.__dict__}], schema=SCHEMA)
     write_deltalake(tables.uri(TABLE), row.to_arrow(), mode="append")
     return remark
@@ -67,7 +93,9 @@ def history(tables: TableStore, kind: Kind, subject: str | None = None) -> list[
     if not tables.exists(TABLE):
         return []
     where = pl.col("kind") == kind
-    frame = tables.read(TABLE, where=where if subject is None else where & (pl.col("subject") == subject))
+    frame = tables.read(
+        TABLE, where=where if subject is None else where & (pl.col("subject") == subject)
+    )
     return [Annotation(**row) for row in frame.sort("written_at", "annotation_id").to_dicts()]
 
 
@@ -80,8 +108,15 @@ def current(tables: TableStore, kind: Kind, subject: str | None = None) -> list[
 
 def _replaceable(written: list[Annotation], subject: str, wanted: str) -> Annotation:
     replaced = {remark.replaces for remark in written}
-    standing = {remark.annotation_id: remark for remark in written if remark.annotation_id not in replaced}
+    standing = {
+        remark.annotation_id: remark for remark in written if remark.annotation_id not in replaced
+    }
     if wanted not in standing:
-        there = ", ".join(f"{remark.annotation_id} ({remark.author}: {remark.text[:40]})" for remark in standing.values())
-        raise DataError(f"{wanted!r} is no standing annotation of {subject}; there are {there or 'none'}.")
+        there = ", ".join(
+            f"{remark.annotation_id} ({remark.author}: {remark.text[:40]})"
+            for remark in standing.values()
+        )
+        raise DataError(
+            f"{wanted!r} is no standing annotation of {subject}; there are {there or 'none'}."
+        )
     return standing[wanted]

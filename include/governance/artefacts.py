@@ -1,6 +1,8 @@
-"""What kinds of files a training leaves, and how each is checked before it is kept: Flightdeck's own, and those that a use case adds.
+"""What kinds of files a training leaves, and how each is checked before it is kept: Flightdeck's
+own, and those that a use case adds.
 
-A use case adds its own in `include/use_cases/<name>/artefacts.py`: `ARTEFACTS`, a tuple of `Custom`. They lie below `custom/` in the run.
+A use case adds its own in `include/use_cases/<name>/artefacts.py`: `ARTEFACTS`, a tuple of
+`Custom`. They lie below `custom/` in the run.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ UNTYPED = "untyped"
 
 @dataclass(frozen=True)
 class ArtefactType:
-    """A kind of file. `pattern` is its path in the run (`*` stands for anything), `model` the type of a JSON file's content."""
+    """A kind of file.
+
+    `pattern` is its path in the run (`*` stands for anything), `model` the type of a JSON file's
+    content.
+    """
 
     name: str
     pattern: str
@@ -41,7 +47,10 @@ class ArtefactType:
 
 @dataclass(frozen=True)
 class Custom:
-    """A use case's own kind. `make` returns what fits `type.model` (or text), or `None` where the artefact does not apply."""
+    """A use case's own kind.
+
+    `make` returns what fits `type.model` (or text), or `None` where the artefact does not apply.
+    """
 
     type: ArtefactType
     make: Callable[[UseCase, ScoringModel, Mapping[str, pl.DataFrame]], Any]
@@ -49,19 +58,43 @@ class Custom:
 
 JSON, PNG, HTML = "application/json", "image/png", "text/html"
 OURS = (
-    ArtefactType("training record", "record.json", JSON, "everything that the final fit needs to be done again"),
+    ArtefactType(
+        "training record",
+        "record.json",
+        JSON,
+        "everything that the final fit needs to be done again",
+    ),
     ArtefactType("causes", "causes.json", JSON, "why the training started"),
     ArtefactType("architecture", "model_architecture.json", JSON, "what the model is made of"),
-    ArtefactType("data summary", "data_summary.json", JSON, "statistics of every column of the training data, per split"),
-    ArtefactType("training query", "training_set.sql", "application/sql", "the query that gives the training set"),
-    ArtefactType("evaluation", "evaluation.json", JSON, "every metric, slice, interval and attribution"),
-    ArtefactType("inspection", "inspection.json", JSON, "the package in a process of its own: safety, size, latency"),
+    ArtefactType(
+        "data summary",
+        "data_summary.json",
+        JSON,
+        "statistics of every column of the training data, per split",
+    ),
+    ArtefactType(
+        "training query",
+        "training_set.sql",
+        "application/sql",
+        "the query that gives the training set",
+    ),
+    ArtefactType(
+        "evaluation", "evaluation.json", JSON, "every metric, slice, interval and attribution"
+    ),
+    ArtefactType(
+        "inspection",
+        "inspection.json",
+        JSON,
+        "the package in a process of its own: safety, size, latency",
+    ),
     ArtefactType("table", "trials.json", JSON, "every trial of the search"),
     ArtefactType("table", "gates.json", JSON, "every gate's rows"),
     ArtefactType("table", "slices.json", JSON, "metrics of every slice"),
     ArtefactType("table", "attributions.json", JSON, "how much every input matters"),
     ArtefactType("table", "intervals.json", JSON, "95 % intervals"),
-    ArtefactType("table", "snapshot_failures.json", JSON, "the rules that a refused training set breaks"),
+    ArtefactType(
+        "table", "snapshot_failures.json", JSON, "the rules that a refused training set breaks"
+    ),
     ArtefactType("lineage", "lineage.json", JSON, "where the model comes from"),
     ArtefactType("plot", "plots/*.png", PNG, "a figure"),
     ArtefactType("validation report", "validation/*.json", JSON, "the verdict on the training set"),
@@ -70,7 +103,10 @@ OURS = (
 
 
 def custom_artefacts(use_case: UseCase) -> tuple[Custom, ...]:
-    """What the use case adds; nothing where it has no artefacts.py. Raises `SpecError` for a name or file that is taken."""
+    """What the use case adds; nothing where it has no artefacts.py.
+
+    Raises `SpecError` for a name or file that is taken.
+    """
     module = f"include.use_cases.{use_case.name}.artefacts"
     try:
         there = find_spec(module) is not None
@@ -80,9 +116,15 @@ def custom_artefacts(use_case: UseCase) -> tuple[Custom, ...]:
     patterns = [one.type.pattern for one in added]
     names = {one.name for one in OURS}
     for one in added:
-        if one.type.name in names or patterns.count(one.type.pattern) > 1 or "*" in one.type.pattern or "/" in one.type.pattern:
+        if (
+            one.type.name in names
+            or patterns.count(one.type.pattern) > 1
+            or "*" in one.type.pattern
+            or "/" in one.type.pattern
+        ):
             raise SpecError(
-                f"{module}: {one.type.name!r} in {one.type.pattern!r}: name it otherwise than {sorted(names)}, with a file of its own."
+                f"{module}: {one.type.name!r} in {one.type.pattern!r}: name it otherwise than"
+                f" {sorted(names)}, with a file of its own."
             )
     return added
 
@@ -98,7 +140,8 @@ def log_custom(
 ) -> list[str]:
     """Make, check and write the use case's own artefacts (or those given); their paths.
 
-    Raises `DataError` for content that does not fit its type: the training stops rather than keep what is not what it says.
+    Raises `DataError` for content that does not fit its type: the training stops rather than keep
+    what is not what it says.
     """
     written = []
     for one in custom_artefacts(use_case) if artefacts is None else artefacts:
@@ -110,18 +153,31 @@ def log_custom(
 
 
 def checked(kind: ArtefactType, content: Any) -> str:
-    """The file's text, if the content fits its type. Raises `DataError` naming the first place where it does not."""
+    """The file's text, if the content fits its type.
+
+    Raises `DataError` naming the first place where it does not.
+    """
     if kind.model is None:
         if not isinstance(content, str):
-            raise DataError(f"The artefact {kind.name!r} ({kind.pattern}) must be text, not {type(content).__name__}.")
+            raise DataError(
+                f"The artefact {kind.name!r} ({kind.pattern}) must be text, not"
+                f" {type(content).__name__}."
+            )
         return content
     adapter = TypeAdapter(kind.model)
     try:
-        return json.dumps(json.loads(adapter.dump_json(adapter.validate_python(content))), indent=1, allow_nan=False)
+        return json.dumps(
+            json.loads(adapter.dump_json(adapter.validate_python(content))),
+            indent=1,
+            allow_nan=False,
+        )
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise DataError(f"The artefact {kind.name!r} ({kind.pattern}) does not fit its type at {place}: {first['msg']}.") from error
+        raise DataError(
+            f"The artefact {kind.name!r} ({kind.pattern}) does not fit its type at {place}:"
+            f" {first['msg']}."
+        ) from error
 
 
 def type_of(path: str, use_case: UseCase) -> str:
@@ -129,4 +185,11 @@ def type_of(path: str, use_case: UseCase) -> str:
     for one in OURS:
         if fnmatch(path, one.pattern):
             return one.name
-    return next((one.type.name for one in custom_artefacts(use_case) if path == f"{CUSTOM_FOLDER}/{one.type.pattern}"), UNTYPED)
+    return next(
+        (
+            one.type.name
+            for one in custom_artefacts(use_case)
+            if path == f"{CUSTOM_FOLDER}/{one.type.pattern}"
+        ),
+        UNTYPED,
+    )

@@ -1,4 +1,6 @@
-"""What is known of the data sets: their declarations, their versions, the models that they reached, what people wrote beside them."""
+"""What is known of the data sets: their declarations, their versions, the models that they reached,
+what people wrote beside them.
+"""
 
 from __future__ import annotations
 
@@ -16,45 +18,73 @@ from include.training.lineage import reached_by
 
 def use_cases() -> list[UseCase]:
     """Every use case of this checkout, by name."""
-    names = sorted(path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py"))
+    names = sorted(
+        path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
+    )
     return [load_use_case(name) for name in names]
 
 
 def declared(known: Sequence[UseCase]) -> dict[str, tuple[DataSet, list[str]]]:
-    """Data set name -> declaration and the use cases that train on it. Raises `DataError` for two declarations of one name."""
+    """Data set name -> declaration and the use cases that train on it.
+
+    Raises `DataError` for two declarations of one name.
+    """
     found: dict[str, tuple[DataSet, list[str]]] = {}
     for use_case in known:
         data = use_case.training_data
         first, users = found.setdefault(data.name, (data, []))
         if first != data:
             raise DataError(
-                f"Two data sets are called {data.name!r}, one in {users[0]} and one in {use_case.name}: name one object in both."
+                f"Two data sets are called {data.name!r}, one in {users[0]} and one in"
+                f" {use_case.name}: name one object in both."
             )
         users.append(use_case.name)
     return found
 
 
 def overview(tables: TableStore, known: Sequence[UseCase]) -> list[dict[str, Any]]:
-    """One entry per data set, declared or built: what it is, who uses it, how many versions there are, the newest one."""
+    """One entry per data set, declared or built: what it is, who uses it, how many versions there
+    are, the newest one.
+    """
     by_name, built = declared(known), versions(tables)
     names = sorted({*by_name, *(one.data_set for one in built)})
-    return [_entry(name, by_name.get(name), [one for one in built if one.data_set == name]) for name in names]
+    return [
+        _entry(name, by_name.get(name), [one for one in built if one.data_set == name])
+        for name in names
+    ]
 
 
-def _entry(name: str, declaration: tuple[DataSet, list[str]] | None, built: Sequence[DataSetVersion]) -> dict[str, Any]:
+def _entry(
+    name: str, declaration: tuple[DataSet, list[str]] | None, built: Sequence[DataSetVersion]
+) -> dict[str, Any]:
     data, users = declaration if declaration is not None else (None, [])
-    told = {field: None if data is None else getattr(data, field) for field in ("description", "owner", "licence", "sensitivity")}
-    return {"name": name, **told, "used_by": users, "versions": len(built), "newest": built[-1].name if built else None}
+    told = {
+        field: None if data is None else getattr(data, field)
+        for field in ("description", "owner", "licence", "sensitivity")
+    }
+    return {
+        "name": name,
+        **told,
+        "used_by": users,
+        "versions": len(built),
+        "newest": built[-1].name if built else None,
+    }
 
 
 def details(tables: TableStore, known: Sequence[UseCase], wanted: str) -> dict[str, Any]:
-    """A data set, or one version of it (`<name or table>@<version>`), with everything that is known.
+    """A data set, or one version of it (`<name or table>@<version>`), with everything that is
+    known.
 
     Raises `DataError` when it is neither declared nor built.
     """
     by_name = declared(known)
     if wanted in by_name and not versions(tables, wanted):
-        return {"name": wanted, "declaration": by_name[wanted][0].model_dump(mode="json"), "used_by": by_name[wanted][1], "versions": []}
+        return {
+            "name": wanted,
+            "declaration": by_name[wanted][0].model_dump(mode="json"),
+            "used_by": by_name[wanted][1],
+            "versions": [],
+        }
     one = version_named(tables, wanted)
     shown = versions(tables, one.data_set) if wanted == one.data_set else [one]
     data, users = by_name.get(one.data_set, (None, []))
@@ -67,9 +97,16 @@ def details(tables: TableStore, known: Sequence[UseCase], wanted: str) -> dict[s
 
 
 def _version(tables: TableStore, one: DataSetVersion) -> dict[str, Any]:
-    plain = {name: value for name, value in one.__dict__.items() if name not in ("window", "recipe")}
+    plain = {
+        name: value for name, value in one.__dict__.items() if name not in ("window", "recipe")
+    }
     remarks = [remark.as_json() for remark in history(tables, "data_set", one.name)]
-    return {**plain, "window": one.window.as_json(), "reached": _reached(tables, one), "annotations": remarks}
+    return {
+        **plain,
+        "window": one.window.as_json(),
+        "reached": _reached(tables, one),
+        "annotations": remarks,
+    }
 
 
 def _reached(tables: TableStore, one: DataSetVersion) -> list[str]:
@@ -78,13 +115,30 @@ def _reached(tables: TableStore, one: DataSetVersion) -> list[str]:
     except DataError:
         return []
     return [
-        f"{part.model}/{part.model_version}" if part.model_version is not None else f"{part.run_id} ({part.decision})" for part in found
+        (
+            f"{part.model}/{part.model_version}"
+            if part.model_version is not None
+            else f"{part.run_id} ({part.decision})"
+        )
+        for part in found
     ]
 
 
-def annotate_data_set(tables: TableStore, wanted: str, text: str, *, author: str, replaces: str | None = None) -> Annotation:
-    """Write beside a data-set version, the newest where none is named. Raises `DataError` when there is no such version."""
-    return annotate(tables, "data_set", version_named(tables, wanted).name, text, author=author, replaces=replaces)
+def annotate_data_set(
+    tables: TableStore, wanted: str, text: str, *, author: str, replaces: str | None = None
+) -> Annotation:
+    """Write beside a data-set version, the newest where none is named.
+
+    Raises `DataError` when there is no such version.
+    """
+    return annotate(
+        tables,
+        "data_set",
+        version_named(tables, wanted).name,
+        text,
+        author=author,
+        replaces=replaces,
+    )
 
 
 def remarks_of(tables: TableStore, snapshot: Mapping[str, Any]) -> list[Annotation]:

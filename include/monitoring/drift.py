@@ -1,19 +1,23 @@
-"""Drift: how far the inputs and scores of an interval have moved from what the model was trained on.
+"""Drift: how far the inputs and scores of an interval have moved from what the model was trained
+on.
 
-Measured is the population stability index (PSI) between the training split's shares per bin (reference.json of the model
-package) and the interval's shares in the same bins:
+Measured is the population stability index (PSI) between the training split's shares per bin
+(reference.json of the model package) and the interval's shares in the same bins:
 
     PSI = sum over bins of (a_i - e_i) * ln(a_i / e_i)
 
-with e_i the expected (training) and a_i the actual share: the symmetrised Kullback-Leibler divergence (Jeffreys, 1946; Siddiqi,
-"Credit Risk Scorecards", 2006, with its reading 0.1 = some, 0.25 = large shift). Shares below `FLOOR` count as `FLOOR`, or one
-row in an empty bin would be infinite. Missing values have a bin of their own, which for categories holds the unseen ones too.
+with e_i the expected (training) and a_i the actual share: the symmetrised Kullback-Leibler
+divergence (Jeffreys, 1946; Siddiqi, "Credit Risk Scorecards", 2006, with its reading 0.1 = some,
+0.25 = large shift). Shares below `FLOOR` count as `FLOOR`, or one row in an empty bin would be
+infinite. Missing values have a bin of their own, which for categories holds the unseen ones too.
 
-PSI is an effect size and does not shrink as rows grow, but few rows in many bins make it large by chance. Under no drift it is
-about (1/n + 1/m) times a chi-square variable with bins - 1 degrees of freedom (Yurdakul, "Statistical properties of the
-population stability index", 2018; n and m the rows on both sides). Its 99.9 % quantile is `noise`. An input has drifted when its
-PSI is above the declared limit *and* above the noise; nothing is judged below the declared minimum of rows. Rows that share a
-cause (all flights of an hour share the weather) vary more than the quantile assumes; for them the limit is what protects.
+PSI is an effect size and does not shrink as rows grow, but few rows in many bins make it large by
+chance. Under no drift it is about (1/n + 1/m) times a chi-square variable with bins - 1 degrees of
+freedom (Yurdakul, "Statistical properties of the population stability index", 2018; n and m the
+rows on both sides). Its 99.9 % quantile is `noise`. An input has drifted when its PSI is above the
+declared limit *and* above the noise; nothing is judged below the declared minimum of rows. Rows
+that share a cause (all flights of an hour share the weather) vary more than the quantile assumes;
+for them the limit is what protects.
 """
 
 from __future__ import annotations
@@ -44,7 +48,8 @@ PREDICTED_CLASS = "predicted_class"
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One input, or the score. `unseen_share` is null unless the input is a category; `missing_share` includes unseen values.
+    """One input, or the score. `unseen_share` is null unless the input is a category;
+    `missing_share` includes unseen values.
 
     `blind`: all training values fell into one bin, so that a shift within that bin cannot be seen.
     """
@@ -67,18 +72,25 @@ class ColumnDrift:
 
 
 def psi(expected: Sequence[float], actual: Sequence[float]) -> float:
-    """The population stability index of two lists of shares, bin by bin; 0 for equal ones, symmetric, never negative."""
+    """The population stability index of two lists of shares, bin by bin;
+
+    0 for equal ones, symmetric, never negative.
+    """
     if len(expected) != len(actual) or not len(expected):
-        raise DataError(f"A PSI needs the same bins on both sides; got {len(expected)} and {len(actual)}.")
+        raise DataError(
+            f"A PSI needs the same bins on both sides; got {len(expected)} and {len(actual)}."
+        )
     e = np.maximum(np.asarray(expected, dtype=np.float64), FLOOR)
     a = np.maximum(np.asarray(actual, dtype=np.float64), FLOOR)
     return float(np.sum((a - e) * np.log(a / e)))
 
 
 def psi_noise(bins: int, rows: int, reference_rows: int) -> float:
-    """What PSI exceeds in one of a thousand intervals without drift, for independent rows (module docstring).
+    """What PSI exceeds in one of a thousand intervals without drift, for independent rows (module
+    docstring).
 
-    The chi-square quantile is Wilson and Hilferty's (1931) cube-root approximation, never too small and at most 4 % too large.
+    The chi-square quantile is Wilson and Hilferty's (1931) cube-root approximation, never too small
+    and at most 4 % too large.
     """
     freedom = max(bins - 1, 1)
     spread = 2.0 / (9.0 * freedom)
@@ -87,12 +99,13 @@ def psi_noise(bins: int, rows: int, reference_rows: int) -> float:
 
 
 def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> list[ColumnDrift]:
-    """Drift of every input, in the model's order, and last of the score (column `score`, kind `score`).
+    """Drift of every input, in the model's order, and last of the score (column `score`, kind
+    `score`).
 
     Of several classes the predicted class follows, as a score too (`predicted_class`).
 
-    `frame` holds the model's source columns and `score`, at least one row. Raises `RegistryError` when the reference does not
-    fit the model.
+    `frame` holds the model's source columns and `score`, at least one row. Raises `RegistryError`
+    when the reference does not fit the model.
     """
     reference = checked_reference(model)
     matrix = model.transform.apply_frame(frame)
@@ -101,20 +114,38 @@ def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> lis
     for position, item in enumerate(model.transform.inputs):
         share = unseen[item.name] / frame.height if item.name in unseen else None
         result.append(
-            _column(item.name, reference["inputs"][item.name], matrix[:, position], reference["rows"], limits, unseen_share=share)
+            _column(
+                item.name,
+                reference["inputs"][item.name],
+                matrix[:, position],
+                reference["rows"],
+                limits,
+                unseen_share=share,
+            )
         )
     scores = frame[SCORE].cast(pl.Float64).to_numpy()
-    result.append(_column(SCORE, {**reference["score"], "kind": "number"}, scores, reference["rows"], limits, kind=SCORE))
+    result.append(
+        _column(
+            SCORE,
+            {**reference["score"], "kind": "number"},
+            scores,
+            reference["rows"],
+            limits,
+            kind=SCORE,
+        )
+    )
     if model.metadata.problem == "multiclass":
         result.append(_predicted_class(model, frame, limits))
     return result
 
 
 def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, Any]:
-    """`{"verdict", "judged", "inputs", "drifted_inputs", "drifted_share", "limit", "blind_inputs", "score_drifted"}`.
+    """`{"verdict", "judged", "inputs", "drifted_inputs", "drifted_share", "limit", "blind_inputs",
+    "score_drifted"}`.
 
-    The population has drifted when more than `limits.drifted_share` of the inputs have. The score's drift is reported and does
-    not count among them. Below the minimum of rows the verdict is `not judged`.
+    The population has drifted when more than `limits.drifted_share` of the inputs have. The score's
+    drift is reported and does not count among them. Below the minimum of rows the verdict is `not
+    judged`.
     """
     inputs = [column for column in measured if column.kind != SCORE]
     drifted = [column.column for column in inputs if column.drifted]
@@ -130,24 +161,32 @@ def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, An
         "drifted_share": share if judged else None,
         "limit": limits.drifted_share,
         "blind_inputs": [column.column for column in inputs if column.blind],
-        "score_drifted": judged and any(column.drifted for column in measured if column.kind == SCORE),
+        "score_drifted": (
+            judged and any(column.drifted for column in measured if column.kind == SCORE)
+        ),
     }
 
 
 def checked_reference(model: ScoringModel) -> dict[str, Any]:
-    """The model's reference. Raises `RegistryError` naming what is missing or does not fit: no reference is never "no drift"."""
+    """The model's reference.
+
+    Raises `RegistryError` naming what is missing or does not fit: no reference is never "no drift".
+    """
     problems = _reference_problems(model.reference, model.transform)
     if problems:
         raise RegistryError(
-            f"reference.json of run {model.metadata.run_id} does not fit its model: {'; '.join(problems)}. "
-            "Drift cannot be measured against it; train and release a version with a complete package."
+            f"reference.json of run {model.metadata.run_id} does not fit its model:"
+            f" {'; '.join(problems)}. Drift cannot be measured against it; train and release a"
+            " version with a complete package."
         )
     return model.reference
 
 
 def _reference_problems(reference: Mapping[str, Any], transform: FeatureTransform) -> list[str]:
     rows = reference.get("rows")
-    problems = [] if isinstance(rows, int) and rows > 0 else [f"rows is {rows!r}, not a positive count"]
+    problems = (
+        [] if isinstance(rows, int) and rows > 0 else [f"rows is {rows!r}, not a positive count"]
+    )
     entries = reference.get("inputs") or {}
     missing = [name for name in transform.feature_names if name not in entries]
     foreign = sorted(set(entries) - set(transform.feature_names))
@@ -179,9 +218,17 @@ def _predicted_class(model: ScoringModel, frame: pl.DataFrame, limits: Monitorin
     entry, classes = model.reference.get(PREDICTED_CLASS) or {}, list(model.metadata.classes)
     problems = _entry_problems(PREDICTED_CLASS, entry, classes)
     if problems:
-        raise RegistryError(f"reference.json of run {model.metadata.run_id} does not fit its model: {'; '.join(problems)}.")
+        raise RegistryError(
+            f"reference.json of run {model.metadata.run_id} does not fit its model:"
+            f" {'; '.join(problems)}."
+        )
     places = {name: float(place) for place, name in enumerate(classes)}
-    codes = frame[PREDICTED_CLASS].replace_strict(places, default=None, return_dtype=pl.Float64).fill_null(float("nan")).to_numpy()
+    codes = (
+        frame[PREDICTED_CLASS]
+        .replace_strict(places, default=None, return_dtype=pl.Float64)
+        .fill_null(float("nan"))
+        .to_numpy()
+    )
     return _column(PREDICTED_CLASS, entry, codes, model.reference["rows"], limits, kind=SCORE)
 
 
@@ -198,7 +245,9 @@ def _column(
     shares, expected = bin_shares(entry, values), entry["shares"]
     occupied = sum(max(pair) > 0.0 for pair in zip(shares, expected, strict=True))
     distance, noise = psi(expected, shares), psi_noise(occupied, len(values), reference_rows)
-    drifted = len(values) >= limits.minimum_rows and distance > limits.feature_psi and distance > noise
+    drifted = (
+        len(values) >= limits.minimum_rows and distance > limits.feature_psi and distance > noise
+    )
     return ColumnDrift(
         column=name,
         kind=kind or str(entry["kind"]),

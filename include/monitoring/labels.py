@@ -22,29 +22,49 @@ def labels_table(use_case: UseCase) -> str:
 
 
 def read_labels(use_case: UseCase, tables: TableStore, since: datetime) -> pl.DataFrame:
-    """The labels reported at `since` or later: id, `label` and `known_at`; of several for one id the first reported.
+    """The labels reported at `since` or later: id, `label` and `known_at`; of several for one id
+    the first reported.
 
-    `label` is 0 or 1, the number of the class, or the value of a regression; null where what was reported is no valid label.
+    `label` is 0 or 1, the number of the class, or the value of a regression; null where what was
+    reported is no valid label.
     """
     declared = use_case.label
     reported = pl.col(declared.time_column) >= pl.lit(since, dtype=TIMESTAMP)
-    rows = tables.read(declared.table, columns=[use_case.id_column, declared.column, declared.time_column], where=reported)
-    label, known_at = strategy(use_case).label_expression().alias(LABEL), pl.col(declared.time_column).alias(KNOWN_AT)
+    rows = tables.read(
+        declared.table,
+        columns=[use_case.id_column, declared.column, declared.time_column],
+        where=reported,
+    )
+    label, known_at = (
+        strategy(use_case).label_expression().alias(LABEL),
+        pl.col(declared.time_column).alias(KNOWN_AT),
+    )
     renamed = rows.select(use_case.id_column, label, known_at)
-    return renamed.sort(KNOWN_AT, use_case.id_column).unique(use_case.id_column, keep="first", maintain_order=True)
+    return renamed.sort(KNOWN_AT, use_case.id_column).unique(
+        use_case.id_column, keep="first", maintain_order=True
+    )
 
 
-def attach(use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime) -> pl.DataFrame:
-    """`predictions` with `label` and `known_at`, null where the label was not known before `end`. Same rows, same order."""
+def attach(
+    use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime
+) -> pl.DataFrame:
+    """`predictions` with `label` and `known_at`, null where the label was not known before `end`.
+
+    Same rows, same order.
+    """
     known = labels.filter(pl.col(KNOWN_AT) < pl.lit(end, dtype=TIMESTAMP))
     return predictions.join(known, on=use_case.id_column, how="left", maintain_order="left")
 
 
-def count(use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime) -> dict[str, int]:
-    """How many predictions have a label, and why the others have none, as far as the tables tell now.
+def count(
+    use_case: UseCase, predictions: pl.DataFrame, labels: pl.DataFrame, end: datetime
+) -> dict[str, int]:
+    """How many predictions have a label, and why the others have none, as far as the tables tell
+    now.
 
-    `without_id` cannot be joined; `not_yet_known` has a label that was reported at `end` or later; `never_reported` has none
-    so far: the event did not happen (a cancelled or diverted flight), or its report has not been ingested.
+    `without_id` cannot be joined; `not_yet_known` has a label that was reported at `end` or later;
+    `never_reported` has none so far: the event did not happen (a cancelled or diverted flight), or
+    its report has not been ingested.
     """
     without_id = predictions[use_case.id_column].null_count()
     reported = predictions.join(labels, on=use_case.id_column, how="inner")
@@ -64,24 +84,48 @@ def _written_before(use_case: UseCase, tables: TableStore, interval: Interval) -
     name = labels_table(use_case)
     if not tables.exists(name):
         return pl.DataFrame(schema={"prediction_id": pl.String})
-    return tables.read(name, columns=["prediction_id"], where=pl.col(KNOWN_AT) < pl.lit(interval.start, dtype=TIMESTAMP))
+    return tables.read(
+        name,
+        columns=["prediction_id"],
+        where=pl.col(KNOWN_AT) < pl.lit(interval.start, dtype=TIMESTAMP),
+    )
 
 
-def record_online(use_case: UseCase, tables: TableStore, log: pl.DataFrame, labels: pl.DataFrame, interval: Interval) -> TableVersion:
-    """Write the labels that became known in the interval, for every answer in `log` that they belong to.
+def record_online(
+    use_case: UseCase,
+    tables: TableStore,
+    log: pl.DataFrame,
+    labels: pl.DataFrame,
+    interval: Interval,
+) -> TableVersion:
+    """Write the labels that became known in the interval, for every answer in `log` that they
+    belong to.
 
-    Columns: prediction_id, id, event time, score, model_version, label, known_at. Windows are cut by `known_at`, so a label that
-    comes after its prediction's interval is written by the interval in which it comes, once, and none is lost. A label that came as
-    feedback on an answer counts where the label table tells nothing for it until the interval's end.
+    Columns: prediction_id, id, event time, score, model_version, label, known_at. Windows are cut
+    by `known_at`, so a label that comes after its prediction's interval is written by the interval
+    in which it comes, once, and none is lost. A label that came as feedback on an answer counts
+    where the label table tells nothing for it until the interval's end.
     """
     known = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
-    columns = ["prediction_id", use_case.id_column, use_case.event_time, "score", "model_version", LABEL, KNOWN_AT]
+    columns = [
+        "prediction_id",
+        use_case.id_column,
+        use_case.event_time,
+        "score",
+        "model_version",
+        LABEL,
+        KNOWN_AT,
+    ]
     rows = log.join(known, on=use_case.id_column, how="inner").select(columns)
-    told = told_labels(use_case, tables, labels.schema[LABEL]).filter(in_window(KNOWN_AT, interval.start, interval.end))
+    told = told_labels(use_case, tables, labels.schema[LABEL]).filter(
+        in_window(KNOWN_AT, interval.start, interval.end)
+    )
     if told.height:
         told = told.join(rows, on="prediction_id", how="anti").join(
             _written_before(use_case, tables, interval), on="prediction_id", how="anti"
         )
         rows = pl.concat([rows, log.join(told, on="prediction_id", how="inner").select(columns)])
     rows = rows.sort(KNOWN_AT, "prediction_id")
-    return tables.replace_window(labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end)
+    return tables.replace_window(
+        labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end
+    )

@@ -1,4 +1,6 @@
-"""The inference log as monitoring reads it: with marked columns put back, and with the labels that applications told."""
+"""The inference log as monitoring reads it: with marked columns put back, and with the labels that
+applications told.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,14 @@ from include.spec import UseCase
 KNOWN_AT = "known_at"
 
 
-def read_log(use_case: UseCase, tables: TableStore, settings: Settings, where: pl.Expr | None = None) -> pl.DataFrame:
+def read_log(
+    use_case: UseCase, tables: TableStore, settings: Settings, where: pl.Expr | None = None
+) -> pl.DataFrame:
     """The logged answers in the order in which they were given; no rows before the first one.
 
-    Columns that the specification marks `hash` or `drop` are null where the id does not find them in the entity table. Rows of which a
-    value that the model reads stays hidden in this way are left out: they can neither be scored again nor compared.
+    Columns that the specification marks `hash` or `drop` are null where the id does not find them
+    in the entity table. Rows of which a value that the model reads stays hidden in this way are
+    left out: they can neither be scored again nor compared.
     """
     name = log_table(use_case.name)
     if not tables.exists(name):
@@ -33,17 +38,28 @@ def read_log(use_case: UseCase, tables: TableStore, settings: Settings, where: p
     ).collect()
     frame = veil.lift(tables, frame.with_columns(pl.col("arm").fill_null(CHAMPION)))
     sources = {item.source for item in use_case.inputs}
-    hidden = [column for column in veil.marked if column in sources and use_case.id_column in frame.columns]
+    hidden = [
+        column
+        for column in veil.marked
+        if column in sources and use_case.id_column in frame.columns
+    ]
     if hidden:
         frame = frame.filter(pl.any_horizontal(pl.col(column).is_not_null() for column in hidden))
     return frame.sort("sequence", "prediction_id")
 
 
 def told_labels(use_case: UseCase, tables: TableStore, dtype: pl.DataType) -> pl.DataFrame:
-    """Labels that came as feedback: `prediction_id`, `label` as `dtype` and `known_at`, one row per answer."""
+    """Labels that came as feedback:
+
+    `prediction_id`, `label` as `dtype` and `known_at`, one row per answer.
+    """
     name = feedback_table(use_case.name)
     if not tables.exists(name):
-        return pl.DataFrame(schema={"prediction_id": pl.String, LABEL: dtype, KNOWN_AT: pl.Datetime("us", "UTC")})
+        return pl.DataFrame(
+            schema={"prediction_id": pl.String, LABEL: dtype, KNOWN_AT: pl.Datetime("us", "UTC")}
+        )
     content = pl.col("text") if dtype == pl.String else pl.col("value").cast(dtype, strict=False)
-    rows = tables.read(name, where=pl.col("name") == LABEL).select("prediction_id", content.alias(LABEL), KNOWN_AT)
+    rows = tables.read(name, where=pl.col("name") == LABEL).select(
+        "prediction_id", content.alias(LABEL), KNOWN_AT
+    )
     return rows.drop_nulls(LABEL).unique("prediction_id", keep="first", maintain_order=True)

@@ -1,4 +1,6 @@
-"""Parity: does the endpoint give the score that batch scoring gives the same target with the same model?"""
+"""Parity: does the endpoint give the score that batch scoring gives the same target with the same
+model?
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,28 @@ from include.spec import UseCase
 TOLERANCE = 1e-6
 
 
-def compare(use_case: UseCase, transform: FeatureTransform, batch: pl.DataFrame, online: pl.DataFrame) -> dict[str, Any]:
-    """Score differences of online answers and batch predictions with the same id and `model_version`.
+def compare(
+    use_case: UseCase, transform: FeatureTransform, batch: pl.DataFrame, online: pl.DataFrame
+) -> dict[str, Any]:
+    """Score differences of online answers and batch predictions with the same id and
+    `model_version`.
 
-    `compared` pairs, the largest and mean absolute difference (null without a pair) and how many exceed `TOLERANCE`; under
-    `same_inputs` the same for the pairs in which the model read the same values. There the difference must vanish: if it does
-    not, the two paths compute differently. Elsewhere they saw different values, for example features that are older online.
+    `compared` pairs, the largest and mean absolute difference (null without a pair) and how many
+    exceed `TOLERANCE`; under `same_inputs` the same for the pairs in which the model read the same
+    values. There the difference must vanish: if it does not, the two paths compute differently.
+    Elsewhere they saw different values, for example features that are older online.
     """
     keys = [use_case.id_column, "model_version"]
     columns = [name for name in transform.columns if name != use_case.id_column]
     answered = online.drop_nulls(use_case.id_column).select(*keys, "score", *columns)
-    pairs = answered.join(batch.select(*keys, "score", *columns), on=keys, how="inner", suffix="__batch")
-    same = pairs.filter(pl.all_horizontal(_same(pairs, name) for name in columns)) if columns else pairs
+    pairs = answered.join(
+        batch.select(*keys, "score", *columns), on=keys, how="inner", suffix="__batch"
+    )
+    same = (
+        pairs.filter(pl.all_horizontal(_same(pairs, name) for name in columns))
+        if columns
+        else pairs
+    )
     return {**_differences(pairs), "tolerance": TOLERANCE, "same_inputs": _differences(same)}
 
 

@@ -1,13 +1,16 @@
-"""Performance on the labels that were known at the interval's end, against what the model reached on its own test split.
+"""Performance on the labels that were known at the interval's end, against what the model reached
+on its own test split.
 
-Two findings make a decay, both effect sizes with a limit from the specification (of other problems than a binary one those of `decay`):
+Two findings make a decay, both effect sizes with a limit from the specification (of other problems
+than a binary one those of `decay`):
 
 * `auc_drop`: the test split's AUC less the interval's;
 * `calibration_gap`: |mean score - observed rate|.
 
-`noise` beside each is twice its standard error (Hanley and McNeil, 1982, for an AUC, both sides added in quadrature;
-sqrt(p(1-p)/n) for a rate), and a finding must exceed that too, so that a limit set too tight for the rows at hand cannot cry
-wolf. Below the declared minimum of labelled rows nothing is judged: neither an alarm nor an all-clear.
+`noise` beside each is twice its standard error (Hanley and McNeil, 1982, for an AUC, both sides
+added in quadrature; sqrt(p(1-p)/n) for a rate), and a finding must exceed that too, so that a limit
+set too tight for the rows at hand cannot cry wolf. Below the declared minimum of labelled rows
+nothing is judged: neither an alarm nor an all-clear.
 """
 
 from __future__ import annotations
@@ -22,7 +25,12 @@ from include.errors import RegistryError
 from include.evaluation.metrics import summary
 from include.evaluation.problems import strategy
 from include.evaluation.slices import slice_parts
-from include.monitoring.decay import MULTICLASS_BASELINE, REGRESSION_BASELINE, multiclass_checks, regression_checks
+from include.monitoring.decay import (
+    MULTICLASS_BASELINE,
+    REGRESSION_BASELINE,
+    multiclass_checks,
+    regression_checks,
+)
 from include.monitoring.labels import LABEL
 from include.spec import Monitoring, Problem, UseCase
 
@@ -39,7 +47,8 @@ BASELINES: dict[Problem, tuple[str, ...]] = {
 
 
 def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, float]:
-    """The problem's metrics of the labelled rows of `frame` (columns `label`, `score`, of several classes `predicted_class`).
+    """The problem's metrics of the labelled rows of `frame` (columns `label`, `score`, of several
+    classes `predicted_class`).
 
     Empty when there is none. Without a use case the problem is binary.
     """
@@ -52,30 +61,43 @@ def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, f
 
 
 def baseline(model: ScoringModel) -> dict[str, float]:
-    """The model's own metrics on its test split. Raises `RegistryError` when one is missing: no baseline is never "no decay"."""
+    """The model's own metrics on its test split.
+
+    Raises `RegistryError` when one is missing: no baseline is never "no decay".
+    """
     known, wanted = model.metadata.metrics, BASELINES[model.metadata.problem]
     missing = [name for name in wanted if not math.isfinite(known.get(name, math.nan))]
     if missing:
         raise RegistryError(
-            f"metadata.json of run {model.metadata.run_id} lacks the test metrics {missing}; it has {sorted(known)}. "
-            "Performance cannot be judged against it; train and release a version with a complete package."
+            f"metadata.json of run {model.metadata.run_id} lacks the test metrics {missing}; it has"
+            f" {sorted(known)}. Performance cannot be judged against it; train and release a"
+            " version with a complete package."
         )
     return {name: known[name] for name in wanted}
 
 
-def judge(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring, problem: Problem = "binary") -> dict[str, Any]:
-    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "checks", "findings"}`.
+def judge(
+    metrics: Mapping[str, float],
+    reference: Mapping[str, float],
+    limits: Monitoring,
+    problem: Problem = "binary",
+) -> dict[str, Any]:
+    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "checks",
+    "findings"}`.
 
-    `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are defined, null elsewhere. `checks` are
-    all that could be measured, `findings` those beyond limit and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged`
-    says what was left open, and why.
+    `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are
+    defined, null elsewhere. `checks` are all that could be measured, `findings` those beyond limit
+    and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged` says what was left
+    open, and why.
     """
     rows = int(metrics.get("n", 0))
     checks = _checks(metrics, reference, limits, problem)
     drop = next((check for check in checks if check["metric"] == "auc_drop"), None)
     not_judged: list[str] = []
     if rows < limits.minimum_rows:
-        not_judged.append(f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}")
+        not_judged.append(
+            f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}"
+        )
     elif drop is None and problem == "binary":
         not_judged.append(f"auc_drop: all {rows} labelled rows are of one class")
     enough = rows >= limits.minimum_rows
@@ -84,13 +106,22 @@ def judge(metrics: Mapping[str, float], reference: Mapping[str, float], limits: 
         "minimum_rows": limits.minimum_rows,
         "not_judged": not_judged,
         "auc_drop": drop["observed"] if drop else None,
-        "calibration_gap": metrics["mean_score"] - metrics["observed_rate"] if rows and problem == "binary" else None,
+        "calibration_gap": (
+            metrics["mean_score"] - metrics["observed_rate"]
+            if rows and problem == "binary"
+            else None
+        ),
         "checks": checks,
         "findings": [check for check in checks if _beyond(check)] if enough else [],
     }
 
 
-def _checks(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring, problem: Problem) -> list[dict[str, Any]]:
+def _checks(
+    metrics: Mapping[str, float],
+    reference: Mapping[str, float],
+    limits: Monitoring,
+    problem: Problem,
+) -> list[dict[str, Any]]:
     if problem == "multiclass":
         return multiclass_checks(metrics, reference, limits)
     if problem == "regression":
@@ -100,27 +131,41 @@ def _checks(metrics: Mapping[str, float], reference: Mapping[str, float], limits
 
 
 def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """The same metrics per declared slice of the labelled rows; one below its minimum of rows says so and carries only `n`."""
+    """The same metrics per declared slice of the labelled rows; one below its minimum of rows says
+    so and carries only `n`.
+    """
     labelled = frame.drop_nulls(LABEL)
     if labelled.height == 0:
         return []
     result: list[dict[str, Any]] = []
     for part in slice_parts(use_case, model.transform, labelled):
-        metrics = measure(labelled.filter(part.mask), use_case) if part.judged else {"n": float(part.rows)}
+        metrics = (
+            measure(labelled.filter(part.mask), use_case)
+            if part.judged
+            else {"n": float(part.rows)}
+        )
         status = "judged" if part.judged else "too few rows"
-        result.append({"column": part.column, "value": part.value, "status": status, "metrics": metrics})
+        result.append(
+            {"column": part.column, "value": part.value, "status": status, "metrics": metrics}
+        )
     return result
 
 
 def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
-    """Hanley and McNeil (1982), equation 1: of an AUC from that many independent rows of each class."""
+    """Hanley and McNeil (1982), equation 1: of an AUC from that many independent rows of each
+    class.
+    """
     one = auc / (2.0 - auc)
     two = 2.0 * auc**2 / (1.0 + auc)
-    variance = auc * (1.0 - auc) + (positives - 1.0) * (one - auc**2) + (negatives - 1.0) * (two - auc**2)
+    variance = (
+        auc * (1.0 - auc) + (positives - 1.0) * (one - auc**2) + (negatives - 1.0) * (two - auc**2)
+    )
     return math.sqrt(max(variance, 0.0) / (positives * negatives))
 
 
-def _auc_drop(metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring) -> dict[str, Any] | None:
+def _auc_drop(
+    metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
+) -> dict[str, Any] | None:
     if "auc" not in metrics:
         return None
     errors = [auc_standard_error(side["auc"], *_classes(side)) for side in (metrics, reference)]

@@ -1,4 +1,6 @@
-"""What is judged: the interval's batch predictions, and the answers that the endpoint logged for it."""
+"""What is judged: the interval's batch predictions, and the answers that the endpoint logged for
+it.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 class Population:
     """Rows of one interval that one model version scored.
 
-    `version` is the version that scored the interval's last target; `other_rows` counts batch rows of other versions, which
-    are not judged with it. `online` holds the endpoint's answers of all versions, in the order in which they were given.
+    `version` is the version that scored the interval's last target; `other_rows` counts batch rows
+    of other versions, which are not judged with it. `online` holds the endpoint's answers of all
+    versions, in the order in which they were given.
     """
 
     version: int
@@ -41,11 +44,16 @@ class Population:
         return self.online.filter(pl.col("model_version") == self.version)
 
 
-def read_population(use_case: UseCase, tables: TableStore, settings: Settings, interval: Interval) -> Population:
-    """Raises `NotReadyYet` when the interval is not scored, `EmptyWindow` when it was scored and holds no prediction."""
+def read_population(
+    use_case: UseCase, tables: TableStore, settings: Settings, interval: Interval
+) -> Population:
+    """Raises `NotReadyYet` when the interval is not scored, `EmptyWindow` when it was scored and
+    holds no prediction.
+    """
     if not is_complete(tables, use_case.name, "batch_scoring", interval):
         raise NotReadyYet(
-            f"{use_case.name} is not scored for [{interval.start}, {interval.end}). Run {use_case.dag_id('batch_scoring')} for it first."
+            f"{use_case.name} is not scored for [{interval.start}, {interval.end}). Run"
+            f" {use_case.dag_id('batch_scoring')} for it first."
         )
     name = predictions_table(use_case)
     window = in_window(use_case.event_time, interval.start, interval.end)
@@ -57,19 +65,30 @@ def read_population(use_case: UseCase, tables: TableStore, settings: Settings, i
         )
     version = int(predictions["model_version"][-1])
     batch = predictions.filter(pl.col("model_version") == version)
-    return Population(version, batch, predictions.height - batch.height, read_log(use_case, tables, settings, window))
+    return Population(
+        version,
+        batch,
+        predictions.height - batch.height,
+        read_log(use_case, tables, settings, window),
+    )
 
 
 def read_online(use_case: UseCase, tables: TableStore, interval: Interval) -> pl.DataFrame:
-    """The logged answers to questions of the interval, in the order in which they were given; no rows before the first one."""
+    """The logged answers to questions of the interval, in the order in which they were given; no
+    rows before the first one.
+    """
     name = f"{use_case.name}/inference_log"
     if not tables.exists(name):
         return pl.DataFrame(schema=log_schema(use_case))
-    return tables.read(name, where=in_window(use_case.event_time, interval.start, interval.end)).sort("sequence", "prediction_id")
+    return tables.read(
+        name, where=in_window(use_case.event_time, interval.start, interval.end)
+    ).sort("sequence", "prediction_id")
 
 
 def judged_model(use_case: UseCase, settings: Settings, population: Population) -> ScoringModel:
-    """The very model that scored: not the champion of today, which may be another one when an interval is judged again."""
+    """The very model that scored: not the champion of today, which may be another one when an
+    interval is judged again.
+    """
     from include.registry.versions import version
 
     return registered_model(settings, use_case, version(settings, use_case, population.version))

@@ -1,4 +1,6 @@
-"""What monitoring leaves behind: two Delta tables for programs, and a folder of JSON and HTML per interval for people."""
+"""What monitoring leaves behind: two Delta tables for programs, and a folder of JSON and HTML per
+interval for people.
+"""
 
 from __future__ import annotations
 
@@ -74,26 +76,45 @@ def write_text(folder: Path, name: str, content: str) -> Path:
     return aside.replace(folder / name)
 
 
-def write_monitoring(use_case: UseCase, tables: TableStore, interval: Interval, row: Mapping[str, Any]) -> TableVersion:
-    """The one row of the interval in `<use_case>/monitoring`; `row` holds every column of `monitoring_schema` but the interval's."""
+def write_monitoring(
+    use_case: UseCase, tables: TableStore, interval: Interval, row: Mapping[str, Any]
+) -> TableVersion:
+    """The one row of the interval in `<use_case>/monitoring`;
+
+    `row` holds every column of `monitoring_schema` but the interval's.
+    """
     full = {"interval_start": interval.start, "interval_end": interval.end, **row}
     frame = pl.DataFrame([full], schema=monitoring_schema(use_case))
     return _replace(tables, f"{use_case.name}/monitoring", frame, interval)
 
 
 def monitoring_schema(use_case: UseCase) -> dict[str, Any]:
-    """The columns of `<use_case>/monitoring`: the same for every use case, and the metrics of its problem."""
+    """The columns of `<use_case>/monitoring`: the same for every use case, and the metrics of its
+    problem.
+    """
     return {**MONITORING_SCHEMA, **dict.fromkeys(PROBLEM_METRICS[use_case.problem], pl.Float64)}
 
 
-def write_drift(use_case: UseCase, tables: TableStore, interval: Interval, columns: Sequence[Mapping[str, Any]]) -> TableVersion:
+def write_drift(
+    use_case: UseCase, tables: TableStore, interval: Interval, columns: Sequence[Mapping[str, Any]]
+) -> TableVersion:
     """One row per input and one for the score in `<use_case>/drift`."""
-    rows = [{"interval_start": interval.start, **{name: column.get(name) for name in DRIFT_SCHEMA if name in column}} for column in columns]
+    rows = [
+        {
+            "interval_start": interval.start,
+            **{name: column.get(name) for name in DRIFT_SCHEMA if name in column},
+        }
+        for column in columns
+    ]
     frame = pl.DataFrame(rows, schema=DRIFT_SCHEMA)
     return _replace(tables, f"{use_case.name}/drift", frame, interval)
 
 
-def _replace(tables: TableStore, name: str, frame: pl.DataFrame, interval: Interval) -> TableVersion:
+def _replace(
+    tables: TableStore, name: str, frame: pl.DataFrame, interval: Interval
+) -> TableVersion:
     """The rows that begin exactly at this interval's start, whatever other intervals lie inside it."""
     end = interval.start + timedelta(microseconds=1)
-    return tables.replace_window(name, frame, time_column="interval_start", start=interval.start, end=end)
+    return tables.replace_window(
+        name, frame, time_column="interval_start", start=interval.start, end=end
+    )

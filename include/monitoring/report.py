@@ -1,7 +1,8 @@
-"""Evidently's drift report, for people: the interval's inputs and scores beside the training snapshot's.
+"""Evidently's drift report, for people: the interval's inputs and scores beside the training
+snapshot's.
 
-Evidently fails as a whole on one empty column, so columns without a value on a side are left out and listed. It is given our
-measure and limits, on a sample; what it concludes decides nothing.
+Evidently fails as a whole on one empty column, so columns without a value on a side are left out
+and listed. It is given our measure and limits, on a sample; what it concludes decides nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ NO_TELEMETRY = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
 
 @dataclass(frozen=True)
 class Sides:
-    """Both sides with the same columns, ready for Evidently; `left_out` maps a column to why it is not shown."""
+    """Both sides with the same columns, ready for Evidently;
+
+    `left_out` maps a column to why it is not shown.
+    """
 
     current: pl.DataFrame
     reference: pl.DataFrame
@@ -37,7 +41,9 @@ class Sides:
     left_out: dict[str, str]
 
 
-def sides(use_case: UseCase, tables: TableStore, model: ScoringModel, predictions: pl.DataFrame) -> Sides:
+def sides(
+    use_case: UseCase, tables: TableStore, model: ScoringModel, predictions: pl.DataFrame
+) -> Sides:
     """A repeatable sample of the predictions and of the champion's training snapshot, scored alike.
 
     Raises `TableNotFound` when the snapshot's version is gone.
@@ -49,7 +55,9 @@ def sides(use_case: UseCase, tables: TableStore, model: ScoringModel, prediction
 
 
 def compare_columns(current: pl.DataFrame, reference: pl.DataFrame) -> Sides:
-    """Split the columns by type and leave out those that have no value, or an infinite one, on either side."""
+    """Split the columns by type and leave out those that have no value, or an infinite one, on
+    either side.
+    """
     left_out: dict[str, str] = {}
     for name in current.columns:
         for side, frame in (("current", current), ("reference", reference)):
@@ -69,11 +77,16 @@ def render(use_case: UseCase, compared: Sides) -> tuple[str, dict[str, Any]]:
     from evidently.presets import DataDriftPreset
 
     limits = use_case.monitoring
-    definition = DataDefinition(numerical_columns=list(compared.numbers), categorical_columns=list(compared.categories))
-    current, reference = (
-        Dataset.from_pandas(frame.to_pandas(), data_definition=definition) for frame in (compared.current, compared.reference)
+    definition = DataDefinition(
+        numerical_columns=list(compared.numbers), categorical_columns=list(compared.categories)
     )
-    preset = DataDriftPreset(method="psi", threshold=limits.feature_psi, drift_share=limits.drifted_share)
+    current, reference = (
+        Dataset.from_pandas(frame.to_pandas(), data_definition=definition)
+        for frame in (compared.current, compared.reference)
+    )
+    preset = DataDriftPreset(
+        method="psi", threshold=limits.feature_psi, drift_share=limits.drifted_share
+    )
     snapshot: Snapshot = Report([preset]).run(current, reference)
     return snapshot.get_html_str(as_iframe=False), snapshot.dict()
 
@@ -91,7 +104,11 @@ def _shown(model: ScoringModel, frame: pl.DataFrame) -> pl.DataFrame:
     columns: dict[str, Any] = {}
     for position, item in enumerate(model.transform.inputs):
         values = matrix[:, position].astype(np.float64)
-        columns[item.name] = frame[model.transform.column(item)] if item.kind == "category" else pl.Series(values, nan_to_null=True)
+        columns[item.name] = (
+            frame[model.transform.column(item)]
+            if item.kind == "category"
+            else pl.Series(values, nan_to_null=True)
+        )
     return pl.DataFrame({**columns, SCORE: frame[SCORE].cast(pl.Float64)})
 
 

@@ -1,12 +1,15 @@
-"""The endpoint's own numbers, kept: one row of `<use_case>/serving_metrics` per sampling moment, read from its Prometheus metrics.
+"""The endpoint's own numbers, kept: one row of `<use_case>/serving_metrics` per sampling moment,
+read from its Prometheus metrics.
 
-Counters run since the endpoint's start. A row holds what they grew by since the row before it (`since`), so that rows add up; after a
-restart a counter that fell counts from nothing. Quantiles are estimated within their bucket, as Prometheus' `histogram_quantile` does:
+Counters run since the endpoint's start. A row holds what they grew by since the row before it
+(`since`), so that rows add up; after a restart a counter that fell counts from nothing. Quantiles
+are estimated within their bucket, as Prometheus' `histogram_quantile` does:
 
     q = lower + (upper - lower) * (wanted - below) / inside
 
-with `wanted` = quantile times all observations, `below` those in lower buckets, `inside` those in the bucket between `lower` and `upper`.
-`counters_json` holds the counters themselves, for whoever wants other quantiles or longer spans.
+with `wanted` = quantile times all observations, `below` those in lower buckets, `inside` those in
+the bucket between `lower` and `upper`. `counters_json` holds the counters themselves, for whoever
+wants other quantiles or longer spans.
 """
 
 from __future__ import annotations
@@ -69,10 +72,11 @@ def metrics_table(use_case: UseCase) -> str:
 
 
 def sample(settings: Settings, use_case: UseCase, moment: datetime) -> dict[str, Any]:
-    """Read the endpoint's metrics and keep them as the row of `moment`; the row that is there already stays.
+    """Read the endpoint's metrics and keep them as the row of `moment`; the row that is there
+    already stays.
 
-    Returns `{"moment", "recorded": whether the row is new, "reachable", "rows", "error_share"}`. An endpoint that does not answer
-    leaves a row that says so.
+    Returns `{"moment", "recorded": whether the row is new, "reachable", "rows", "error_share"}`. An
+    endpoint that does not answer leaves a row that says so.
     """
     tables, name = TableStore(settings.tables_uri), metrics_table(use_case)
     before = tables.read(name) if tables.exists(name) else pl.DataFrame(schema=SCHEMA)
@@ -88,7 +92,9 @@ def sample(settings: Settings, use_case: UseCase, moment: datetime) -> dict[str,
     else:
         row.update(reachable=True, **measure(series, use_case.name, _previous(before), sampled_at))
     frame = pl.DataFrame([{column: row.get(column) for column in SCHEMA}], schema=SCHEMA)
-    tables.replace_window(name, frame, time_column="moment", start=moment, end=moment + timedelta(microseconds=1))
+    tables.replace_window(
+        name, frame, time_column="moment", start=moment, end=moment + timedelta(microseconds=1)
+    )
     return _told(row, recorded=True)
 
 
@@ -103,16 +109,27 @@ def parse(text: str) -> Series:
     return series
 
 
-def measure(series: Series, use_case: str, previous: Mapping[str, Any] | None, sampled_at: datetime) -> dict[str, Any]:
-    """The row's values but for its moments: what grew since `previous` (a row of the table, or None), and what is now."""
-    own = {key: value for key, value in series.items() if dict(key[1]).get("use_case", use_case) == use_case}
+def measure(
+    series: Series, use_case: str, previous: Mapping[str, Any] | None, sampled_at: datetime
+) -> dict[str, Any]:
+    """The row's values but for its moments: what grew since `previous` (a row of the table, or
+    None), and what is now.
+    """
+    own = {
+        key: value
+        for key, value in series.items()
+        if dict(key[1]).get("use_case", use_case) == use_case
+    }
     counters = {_text(key): value for key, value in own.items() if _is_counter(key[0])}
     grown = _grown(counters, json.loads(previous["counters_json"]) if previous else {})
     seconds = (sampled_at - previous["sampled_at"]).total_seconds() if previous else None
     versions = _by_label(grown, "flightdeck_predictions_total", "version")
     refusals = _by_label(grown, "flightdeck_refusals_total", "status", "code")
     flags = _by_label(grown, "flightdeck_flags_total", "flag")
-    kinds = {kind: sum(rows for flag, rows in flags.items() if flag.startswith(f"{kind}:")) for kind in ("unknown", "stale", "unseen")}
+    kinds = {
+        kind: sum(rows for flag, rows in flags.items() if flag.startswith(f"{kind}:"))
+        for kind in ("unknown", "stale", "unseen")
+    }
     rows, refused = sum(versions.values()), sum(refusals.values())
     answered = _sum(grown, "flightdeck_stage_seconds_count", stage="total")
     failed = sum(count for status, count in refusals.items() if status.startswith(SERVER_ERROR))
@@ -144,7 +161,8 @@ def measure(series: Series, use_case: str, previous: Mapping[str, Any] | None, s
 
 
 def quantile(buckets: Iterable[tuple[float, float]], wanted: float) -> float | None:
-    """A quantile (module docstring) of cumulative `(upper bound, count)` pairs; None without observations.
+    """A quantile (module docstring) of cumulative `(upper bound, count)` pairs; None without
+    observations.
 
     Above the last finite bound it is that bound: nothing more is known.
     """
@@ -155,7 +173,11 @@ def quantile(buckets: Iterable[tuple[float, float]], wanted: float) -> float | N
     lower, below = 0.0, 0.0
     for upper, count in ordered:
         if count >= target and count > below:
-            return lower if math.isinf(upper) else lower + (upper - lower) * (target - below) / (count - below)
+            return (
+                lower
+                if math.isinf(upper)
+                else lower + (upper - lower) * (target - below) / (count - below)
+            )
         lower, below = upper, count
     return lower
 
@@ -164,7 +186,12 @@ def _fetch(settings: Settings) -> str:
     import httpx
 
     try:
-        answer = httpx.get(f"{settings.serving_url}/metrics", timeout=REQUEST_SECONDS, headers=settings.endpoint_headers, trust_env=False)
+        answer = httpx.get(
+            f"{settings.serving_url}/metrics",
+            timeout=REQUEST_SECONDS,
+            headers=settings.endpoint_headers,
+            trust_env=False,
+        )
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise OSError(f"{settings.serving_url}/metrics: {error}") from error
@@ -206,7 +233,11 @@ def _by_label(series: Series, name: str, *labels: str) -> dict[str, float]:
 
 
 def _sum(series: Series, name: str, **labels: str) -> float:
-    return sum(value for (found, pairs), value in series.items() if found == name and labels.items() <= dict(pairs).items())
+    return sum(
+        value
+        for (found, pairs), value in series.items()
+        if found == name and labels.items() <= dict(pairs).items()
+    )
 
 
 def _latencies(grown: Series) -> dict[str, float | None]:

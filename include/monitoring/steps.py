@@ -22,10 +22,12 @@ LOG = logging.getLogger(__name__)
 
 
 def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Move what the endpoint has answered and was told into its tables, and delete what is older than `log_days`.
+    """Move what the endpoint has answered and was told into its tables, and delete what is older
+    than `log_days`.
 
-    The endpoint's own metrics are sampled on the way, once per interval. Returns `shipped` and `total` of `<use_case>/inference_log`, the
-    same of `feedback`, what has `expired`, and what was sampled as `metrics`.
+    The endpoint's own metrics are sampled on the way, once per interval. Returns `shipped` and
+    `total` of `<use_case>/inference_log`, the same of `feedback`, what has `expired`, and what was
+    sampled as `metrics`.
     """
     from include.data.inference_log import ship, ship_feedback
     from include.data.retention import expire
@@ -41,10 +43,11 @@ def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Write the labels that became known in the interval to `<use_case>/prediction_labels`, and count.
+    """Write the labels that became known in the interval to `<use_case>/prediction_labels`, and
+    count.
 
-    Returns `batch` and `online` (predictions, labelled, unlabelled and why, see `labels.count`), and `table`: null as long as
-    the endpoint has answered nothing.
+    Returns `batch` and `online` (predictions, labelled, unlabelled and why, see `labels.count`),
+    and `table`: null as long as the endpoint has answered nothing.
     """
     from include.monitoring import labels, records
     from include.monitoring.online_log import read_log
@@ -67,10 +70,12 @@ def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """PSI of every input and of the score against the training data of the model that scored; writes `<use_case>/drift`.
+    """PSI of every input and of the score against the training data of the model that scored;
+    writes `<use_case>/drift`.
 
-    Returns `verdict` (`stable`, `drifted`, `not judged`), `columns`, `online` (the same for the endpoint's questions, reported
-    only) and `table`. Raises `RegistryError` when the model's reference is missing or does not fit.
+    Returns `verdict` (`stable`, `drifted`, `not judged`), `columns`, `online` (the same for the
+    endpoint's questions, reported only) and `table`. Raises `RegistryError` when the model's
+    reference is missing or does not fit.
     """
     from include.monitoring import drift, records
 
@@ -88,16 +93,20 @@ def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
         **drift.verdict(measured, limits),
         "columns": columns,
         "online": online,
-        "table": records.write_drift(use_case, _tables(context), context.interval, columns).as_json(),
+        "table": (
+            records.write_drift(use_case, _tables(context), context.interval, columns).as_json()
+        ),
     }
     records.write_json(_folder(context), "drift.json", result)
     return result
 
 
 def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Metrics of the interval's labelled predictions, overall and per slice, and what they lost against the model's test split.
+    """Metrics of the interval's labelled predictions, overall and per slice, and what they lost
+    against the model's test split.
 
-    Returns `batch` and `baseline` (metrics), `findings`, `not_judged`, `slices`, `online` and `parity`.
+    Returns `batch` and `baseline` (metrics), `findings`, `not_judged`, `slices`, `online` and
+    `parity`.
     """
     from include.monitoring import labels, parity, performance, records
 
@@ -105,7 +114,9 @@ def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[s
     population, model = _judged(context)
     known = labels.read_labels(use_case, _tables(context), interval.start)
     batch = labels.attach(use_case, population.batch, known, interval.end)
-    newest = population.online_judged.drop_nulls(use_case.id_column).unique(use_case.id_column, keep="last", maintain_order=True)
+    newest = population.online_judged.drop_nulls(use_case.id_column).unique(
+        use_case.id_column, keep="last", maintain_order=True
+    )
     metrics, baseline = performance.measure(batch, use_case), performance.baseline(model)
     result = {
         "rows": batch.height,
@@ -119,7 +130,9 @@ def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[s
             "rows_of_other_versions": population.online.height - population.online_judged.height,
             **_online(use_case, labels.attach(use_case, newest, known, interval.end)),
         },
-        "parity": parity.compare(use_case, model.transform, population.batch, population.online_judged),
+        "parity": parity.compare(
+            use_case, model.transform, population.batch, population.online_judged
+        ),
     }
     records.write_json(_folder(context), "performance.json", result)
     return result
@@ -128,7 +141,8 @@ def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[s
 def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
     """Evidently's HTML report and report.json in the interval's report folder.
 
-    A report that cannot be built is reported as such (`html` null, `error`): the alarm does not wait for a picture.
+    A report that cannot be built is reported as such (`html` null, `error`): the alarm does not
+    wait for a picture.
     """
     from include.monitoring import records, report
 
@@ -138,7 +152,10 @@ def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
         population, model = _judged(context)
         compared = report.sides(context.use_case, _tables(context), model, population.batch)
         content["left_out"] = compared.left_out
-        content["sample_rows"] = {"current": compared.current.height, "reference": compared.reference.height}
+        content["sample_rows"] = {
+            "current": compared.current.height,
+            "reference": compared.reference.height,
+        }
         page, details = report.render(context.use_case, compared)
         content["html"] = str(records.write_text(folder, "report.html", page))
     except FlightdeckError as error:
@@ -148,16 +165,24 @@ def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
     else:
         content["evidently"] = _plain(details)
     if content["error"]:
-        LOG.warning("No monitoring report for %s %s: %s", context.use_case.name, context.interval.label, content["error"])
+        LOG.warning(
+            "No monitoring report for %s %s: %s",
+            context.use_case.name,
+            context.interval.label,
+            content["error"],
+        )
     path = records.write_json(folder, "report.json", content)
-    return {**{key: content[key] for key in ("html", "error", "left_out", "sample_rows")}, "json": str(path)}
+    return {
+        **{key: content[key] for key in ("html", "error", "left_out", "sample_rows")},
+        "json": str(path),
+    }
 
 
 def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
 
-    Reads `detect_drift`, `evaluate_performance`, `join_labels` and, where there is one, `build_report` from `inputs`.
-    Returns `alarm`, `verdict`, `reasons`, `not_judged`, `facts`.
+    Reads `detect_drift`, `evaluate_performance`, `join_labels` and, where there is one,
+    `build_report` from `inputs`. Returns `alarm`, `verdict`, `reasons`, `not_judged`, `facts`.
     """
     from include.monitoring import alarm, records
 
@@ -183,12 +208,16 @@ def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
     """Metrics of the endpoint's answers; none where the log does not tell the predicted class."""
     from include.monitoring import performance
 
-    if use_case.problem == "multiclass" and ("predicted_class" not in answered.columns or answered["predicted_class"].null_count()):
+    if use_case.problem == "multiclass" and (
+        "predicted_class" not in answered.columns or answered["predicted_class"].null_count()
+    ):
         return {}
     return performance.measure(answered, use_case)
 
 
-def _facts(use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+def _facts(
+    use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]
+) -> dict[str, Any]:
     from include.monitoring.records import PROBLEM_METRICS
 
     metrics = performance["batch"]
@@ -196,7 +225,10 @@ def _facts(use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any]
         "model_version": drift["model_version"],
         "rows": drift["rows"],
         "labelled": labels["batch"]["labelled"],
-        **{name: metrics.get(name) for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")},
+        **{
+            name: metrics.get(name)
+            for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")
+        },
         **{name: metrics.get(name) for name in PROBLEM_METRICS[use_case.problem]},
         "test_auc": performance["baseline"].get("auc"),
         "drift": drift["verdict"],
@@ -210,7 +242,9 @@ def _facts(use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any]
 def _judged(context: StepContext) -> tuple[Population, ScoringModel]:
     from include.monitoring.population import judged_model, read_population
 
-    population = read_population(context.use_case, _tables(context), context.settings, context.interval)
+    population = read_population(
+        context.use_case, _tables(context), context.settings, context.interval
+    )
     return population, judged_model(context.use_case, context.settings, population)
 
 

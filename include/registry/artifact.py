@@ -1,13 +1,13 @@
-"""The model package: one folder that is trained once, evaluated, registered, shipped and scored with, unchanged.
+"""The model package: one folder that is trained once, evaluated, registered, shipped and scored
+with, unchanged.
 
     model.ubj       the booster (XGBoost UBJSON; holds exactly the trees that score); or
-    model.skops     an estimator or a pipeline of scikit-learn (skops; its types are on an allow-list)
-    transform.json  the fitted `FeatureTransform`
-    metadata.json   `ModelMetadata`: where it comes from
-    reference.json  the distribution of inputs and scores on the training split
-    golden.json     twenty rows with the scores they must get
-    digest.json     SHA-256 of each of the files above, and of that list
-    signature.json  added when a registered version is fetched: the signature over all files above (`include.registry.signing`)
+    model.skops     an estimator or a pipeline of scikit-learn (skops; its types are on an
+    allow-list) transform.json  the fitted `FeatureTransform` metadata.json   `ModelMetadata`: where
+    it comes from reference.json  the distribution of inputs and scores on the training split
+    golden.json     twenty rows with the scores they must get digest.json     SHA-256 of each of the
+    files above, and of that list signature.json  added when a registered version is fetched: the
+    signature over all files above (`include.registry.signing`)
 
 Nothing in it is a pickle, and nothing is parsed before the digest has been checked.
 """
@@ -29,8 +29,23 @@ from pydantic import ValidationError
 from include.errors import RegistryError
 from include.features.transform import FeatureTransform
 from include.registry import skops_file
-from include.registry.digests import DIGEST_FILE, SIGNATURE_FILE, file_digests, package_digest, verify_files, verify_package
-from include.registry.fitted import BINARY_CLASSES, BOOSTER_FILE, MODEL_FILES, SKOPS_FILE, Fitted, FittedBooster, FittedSklearn
+from include.registry.digests import (
+    DIGEST_FILE,
+    SIGNATURE_FILE,
+    file_digests,
+    package_digest,
+    verify_files,
+    verify_package,
+)
+from include.registry.fitted import (
+    BINARY_CLASSES,
+    BOOSTER_FILE,
+    MODEL_FILES,
+    SKOPS_FILE,
+    Fitted,
+    FittedBooster,
+    FittedSklearn,
+)
 from include.registry.metadata import (
     SCORING_LIBRARIES,
     SKLEARN_LIBRARIES,
@@ -104,14 +119,18 @@ class ScoringModel:
     def booster(self) -> xgboost.Booster:
         """XGBoost's trees. Raises `RegistryError` for a model of another library."""
         if not isinstance(self.fitted, FittedBooster):
-            raise RegistryError(f"The model is no XGBoost booster but {self.metadata.estimator}; score it through `score_matrix`.")
+            raise RegistryError(
+                f"The model is no XGBoost booster but {self.metadata.estimator}; score it through"
+                " `score_matrix`."
+            )
         return self.fitted.booster
 
     def score(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
         """Scores for source columns as `FeatureTransform.apply` takes them.
 
-        float64 of shape (rows,): the probability of label 1 (binary) or the value in the label's unit (regression); of shape
-        (rows, classes) for a multiclass problem: the probabilities in the order of `metadata.classes`.
+        float64 of shape (rows,): the probability of label 1 (binary) or the value in the label's
+        unit (regression); of shape (rows, classes) for a multiclass problem: the probabilities in
+        the order of `metadata.classes`.
         """
         return self.score_matrix(self.transform.apply(columns))
 
@@ -131,28 +150,52 @@ class ScoringModel:
         recorded = np.asarray(self.golden["scores"], dtype=np.float64)
         scores = self.score(golden_columns(self.transform, self.golden["rows"]))
         if scores.shape != recorded.shape or recorded.size == 0:
-            raise RegistryError(f"{GOLDEN_FILE} holds {len(self.golden['rows'])} rows and {recorded.size} scores; as many of both, please.")
+            raise RegistryError(
+                f"{GOLDEN_FILE} holds {len(self.golden['rows'])} rows and {recorded.size} scores;"
+                " as many of both, please."
+            )
         return float(np.abs(scores - recorded).max())
 
 
 def source_columns(transform: FeatureTransform) -> list[str]:
-    """The event time and every column that the transform reads, without repetition, in the inputs' order."""
-    return list(dict.fromkeys([transform.event_time, *(transform.column(item) for item in transform.inputs)]))
+    """The event time and every column that the transform reads, without repetition, in the inputs'
+    order.
+    """
+    return list(
+        dict.fromkeys(
+            [transform.event_time, *(transform.column(item) for item in transform.inputs)]
+        )
+    )
 
 
 def golden_rows(transform: FeatureTransform, frame: pl.DataFrame) -> list[dict[str, Any]]:
     """The source columns of `frame` as JSON rows; timestamps become ISO 8601 strings."""
     return [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
         for row in frame.select(source_columns(transform)).iter_rows(named=True)
     ]
 
 
-def golden_columns(transform: FeatureTransform, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def golden_columns(
+    transform: FeatureTransform, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Any]]:
     """The inverse of `golden_rows`, as columns for `score`."""
-    times = {transform.event_time, *(transform.column(item) for item in transform.inputs if item.kind in TIME_KINDS)}
+    times = {
+        transform.event_time,
+        *(transform.column(item) for item in transform.inputs if item.kind in TIME_KINDS),
+    }
     return {
-        name: [datetime.fromisoformat(row[name]) if name in times and row[name] is not None else row[name] for row in rows]
+        name: [
+            (
+                datetime.fromisoformat(row[name])
+                if name in times and row[name] is not None
+                else row[name]
+            )
+            for row in rows
+        ]
         for name in source_columns(transform)
     }
 
@@ -165,9 +208,11 @@ def write_package(
     reference: Mapping[str, Any],
     golden: Mapping[str, Any],
 ) -> str:
-    """Write the package to `folder` (replacing what stands there) and return its digest. `model` is what `train_model` fitted.
+    """Write the package to `folder` (replacing what stands there) and return its digest. `model` is
+    what `train_model` fitted.
 
-    It is written aside and renamed, so that a killed writer leaves no half package under the final name.
+    It is written aside and renamed, so that a killed writer leaves no half package under the final
+    name.
     """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -179,16 +224,22 @@ def write_package(
     _write(aside / REFERENCE_FILE, _json(reference))
     _write(aside / GOLDEN_FILE, _json(golden))
     digest = package_digest(aside)
-    _write(aside / DIGEST_FILE, _json({"algorithm": "sha256", "digest": digest, "files": file_digests(aside)}))
+    _write(
+        aside / DIGEST_FILE,
+        _json({"algorithm": "sha256", "digest": digest, "files": file_digests(aside)}),
+    )
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     return digest
 
 
-def load_model(folder: Path, *, expected_digest: str | None = None, threads: int = 1) -> ScoringModel:
+def load_model(
+    folder: Path, *, expected_digest: str | None = None, threads: int = 1
+) -> ScoringModel:
     """Check the package against its digest.json (and against `expected_digest`), then parse it.
 
-    Raises `DigestMismatch` for altered bytes, `RegistryError` for a missing or malformed file. `threads` score one call.
+    Raises `DigestMismatch` for altered bytes, `RegistryError` for a missing or malformed file.
+    `threads` score one call.
     """
     digest = verify_files(folder, expected_digest)
     _complete(folder, BESIDE_MODEL)
@@ -196,7 +247,9 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
         transform = FeatureTransform.model_validate_json((folder / TRANSFORM_FILE).read_bytes())
         metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
     except ValidationError as error:
-        raise RegistryError(f"The model package at {folder} does not fit this code: {error}") from error
+        raise RegistryError(
+            f"The model package at {folder} does not fit this code: {error}"
+        ) from error
     _complete(folder, (metadata.model_file, *BESIDE_MODEL))
     return ScoringModel(
         fitted=_load_fitted(folder, metadata, threads),
@@ -209,18 +262,25 @@ def load_model(folder: Path, *, expected_digest: str | None = None, threads: int
 
 
 def package_files(folder: Path) -> tuple[str, ...]:
-    """The files that make up the package in `folder`, digest.json aside: the model's own and those beside every model."""
+    """The files that make up the package in `folder`, digest.json aside: the model's own and those
+    beside every model.
+    """
     return (*(name for name in MODEL_FILES if (folder / name).is_file()), *BESIDE_MODEL)
 
 
 def _complete(folder: Path, names: Sequence[str]) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise RegistryError(f"The model package at {folder} lacks {missing}; a package holds {[*names, DIGEST_FILE]}.")
+        raise RegistryError(
+            f"The model package at {folder} lacks {missing}; a package holds"
+            f" {[*names, DIGEST_FILE]}."
+        )
 
 
 def _load_fitted(folder: Path, metadata: ModelMetadata, threads: int) -> Fitted:
-    """Raises `RegistryError` that names a type which is not on the allow-list, before anything of the model is constructed."""
+    """Raises `RegistryError` that names a type which is not on the allow-list, before anything of
+    the model is constructed.
+    """
     if metadata.estimator == XGBOOST:
         return FittedBooster(_load_booster(folder / BOOSTER_FILE, threads))
     allowed = skops_file.allowed_types(metadata.estimator, metadata.trusted_types)

@@ -1,4 +1,6 @@
-"""The connection to MLflow: one place for its address and for the defaults that Flightdeck switches off."""
+"""The connection to MLflow: one place for its address and for the defaults that Flightdeck switches
+off.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ SQLITE = "sqlite:///"
 
 
 def connect(settings: Settings) -> MlflowClient:
-    """A client of the environment's tracking server and registry; the fluent interface points there too.
+    """A client of the environment's tracking server and registry; the fluent interface points there
+    too.
 
     `mlflow_tracking_uri` is an http address in production and may be `sqlite:///<path>` in tests.
     """
@@ -37,7 +40,8 @@ def connect(settings: Settings) -> MlflowClient:
 def readable_artifact(uri: str, tracking_uri: str) -> str:
     """The address under which an artefact of that store can be read.
 
-    `mlflow-artifacts:/...` is served by the tracking server; beside its SQLite file the same files lie in `artifacts/`.
+    `mlflow-artifacts:/...` is served by the tracking server; beside its SQLite file the same files
+    lie in `artifacts/`.
     """
     if not (uri.startswith(SERVED) and tracking_uri.startswith(SQLITE)):
         return uri

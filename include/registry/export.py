@@ -1,4 +1,5 @@
-"""A model for a place where nothing of Flightdeck runs: trees, feature specification and a reader, in one signed folder.
+"""A model for a place where nothing of Flightdeck runs: trees, feature specification and a reader,
+in one signed folder.
 
 model.onnx      matrix to score, for any ONNX runtime
 model.ubj       the same trees for XGBoost
@@ -29,7 +30,11 @@ from include.settings import Settings
 
 TOLERANCE = 1e-6
 FORMAT = 1
-SCORES = {"binary": "probability of label 1", "regression": "value in the label's unit", "multiclass": "probability of each class"}
+SCORES = {
+    "binary": "probability of label 1",
+    "regression": "value in the label's unit",
+    "multiclass": "probability of each class",
+}
 README = """# {use_case}, version {version}
 
 Package {digest}. The score is the {score}. Needs numpy, and onnxruntime or xgboost; `reader.py` is all the code there is.
@@ -42,17 +47,21 @@ Package {digest}. The score is the {score}. Needs numpy, and onnxruntime or xgbo
 
 
 def export_model(settings: Settings, model: ScoringModel, version: int, folder: Path) -> str:
-    """Write the export to `folder`, which must not exist yet, and return its digest. It appears complete or not at all.
+    """Write the export to `folder`, which must not exist yet, and return its digest. It appears
+    complete or not at all.
 
-    Raises `RegistryError` when the model is no XGBoost booster, when the folder exists, or when the exported trees answer the
-    golden rows otherwise than the package.
+    Raises `RegistryError` when the model is no XGBoost booster, when the folder exists, or when the
+    exported trees answer the golden rows otherwise than the package.
     """
     if folder.exists():
         raise RegistryError(f"{folder} is there already; name another folder, or remove it.")
     onnx = to_onnx(model)
     largest = _difference(model, onnx)
     if not largest <= TOLERANCE:
-        raise RegistryError(f"The ONNX form answers the golden rows {largest:g} off; at most {TOLERANCE:g} is right. Nothing is exported.")
+        raise RegistryError(
+            f"The ONNX form answers the golden rows {largest:g} off; at most {TOLERANCE:g} is"
+            " right. Nothing is exported."
+        )
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -114,5 +123,7 @@ def _difference(model: ScoringModel, onnx: bytes) -> float:
     matrix = model.transform.apply(golden_columns(model.transform, model.golden["rows"]))
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     expected = model.score_matrix(matrix)
-    found = np.asarray(session.run(["score"], {"matrix": matrix})[0], dtype=np.float64).reshape(expected.shape)
+    found = np.asarray(session.run(["score"], {"matrix": matrix})[0], dtype=np.float64).reshape(
+        expected.shape
+    )
     return float(np.abs(found - expected).max())

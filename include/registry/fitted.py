@@ -1,7 +1,9 @@
-"""A fitted estimator, whatever trained it: how it scores, what its file holds, and what a reviewer is told of its inside.
+"""A fitted estimator, whatever trained it: how it scores, what its file holds, and what a reviewer
+is told of its inside.
 
-Scores are float64: of shape (rows,) the probability of label 1 (binary) or the value in the label's unit (regression), of shape
-(rows, classes) the probabilities in the order of the classes (multiclass).
+Scores are float64: of shape (rows,) the probability of label 1 (binary) or the value in the label's
+unit (regression), of shape (rows, classes) the probabilities in the order of the classes
+(multiclass).
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class Fitted(Protocol):
         """The name of its file in the package."""
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Scores of the transformed matrix, float32 of shape (rows, inputs), NaN = missing; at least one row."""
+        """Scores of the transformed matrix, float32 of shape (rows, inputs), NaN = missing; at
+        least one row.
+        """
 
     def to_bytes(self) -> bytes:
         """The content of its file; the same fit gives the same bytes where the library allows it."""
@@ -60,7 +64,9 @@ class FittedBooster:
         """Trees, rounds, nodes, leaves, depth of the deepest tree, objective, classes."""
         learner = json.loads(bytes(self.booster.save_raw("json")))["learner"]
         model = learner["gradient_booster"]["model"]
-        shapes = [_tree_shape(tree["left_children"], tree["right_children"]) for tree in model["trees"]]
+        shapes = [
+            _tree_shape(tree["left_children"], tree["right_children"]) for tree in model["trees"]
+        ]
         return {
             "kind": "xgboost",
             "booster": learner["gradient_booster"]["name"],
@@ -100,7 +106,9 @@ class FittedSklearn:
         return dump(self.estimator)
 
     def describe(self) -> dict[str, Any]:
-        """The steps with what was changed from their defaults, and what could be counted: coefficients, trees, nodes, iterations."""
+        """The steps with what was changed from their defaults, and what could be counted:
+        coefficients, trees, nodes, iterations.
+        """
         steps = getattr(self.estimator, "steps", None) or [("model", self.estimator)]
         return {
             "kind": "sklearn",
@@ -125,8 +133,16 @@ def _describe_step(step: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": f"{type(step).__module__}.{type(step).__qualname__}"}
     if hasattr(step, "get_params"):
         usual = _defaults(type(step))
-        given = {name: value for name, value in step.get_params(deep=False).items() if isinstance(value, PLAIN)}
-        found["parameters"] = {name: value for name, value in given.items() if name not in usual or usual[name] != value}
+        given = {
+            name: value
+            for name, value in step.get_params(deep=False).items()
+            if isinstance(value, PLAIN)
+        }
+        found["parameters"] = {
+            name: value
+            for name, value in given.items()
+            if name not in usual or usual[name] != value
+        }
     found.update(_counts(step))
     return found
 
@@ -134,7 +150,9 @@ def _describe_step(step: Any) -> dict[str, Any]:
 def _defaults(kind: type) -> dict[str, Any]:
     import inspect
 
-    return {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+    return {
+        name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()
+    }
 
 
 def _counts(step: Any) -> dict[str, int]:
@@ -143,7 +161,9 @@ def _counts(step: Any) -> dict[str, int]:
         counts["coefficients"] = int(np.size(step.coef_))
     if getattr(step, "n_iter_", None) is not None:
         counts["iterations"] = int(np.max(step.n_iter_))
-    trees = [tree.tree_ for tree in np.ravel(getattr(step, "estimators_", [])) if hasattr(tree, "tree_")]
+    trees = [
+        tree.tree_ for tree in np.ravel(getattr(step, "estimators_", [])) if hasattr(tree, "tree_")
+    ]
     if hasattr(step, "tree_"):
         trees = [step.tree_]
     if trees:

@@ -1,4 +1,6 @@
-"""What a package is and how it behaves in a fresh process: measured once, judged by the gates and again before a deployment."""
+"""What a package is and how it behaves in a fresh process: measured once, judged by the gates and
+again before a deployment.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from typing import Any
 
 from include.errors import RegistryError
 from include.registry import skops_file
-from include.registry.artifact import BESIDE_MODEL, DIGEST_FILE, METADATA_FILE, SIGNATURE_FILE, XGBOOST
+from include.registry.artifact import (
+    BESIDE_MODEL,
+    DIGEST_FILE,
+    METADATA_FILE,
+    SIGNATURE_FILE,
+    XGBOOST,
+)
 from include.registry.fitted import BOOSTER_FILE, MODEL_FILES, SKOPS_FILE
 from include.settings import PROJECT_ROOT
 
@@ -26,15 +34,18 @@ ALLOWED_FILES = frozenset({*MODEL_FILES, *BESIDE_MODEL, DIGEST_FILE, SIGNATURE_F
 FORMATS = {BOOSTER_FILE: "UBJSON", SKOPS_FILE: "a skops file"}
 ZIP_START = b"PK"
 UBJ_LENGTHS = b"iUIlL"
-"""UBJSON writes a key's length in front of it: after the opening brace stands one of these type marks, never a quote as in JSON."""
+"""UBJSON writes a key's length in front of it: after the opening brace stands one of these type
+marks, never a quote as in JSON.
+"""
 
 
 @dataclass(frozen=True)
 class Inspection:
     """Findings on one package, plain JSON by `as_json`.
 
-    `digest` is the one that was asked for; `unsafe` lists files by name and why they must not be there; `measured` is what
-    `include.registry.probe` measured, None with `problem` where the package did not load in its process.
+    `digest` is the one that was asked for; `unsafe` lists files by name and why they must not be
+    there; `measured` is what `include.registry.probe` measured, None with `problem` where the
+    package did not load in its process.
     """
 
     digest: str
@@ -49,14 +60,18 @@ class Inspection:
 
 
 def inspect_package(folder: Path, digest: str, *, seconds: float = 120.0) -> Inspection:
-    """Look at the files, then load, answer and measure in a child process of this interpreter; never raises for a bad package."""
+    """Look at the files, then load, answer and measure in a child process of this interpreter;
+    never raises for a bad package.
+    """
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
     measured, problem = _probe(folder, digest, seconds)
     return Inspection(digest, size, unsafe_files(folder), measured, problem)
 
 
 def unsafe_files(folder: Path) -> list[str]:
-    """`<name>: <why>` of everything that a package may not hold: other names, links, folders, content of another format."""
+    """`<name>: <why>` of everything that a package may not hold: other names, links, folders,
+    content of another format.
+    """
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -71,15 +86,26 @@ def unsafe_files(folder: Path) -> list[str]:
         elif name == SKOPS_FILE:
             found += [f"{name}: {why}" for why in _unsafe_types(folder)]
     models = [name for name in MODEL_FILES if (folder / name).is_file()]
-    return found if len(models) <= 1 else [*found, f"{SKOPS_FILE}: a package holds one model, this one holds {models}"]
+    return (
+        found
+        if len(models) <= 1
+        else [*found, f"{SKOPS_FILE}: a package holds one model, this one holds {models}"]
+    )
 
 
 def _unsafe_types(folder: Path) -> list[str]:
-    """Why the types in model.skops must not be loaded; its table of types is read, nothing is constructed."""
+    """Why the types in model.skops must not be loaded; its table of types is read, nothing is
+    constructed.
+    """
     try:
         metadata = json.loads((folder / METADATA_FILE).read_bytes())
-        estimator, declared = str(metadata.get("estimator", XGBOOST)), [str(name) for name in metadata.get("trusted_types", [])]
-        refused = skops_file.refused_types((folder / SKOPS_FILE).read_bytes(), skops_file.allowed_types(estimator, declared))
+        estimator, declared = (
+            str(metadata.get("estimator", XGBOOST)),
+            [str(name) for name in metadata.get("trusted_types", [])],
+        )
+        refused = skops_file.refused_types(
+            (folder / SKOPS_FILE).read_bytes(), skops_file.allowed_types(estimator, declared)
+        )
     except (OSError, ValueError, RegistryError) as error:
         return [str(error)]
     return [f"it holds the type {name}, which is not allowed for {estimator}" for name in refused]
@@ -100,7 +126,15 @@ def _probe(folder: Path, digest: str, seconds: float) -> tuple[dict[str, Any] | 
     command = [sys.executable, "-m", "include.registry.probe", str(folder), digest]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "OMP_NUM_THREADS": "1"}
     try:
-        child = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        child = subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return None, f"no answer within {seconds:g} s"
     if child.returncode < 0:
@@ -108,7 +142,13 @@ def _probe(folder: Path, digest: str, seconds: float) -> tuple[dict[str, Any] | 
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        return None, f"the process that loaded it ended with {child.returncode}: {_last_words(child.stderr)}"
+        return (
+            None,
+            (
+                f"the process that loaded it ended with {child.returncode}:"
+                f" {_last_words(child.stderr)}"
+            ),
+        )
     if "error" in answer:
         return None, str(answer["error"])[:ERROR_CHARACTERS]
     return answer, ""

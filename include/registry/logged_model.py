@@ -1,4 +1,6 @@
-"""The model package as a logged model of an MLflow run: signature, input example, requirements, no pickle."""
+"""The model package as a logged model of an MLflow run: signature, input example, requirements, no
+pickle.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,9 @@ def log_package(
 ) -> str:
     """Log the package folder as the run's model and return the logged model's id.
 
-    A model with this digest that the run already holds is returned as it is, so a retry logs nothing twice.
-    `example` holds the source columns of a few rows; `classes` are those of a multiclass problem.
+    A model with this digest that the run already holds is returned as it is, so a retry logs
+    nothing twice. `example` holds the source columns of a few rows; `classes` are those of a
+    multiclass problem.
     """
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -44,7 +47,9 @@ def log_package(
     logged = find_logged_model(client, experiment_id, mlflow_run_id, digest)
     if logged is not None:
         return logged
-    model = client.create_logged_model(experiment_id, name=MODEL_NAME, source_run_id=mlflow_run_id, tags={"digest": digest})
+    model = client.create_logged_model(
+        experiment_id, name=MODEL_NAME, source_run_id=mlflow_run_id, tags={"digest": digest}
+    )
     Model.log(
         None,
         mlflow.pyfunc,
@@ -61,15 +66,21 @@ def log_package(
     return str(model.model_id)
 
 
-def find_logged_model(client: MlflowClient, experiment_id: str, mlflow_run_id: str, digest: str) -> str | None:
+def find_logged_model(
+    client: MlflowClient, experiment_id: str, mlflow_run_id: str, digest: str
+) -> str | None:
     """The id of the run's completely logged model with this digest, if there is one."""
-    found = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{mlflow_run_id}' AND tags.digest = '{digest}'")
+    found = client.search_logged_models(
+        [experiment_id],
+        filter_string=f"source_run_id = '{mlflow_run_id}' AND tags.digest = '{digest}'",
+    )
     ready = sorted(str(model.model_id) for model in found if str(model.status) == "READY")
     return ready[0] if ready else None
 
 
 def signature(transform: FeatureTransform, classes: Sequence[str] = ()) -> Any:
-    """MLflow's signature of the source columns: strings, doubles (both may be missing) and UTC timestamps without a zone.
+    """MLflow's signature of the source columns: strings, doubles (both may be missing) and UTC
+    timestamps without a zone.
 
     The output is one double, or one a class.
     """
@@ -77,8 +88,14 @@ def signature(transform: FeatureTransform, classes: Sequence[str] = ()) -> Any:
     from mlflow.types import ColSpec, Schema
 
     kinds = _kinds(transform)
-    inputs = [ColSpec(kinds[name], name, required=kinds[name] == "datetime") for name in source_columns(transform)]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", name) for name in classes] or [ColSpec("double")]))
+    inputs = [
+        ColSpec(kinds[name], name, required=kinds[name] == "datetime")
+        for name in source_columns(transform)
+    ]
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema([ColSpec("double", name) for name in classes] or [ColSpec("double")]),
+    )
 
 
 def example_frame(transform: FeatureTransform, frame: pl.DataFrame) -> pd.DataFrame:
@@ -86,7 +103,9 @@ def example_frame(transform: FeatureTransform, frame: pl.DataFrame) -> pd.DataFr
     kinds = _kinds(transform)
     casts = {"string": pl.String, "double": pl.Float64}
     columns = [
-        pl.col(name).dt.replace_time_zone(None) if kinds[name] == "datetime" else pl.col(name).cast(casts[kinds[name]])
+        pl.col(name).dt.replace_time_zone(None)
+        if kinds[name] == "datetime"
+        else pl.col(name).cast(casts[kinds[name]])
         for name in source_columns(transform)
     ]
     return frame.select(columns).to_pandas()
@@ -96,5 +115,11 @@ def _kinds(transform: FeatureTransform) -> dict[str, str]:
     kinds = {transform.event_time: "datetime"}
     for item in transform.inputs:
         name = transform.column(item)
-        kinds[name] = "datetime" if item.kind in TIME_KINDS else "string" if item.kind == "category" else "double"
+        kinds[name] = (
+            "datetime"
+            if item.kind in TIME_KINDS
+            else "string"
+            if item.kind == "category"
+            else "double"
+        )
     return kinds

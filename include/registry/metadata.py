@@ -1,4 +1,6 @@
-"""metadata.json of a model package: where the model comes from, what it is, and beside which libraries it scores."""
+"""metadata.json of a model package: where the model comes from, what it is, and beside which
+libraries it scores.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from include.spec.estimators import TRUSTED_TYPE
 XGBOOST = "xgboost"
 SCORING_LIBRARIES = ("numpy", "polars", XGBOOST)
 SKLEARN_LIBRARIES = ("numpy", "polars", "scikit-learn", "scipy", "skops")
-"""What turns a row into a score: a package serves only beside the versions of these with which it was trained."""
+"""What turns a row into a score: a package serves only beside the versions of these with which it
+was trained.
+"""
 
 
 class _Record(BaseModel):
@@ -40,10 +44,12 @@ class SnapshotRecord(_Record):
 class ModelMetadata(_Record):
     """Where a model comes from, and what it is.
 
-    `metrics` are those of the test split; `base_rate` is the positives' share of the train split, the mean label of a regression, the
-    share of the commonest of several classes; `prior` are all classes' shares. `estimator` is `xgboost`, a class of scikit-learn by its
-    path, or `model:<factory>`; `trusted_types` are those that its declaration adds to the allow-list; `architecture` is
-    `Fitted.describe`. `label_spread` is the standard deviation of a regression's labels in the train split.
+    `metrics` are those of the test split; `base_rate` is the positives' share of the train split,
+    the mean label of a regression, the share of the commonest of several classes; `prior` are all
+    classes' shares. `estimator` is `xgboost`, a class of scikit-learn by its path, or
+    `model:<factory>`; `trusted_types` are those that its declaration adds to the allow-list;
+    `architecture` is `Fitted.describe`. `label_spread` is the standard deviation of a regression's
+    labels in the train split.
     """
 
     use_case: str
@@ -72,7 +78,10 @@ class ModelMetadata(_Record):
     def _trustworthy(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in value if not TRUSTED_TYPE.match(name)]
         if wrong:
-            raise ValueError(f"{wrong} may not be trusted: only types of sklearn, numpy, scipy and include.use_cases.<name>")
+            raise ValueError(
+                f"{wrong} may not be trusted: only types of sklearn, numpy, scipy and"
+                " include.use_cases.<name>"
+            )
         return value
 
     @property

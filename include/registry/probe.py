@@ -1,4 +1,5 @@
-"""What the child process of `inspection.inspect_package` runs: load a package, answer its golden rows, measure, print one line of JSON.
+"""What the child process of `inspection.inspect_package` runs: load a package, answer its golden
+rows, measure, print one line of JSON.
 
     python -m include.registry.probe <folder> <digest>
 
@@ -24,7 +25,8 @@ BATCHES = 15
 
 
 def probe(folder: Path, digest: str) -> dict[str, Any]:
-    """Golden difference, latency of one row and of a batch of 1,000 (transform and score, milliseconds), libraries, what the model is.
+    """Golden difference, latency of one row and of a batch of 1,000 (transform and score,
+    milliseconds), libraries, what the model is.
 
     Raises `DigestMismatch` or `RegistryError` when the package cannot be loaded.
     """
@@ -48,7 +50,9 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
         "latency_p50_ms": single[SINGLE_ROWS // 2],
         "latency_p99_ms": single[int(SINGLE_ROWS * 0.99)],
         "batch_ms": batches[BATCHES // 2],
-        "libraries": library_differences(model.metadata.libraries, model.metadata.scoring_libraries),
+        "libraries": library_differences(
+            model.metadata.libraries, model.metadata.scoring_libraries
+        ),
         "architecture": model.fitted.describe(),
         "use_case": model.metadata.use_case,
         "feature_service": model.metadata.feature_service,
@@ -61,7 +65,9 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
 
 
 def library_differences(recorded: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
-    """Libraries whose version here is not the recorded one, and a name for a record that lacks what scoring needs; empty = the same."""
+    """Libraries whose version here is not the recorded one, and a name for a record that lacks what
+    scoring needs; empty = the same.
+    """
     differences = {name: "not recorded in the package" for name in wanted if name not in recorded}
     for name in wanted:
         here = _installed(name)
@@ -81,7 +87,15 @@ def _peak_memory_mb() -> float:
     """The largest resident set so far, MB of 10^6 bytes."""
     status = Path("/proc/self/status")
     if status.is_file():  # ru_maxrss of a fresh process still holds its parent's
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
+        return (
+            next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+            * 1024
+            / 1e6
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 

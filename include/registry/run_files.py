@@ -18,10 +18,14 @@ def read_text(client: MlflowClient, mlflow_run_id: str, file: str) -> str | None
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
-    uri = readable_artifact(f"{client.get_run(mlflow_run_id).info.artifact_uri.rstrip('/')}/{file}", client.tracking_uri)
+    uri = readable_artifact(
+        f"{client.get_run(mlflow_run_id).info.artifact_uri.rstrip('/')}/{file}", client.tracking_uri
+    )
     with TemporaryDirectory(prefix="flightdeck-run-") as folder:
         try:
-            path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri)
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri
+            )
         except (MlflowException, OSError):
             return None
         return Path(path).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The versions of a use case's registered model in MLflow, and the aliases that point at them.
 
-MLflow's aliases have no compare-and-swap and no history: they are a projection for people. Whoever releases a version
-holds its number and digest, and asks for exactly those.
+MLflow's aliases have no compare-and-swap and no history: they are a projection for people. Whoever
+releases a version holds its number and digest, and asks for exactly those.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SUMMARY_FILE = "data_summary.json"
 class RegisteredVersion:
     """One version of a registered model.
 
-    `run_id` is the MLflow run that produced it, `digest` that of its package; `signature` was made when it was registered (None:
-    it was not signed) and is checked with `public_key`.
+    `run_id` is the MLflow run that produced it, `digest` that of its package; `signature` was made
+    when it was registered (None: it was not signed) and is checked with `public_key`.
     """
 
     version: int
@@ -52,14 +52,21 @@ class RegisteredVersion:
     public_key: Path = Path()
 
 
-def register_candidate(settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> int:
-    """Make the logged model of MLflow run `run_id` a version with alias `challenger` and return its number.
+def register_candidate(
+    settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]
+) -> int:
+    """Make the logged model of MLflow run `run_id` a version with alias `challenger` and return its
+    number.
 
-    The run has at most one version: a retry, or a second process at the same time, gets the one that exists.
-    Raises `RegistryError` when the verdict does not accept, or when the run holds no model with this digest.
+    The run has at most one version: a retry, or a second process at the same time, gets the one
+    that exists. Raises `RegistryError` when the verdict does not accept, or when the run holds no
+    model with this digest.
     """
     if verdict.get("accepted") is not True:
-        raise RegistryError(f"run {run_id} was refused ({verdict.get('reasons')}); only an accepted candidate becomes a version.")
+        raise RegistryError(
+            f"run {run_id} was refused ({verdict.get('reasons')}); only an accepted candidate"
+            " becomes a version."
+        )
     client = connect(settings)
     existing = _versions_of_run(client, use_case.name, run_id)
     if not existing:
@@ -68,8 +75,9 @@ def register_candidate(settings: Settings, use_case: UseCase, run_id: str, diges
     kept = min(existing, key=lambda item: int(item.version))
     if kept.tags.get("digest") != digest:
         raise RegistryError(
-            f"run {run_id} is already version {kept.version} with digest {kept.tags.get('digest', 'unknown')[:16]}, not {digest[:16]}. "
-            "Train in a new run: a version never changes."
+            f"run {run_id} is already version {kept.version} with digest"
+            f" {kept.tags.get('digest', 'unknown')[:16]}, not {digest[:16]}. Train in a new run: a"
+            " version never changes."
         )
     for superfluous in existing:
         if superfluous.version != kept.version:
@@ -84,7 +92,9 @@ def champion(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
 
 
 def challenger(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
-    """The newest accepted version, with alias `challenger`; it keeps the alias when it becomes champion."""
+    """The newest accepted version, with alias `challenger`; it keeps the alias when it becomes
+    champion.
+    """
     return _by_alias(settings, use_case, CHALLENGER)
 
 
@@ -100,7 +110,10 @@ def version_named(settings: Settings, name: str, number: int) -> RegisteredVersi
     try:
         return _record(connect(settings).get_model_version(name, str(number)), settings)
     except MlflowException as error:
-        raise RegistryError(f"There is no version {number} of model {name!r} in {settings.mlflow_tracking_uri}: {error}") from error
+        raise RegistryError(
+            f"There is no version {number} of model {name!r} in {settings.mlflow_tracking_uri}:"
+            f" {error}"
+        ) from error
 
 
 def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
@@ -110,12 +123,15 @@ def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
 
 
 def download(version: RegisteredVersion, folder: Path) -> Path:
-    """Fetch the version's package below `folder`, verify it against the version's digest and signature and return the package folder.
+    """Fetch the version's package below `folder`, verify it against the version's digest and
+    signature and return the package folder.
 
-    Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not those that were registered,
-    `SignatureError` when they are not signed, or not with our key.
+    Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not
+    those that were registered, `SignatureError` when they are not signed, or not with our key.
     """
-    package = download_package(version.source, version.digest, folder, tracking_uri=version.tracking_uri)
+    package = download_package(
+        version.source, version.digest, folder, tracking_uri=version.tracking_uri
+    )
     attach_signature(package, version.signature)
     verify_signature(package, version.public_key)
     return package
@@ -131,10 +147,16 @@ def download_package(source: str, digest: str, folder: Path, *, tracking_uri: st
     model_id = source.removeprefix(MODELS_SCHEME)
     try:
         location = mlflow.MlflowClient(tracking_uri).get_logged_model(model_id).artifact_location
-        uri = readable_artifact(f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}", tracking_uri)
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
+        uri = readable_artifact(
+            f"{location.rstrip('/')}/artifacts/{PACKAGE_ARTIFACT}", tracking_uri
+        )
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri
+        )
     except (MlflowException, OSError) as error:
-        raise RegistryError(f"The model package of {source} cannot be fetched from {tracking_uri}: {error}") from error
+        raise RegistryError(
+            f"The model package of {source} cannot be fetched from {tracking_uri}: {error}"
+        ) from error
     package = next((path.parent for path in sorted(folder.rglob("digest.json"))), None)
     if package is None:
         raise RegistryError(f"The model {source} holds no package: there is no digest.json.")
@@ -142,20 +164,35 @@ def download_package(source: str, digest: str, folder: Path, *, tracking_uri: st
     return package
 
 
-def _create(client: MlflowClient, settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]) -> None:
-    """One call makes the version with its record and its signature: a kill leaves a whole version or none."""
+def _create(
+    client: MlflowClient,
+    settings: Settings,
+    use_case: UseCase,
+    run_id: str,
+    digest: str,
+    verdict: Mapping[str, Any],
+) -> None:
+    """One call makes the version with its record and its signature: a kill leaves a whole version
+    or none.
+    """
     from mlflow.exceptions import MlflowException
 
     run = client.get_run(run_id)
     model_id = find_logged_model(client, run.info.experiment_id, run_id, digest)
     if model_id is None:
-        raise RegistryError(f"MLflow run {run_id} holds no model with digest {digest[:16]}; run train_model first.")
+        raise RegistryError(
+            f"MLflow run {run_id} holds no model with digest {digest[:16]}; run train_model first."
+        )
     source = f"{MODELS_SCHEME}{model_id}"
     with TemporaryDirectory(prefix="flightdeck-register-") as folder:
-        package = download_package(source, digest, Path(folder), tracking_uri=settings.mlflow_tracking_uri)
+        package = download_package(
+            source, digest, Path(folder), tracking_uri=settings.mlflow_tracking_uri
+        )
         signature = sign_package(settings, package, digest)
     try:
-        client.create_registered_model(use_case.name, description=f"{use_case.title}. {use_case.task}")
+        client.create_registered_model(
+            use_case.name, description=f"{use_case.title}. {use_case.task}"
+        )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -164,18 +201,24 @@ def _create(client: MlflowClient, settings: Settings, use_case: UseCase, run_id:
         source=source,
         run_id=run_id,
         model_id=model_id,
-        description=version_description(verdict, run.data.tags, run.data.metrics, read_json(client, run_id, SUMMARY_FILE)),
+        description=version_description(
+            verdict, run.data.tags, run.data.metrics, read_json(client, run_id, SUMMARY_FILE)
+        ),
         tags={**version_tags(verdict, run.data.tags, digest), SIGNATURE_TAG: signature},
     )
 
 
 def _versions_of_run(client: MlflowClient, name: str, run_id: str) -> list[ModelVersion]:
     return [
-        item for item in client.search_model_versions(f"name='{name}' and run_id='{run_id}'") if item.current_stage != "Deleted_Internal"
+        item
+        for item in client.search_model_versions(f"name='{name}' and run_id='{run_id}'")
+        if item.current_stage != "Deleted_Internal"
     ]
 
 
-def _point_challenger(client: MlflowClient, settings: Settings, use_case: UseCase, number: int) -> None:
+def _point_challenger(
+    client: MlflowClient, settings: Settings, use_case: UseCase, number: int
+) -> None:
     """Forward only: repeating an old training does not take the alias from a newer version."""
     current = challenger(settings, use_case)
     if current is None or current.version < number:
@@ -191,7 +234,9 @@ def _by_alias(settings: Settings, use_case: UseCase, alias: str) -> RegisteredVe
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error):
             return None
-        raise RegistryError(f"The alias {alias!r} of model {use_case.name!r} cannot be read: {error}") from error
+        raise RegistryError(
+            f"The alias {alias!r} of model {use_case.name!r} cannot be read: {error}"
+        ) from error
     return _record(found, settings)
 
 
@@ -199,7 +244,10 @@ def _record(found: ModelVersion, settings: Settings) -> RegisteredVersion:
     tags = dict(found.tags)
     signature = tags.pop(SIGNATURE_TAG, None)
     if "digest" not in tags:
-        raise RegistryError(f"Version {found.version} of model {found.name!r} has no tag 'digest': it was not registered by Flightdeck.")
+        raise RegistryError(
+            f"Version {found.version} of model {found.name!r} has no tag 'digest': it was not"
+            " registered by Flightdeck."
+        )
     return RegisteredVersion(
         version=int(found.version),
         run_id=str(found.run_id),

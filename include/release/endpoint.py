@@ -1,4 +1,6 @@
-"""What a release asks the running endpoint: which version serves, whether it answers its golden rows, and how fast."""
+"""What a release asks the running endpoint: which version serves, whether it answers its golden
+rows, and how fast.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,20 @@ SMOKE_CALLS = 40
 SMOKE_WARM_UP = 5
 
 
-def wait_until_serving(settings: Settings, use_case: str, version: int, digest: str, *, seconds: float) -> dict[str, Any]:
-    """Wait until the endpoint serves exactly this version and answers its golden rows; what it answered.
+def wait_until_serving(
+    settings: Settings, use_case: str, version: int, digest: str, *, seconds: float
+) -> dict[str, Any]:
+    """Wait until the endpoint serves exactly this version and answers its golden rows; what it
+    answered.
 
     Raises `ReleaseError` with the endpoint's own reason after `seconds`.
     """
     import httpx
 
     deadline = time.monotonic() + seconds
-    with httpx.Client(base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers) as client:
+    with httpx.Client(
+        base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers
+    ) as client:
         while True:
             state, problem = _state(client, use_case)
             if state is not None:
@@ -38,34 +45,40 @@ def wait_until_serving(settings: Settings, use_case: str, version: int, digest: 
                     problem = state["last_error"] or f"it serves version {state['version']}"
             if time.monotonic() >= deadline:
                 raise ReleaseError(
-                    f"The endpoint {settings.serving_url} does not serve {use_case} version {version} after {seconds:g} s: {problem}."
+                    f"The endpoint {settings.serving_url} does not serve {use_case} version"
+                    f" {version} after {seconds:g} s: {problem}."
                 )
             time.sleep(POLL_SECONDS)
 
 
 def smoke_test(settings: Settings, use_case: str, *, limit_ms: float) -> dict[str, float]:
-    """Ask the endpoint over HTTP for its golden rows, one request after the other: `{"calls", "p50_ms", "p90_ms", "calls_per_second"}`.
+    """Ask the endpoint over HTTP for its golden rows, one request after the other: `{"calls",
+    "p50_ms", "p90_ms", "calls_per_second"}`.
 
-    Every call looks the rows' keys up and scores them, and none is logged. Raises `ReleaseError` when the median is above `limit_ms`, or
-    a call fails.
+    Every call looks the rows' keys up and scores them, and none is logged. Raises `ReleaseError`
+    when the median is above `limit_ms`, or a call fails.
     """
     import httpx
 
     taken: list[float] = []
-    with httpx.Client(base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers) as client:
+    with httpx.Client(
+        base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers
+    ) as client:
         for _ in range(SMOKE_WARM_UP + SMOKE_CALLS):
             started = time.perf_counter()
             try:
                 client.post(f"/v1/models/{use_case}/check").raise_for_status()
             except httpx.HTTPError as error:
-                raise ReleaseError(f"The endpoint failed under its smoke test of {use_case}: {error}.") from error
+                raise ReleaseError(
+                    f"The endpoint failed under its smoke test of {use_case}: {error}."
+                ) from error
             taken.append(1000 * (time.perf_counter() - started))
     measured = sorted(taken[SMOKE_WARM_UP:])
     median = measured[SMOKE_CALLS // 2]
     if median > limit_ms:
         raise ReleaseError(
-            f"The endpoint takes {median:.1f} ms for the golden rows of {use_case} (median of {SMOKE_CALLS} requests); "
-            f"serving.max_smoke_ms is {limit_ms:g}."
+            f"The endpoint takes {median:.1f} ms for the golden rows of {use_case} (median of"
+            f" {SMOKE_CALLS} requests); serving.max_smoke_ms is {limit_ms:g}."
         )
     seconds = sum(measured) / 1000
     return {
@@ -89,8 +102,13 @@ def _state(client: httpx.Client, use_case: str) -> tuple[dict[str, Any] | None, 
     return state, None
 
 
-def _golden(client: httpx.Client, use_case: str, version: int, digest: str) -> tuple[dict[str, Any] | None, str]:
-    """The endpoint's own check; None and why where another of its workers, which swaps a moment later, has answered."""
+def _golden(
+    client: httpx.Client, use_case: str, version: int, digest: str
+) -> tuple[dict[str, Any] | None, str]:
+    """The endpoint's own check;
+
+    None and why where another of its workers, which swaps a moment later, has answered.
+    """
     import httpx
 
     try:
@@ -99,9 +117,13 @@ def _golden(client: httpx.Client, use_case: str, version: int, digest: str) -> t
     except (httpx.HTTPError, ValueError) as error:
         raise ReleaseError(f"The endpoint's own check of {use_case} failed: {error}.") from error
     if response.status_code != httpx.codes.OK:
-        raise ReleaseError(f"The endpoint's own check of {use_case} answered {response.status_code}: {answer}.")
+        raise ReleaseError(
+            f"The endpoint's own check of {use_case} answered {response.status_code}: {answer}."
+        )
     if (answer["version"], answer["digest"]) != (version, digest):
         return None, f"one of its workers serves version {answer['version']}"
     if not answer["largest_difference"] <= GOLDEN_TOLERANCE:
-        raise ReleaseError(f"The endpoint's own check of {use_case} version {version} does not hold: {answer}.")
+        raise ReleaseError(
+            f"The endpoint's own check of {use_case} version {version} does not hold: {answer}."
+        )
     return answer, ""

@@ -1,7 +1,9 @@
-"""The release ledger: what was put into service, by whom and why. Append-only, and every row vouches for the one before it.
+"""The release ledger: what was put into service, by whom and why. Append-only, and every row
+vouches for the one before it.
 
-A SQLite file. Triggers refuse updates and deletes through SQL; each row holds the SHA-256 of the previous row's hash and its own
-content, so that a change made past the triggers is found by `verify`, which names the first row that does not fit.
+A SQLite file. Triggers refuse updates and deletes through SQL; each row holds the SHA-256 of the
+previous row's hash and its own content, so that a change made past the triggers is found by
+`verify`, which names the first row that does not fit.
 """
 
 from __future__ import annotations
@@ -29,12 +31,17 @@ CREATE TABLE IF NOT EXISTS releases (
 CREATE TRIGGER IF NOT EXISTS releases_no_update BEFORE UPDATE ON releases BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS releases_no_delete BEFORE DELETE ON releases BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
-COLUMNS = "number, recorded_at, event, use_case, version, digest, actor, reason, evidence, previous, hash"
+COLUMNS = (
+    "number, recorded_at, event, use_case, version, digest, actor, reason, evidence, previous, hash"
+)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row. `recorded_at` is UTC; `previous` is the hash of row `number - 1` (64 zeros for the first)."""
+    """One row.
+
+    `recorded_at` is UTC; `previous` is the hash of row `number - 1` (64 zeros for the first).
+    """
 
     number: int
     recorded_at: datetime
@@ -50,7 +57,10 @@ class Entry:
 
 
 class Ledger:
-    """The ledger in one file; created when it does not exist. Safe for several processes at once."""
+    """The ledger in one file; created when it does not exist.
+
+    Safe for several processes at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,10 +81,25 @@ class Ledger:
         """Add one row and return it. `evidence` must be JSON."""
         content = json.dumps(evidence, sort_keys=True, allow_nan=False)
         with self._writing() as database:
-            last = database.execute("SELECT number, hash FROM releases ORDER BY number DESC LIMIT 1").fetchone() or (0, GENESIS)
-            fields = (last[0] + 1, datetime.now(UTC).isoformat(), event, use_case, version, digest, actor, reason, content, last[1])
+            last = database.execute(
+                "SELECT number, hash FROM releases ORDER BY number DESC LIMIT 1"
+            ).fetchone() or (0, GENESIS)
+            fields = (
+                last[0] + 1,
+                datetime.now(UTC).isoformat(),
+                event,
+                use_case,
+                version,
+                digest,
+                actor,
+                reason,
+                content,
+                last[1],
+            )
             row = (*fields, _hash(fields))
-            database.execute(f"INSERT INTO releases ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 constant
+            database.execute(
+                f"INSERT INTO releases ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row  # noqa: S608
+            )
         return _entry(row)
 
     def rows(self, use_case: str | None = None) -> list[Entry]:
@@ -82,8 +107,14 @@ class Ledger:
         return [_entry(row) for row in self._read() if use_case is None or row[3] == use_case]
 
     def serving_at(self, use_case: str, when: datetime) -> Entry | None:
-        """The promotion that was in force at `when` (time-zone aware): the last one recorded until then."""
-        promoted = [entry for entry in self.rows(use_case) if entry.event == "promoted" and entry.recorded_at <= when]
+        """The promotion that was in force at `when` (time-zone aware): the last one recorded until
+        then.
+        """
+        promoted = [
+            entry
+            for entry in self.rows(use_case)
+            if entry.event == "promoted" and entry.recorded_at <= when
+        ]
         return promoted[-1] if promoted else None
 
     def current(self, use_case: str) -> Entry | None:
@@ -92,13 +123,21 @@ class Ledger:
         return promoted[-1] if promoted else None
 
     def verify(self) -> int:
-        """The number of rows; raises `ReleaseError` naming the first row that is changed, missing or out of order."""
+        """The number of rows; raises `ReleaseError` naming the first row that is changed, missing
+        or out of order.
+        """
         previous, expected = GENESIS, 1
         for row in self._read():
             if row[0] != expected:
-                raise ReleaseError(f"{self.path}: row {expected} is missing (the next one is {row[0]}). Restore the ledger from a backup.")
+                raise ReleaseError(
+                    f"{self.path}: row {expected} is missing (the next one is {row[0]}). Restore"
+                    " the ledger from a backup."
+                )
             if row[9] != previous or row[10] != _hash(row[:10]):
-                raise ReleaseError(f"{self.path}: row {row[0]} has been changed or inserted later. Restore the ledger from a backup.")
+                raise ReleaseError(
+                    f"{self.path}: row {row[0]} has been changed or inserted later. Restore the"
+                    " ledger from a backup."
+                )
             previous, expected = row[10], expected + 1
         return expected - 1
 
@@ -127,6 +166,30 @@ def _hash(fields: tuple[Any, ...]) -> str:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    number, recorded_at, event, use_case, version, digest, actor, reason, evidence, previous, own = row
+    (
+        number,
+        recorded_at,
+        event,
+        use_case,
+        version,
+        digest,
+        actor,
+        reason,
+        evidence,
+        previous,
+        own,
+    ) = row
     moment = datetime.fromisoformat(recorded_at)
-    return Entry(number, moment, event, use_case, version, digest, actor, reason, json.loads(evidence), previous, own)
+    return Entry(
+        number,
+        moment,
+        event,
+        use_case,
+        version,
+        digest,
+        actor,
+        reason,
+        json.loads(evidence),
+        previous,
+        own,
+    )

@@ -1,11 +1,13 @@
-"""The packages that an endpoint may load, and the one that it should: plain folders and small files, no registry needed.
+"""The packages that an endpoint may load, and the one that it should: plain folders and small
+files, no registry needed.
 
     <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package
-    <serving_dir>/<use_case>/desired.json        what the endpoint should serve: {"version", "digest", "folder"}
-    <serving_dir>/<use_case>/last_good.json      what it serves since, and last_good/<digest>/, its own copy of that package
+    <serving_dir>/<use_case>/desired.json        what the endpoint should serve: {"version",
+    "digest", "folder"} <serving_dir>/<use_case>/last_good.json      what it serves since, and
+    last_good/<digest>/, its own copy of that package
 
-The endpoint watches `desired.json`. A missing file changes nothing (the last good version stays); `withdraw` says explicitly that
-no version should serve.
+The endpoint watches `desired.json`. A missing file changes nothing (the last good version stays);
+`withdraw` says explicitly that no version should serve.
 """
 
 from __future__ import annotations
@@ -45,11 +47,15 @@ def desired_path(settings: Settings, use_case: str) -> Path:
     return settings.serving_dir / use_case / "desired.json"
 
 
-def publish(settings: Settings, use_case: str, package_folder: Path, version: int, digest: str) -> Path:
-    """Copy a package into the store, verified before and after, and return its folder; it is not yet desired.
+def publish(
+    settings: Settings, use_case: str, package_folder: Path, version: int, digest: str
+) -> Path:
+    """Copy a package into the store, verified before and after, and return its folder; it is not
+    yet desired.
 
-    The folder appears complete or not at all. The same package again is a no-op, a damaged copy is replaced. Raises
-    `DigestMismatch` when the package is not the one with `digest`, `SignatureError` when it is not signed with our key.
+    The folder appears complete or not at all. The same package again is a no-op, a damaged copy is
+    replaced. Raises `DigestMismatch` when the package is not the one with `digest`,
+    `SignatureError` when it is not signed with our key.
     """
     from include.registry.signing import public_key
 
@@ -71,10 +77,14 @@ def publish(settings: Settings, use_case: str, package_folder: Path, version: in
 
 
 def set_desired(settings: Settings, use_case: str, version: int, digest: str) -> Desired:
-    """Ask the endpoint to serve a published version; raises `ServingError` when it has not been published."""
+    """Ask the endpoint to serve a published version; raises `ServingError` when it has not been
+    published.
+    """
     folder = version_folder(settings, use_case, version)
     if not folder.is_dir():
-        raise ServingError(f"{use_case} version {version} is not in the model store ({folder}); publish it first.")
+        raise ServingError(
+            f"{use_case} version {version} is not in the model store ({folder}); publish it first."
+        )
     state = Desired(version, digest, folder)
     write_state(desired_path(settings, use_case), state.as_json())
     return state
@@ -86,9 +96,11 @@ def withdraw(settings: Settings, use_case: str) -> None:
 
 
 def keep_copy(folder: Path, state: Desired) -> Desired:
-    """A copy of a version's package below `folder`, for the time when the model store cannot be read; the copy before it stays too.
+    """A copy of a version's package below `folder`, for the time when the model store cannot be
+    read; the copy before it stays too.
 
-    It appears complete or not at all; raises `OSError` when there is no space. Checking it is for whoever loads it.
+    It appears complete or not at all; raises `OSError` when there is no space. Checking it is for
+    whoever loads it.
     """
     from include.registry.artifact import package_digest
 
@@ -122,7 +134,11 @@ def _take_place(aside: Path, folder: Path) -> None:
 
 
 def desired(settings: Settings, use_case: str) -> Desired | None:
-    """The version that should serve; `None` when none was ever asked for or it was withdrawn. Raises `ServingError` for a broken file."""
+    """The version that should serve;
+
+    `None` when none was ever asked for or it was withdrawn. Raises `ServingError` for a broken
+    file.
+    """
     path = desired_path(settings, use_case)
     try:
         content = path.read_bytes()
@@ -132,14 +148,19 @@ def desired(settings: Settings, use_case: str) -> Desired | None:
 
 
 def read_state(path: Path, content: bytes) -> Desired | None:
-    """Parse what `write_state` wrote; raises `ServingError` naming the file when it holds something else."""
+    """Parse what `write_state` wrote; raises `ServingError` naming the file when it holds something
+    else.
+    """
     try:
         state = json.loads(content)
         if state["version"] is None:
             return None
         return Desired(int(state["version"]), str(state["digest"]), Path(state["folder"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ServingError(f"{path} does not hold version, digest and folder ({error!r}); deploy the version again.") from error
+        raise ServingError(
+            f"{path} does not hold version, digest and folder ({error!r}); deploy the version"
+            " again."
+        ) from error
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

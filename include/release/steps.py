@@ -18,7 +18,8 @@ SERVING_SECONDS = 120.0
 
 
 def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 a step's signature
-    """The version of parameter `version`, or the challenger: `{"version", "digest", "mlflow_run_id", "reason"}`.
+    """The version of parameter `version`, or the challenger: `{"version", "digest",
+    "mlflow_run_id", "reason"}`.
 
     Raises `ReleaseError` when there is none, or when its gates did not accept it.
     """
@@ -32,11 +33,15 @@ def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
         selected = versions.version(context.settings, context.use_case, int(number))
         reason = f"version {number} was asked for"
     if selected is None:
-        raise ReleaseError(f"{context.use_case.name} has no challenger yet; run {context.use_case.dag_id('training')} first.")
+        raise ReleaseError(
+            f"{context.use_case.name} has no challenger yet; run"
+            f" {context.use_case.dag_id('training')} first."
+        )
     if selected.tags.get("decision") != "accepted":
         raise ReleaseError(
-            f"Version {selected.version} of {context.use_case.name} carries no accepted verdict (tag decision is "
-            f"{selected.tags.get('decision')!r}); only a version that passed the gates may serve."
+            f"Version {selected.version} of {context.use_case.name} carries no accepted verdict"
+            f" (tag decision is {selected.tags.get('decision')!r}); only a version that passed the"
+            " gates may serve."
         )
     asked = context.run.params.get("reason")
     return {
@@ -48,16 +53,21 @@ def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
 
 
 def package_model(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Fetch the selected version's package, verify it and put it into the model store; it does not serve yet.
+    """Fetch the selected version's package, verify it and put it into the model store; it does not
+    serve yet.
 
-    Returns `{"version", "digest", "folder", "bytes"}`. A copy that is already there and intact is kept, a damaged one replaced.
+    Returns `{"version", "digest", "folder", "bytes"}`. A copy that is already there and intact is
+    kept, a damaged one replaced.
     """
     from include.registry import versions
 
     number, digest = _selected(inputs)
     selected = versions.version(context.settings, context.use_case, number)
     if selected.digest != digest:
-        raise ReleaseError(f"Version {number} now has digest {selected.digest[:16]}, but {digest[:16]} was selected. Start again.")
+        raise ReleaseError(
+            f"Version {number} now has digest {selected.digest[:16]}, but {digest[:16]} was"
+            " selected. Start again."
+        )
     with TemporaryDirectory(prefix="flightdeck-package-") as folder:
         package = versions.download(selected, Path(folder))
         stored = publish(context.settings, context.use_case.name, package, number, digest)
@@ -66,7 +76,10 @@ def package_model(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
 
 
 def check_package(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The verdict on the package in the model store: `{"accepted", "reasons", "checks", "version", "digest"}`."""
+    """The verdict on the package in the model store:
+
+    `{"accepted", "reasons", "checks", "version", "digest"}`.
+    """
     from include.release import checks
 
     packaged = inputs["package_model"]
@@ -75,11 +88,13 @@ def check_package(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
 
 
 def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Let the endpoint swap to the version, see that it does, record it in the ledger, then move the alias `champion`.
+    """Let the endpoint swap to the version, see that it does, record it in the ledger, then move
+    the alias `champion`.
 
-    Returns `{"version", "digest", "previous_version", "ledger_row", "changed"}`. Repeating it for the version in service adds no
-    row. When the endpoint does not take the version, or fails its smoke test, the previous one is desired again, the ledger says
-    `rolled_back` and `ReleaseError` is raised.
+    Returns `{"version", "digest", "previous_version", "ledger_row", "changed"}`. Repeating it for
+    the version in service adds no row. When the endpoint does not take the version, or fails its
+    smoke test, the previous one is desired again, the ledger says `rolled_back` and `ReleaseError`
+    is raised.
     """
     from include.registry import versions
     from include.release.endpoint import smoke_test, wait_until_serving
@@ -99,7 +114,15 @@ def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     entry = previous
     if changed or entry is None:
         evidence = {**_evidence(context, inputs), "endpoint": answered, "smoke": smoke}
-        entry = ledger.append("promoted", name, number, digest, _actor(context), inputs["select_version"]["reason"], evidence)
+        entry = ledger.append(
+            "promoted",
+            name,
+            number,
+            digest,
+            _actor(context),
+            inputs["select_version"]["reason"],
+            evidence,
+        )
     versions.set_champion(settings, context.use_case, number)
     return {
         "version": number,
@@ -110,15 +133,26 @@ def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     }
 
 
-def _roll_back(context: StepContext, ledger: Ledger, previous: Entry | None, number: int, digest: str, error: FlightdeckError) -> None:
+def _roll_back(
+    context: StepContext,
+    ledger: Ledger,
+    previous: Entry | None,
+    number: int,
+    digest: str,
+    error: FlightdeckError,
+) -> None:
     settings, name = context.settings, context.use_case.name
     if previous is not None and version_folder(settings, name, previous.version).is_dir():
         set_desired(settings, name, previous.version, previous.digest)
     else:
         withdraw(settings, name)
     if previous is not None and (previous.version, previous.digest) == (number, digest):
-        return  # this very version is in service since an earlier run: there is nothing to take back
-    evidence = {"run": context.run.as_json(), "back_to": None if previous is None else previous.version}
+        # this very version is in service since an earlier run: there is nothing to take back
+        return
+    evidence = {
+        "run": context.run.as_json(),
+        "back_to": None if previous is None else previous.version,
+    }
     ledger.append("rolled_back", name, number, digest, _actor(context), str(error), evidence)
 
 
@@ -144,7 +178,12 @@ def _checked(inputs: dict[str, Any]) -> tuple[int, str]:
     selected = _selected(inputs)
     verdict = inputs["check_package"]
     if verdict["accepted"] is not True:
-        raise ReleaseError(f"The package of version {selected[0]} was refused: {verdict['reasons']}.")
+        raise ReleaseError(
+            f"The package of version {selected[0]} was refused: {verdict['reasons']}."
+        )
     if (verdict["version"], verdict["digest"]) != selected:
-        raise ReleaseError(f"Checked was version {verdict['version']}, selected is {selected[0]}: start the deployment again.")
+        raise ReleaseError(
+            f"Checked was version {verdict['version']}, selected is {selected[0]}: start the"
+            " deployment again."
+        )
     return selected

@@ -1,6 +1,8 @@
-"""Whether a package fits the machines that it is meant for: interpreter, architecture, locked libraries, memory.
+"""Whether a package fits the machines that it is meant for: interpreter, architecture, locked
+libraries, memory.
 
-The package's own scoring libraries are compared with what requirements.txt installs on the target, not with what is installed here.
+The package's own scoring libraries are compared with what requirements.txt installs on the target,
+not with what is installed here.
 """
 
 from __future__ import annotations
@@ -21,12 +23,17 @@ LOCK = PROJECT_ROOT / "requirements.txt"
 
 
 def target_checks(
-    target: Target, recorded: Mapping[str, str], wanted: Sequence[str], measured: Mapping[str, Any], lock: Path = LOCK
+    target: Target,
+    recorded: Mapping[str, str],
+    wanted: Sequence[str],
+    measured: Mapping[str, Any],
+    lock: Path = LOCK,
 ) -> dict[str, dict[str, Any]]:
-    """`{"target_python", "target_machine", "target_libraries", "target_memory_mb"}` -> `{"passed", "observed", "limit"}`.
+    """`{"target_python", "target_machine", "target_libraries", "target_memory_mb"}` -> `{"passed",
+    "observed", "limit"}`.
 
-    `recorded` are the versions that the package was trained with, `wanted` those of them that score, `measured` what
-    `include.registry.probe` found in the process that loaded it.
+    `recorded` are the versions that the package was trained with, `wanted` those of them that
+    score, `measured` what `include.registry.probe` found in the process that loaded it.
     """
     python = target.python or _minor(platform.python_version())
     machine = target.machine or platform.machine()
@@ -34,15 +41,25 @@ def target_checks(
     return {
         "target_python": _same(_minor(measured["python"]), python),
         "target_machine": _same(measured["machine"], machine),
-        "target_libraries": _libraries(recorded, wanted, locked_versions(lock, python, machine), python, machine),
-        "target_memory_mb": {"passed": memory <= target.memory_megabytes, "observed": memory, "limit": target.memory_megabytes},
+        "target_libraries": _libraries(
+            recorded, wanted, locked_versions(lock, python, machine), python, machine
+        ),
+        "target_memory_mb": {
+            "passed": memory <= target.memory_megabytes,
+            "observed": memory,
+            "limit": target.memory_megabytes,
+        },
     }
 
 
 def locked_versions(lock: Path, python: str, machine: str) -> dict[str, str]:
-    """Library -> the version that the lock installs under Python `python` (such as 3.12) on `machine`; nothing without a lock."""
+    """Library -> the version that the lock installs under Python `python` (such as 3.12) on
+    `machine`; nothing without a lock.
+    """
     environment = {name: str(value) for name, value in default_environment().items()}
-    environment.update(python_version=python, python_full_version=f"{python}.0", platform_machine=machine)
+    environment.update(
+        python_version=python, python_full_version=f"{python}.0", platform_machine=machine
+    )
     found: dict[str, str] = {}
     if not lock.is_file():
         return found
@@ -53,18 +70,35 @@ def locked_versions(lock: Path, python: str, machine: str) -> dict[str, str]:
     return found
 
 
-def _libraries(recorded: Mapping[str, str], wanted: Sequence[str], locked: Mapping[str, str], python: str, machine: str) -> dict[str, Any]:
+def _libraries(
+    recorded: Mapping[str, str],
+    wanted: Sequence[str],
+    locked: Mapping[str, str],
+    python: str,
+    machine: str,
+) -> dict[str, Any]:
     where = f"for Python {python} on {machine}"
     differences = {
-        name: f"trained with {recorded.get(name, 'an unrecorded version')}, locked {where} is {locked.get(name, 'none')}"
+        name: (
+            f"trained with {recorded.get(name, 'an unrecorded version')}, locked {where} is"
+            f" {locked.get(name, 'none')}"
+        )
         for name in wanted
         if recorded.get(name) != locked.get(name)
     }
-    return {"passed": not differences, "observed": differences or f"as locked {where}", "limit": "the locked versions"}
+    return {
+        "passed": not differences,
+        "observed": differences or f"as locked {where}",
+        "limit": "the locked versions",
+    }
 
 
 def _same(observed: str, wanted: str) -> dict[str, Any]:
-    return {"passed": observed == wanted, "observed": f"checked on {observed}", "limit": f"{wanted}; check the package on such a machine"}
+    return {
+        "passed": observed == wanted,
+        "observed": f"checked on {observed}",
+        "limit": f"{wanted}; check the package on such a machine",
+    }
 
 
 def _minor(full: str) -> str:

@@ -1,6 +1,8 @@
-"""Batch scoring: which rows are asked about, and their scores with what was known when each question was asked.
+"""Batch scoring: which rows are asked about, and their scores with what was known when each
+question was asked.
 
-A partition is the unit: a slice of event time that fits into memory. Everything here works on one partition.
+A partition is the unit: a slice of event time that fits into memory. Everything here works on one
+partition.
 """
 
 from __future__ import annotations
@@ -31,18 +33,28 @@ def predictions_table(use_case: UseCase) -> str:
 
 
 def prediction_columns(use_case: UseCase) -> list[str]:
-    """What is published: `content_columns`, and which run scored the rows from which versions of which tables (`LINEAGE_COLUMNS`)."""
+    """What is published:
+
+    `content_columns`, and which run scored the rows from which versions of which tables
+    (`LINEAGE_COLUMNS`).
+    """
     return [*content_columns(use_case), *LINEAGE_COLUMNS]
 
 
 def content_columns(use_case: UseCase) -> list[str]:
-    """What a score is made of, for, and by: the same for every run that scores the same rows with the same model.
+    """What a score is made of, for, and by: the same for every run that scores the same rows with
+    the same model.
 
-    Id, event time, entity keys, request fields, every `<view>__<feature>`, score, decision, model_version, model_digest,
-    interval_start, interval_end; of several classes also predicted_class.
+    Id, event time, entity keys, request fields, every `<view>__<feature>`, score, decision,
+    model_version, model_digest, interval_start, interval_end; of several classes also
+    predicted_class.
     """
     said = ["score", "decision", *(["predicted_class"] if use_case.problem == "multiclass" else [])]
-    return list(dict.fromkeys([*entity_columns(use_case), *feature_columns(use_case), *said, *ORIGIN_COLUMNS]))
+    return list(
+        dict.fromkeys(
+            [*entity_columns(use_case), *feature_columns(use_case), *said, *ORIGIN_COLUMNS]
+        )
+    )
 
 
 def feature_columns(use_case: UseCase) -> list[str]:
@@ -51,13 +63,22 @@ def feature_columns(use_case: UseCase) -> list[str]:
 
 
 def entity_columns(use_case: UseCase) -> list[str]:
-    """Id, event time, entity keys and request fields: the columns of the entity table that are scored with and kept."""
+    """Id, event time, entity keys and request fields: the columns of the entity table that are
+    scored with and kept.
+    """
     fields = [field.name for field in use_case.serving.request_fields]
-    return list(dict.fromkeys([use_case.id_column, use_case.event_time, *use_case.serving.entity_keys, *fields]))
+    return list(
+        dict.fromkeys(
+            [use_case.id_column, use_case.event_time, *use_case.serving.entity_keys, *fields]
+        )
+    )
 
 
-def read_entities(use_case: UseCase, tables: TableStore, interval: Interval, version: int | None = None) -> pl.DataFrame:
-    """The targets whose question is asked in the interval, sorted by event time and id, from `version` of the table (or the newest).
+def read_entities(
+    use_case: UseCase, tables: TableStore, interval: Interval, version: int | None = None
+) -> pl.DataFrame:
+    """The targets whose question is asked in the interval, sorted by event time and id, from
+    `version` of the table (or the newest).
 
     Raises `EmptyWindow` when there is none, `DataError` when an id comes twice or a row has none.
     """
@@ -65,7 +86,10 @@ def read_entities(use_case: UseCase, tables: TableStore, interval: Interval, ver
     window = in_window(use_case.event_time, interval.start, interval.end)
     entities = tables.read(name, version=version, columns=entity_columns(use_case), where=window)
     if entities.height == 0:
-        raise EmptyWindow(f"{name} holds no row with {use_case.event_time} in [{interval.start}, {interval.end}): nothing to score.")
+        raise EmptyWindow(
+            f"{name} holds no row with {use_case.event_time} in [{interval.start}, {interval.end}):"
+            " nothing to score."
+        )
     check_ids(use_case, entities[use_case.id_column], interval)
     return entities.sort(use_case.event_time, use_case.id_column)
 
@@ -75,8 +99,9 @@ def check_ids(use_case: UseCase, ids: pl.Series, interval: Interval) -> None:
     if ids.null_count() or ids.n_unique() != len(ids):
         twice = ids.filter(ids.is_duplicated()).unique().sort().to_list()[:3]
         raise DataError(
-            f"{use_case.entity_table}: {use_case.id_column!r} must identify a row of [{interval.start}, {interval.end}); "
-            f"{ids.null_count()} rows have none, and among those that come more than once are {twice}. Correct the table and ingest again."
+            f"{use_case.entity_table}: {use_case.id_column!r} must identify a row of"
+            f" [{interval.start}, {interval.end}); {ids.null_count()} rows have none, and among"
+            f" those that come more than once are {twice}. Correct the table and ingest again."
         )
 
 
@@ -90,28 +115,33 @@ def score_entities(
     *,
     view_versions: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """The rows of `read_entities` with features, score, decision and their origin; columns as in `content_columns`.
+    """The rows of `read_entities` with features, score, decision and their origin; columns as in
+    `content_columns`.
 
     `interval` is the whole one that is being scored; `view_versions` pins the features' tables.
     """
     from include.features.retrieval import point_in_time
 
     parts = [
-        score_rows(model, point_in_time(use_case, chunk, settings, versions=view_versions)) for chunk in entities.iter_slices(CHUNK_ROWS)
+        score_rows(model, point_in_time(use_case, chunk, settings, versions=view_versions))
+        for chunk in entities.iter_slices(CHUNK_ROWS)
     ]
     return with_origin(pl.concat(parts), model, version, interval).select(content_columns(use_case))
 
 
 def score_rows(model: ScoringModel, featured: pl.DataFrame) -> pl.DataFrame:
-    """Rows that hold the model's source columns, with what `said` makes of their scores; the same code for a row and for a million."""
+    """Rows that hold the model's source columns, with what `said` makes of their scores; the same
+    code for a row and for a million.
+    """
     return featured.with_columns(said(model.metadata, model.score_frame(featured)))
 
 
 def said(metadata: ModelMetadata, scores: np.ndarray) -> list[pl.Series]:
     """The columns of the scores that `ScoringModel.score` gives.
 
-    `score` is the probability of label 1, the value in the label's unit, or the probability of the most probable class, which then is
-    `predicted_class`. `decision` is null unless the label is binary.
+    `score` is the probability of label 1, the value in the label's unit, or the probability of the
+    most probable class, which then is `predicted_class`. `decision` is null unless the label is
+    binary.
     """
     if metadata.problem == "multiclass":
         best = np.asarray(metadata.classes, dtype=object)[scores.argmax(axis=1)]
@@ -122,10 +152,15 @@ def said(metadata: ModelMetadata, scores: np.ndarray) -> list[pl.Series]:
         ]
     binary = metadata.problem == "binary"
     decisions = scores >= metadata.decision_threshold if binary else [None] * len(scores)
-    return [pl.Series("score", scores, dtype=pl.Float64), pl.Series("decision", decisions, dtype=pl.Boolean)]
+    return [
+        pl.Series("score", scores, dtype=pl.Float64),
+        pl.Series("decision", decisions, dtype=pl.Boolean),
+    ]
 
 
-def with_origin(scored: pl.DataFrame, model: ScoringModel, version: int, interval: Interval) -> pl.DataFrame:
+def with_origin(
+    scored: pl.DataFrame, model: ScoringModel, version: int, interval: Interval
+) -> pl.DataFrame:
     """The rows with version and digest of their model and the interval that they belong to."""
     return scored.with_columns(
         pl.lit(version, dtype=pl.Int64).alias("model_version"),
@@ -138,26 +173,44 @@ def with_origin(scored: pl.DataFrame, model: ScoringModel, version: int, interva
 def check_predictions(use_case: UseCase, entities: pl.DataFrame, predictions: pl.DataFrame) -> None:
     """Raise `DataError` unless `predictions` holds exactly one sound row per entity row.
 
-    Sound: the same ids, each once; no null in what every prediction must say; scores finite, and probabilities between 0 and 1.
+    Sound: the same ids, each once; no null in what every prediction must say; scores finite, and
+    probabilities between 0 and 1.
     """
     problems: list[str] = []
     ids = predictions[use_case.id_column]
     if predictions.height != entities.height:
-        problems.append(f"{predictions.height} predictions for {entities.height} rows of {use_case.entity_table}")
+        problems.append(
+            f"{predictions.height} predictions for {entities.height} rows of"
+            f" {use_case.entity_table}"
+        )
     if ids.n_unique() != predictions.height:
-        problems.append(f"{use_case.id_column} comes more than once, for example {ids.filter(ids.is_duplicated())[0]!r}")
+        problems.append(
+            f"{use_case.id_column} comes more than once, for example"
+            f" {ids.filter(ids.is_duplicated())[0]!r}"
+        )
     strangers = predictions.join(entities, on=use_case.id_column, how="anti").height
     if strangers:
         problems.append(f"{strangers} predictions for ids that were not asked about")
     problems += value_problems(use_case, predictions)
     if problems:
-        raise DataError(f"{use_case.name}: the predictions are not published: {'; '.join(problems)}. The table keeps its former rows.")
+        raise DataError(
+            f"{use_case.name}: the predictions are not published: {'; '.join(problems)}. The table"
+            " keeps its former rows."
+        )
 
 
 def value_problems(use_case: UseCase, predictions: pl.DataFrame) -> list[str]:
-    """What is wrong with the values: nulls where every prediction must say something, scores that are no probabilities (or numbers)."""
+    """What is wrong with the values: nulls where every prediction must say something, scores that
+    are no probabilities (or numbers).
+    """
     decided = {"binary": "decision", "multiclass": "predicted_class"}.get(use_case.problem)
-    required = (use_case.id_column, use_case.event_time, "score", *([decided] if decided else []), *ORIGIN_COLUMNS)
+    required = (
+        use_case.id_column,
+        use_case.event_time,
+        "score",
+        *([decided] if decided else []),
+        *ORIGIN_COLUMNS,
+    )
     nulls = {name: predictions[name].null_count() for name in required}
     problems = [f"{nulls[name]} nulls in {name}" for name in required if nulls[name]]
     scores = predictions["score"].drop_nulls().to_numpy()
@@ -165,4 +218,8 @@ def value_problems(use_case: UseCase, predictions: pl.DataFrame) -> list[str]:
         unsound = int(np.count_nonzero(~np.isfinite(scores)))
         return [*problems, f"{unsound} scores are not finite"] if unsound else problems
     unsound = int(np.count_nonzero(~((scores >= 0.0) & (scores <= 1.0))))
-    return [*problems, f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)"] if unsound else problems
+    return (
+        [*problems, f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)"]
+        if unsound
+        else problems
+    )

@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 
 def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVersion, ScoringModel]:
-    """The champion and its loaded model. Raises `RegistryError` when no version is in service yet."""
+    """The champion and its loaded model.
+
+    Raises `RegistryError` when no version is in service yet.
+    """
     from include.registry.versions import champion
 
     found = champion(settings, use_case)
     if found is None:
         raise RegistryError(
-            f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. "
-            f"Run {use_case.dag_id('training')}, and then {use_case.dag_id('deployment')} for the version that it registers."
+            f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. Run"
+            f" {use_case.dag_id('training')}, and then {use_case.dag_id('deployment')} for the"
+            " version that it registers."
         )
     return found, registered_model(settings, use_case, found)
 
 
 def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:
-    """The model that a plan names: the registry is asked only where its package is not on this machine yet.
+    """The model that a plan names: the registry is asked only where its package is not on this
+    machine yet.
 
     Raises `DigestMismatch` when the version is not the one with `digest`.
     """
@@ -44,10 +49,14 @@ def planned_model(settings: Settings, use_case: UseCase, version: int, digest: s
     return load_model(folder, expected_digest=digest, threads=settings.training_threads)
 
 
-def registered_model(settings: Settings, use_case: UseCase, registered: RegisteredVersion) -> ScoringModel:
-    """One version's loaded model, from `home/work/champions/<use_case>/<version>` once it has been fetched.
+def registered_model(
+    settings: Settings, use_case: UseCase, registered: RegisteredVersion
+) -> ScoringModel:
+    """One version's loaded model, from `home/work/champions/<use_case>/<version>` once it has been
+    fetched.
 
-    Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and it is fetched again.
+    Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and
+    it is fetched again.
     """
     from include.registry.artifact import load_model
 
@@ -62,7 +71,9 @@ def _folder(settings: Settings, use_case: UseCase, version: int) -> Path:
 
 
 def _fetch(registered: RegisteredVersion, folder: Path) -> None:
-    """Fetch aside and rename: a killed process leaves no half copy, and of two at once the first one's copy stays."""
+    """Fetch aside and rename: a killed process leaves no half copy, and of two at once the first
+    one's copy stays.
+    """
     from include.registry.versions import download
 
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")

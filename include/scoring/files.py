@@ -1,4 +1,6 @@
-"""Scoring a Parquet file whose rows hold their features already: streamed, judged as a whole, written complete or not at all."""
+"""Scoring a Parquet file whose rows hold their features already: streamed, judged as a whole,
+written complete or not at all.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ import pyarrow.parquet as pq
 
 from include.errors import DataError
 from include.registry.reference import bin_counts
-from include.scoring.batch import CHUNK_ROWS, ORIGIN_COLUMNS, score_rows, value_problems, with_origin
+from include.scoring.batch import (
+    CHUNK_ROWS,
+    ORIGIN_COLUMNS,
+    score_rows,
+    value_problems,
+    with_origin,
+)
 from include.scoring.publication import score_distribution
 from include.scoring.staging import unseen_values
 from include.spec import UseCase
@@ -25,12 +33,21 @@ if TYPE_CHECKING:
 
 
 def score_file(
-    use_case: UseCase, model: ScoringModel, version: int, source: Path, target: Path, interval: Interval, *, chunk_rows: int = CHUNK_ROWS
+    use_case: UseCase,
+    model: ScoringModel,
+    version: int,
+    source: Path,
+    target: Path,
+    interval: Interval,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, Any]:
-    """Write id, event time, score, decision and origin of every row of `source` to `target`; `interval` is what the rows belong to.
+    """Write id, event time, score, decision and origin of every row of `source` to `target`;
+    `interval` is what the rows belong to.
 
-    One chunk is in memory at a time. Returns `{"rows", "unseen", "score_psi"}`. Raises `DataError` when a column is missing, a
-    score is not sound or the scores are distributed otherwise than declared; `target` then stays what it was.
+    One chunk is in memory at a time. Returns `{"rows", "unseen", "score_psi"}`. Raises `DataError`
+    when a column is missing, a score is not sound or the scores are distributed otherwise than
+    declared; `target` then stays what it was.
     """
     columns = _columns(use_case, model, source)
     aside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -43,17 +60,27 @@ def score_file(
                 scored = with_origin(score_rows(model, chunk), model, version, interval)
                 problems = value_problems(use_case, scored)
                 if problems:
-                    raise DataError(f"{source}, rows from {rows} on: {'; '.join(problems)}. Nothing is written.")
+                    raise DataError(
+                        f"{source}, rows from {rows} on: {'; '.join(problems)}. Nothing is written."
+                    )
                 rows += scored.height
                 counts.append(bin_counts(model.reference["score"], scored["score"].to_numpy()))
                 for name, count in unseen_values(model, chunk).items():
                     unseen[name] = unseen.get(name, 0) + count
-                writer.write(scored.drop([name for name in columns if name not in (use_case.id_column, use_case.event_time)]))
+                writer.write(
+                    scored.drop(
+                        [
+                            name
+                            for name in columns
+                            if name not in (use_case.id_column, use_case.event_time)
+                        ]
+                    )
+                )
         found = score_distribution(use_case, model, [{"score_counts": part} for part in counts])
         if found["judged"] and found["score_psi"] > found["limit"]:
             raise DataError(
-                f"{source}: the scores lie {found['score_psi']:.2f} (PSI) from those of the model's training, allowed are "
-                f"{found['limit']:g}. Nothing is written."
+                f"{source}: the scores lie {found['score_psi']:.2f} (PSI) from those of the model's"
+                f" training, allowed are {found['limit']:g}. Nothing is written."
             )
         aside.replace(target)
     finally:
@@ -62,7 +89,9 @@ def score_file(
 
 
 def _columns(use_case: UseCase, model: ScoringModel, source: Path) -> list[str]:
-    needed = list(dict.fromkeys([use_case.id_column, use_case.event_time, *model.transform.columns]))
+    needed = list(
+        dict.fromkeys([use_case.id_column, use_case.event_time, *model.transform.columns])
+    )
     there = pq.read_schema(source).names
     missing = [name for name in needed if name not in there]
     if missing:
@@ -85,7 +114,9 @@ def _chunks(source: Path, columns: list[str], chunk_rows: int) -> Iterator[pl.Da
 
 
 class _Writer:
-    """A Parquet file that begins with the first chunk, whose schema it takes; a chunk is encoded while the next one is scored."""
+    """A Parquet file that begins with the first chunk, whose schema it takes; a chunk is encoded
+    while the next one is scored.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -115,5 +146,11 @@ class _Writer:
         table = frame.to_arrow()
         if self._writer is None:
             repeated = ["decision", *ORIGIN_COLUMNS]
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="lz4", write_page_checksum=True, use_dictionary=repeated)
+            self._writer = pq.ParquetWriter(
+                self._path,
+                table.schema,
+                compression="lz4",
+                write_page_checksum=True,
+                use_dictionary=repeated,
+            )
         self._writer.write_table(table)

@@ -1,4 +1,6 @@
-"""From scored partitions to the interval's predictions: judged as a whole, then published in one commit or not at all."""
+"""From scored partitions to the interval's predictions: judged as a whole, then published in one
+commit or not at all.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,23 @@ if TYPE_CHECKING:
 METADATA = "flightdeck.scoring"
 
 
-def judge(use_case: UseCase, model: ScoringModel, plan: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Raise `DataError` unless every planned partition is there, with all its rows, and the scores are distributed as declared.
+def judge(
+    use_case: UseCase,
+    model: ScoringModel,
+    plan: Mapping[str, Any],
+    summaries: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Raise `DataError` unless every planned partition is there, with all its rows, and the scores
+    are distributed as declared.
 
-    Returns `{"score_psi", "limit", "judged"}`; without `minimum_rows` the distribution is measured and not judged.
+    Returns `{"score_psi", "limit", "judged"}`; without `minimum_rows` the distribution is measured
+    and not judged.
     """
     planned = {part["number"]: part["rows"] for part in plan["partitions"]}
     scored = {summary["number"]: summary["rows"] for summary in summaries}
-    problems = [f"partition {number} is missing" for number in sorted(planned.keys() - scored.keys())]
+    problems = [
+        f"partition {number} is missing" for number in sorted(planned.keys() - scored.keys())
+    ]
     problems += [
         f"partition {number} holds {rows} predictions for {planned.get(number, 0)} rows"
         for number, rows in sorted(scored.items())
@@ -45,32 +56,51 @@ def judge(use_case: UseCase, model: ScoringModel, plan: Mapping[str, Any], summa
     verdict = score_distribution(use_case, model, summaries)
     if verdict["judged"] and verdict["score_psi"] > verdict["limit"]:
         problems.append(
-            f"the scores lie {verdict['score_psi']:.2f} (PSI) from those of the model's training, allowed are {verdict['limit']:g}: "
-            "the model reads something else than it was trained on. Look at the inputs; where the change is real, raise batch.max_score_psi"
+            f"the scores lie {verdict['score_psi']:.2f} (PSI) from those of the model's training,"
+            f" allowed are {verdict['limit']:g}: the model reads something else than it was trained"
+            " on. Look at the inputs; where the change is real, raise batch.max_score_psi"
         )
     if problems:
-        raise DataError(f"{use_case.name}: the predictions are not published: {'; '.join(problems)}. The table keeps its former rows.")
+        raise DataError(
+            f"{use_case.name}: the predictions are not published: {'; '.join(problems)}. The table"
+            " keeps its former rows."
+        )
     return verdict
 
 
-def score_distribution(use_case: UseCase, model: ScoringModel, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def score_distribution(
+    use_case: UseCase, model: ScoringModel, summaries: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """How far the scores of all partitions together lie from the reference of the model's package."""
     from include.monitoring.drift import checked_reference, psi
 
     expected = checked_reference(model)["score"]["shares"]
-    counts = [sum(column) for column in zip(*(summary["score_counts"] for summary in summaries), strict=True)] or [0] * len(expected)
+    counts = [
+        sum(column)
+        for column in zip(*(summary["score_counts"] for summary in summaries), strict=True)
+    ] or [0] * len(expected)
     rows = sum(counts)
     distance = psi(expected, [count / rows for count in counts]) if rows else 0.0
-    return {"score_psi": distance, "limit": use_case.batch.max_score_psi, "judged": rows >= use_case.batch.minimum_rows}
+    return {
+        "score_psi": distance,
+        "limit": use_case.batch.max_score_psi,
+        "judged": rows >= use_case.batch.minimum_rows,
+    }
 
 
 def publish(
-    use_case: UseCase, tables: TableStore, plan: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], run_id: str
+    use_case: UseCase,
+    tables: TableStore,
+    plan: Mapping[str, Any],
+    summaries: Sequence[Mapping[str, Any]],
+    run_id: str,
 ) -> tuple[TableVersion, bool]:
-    """Make the staged partitions the interval's predictions in one commit; the table's version, and whether anything changed.
+    """Make the staged partitions the interval's predictions in one commit; the table's version, and
+    whether anything changed.
 
-    Where the table holds the same rows already it stays as it is, with the lineage of the run that wrote them. One partition at a time
-    is in memory. Raises `DataError` when a staged partition is not what its summary says.
+    Where the table holds the same rows already it stays as it is, with the lineage of the run that
+    wrote them. One partition at a time is in memory. Raises `DataError` when a staged partition is
+    not what its summary says.
     """
     name, interval = predictions_table(use_case), Interval.parse(**plan["interval"])
     rows = sum(summary["rows"] for summary in summaries)
@@ -81,13 +111,22 @@ def publish(
     return TableVersion(name, tables.uri(name), tables.version(name), rows), True
 
 
-def _unchanged(use_case: UseCase, tables: TableStore, plan: Mapping[str, Any], summaries: Mapping[int, Mapping[str, Any]]) -> bool:
+def _unchanged(
+    use_case: UseCase,
+    tables: TableStore,
+    plan: Mapping[str, Any],
+    summaries: Mapping[int, Mapping[str, Any]],
+) -> bool:
     name, content = predictions_table(use_case), content_columns(use_case)
-    if not tables.exists(name) or not set(content) <= {field.name for field in tables.open(name).schema().fields}:
+    if not tables.exists(name) or not set(content) <= {
+        field.name for field in tables.open(name).schema().fields
+    }:
         return False
     for partition in plan["partitions"]:
         part = partition_interval(partition)
-        held = tables.read(name, columns=content, where=in_window(use_case.event_time, part.start, part.end))
+        held = tables.read(
+            name, columns=content, where=in_window(use_case.event_time, part.start, part.end)
+        )
         if content_digest(use_case, held) != summaries[partition["number"]]["content"]:
             return False
     return True
@@ -106,19 +145,31 @@ def _write(
     from deltalake.exceptions import DeltaError
 
     name = predictions_table(use_case)
-    lineage = {key: plan[key] for key in ("scoring", "interval", "version", "digest", "mlflow_run_id", "sources")}
-    properties = CommitProperties(custom_metadata={METADATA: json.dumps({**lineage, "run_id": run_id})})
+    lineage = {
+        key: plan[key]
+        for key in ("scoring", "interval", "version", "digest", "mlflow_run_id", "sources")
+    }
+    properties = CommitProperties(
+        custom_metadata={METADATA: json.dumps({**lineage, "run_id": run_id})}
+    )
     failures: list[DataError] = []
     # Delta's reader cannot run in the thread in which Delta's writer asks for the next rows.
     with ThreadPoolExecutor(max_workers=1) as reader:
         read = partial(_staged_table, use_case, tables, plan, run_id)
-        parts = (reader.submit(read, summaries[part["number"]]).result() for part in plan["partitions"])
+        parts = (
+            reader.submit(read, summaries[part["number"]]).result() for part in plan["partitions"]
+        )
         first = next(parts)
-        batches = pa.RecordBatchReader.from_batches(first.schema, _batches(chain([first], parts), failures))
+        batches = pa.RecordBatchReader.from_batches(
+            first.schema, _batches(chain([first], parts), failures)
+        )
         target: dict[str, Any] = {"mode": "error"}
         if tables.exists(name):
             moment = use_case.event_time
-            predicate = f"{moment} >= '{interval.start.isoformat()}' AND {moment} < '{interval.end.isoformat()}'"
+            predicate = (
+                f"{moment} >= '{interval.start.isoformat()}' AND {moment} <"
+                f" '{interval.end.isoformat()}'"
+            )
             target = {"mode": "overwrite", "predicate": predicate, "schema_mode": "merge"}
         try:
             write_deltalake(tables.uri(name), batches, commit_properties=properties, **target)
@@ -127,7 +178,9 @@ def _write(
 
 
 def _batches(parts: Iterator[pa.Table], failures: list[DataError]) -> Iterator[pa.RecordBatch]:
-    """Delta's writer turns what is raised here into an error of its own: what it was is noted in `failures`."""
+    """Delta's writer turns what is raised here into an error of its own: what it was is noted in
+    `failures`.
+    """
     try:
         for part in parts:
             yield from part.to_batches()
@@ -136,15 +189,29 @@ def _batches(parts: Iterator[pa.Table], failures: list[DataError]) -> Iterator[p
         raise
 
 
-def _staged_table(use_case: UseCase, tables: TableStore, plan: Mapping[str, Any], run_id: str, summary: Mapping[str, Any]) -> pa.Table:
+def _staged_table(
+    use_case: UseCase,
+    tables: TableStore,
+    plan: Mapping[str, Any],
+    run_id: str,
+    summary: Mapping[str, Any],
+) -> pa.Table:
     """One staged partition with its lineage, compared with its summary."""
     staged = staged_table(use_case, plan["scoring"], summary["number"])
     try:
         frame = tables.read(staged)
     except TableNotFound as error:
-        raise DataError(f"{staged} is gone; score the partition again (clear its task score_partition).") from error
+        raise DataError(
+            f"{staged} is gone; score the partition again (clear its task score_partition)."
+        ) from error
     if content_digest(use_case, frame) != summary["content"]:
-        raise DataError(f"{staged} does not hold the rows that were scored; remove it and score the partition again.")
-    lineage = {"scoring_run": run_id, "source_versions": json.dumps(plan["sources"], sort_keys=True)}
+        raise DataError(
+            f"{staged} does not hold the rows that were scored; remove it and score the partition"
+            " again."
+        )
+    lineage = {
+        "scoring_run": run_id,
+        "source_versions": json.dumps(plan["sources"], sort_keys=True),
+    }
     origin = (pl.lit(value).alias(column) for column, value in lineage.items())
     return frame.with_columns(origin).select(prediction_columns(use_case)).to_arrow()

@@ -1,7 +1,9 @@
-"""Scored partitions before they are published: one small Delta table each, complete or not there, and found again after a kill.
+"""Scored partitions before they are published: one small Delta table each, complete or not there,
+and found again after a kill.
 
-They lie below `<use_case>/staging/<scoring>/` beside the tables, where every worker reaches them. A summary is kept in the same commit
-as the rows, so that what is checked before publication never needs them in memory.
+They lie below `<use_case>/staging/<scoring>/` beside the tables, where every worker reaches them. A
+summary is kept in the same commit as the rows, so that what is checked before publication never
+needs them in memory.
 """
 
 from __future__ import annotations
@@ -37,14 +39,28 @@ def staged_table(use_case: UseCase, scoring: str, number: int) -> str:
     return f"{staging_folder(use_case)}/{scoring}/{number:05d}"
 
 
-def stage(use_case: UseCase, tables: TableStore, scoring: str, predictions: pl.DataFrame, summary: Mapping[str, Any]) -> None:
+def stage(
+    use_case: UseCase,
+    tables: TableStore,
+    scoring: str,
+    predictions: pl.DataFrame,
+    summary: Mapping[str, Any],
+) -> None:
     """Write a partition and its summary in one commit, replacing what an earlier attempt has left."""
     properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
     uri = tables.uri(staged_table(use_case, scoring, summary["number"]))
-    write_deltalake(uri, predictions.to_arrow(), mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+    write_deltalake(
+        uri,
+        predictions.to_arrow(),
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=properties,
+    )
 
 
-def staged_summary(use_case: UseCase, tables: TableStore, scoring: str, number: int) -> dict[str, Any] | None:
+def staged_summary(
+    use_case: UseCase, tables: TableStore, scoring: str, number: int
+) -> dict[str, Any] | None:
     """The summary of a partition that is already there; `None` when it is not."""
     name = staged_table(use_case, scoring, number)
     if not tables.exists(name):
@@ -54,7 +70,9 @@ def staged_summary(use_case: UseCase, tables: TableStore, scoring: str, number: 
 
 
 def discard_staged(use_case: UseCase, tables: TableStore, interval: Interval) -> None:
-    """Remove the partitions of every scoring of the interval: also of those that were killed and then overtaken by another model."""
+    """Remove the partitions of every scoring of the interval: also of those that were killed and
+    then overtaken by another model.
+    """
     from pyarrow.fs import FileSelector, FileSystem
 
     files, path = FileSystem.from_uri(tables.uri(staging_folder(use_case)))
@@ -63,10 +81,13 @@ def discard_staged(use_case: UseCase, tables: TableStore, interval: Interval) ->
             files.delete_dir(found.path)
 
 
-def summarise(use_case: UseCase, model: ScoringModel, number: int, predictions: pl.DataFrame) -> dict[str, Any]:
+def summarise(
+    use_case: UseCase, model: ScoringModel, number: int, predictions: pl.DataFrame
+) -> dict[str, Any]:
     """What publication and its checks need to know about a partition, as JSON.
 
-    `score_counts` are rows per bin of the model's reference, `unseen` values per category input that the model does not know.
+    `score_counts` are rows per bin of the model's reference, `unseen` values per category input
+    that the model does not know.
     """
     scores = predictions["score"].to_numpy()
     return {
@@ -86,14 +107,18 @@ def unseen_values(model: ScoringModel, frame: pl.DataFrame) -> dict[str, int]:
     for item in model.transform.inputs:
         if item.kind == "category":
             values = frame[model.transform.column(item)].drop_nulls()
-            counts[item.name] = len(values) - int(values.is_in(list(model.transform.categories[item.name])).sum())
+            counts[item.name] = len(values) - int(
+                values.is_in(list(model.transform.categories[item.name])).sum()
+            )
     return counts
 
 
 def content_digest(use_case: UseCase, predictions: pl.DataFrame) -> str:
-    """Two 64-bit sums of row hashes over `content_columns`, and the number of rows: equal for the same rows in any order.
+    """Two 64-bit sums of row hashes over `content_columns`, and the number of rows: equal for the
+    same rows in any order.
 
-    It notices a difference, nothing more: it is no signature, and it is only comparable between equal versions of Polars.
+    It notices a difference, nothing more: it is no signature, and it is only comparable between
+    equal versions of Polars.
     """
     content = predictions.select(content_columns(use_case))
     sums = [int(content.hash_rows(seed=seed).to_numpy().sum(dtype=np.uint64)) for seed in SEEDS]

@@ -1,7 +1,8 @@
-"""The steps of batch scoring: `plan_partitions`, `score_partition` for each partition, `publish_predictions`.
+"""The steps of batch scoring: `plan_partitions`, `score_partition` for each partition,
+`publish_predictions`.
 
-Partitions may be scored anywhere, in any order, more than once and at the same time: what has been scored is found again in the
-staging area, and the plan says what belongs together.
+Partitions may be scored anywhere, in any order, more than once and at the same time: what has been
+scored is found again in the staging area, and the plan says what belongs together.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ PARTITION_INPUT = "partition"
 
 
 def plan_partitions(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Cut the interval into partitions and fix model and table versions for all of them: the plan of `include.scoring.plan`, and `scored`.
+    """Cut the interval into partitions and fix model and table versions for all of them: the plan
+    of `include.scoring.plan`, and `scored`.
 
-    A single partition is scored here and now, and is the one summary in `scored`: another task would cost more than the scoring.
-    Raises `NotReadyYet` when the interval's features are not complete, `RegistryError` without a champion, `EmptyWindow` without
-    targets, `DataError` when an id is missing or comes twice.
+    A single partition is scored here and now, and is the one summary in `scored`: another task
+    would cost more than the scoring. Raises `NotReadyYet` when the interval's features are not
+    complete, `RegistryError` without a champion, `EmptyWindow` without targets, `DataError` when an
+    id is missing or comes twice.
     """
     from include.scoring.champion import champion_model
     from include.scoring.plan import make_plan
@@ -31,17 +34,24 @@ def plan_partitions(context: StepContext, inputs: dict[str, Any]) -> dict[str, A
     tables = TableStore(settings.tables_uri)
     if not is_complete(tables, use_case.name, "features", interval):
         raise NotReadyYet(
-            f"The features of {use_case.name} are not complete for [{interval.start}, {interval.end}). "
-            f"Run {use_case.dag_id('features')} for it first."
+            f"The features of {use_case.name} are not complete for [{interval.start},"
+            f" {interval.end}). Run {use_case.dag_id('features')} for it first."
         )
     registered, _ = champion_model(settings, use_case)
     plan = make_plan(use_case, tables, interval, registered)
     alone = plan["partitions"] if len(plan["partitions"]) == 1 else []
-    return {**plan, "scored": [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: part}) for part in alone]}
+    return {
+        **plan,
+        "scored": [
+            score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: part})
+            for part in alone
+        ],
+    }
 
 
 def score_partition(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Score `inputs["partition"]` of `inputs["plan_partitions"]` and stage it; one that is staged already is not scored again.
+    """Score `inputs["partition"]` of `inputs["plan_partitions"]` and stage it; one that is staged
+    already is not scored again.
 
     Returns the partition's summary and `resumed`. Raises `DataError` when the output is not sound.
     """
@@ -57,9 +67,17 @@ def score_partition(context: StepContext, inputs: dict[str, Any]) -> dict[str, A
     if known is not None:
         return {**known, "resumed": True}
     model = planned_model(settings, use_case, plan["version"], plan["digest"])
-    entities = read_entities(use_case, tables, partition_interval(partition), plan["sources"][use_case.entity_table])
+    entities = read_entities(
+        use_case, tables, partition_interval(partition), plan["sources"][use_case.entity_table]
+    )
     predictions = score_entities(
-        use_case, settings, model, plan["version"], entities, context.interval, view_versions=view_versions(use_case, plan)
+        use_case,
+        settings,
+        model,
+        plan["version"],
+        entities,
+        context.interval,
+        view_versions=view_versions(use_case, plan),
     )
     check_predictions(use_case, entities, predictions)
     summary = summarise(use_case, model, number, predictions)
@@ -68,11 +86,13 @@ def score_partition(context: StepContext, inputs: dict[str, Any]) -> dict[str, A
 
 
 def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Judge all partitions together, publish them in one commit, mark the interval; the same again changes nothing.
+    """Judge all partitions together, publish them in one commit, mark the interval; the same again
+    changes nothing.
 
-    Returns `rows`, `positive_decisions`, `mean_score`, `version`, `digest`, `unseen` (values per category input that the model does not
-    know), `partitions`, `resumed` (of these, found ready), `score_psi`, `changed`, `sources` and `table`. Raises `DataError` when the
-    output is not sound; then nothing is published.
+    Returns `rows`, `positive_decisions`, `mean_score`, `version`, `digest`, `unseen` (values per
+    category input that the model does not know), `partitions`, `resumed` (of these, found ready),
+    `score_psi`, `changed`, `sources` and `table`. Raises `DataError` when the output is not sound;
+    then nothing is published.
     """
     from include.scoring.champion import planned_model
     from include.scoring.publication import judge, publish
@@ -95,7 +115,10 @@ def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[st
         "mean_score": sum(summary["score_sum"] for summary in summaries) / rows,
         "version": plan["version"],
         "digest": plan["digest"],
-        "unseen": {name: sum(summary["unseen"][name] for summary in summaries) for name in summaries[0]["unseen"]},
+        "unseen": {
+            name: sum(summary["unseen"][name] for summary in summaries)
+            for name in summaries[0]["unseen"]
+        },
         "partitions": len(summaries),
         "resumed": sum(bool(summary.get("resumed")) for summary in summaries),
         "score_psi": verdict["score_psi"],
@@ -106,10 +129,15 @@ def publish_predictions(context: StepContext, inputs: dict[str, Any]) -> dict[st
 
 
 def score_interval(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """All three steps in this process, one partition after the other: for notebooks, tests and intervals of any size."""
+    """All three steps in this process, one partition after the other: for notebooks, tests and
+    intervals of any size.
+    """
     plan = plan_partitions(context, inputs)
     waiting = [] if plan["scored"] else plan["partitions"]
-    results = [score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: partition}) for partition in waiting]
+    results = [
+        score_partition(context, {"plan_partitions": plan, PARTITION_INPUT: partition})
+        for partition in waiting
+    ]
     return publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
 
 

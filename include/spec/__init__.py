@@ -1,7 +1,8 @@
 """What a use case declares: one frozen `UseCase` per `include/use_cases/<name>/spec.py`.
 
-Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at construction, with the
-field's name and what to use instead; nothing downstream has to check them again.
+Cheap to import (pydantic only): DAG files read it at parse time. Contradictions fail here, at
+construction, with the field's name and what to use instead; nothing downstream has to check them
+again.
 """
 
 from include.spec.base import Part, Share
@@ -9,9 +10,27 @@ from include.spec.data_set import DataSet
 from include.spec.estimators import ScikitLearn, XGBoost
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
-from include.spec.operations import SENTINELS, BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
+from include.spec.operations import (
+    SENTINELS,
+    BatchScoring,
+    DataChecks,
+    Monitoring,
+    Schedule,
+    Target,
+    Triggers,
+)
 from include.spec.problem import Problem
-from include.spec.tables import Column, ColumnType, FeatureTable, Input, Label, RequestField, RowRule, Serving, Table
+from include.spec.tables import (
+    Column,
+    ColumnType,
+    FeatureTable,
+    Input,
+    Label,
+    RequestField,
+    RowRule,
+    Serving,
+    Table,
+)
 from include.spec.training import Golden, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase, load_use_case
 

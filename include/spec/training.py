@@ -15,13 +15,14 @@ class Training(Part):
     """Window, split and estimator of one training.
 
     The window ends at the run's data interval end and is `window_days` long. The split is in time:
-    the first `train_share` of the rows train, the next `validation_share` stop early and tune, the rest test.
-    `estimator` is XGBoost or one of scikit-learn; `parameters` and `search_space` are the estimator's (`search_space`: name ->
-    (low, high); both integers means an integer). Rounds, early stopping and pruning are XGBoost's.
-    `group_by` names an entity key or request field whose rows must not straddle splits: a group goes where its newest row goes.
-    `class_weights` weigh the rows of label 0 and 1 (or of each class) in the fit, never in a metric.
-    The search ends after `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial on, a
-    trial that is worse than their median is pruned, not before round `prune_after_rounds`.
+    the first `train_share` of the rows train, the next `validation_share` stop early and tune, the
+    rest test. `estimator` is XGBoost or one of scikit-learn; `parameters` and `search_space` are
+    the estimator's (`search_space`: name -> (low, high); both integers means an integer). Rounds,
+    early stopping and pruning are XGBoost's. `group_by` names an entity key or request field whose
+    rows must not straddle splits: a group goes where its newest row goes. `class_weights` weigh the
+    rows of label 0 and 1 (or of each class) in the fit, never in a metric. The search ends after
+    `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial
+    on, a trial that is worse than their median is pruned, not before round `prune_after_rounds`.
     """
 
     window_days: int = Field(ge=1)
@@ -45,12 +46,15 @@ class Training(Part):
     @model_validator(mode="after")
     def _test_rows_remain(self) -> Training:
         if self.train_share + self.validation_share >= 1.0:
-            raise ValueError("train_share + validation_share must be below 1: the remainder is the test split")
+            raise ValueError(
+                "train_share + validation_share must be below 1: the remainder is the test split"
+            )
         return self
 
 
 class Slice(Part):
-    """A partition of the rows on which every metric is computed as well: one slice per value of `column`.
+    """A partition of the rows on which every metric is computed as well: one slice per value of
+    `column`.
 
     With `crossed_with` one slice per pair of values of the two columns.
     """
@@ -66,9 +70,11 @@ class Slice(Part):
 
 
 class Golden(Part):
-    """Labelled rows that are set aside once and never trained on: every candidate of every window is measured on the same ones.
+    """Labelled rows that are set aside once and never trained on: every candidate of every window
+    is measured on the same ones.
 
-    At most `rows` of the labelled rows with an event time before `until`, and at most `max_share` of those.
+    At most `rows` of the labelled rows with an event time before `until`, and at most `max_share`
+    of those.
     """
 
     until: datetime

@@ -35,7 +35,9 @@ class UseCase(Part):
     tags: tuple[str, ...] = ()
     id_column: str = Field(description="Identifies one prediction target, e.g. one flight.")
     event_time: str = Field(description="Column with the moment at which the question is asked.")
-    entity_table: str = Field(description="Table with one row per target: its id, event time, keys and request fields.")
+    entity_table: str = Field(
+        description="Table with one row per target: its id, event time, keys and request fields."
+    )
     tables: tuple[Table, ...]
     feature_tables: tuple[FeatureTable, ...]
     feature_service: str
@@ -45,8 +47,14 @@ class UseCase(Part):
     training: Training
     slices: tuple[Slice, ...] = ()
     golden: Golden | None = None
-    data_set: DataSet | None = Field(default=None, description="What it trains on, where several models share it; its own data set if not.")
-    baseline_input: str | None = Field(default=None, description="The number input that, as it is, predicts: the latest known rate.")
+    data_set: DataSet | None = Field(
+        default=None,
+        description="What it trains on, where several models share it; its own data set if not.",
+    )
+    baseline_input: str | None = Field(
+        default=None,
+        description="The number input that, as it is, predicts: the latest known rate.",
+    )
     gates: Gates
     batch: BatchScoring = BatchScoring()
     target: Target = Target()
@@ -74,13 +82,22 @@ class UseCase(Part):
         request_fields = [field.name for field in self.serving.request_fields]
         for name in (self.id_column, self.event_time, *self.serving.entity_keys, *request_fields):
             if name not in entity_columns:
-                raise ValueError(f"{name!r} is no column of the entity table {self.entity_table!r} ({sorted(entity_columns)})")
+                raise ValueError(
+                    f"{name!r} is no column of the entity table {self.entity_table!r}"
+                    f" ({sorted(entity_columns)})"
+                )
         if self.privacy(self.event_time) != "clear":
-            raise ValueError(f"{self.event_time!r} is the event time, by which the log is cut: its privacy must be 'clear'")
+            raise ValueError(
+                f"{self.event_time!r} is the event time, by which the log is cut: its privacy must"
+                " be 'clear'"
+            )
         label_columns = {column.name for column in tables[self.label.table].columns}
         for name in (self.id_column, self.label.column, self.label.time_column):
             if name not in label_columns:
-                raise ValueError(f"{name!r} is no column of the label table {self.label.table!r} ({sorted(label_columns)})")
+                raise ValueError(
+                    f"{name!r} is no column of the label table {self.label.table!r}"
+                    f" ({sorted(label_columns)})"
+                )
 
     def _check_inputs(self) -> None:
         views = {feature_table.view for feature_table in self.feature_tables}
@@ -91,23 +108,38 @@ class UseCase(Part):
             raise ValueError(f"inputs are declared twice: {repeated}")
         for item in self.inputs:
             if item.view is not None and item.view not in views:
-                raise ValueError(f"input {item.name!r}: view {item.view!r} is not among feature_tables {sorted(views)}")
+                raise ValueError(
+                    f"input {item.name!r}: view {item.view!r} is not among feature_tables"
+                    f" {sorted(views)}"
+                )
             if item.view is None and item.source not in given:
                 raise ValueError(
-                    f"input {item.name!r}: source {item.source!r} is neither an entity key nor a request field {sorted(given)}"
+                    f"input {item.name!r}: source {item.source!r} is neither an entity key nor a"
+                    f" request field {sorted(given)}"
                 )
         self._check_columns({*names, *given}, given)
 
     def _check_columns(self, columns: set[str], given: set[str]) -> None:
         if self.training.group_by is not None and self.training.group_by not in given:
-            raise ValueError(f"training.group_by is {self.training.group_by!r}; valid: an entity key or request field {sorted(given)}")
-        for column in (name for part in self.slices for name in (part.column, part.crossed_with or part.column)):
+            raise ValueError(
+                f"training.group_by is {self.training.group_by!r}; valid: an entity key or request"
+                f" field {sorted(given)}"
+            )
+        for column in (
+            name for part in self.slices for name in (part.column, part.crossed_with or part.column)
+        ):
             if column not in columns:
-                raise ValueError(f"slice column {column!r} is neither an input nor an entity key {sorted(columns)}")
+                raise ValueError(
+                    f"slice column {column!r} is neither an input nor an entity key"
+                    f" {sorted(columns)}"
+                )
         numbers = {item.name for item in self.inputs if item.kind == "number"}
         self._check_expectations({item.name for item in self.inputs}, numbers, columns)
         if self.baseline_input is not None and self.baseline_input not in numbers:
-            raise ValueError(f"baseline_input {self.baseline_input!r} is no input of kind number {sorted(numbers)}")
+            raise ValueError(
+                f"baseline_input {self.baseline_input!r} is no input of kind number"
+                f" {sorted(numbers)}"
+            )
 
     def _check_expectations(self, inputs: set[str], numbers: set[str], columns: set[str]) -> None:
         gates = self.gates
@@ -138,7 +170,8 @@ class UseCase(Part):
         for field, ours, declared in same:
             if ours != declared:
                 raise ValueError(
-                    f"{field} is {ours!r}, and the data set {data.name!r} says {declared!r}; a use case takes it over unchanged"
+                    f"{field} is {ours!r}, and the data set {data.name!r} says {declared!r}; a use"
+                    " case takes it over unchanged"
                 )
         fields = [field.name for field in self.serving.request_fields]
         within = (
@@ -149,11 +182,16 @@ class UseCase(Part):
         for field, names, valid in within:
             for name in names:
                 if name not in valid:
-                    raise ValueError(f"{field} names {name!r}, which the data set {data.name!r} does not hold; it holds {sorted(valid)}")
+                    raise ValueError(
+                        f"{field} names {name!r}, which the data set {data.name!r} does not hold;"
+                        f" it holds {sorted(valid)}"
+                    )
 
     @property
     def training_data(self) -> DataSet:
-        """The declared data set; for a use case without one, a set of its own name with the columns that it needs."""
+        """The declared data set; for a use case without one, a set of its own name with the columns
+        that it needs.
+        """
         if self.data_set is not None:
             return self.data_set
         return DataSet(
@@ -166,7 +204,14 @@ class UseCase(Part):
             entity_table=self.entity_table,
             id_column=self.id_column,
             event_time=self.event_time,
-            columns=tuple(dict.fromkeys([*self.serving.entity_keys, *(field.name for field in self.serving.request_fields)])),
+            columns=tuple(
+                dict.fromkeys(
+                    [
+                        *self.serving.entity_keys,
+                        *(field.name for field in self.serving.request_fields),
+                    ]
+                )
+            ),
             feature_service=self.feature_service,
             features=tuple(dict.fromkeys(self.feature_references)),
             label_table=self.label.table,
@@ -184,20 +229,31 @@ class UseCase(Part):
         for table in self.tables:
             if table.name == name:
                 return table
-        raise SpecError(f"{self.name}: no table {name!r}; declared: {[table.name for table in self.tables]}.")
+        raise SpecError(
+            f"{self.name}: no table {name!r}; declared: {[table.name for table in self.tables]}."
+        )
 
     def privacy(self, column: str) -> Privacy:
-        """How the inference log keeps an id, entity key or request field, as the entity table marks it."""
-        return next(declared.privacy for declared in self.table(self.entity_table).columns if declared.name == column)
+        """How the inference log keeps an id, entity key or request field, as the entity table marks
+        it.
+        """
+        return next(
+            declared.privacy
+            for declared in self.table(self.entity_table).columns
+            if declared.name == column
+        )
 
     @property
     def feature_references(self) -> tuple[str, ...]:
-        """`<view>:<feature>` of every input that comes from the feature store, in the inputs' order."""
+        """`<view>:<feature>` of every input that comes from the feature store, in the inputs'
+        order.
+        """
         return tuple(item.source for item in self.inputs if item.view is not None)
 
 
 def load_use_case(name: str) -> UseCase:
-    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`, under the environment's overlay where it has one.
+    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`, under the environment's
+    overlay where it has one.
 
     `SpecError` says what is missing.
     """
@@ -206,9 +262,13 @@ def load_use_case(name: str) -> UseCase:
     try:
         module = import_module(f"include.use_cases.{name}.spec")
     except ModuleNotFoundError as error:
-        raise SpecError(f"use case {name!r}: there is no include/use_cases/{name}/spec.py.") from error
+        raise SpecError(
+            f"use case {name!r}: there is no include/use_cases/{name}/spec.py."
+        ) from error
     use_case = getattr(module, "USE_CASE", None)
     if not isinstance(use_case, UseCase) or use_case.name != name:
-        raise SpecError(f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}.")
+        raise SpecError(
+            f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}."
+        )
     overlay = load_settings().spec_overlay
     return use_case if overlay is None else overlaid(use_case, overlay)

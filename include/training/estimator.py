@@ -13,10 +13,12 @@ Device = Literal["cpu", "cuda"]
 
 
 def declared_parameters(use_case: UseCase) -> dict[str, Any]:
-    """Monotone constraints in the inputs' order, and the class weights as the weight of label 1 relative to label 0.
+    """Monotone constraints in the inputs' order, and the class weights as the weight of label 1
+    relative to label 0.
 
-    Empty when nothing is declared. XGBoost applies `scale_pos_weight` to the gradients only, never to a metric; the weights of several
-    classes, and those of another estimator, are weights of rows (`include.training.trainer`).
+    Empty when nothing is declared. XGBoost applies `scale_pos_weight` to the gradients only, never
+    to a metric; the weights of several classes, and those of another estimator, are weights of rows
+    (`include.training.trainer`).
     """
     parameters: dict[str, Any] = {}
     if not isinstance(use_case.training.estimator, XGBoost):
@@ -30,7 +32,9 @@ def declared_parameters(use_case: UseCase) -> dict[str, Any]:
 
 
 def device_of(use_case: UseCase, settings: Settings) -> Device:
-    """Where the use case's estimator is fitted: as it declares, else as the environment says; scikit-learn always on the CPU."""
+    """Where the use case's estimator is fitted: as it declares, else as the environment says;
+    scikit-learn always on the CPU.
+    """
     estimator = use_case.training.estimator
     if not isinstance(estimator, XGBoost):
         return "cpu"
@@ -38,16 +42,18 @@ def device_of(use_case: UseCase, settings: Settings) -> Device:
 
 
 def device_parameters(device: Device) -> dict[str, Any]:
-    """What a fit on that device needs; raises `SettingsError` where `cuda` is asked for and no GPU answers.
+    """What a fit on that device needs; raises `SettingsError` where `cuda` is asked for and no GPU
+    answers.
 
-    XGBoost itself would go on on the CPU with a warning, and the record would name a device that was not used.
+    XGBoost itself would go on on the CPU with a warning, and the record would name a device that
+    was not used.
     """
     if device == "cpu":
         return {}
     if cuda_devices() == 0:
         raise SettingsError(
-            "FLIGHTDECK_TRAINING_DEVICE (or training.estimator.device) is 'cuda', but this machine's driver shows no GPU; "
-            "valid here: 'cpu'."
+            "FLIGHTDECK_TRAINING_DEVICE (or training.estimator.device) is 'cuda', but this"
+            " machine's driver shows no GPU; valid here: 'cpu'."
         )
     return {"device": "cuda"}
 

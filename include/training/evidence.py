@@ -1,4 +1,6 @@
-"""What a run leaves beside its model, right after the fit: what the model is made of, what its data looked like, how it was queried."""
+"""What a run leaves beside its model, right after the fit: what the model is made of, what its data
+looked like, how it was queried.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ import polars as pl
 from include.governance.artefacts import log_custom
 from include.registry.artifact import ScoringModel
 from include.steps import Interval, StepContext
-from include.training.architecture import ARCHITECTURE_FILE, architecture_line, describe_architecture
+from include.training.architecture import (
+    ARCHITECTURE_FILE,
+    architecture_line,
+    describe_architecture,
+)
 from include.training.query_script import SCRIPT_FILE, training_query
 from include.training.summaries import SUMMARY_FILE, summarise
 from include.training.tracking import log_tags
@@ -20,9 +26,15 @@ if TYPE_CHECKING:
 
 
 def log_evidence(
-    client: MlflowClient, context: StepContext, inputs: Mapping[str, Any], splits: Mapping[str, pl.DataFrame], model: ScoringModel
+    client: MlflowClient,
+    context: StepContext,
+    inputs: Mapping[str, Any],
+    splits: Mapping[str, pl.DataFrame],
+    model: ScoringModel,
 ) -> None:
-    """Write `model_architecture.json`, `data_summary.json`, `training_set.sql` and the use case's own artefacts; again replaces them."""
+    """Write `model_architecture.json`, `data_summary.json`, `training_set.sql` and the use case's
+    own artefacts; again replaces them.
+    """
     run, snapshot = inputs["open_run"]["mlflow_run_id"], inputs["build_snapshot"]["snapshot"]
     architecture = describe_architecture(context.use_case, model)
     client.log_dict(run, architecture, ARCHITECTURE_FILE)

@@ -1,4 +1,7 @@
-"""XGBoost: matrices and one fit with early stopping. A process that has fitted must not fork (OpenMP hangs the child)."""
+"""XGBoost: matrices and one fit with early stopping.
+
+A process that has fitted must not fork (OpenMP hangs the child).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ LOSS_NAMES = {"logloss": "logloss", "rmse": "rmse", "mae": "mae"}
 
 
 def loss_name(use_case: UseCase) -> str:
-    """The loss on the validation split by which rounds are stopped and trials compared: `logloss`, of a regression `rmse` or `mae`."""
+    """The loss on the validation split by which rounds are stopped and trials compared:
+
+    `logloss`, of a regression `rmse` or `mae`.
+    """
     if use_case.problem != "regression":
         return "logloss"
     return "rmse" if use_case.gates.loss == "squared" else "mae"
@@ -34,7 +40,12 @@ def objective(use_case: UseCase) -> dict[str, Any]:
     if use_case.problem == "binary":
         return OBJECTIVE
     if use_case.problem == "multiclass":
-        return {**OBJECTIVE, "objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": len(use_case.label.classes)}
+        return {
+            **OBJECTIVE,
+            "objective": "multi:softprob",
+            "eval_metric": "mlogloss",
+            "num_class": len(use_case.label.classes),
+        }
     squared = use_case.gates.loss == "squared"
     return {
         **OBJECTIVE,
@@ -45,9 +56,11 @@ def objective(use_case: UseCase) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted estimator and its loss on the validation split; of XGBoost exactly the trees up to its best round.
+    """A fitted estimator and its loss on the validation split; of XGBoost exactly the trees up to
+    its best round.
 
-    `loss` names the loss (`loss_name`); log losses are in nats. Without rounds `best_iteration` is 0.
+    `loss` names the loss (`loss_name`); log losses are in nats. Without rounds `best_iteration` is
+    0.
     """
 
     fitted: Fitted
@@ -81,7 +94,8 @@ def to_dmatrix(
     like: xgboost.DMatrix | None = None,
     weights: np.ndarray | None = None,
 ) -> xgboost.DMatrix:
-    """A quantised matrix from float32 of shape (rows, inputs), NaN = missing; `like` shares the training matrix's bins.
+    """A quantised matrix from float32 of shape (rows, inputs), NaN = missing; `like` shares the
+    training matrix's bins.
 
     `weights`, shape (rows,), weigh the rows' gradients.
     """
@@ -110,9 +124,11 @@ def fit_booster(
     device: Device = "cpu",
     callbacks: Sequence[Any] = (),
 ) -> Fit:
-    """Fit with early stopping on the validation loss; the same inputs, threads and device give the same bytes.
+    """Fit with early stopping on the validation loss; the same inputs, threads and device give the
+    same bytes.
 
-    What the use case declares (monotone inputs, class weights) goes over `parameters`. The booster predicts on the CPU.
+    What the use case declares (monotone inputs, class weights) goes over `parameters`. The booster
+    predicts on the CPU.
     """
     import xgboost
 
@@ -120,7 +136,13 @@ def fit_booster(
     history: dict[str, dict[str, list[float]]] = {}
     declared = {**declared_parameters(use_case), **device_parameters(device)}
     booster = xgboost.train(
-        {**objective(use_case), **parameters, **declared, "seed": training.seed, "nthread": threads},
+        {
+            **objective(use_case),
+            **parameters,
+            **declared,
+            "seed": training.seed,
+            "nthread": threads,
+        },
         train,
         num_boost_round=training.boost_rounds,
         evals=[(train, "train"), (validation, "validation")],
@@ -134,4 +156,10 @@ def fit_booster(
     best = int(booster.best_iteration)
     metric = objective(use_case)["eval_metric"]
     losses = {name: [float(value) for value in values[metric]] for name, values in history.items()}
-    return Fit(FittedBooster(booster[: best + 1]), best, losses["validation"][best], losses, loss_name(use_case))
+    return Fit(
+        FittedBooster(booster[: best + 1]),
+        best,
+        losses["validation"][best],
+        losses,
+        loss_name(use_case),
+    )

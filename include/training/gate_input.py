@@ -1,4 +1,7 @@
-"""Collect what the gates judge: MLflow's metrics of this run, the package on disk, the champion, the candidate's test rows."""
+"""Collect what the gates judge:
+
+MLflow's metrics of this run, the package on disk, the champion, the candidate's test rows.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,11 @@ def gather(
     tags: Mapping[str, str],
     inspected: Mapping[str, Any],
 ) -> GateInput:
-    """A package that is missing or altered is no error here: the gates refuse it by name, and judge everything else.
+    """A package that is missing or altered is no error here: the gates refuse it by name, and judge
+    everything else.
 
-    `inspected` are the findings of `evaluate_model`; a package that did not load in a process of its own is not opened in this one.
+    `inspected` are the findings of `evaluate_model`; a package that did not load in a process of
+    its own is not opened in this one.
     """
     use_case, threads = context.use_case, context.settings.training_threads
     model: ScoringModel | None = None
@@ -53,9 +58,15 @@ def gather(
         package_digest=None if model is None else model.digest,
         labels=labels_of(use_case, test),
         days=test[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64),
-        slices=slice_parts(use_case, FeatureTransform.fit(use_case, test) if model is None else model.transform, test),
+        slices=slice_parts(
+            use_case,
+            FeatureTransform.fit(use_case, test) if model is None else model.transform,
+            test,
+        ),
         scores=None if model is None else model.score_frame(test),
-        champion=None if current is None else score_champion(current, test, threads=threads, problem=use_case.problem),
+        champion=None
+        if current is None
+        else score_champion(current, test, threads=threads, problem=use_case.problem),
         problem=problem,
         inspection=inspection,
         package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,

@@ -1,8 +1,9 @@
 """Label leakage: one input that alone knows the answer.
 
-An input's value is turned into the share of positive labels among the rows that share it (a category's rows, or one of `BINS`
-equally full bins of a number; missing is a value of its own), and that share is judged as a score by the area under the ROC curve.
-So a leak counts whichever way it points, a hump included, and also where only the absence of a value gives the label away. Real
+An input's value is turned into the share of positive labels among the rows that share it (a
+category's rows, or one of `BINS` equally full bins of a number; missing is a value of its own), and
+that share is judged as a score by the area under the ROC curve. So a leak counts whichever way it
+points, a hump included, and also where only the absence of a value gives the label away. Real
 predictors stay far below: what is known before a question is asked seldom decides its answer alone.
 """
 
@@ -28,17 +29,34 @@ def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     matrix = transform.apply_frame(frame)
     failures = []
     for position, item in enumerate(transform.inputs):
-        areas = [single_auc(matrix[:, position], labels, checks, category=item.kind == "category") for labels in columns]
+        areas = [
+            single_auc(matrix[:, position], labels, checks, category=item.kind == "category")
+            for labels in columns
+        ]
         area = max((found for found in areas if found is not None), default=None)
         if area is not None and area > checks.max_single_auc:
-            expected = f"an area under the ROC curve of at most {checks.max_single_auc} for one input alone"
+            expected = (
+                f"an area under the ROC curve of at most {checks.max_single_auc} for one input"
+                " alone"
+            )
             column = transform.column(item)
-            failures.append(Failure(table, column, "label leakage", expected, f"{area:.4f} from {item.name}", example_row(frame)))
+            failures.append(
+                Failure(
+                    table,
+                    column,
+                    "label leakage",
+                    expected,
+                    f"{area:.4f} from {item.name}",
+                    example_row(frame),
+                )
+            )
     return failures
 
 
 def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:
-    """The label as 0 and 1: itself, each class against the rest, or of a regression whether it is above the median."""
+    """The label as 0 and 1: itself, each class against the rest, or of a regression whether it is
+    above the median.
+    """
     labels = strategy(use_case).labels(frame)
     if use_case.problem == "multiclass":
         return [(labels == place).astype(np.int64) for place in range(len(use_case.label.classes))]
@@ -47,11 +65,15 @@ def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:
     return [labels]
 
 
-def single_auc(values: np.ndarray, labels: np.ndarray, checks: DataChecks, *, category: bool) -> float | None:
-    """The area under the ROC curve that the column reaches alone; `None` when there are too few rows, or one class, to say.
+def single_auc(
+    values: np.ndarray, labels: np.ndarray, checks: DataChecks, *, category: bool
+) -> float | None:
+    """The area under the ROC curve that the column reaches alone; `None` when there are too few
+    rows, or one class, to say.
 
-    `values` is a column of the transformed matrix, `labels` 0 and 1, both of shape (rows,). Of a category, the rows of values with
-    fewer than `minimum_leak_group` rows are left out: their share of positives would be chance.
+    `values` is a column of the transformed matrix, `labels` 0 and 1, both of shape (rows,). Of a
+    category, the rows of values with fewer than `minimum_leak_group` rows are left out: their share
+    of positives would be chance.
     """
     groups = _groups(values, category=category)
     rows = np.bincount(groups)

@@ -1,4 +1,6 @@
-"""Every training decision as one row of the Delta table `<use_case>/trainings`: accepted or refused, why, from which trigger."""
+"""Every training decision as one row of the Delta table `<use_case>/trainings`: accepted or
+refused, why, from which trigger.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,11 @@ def record_decision(
     metrics: Mapping[str, float],
     rows: int | None = None,
 ) -> None:
-    """Write the run's row, or replace the one that it has. The same row again makes no new version of the table.
+    """Write the run's row, or replace the one that it has. The same row again makes no new version
+    of the table.
 
-    `rows` is the size of the training set. `causes_json` holds every cause that the run has consumed.
+    `rows` is the size of the training set. `causes_json` holds every cause that the run has
+    consumed.
     """
     row = pl.DataFrame(
         {
@@ -77,7 +81,11 @@ def record_decision(
     if same_rows(tables.read(name, where=pl.col("run_id") == context.run.run_id), row):
         return
     merge = tables.open(name).merge(
-        row.to_arrow(), predicate="kept.run_id = new.run_id", source_alias="new", target_alias="kept", merge_schema=True
+        row.to_arrow(),
+        predicate="kept.run_id = new.run_id",
+        source_alias="new",
+        target_alias="kept",
+        merge_schema=True,
     )
     merge.when_matched_update_all().when_not_matched_insert_all().execute()
 

@@ -1,7 +1,9 @@
-"""From a model back to everything that it came from, and from any of that forward to the models that it reached.
+"""From a model back to everything that it came from, and from any of that forward to the models
+that it reached.
 
-Every decided training leaves its lineage twice: as the document `lineage.json` of its MLflow run, and as rows of the Delta table
-`lineage/edges`, one per thing that it came from or left. The table answers the question in the other direction.
+Every decided training leaves its lineage twice: as the document `lineage.json` of its MLflow run,
+and as rows of the Delta table `lineage/edges`, one per thing that it came from or left. The table
+answers the question in the other direction.
 """
 
 from __future__ import annotations
@@ -43,12 +45,25 @@ SCHEMA: dict[str, Any] = {
     "version": pl.Int64,
     "digest": pl.String,
 }
-KINDS = ("table", "data_set", "features", "golden", "code", "lock", "package", "specification", "cause")
+KINDS = (
+    "table",
+    "data_set",
+    "features",
+    "golden",
+    "code",
+    "lock",
+    "package",
+    "specification",
+    "cause",
+)
 
 
 @dataclass(frozen=True)
 class Reached:
-    """A training that something reached. `model_version` is its version in the registry, `None` for a refused one."""
+    """A training that something reached.
+
+    `model_version` is its version in the registry, `None` for a refused one.
+    """
 
     model: str
     model_version: int | None
@@ -59,7 +74,12 @@ class Reached:
 
 
 def record_lineage(
-    client: MlflowClient, context: StepContext, inputs: Mapping[str, Any], *, decision: str, version: int | None
+    client: MlflowClient,
+    context: StepContext,
+    inputs: Mapping[str, Any],
+    *,
+    decision: str,
+    version: int | None,
 ) -> dict[str, Any]:
     """Write the run's document and its rows; the same again changes nothing."""
     document = describe_lineage(client, context, inputs, decision=decision, version=version)
@@ -69,11 +89,25 @@ def record_lineage(
 
 
 def describe_lineage(
-    client: MlflowClient, context: StepContext, inputs: Mapping[str, Any], *, decision: str, version: int | None
+    client: MlflowClient,
+    context: StepContext,
+    inputs: Mapping[str, Any],
+    *,
+    decision: str,
+    version: int | None,
 ) -> dict[str, Any]:
-    """The document, plain JSON. What a refused run did not reach (splits, trials, a package) is null."""
-    tables, run, snapshot = TableStore(context.settings.tables_uri), inputs["open_run"], inputs["build_snapshot"]["snapshot"]
-    trained, tuned, split = (inputs.get(step) for step in ("train_model", "tune_model", "split_data"))
+    """The document, plain JSON.
+
+    What a refused run did not reach (splits, trials, a package) is null.
+    """
+    tables, run, snapshot = (
+        TableStore(context.settings.tables_uri),
+        inputs["open_run"],
+        inputs["build_snapshot"]["snapshot"],
+    )
+    trained, tuned, split = (
+        inputs.get(step) for step in ("train_model", "tune_model", "split_data")
+    )
     window = Interval.parse(snapshot["start"], snapshot["end"])
     return {
         "model": context.use_case.name,
@@ -81,7 +115,9 @@ def describe_lineage(
         "decision": decision,
         "run_id": context.run.run_id,
         "mlflow_run_id": run["mlflow_run_id"],
-        "package": None if trained is None else {"digest": trained["digest"], "model_id": trained["model_id"]},
+        "package": None
+        if trained is None
+        else {"digest": trained["digest"], "model_id": trained["model_id"]},
         "data_set": {
             "name": snapshot["data_set"],
             "table": snapshot["name"],
@@ -93,13 +129,26 @@ def describe_lineage(
         },
         "sources": _sources(context, snapshot["sources"]),
         "made_by": list(_processes(tables, context.use_case.name, window)),
-        "features": {"service": context.use_case.training_data.feature_service, "definition": snapshot["definition"]},
+        "features": {
+            "service": context.use_case.training_data.feature_service,
+            "definition": snapshot["definition"],
+        },
         "golden": inputs["build_snapshot"].get("golden"),
-        "splits": None if split is None else {"boundaries": split["boundaries"], "rows": split["rows"]},
+        "splits": None
+        if split is None
+        else {"boundaries": split["boundaries"], "rows": split["rows"]},
         "trials": None if tuned is None else _trials(client, run, tuned),
         "specification": _specification_digest(context),
-        "code": {"commit": run["code_commit"], "lock": lock_digest(), "environment": environment().model_dump()},
-        "trigger": {"kind": context.run.trigger, "by": context.run.triggered_by, "causes": _causes(context)},
+        "code": {
+            "commit": run["code_commit"],
+            "lock": lock_digest(),
+            "environment": environment().model_dump(),
+        },
+        "trigger": {
+            "kind": context.run.trigger,
+            "by": context.run.triggered_by,
+            "causes": _causes(context),
+        },
         "artefacts": [
             {**entry, "type": type_of(entry["path"], context.use_case)}
             for entry in _artefacts(client, run["mlflow_run_id"])
@@ -109,15 +158,26 @@ def describe_lineage(
 
 
 def reached_by(
-    tables: TableStore, kind: str, *, name: str | None = None, version: int | None = None, digest: str | None = None
+    tables: TableStore,
+    kind: str,
+    *,
+    name: str | None = None,
+    version: int | None = None,
+    digest: str | None = None,
 ) -> list[Reached]:
-    """The trainings that came from the thing, by `name` (and `version`) or the beginning of its `digest`; in order of model and run.
+    """The trainings that came from the thing, by `name` (and `version`) or the beginning of its
+    `digest`; in order of model and run.
 
-    Raises `DataError` for an unknown kind, and with what there is of that kind when nothing matches.
+    Raises `DataError` for an unknown kind, and with what there is of that kind when nothing
+    matches.
     """
     if kind not in KINDS:
         raise DataError(f"Nothing of kind {kind!r} is in the lineage; valid: {', '.join(KINDS)}.")
-    edges = tables.read(TABLE, where=pl.col("kind") == kind) if tables.exists(TABLE) else pl.DataFrame(schema=SCHEMA)
+    edges = (
+        tables.read(TABLE, where=pl.col("kind") == kind)
+        if tables.exists(TABLE)
+        else pl.DataFrame(schema=SCHEMA)
+    )
     found = edges
     if name is not None:
         found = found.filter(pl.col("name") == name)
@@ -126,27 +186,61 @@ def reached_by(
     if digest is not None:
         found = found.filter(pl.col("digest").str.starts_with(digest))
     if found.is_empty():
-        raise DataError(f"No training came from {kind} {_told(name, version, digest)}. {_offered(edges)}")
-    rows = found.sort("model", "model_version", "run_id", nulls_last=True).unique(["model", "run_id", "role"], maintain_order=True)
-    return [Reached(**{field: row[field] for field in Reached.__dataclass_fields__}) for row in rows.to_dicts()]
+        raise DataError(
+            f"No training came from {kind} {_told(name, version, digest)}. {_offered(edges)}"
+        )
+    rows = found.sort("model", "model_version", "run_id", nulls_last=True).unique(
+        ["model", "run_id", "role"], maintain_order=True
+    )
+    return [
+        Reached(**{field: row[field] for field in Reached.__dataclass_fields__})
+        for row in rows.to_dicts()
+    ]
 
 
 def edges_of(document: Mapping[str, Any]) -> pl.DataFrame:
     """The document's rows of the table."""
     code, features, golden = document["code"], document["features"], document["golden"]
     data = document["data_set"]
-    rows = [("table", source["role"], source["table"], source["version"], None) for source in document["sources"]]
+    rows = [
+        ("table", source["role"], source["table"], source["version"], None)
+        for source in document["sources"]
+    ]
     rows.append(("data_set", "training set", data["table"], data["version"], data["digest"]))
     rows.append(("features", "definition", features["service"], None, features["definition"]))
-    rows.append(("specification", "declared as", document["model"], None, document["specification"]))
-    rows += [("code", "commit", "git", None, code["commit"]), ("lock", "environment", "requirements.txt", None, code["lock"])]
-    rows += [("cause", cause["kind"], cause["cause_id"], None, None) for cause in document["trigger"]["causes"]]
+    rows.append(
+        ("specification", "declared as", document["model"], None, document["specification"])
+    )
+    rows += [
+        ("code", "commit", "git", None, code["commit"]),
+        ("lock", "environment", "requirements.txt", None, code["lock"]),
+    ]
+    rows += [
+        ("cause", cause["kind"], cause["cause_id"], None, None)
+        for cause in document["trigger"]["causes"]
+    ]
     if golden is not None:
         rows.append(("golden", "measured on", golden["table"], golden["version"], golden["digest"]))
     if document["package"] is not None:
-        rows.append(("package", "result", document["model"], document["version"], document["package"]["digest"]))
-    head = (document["model"], document["run_id"], document["mlflow_run_id"], document["decision"], document["version"])
-    return pl.DataFrame([(*head, *row) for row in rows], schema=SCHEMA, orient="row").unique(maintain_order=True)
+        rows.append(
+            (
+                "package",
+                "result",
+                document["model"],
+                document["version"],
+                document["package"]["digest"],
+            )
+        )
+    head = (
+        document["model"],
+        document["run_id"],
+        document["mlflow_run_id"],
+        document["decision"],
+        document["version"],
+    )
+    return pl.DataFrame([(*head, *row) for row in rows], schema=SCHEMA, orient="row").unique(
+        maintain_order=True
+    )
 
 
 def _write_edges(tables: TableStore, document: Mapping[str, Any]) -> None:
@@ -171,13 +265,22 @@ def _sources(context: StepContext, sources: Mapping[str, int]) -> list[dict[str,
     roles = {data.entity_table: "questions", data.label_table: "labels"}
     tables = TableStore(context.settings.tables_uri)
     return [
-        {"table": name, "version": version, "uri": tables.uri(name), "role": roles.get(name, "features")}
+        {
+            "table": name,
+            "version": version,
+            "uri": tables.uri(name),
+            "role": roles.get(name, "features"),
+        }
         for name, version in sources.items()
     ]
 
 
-def _processes(tables: TableStore, use_case_name: str, window: Interval) -> Iterator[dict[str, Any]]:
-    """The finished runs that wrote the source tables within the window: which process, which interval, which table versions it left."""
+def _processes(
+    tables: TableStore, use_case_name: str, window: Interval
+) -> Iterator[dict[str, Any]]:
+    """The finished runs that wrote the source tables within the window: which process, which
+    interval, which table versions it left.
+    """
     name = intervals_table(use_case_name)
     if not tables.exists(name):
         return
@@ -185,20 +288,41 @@ def _processes(tables: TableStore, use_case_name: str, window: Interval) -> Iter
     rows = tables.read(name, where=overlaps & pl.col("process").is_in(["ingest", "features"]))
     for row in rows.sort("interval_start", "process", "evidence_json").to_dicts():
         written = json.loads(row["evidence_json"]).get("tables", {})
-        versions = {entry["name"]: entry["version"] for entry in written.values() if isinstance(entry, dict) and "name" in entry}
-        yield {"process": row["process"], "interval": Interval(row["interval_start"], row["interval_end"]).as_json(), "tables": versions}
+        versions = {
+            entry["name"]: entry["version"]
+            for entry in written.values()
+            if isinstance(entry, dict) and "name" in entry
+        }
+        yield {
+            "process": row["process"],
+            "interval": Interval(row["interval_start"], row["interval_end"]).as_json(),
+            "tables": versions,
+        }
 
 
-def _trials(client: MlflowClient, run: Mapping[str, Any], tuned: Mapping[str, Any]) -> dict[str, Any]:
-    children = client.search_runs([run["experiment_id"]], f"tags.`mlflow.parentRunId` = '{run['mlflow_run_id']}'", max_results=1000)
+def _trials(
+    client: MlflowClient, run: Mapping[str, Any], tuned: Mapping[str, Any]
+) -> dict[str, Any]:
+    children = client.search_runs(
+        [run["experiment_id"]],
+        f"tags.`mlflow.parentRunId` = '{run['mlflow_run_id']}'",
+        max_results=1000,
+    )
     numbered = {child.data.tags.get("flightdeck.trial"): child.info.run_id for child in children}
-    listed = [{"trial": trial["number"], "mlflow_run_id": numbered.get(str(trial["number"]))} for trial in tuned.get("trials", [])]
+    listed = [
+        {"trial": trial["number"], "mlflow_run_id": numbered.get(str(trial["number"]))}
+        for trial in tuned.get("trials", [])
+    ]
     return {"best": tuned.get("best_trial"), "runs": listed}
 
 
 def _causes(context: StepContext) -> list[dict[str, Any]]:
     kept = ("cause_id", "kind", "reason", "who", "source_dag_id", "source_run_id")
-    return [{name: cause.get(name) for name in kept} for cause in causes_of_run(context) if cause.get("cause_id")]
+    return [
+        {name: cause.get(name) for name in kept}
+        for cause in causes_of_run(context)
+        if cause.get("cause_id")
+    ]
 
 
 def _specification_digest(context: StepContext) -> str:
@@ -207,8 +331,12 @@ def _specification_digest(context: StepContext) -> str:
     return hashlib.sha256(context.use_case.model_dump_json().encode()).hexdigest()
 
 
-def _artefacts(client: MlflowClient, mlflow_run_id: str, folder: str | None = None) -> Iterator[dict[str, Any]]:
-    for item in sorted(client.list_artifacts(mlflow_run_id, folder), key=lambda item: str(item.path)):
+def _artefacts(
+    client: MlflowClient, mlflow_run_id: str, folder: str | None = None
+) -> Iterator[dict[str, Any]]:
+    for item in sorted(
+        client.list_artifacts(mlflow_run_id, folder), key=lambda item: str(item.path)
+    ):
         if item.is_dir:
             yield from _artefacts(client, mlflow_run_id, item.path)
         else:
@@ -216,12 +344,23 @@ def _artefacts(client: MlflowClient, mlflow_run_id: str, folder: str | None = No
 
 
 def _told(name: str | None, version: int | None, digest: str | None) -> str:
-    return " ".join(str(part) for part in (name, None if version is None else f"at version {version}", digest) if part is not None)
+    return " ".join(
+        str(part)
+        for part in (name, None if version is None else f"at version {version}", digest)
+        if part is not None
+    )
 
 
 def _offered(edges: pl.DataFrame) -> str:
     if edges.is_empty():
         return "No training has been recorded yet."
-    pairs: Sequence[tuple[Any, ...]] = edges.select("name", "version", "digest").unique().sort("name", "version").rows()
-    names = sorted({f"{name}@{version}" if version is not None else str(digest or name)[:16] for name, version, digest in pairs})
+    pairs: Sequence[tuple[Any, ...]] = (
+        edges.select("name", "version", "digest").unique().sort("name", "version").rows()
+    )
+    names = sorted(
+        {
+            f"{name}@{version}" if version is not None else str(digest or name)[:16]
+            for name, version, digest in pairs
+        }
+    )
     return f"There are: {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}."

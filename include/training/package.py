@@ -38,23 +38,43 @@ GOLDEN_ROWS = 20
 
 
 def work_folder(settings: Settings, use_case_name: str, run_id: str) -> Path:
-    """A run's own folder. Characters that a file name may not hold are replaced and told apart by a digest."""
+    """A run's own folder.
+
+    Characters that a file name may not hold are replaced and told apart by a digest.
+    """
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", run_id)
     suffix = "" if safe == run_id else f".{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
     return settings.home / "work" / use_case_name / f"{safe}{suffix}"
 
 
 def train_package(
-    context: StepContext, splits: Mapping[str, pl.DataFrame], parameters: Mapping[str, Any], snapshot: Mapping[str, Any], code_commit: str
+    context: StepContext,
+    splits: Mapping[str, pl.DataFrame],
+    parameters: Mapping[str, Any],
+    snapshot: Mapping[str, Any],
+    code_commit: str,
 ) -> tuple[Path, str, Fit]:
-    """Fit on the train split, with early stopping on validation where there is any; write the package; return folder, digest, fit."""
+    """Fit on the train split, with early stopping on validation where there is any; write the
+    package; return folder, digest, fit.
+    """
     use_case, threads = context.use_case, context.settings.training_threads
     problem = strategy(use_case)
     transform = FeatureTransform.fit(use_case, splits["train"])
-    rows = {name: Rows(transform.apply_frame(frame), problem.labels(frame)) for name, frame in splits.items()}
+    rows = {
+        name: Rows(transform.apply_frame(frame), problem.labels(frame))
+        for name, frame in splits.items()
+    }
     max_bin = int(parameters.get("max_bin", DEFAULT_MAX_BIN))
     device = device_of(use_case, context.settings)
-    trainer = open_trainer(use_case, transform, rows["train"], rows["validation"], threads=threads, device=device, max_bin=max_bin)
+    trainer = open_trainer(
+        use_case,
+        transform,
+        rows["train"],
+        rows["validation"],
+        threads=threads,
+        device=device,
+        max_bin=max_bin,
+    )
     fit = trainer.fit(parameters)
     scores = {name: fit.fitted.predict(part.matrix) for name, part in rows.items()}
     labels = rows["train"].labels
@@ -84,29 +104,47 @@ def train_package(
     reference = build_reference(transform, rows["train"].matrix, problem.answer(scores["train"]))
     if use_case.problem == "multiclass":
         reference["predicted_class"] = class_reference(use_case.label.classes, scores["train"])
-    digest = write_package(folder, fit.fitted, transform, metadata, reference, _golden(transform, fit, splits["test"]))
+    digest = write_package(
+        folder, fit.fitted, transform, metadata, reference, _golden(transform, fit, splits["test"])
+    )
     return folder, digest, fit
 
 
-def recorded_parameters(use_case: UseCase, parameters: Mapping[str, Any], threads: int) -> dict[str, Any]:
-    """What the metadata keep of a fit: the estimator's parameters, and of XGBoost threads and rounds."""
+def recorded_parameters(
+    use_case: UseCase, parameters: Mapping[str, Any], threads: int
+) -> dict[str, Any]:
+    """What the metadata keep of a fit: the estimator's parameters, and of XGBoost threads and
+    rounds.
+    """
     if use_case.training.estimator.kind == "sklearn":
         return dict(parameters)
     return {**parameters, "nthread": threads, "boost_rounds": use_case.training.boost_rounds}
 
 
 def open_package(settings: Settings, trained: Mapping[str, Any]) -> ScoringModel:
-    """The package that `train_model` wrote, checked against its digest. Raises `DigestMismatch`, `RegistryError`."""
-    return load_model(package_folder(settings, trained), expected_digest=trained["digest"], threads=settings.training_threads)
+    """The package that `train_model` wrote, checked against its digest.
+
+    Raises `DigestMismatch`, `RegistryError`.
+    """
+    return load_model(
+        package_folder(settings, trained),
+        expected_digest=trained["digest"],
+        threads=settings.training_threads,
+    )
 
 
 def package_folder(settings: Settings, trained: Mapping[str, Any]) -> Path:
-    """Where the package that `train_model` wrote lies; on another machine it is missing and then fetched from MLflow."""
+    """Where the package that `train_model` wrote lies; on another machine it is missing and then
+    fetched from MLflow.
+    """
     folder = Path(trained["package"])
     if folder.exists():
         return folder
     return download_package(
-        f"models:/{trained['model_id']}", trained["digest"], folder.parent / "fetched", tracking_uri=settings.mlflow_tracking_uri
+        f"models:/{trained['model_id']}",
+        trained["digest"],
+        folder.parent / "fetched",
+        tracking_uri=settings.mlflow_tracking_uri,
     )
 
 

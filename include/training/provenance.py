@@ -13,11 +13,25 @@ from pydantic import BaseModel, ConfigDict
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
-LIBRARIES = ("deltalake", "feast", "mlflow", "numpy", "optuna", "polars", "scikit-learn", "scipy", "skops", "xgboost")
+LIBRARIES = (
+    "deltalake",
+    "feast",
+    "mlflow",
+    "numpy",
+    "optuna",
+    "polars",
+    "scikit-learn",
+    "scipy",
+    "skops",
+    "xgboost",
+)
 
 
 class Environment(BaseModel):
-    """What may change the bytes of a model beside code and data: `machine` is the architecture, `processor` its model name."""
+    """What may change the bytes of a model beside code and data:
+
+    `machine` is the architecture, `processor` its model name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +42,9 @@ class Environment(BaseModel):
 
 
 def code_commit(root: Path = PROJECT_ROOT) -> str:
-    """The commit that is checked out, with `-dirty` where files differ from it, or `unknown` outside a git checkout."""
+    """The commit that is checked out, with `-dirty` where files differ from it, or `unknown`
+    outside a git checkout.
+    """
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain")
     if commit is None or changes is None:
@@ -43,11 +59,18 @@ def library_versions() -> dict[str, str]:
 
 def environment() -> Environment:
     """The environment of this process."""
-    return Environment(python=platform.python_version(), machine=platform.machine(), processor=_processor(), libraries=library_versions())
+    return Environment(
+        python=platform.python_version(),
+        machine=platform.machine(),
+        processor=_processor(),
+        libraries=library_versions(),
+    )
 
 
 def lock_digest(root: Path = PROJECT_ROOT) -> str:
-    """SHA-256 of requirements.txt, or `unknown` where there is none (`sha256sum requirements.txt` prints the same)."""
+    """SHA-256 of requirements.txt, or `unknown` where there is none (`sha256sum requirements.txt`
+    prints the same).
+    """
     path = root / "requirements.txt"
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else UNKNOWN
 
@@ -60,7 +83,13 @@ def _processor(path: Path = Path("/proc/cpuinfo")) -> str:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607  # git is wherever the machine has it
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )  # git is wherever the machine has it
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,6 +1,8 @@
-"""The record of one training: everything that the final fit needs to be done again, in one JSON file of the MLflow run.
+"""The record of one training: everything that the final fit needs to be done again, in one JSON
+file of the MLflow run.
 
-Its SHA-256 is a tag of the run and of the registered version, so a record that was edited afterwards is noticed.
+Its SHA-256 is a tag of the run and of the registered version, so a record that was edited
+afterwards is noticed.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ LOCK_TAG = "flightdeck.lock_digest"
 
 
 class TrainingRecord(BaseModel):
-    """One training. `parameters` are those of the final fit, `device` is where it ran, `boundaries` the moments that cut the snapshot,
-    `lock_digest` the SHA-256 of requirements.txt. `specification` is the use case as it was declared then; it holds seed, rounds and
-    inputs.
+    """One training. `parameters` are those of the final fit, `device` is where it ran, `boundaries`
+    the moments that cut the snapshot, `lock_digest` the SHA-256 of requirements.txt.
+    `specification` is the use case as it was declared then; it holds seed, rounds and inputs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

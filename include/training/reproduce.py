@@ -1,7 +1,9 @@
-"""Train a registered version again from its record, and say whether the same model comes out or what is missing.
+"""Train a registered version again from its record, and say whether the same model comes out or
+what is missing.
 
-What is read: the version and its MLflow run, the record that the run kept, the package, and the snapshot's Delta table at its
-version. The fit runs in a process of its own that is given the record and the tables, and no registry.
+What is read: the version and its MLflow run, the record that the run kept, the package, and the
+snapshot's Delta table at its version. The fit runs in a process of its own that is given the record
+and the tables, and no registry.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
 from include.errors import DataError, RegistryError
-from include.registry.artifact import ScoringModel, golden_columns, load_model, package_digest, package_files
+from include.registry.artifact import (
+    ScoringModel,
+    golden_columns,
+    load_model,
+    package_digest,
+    package_files,
+)
 from include.registry.client import connect, readable_artifact
 from include.registry.versions import RegisteredVersion, download, version
 from include.settings import Settings
@@ -38,7 +46,10 @@ Outcome = Literal["identical", "within tolerance", "different", "not possible"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as recorded. Nothing can be trained again while a `blocking` one stands."""
+    """Something that is not as recorded.
+
+    Nothing can be trained again while a `blocking` one stands.
+    """
 
     what: str
     recorded: str
@@ -58,8 +69,9 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The new package against the registered one. Differences are the largest absolute ones between scores; `unit` is what a tolerance
-    is multiplied with: 1, of a regression the labels' standard deviation.
+    """The new package against the registered one. Differences are the largest absolute ones between
+    scores; `unit` is what a tolerance is multiplied with: 1, of a regression the labels' standard
+    deviation.
     """
 
     digest: str
@@ -94,39 +106,67 @@ class Report:
 
 
 class NotReproducible(RegistryError):
-    """Something that the training needs is gone or is not what was recorded; `finding` says what."""
+    """Something that the training needs is gone or is not what was recorded;
+
+    `finding` says what.
+    """
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(f"{finding.what}: recorded {finding.recorded}, found {finding.found}. {finding.advice}")
+        super().__init__(
+            f"{finding.what}: recorded {finding.recorded}, found {finding.found}. {finding.advice}"
+        )
         self.finding = finding
 
 
 def load(settings: Settings, use_case: UseCase, number: int, folder: Path) -> Recorded:
-    """Version, record and package (fetched below `folder`). Raises `NotReproducible` with the first thing that is missing."""
+    """Version, record and package (fetched below `folder`).
+
+    Raises `NotReproducible` with the first thing that is missing.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         registered = version(settings, use_case, number)
     except RegistryError as error:
-        raise _missing("version", f"{use_case.name} version {number}", str(error), "List the versions in MLflow.") from error
+        raise _missing(
+            "version",
+            f"{use_case.name} version {number}",
+            str(error),
+            "List the versions in MLflow.",
+        ) from error
     try:
         run = connect(settings).get_run(registered.run_id)
     except MlflowException as error:
-        advice = "Restore it from a backup of MLflow's database; MLflow keeps deleted runs until `mlflow gc`."
+        advice = (
+            "Restore it from a backup of MLflow's database; MLflow keeps deleted runs until `mlflow"
+            " gc`."
+        )
         raise _missing("MLflow run", registered.run_id, str(error), advice) from error
     if run.info.lifecycle_stage != "active":
-        raise _missing("MLflow run", registered.run_id, "deleted", f"Restore it: mlflow runs restore --run-id {registered.run_id}")
-    record = _record(settings, registered, str(run.info.artifact_uri), run.data.tags.get(RECORD_TAG), folder)
+        raise _missing(
+            "MLflow run",
+            registered.run_id,
+            "deleted",
+            f"Restore it: mlflow runs restore --run-id {registered.run_id}",
+        )
+    record = _record(
+        settings, registered, str(run.info.artifact_uri), run.data.tags.get(RECORD_TAG), folder
+    )
     try:
         package = download(registered, folder / "registered")
     except RegistryError as error:
-        raise _missing("model package", registered.digest, str(error), "Restore the artefact from a backup.") from error
+        raise _missing(
+            "model package", registered.digest, str(error), "Restore the artefact from a backup."
+        ) from error
     _agree(record, load_model(package), run.data.params)
     return Recorded(registered, record, package)
 
 
 def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
-    """The training set at its version, its digest checked. Raises `NotReproducible` when it is gone or was changed."""
+    """The training set at its version, its digest checked.
+
+    Raises `NotReproducible` when it is gone or was changed.
+    """
     snapshot = record.snapshot
     wanted = f"{snapshot.name} version {snapshot.version}, digest {snapshot.digest[:16]}"
     try:
@@ -134,21 +174,34 @@ def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
     except RegistryError as error:
         advice = "The table's files were changed after the training; restore them from a backup."
         raise _missing("snapshot", wanted, str(error), advice) from error
-    except (DataError, DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (
+        DataError,
+        DeltaError,
+        OSError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+    ) as error:
         # Polars panics on a Parquet file that is shorter than the table's log says.
         advice = (
-            f"The version was vacuumed, its files were damaged or the table was deleted; restore {settings.tables_uri}/{snapshot.name} "
-            "from a backup."
+            "The version was vacuumed, its files were damaged or the table was deleted; restore"
+            f" {settings.tables_uri}/{snapshot.name} from a backup."
         )
-        raise _missing("snapshot", wanted, f"{type(error).__name__}: {error}".splitlines()[0], advice) from error
+        raise _missing(
+            "snapshot", wanted, f"{type(error).__name__}: {error}".splitlines()[0], advice
+        ) from error
 
 
 def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
-    """How this checkout, environment and machine differ from the record: what may, but need not, change the model."""
+    """How this checkout, environment and machine differ from the record: what may, but need not,
+    change the model.
+    """
     found: list[Finding] = []
     commit = code_commit()
     if record.code_commit.endswith(DIRTY):
-        advice = "Uncommitted changes are not recorded: commit before a training that must be repeatable."
+        advice = (
+            "Uncommitted changes are not recorded: commit before a training that must be"
+            " repeatable."
+        )
         found.append(Finding("code commit", record.code_commit, commit, advice))
     elif commit != record.code_commit:
         worktree = f"../flightdeck-{record.code_commit[:8]}"
@@ -160,13 +213,26 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
     lock = lock_digest()
     found += _device_differences(record)
     if lock != record.lock_digest:
-        advice = f"The trained environment's lock: git show {record.code_commit.removesuffix(DIRTY)}:requirements.txt"
+        advice = (
+            "The trained environment's lock: git show"
+            f" {record.code_commit.removesuffix(DIRTY)}:requirements.txt"
+        )
         found.append(Finding("lock digest", record.lock_digest, lock, advice))
     here, then = environment(), record.environment
     for name in sorted({*here.libraries, *then.libraries}):
         if here.libraries.get(name) != then.libraries.get(name):
-            advice = f"pip install {name}=={then.libraries.get(name)} in the environment of the recorded lock file."
-            found.append(Finding(f"library {name}", str(then.libraries.get(name)), str(here.libraries.get(name)), advice))
+            advice = (
+                f"pip install {name}=={then.libraries.get(name)} in the environment of the recorded"
+                " lock file."
+            )
+            found.append(
+                Finding(
+                    f"library {name}",
+                    str(then.libraries.get(name)),
+                    str(here.libraries.get(name)),
+                    advice,
+                )
+            )
     for name in ("python", "machine", "processor"):
         if getattr(here, name) != getattr(then, name):
             advice = f"Scores are compared within {TOLERANCE} where bytes differ."
@@ -182,29 +248,46 @@ def _device_differences(record: TrainingRecord) -> list[Finding]:
 
 
 def retrain(record: TrainingRecord, settings: Settings) -> tuple[Path, str]:
-    """Fit again from the record, below `settings.home`; returns the new package's folder and digest.
+    """Fit again from the record, below `settings.home`; returns the new package's folder and
+    digest.
 
     `settings` name the tables; threads, seed, parameters and boundaries come from the record.
     """
     from include.training.package import train_package
 
-    threads = settings.model_copy(update={"training_threads": record.threads, "training_device": record.device})
+    threads = settings.model_copy(
+        update={"training_threads": record.threads, "training_device": record.device}
+    )
     interval = Interval(record.interval.start, record.interval.end)
-    context = StepContext(record.specification, threads, interval, RunInfo(record.process, record.run_id))
+    context = StepContext(
+        record.specification, threads, interval, RunInfo(record.process, record.run_id)
+    )
     splits = cut(record.specification, snapshot_rows(record, settings), record.boundaries)
-    folder, digest, _ = train_package(context, splits, record.parameters, record.snapshot.model_dump(), record.code_commit)
+    folder, digest, _ = train_package(
+        context, splits, record.parameters, record.snapshot.model_dump(), record.code_commit
+    )
     return folder, digest
 
 
 def compare(recorded: Recorded, folder: Path, settings: Settings) -> Comparison:
     """File by file, then the scores of the golden rows and of an even sample of the test split."""
-    old, new = load_model(recorded.package, expected_digest=recorded.version.digest), load_model(folder)
-    test = cut(recorded.record.specification, snapshot_rows(recorded.record, settings), recorded.record.boundaries)["test"]
+    old, new = (
+        load_model(recorded.package, expected_digest=recorded.version.digest),
+        load_model(folder),
+    )
+    test = cut(
+        recorded.record.specification,
+        snapshot_rows(recorded.record, settings),
+        recorded.record.boundaries,
+    )["test"]
     chosen = np.unique(np.linspace(0, test.height - 1, SAMPLE_ROWS).round().astype(int))
     sample = test[chosen.tolist()]
     return Comparison(
         digest=package_digest(folder),
-        files={name: (recorded.package / name).read_bytes() == (folder / name).read_bytes() for name in package_files(recorded.package)},
+        files={
+            name: (recorded.package / name).read_bytes() == (folder / name).read_bytes()
+            for name in package_files(recorded.package)
+        },
         golden_rows=len(old.golden["rows"]),
         golden_difference=_golden_difference(old, new),
         sample_rows=sample.height,
@@ -213,11 +296,19 @@ def compare(recorded: Recorded, folder: Path, settings: Settings) -> Comparison:
     )
 
 
-def judge(comparison: Comparison, registered_digest: str, findings: Sequence[Finding], *, stated: float | None = None) -> Outcome:
-    """`identical` by digest. Where code, libraries or machine differ: `within tolerance` by scores. Else `different`.
+def judge(
+    comparison: Comparison,
+    registered_digest: str,
+    findings: Sequence[Finding],
+    *,
+    stated: float | None = None,
+) -> Outcome:
+    """`identical` by digest. Where code, libraries or machine differ: `within tolerance` by scores.
+    Else `different`.
 
-    `stated` is the tolerance that the estimator itself declares (`ScikitLearn.reproduce_tolerance`): within it the scores are the same
-    whatever differs, because not every library gives the same bytes twice.
+    `stated` is the tolerance that the estimator itself declares
+    (`ScikitLearn.reproduce_tolerance`): within it the scores are the same whatever differs, because
+    not every library gives the same bytes twice.
     """
     if comparison.digest == registered_digest:
         return "identical"
@@ -225,23 +316,36 @@ def judge(comparison: Comparison, registered_digest: str, findings: Sequence[Fin
     if stated is not None and largest <= stated:
         return "within tolerance"
     explained = any(not finding.blocking for finding in findings)
-    return "within tolerance" if explained and largest <= TOLERANCE * comparison.unit else "different"
+    return (
+        "within tolerance" if explained and largest <= TOLERANCE * comparison.unit else "different"
+    )
 
 
 def stated_tolerance(record: TrainingRecord) -> float | None:
-    """What the estimator's declaration says of repetitions, in probability or in the label's unit; `None` for XGBoost: its bytes repeat."""
+    """What the estimator's declaration says of repetitions, in probability or in the label's unit;
+
+    `None` for XGBoost: its bytes repeat.
+    """
     estimator = record.specification.training.estimator
     return estimator.reproduce_tolerance if isinstance(estimator, ScikitLearn) else None
 
 
-def _record(settings: Settings, registered: RegisteredVersion, artifacts: str, digest: str | None, folder: Path) -> TrainingRecord:
+def _record(
+    settings: Settings,
+    registered: RegisteredVersion,
+    artifacts: str,
+    digest: str | None,
+    folder: Path,
+) -> TrainingRecord:
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
     uri = readable_artifact(f"{artifacts.rstrip('/')}/{RECORD_FILE}", settings.mlflow_tracking_uri)
     wanted = f"{RECORD_FILE} of MLflow run {registered.run_id}"
     try:
-        path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=settings.mlflow_tracking_uri)
+        path = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=settings.mlflow_tracking_uri
+        )
         text = Path(path).read_text()
     except (MlflowException, OSError) as error:
         advice = "Trainings before records were kept have none; train anew."
@@ -249,13 +353,22 @@ def _record(settings: Settings, registered: RegisteredVersion, artifacts: str, d
     expected = registered.tags.get(RECORD_TAG.removeprefix("flightdeck."), digest)
     if expected != record_digest(text):
         advice = "The record was changed after the training; restore the artefact from a backup."
-        raise _missing("training record", f"digest {expected}", f"digest {record_digest(text)}", advice)
+        raise _missing(
+            "training record", f"digest {expected}", f"digest {record_digest(text)}", advice
+        )
     try:
         return TrainingRecord.model_validate_json(text)
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3])
+        said = "; ".join(
+            f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3]
+        )
         commit = json.loads(text).get("code_commit", "unknown")
-        raise _missing("training record", wanted, f"does not fit this code: {said}", f"Check out the trained code: {commit}.") from error
+        raise _missing(
+            "training record",
+            wanted,
+            f"does not fit this code: {said}",
+            f"Check out the trained code: {commit}.",
+        ) from error
 
 
 def _agree(record: TrainingRecord, model: ScoringModel, params: Mapping[str, str]) -> None:
@@ -272,11 +385,17 @@ def _agree(record: TrainingRecord, model: ScoringModel, params: Mapping[str, str
         "interval": (record.interval, metadata.interval),
         "code commit": (record.code_commit, metadata.code_commit),
         "seed of the MLflow run": (str(record.seed), params.get("seed")),
-        **{f"boundary {name}": (moment, params.get(f"split.{name}")) for name, moment in record.boundaries.items()},
+        **{
+            f"boundary {name}": (moment, params.get(f"split.{name}"))
+            for name, moment in record.boundaries.items()
+        },
     }
     for name, (ours, theirs) in pairs.items():
         if ours != theirs:
-            advice = "Record, package and run contradict each other: one was changed afterwards. Restore it from a backup."
+            advice = (
+                "Record, package and run contradict each other: one was changed afterwards. Restore"
+                " it from a backup."
+            )
             raise _missing(name, str(ours), str(theirs), advice)
 
 

@@ -17,50 +17,82 @@ from include.spec import ScikitLearn, UseCase
 MODEL_STEP = "model"
 
 
-def build_estimator(use_case: UseCase, transform: FeatureTransform, parameters: Mapping[str, Any]) -> Any:
-    """The unfitted estimator with parameters and seed; with `prepare` behind `include.features.preparation`.
+def build_estimator(
+    use_case: UseCase, transform: FeatureTransform, parameters: Mapping[str, Any]
+) -> Any:
+    """The unfitted estimator with parameters and seed; with `prepare` behind
+    `include.features.preparation`.
 
-    Raises `SpecError` where the path, the factory or a parameter does not exist, or the estimator is of another kind than the problem.
+    Raises `SpecError` where the path, the factory or a parameter does not exist, or the estimator
+    is of another kind than the problem.
     """
     from sklearn.pipeline import Pipeline
 
     declared = use_case.training.estimator
     if not isinstance(declared, ScikitLearn):
-        raise SpecError(f"{use_case.name}: training.estimator is {declared.label}, no estimator of scikit-learn.")
-    estimator = _from_factory(use_case, declared, transform) if declared.factory else _from_path(use_case, declared)
+        raise SpecError(
+            f"{use_case.name}: training.estimator is {declared.label}, no estimator of"
+            " scikit-learn."
+        )
+    estimator = (
+        _from_factory(use_case, declared, transform)
+        if declared.factory
+        else _from_path(use_case, declared)
+    )
     unknown = sorted(set(parameters) - set(estimator.get_params()))
     if unknown:
         valid = sorted(estimator.get_params())
-        raise SpecError(f"{use_case.name}: {declared.label} has no parameters {unknown}; training.parameters and search_space: {valid}.")
+        raise SpecError(
+            f"{use_case.name}: {declared.label} has no parameters {unknown}; training.parameters"
+            f" and search_space: {valid}."
+        )
     estimator.set_params(**parameters)
     _check_kind(use_case, declared, estimator)
     own, seed = estimator.get_params(), use_case.training.seed
-    estimator.set_params(**{name: seed for name in own if own[name] is None and _last(name) == "random_state"})
-    return Pipeline([("prepare", preparation(transform)), (MODEL_STEP, estimator)]) if declared.prepare else estimator
+    estimator.set_params(
+        **{name: seed for name in own if own[name] is None and _last(name) == "random_state"}
+    )
+    return (
+        Pipeline([("prepare", preparation(transform)), (MODEL_STEP, estimator)])
+        if declared.prepare
+        else estimator
+    )
 
 
 def fit_sklearn(
-    use_case: UseCase, transform: FeatureTransform, parameters: Mapping[str, Any], matrix: np.ndarray, labels: np.ndarray
+    use_case: UseCase,
+    transform: FeatureTransform,
+    parameters: Mapping[str, Any],
+    matrix: np.ndarray,
+    labels: np.ndarray,
 ) -> FittedSklearn:
-    """Fit on the transformed matrix, float32 of shape (rows, inputs); class weights become sample weights.
+    """Fit on the transformed matrix, float32 of shape (rows, inputs); class weights become sample
+    weights.
 
-    Raises `SpecError` where the estimator does not take missing values, or weights that are declared.
+    Raises `SpecError` where the estimator does not take missing values, or weights that are
+    declared.
     """
     estimator = build_estimator(use_case, transform, parameters)
     declared = use_case.training.estimator
     weights = sample_weights(use_case, labels)
     try:
-        estimator.fit(matrix, labels, **({} if weights is None else {_weight_name(use_case, estimator): weights}))
+        estimator.fit(
+            matrix,
+            labels,
+            **({} if weights is None else {_weight_name(use_case, estimator): weights}),
+        )
     except ValueError as error:
         if "NaN" not in str(error):
             raise
         raise SpecError(
-            f"{use_case.name}: {declared.label} takes no missing values; set training.estimator.prepare, or impute in the factory's "
-            "pipeline."
+            f"{use_case.name}: {declared.label} takes no missing values; set"
+            " training.estimator.prepare, or impute in the factory's pipeline."
         ) from error
     # How many processes fitted it (a declared n_jobs) is no part of the model: it scores with one.
     own = estimator.get_params()
-    estimator.set_params(**{name: None for name in own if own[name] is not None and _last(name) == "n_jobs"})
+    estimator.set_params(
+        **{name: None for name in own if own[name] is not None and _last(name) == "n_jobs"}
+    )
     return FittedSklearn(estimator, use_case.problem, len(use_case.label.classes) or BINARY_CLASSES)
 
 
@@ -81,14 +113,20 @@ def _from_path(use_case: UseCase, declared: ScikitLearn) -> Any:
     try:
         kind = getattr(import_module(module_name), name, None)
     except ModuleNotFoundError as error:
-        raise SpecError(f"{use_case.name}: training.estimator.path {declared.path!r}: {error}.") from error
+        raise SpecError(
+            f"{use_case.name}: training.estimator.path {declared.path!r}: {error}."
+        ) from error
     if not isinstance(kind, type) or not issubclass(kind, BaseEstimator):
-        raise SpecError(f"{use_case.name}: training.estimator.path {declared.path!r} is no estimator; {module_name} has no such class.")
+        raise SpecError(
+            f"{use_case.name}: training.estimator.path {declared.path!r} is no estimator;"
+            f" {module_name} has no such class."
+        )
     try:
         return kind()
     except TypeError as error:
         raise SpecError(
-            f"{use_case.name}: {declared.path} cannot be made without arguments ({error}); write a factory in model.py."
+            f"{use_case.name}: {declared.path} cannot be made without arguments ({error}); write a"
+            " factory in model.py."
         ) from error
 
 
@@ -97,9 +135,15 @@ def _from_factory(use_case: UseCase, declared: ScikitLearn, transform: FeatureTr
     try:
         factory = getattr(import_module(module_name), str(declared.factory), None)
     except ModuleNotFoundError as error:
-        raise SpecError(f"{use_case.name}: training.estimator.factory needs {module_name.replace('.', '/')}.py: {error}.") from error
+        raise SpecError(
+            f"{use_case.name}: training.estimator.factory needs {module_name.replace('.', '/')}.py:"
+            f" {error}."
+        ) from error
     if not callable(factory):
-        raise SpecError(f"{module_name} has no function {declared.factory!r}; training.estimator.factory names one.")
+        raise SpecError(
+            f"{module_name} has no function {declared.factory!r}; training.estimator.factory names"
+            " one."
+        )
     return factory(use_case, transform)
 
 
@@ -109,11 +153,15 @@ def _check_kind(use_case: UseCase, declared: ScikitLearn, estimator: Any) -> Non
     wanted = is_regressor if use_case.problem == "regression" else is_classifier
     if not wanted(estimator):
         kind = "regressor" if use_case.problem == "regression" else "classifier"
-        raise SpecError(f"{use_case.name}: problem is {use_case.problem!r}, but {declared.label} is no {kind} of scikit-learn.")
+        raise SpecError(
+            f"{use_case.name}: problem is {use_case.problem!r}, but {declared.label} is no {kind}"
+            " of scikit-learn."
+        )
     if use_case.problem != "regression" and not hasattr(estimator, "predict_proba"):
         raise SpecError(
-            f"{use_case.name}: {declared.label} gives no probabilities (predict_proba), which metrics and gates need; use another "
-            "estimator or another loss, or wrap it in sklearn.calibration.CalibratedClassifierCV in a factory."
+            f"{use_case.name}: {declared.label} gives no probabilities (predict_proba), which"
+            " metrics and gates need; use another estimator or another loss, or wrap it in"
+            " sklearn.calibration.CalibratedClassifierCV in a factory."
         )
 
 
@@ -127,6 +175,7 @@ def _weight_name(use_case: UseCase, estimator: Any) -> str:
         path.append(name)
     if not has_fit_parameter(step, "sample_weight"):
         raise SpecError(
-            f"{use_case.name}: training.class_weights are declared, but {type(step).__name__} takes no sample_weight; leave them out."
+            f"{use_case.name}: training.class_weights are declared, but {type(step).__name__} takes"
+            " no sample_weight; leave them out."
         )
     return "__".join([*path, "sample_weight"])

@@ -1,4 +1,6 @@
-"""The verdict on one training set, with what it leaves: a report, Data Docs, and the refused rows put aside."""
+"""The verdict on one training set, with what it leaves: a report, Data Docs, and the refused rows
+put aside.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,29 @@ from include.training.snapshot_checks import check_snapshot
 
 
 def judge_snapshot(context: StepContext, record: dict[str, Any], run: str) -> dict[str, Any]:
-    """`{"accepted", "reasons", "failures", "warnings", "notes", "references", "report", "data_docs", "quarantine"}`, as for a delivery.
+    """`{"accepted", "reasons", "failures", "warnings", "notes", "references", "report",
+    "data_docs", "quarantine"}`, as for a delivery.
 
-    `record` is the snapshot's, `run` names the folder of the report. Everything is judged, even when the first rule is broken.
+    `record` is the snapshot's, `run` names the folder of the report. Everything is judged, even
+    when the first rule is broken.
     """
     use_case, settings = context.use_case, context.settings
-    frame, table, window = read(use_case, settings, record), str(record["name"]), training_window(use_case, context.interval)
+    frame, table, window = (
+        read(use_case, settings, record),
+        str(record["name"]),
+        training_window(use_case, context.interval),
+    )
     validation = check_snapshot(use_case, frame, table, window)
     failures = list(validation.failures)
     champion, problems = champion_reference(use_case, settings, table)
     notes: list[str] = []
     failures += problems
     if champion is None:
-        notes.append(f"{table}: not compared: no champion yet" if not problems else f"{table}: not compared: the champion cannot be read")
+        notes.append(
+            f"{table}: not compared: no champion yet"
+            if not problems
+            else f"{table}: not compared: the champion cannot be read"
+        )
     elif set(snapshot_columns(use_case)) <= set(frame.columns):
         changed, notes = against_champion(use_case, frame, table, champion)
         broken = {failure.column for failure in failures if failure.column}
@@ -42,19 +54,34 @@ def judge_snapshot(context: StepContext, record: dict[str, Any], run: str) -> di
         "failures": [failure.as_json() for failure in failures],
         "warnings": validation.warnings,
         "notes": notes,
-        "references": {table: [] if champion is None else [f"the training data of champion {champion.version}"]},
+        "references": {
+            table: [] if champion is None else [f"the training data of champion {champion.version}"]
+        },
     }
-    aside = put_aside(TableStore(settings.tables_uri), table, frame, window, verdict["reasons"]) if failures else None
+    aside = (
+        put_aside(TableStore(settings.tables_uri), table, frame, window, verdict["reasons"])
+        if failures
+        else None
+    )
     verdict["quarantine"] = {} if aside is None else {table: aside}
     folder = settings.reports_dir / "validation" / use_case.name / "training" / run
     title = f"{use_case.title}: training set {window.label}"
-    verdict["data_docs"] = str(write_docs(folder / "data_docs", title, {table: validation.document}, verdict))
+    verdict["data_docs"] = str(
+        write_docs(folder / "data_docs", title, {table: validation.document}, verdict)
+    )
     return _report(folder / "validation.json", verdict, frame, validation.result)
 
 
-def _report(path: Path, verdict: dict[str, Any], frame: pl.DataFrame, result: dict[str, Any]) -> dict[str, Any]:
+def _report(
+    path: Path, verdict: dict[str, Any], frame: pl.DataFrame, result: dict[str, Any]
+) -> dict[str, Any]:
     complete = {**verdict, "report": str(path)}
-    content = {**complete, "rows": frame.height, "statistics": describe(frame), "great_expectations": result}
+    content = {
+        **complete,
+        "rows": frame.height,
+        "statistics": describe(frame),
+        "great_expectations": result,
+    }
     scratch = path.with_suffix(".partial")
     scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
     scratch.replace(path)

@@ -1,4 +1,7 @@
-"""The steps of the training process, in order. Each is one unit of retry: doing it again gives the same tables, run and version."""
+"""The steps of the training process, in order.
+
+Each is one unit of retry: doing it again gives the same tables, run and version.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,34 @@ def open_run(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001  #
 
 
 def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end}, "counts": {...}, "golden": {...} or None}`.
+    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end},
+    "counts": {...}, "golden": {...} or None}`.
 
-    The golden set is frozen first, by the first training of all, and its rows are kept out of every training set.
+    The golden set is frozen first, by the first training of all, and its rows are kept out of every
+    training set.
     """
     from include.evaluation.golden import freeze, golden_ids
     from include.registry.client import connect
     from include.training.snapshot import build
 
     settings, use_case = context.settings, context.use_case
-    golden = freeze(use_case, settings, context.interval, connect(settings), inputs["open_run"]["experiment_id"])
-    snapshot, counts = build(use_case, settings, context.interval, set_aside=golden_ids(use_case, settings, golden))
-    return {"snapshot": snapshot.as_json(), "counts": counts, "golden": None if golden is None else golden.as_json()}
+    golden = freeze(
+        use_case, settings, context.interval, connect(settings), inputs["open_run"]["experiment_id"]
+    )
+    snapshot, counts = build(
+        use_case, settings, context.interval, set_aside=golden_ids(use_case, settings, golden)
+    )
+    return {
+        "snapshot": snapshot.as_json(),
+        "counts": counts,
+        "golden": None if golden is None else golden.as_json(),
+    }
 
 
 def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """The verdict with its report and Data Docs (`judge_snapshot`), kept with the run; a refusal closes the MLflow run and is recorded."""
+    """The verdict with its report and Data Docs (`judge_snapshot`), kept with the run; a refusal
+    closes the MLflow run and is recorded.
+    """
     from include.registry.client import connect
     from include.training.snapshot_verdict import judge_snapshot
 
@@ -49,15 +64,21 @@ def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def split_data(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"boundaries", "rows", "shares", "base_rates"}`; later steps cut the snapshot at these moments."""
+    """`{"boundaries", "rows", "shares", "base_rates"}`; later steps cut the snapshot at these
+    moments.
+    """
     from include.training.snapshot import read
     from include.training.split import split_in_time
 
-    return split_in_time(context.use_case, read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"]))
+    return split_in_time(
+        context.use_case,
+        read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"]),
+    )
 
 
 def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Search parameters on the newest training rows: `{"parameters", "best_trial", "validation_logloss", "trials"}`.
+    """Search parameters on the newest training rows: `{"parameters", "best_trial",
+    "validation_logloss", "trials"}`.
 
     Of a regression the loss is `validation_rmse` or `validation_mae`.
     A search that was killed goes on with the trials that it had finished.
@@ -83,7 +104,11 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
     run = inputs["open_run"]
     log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)
     return {
-        "parameters": {**use_case.training.parameters, **best.parameters, **declared_parameters(use_case)},
+        "parameters": {
+            **use_case.training.parameters,
+            **best.parameters,
+            **declared_parameters(use_case),
+        },
         "best_trial": best.number,
         f"validation_{best.loss}": best.validation_loss,
         "trials": [trial.as_json() for trial in trials],
@@ -91,7 +116,11 @@ def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def train_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """The final fit: `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}` (the loss as in tune_model)."""
+    """The final fit:
+
+    `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}` (the loss as
+    in tune_model).
+    """
     from include.registry.artifact import load_model
     from include.registry.client import connect
     from include.registry.logged_model import log_package
@@ -100,7 +129,11 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.training.record import log_record, record_of
     from include.training.tracking import log_metrics, log_params, log_tags
 
-    run, snapshot, splits = inputs["open_run"], inputs["build_snapshot"]["snapshot"], _splits(context, inputs)
+    run, snapshot, splits = (
+        inputs["open_run"],
+        inputs["build_snapshot"]["snapshot"],
+        _splits(context, inputs),
+    )
     parameters = inputs["tune_model"]["parameters"]
     folder, digest, fit = train_package(context, splits, parameters, snapshot, run["code_commit"])
     client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
@@ -120,7 +153,11 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
         classes=context.use_case.label.classes,
     )
     log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
-    log_metrics(client, mlflow_run_id, {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss})
+    log_metrics(
+        client,
+        mlflow_run_id,
+        {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss},
+    )
     return {
         "package": str(folder),
         "digest": digest,
@@ -131,14 +168,19 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Inspect and measure the package on disk: `{"digest", "metrics" (test), "baseline", "inspection"}`."""
+    """Inspect and measure the package on disk:
+
+    `{"digest", "metrics" (test), "baseline", "inspection"}`.
+    """
     from include.training.measuring import measure
 
     return measure(context, inputs, _splits(context, inputs))
 
 
 def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"accepted", "reasons", "rows", "champion_version", "digest"}`; a refusal closes the run and is recorded in `trainings`."""
+    """`{"accepted", "reasons", "rows", "champion_version", "digest"}`; a refusal closes the run and
+    is recorded in `trainings`.
+    """
     from include.evaluation.gates import judge
     from include.registry.client import connect
     from include.training.gate_input import gather
@@ -149,7 +191,14 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
     client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
     run = client.get_run(mlflow_run_id)
     inspected = inputs["evaluate_model"]["inspection"]
-    given = gather(context, inputs["train_model"], _splits(context, inputs)["test"], run.data.metrics, run.data.tags, inspected)
+    given = gather(
+        context,
+        inputs["train_model"],
+        _splits(context, inputs)["test"],
+        run.data.metrics,
+        run.data.tags,
+        inspected,
+    )
     verdict = judge(given)
     log_verdict(client, mlflow_run_id, verdict)
     if not verdict["accepted"]:
@@ -169,7 +218,10 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def register_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Register the accepted candidate as `challenger`: `{"version", "digest"}`. Again gives the same version."""
+    """Register the accepted candidate as `challenger`:
+
+    `{"version", "digest"}`. Again gives the same version.
+    """
     from include.registry.client import connect
     from include.registry.versions import register_candidate
     from include.training.ledger import ACCEPTED, record_decision
@@ -177,7 +229,9 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.training.tracking import finish, log_tags
 
     verdict, mlflow_run_id = inputs["check_gates"], inputs["open_run"]["mlflow_run_id"]
-    number = register_candidate(context.settings, context.use_case, mlflow_run_id, verdict["digest"], verdict)
+    number = register_candidate(
+        context.settings, context.use_case, mlflow_run_id, verdict["digest"], verdict
+    )
     record_decision(
         context,
         decision=ACCEPTED,
@@ -211,13 +265,26 @@ def _log_inputs(context: StepContext, inputs: Inputs) -> None:
     from include.training.tracking import log_snapshot
 
     snapshot = Snapshot(**inputs["build_snapshot"]["snapshot"])
-    schema = TableStore(context.settings.tables_uri).scan(snapshot.name, version=snapshot.version).collect_schema()
+    schema = (
+        TableStore(context.settings.tables_uri)
+        .scan(snapshot.name, version=snapshot.version)
+        .collect_schema()
+    )
     types = {name: str(dtype) for name, dtype in schema.items()}
     client, data = connect(context.settings), context.use_case.training_data
-    log_snapshot(client, inputs["open_run"]["mlflow_run_id"], data, snapshot, types, inputs["build_snapshot"]["counts"])
+    log_snapshot(
+        client,
+        inputs["open_run"]["mlflow_run_id"],
+        data,
+        snapshot,
+        types,
+        inputs["build_snapshot"]["counts"],
+    )
 
 
-def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[str, Any]], reasons: list[str]) -> None:
+def _refuse_snapshot(
+    context: StepContext, inputs: Inputs, failures: list[dict[str, Any]], reasons: list[str]
+) -> None:
     from include.registry.client import connect
     from include.registry.versions import champion
     from include.training.ledger import REFUSED, record_decision
@@ -245,7 +312,10 @@ def _refuse_snapshot(context: StepContext, inputs: Inputs, failures: list[dict[s
 def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> dict[str, Any]:
     split, snapshot = inputs["split_data"], inputs["build_snapshot"]["snapshot"]
     return {
-        **{f"{use_case.training.estimator.kind}.{name}": value for name, value in parameters.items()},
+        **{
+            f"{use_case.training.estimator.kind}.{name}": value
+            for name, value in parameters.items()
+        },
         "early_stopping_rounds": use_case.training.early_stopping_rounds,
         "problem": use_case.problem,
         "estimator": use_case.training.estimator.label,

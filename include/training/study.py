@@ -1,7 +1,9 @@
-"""The record of a search that survives a kill: an Optuna study in a journal file of the run's own folder.
+"""The record of a search that survives a kill: an Optuna study in a journal file of the run's own
+folder.
 
-The journal's lock is one that the kernel releases when its holder dies, and a line that a kill cut short is dropped when the
-journal is opened again. The trial of that moment counts as failed; its number is not counted by the search.
+The journal's lock is one that the kernel releases when its holder dies, and a line that a kill cut
+short is dropped when the journal is opened again. The trial of that moment counts as failed; its
+number is not counted by the search.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ TAIL_BYTES = 65_536
 
 
 class KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # Optuna is untyped
-    """An exclusive `flock` beside the journal. Optuna's own locks outlive a killed holder by 30 seconds."""
+    """An exclusive `flock` beside the journal.
+
+    Optuna's own locks outlive a killed holder by 30 seconds.
+    """
 
     def __init__(self, journal: Path) -> None:
         self._path = journal.with_suffix(".lock")
@@ -48,7 +53,10 @@ class KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # Optuna is untype
 
 
 def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
-    """The journal of this search in the run's folder. A run that is repeated on other data, declarations or code starts a new one."""
+    """The journal of this search in the run's folder.
+
+    A run that is repeated on other data, declarations or code starts a new one.
+    """
     from include.training.estimator import device_of
     from include.training.package import work_folder
 
@@ -68,20 +76,26 @@ def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
         "inputs": [item.model_dump(mode="json") for item in use_case.inputs],
     }
     key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:12]
-    return work_folder(context.settings, use_case.name, context.run.run_id) / f"tuning-{key}.journal"
+    return (
+        work_folder(context.settings, use_case.name, context.run.run_id) / f"tuning-{key}.journal"
+    )
 
 
 def open_study(journal: Path | None, *, warm_up: int) -> optuna.Study:
-    """The run's study, made or continued; without a journal one in memory. Trials that a kill cut short are marked as failed.
+    """The run's study, made or continued; without a journal one in memory. Trials that a kill cut
+    short are marked as failed.
 
-    From the third finished trial on, Optuna's median rule prunes what is worse at the same round, from round `warm_up` on.
+    From the third finished trial on, Optuna's median rule prunes what is worse at the same round,
+    from round `warm_up` on.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = None if journal is None else _storage(journal)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=warm_up)
-    study = optuna.create_study(storage=storage, study_name=STUDY, direction="minimize", pruner=pruner, load_if_exists=True)
+    study = optuna.create_study(
+        storage=storage, study_name=STUDY, direction="minimize", pruner=pruner, load_if_exists=True
+    )
     for left in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(left.number, state=optuna.trial.TrialState.FAIL)
     return study

@@ -1,4 +1,6 @@
-"""What the training data looked like, column by column and split by split: the artefact `data_summary.json` of a run."""
+"""What the training data looked like, column by column and split by split: the artefact
+`data_summary.json` of a run.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ def summarise(splits: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, dict[st
 def summarise_frame(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Per column: `type`, `rows`, `nulls` (NaN among them), `distinct` values, and
 
-    of a number `mean`, `deviation` (standard deviation), `minimum`, `maximum` and `quantiles` (nearest value); of text and truth values
-    the `TOP` commonest with their counts (`top`, ties by name; none of an id's); of a timestamp `minimum` and `maximum` in ISO 8601.
+    of a number `mean`, `deviation` (standard deviation), `minimum`, `maximum` and `quantiles`
+    (nearest value); of text and truth values the `TOP` commonest with their counts (`top`, ties by
+    name; none of an id's); of a timestamp `minimum` and `maximum` in ISO 8601.
     """
     return {column.name: _facts(column) for column in frame.get_columns()}
 
@@ -50,7 +53,9 @@ def _facts(column: pl.Series) -> dict[str, Any]:
 
 def _number(present: pl.Series) -> dict[str, Any]:
     ordered, last = present.sort(), len(present) - 1
-    quantiles = {f"{share:g}": ordered[round(share * last)] if last >= 0 else None for share in QUANTILES}
+    quantiles = {
+        f"{share:g}": ordered[round(share * last)] if last >= 0 else None for share in QUANTILES
+    }
     return {
         "mean": present.mean(),
         "deviation": present.std(),
@@ -70,19 +75,42 @@ def _iso(value: Any) -> str:
 
 
 def rows_of(summary: Mapping[str, Mapping[str, Mapping[str, Any]]], split: str) -> list[list[str]]:
-    """A split's facts as cells: column, type, rows, missing, distinct, mean or commonest, 5 %, median, 95 %."""
+    """A split's facts as cells: column, type, rows, missing, distinct, mean or commonest, 5 %,
+    median, 95 %.
+    """
     return [[name, *_cells(facts)] for name, facts in summary[split].items()]
 
 
 def _cells(facts: Mapping[str, Any]) -> list[str]:
     missing = f"{facts['nulls'] / facts['rows']:.1%}" if facts["rows"] else "-"
-    head = [str(facts["type"]).split("(")[0], f"{facts['rows']:,}", missing, f"{facts['distinct']:,}"]
+    head = [
+        str(facts["type"]).split("(")[0],
+        f"{facts['rows']:,}",
+        missing,
+        f"{facts['distinct']:,}",
+    ]
     if "quantiles" in facts:
         middle = [facts["mean"], *(facts["quantiles"][share] for share in ("0.05", "0.5", "0.95"))]
         return [*head, *("-" if value is None else f"{value:.4g}" for value in middle)]
     if "top" in facts:
-        return [*head, ", ".join(f"{entry['value']} {entry['rows']:,}" for entry in facts["top"][:3]) or "-", "-", "-", "-"]
+        return [
+            *head,
+            ", ".join(f"{entry['value']} {entry['rows']:,}" for entry in facts["top"][:3]) or "-",
+            "-",
+            "-",
+            "-",
+        ]
     return [*head, "-", *(str(facts[bound] or "-")[:16] for bound in ("minimum", "maximum")), "-"]
 
 
-HEADINGS = ("column", "type", "rows", "missing", "distinct", "mean or commonest", "5 %", "median", "95 %")
+HEADINGS = (
+    "column",
+    "type",
+    "rows",
+    "missing",
+    "distinct",
+    "mean or commonest",
+    "5 %",
+    "median",
+    "95 %",
+)

@@ -1,6 +1,7 @@
 """What a training run leaves in MLflow, written so that doing it again changes nothing.
 
-A run is found by its tag `flightdeck.run_id` before one is created: a step that is killed and retried goes on in the same run.
+A run is found by its tag `flightdeck.run_id` before one is created: a step that is killed and
+retried goes on in the same run.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def find_run(client: MlflowClient, use_case_name: str, run_id: str) -> Run | Non
         return None
     if "'" in run_id:
         raise RegistryError(f"run id {run_id!r} holds a quote; use letters, digits and .-_:+")
-    found = client.search_runs([experiment.experiment_id], f"tags.`{RUN_TAG}` = '{run_id}'", order_by=["attributes.start_time ASC"])
+    found = client.search_runs(
+        [experiment.experiment_id],
+        f"tags.`{RUN_TAG}` = '{run_id}'",
+        order_by=["attributes.start_time ASC"],
+    )
     return found[0] if found else None
 
 
@@ -51,27 +56,44 @@ def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
     run = find_run(client, context.use_case.name, context.run.run_id)
     if run is None:
         experiment_id = _experiment(client, context.settings, context.use_case)
-        run = client.create_run(experiment_id, tags=tags, run_name=f"{context.interval.end:%Y-%m-%d} {context.run.trigger}")
+        run = client.create_run(
+            experiment_id,
+            tags=tags,
+            run_name=f"{context.interval.end:%Y-%m-%d} {context.run.trigger}",
+        )
     else:
         client.update_run(run.info.run_id, status="RUNNING")
         log_tags(client, run.info.run_id, tags)
-    client.log_dict(run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json")
+    client.log_dict(
+        run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json"
+    )
     return {"mlflow_run_id": str(run.info.run_id), "experiment_id": str(run.info.experiment_id)}
 
 
-def finish(client: MlflowClient, mlflow_run_id: str, decision: str, reasons: Sequence[str] = ()) -> None:
+def finish(
+    client: MlflowClient, mlflow_run_id: str, decision: str, reasons: Sequence[str] = ()
+) -> None:
     """Close the run as FINISHED with its decision: a refusal is a result, not a failure."""
-    log_tags(client, mlflow_run_id, {"decision": decision, "flightdeck.reasons": json.dumps(list(reasons))})
+    log_tags(
+        client,
+        mlflow_run_id,
+        {"decision": decision, "flightdeck.reasons": json.dumps(list(reasons))},
+    )
     client.set_terminated(mlflow_run_id, "FINISHED")
 
 
 def mark_failed(settings: Settings, use_case_name: str, run_id: str, reason: str) -> bool:
-    """Close a DAG run's MLflow run as FAILED if it is still RUNNING; whether it was. For a failure callback."""
+    """Close a DAG run's MLflow run as FAILED if it is still RUNNING; whether it was.
+
+    For a failure callback.
+    """
     client = connect(settings)
     run = find_run(client, use_case_name, run_id)
     if run is None or run.info.status != "RUNNING":
         return False
-    log_tags(client, run.info.run_id, {"decision": "failed", "flightdeck.reasons": json.dumps([reason])})
+    log_tags(
+        client, run.info.run_id, {"decision": "failed", "flightdeck.reasons": json.dumps([reason])}
+    )
     client.set_terminated(run.info.run_id, "FAILED")
     return True
 
@@ -80,11 +102,16 @@ def log_tags(client: MlflowClient, mlflow_run_id: str, tags: Mapping[str, str]) 
     """All tags in one call; values beyond MLflow's limit are cut."""
     from mlflow.entities import RunTag
 
-    client.log_batch(mlflow_run_id, tags=[RunTag(name, value[:TAG_LENGTH]) for name, value in tags.items()])
+    client.log_batch(
+        mlflow_run_id, tags=[RunTag(name, value[:TAG_LENGTH]) for name, value in tags.items()]
+    )
 
 
 def log_params(client: MlflowClient, mlflow_run_id: str, params: Mapping[str, Any]) -> None:
-    """Parameters; MLflow refuses to change one that is there, so a run that is repeated must repeat exactly."""
+    """Parameters;
+
+    MLflow refuses to change one that is there, so a run that is repeated must repeat exactly.
+    """
     from mlflow.entities import Param
 
     listed = [Param(name, str(value)) for name, value in params.items()]
@@ -92,70 +119,145 @@ def log_params(client: MlflowClient, mlflow_run_id: str, params: Mapping[str, An
         client.log_batch(mlflow_run_id, params=listed[start : start + BATCH])
 
 
-def log_metrics(client: MlflowClient, mlflow_run_id: str, metrics: Mapping[str, float], *, model_id: str | None = None) -> None:
-    """Metrics, shown with the logged model too if `model_id` is given. They replace those that a killed try left."""
+def log_metrics(
+    client: MlflowClient,
+    mlflow_run_id: str,
+    metrics: Mapping[str, float],
+    *,
+    model_id: str | None = None,
+) -> None:
+    """Metrics, shown with the logged model too if `model_id` is given.
+
+    They replace those that a killed try left.
+    """
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    listed = [Metric(name, float(value), now, 0, model_id=model_id, run_id=mlflow_run_id) for name, value in metrics.items()]
+    listed = [
+        Metric(name, float(value), now, 0, model_id=model_id, run_id=mlflow_run_id)
+        for name, value in metrics.items()
+    ]
     for start in range(0, len(listed), 10 * BATCH):
         client.log_batch(mlflow_run_id, metrics=listed[start : start + 10 * BATCH])
 
 
-def log_table(client: MlflowClient, mlflow_run_id: str, rows: Sequence[Mapping[str, Any]], file: str) -> None:
-    """Rows as a table artefact in the form that MLflow's pages show; written anew each time (MLflow's own call appends)."""
+def log_table(
+    client: MlflowClient, mlflow_run_id: str, rows: Sequence[Mapping[str, Any]], file: str
+) -> None:
+    """Rows as a table artefact in the form that MLflow's pages show; written anew each time
+    (MLflow's own call appends).
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    client.log_dict(mlflow_run_id, {"columns": columns, "data": [[row.get(name) for name in columns] for row in rows]}, file)
+    client.log_dict(
+        mlflow_run_id,
+        {"columns": columns, "data": [[row.get(name) for name in columns] for row in rows]},
+        file,
+    )
 
 
 def log_snapshot(
-    client: MlflowClient, mlflow_run_id: str, data: DataSet, snapshot: Snapshot, schema: Mapping[str, str], counts: Mapping[str, int]
+    client: MlflowClient,
+    mlflow_run_id: str,
+    data: DataSet,
+    snapshot: Snapshot,
+    schema: Mapping[str, str],
+    counts: Mapping[str, int],
 ) -> None:
-    """The training set as a data-set input: Delta table, version, digest (MLflow keeps 36 characters; the tag keeps all), metadata."""
+    """The training set as a data-set input:
+
+    Delta table, version, digest (MLflow keeps 36 characters; the tag keeps all), metadata.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = {"path": snapshot.uri, "delta_table_name": snapshot.name, "delta_table_version": snapshot.version, "sources": snapshot.sources}
-    profile = {**counts, "rows": snapshot.rows, "digest": snapshot.digest, "start": snapshot.start, "end": snapshot.end}
+    source = {
+        "path": snapshot.uri,
+        "delta_table_name": snapshot.name,
+        "delta_table_version": snapshot.version,
+        "sources": snapshot.sources,
+    }
+    profile = {
+        **counts,
+        "rows": snapshot.rows,
+        "digest": snapshot.digest,
+        "start": snapshot.start,
+        "end": snapshot.end,
+    }
     dataset = Dataset(
         name=snapshot.name,
         digest=snapshot.digest[:DATASET_DIGEST_LENGTH],
         source_type="delta_table",
         source=json.dumps(source),
-        schema=json.dumps({"mlflow_colspec": [{"name": name, "type": dtype} for name, dtype in schema.items()]}),
+        schema=json.dumps(
+            {"mlflow_colspec": [{"name": name, "type": dtype} for name, dtype in schema.items()]}
+        ),
         profile=json.dumps(profile),
     )
-    about = [InputTag(f"data_set.{field}", str(getattr(data, field))[:INPUT_TAG_LENGTH]) for field in DATA_SET_FIELDS]
-    client.log_inputs(mlflow_run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), *about])])
-    tags = {"flightdeck.snapshot": f"{snapshot.name}@{snapshot.version}", "flightdeck.snapshot_digest": snapshot.digest}
+    about = [
+        InputTag(f"data_set.{field}", str(getattr(data, field))[:INPUT_TAG_LENGTH])
+        for field in DATA_SET_FIELDS
+    ]
+    client.log_inputs(
+        mlflow_run_id,
+        [DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), *about])],
+    )
+    tags = {
+        "flightdeck.snapshot": f"{snapshot.name}@{snapshot.version}",
+        "flightdeck.snapshot_digest": snapshot.digest,
+    }
     log_tags(client, mlflow_run_id, tags)
 
 
-def log_trials(client: MlflowClient, experiment_id: str, mlflow_run_id: str, trials: Sequence[Trial]) -> None:
+def log_trials(
+    client: MlflowClient, experiment_id: str, mlflow_run_id: str, trials: Sequence[Trial]
+) -> None:
     """One child run per trial (found again on a retry) and all of them as the table trials.json."""
     children = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{mlflow_run_id}'")
     known = {run.data.tags.get(TRIAL_TAG): run.info.run_id for run in children}
     for trial in trials:
-        tags = {"mlflow.parentRunId": mlflow_run_id, TRIAL_TAG: str(trial.number), TRIAL_STATE_TAG: trial.state}
+        tags = {
+            "mlflow.parentRunId": mlflow_run_id,
+            TRIAL_TAG: str(trial.number),
+            TRIAL_STATE_TAG: trial.state,
+        }
         child = known.get(str(trial.number))
         if child is None:
-            child = client.create_run(experiment_id, tags=tags, run_name=f"trial {trial.number}").info.run_id
+            child = client.create_run(
+                experiment_id, tags=tags, run_name=f"trial {trial.number}"
+            ).info.run_id
         log_params(client, child, trial.parameters)
-        log_metrics(client, child, {f"validation.{trial.loss}": trial.validation_loss, "best_iteration": trial.best_iteration})
+        log_metrics(
+            client,
+            child,
+            {
+                f"validation.{trial.loss}": trial.validation_loss,
+                "best_iteration": trial.best_iteration,
+            },
+        )
         client.set_terminated(child, "FINISHED")
     rows = [
-        {"trial": trial.number, "state": trial.state, **trial.parameters, f"validation.{trial.loss}": trial.validation_loss}
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            **trial.parameters,
+            f"validation.{trial.loss}": trial.validation_loss,
+        }
         for trial in trials
     ]
     log_table(client, mlflow_run_id, rows, "trials.json")
 
 
 def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: Mapping[str, Any]) -> None:
-    """The gates' rows as the table gates.json, each gate's outcome as a tag, and the whole as the run's description."""
+    """The gates' rows as the table gates.json, each gate's outcome as a tag, and the whole as the
+    run's description.
+    """
     from include.registry.describe import gate_outcomes, version_description
 
     log_table(client, mlflow_run_id, verdict["rows"], "gates.json")
     run = client.get_run(mlflow_run_id)
-    tags = {f"gate.{gate}": "passed" if passed else "refused" for gate, passed in gate_outcomes(verdict["rows"]).items()}
+    tags = {
+        f"gate.{gate}": "passed" if passed else "refused"
+        for gate, passed in gate_outcomes(verdict["rows"]).items()
+    }
     compared = verdict["champion_version"]
     tags["flightdeck.champion_compared"] = "none" if compared is None else str(compared)
     tags["mlflow.note.content"] = version_description(verdict, run.data.tags, run.data.metrics)
@@ -167,9 +269,16 @@ def _experiment(client: MlflowClient, settings: Settings, use_case: UseCase) -> 
 
     found = client.get_experiment_by_name(use_case.name)
     if found is None:
-        tags = {"mlflow.note.content": f"{use_case.title}. {use_case.task}", "owner": use_case.owner}
+        tags = {
+            "mlflow.note.content": f"{use_case.title}. {use_case.task}",
+            "owner": use_case.owner,
+        }
         try:
-            return str(client.create_experiment(use_case.name, artifact_location=artifact_location(settings), tags=tags))
+            return str(
+                client.create_experiment(
+                    use_case.name, artifact_location=artifact_location(settings), tags=tags
+                )
+            )
         except MlflowException:
             # Another run may have created it in between; anything else is still missing now.
             found = client.get_experiment_by_name(use_case.name)
@@ -179,14 +288,21 @@ def _experiment(client: MlflowClient, settings: Settings, use_case: UseCase) -> 
 
 
 def _causes_tag(causes: Sequence[Mapping[str, Any]]) -> str:
-    """All causes as JSON; where they are too long for a tag, without their evidence, which the artefact causes.json holds."""
+    """All causes as JSON; where they are too long for a tag, without their evidence, which the
+    artefact causes.json holds.
+    """
     text = json.dumps(list(causes), default=str)
     if len(text) <= TAG_LENGTH:
         return text
-    return json.dumps([{name: value for name, value in cause.items() if name != "evidence"} for cause in causes], default=str)
+    return json.dumps(
+        [{name: value for name, value in cause.items() if name != "evidence"} for cause in causes],
+        default=str,
+    )
 
 
-def _run_tags(context: StepContext, code_commit: str, causes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _run_tags(
+    context: StepContext, code_commit: str, causes: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     run, interval = context.run, context.interval.as_json()
     return {
         RUN_TAG: run.run_id,
@@ -195,7 +311,10 @@ def _run_tags(context: StepContext, code_commit: str, causes: Sequence[Mapping[s
         "flightdeck.trigger": run.trigger,
         "flightdeck.triggered_by": run.triggered_by or "nobody",
         "flightdeck.causes": _causes_tag(causes),
-        "flightdeck.cause_kinds": "+".join(sorted({str(cause["kind"]) for cause in causes if "kind" in cause})) or run.trigger,
+        "flightdeck.cause_kinds": "+".join(
+            sorted({str(cause["kind"]) for cause in causes if "kind" in cause})
+        )
+        or run.trigger,
         "flightdeck.params": json.dumps(run.params, default=str),
         "flightdeck.interval_start": interval["start"],
         "flightdeck.interval_end": interval["end"],

@@ -1,4 +1,6 @@
-"""One interface to fit the declared estimator, whichever it is, on one pair of train and validation rows."""
+"""One interface to fit the declared estimator, whichever it is, on one pair of train and validation
+rows.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from include.training.sklearn_fitting import fit_sklearn, sample_weights
 
 @dataclass(frozen=True)
 class Rows:
-    """What a fit sees: the transformed matrix, float32 of shape (rows, inputs), and labels as `labels_of` gives them."""
+    """What a fit sees: the transformed matrix, float32 of shape (rows, inputs), and labels as
+    `labels_of` gives them.
+    """
 
     matrix: np.ndarray
     labels: np.ndarray
@@ -35,13 +39,32 @@ class BoosterTrainer:
     """XGBoost on matrices that are quantised once."""
 
     def __init__(
-        self, use_case: UseCase, transform: FeatureTransform, train: Rows, validation: Rows, *, threads: int, device: Device, max_bin: int
+        self,
+        use_case: UseCase,
+        transform: FeatureTransform,
+        train: Rows,
+        validation: Rows,
+        *,
+        threads: int,
+        device: Device,
+        max_bin: int,
     ) -> None:
         # In a binary problem the weights are XGBoost's own parameter (`declared_parameters`).
-        weights = sample_weights(use_case, train.labels) if use_case.problem == "multiclass" else None
+        weights = (
+            sample_weights(use_case, train.labels) if use_case.problem == "multiclass" else None
+        )
         self._use_case, self._threads, self._device = use_case, threads, device
-        self._train = to_dmatrix(transform, train.matrix, train.labels, threads=threads, max_bin=max_bin, weights=weights)
-        self._validation = to_dmatrix(transform, validation.matrix, validation.labels, threads=threads, max_bin=max_bin, like=self._train)
+        self._train = to_dmatrix(
+            transform, train.matrix, train.labels, threads=threads, max_bin=max_bin, weights=weights
+        )
+        self._validation = to_dmatrix(
+            transform,
+            validation.matrix,
+            validation.labels,
+            threads=threads,
+            max_bin=max_bin,
+            like=self._train,
+        )
 
     def fit(self, parameters: Mapping[str, Any], *, callbacks: Sequence[Any] = ()) -> Fit:
         """Early stopping on the validation loss."""
@@ -59,7 +82,9 @@ class BoosterTrainer:
 class SklearnTrainer:
     """scikit-learn; the validation rows are only measured on."""
 
-    def __init__(self, use_case: UseCase, transform: FeatureTransform, train: Rows, validation: Rows) -> None:
+    def __init__(
+        self, use_case: UseCase, transform: FeatureTransform, train: Rows, validation: Rows
+    ) -> None:
         self._use_case, self._transform = use_case, transform
         self._train, self._validation = train, validation
 
@@ -74,9 +99,18 @@ class SklearnTrainer:
 
 
 def open_trainer(
-    use_case: UseCase, transform: FeatureTransform, train: Rows, validation: Rows, *, threads: int, device: Device, max_bin: int
+    use_case: UseCase,
+    transform: FeatureTransform,
+    train: Rows,
+    validation: Rows,
+    *,
+    threads: int,
+    device: Device,
+    max_bin: int,
 ) -> Trainer:
     """The trainer of the use case's estimator."""
     if isinstance(use_case.training.estimator, ScikitLearn):
         return SklearnTrainer(use_case, transform, train, validation)
-    return BoosterTrainer(use_case, transform, train, validation, threads=threads, device=device, max_bin=max_bin)
+    return BoosterTrainer(
+        use_case, transform, train, validation, threads=threads, device=device, max_bin=max_bin
+    )

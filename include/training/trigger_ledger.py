@@ -1,8 +1,10 @@
-"""Why trainings start: one row per cause in the Delta table `<use_case>/triggers`, written by whoever sees the cause.
+"""Why trainings start: one row per cause in the Delta table `<use_case>/triggers`, written by
+whoever sees the cause.
 
-Airflow's asset events may collapse into one run or stall; this table is what is believed. A cause is `pending` until one training
-consumes it, or `suppressed` with the reason from the start. Every change is one optimistic Delta transaction over the whole table
-(it holds a row per cause, not per prediction): of two that overlap one fails to commit, reads again and decides again.
+Airflow's asset events may collapse into one run or stall; this table is what is believed. A cause
+is `pending` until one training consumes it, or `suppressed` with the reason from the start. Every
+change is one optimistic Delta transaction over the whole table (it holds a row per cause, not per
+prediction): of two that overlap one fails to commit, reads again and decides again.
 """
 
 from __future__ import annotations
@@ -50,9 +52,11 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason to train: what happened (`kind`, `reason`, `evidence`), who saw it (`who`, the source run), in which data.
+    """One reason to train: what happened (`kind`, `reason`, `evidence`), who saw it (`who`, the
+    source run), in which data.
 
-    `interval` is the interval of data that the cause is about: every distance between causes is measured between its ends.
+    `interval` is the interval of data that the cause is about: every distance between causes is
+    measured between its ends.
     """
 
     cause_id: str
@@ -70,20 +74,32 @@ class Cause:
     def as_json(self) -> dict[str, Any]:
         """What is shown with the run that consumed it."""
         names = ("cause_id", "kind", "reason", "who", "source_dag_id", "source_run_id", "evidence")
-        return {**{name: getattr(self, name) for name in names}, "interval": self.interval.as_json()}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "interval": self.interval.as_json(),
+        }
 
     def as_row(self) -> dict[str, Any]:
         """The row of the table."""
         row = {name: getattr(self, name) for name in SCHEMA if hasattr(self, name)}
         evidence = json.dumps(self.evidence, sort_keys=True, default=str)
-        return {**row, "evidence_json": evidence, "interval_start": self.interval.start, "interval_end": self.interval.end}
+        return {
+            **row,
+            "evidence_json": evidence,
+            "interval_start": self.interval.start,
+            "interval_end": self.interval.end,
+        }
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Cause:
         """Back from a row of the table."""
         names = set(SCHEMA) - {"evidence_json", "interval_start", "interval_end"}
         interval = Interval(row["interval_start"], row["interval_end"])
-        return cls(**{name: row[name] for name in names}, evidence=json.loads(row["evidence_json"]), interval=interval)
+        return cls(
+            **{name: row[name] for name in names},
+            evidence=json.loads(row["evidence_json"]),
+            interval=interval,
+        )
 
 
 def table_name(use_case_name: str) -> str:
@@ -98,13 +114,22 @@ def read_causes(settings: Settings, use_case_name: str) -> list[Cause]:
 
 
 def causes_of_run(context: StepContext) -> list[dict[str, Any]]:
-    """The causes that the context's run has consumed, as JSON; outside a wired run those that the context names."""
-    found = [cause.as_json() for cause in read_causes(context.settings, context.use_case.name) if cause.consumed_by == context.run.run_id]
+    """The causes that the context's run has consumed, as JSON; outside a wired run those that the
+    context names.
+    """
+    found = [
+        cause.as_json()
+        for cause in read_causes(context.settings, context.use_case.name)
+        if cause.consumed_by == context.run.run_id
+    ]
     return found or [dict(cause) for cause in context.run.causes]
 
 
-def amend(settings: Settings, use_case_name: str, change: Callable[[list[Cause]], list[Cause]]) -> list[Cause]:
-    """Replace all causes by `change(causes)` in one transaction and return them; `change` may be called again after a conflict.
+def amend(
+    settings: Settings, use_case_name: str, change: Callable[[list[Cause]], list[Cause]]
+) -> list[Cause]:
+    """Replace all causes by `change(causes)` in one transaction and return them; `change` may be
+    called again after a conflict.
 
     Raises `DataError` when other writers win every attempt.
     """
@@ -127,8 +152,11 @@ def _try_to_amend(uri: str, change: Callable[[list[Cause]], list[Cause]]) -> lis
     written = table.transaction_version(WRITER)
     mark = Transaction(app_id=WRITER, version=0 if written is None else written + 1)
     rows = pl.DataFrame([cause.as_row() for cause in after], schema=SCHEMA).to_arrow()
-    # Written against the version that was read: a commit in between makes this one fail instead of losing its rows.
-    write_deltalake(table, rows, mode="overwrite", commit_properties=CommitProperties(app_transactions=[mark]))
+    # Written against the version that was read: a commit in between makes this one fail instead of
+    # losing its rows.
+    write_deltalake(
+        table, rows, mode="overwrite", commit_properties=CommitProperties(app_transactions=[mark])
+    )
     return after
 
 

@@ -1,8 +1,9 @@
-"""The search for parameters: seeded, every trial recorded, the declared parameters always among them, resumable after a kill.
+"""The search for parameters: seeded, every trial recorded, the declared parameters always among
+them, resumable after a kill.
 
-The sampler is TPE (Bergstra et al., 2011). Each trial has a sampler of its own, seeded with the specification's seed plus the
-trial's place in the search, and sees the finished trials only: a search that was killed and goes on asks for the same parameters
-as one that was not.
+The sampler is TPE (Bergstra et al., 2011). Each trial has a sampler of its own, seeded with the
+specification's seed plus the trial's place in the search, and sees the finished trials only: a
+search that was killed and goes on asks for the same parameters as one that was not.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ PRUNED = "pruned"
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its place in the search, the searched parameters, the validation loss, the best round, the outcome.
+    """One trial: its place in the search, the searched parameters, the validation loss, the best
+    round, the outcome.
 
-    `loss` names the loss: `logloss` (nats), of a regression `rmse` or `mae`. A `pruned` trial was stopped early; its loss is the best
-    that it had reached.
+    `loss` names the loss: `logloss` (nats), of a regression `rmse` or `mae`. A `pruned` trial was
+    stopped early; its loss is the best that it had reached.
     """
 
     number: int
@@ -70,33 +72,55 @@ def tune(
     journal: Path | None = None,
     device: Device = "cpu",
 ) -> list[Trial]:
-    """All trials in order. They fit the newest `trial_rows` training rows; trial 0 is the specification's own parameters.
+    """All trials in order. They fit the newest `trial_rows` training rows; trial 0 is the
+    specification's own parameters.
 
-    With a `journal` the trials that it holds are kept, and their seconds count towards `tuning_seconds`. The first trial is made
-    whatever the time. Without a search space there is one trial.
+    With a `journal` the trials that it holds are kept, and their seconds count towards
+    `tuning_seconds`. The first trial is made whatever the time. Without a search space there is one
+    trial.
     """
     training = use_case.training
     trainer = _trainer(use_case, train, validation, threads=threads, device=device)
     study = open_study(journal, warm_up=training.prune_after_rounds)
     wanted = trials if training.search_space else 1
     done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
-    while len(done) < wanted and not (done and earlier + time.monotonic() - started >= training.tuning_seconds):
+    while len(done) < wanted and not (
+        done and earlier + time.monotonic() - started >= training.tuning_seconds
+    ):
         _next_trial(use_case, study, len(done), trainer)
         done = _finished(study)
     return done[:wanted]
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """The trial with the lowest validation loss, the earliest of equals. Trial 0 is never pruned, so there is one."""
-    return min((trial for trial in trials if trial.state == COMPLETE), key=lambda trial: (trial.validation_loss, trial.number))
+    """The trial with the lowest validation loss, the earliest of equals.
+
+    Trial 0 is never pruned, so there is one.
+    """
+    return min(
+        (trial for trial in trials if trial.state == COMPLETE),
+        key=lambda trial: (trial.validation_loss, trial.number),
+    )
 
 
-def _trainer(use_case: UseCase, train: pl.DataFrame, validation: pl.DataFrame, *, threads: int, device: Device) -> Trainer:
+def _trainer(
+    use_case: UseCase,
+    train: pl.DataFrame,
+    validation: pl.DataFrame,
+    *,
+    threads: int,
+    device: Device,
+) -> Trainer:
     max_bin = int(use_case.training.parameters.get("max_bin", DEFAULT_MAX_BIN))
     recent = train.tail(use_case.training.trial_rows)
     transform = FeatureTransform.fit(use_case, recent)
-    fitted, judged = (Rows(transform.apply_frame(frame), labels_of(use_case, frame)) for frame in (recent, validation))
-    return open_trainer(use_case, transform, fitted, judged, threads=threads, device=device, max_bin=max_bin)
+    fitted, judged = (
+        Rows(transform.apply_frame(frame), labels_of(use_case, frame))
+        for frame in (recent, validation)
+    )
+    return open_trainer(
+        use_case, transform, fitted, judged, threads=threads, device=device, max_bin=max_bin
+    )
 
 
 def _next_trial(use_case: UseCase, study: optuna.Study, place: int, trainer: Trainer) -> None:
@@ -105,13 +129,26 @@ def _next_trial(use_case: UseCase, study: optuna.Study, place: int, trainer: Tra
 
     training = use_case.training
     study.sampler = optuna.samplers.TPESampler(seed=training.seed + place)
-    if place == 0 and not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
-        study.enqueue_trial({name: training.parameters[name] for name in training.search_space if name in training.parameters})
+    if place == 0 and not study.get_trials(
+        deepcopy=False, states=(optuna.trial.TrialState.WAITING,)
+    ):
+        study.enqueue_trial(
+            {
+                name: training.parameters[name]
+                for name in training.search_space
+                if name in training.parameters
+            }
+        )
     trial = study.ask()
     searched = {name: _suggest(trial, use_case, name) for name in training.search_space}
     watch = _watch(trial)
     fit = trainer.fit({**training.parameters, **searched}, callbacks=[watch])
-    found = {"parameters": searched, "validation_loss": fit.validation_loss, "best_iteration": fit.best_iteration, "loss": fit.loss}
+    found = {
+        "parameters": searched,
+        "validation_loss": fit.validation_loss,
+        "best_iteration": fit.best_iteration,
+        "loss": fit.loss,
+    }
     trial.set_user_attr("found", found)
     if watch.stopped:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -120,13 +157,17 @@ def _next_trial(use_case: UseCase, study: optuna.Study, place: int, trainer: Tra
 
 
 def _watch(trial: optuna.Trial) -> Any:
-    """A callback of XGBoost that reports every tenth round's validation loss and stops a trial that the pruner gives up."""
+    """A callback of XGBoost that reports every tenth round's validation loss and stops a trial that
+    the pruner gives up.
+    """
     import xgboost
 
     class Watch(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # XGBoost is untyped
         stopped = False
 
-        def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
+        def after_iteration(
+            self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]  # noqa: ARG002
+        ) -> bool:
             if (epoch + 1) % REPORT_EVERY:
                 return False
             trial.report(next(iter(evals_log["validation"].values()))[-1], epoch + 1)
@@ -142,14 +183,21 @@ def _finished(study: optuna.Study) -> list[Trial]:
 
     states = {optuna.trial.TrialState.COMPLETE: COMPLETE, optuna.trial.TrialState.PRUNED: PRUNED}
     ended = study.get_trials(deepcopy=False, states=tuple(states))
-    return [Trial(place, **trial.user_attrs["found"], state=states[trial.state]) for place, trial in enumerate(ended)]
+    return [
+        Trial(place, **trial.user_attrs["found"], state=states[trial.state])
+        for place, trial in enumerate(ended)
+    ]
 
 
 def _seconds(study: optuna.Study) -> float:
     import optuna
 
-    ended = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
-    return float(sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None))
+    ended = study.get_trials(
+        deepcopy=False, states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    )
+    return float(
+        sum(trial.duration.total_seconds() for trial in ended if trial.duration is not None)
+    )
 
 
 def _suggest(trial: optuna.Trial, use_case: UseCase, name: str) -> int | float:

@@ -6,7 +6,9 @@ from plugins.operators.cause import AnnounceCauseOperator
 
 
 class AlarmOperator(AnnounceCauseOperator):
-    """Starts training when the verdict upstream is an alarm that the use case's triggers let through; is skipped otherwise.
+    """Starts training when the verdict upstream is an alarm that the use case's triggers let
+    through; is skipped otherwise.
 
-    Why an alarm was suppressed (faulty data, daily limit, cool-down) is the task's result and a row of `<use_case>/triggers`.
+    Why an alarm was suppressed (faulty data, daily limit, cool-down) is the task's result and a row
+    of `<use_case>/triggers`.
     """

@@ -1,4 +1,6 @@
-"""What starts a training, as Airflow sees it: causes announced as asset events, and consumed by the run that they start."""
+"""What starts a training, as Airflow sees it: causes announced as asset events, and consumed by the
+run that they start.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ COLLECT = "include.training.triggers:collect_causes"
 
 
 class AnnounceCauseOperator(StepOperator):
-    """Runs a step that records a cause, and emits the asset event that starts training unless the step decides otherwise.
+    """Runs a step that records a cause, and emits the asset event that starts training unless the
+    step decides otherwise.
 
-    The step returns `announce` (bool), `reason` and `extra` (goes with the event). Without an announcement the task is skipped, for
-    a task that succeeds emits its event; its result is pushed before.
+    The step returns `announce` (bool), `reason` and `extra` (goes with the event). Without an
+    announcement the task is skipped, for a task that succeeds emits its event; its result is pushed
+    before.
 
     :param asset: the asset whose event starts training.
     """
@@ -44,8 +48,9 @@ class AnnounceCauseOperator(StepOperator):
 class OpenTrainingOperator(StepOperator):
     """Consumes every pending cause of training for this run, then opens its tracking run.
 
-    A run that a person started without a reason fails for good. A run whose causes another run has already consumed is skipped:
-    its work is done. The causes are part of the result, so that the run's page in Airflow says why it ran.
+    A run that a person started without a reason fails for good. A run whose causes another run has
+    already consumed is skipped: its work is done. The causes are part of the result, so that the
+    run's page in Airflow says why it ran.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -56,7 +61,10 @@ class OpenTrainingOperator(StepOperator):
         except SpecError as error:
             raise AirflowFailException(str(error)) from error
         if not collected["causes"]:
-            raise AirflowSkipException(f"Every cause of this run was consumed by {', '.join(collected['taken_by']) or 'nobody'}.")
+            raise AirflowSkipException(
+                "Every cause of this run was consumed by"
+                f" {', '.join(collected['taken_by']) or 'nobody'}."
+            )
         for cause in collected["causes"]:
             self.log.info("Cause %(kind)s by %(who)s: %(reason)s", cause)
         return {**super().execute(context), **collected}

@@ -13,8 +13,9 @@ from plugins.operators.step import StepOperator
 class GateOperator(StepOperator):
     """Runs a step that returns a verdict and fails closed.
 
-    The step's result must hold `accepted` (bool) and `reasons` (sentences). Anything but `accepted: true` is a refusal,
-    a result without a verdict included. A refusal never retries: asking again does not change the answer.
+    The step's result must hold `accepted` (bool) and `reasons` (sentences). Anything but `accepted:
+    true` is a refusal, a result without a verdict included. A refusal never retries: asking again
+    does not change the answer.
     """
 
     ui_color = "#fde7c8"
@@ -28,7 +29,9 @@ class GateOperator(StepOperator):
             return result
         context["ti"].xcom_push(key="return_value", value=result)
         reasons = result.get("reasons") or [f"{self.step} returned no verdict"]
-        raise AirflowFailException(f"{self.what} was refused: " + "; ".join(str(reason) for reason in reasons))
+        raise AirflowFailException(
+            f"{self.what} was refused: " + "; ".join(str(reason) for reason in reasons)
+        )
 
 
 class DataValidationOperator(GateOperator):

@@ -6,4 +6,6 @@ from plugins.operators.cause import AnnounceCauseOperator
 
 
 class NewDataOperator(AnnounceCauseOperator):
-    """Starts training when more labels became known since the last training than the use case's triggers ask for."""
+    """Starts training when more labels became known since the last training than the use case's
+    triggers ask for.
+    """

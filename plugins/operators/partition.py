@@ -1,4 +1,7 @@
-"""One step of a process, once per partition of a plan: Airflow maps the partitions onto as many workers as there are slots."""
+"""One step of a process, once per partition of a plan:
+
+Airflow maps the partitions onto as many workers as there are slots.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ PLAN = "plan"
 
 
 class PlanOperator(StepOperator):
-    """Runs a step whose result holds a list `partitions`, and returns that list: Airflow maps over a task's return value only.
+    """Runs a step whose result holds a list `partitions`, and returns that list: Airflow maps over
+    a task's return value only.
 
-    The whole result is the XCom `plan`. Nothing is left to map when the step has put results into `scored` itself.
+    The whole result is the XCom `plan`. Nothing is left to map when the step has put results into
+    `scored` itself.
     """
 
     def execute(self, context: Context) -> Any:
@@ -25,13 +30,16 @@ class PlanOperator(StepOperator):
 
 
 class PlannedOperator(StepOperator):
-    """Runs a step that works by a plan: its inputs hold the whole plan under the planning task's id, and one partition if it is mapped.
+    """Runs a step that works by a plan: its inputs hold the whole plan under the planning task's
+    id, and one partition if it is mapped.
 
     :param plan_task: id of the task that planned, a `PlanOperator`.
     :param partition: the partition, JSON: `.partial(...).expand(partition=plan.output)`.
     """
 
-    def __init__(self, *, plan_task: str, partition: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_task: str, partition: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.plan_task = plan_task
         self.partition = partition

@@ -11,7 +11,8 @@ from plugins.run_context import step_context
 
 
 class RegisterModelOperator(StepOperator):
-    """Runs the registration step and emits the asset event that starts the deployment, carrying version and digest.
+    """Runs the registration step and emits the asset event that starts the deployment, carrying
+    version and digest.
 
     :param asset: the challenger asset.
     """

@@ -18,12 +18,15 @@ class StepOperator(BaseOperator):
     :param step: `"include.training.steps:train_model"`.
     :param use_case: name of the use case.
     :param process: name of the process (the second half of the DAG id).
-    :param uses_interval: whether a run without a data interval is an error; False where no window of data is read.
+    :param uses_interval: whether a run without a data interval is an error; False where no window
+        of data is read.
     """
 
     ui_color = "#e8f0fe"
 
-    def __init__(self, *, step: str, use_case: str, process: str, uses_interval: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *, step: str, use_case: str, process: str, uses_interval: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.step = step
         self.use_case = use_case
@@ -39,7 +42,9 @@ class StepOperator(BaseOperator):
     def run_step(self, context: Context) -> dict[str, Any]:
         """Load the step, collect its inputs and call it."""
         step = load_step(self.step)
-        step_input = step_context(context, self.use_case, self.process, uses_interval=self.uses_interval)
+        step_input = step_context(
+            context, self.use_case, self.process, uses_interval=self.uses_interval
+        )
         return step(step_input, self.upstream_results(context))
 
     def upstream_results(self, context: Context) -> dict[str, Any]:

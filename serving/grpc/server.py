@@ -1,6 +1,8 @@
-"""The Open Inference Protocol over gRPC: a server of its own port in the serving process, on the same event loop and the same lane.
+"""The Open Inference Protocol over gRPC: a server of its own port in the serving process, on the
+same event loop and the same lane.
 
-A refusal's status code follows from its HTTP status; its text is the message, and the trailing metadata hold `code` and `field`.
+A refusal's status code follows from its HTTP status; its text is the message, and the trailing
+metadata hold `code` and `field`.
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ class GrpcServer:
         try:
             self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise ServingError(f"gRPC cannot listen on {self._address}: {error}. Choose another FLIGHTDECK_GRPC_PORT, or 0.") from error
+            raise ServingError(
+                f"gRPC cannot listen on {self._address}: {error}. Choose another"
+                " FLIGHTDECK_GRPC_PORT, or 0."
+            ) from error
         await self._server.start()
         logger.info("gRPC on %s", self._address)
 
@@ -81,7 +86,9 @@ class Service:
 
     async def model_ready(self, request: Any) -> Any:
         """Whether one model can be asked."""
-        return messages.ModelReadyResponse(ready=self._models.ready(self._models.select(request.name, request.version)))
+        return messages.ModelReadyResponse(
+            ready=self._models.ready(self._models.select(request.name, request.version))
+        )
 
     async def server_metadata(self, _: Any) -> Any:
         """Name and extensions."""
@@ -94,18 +101,44 @@ class Service:
 
     async def model_infer(self, request: Any) -> Any:
         """Predictions."""
-        answer = await self._models.infer(request.model_name, request.model_version, read_request(request))
+        answer = await self._models.infer(
+            request.model_name, request.model_version, read_request(request)
+        )
         return write_answer(answer)
 
 
 def _handlers(service: Service, keys: ApiKeys | None) -> grpc.GenericRpcHandler:
     procedures: dict[str, tuple[Callable[[Any], Awaitable[Any]], Any, Any]] = {
-        "ServerLive": (service.server_live, messages.ServerLiveRequest, messages.ServerLiveResponse),
-        "ServerReady": (service.server_ready, messages.ServerReadyRequest, messages.ServerReadyResponse),
-        "ModelReady": (service.model_ready, messages.ModelReadyRequest, messages.ModelReadyResponse),
-        "ServerMetadata": (service.server_metadata, messages.ServerMetadataRequest, messages.ServerMetadataResponse),
-        "ModelMetadata": (service.model_metadata, messages.ModelMetadataRequest, messages.ModelMetadataResponse),
-        "ModelInfer": (service.model_infer, messages.ModelInferRequest, messages.ModelInferResponse),
+        "ServerLive": (
+            service.server_live,
+            messages.ServerLiveRequest,
+            messages.ServerLiveResponse,
+        ),
+        "ServerReady": (
+            service.server_ready,
+            messages.ServerReadyRequest,
+            messages.ServerReadyResponse,
+        ),
+        "ModelReady": (
+            service.model_ready,
+            messages.ModelReadyRequest,
+            messages.ModelReadyResponse,
+        ),
+        "ServerMetadata": (
+            service.server_metadata,
+            messages.ServerMetadataRequest,
+            messages.ServerMetadataResponse,
+        ),
+        "ModelMetadata": (
+            service.model_metadata,
+            messages.ModelMetadataRequest,
+            messages.ModelMetadataResponse,
+        ),
+        "ModelInfer": (
+            service.model_infer,
+            messages.ModelInferRequest,
+            messages.ModelInferResponse,
+        ),
     }
     return grpc.method_handlers_generic_handler(
         SERVICE,
@@ -120,7 +153,9 @@ def _handlers(service: Service, keys: ApiKeys | None) -> grpc.GenericRpcHandler:
     )
 
 
-async def _answered(procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | None, request: Any, context: Any) -> Any:
+async def _answered(
+    procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | None, request: Any, context: Any
+) -> Any:
     try:
         if keys is not None:
             keys.check(presented_key(context.invocation_metadata() or ()))
@@ -132,8 +167,15 @@ async def _answered(procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | 
         refusal = internal(error)
     refuse(refusal)
     valid = f" Valid: {', '.join(refusal.valid)}." if refusal.valid else ""
-    trailing = [("code", refusal.code), ("field", (refusal.field or "").encode("ascii", "backslashreplace").decode())]
+    trailing = [
+        ("code", refusal.code),
+        ("field", (refusal.field or "").encode("ascii", "backslashreplace").decode()),
+    ]
     if refusal.status == 429:
         trailing.append(("retry-after", "1"))
-    await context.abort(CODES.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT), refusal.message[:500] + valid, tuple(trailing))
+    await context.abort(
+        CODES.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT),
+        refusal.message[:500] + valid,
+        tuple(trailing),
+    )
     return None

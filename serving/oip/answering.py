@@ -56,7 +56,11 @@ class Models:
 
     def ready(self, model: ModelInterface) -> bool:
         """Whether the model can be asked now."""
-        return self.version(model) is not None and self.runtime.stores.is_open(model.use_case.name) and self.server_ready()
+        return (
+            self.version(model) is not None
+            and self.runtime.stores.is_open(model.use_case.name)
+            and self.server_ready()
+        )
 
     def server_ready(self) -> bool:
         """Whether any model can be asked now."""
@@ -68,9 +72,12 @@ class Models:
         model = self.select(name, version)
         wanted = model.wanted(request)
         rows = model.rows(request)
-        answer = orjson.loads(await self.runtime.answer(Question(model.use_case.name, rows, arrived)))
+        answer = orjson.loads(
+            await self.runtime.answer(Question(model.use_case.name, rows, arrived))
+        )
         predictions = answer["predictions"]
         outputs = [
-            OutputTensor(key, model.outputs[key].datatype, output_values(predictions, key), binary) for key, binary in wanted.items()
+            OutputTensor(key, model.outputs[key].datatype, output_values(predictions, key), binary)
+            for key, binary in wanted.items()
         ]
         return InferAnswer(name, str(answer["model_version"]), request.identifier, outputs)

@@ -1,7 +1,9 @@
-"""Use cases as models of the Open Inference Protocol: `<use case>` by entity keys, `<use case>.features` by all features of a row.
+"""Use cases as models of the Open Inference Protocol: `<use case>` by entity keys, `<use
+case>.features` by all features of a row.
 
-A request's tensors become the rows that `/predict` takes and pass the same checks; an answer's predictions become tensors. In a
-nullable BYTES tensor an empty string stands for null, in a feature of datatype FP64 NaN: tensors have no null of their own.
+A request's tensors become the rows that `/predict` takes and pass the same checks; an answer's
+predictions become tensors. In a nullable BYTES tensor an empty string stands for null, in a feature
+of datatype FP64 NaN: tensors have no null of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ ROW_PATH = re.compile(rf"rows\[(\d+)\](?:\.{FEATURES})?\.(\w+)")
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """One model of the protocol. `inputs` are all required; the id column may come as one more tensor of datatype BYTES."""
+    """One model of the protocol.
+
+    `inputs` are all required; the id column may come as one more tensor of datatype BYTES.
+    """
 
     name: str
     schema: RequestSchema
@@ -36,12 +41,19 @@ class ModelInterface:
         return self.schema.use_case
 
     def rows(self, request: InferRequest) -> list[dict[str, Any]]:
-        """The request as checked rows; raises `InvalidError` with the tensor at fault, such as `carrier[3]`."""
+        """The request as checked rows; raises `InvalidError` with the tensor at fault, such as
+        `carrier[3]`.
+        """
         columns = self._columns(request)
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
-            raise InvalidError(422, "invalid_tensor", f"The tensors have different numbers of rows: {lengths}.")
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+            raise InvalidError(
+                422, "invalid_tensor", f"The tensors have different numbers of rows: {lengths}."
+            )
+        rows = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
         if self.features:
             rows = [self._with_features(row) for row in rows]
         try:
@@ -49,14 +61,24 @@ class ModelInterface:
         except InvalidError as error:
             text = re.sub(ROW_PATH, r"\2[\1]", error.message)
             raise InvalidError(
-                error.status, error.code, text, re.sub(ROW_PATH, r"\2[\1]", error.field or "") or None, error.valid
+                error.status,
+                error.code,
+                text,
+                re.sub(ROW_PATH, r"\2[\1]", error.field or "") or None,
+                error.valid,
             ) from None
 
     def wanted(self, request: InferRequest) -> dict[str, bool]:
         """The outputs to answer with, and whether as bytes: those asked for, or all."""
         for name in request.outputs:
             if name not in self.outputs:
-                raise InvalidError(422, "unknown_tensor", f"{self.name} has no output {name!r}.", name, sorted(self.outputs))
+                raise InvalidError(
+                    422,
+                    "unknown_tensor",
+                    f"{self.name} has no output {name!r}.",
+                    name,
+                    sorted(self.outputs),
+                )
         return request.outputs or dict.fromkeys(self.outputs, request.binary)
 
     def metadata(self, version: int | None) -> dict[str, Any]:
@@ -75,46 +97,78 @@ class ModelInterface:
         columns: dict[str, list[Any]] = {}
         for tensor in request.inputs:
             if tensor.name not in known:
-                raise InvalidError(422, "unknown_tensor", f"{self.name} has no input {tensor.name!r}.", tensor.name, list(known))
+                raise InvalidError(
+                    422,
+                    "unknown_tensor",
+                    f"{self.name} has no input {tensor.name!r}.",
+                    tensor.name,
+                    list(known),
+                )
             if tensor.name in columns:
-                raise InvalidError(422, "duplicate_tensor", f"The tensor {tensor.name!r} is there twice.", tensor.name)
+                raise InvalidError(
+                    422,
+                    "duplicate_tensor",
+                    f"The tensor {tensor.name!r} is there twice.",
+                    tensor.name,
+                )
             values = values_of(tensor, known[tensor.name])
             columns[tensor.name] = self._nulls(tensor.name, values)
         missing = [name for name in self.inputs if name not in columns]
         if missing:
-            raise InvalidError(422, "missing_tensor", f"The tensors {missing} are missing.", missing[0], list(self.inputs))
+            raise InvalidError(
+                422,
+                "missing_tensor",
+                f"The tensors {missing} are missing.",
+                missing[0],
+                list(self.inputs),
+            )
         return columns
 
     def _nulls(self, name: str, values: list[Any]) -> list[Any]:
         if name not in self.schema.nullable:
             return values
         # NaN is the only value that differs from itself.
-        return [None if value == "" or (isinstance(value, float) and value != value) else value for value in values]
+        return [
+            None if value == "" or (isinstance(value, float) and value != value) else value
+            for value in values
+        ]
 
     def _with_features(self, row: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in row.items() if name in self.features}
-        return {**{name: value for name, value in row.items() if name not in self.features}, FEATURES: given}
+        return {
+            **{name: value for name, value in row.items() if name not in self.features},
+            FEATURES: given,
+        }
 
 
 def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
     """The interface that a model name asks for: a use case's own, or the one by features."""
-    required = {field: kind for field, kind in schema.types.items() if field != schema.use_case.id_column}
+    required = {
+        field: kind for field, kind in schema.types.items() if field != schema.use_case.id_column
+    }
     features = schema.features if name.endswith(BY_FEATURES) else {}
-    inputs = {field: TensorSpec(field, DATATYPES[kind]) for field, kind in {**required, **features}.items()}
+    inputs = {
+        field: TensorSpec(field, DATATYPES[kind])
+        for field, kind in {**required, **features}.items()
+    }
     outputs = {output.name: output for output in (*SCORES[schema.use_case.problem], *ALWAYS)}
     return ModelInterface(name, schema, inputs, outputs, frozenset(features))
 
 
 def interfaces(schemas: dict[str, RequestSchema]) -> dict[str, ModelInterface]:
     """All models of the protocol by name."""
-    names = [(name + ending, schema) for name, schema in schemas.items() for ending in ("", BY_FEATURES)]
+    names = [
+        (name + ending, schema) for name, schema in schemas.items() for ending in ("", BY_FEATURES)
+    ]
     return {name: model_interface(schema, name) for name, schema in names}
 
 
 def select(models: dict[str, ModelInterface], name: str) -> ModelInterface:
     """The model of that name; raises `UnanswerableError` (404) listing the others."""
     if name not in models:
-        raise UnanswerableError(404, "unknown_model", f"There is no model {name!r} here.", valid=sorted(models))
+        raise UnanswerableError(
+            404, "unknown_model", f"There is no model {name!r} here.", valid=sorted(models)
+        )
     return models[name]
 
 
@@ -122,7 +176,13 @@ def check_version(name: str, wanted: str, serving: int | None) -> None:
     """Raise `UnanswerableError` (404) unless the wanted version, if one is, serves."""
     if wanted and wanted != str(serving):
         valid = [] if serving is None else [str(serving)]
-        raise UnanswerableError(404, "unknown_version", f"Version {wanted!r} of {name} is not in service.", "version", valid)
+        raise UnanswerableError(
+            404,
+            "unknown_version",
+            f"Version {wanted!r} of {name} is not in service.",
+            "version",
+            valid,
+        )
 
 
 SCORES = {

@@ -1,7 +1,7 @@
 """The protocol's routes in the OpenAPI document.
 
-A body's schema says what form a request has; which tensors a model takes, how many elements they have and that these fit the shape is
-said by the model's own metadata, and refused with 422.
+A body's schema says what form a request has; which tensors a model takes, how many elements they
+have and that these fit the shape is said by the model's own metadata, and refused with 422.
 """
 
 from __future__ import annotations
@@ -14,30 +14,56 @@ from serving.oip.rest_request import REQUEST
 from serving.schema import RequestSchema
 
 TEMPLATE = "#/components/schemas/{model}"
-_TENSOR = {"name": {"type": "string"}, "datatype": {"type": "string"}, "shape": {"type": "array", "items": {"type": "integer"}}}
+_TENSOR = {
+    "name": {"type": "string"},
+    "datatype": {"type": "string"},
+    "shape": {"type": "array", "items": {"type": "integer"}},
+}
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 
 
 def components() -> dict[str, Any]:
     """The protocol's messages."""
     request = REQUEST.json_schema(ref_template=TEMPLATE)
-    given = {"type": "array", "items": {"type": "object", "properties": _TENSOR, "required": list(_TENSOR)}}
+    given = {
+        "type": "array",
+        "items": {"type": "object", "properties": _TENSOR, "required": list(_TENSOR)},
+    }
     output = {**_TENSOR, "data": {"type": "array"}, "parameters": {"type": "object"}}
     answer = {
         "model_name": {"type": "string"},
         "model_version": {"type": "string"},
         "id": {"type": "string"},
-        "outputs": {"type": "array", "items": {"type": "object", "properties": output, "required": list(_TENSOR)}},
+        "outputs": {
+            "type": "array",
+            "items": {"type": "object", "properties": output, "required": list(_TENSOR)},
+        },
     }
-    metadata = {"name": {"type": "string"}, "versions": _STRINGS, "platform": {"type": "string"}, "inputs": given, "outputs": given}
-    error = {"error": {"type": "string"}, "code": {"type": "string"}, "field": {"type": ["string", "null"]}}
+    metadata = {
+        "name": {"type": "string"},
+        "versions": _STRINGS,
+        "platform": {"type": "string"},
+        "inputs": given,
+        "outputs": given,
+    }
+    error = {
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "field": {"type": ["string", "null"]},
+    }
     return {
         **request.pop("$defs"),
         "InferRequest": request,
         "InferAnswer": _object(answer, ("model_name", "model_version", "outputs")),
         "InferModel": _object(metadata, metadata),
-        "InferServer": _object({"name": {"type": "string"}, "version": {"type": "string"}, "extensions": _STRINGS}, ("name", "extensions")),
-        "InferHealth": _object({"name": {"type": "string"}, "live": {"type": "boolean"}, "ready": {"type": "boolean"}}, ()),
+        "InferServer": _object(
+            {"name": {"type": "string"}, "version": {"type": "string"}, "extensions": _STRINGS},
+            ("name", "extensions"),
+        ),
+        "InferHealth": _object(
+            {"name": {"type": "string"}, "live": {"type": "boolean"}, "ready": {"type": "boolean"}},
+            (),
+        ),
         "InferError": _object(error, error),
     }
 
@@ -46,31 +72,74 @@ def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> di
     """The protocol's routes, for each of its models."""
     health, gone = ("InferHealth",), ("500", "503")
     found: dict[str, Any] = {
-        "/v2": {"get": _operation("oip_server", "The protocol's server metadata.", "InferServer", (), errors)},
-        "/v2/health/live": {"get": _operation("oip_live", "Can the process answer at all?", *health, (), errors, "InferHealth")},
-        "/v2/health/ready": {"get": _operation("oip_ready", "Can any model be asked?", *health, (), errors, "InferHealth")},
+        "/v2": {
+            "get": _operation(
+                "oip_server", "The protocol's server metadata.", "InferServer", (), errors
+            )
+        },
+        "/v2/health/live": {
+            "get": _operation(
+                "oip_live", "Can the process answer at all?", *health, (), errors, "InferHealth"
+            )
+        },
+        "/v2/health/ready": {
+            "get": _operation(
+                "oip_ready", "Can any model be asked?", *health, (), errors, "InferHealth"
+            )
+        },
     }
     for name, model in models.items():
         tag, base = name.replace(".", "_"), f"/v2/models/{name}"
-        infer = _operation(f"oip_infer_{tag}", "Predictions as tensors.", "InferAnswer", INFER_ERRORS, errors)
+        infer = _operation(
+            f"oip_infer_{tag}", "Predictions as tensors.", "InferAnswer", INFER_ERRORS, errors
+        )
         # What was asked for as bytes lies behind the JSON (`binary_data`, `binary_data_output`).
-        infer["responses"]["200"]["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
-        body = {"schema": {"$ref": TEMPLATE.format(model="InferRequest")}, "examples": {"example": {"value": _example(model)}}}
-        found[base] = {"get": _operation(f"oip_model_{tag}", "The model's tensors.", "InferModel", gone, errors)}
-        found[f"{base}/ready"] = {"get": _operation(f"oip_ready_{tag}", "Can it be asked?", *health, ("500",), errors, "InferHealth")}
-        found[f"{base}/infer"] = {"post": {**infer, "requestBody": {"required": True, "content": {"application/json": body}}}}
+        infer["responses"]["200"]["content"]["application/octet-stream"] = {
+            "schema": {"type": "string", "format": "binary"}
+        }
+        body = {
+            "schema": {"$ref": TEMPLATE.format(model="InferRequest")},
+            "examples": {"example": {"value": _example(model)}},
+        }
+        found[base] = {
+            "get": _operation(
+                f"oip_model_{tag}", "The model's tensors.", "InferModel", gone, errors
+            )
+        }
+        found[f"{base}/ready"] = {
+            "get": _operation(
+                f"oip_ready_{tag}", "Can it be asked?", *health, ("500",), errors, "InferHealth"
+            )
+        }
+        found[f"{base}/infer"] = {
+            "post": {
+                **infer,
+                "requestBody": {"required": True, "content": {"application/json": body}},
+            }
+        }
     return found
 
 
 INFER_ERRORS = ("400", "408", "413", "415", "422", "429", "500", "503", "504")
-_VALUES = {"string": "AA", "integer": 1, "number": 1.5, "boolean": True, "timestamp": "2013-04-01T12:00:00Z"}
+_VALUES = {
+    "string": "AA",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "timestamp": "2013-04-01T12:00:00Z",
+}
 
 
 def _example(model: ModelInterface) -> dict[str, Any]:
     kinds = {**model.schema.types, **model.schema.features}
     values = _categories(model.schema)
     inputs = [
-        {"name": name, "shape": [1], "datatype": tensor.datatype, "data": [values.get(name, _VALUES[kinds[name]])]}
+        {
+            "name": name,
+            "shape": [1],
+            "datatype": tensor.datatype,
+            "data": [values.get(name, _VALUES[kinds[name]])],
+        }
         for name, tensor in model.inputs.items()
     ]
     return {"inputs": inputs}
@@ -82,11 +151,21 @@ def _categories(schema: RequestSchema) -> dict[str, str]:
 
 
 def _object(properties: Mapping[str, Any], required: Iterable[str]) -> dict[str, Any]:
-    return {"type": "object", "properties": dict(properties), "required": list(required), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
 
 
 def _operation(
-    identifier: str, summary: str, answer: str, refusals: Iterable[str], texts: Mapping[str, str], unready: str | None = None
+    identifier: str,
+    summary: str,
+    answer: str,
+    refusals: Iterable[str],
+    texts: Mapping[str, str],
+    unready: str | None = None,
 ) -> dict[str, Any]:
     def content(component: str) -> dict[str, Any]:
         return {"application/json": {"schema": {"$ref": TEMPLATE.format(model=component)}}}
@@ -94,7 +173,12 @@ def _operation(
     responses = {"200": {"description": "OK", "content": content(answer)}}
     # The keys are asked for in front of every protocol.
     responses["401"] = {"description": texts["401"], "content": content("ErrorAnswer")}
-    responses.update({status: {"description": texts[status], "content": content("InferError")} for status in refusals})
+    responses.update(
+        {
+            status: {"description": texts[status], "content": content("InferError")}
+            for status in refusals
+        }
+    )
     if unready is not None:
         responses["503"] = {"description": "No.", "content": content(unready)}
     return {"operationId": identifier, "summary": summary, "responses": responses}

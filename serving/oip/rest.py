@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, over REST, with its binary tensor data extension.
 
-A refusal is `{"error": "<text>", "code": ..., "field": ...}`: the protocol wants the text where `/v1` has an object.
+A refusal is `{"error": "<text>", "code": ..., "field": ...}`: the protocol wants the text where
+`/v1` has an object.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ class Routes:
             ("/v2/health/ready", self._ready, "GET"),
         ]
         for path in (one, one + "/versions/{version}"):
-            table += [(path, self._metadata, "GET"), (path + "/ready", self._model_ready, "GET"), (path + "/infer", self._infer, "POST")]
+            table += [
+                (path, self._metadata, "GET"),
+                (path + "/ready", self._model_ready, "GET"),
+                (path + "/infer", self._infer, "POST"),
+            ]
         return [Route(path, _guarded(handler), methods=[method]) for path, handler, method in table]
 
     def _get(self) -> Models:
@@ -79,7 +84,9 @@ def _asked(request: Request) -> tuple[str, str]:
 
 
 def _health(answer: dict[str, Any]) -> Response:
-    return json_response(orjson.dumps(answer), 200 if answer.get("ready", answer.get("live")) else 503)
+    return json_response(
+        orjson.dumps(answer), 200 if answer.get("ready", answer.get("live")) else 503
+    )
 
 
 def _answer(answer: InferAnswer) -> Response:
@@ -88,7 +95,11 @@ def _answer(answer: InferAnswer) -> Response:
         document["id"] = answer.identifier
     chunks, outputs = [], []
     for tensor in answer.outputs:
-        described: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": [len(tensor.values)]}
+        described: dict[str, Any] = {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": [len(tensor.values)],
+        }
         if tensor.binary:
             chunks.append(to_bytes(tensor.datatype, tensor.values))
             described["parameters"] = {"binary_data_size": len(chunks[-1])}
@@ -98,7 +109,11 @@ def _answer(answer: InferAnswer) -> Response:
     header = orjson.dumps({**document, "outputs": outputs})
     if not chunks:
         return json_response(header)
-    return Response(b"".join([header, *chunks]), headers={HEADER_LENGTH: str(len(header))}, media_type="application/octet-stream")
+    return Response(
+        b"".join([header, *chunks]),
+        headers={HEADER_LENGTH: str(len(header))},
+        media_type="application/octet-stream",
+    )
 
 
 def _guarded(handler: Handler) -> Handler:
@@ -120,4 +135,9 @@ def _refusal(error: RequestError) -> Response:
     body, status = refuse(error)
     told = orjson.loads(body)["error"]
     valid = f" Valid: {', '.join(told['valid'])}." if told.get("valid") else ""
-    return json_response(orjson.dumps({"error": told["message"] + valid, "code": told["code"], "field": told["field"]}), status)
+    return json_response(
+        orjson.dumps(
+            {"error": told["message"] + valid, "code": told["code"], "field": told["field"]}
+        ),
+        status,
+    )

@@ -1,4 +1,6 @@
-"""The body of an inference request over REST: a JSON document, and behind it the bytes of its binary tensors."""
+"""The body of an inference request over REST: a JSON document, and behind it the bytes of its
+binary tensors.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,17 @@ def _not_negative(number: int) -> int:
     return number
 
 
-_Size = Annotated[Integer, AfterValidator(_not_negative), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_INTEGER})]
+_Size = Annotated[
+    Integer,
+    AfterValidator(_not_negative),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_INTEGER}),
+]
 
 
 def _parameters(name: str, **known: Any) -> Any:
-    """An object of optional parameters: one that would change nothing is refused, so that nobody believes that it did."""
+    """An object of optional parameters: one that would change nothing is refused, so that nobody
+    believes that it did.
+    """
     fields = {field: NotRequired[kind] for field, kind in known.items()}
     return NotRequired[strict_object(name, fields)]
 
@@ -44,7 +52,10 @@ _input: Any = strict_object(
         "data": NotRequired[list[Any]],
     },
 )
-_output: Any = strict_object("InferRequestedOutput", {"name": _Name, "parameters": _parameters("InferOutputParameters", binary_data=bool)})
+_output: Any = strict_object(
+    "InferRequestedOutput",
+    {"name": _Name, "parameters": _parameters("InferOutputParameters", binary_data=bool)},
+)
 REQUEST = TypeAdapter[Any](
     strict_object(
         "InferRequest",
@@ -70,16 +81,31 @@ def read_request(request: Request, body: bytes) -> InferRequest:
         where = f"inputs[{position}]"
         size = tensor.get("parameters", {}).get("binary_data_size")
         if (size is None) == ("data" not in tensor):
-            raise UnreadableError(422, "invalid_tensor", f"{where} needs either data or parameters.binary_data_size.", f"{where}.data")
+            raise UnreadableError(
+                422,
+                "invalid_tensor",
+                f"{where} needs either data or parameters.binary_data_size.",
+                f"{where}.data",
+            )
         raw = None
         if size is not None:
             if size > len(rest):
-                text = f"{where} announces {size} bytes; {len(rest)} are left behind the JSON header."
-                raise UnreadableError(422, "invalid_tensor", text, f"{where}.parameters.binary_data_size")
+                text = (
+                    f"{where} announces {size} bytes; {len(rest)} are left behind the JSON header."
+                )
+                raise UnreadableError(
+                    422, "invalid_tensor", text, f"{where}.parameters.binary_data_size"
+                )
             raw, rest = rest[:size], rest[size:]
-        inputs.append(InputTensor(tensor["name"], tensor["datatype"], tuple(tensor["shape"]), tensor.get("data"), raw))
+        inputs.append(
+            InputTensor(
+                tensor["name"], tensor["datatype"], tuple(tensor["shape"]), tensor.get("data"), raw
+            )
+        )
     if rest:
-        raise UnreadableError(400, "malformed_body", f"{len(rest)} bytes behind the JSON header belong to no input.")
+        raise UnreadableError(
+            400, "malformed_body", f"{len(rest)} bytes behind the JSON header belong to no input."
+        )
     binary = document.get("parameters", {}).get("binary_data_output") is True
     outputs: dict[str, bool] = {}
     for output in document.get("outputs", []):
@@ -92,13 +118,19 @@ def _split(request: Request, body: bytes) -> tuple[bytes, bytes]:
     # The reference clients send no content type with plain JSON.
     if media not in ("", "application/json", "application/octet-stream"):
         valid = ["application/json", f"application/octet-stream with {HEADER_LENGTH}"]
-        raise UnreadableError(415, "unsupported_media_type", f"The content type is {media!r}.", valid=valid)
+        raise UnreadableError(
+            415, "unsupported_media_type", f"The content type is {media!r}.", valid=valid
+        )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnreadableError(415, "unsupported_encoding", "The content is encoded.", valid=["identity"])
+        raise UnreadableError(
+            415, "unsupported_encoding", "The content is encoded.", valid=["identity"]
+        )
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
         return body, b""
-    if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= len(body)):
+    if not (
+        length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= len(body)
+    ):
         text = f"{HEADER_LENGTH} is {length!r}, the body has {len(body)} bytes."
         raise UnreadableError(400, "malformed_body", text, HEADER_LENGTH, [f"0 to {len(body)}"])
     return body[: int(length)], body[int(length) :]

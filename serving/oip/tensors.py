@@ -1,6 +1,8 @@
-"""The tensors of the Open Inference Protocol, version 2: one row per element, as columns of plain Python values.
+"""The tensors of the Open Inference Protocol, version 2: one row per element, as columns of plain
+Python values.
 
-They come as JSON lists, as gRPC's typed lists or as little-endian bytes (the binary tensor data extension, and gRPC's raw contents).
+They come as JSON lists, as gRPC's typed lists or as little-endian bytes (the binary tensor data
+extension, and gRPC's raw contents).
 """
 
 from __future__ import annotations
@@ -14,8 +16,19 @@ import numpy as np
 
 from serving.errors import InvalidError
 
-DTYPES = {"BOOL": np.dtype("?"), "INT64": np.dtype("<i8"), "FP64": np.dtype("<f8"), "BYTES": np.dtype("O")}
-DATATYPES = {"string": "BYTES", "timestamp": "BYTES", "integer": "INT64", "number": "FP64", "boolean": "BOOL"}
+DTYPES = {
+    "BOOL": np.dtype("?"),
+    "INT64": np.dtype("<i8"),
+    "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype("O"),
+}
+DATATYPES = {
+    "string": "BYTES",
+    "timestamp": "BYTES",
+    "integer": "INT64",
+    "number": "FP64",
+    "boolean": "BOOL",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,10 @@ class InputTensor:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """One request for inference over either transport. `outputs` maps the wanted tensors to whether they are wanted as bytes."""
+    """One request for inference over either transport.
+
+    `outputs` maps the wanted tensors to whether they are wanted as bytes.
+    """
 
     inputs: list[InputTensor]
     outputs: dict[str, bool] = field(default_factory=dict)
@@ -48,13 +64,23 @@ class InferRequest:
 
 
 def values_of(tensor: InputTensor, spec: TensorSpec) -> list[Any]:
-    """The tensor's elements, one per row; raises `InvalidError` unless datatype, shape and data fit each other and the interface."""
+    """The tensor's elements, one per row; raises `InvalidError` unless datatype, shape and data fit
+    each other and the interface.
+    """
     if tensor.datatype != spec.datatype:
         raise _wrong(tensor, f"has the datatype {tensor.datatype!r}", [spec.datatype])
     rows = _rows(tensor)
-    values = _from_raw(tensor, tensor.raw, rows) if tensor.raw is not None else _flat(tensor, tensor.listed or [])
+    values = (
+        _from_raw(tensor, tensor.raw, rows)
+        if tensor.raw is not None
+        else _flat(tensor, tensor.listed or [])
+    )
     if len(values) != rows:
-        raise _wrong(tensor, f"holds {len(values)} elements for the shape {list(tensor.shape)}", [f"{rows} elements"])
+        raise _wrong(
+            tensor,
+            f"holds {len(values)} elements for the shape {list(tensor.shape)}",
+            [f"{rows} elements"],
+        )
     return values
 
 
@@ -67,11 +93,19 @@ def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
 
 
 def no_parameters(given: Any, known: tuple[str, ...], where: str) -> None:
-    """Raise `InvalidError` for a parameter that would change nothing: nobody should believe that it did."""
+    """Raise `InvalidError` for a parameter that would change nothing: nobody should believe that it
+    did.
+    """
     for name in given:
         if name not in known:
             valid = list(known) or ["no parameter"]
-            raise InvalidError(422, "unknown_parameter", f"The parameter {name!r} means nothing here.", f"{where}.{name}", valid)
+            raise InvalidError(
+                422,
+                "unknown_parameter",
+                f"The parameter {name!r} means nothing here.",
+                f"{where}.{name}",
+                valid,
+            )
 
 
 def _rows(tensor: InputTensor) -> int:
@@ -82,17 +116,26 @@ def _rows(tensor: InputTensor) -> int:
 
 
 def _flat(tensor: InputTensor, listed: list[Any]) -> list[Any]:
-    if len(tensor.shape) == 2 and listed and all(isinstance(row, list) and len(row) == 1 for row in listed):
+    if (
+        len(tensor.shape) == 2
+        and listed
+        and all(isinstance(row, list) and len(row) == 1 for row in listed)
+    ):
         return [row[0] for row in listed]
     return listed
 
 
 def _from_raw(tensor: InputTensor, raw: bytes, rows: int) -> list[Any]:
     if tensor.datatype == "BYTES":
-        return [_decoded(tensor, element, position) for position, element in enumerate(_elements(tensor, raw))]
+        return [
+            _decoded(tensor, element, position)
+            for position, element in enumerate(_elements(tensor, raw))
+        ]
     dtype = DTYPES[tensor.datatype]
     if len(raw) != rows * dtype.itemsize:
-        raise _wrong(tensor, f"holds {len(raw)} bytes for {rows} rows", [f"{rows * dtype.itemsize} bytes"])
+        raise _wrong(
+            tensor, f"holds {len(raw)} bytes for {rows} rows", [f"{rows * dtype.itemsize} bytes"]
+        )
     if tensor.datatype == "BOOL" and raw.translate(None, b"\0\1"):
         raise _wrong(tensor, "holds a byte that is neither 0 nor 1", ["0 and 1"])
     values: list[Any] = np.frombuffer(raw, dtype=dtype).tolist()
@@ -105,7 +148,11 @@ def _elements(tensor: InputTensor, raw: bytes) -> list[bytes]:
         length = int.from_bytes(raw[position : position + 4], "little")
         position += 4 + length
         if position > len(raw):
-            raise _wrong(tensor, "ends in the middle of an element", ["each element after its length in 4 bytes, little-endian"])
+            raise _wrong(
+                tensor,
+                "ends in the middle of an element",
+                ["each element after its length in 4 bytes, little-endian"],
+            )
         elements.append(raw[position - length : position])
     return elements
 
@@ -114,8 +161,15 @@ def _decoded(tensor: InputTensor, element: bytes, position: int) -> str:
     try:
         return element.decode()
     except UnicodeDecodeError as error:
-        raise InvalidError(422, "invalid_utf8", f"{tensor.name}[{position}] is not UTF-8.", f"{tensor.name}[{position}]") from error
+        raise InvalidError(
+            422,
+            "invalid_utf8",
+            f"{tensor.name}[{position}] is not UTF-8.",
+            f"{tensor.name}[{position}]",
+        ) from error
 
 
 def _wrong(tensor: InputTensor, text: str, valid: list[str]) -> InvalidError:
-    return InvalidError(422, "invalid_tensor", f"The tensor {tensor.name!r} {text}.", tensor.name, valid)
+    return InvalidError(
+        422, "invalid_tensor", f"The tensor {tensor.name!r} {text}.", tensor.name, valid
+    )

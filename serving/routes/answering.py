@@ -29,7 +29,9 @@ class Holder:
 
 
 async def answer_with(work: Awaitable[bytes], send: Send) -> None:
-    """Send the JSON that `work` gives, or the refusal that it raises; nothing to a client that has gone."""
+    """Send the JSON that `work` gives, or the refusal that it raises; nothing to a client that has
+    gone.
+    """
     try:
         status, body = 200, await work
     except DisconnectedError:
@@ -46,10 +48,14 @@ async def answer_with(work: Awaitable[bytes], send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """The same for the routes of Starlette."""
     more = {"Retry-After": "1"} if status == 429 else {}
-    return Response(body, status, media_type="application/json", headers={**more, **(headers or {})})
+    return Response(
+        body, status, media_type="application/json", headers={**more, **(headers or {})}
+    )
 
 
 def refuse(error: RequestError) -> tuple[bytes, int]:
@@ -60,4 +66,6 @@ def refuse(error: RequestError) -> tuple[bytes, int]:
 
 def internal(error: Exception) -> RequestError:
     """The refusal for a defect of ours."""
-    return RequestError(500, "internal", f"The endpoint failed ({type(error).__name__}); its log says why.")
+    return RequestError(
+        500, "internal", f"The endpoint failed ({type(error).__name__}); its log says why."
+    )

@@ -1,4 +1,6 @@
-"""`GET /v1/models/{use_case}`: what the use case asks for, and where the model that answers comes from."""
+"""`GET /v1/models/{use_case}`: what the use case asks for, and where the model that answers comes
+from.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from serving.runtime import Runtime
 
 
 def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
-    """The use case's interface, its status and its model; raises `UnanswerableError` (404) for another name."""
+    """The use case's interface, its status and its model; raises `UnanswerableError` (404) for
+    another name.
+    """
     schema = runtime.schema(name)
     use_case = schema.use_case
     serving = use_case.serving
@@ -28,7 +32,10 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
         stale_features=serving.stale_features,
         explain_share=serving.explain_share,
         inputs=[
-            InputDescription(name=item.name, source=item.source, kind=item.kind, description=item.description) for item in use_case.inputs
+            InputDescription(
+                name=item.name, source=item.source, kind=item.kind, description=item.description
+            )
+            for item in use_case.inputs
         ],
         status=next(status for status in runtime.models().models if status.use_case == name),
         model=None if served is None else _running(served),

@@ -31,5 +31,7 @@ def _append(lane: Lane, use_case: str, rows: Sequence[Feedback]) -> bytes:
     try:
         outcome = lane.log.append_feedback(rows)
     except SpoolError as error:
-        raise UnanswerableError(503, "log_unavailable", f"Feedback cannot be kept now; tell it again later. {error}") from error
+        raise UnanswerableError(
+            503, "log_unavailable", f"Feedback cannot be kept now; tell it again later. {error}"
+        ) from error
     return orjson.dumps({"use_case": use_case, **asdict(outcome)})

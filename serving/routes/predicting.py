@@ -1,4 +1,6 @@
-"""`POST /v1/models/{use_case}/predict` and `/explain`: the same question, without and with the reasons."""
+"""`POST /v1/models/{use_case}/predict` and `/explain`: the same question, without and with the
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,23 @@ from serving.routes.answering import Holder, answer_with
 from serving.scoring import Question
 
 
-async def predict(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def predict(
+    holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Answer with a prediction per row."""
     await answer_with(_ask(holder, use_case, scope, receive, explain=False), send)
 
 
-async def explain(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def explain(
+    holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Answer with a prediction per row and the contributions of the inputs."""
     await answer_with(_ask(holder, use_case, scope, receive, explain=True), send)
 
 
-async def _ask(holder: Holder, use_case: str, scope: Scope, receive: Receive, *, explain: bool) -> bytes:
+async def _ask(
+    holder: Holder, use_case: str, scope: Scope, receive: Receive, *, explain: bool
+) -> bytes:
     runtime = holder.get()
     schema = runtime.schema(use_case)
     document = await read_json(scope, receive)

@@ -27,14 +27,20 @@ HEAVY = (
     "optuna",
 )
 PROCESSES = ("features", "training", "deployment", "batch_scoring", "monitoring")
-DAG_FILES = sorted(path for path in (PROJECT_ROOT / "dags").glob("*.py") if path.name != "__init__.py")
+DAG_FILES = sorted(
+    path for path in (PROJECT_ROOT / "dags").glob("*.py") if path.name != "__init__.py"
+)
 
 
 @pytest.fixture(scope="module")
 def dag_bag(airflow_database):
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    return BundleDagBag(dag_folder=str(PROJECT_ROOT / "dags"), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder")
+    return BundleDagBag(
+        dag_folder=str(PROJECT_ROOT / "dags"),
+        bundle_path=PROJECT_ROOT / "dags",
+        bundle_name="dags-folder",
+    )
 
 
 def test_no_dag_file_has_an_import_error(dag_bag):
@@ -45,28 +51,40 @@ def test_no_dag_file_has_an_import_error(dag_bag):
 def test_every_use_case_has_the_dags_its_specification_says(dag_bag, path: Path):
     use_case = load_use_case(path.stem)
     expected = {use_case.dag_id(process) for process in PROCESSES}
-    assert expected <= set(dag_bag.dags), f"dags/{path.name} must end with globals().update(build_all(USE_CASE))"
+    assert expected <= set(dag_bag.dags), (
+        f"dags/{path.name} must end with globals().update(build_all(USE_CASE))"
+    )
 
 
 def test_every_dag_is_documented_owned_tagged_and_bounded(dag_bag):
     assert dag_bag.dags
     for dag_id, dag in dag_bag.dags.items():
         use_case = load_use_case(dag_id.split("__")[0])
-        assert use_case.task in dag.doc_md, f"{dag_id}: the documentation lacks the use case's task; see dags/factories/common.py"
+        assert use_case.task in dag.doc_md, (
+            f"{dag_id}: the documentation lacks the use case's task; see dags/factories/common.py"
+        )
         assert dag_id.split("__")[1] in dag.tags
         assert dag.dagrun_timeout is not None
         assert dag.catchup is False
         for task in dag.tasks:
             assert task.owner == use_case.owner
             assert task.execution_timeout is not None
-            assert task.retries == 1, f"{dag_id}.{task.task_id}: a killed task gets a second try; a decided no does not (see GateOperator)"
+            assert task.retries == 1, (
+                f"{dag_id}.{task.task_id}: a killed task gets a second try; a decided no does not"
+                " (see GateOperator)"
+            )
 
 
 def test_every_step_exists(dag_bag):
     from include.steps import load_step
     from plugins.operators.step import StepOperator
 
-    steps = [task.step for dag in dag_bag.dags.values() for task in dag.tasks if isinstance(task, StepOperator)]
+    steps = [
+        task.step
+        for dag in dag_bag.dags.values()
+        for task in dag.tasks
+        if isinstance(task, StepOperator)
+    ]
     assert len(steps) > 20
     for step in steps:
         assert callable(load_step(step))
@@ -81,17 +99,24 @@ def test_gates_and_validations_are_operators_that_refuse(dag_bag):
         for task in dag.tasks
         if isinstance(task, GateOperator)
     }
-    assert {"features.validate_data", "training.validate_snapshot", "training.check_gates", "deployment.check_package"} <= gates
+    assert {
+        "features.validate_data",
+        "training.validate_snapshot",
+        "training.check_gates",
+        "deployment.check_package",
+    } <= gates
 
 
 @pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.stem)
 def test_parsing_imports_no_heavy_library(path: Path):
     code = (
-        "import sys, json, airflow.sdk; before = set(sys.modules)\n"
-        f"import dags.{path.stem}\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules and name not in before]))"
+        "import sys, json, airflow.sdk; before = set(sys.modules)\nimport"
+        f" dags.{path.stem}\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules"
+        " and name not in before]))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT
+    )
     assert json.loads(result.stdout.splitlines()[-1]) == []
 
 
@@ -102,4 +127,6 @@ def test_alarm_starts_training_and_training_starts_deployment(dag_bag):
     assert [asset.name for asset in alarm_task.outlets] == ["flight_delays/alarm"]
     assert [asset.name for asset in register_task.outlets] == ["flight_delays/challenger"]
     assert "flight_delays/alarm" in str(dags["flight_delays__training"].timetable.asset_condition)
-    assert "flight_delays/challenger" in str(dags["flight_delays__deployment"].timetable.asset_condition)
+    assert "flight_delays/challenger" in str(
+        dags["flight_delays__deployment"].timetable.asset_condition
+    )

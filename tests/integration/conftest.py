@@ -1,4 +1,6 @@
-"""The loop, wired: every DAG run through Airflow's own runner on a slice of the real data, in the order of the loop."""
+"""The loop, wired: every DAG run through Airflow's own runner on a slice of the real data, in the
+order of the loop.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,20 @@ def month(number: int) -> datetime:
 def history(airflow_database: None) -> list[DagRunResult]:
     """Features of January to April; the online store stands at the end of March."""
     until = {"materialise_until": month(4).isoformat()}
-    return [run_dag("flight_delays__features", month(number), until if number == 5 else None) for number in (2, 3, 4, 5)]
+    return [
+        run_dag("flight_delays__features", month(number), until if number == 5 else None)
+        for number in (2, 3, 4, 5)
+    ]
 
 
 @pytest.fixture(scope="session")
 def first_training(history: list[DagRunResult]) -> DagRunResult:
     """A training on January to March, started by hand."""
-    return run_dag("flight_delays__training", None, {"until": "2013-04-01", "reason": "first champion", "trials": 2})
+    return run_dag(
+        "flight_delays__training",
+        None,
+        {"until": "2013-04-01", "reason": "first champion", "trials": 2},
+    )
 
 
 @pytest.fixture(scope="session")

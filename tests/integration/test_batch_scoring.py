@@ -1,4 +1,6 @@
-"""The wired batch-scoring DAG over a small real world: partitions as mapped tasks, published in one commit."""
+"""The wired batch-scoring DAG over a small real world: partitions as mapped tasks, published in one
+commit.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,13 @@ def test_an_interval_of_one_partition_starts_no_mapped_task(airflow_database, wo
     assert run.tasks["score_partition"] == "skipped"
     assert run.tasks["publish_predictions"] == "success"
     window = in_window("asked_at", JANUARY.start, JANUARY.end)
-    assert run.results["publish_predictions"]["rows"] == world.tables.read("raw/flights", where=window).height
-    world.tables.replace_all("flight_delays/predictions", world.tables.read("flight_delays/predictions").clear())
+    assert (
+        run.results["publish_predictions"]["rows"]
+        == world.tables.read("raw/flights", where=window).height
+    )
+    world.tables.replace_all(
+        "flight_delays/predictions", world.tables.read("flight_delays/predictions").clear()
+    )
 
 
 def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in_world):
@@ -48,7 +55,12 @@ def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in
     before = in_world.tables.version(name) if in_world.tables.exists(name) else -1
     run = run_dag("flight_delays__batch_scoring", FEBRUARY.end)
     assert run.state == "success", run
-    assert set(run.tasks) == {"await_features", "plan_partitions", "score_partition", "publish_predictions"}
+    assert set(run.tasks) == {
+        "await_features",
+        "plan_partitions",
+        "score_partition",
+        "publish_predictions",
+    }
     result = run.results["publish_predictions"]
     planned = run.results["plan_partitions"]
     assert result["partitions"] == len(planned) > 3
@@ -59,5 +71,9 @@ def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in
     assert in_world.tables.version("flight_delays/predictions") == before + 1
     again = score_interval(in_world.context(FEBRUARY, "batch_scoring"), {})
     assert (again["partitions"], again["changed"]) == (1, False)
-    rewritten = in_world.tables.read("flight_delays/predictions", where=window & pl.col("score").is_not_null())
-    assert rewritten.drop(LINEAGE_COLUMNS).sort("flight_id").equals(predictions.drop(LINEAGE_COLUMNS))
+    rewritten = in_world.tables.read(
+        "flight_delays/predictions", where=window & pl.col("score").is_not_null()
+    )
+    assert (
+        rewritten.drop(LINEAGE_COLUMNS).sort("flight_id").equals(predictions.drop(LINEAGE_COLUMNS))
+    )

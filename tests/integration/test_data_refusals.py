@@ -1,4 +1,6 @@
-"""Bad deliveries through the wired features DAG: each is refused by the rule that it breaks, and nothing after it runs."""
+"""Bad deliveries through the wired features DAG: each is refused by the rule that it breaks, and
+nothing after it runs.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ def test_a_bad_delivery_is_refused_by_its_rule(name, history, settings, tmp_path
     assert run.tasks["validate_data"] == "failed"
     assert {run.tasks[task] for task in DOWNSTREAM} == {"upstream_failed"}
     verdict = run.results["validate_data"]
-    found = {(failure["table"], failure["column"], failure["rule"]): failure for failure in verdict["failures"]}
+    found = {
+        (failure["table"], failure["column"], failure["rule"]): failure
+        for failure in verdict["failures"]
+    }
     assert (case.table, case.column, case.rule) in found, verdict["reasons"]
     failure = found[case.table, case.column, case.rule]
     assert failure["expected"]
@@ -50,8 +55,12 @@ def test_a_bad_delivery_is_refused_by_its_rule(name, history, settings, tmp_path
         assert failure["example"], "a stop shows a row"
     tables = TableStore(settings.tables_uri)
     aside = tables.read(verdict["quarantine"][case.table]["name"])
-    assert aside.height == tables.read(f"landing/{case.table.removeprefix('raw/')}/{MAY.label}").height
-    assert all(failure["rule"] in "".join(json.loads(reasons)) for reasons in aside[REASONS].unique())
+    assert (
+        aside.height == tables.read(f"landing/{case.table.removeprefix('raw/')}/{MAY.label}").height
+    )
+    assert all(
+        failure["rule"] in "".join(json.loads(reasons)) for reasons in aside[REASONS].unique()
+    )
     assert tables.read("raw/flights", where=in_window("asked_at", MAY.start, MAY.end)).is_empty()
     page = Path(verdict["data_docs"]).read_text()
     assert failure["rule"] in page

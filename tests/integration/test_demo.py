@@ -1,4 +1,6 @@
-"""The demo as a user runs it, on a fifth of the flights: killed in the middle, started again, and then read by a program."""
+"""The demo as a user runs it, on a fifth of the flights: killed in the middle, started again, and
+then read by a program.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,18 @@ from tests.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-FIELDS = ["month", "flights_scored", "requests_served", "requests_failed", "auc", "brier", "drift", "alarm", "decision", "champion_version"]
+FIELDS = [
+    "month",
+    "flights_scored",
+    "requests_served",
+    "requests_failed",
+    "auc",
+    "brier",
+    "drift",
+    "alarm",
+    "decision",
+    "champion_version",
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,12 @@ def start_until(line: str, environment: dict[str, str]) -> str:
     arguments = command("demo", "--months", "1")
     seen = []
     with subprocess.Popen(
-        arguments, env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments,
+        env=environment,
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         for text in process.stdout or ():
             seen.append(text)
@@ -61,17 +79,32 @@ def start_until(line: str, environment: dict[str, str]) -> str:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
     overlay = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": "0.2"}
-    overlay |= {f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")}
+    overlay |= {
+        f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")
+    }
     environment = process_environment(overlay, {**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         killed_at = start_until("live traffic, day 12", environment)
         again = subprocess.run(
-            command("demo", "--months", "1"), env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+            command("demo", "--months", "1"),
+            env=environment,
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert again.returncode == 0, again.stdout + again.stderr
-        yield Demo(home, environment, killed_at, again.stdout, json.loads((home / "demo" / "summary.json").read_text()))
+        yield Demo(
+            home,
+            environment,
+            killed_at,
+            again.stdout,
+            json.loads((home / "demo" / "summary.json").read_text()),
+        )
     finally:
-        subprocess.run(command("down"), env=environment, cwd=PROJECT_ROOT, capture_output=True, check=False)
+        subprocess.run(
+            command("down"), env=environment, cwd=PROJECT_ROOT, capture_output=True, check=False
+        )
 
 
 def test_it_goes_on_where_it_was_killed(demo: Demo):
@@ -94,7 +127,11 @@ def test_the_summary_holds_the_facts_of_the_run(demo: Demo):
     assert month["requests_served"] <= logged.height
     assert month["requests_served"] == logged["flight_id"].n_unique() > 200
     row = tables.read("flight_delays/monitoring").row(0, named=True)
-    assert (month["auc"], month["brier"], month["drift"]) == (row["auc"], row["brier"], row["drift"])
+    assert (month["auc"], month["brier"], month["drift"]) == (
+        row["auc"],
+        row["brier"],
+        row["drift"],
+    )
     assert 0.6 < month["auc"] < 0.8
 
 
@@ -104,7 +141,10 @@ def test_the_alarm_started_a_training_that_was_decided(demo: Demo):
     trainings = TableStore(str(demo.home / "tables")).read("flight_delays/trainings")
     (training,) = trainings.filter(pl.col("trigger") == "asset").to_dicts()
     (cause,) = json.loads(training["causes_json"])
-    assert (cause["source_dag_id"], cause["source_run_id"]) == ("flight_delays__monitoring", "replay__2013-04")
+    assert (cause["source_dag_id"], cause["source_run_id"]) == (
+        "flight_delays__monitoring",
+        "replay__2013-04",
+    )
     rows = Ledger(demo.home / "ledger" / "releases.db").rows("flight_delays")
     if training["decision"] == "accepted":
         assert month["decision"] == f"promoted v{training['version']}"
@@ -117,7 +157,11 @@ def test_the_alarm_started_a_training_that_was_decided(demo: Demo):
 def test_the_printed_curl_line_works(demo: Demo):
     line = re.search(r"curl -s \S+/predict .*", demo.output)
     assert line is not None, demo.output
-    answer = json.loads(subprocess.run(["bash", "-c", line.group()], capture_output=True, text=True, check=True).stdout)
+    answer = json.loads(
+        subprocess.run(
+            ["bash", "-c", line.group()], capture_output=True, text=True, check=True
+        ).stdout
+    )
     (prediction,) = answer["predictions"]
     assert 0 < prediction["probability"] < 1
 
@@ -127,12 +171,22 @@ def test_the_printed_addresses_answer(demo: Demo):
         if name == "report":
             assert Path(url.removeprefix("file://")).stat().st_size > 100_000
         else:
-            assert httpx.get(url, timeout=30, follow_redirects=True).status_code == httpx.codes.OK, name
+            assert (
+                httpx.get(url, timeout=30, follow_redirects=True).status_code == httpx.codes.OK
+            ), name
 
 
 def test_a_second_demo_reuses_what_stands(demo: Demo):
     again = subprocess.run(
-        command("demo", "--months", "1"), env=demo.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        command("demo", "--months", "1"),
+        env=demo.environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "live traffic" not in again.stdout
-    assert json.loads((demo.home / "demo" / "summary.json").read_text())["months"] == demo.summary["months"]
+    assert (
+        json.loads((demo.home / "demo" / "summary.json").read_text())["months"]
+        == demo.summary["months"]
+    )

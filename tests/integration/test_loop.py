@@ -1,4 +1,6 @@
-"""Features, training, deployment, scoring, monitoring: each wired DAG does what it promises and refuses what it must."""
+"""Features, training, deployment, scoring, monitoring: each wired DAG does what it promises and
+refuses what it must.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def asset_events(name: str) -> list[dict]:
 
     with create_session() as session:
         events = session.scalars(select(AssetEvent)).all()
-        return [{"run": event.source_run_id, "extra": event.extra} for event in events if event.asset.name == name]
+        return [
+            {"run": event.source_run_id, "extra": event.extra}
+            for event in events
+            if event.asset.name == name
+        ]
 
 
 def test_features_publish_what_validation_accepted(history, tables):
@@ -46,7 +52,11 @@ def test_features_publish_what_validation_accepted(history, tables):
     assert january["validate_data"]["accepted"] is True
     for name, published in january["publish_tables"]["tables"].items():
         window = USE_CASE.table(name).time_column
-        rows = tables.read(name) if window is None else tables.read(name, where=in_window(window, month(1), month(2)))
+        rows = (
+            tables.read(name)
+            if window is None
+            else tables.read(name, where=in_window(window, month(1), month(2)))
+        )
         assert rows.height == published["rows"] > 0
     assert january["materialise_online"]["until"] == month(2).isoformat()
 
@@ -54,31 +64,54 @@ def test_features_publish_what_validation_accepted(history, tables):
 def test_the_same_interval_again_leaves_the_same_tables(history, tables):
     again = run_dag("flight_delays__features", month(2))
     assert again.state == "success"
-    first = {name: version["rows"] for name, version in history[0].results["compute_features"]["tables"].items()}
-    assert {name: version["rows"] for name, version in again.results["compute_features"]["tables"].items()} == first
+    first = {
+        name: version["rows"]
+        for name, version in history[0].results["compute_features"]["tables"].items()
+    }
+    assert {
+        name: version["rows"]
+        for name, version in again.results["compute_features"]["tables"].items()
+    } == first
     before = {name: tables.version(name) for name in ("raw/flights", "features/weather_hourly")}
     assert run_dag("flight_delays__features", month(2)).state == "success"
     assert {name: tables.version(name) for name in before} == before
 
 
-def test_validation_stops_a_bad_delivery_before_it_is_published(history, tables, tmp_path, monkeypatch):
+def test_validation_stops_a_bad_delivery_before_it_is_published(
+    history, tables, tmp_path, monkeypatch
+):
     from include.steps import Interval
 
     interval = Interval(month(5), month(6))
     folder = tmp_path / "flight_delays" / interval.label
     folder.mkdir(parents=True)
     for name, frame in read_source(interval, 0.05).items():
-        broken = frame.with_columns(pl.lit(-999.0).alias("temperature")) if name == "raw/weather" else frame
+        broken = (
+            frame.with_columns(pl.lit(-999.0).alias("temperature"))
+            if name == "raw/weather"
+            else frame
+        )
         broken.write_parquet(folder / f"{name.removeprefix('raw/')}.parquet")
     monkeypatch.setenv("FLIGHTDECK_DELIVERY_DIR", str(tmp_path))
     run = run_dag("flight_delays__features", month(6))
     assert run.state == "failed"
     assert run.tasks["validate_data"] == "failed"
-    assert run.tasks["publish_tables"] == run.tasks["compute_features"] == run.tasks["materialise_online"] == "upstream_failed"
+    assert (
+        run.tasks["publish_tables"]
+        == run.tasks["compute_features"]
+        == run.tasks["materialise_online"]
+        == "upstream_failed"
+    )
     (failure,) = run.results["validate_data"]["failures"]
-    assert (failure["table"], failure["column"], failure["rule"]) == ("raw/weather", "temperature", "range")
+    assert (failure["table"], failure["column"], failure["rule"]) == (
+        "raw/weather",
+        "temperature",
+        "range",
+    )
     assert failure["example"]["temperature"] == -999.0
-    assert json.loads(Path(run.results["validate_data"]["report"]).read_text())["failures"] == [failure]
+    assert json.loads(Path(run.results["validate_data"]["report"]).read_text())["failures"] == [
+        failure
+    ]
     assert tables.read("raw/weather", where=in_window("known_at", month(5), month(6))).is_empty()
 
 
@@ -86,7 +119,11 @@ def test_training_registers_a_challenger_with_its_evidence(first_training, setti
     assert first_training.state == "success"
     registered = first_training.results["register_model"]
     challenger = versions.challenger(settings, USE_CASE)
-    assert (challenger.version, challenger.digest) == (registered["version"], registered["digest"]) == (1, registered["digest"])
+    assert (
+        (challenger.version, challenger.digest)
+        == (registered["version"], registered["digest"])
+        == (1, registered["digest"])
+    )
     client = connect(settings)
     run = client.get_run(first_training.results["open_run"]["mlflow_run_id"])
     assert run.info.status == "FINISHED"
@@ -94,8 +131,15 @@ def test_training_registers_a_challenger_with_its_evidence(first_training, setti
     assert {"test.auc", "test.brier", "test.slice.origin.EWR.auc"} <= set(run.data.metrics)
     assert run.inputs.dataset_inputs
     snapshot = first_training.results["build_snapshot"]["snapshot"]
-    assert any(snapshot["digest"][:16] in str(item.dataset.to_dictionary()) for item in run.inputs.dataset_inputs)
-    files = {item.path for folder in ("", "plots") for item in client.list_artifacts(run.info.run_id, folder or None)}
+    assert any(
+        snapshot["digest"][:16] in str(item.dataset.to_dictionary())
+        for item in run.inputs.dataset_inputs
+    )
+    files = {
+        item.path
+        for folder in ("", "plots")
+        for item in client.list_artifacts(run.info.run_id, folder or None)
+    }
     assert {"gates.json", "evaluation.json"} <= files
     description = client.get_model_version(USE_CASE.name, str(registered["version"])).description
     assert "auc" in description
@@ -103,14 +147,18 @@ def test_training_registers_a_challenger_with_its_evidence(first_training, setti
     assert asset_events("flight_delays/challenger")[-1]["extra"]["version"] == registered["version"]
 
 
-def test_deployment_puts_the_challenger_into_service(first_deployment, first_training, live_endpoint, settings):
+def test_deployment_puts_the_challenger_into_service(
+    first_deployment, first_training, live_endpoint, settings
+):
     assert first_deployment.state == "success"
     digest = first_training.results["register_model"]["digest"]
     model = live_endpoint.model()
     assert (model["version"], model["digest"]) == (1, digest)
     assert versions.champion(settings, USE_CASE).version == 1
     ledger = Ledger(settings.ledger_path)
-    assert [(row.event, row.version, row.digest) for row in ledger.rows("flight_delays")] == [("promoted", 1, digest)]
+    assert [(row.event, row.version, row.digest) for row in ledger.rows("flight_delays")] == [
+        ("promoted", 1, digest)
+    ]
     ledger.verify()
 
 
@@ -128,7 +176,9 @@ def test_scoring_an_interval_again_leaves_the_same_predictions(scored_april, tab
     assert tables.version("flight_delays/predictions") == before
 
 
-def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(scored_april, live_endpoint, settings, tables):
+def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(
+    scored_april, live_endpoint, settings, tables
+):
     asked = []
     for number in range(3 * 28):
         day, part = divmod(number, 3)
@@ -154,20 +204,34 @@ def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(sco
     event = asset_events("flight_delays/alarm")[-1]
     assert event["run"] == run.run_id
     assert event["extra"]["reasons"] == verdict["reasons"]
-    assert event["extra"]["interval"] == {"start": month(4).isoformat(), "end": month(5).isoformat()}
+    assert event["extra"]["interval"] == {
+        "start": month(4).isoformat(),
+        "end": month(5).isoformat(),
+    }
 
 
-def test_a_model_that_is_only_as_good_as_the_champion_is_refused(first_deployment, live_endpoint, settings):
-    run = run_dag("flight_delays__training", None, {"until": "2013-04-01", "reason": "the same again", "trials": 2})
+def test_a_model_that_is_only_as_good_as_the_champion_is_refused(
+    first_deployment, live_endpoint, settings
+):
+    run = run_dag(
+        "flight_delays__training",
+        None,
+        {"until": "2013-04-01", "reason": "the same again", "trials": 2},
+    )
     assert run.state == "failed"
     assert run.tasks["check_gates"] == "failed"
     assert run.tasks["register_model"] == "upstream_failed"
     verdict = run.results["check_gates"]
     assert verdict["accepted"] is False
     assert any("champion" in reason for reason in verdict["reasons"])
-    decision = read_decisions(USE_CASE, settings).filter(pl.col("run_id") == run.run_id).row(0, named=True)
+    decision = (
+        read_decisions(USE_CASE, settings).filter(pl.col("run_id") == run.run_id).row(0, named=True)
+    )
     assert decision["decision"] == "refused"
     assert json.loads(decision["reasons_json"]) == verdict["reasons"]
-    assert connect(settings).get_run(run.results["open_run"]["mlflow_run_id"]).info.status == "FINISHED"
+    assert (
+        connect(settings).get_run(run.results["open_run"]["mlflow_run_id"]).info.status
+        == "FINISHED"
+    )
     assert versions.champion(settings, USE_CASE).version == 1
     assert live_endpoint.model()["version"] == 1

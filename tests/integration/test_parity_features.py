@@ -1,4 +1,6 @@
-"""What training reads and what the endpoint reads are the same numbers, on real flights at several instants."""
+"""What training reads and what the endpoint reads are the same numbers, on real flights at several
+instants.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.features.world import build, context_of
 
 ENTITY = ["flight_id", "asked_at", "carrier", "origin", "dest", "tailnum", "scheduled_departure"]
-# The first after midnight and at a month's end, the snow of 8 February, ordinary hours, and the last stamp there is.
+# The first after midnight and at a month's end, the snow of 8 February, ordinary hours, and the
+# last stamp there is.
 INSTANTS = [
     datetime(2013, 1, 4, 11, tzinfo=UTC),
     datetime(2013, 1, 20, 12, tzinfo=UTC),
@@ -37,21 +40,32 @@ INSTANTS = [
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = build(tmp_path_factory.mktemp("parity"), months=2)
-    materialise_online(context_of(settings, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)), {})
+    materialise_online(
+        context_of(settings, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)), {}
+    )
     return settings
 
 
 @pytest.fixture(scope="module")
 def pairs(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The features of the flights asked about within the hour after each instant: point in time, and looked up then."""
+    """The features of the flights asked about within the hour after each instant: point in time,
+    and looked up then.
+    """
     online = OnlineFeatures(USE_CASE, settings)
     flights = TableStore(settings.tables_uri).read("raw/flights", columns=ENTITY)
     asked, looked_up = [], []
     for instant in INSTANTS:
         materialise(USE_CASE, settings, instant)
-        rows = flights.filter(pl.col("asked_at") >= instant, pl.col("asked_at") < instant + timedelta(hours=1))
-        answer = online.lookup(rows.select(USE_CASE.serving.entity_keys).to_dicts(), rows["asked_at"].to_list())
-        types = {name: pl.Int64 if name.endswith("arrivals_28d") else pl.Float64 for name in answer.columns}
+        rows = flights.filter(
+            pl.col("asked_at") >= instant, pl.col("asked_at") < instant + timedelta(hours=1)
+        )
+        answer = online.lookup(
+            rows.select(USE_CASE.serving.entity_keys).to_dicts(), rows["asked_at"].to_list()
+        )
+        types = {
+            name: pl.Int64 if name.endswith("arrivals_28d") else pl.Float64
+            for name in answer.columns
+        }
         asked.append(rows)
         looked_up.append(rows.hstack(pl.DataFrame(answer.columns, schema=types)))
     entities = pl.concat(asked)
@@ -83,8 +97,14 @@ def test_a_later_instant_is_noticed(settings: Settings, pairs: tuple[pl.DataFram
     """The comparison can fail: without bringing the store forward, values differ."""
     flights = TableStore(settings.tables_uri).read("raw/flights", columns=ENTITY)
     later = flights.filter(
-        pl.col("asked_at") >= datetime(2013, 2, 28, 21, 1, tzinfo=UTC), pl.col("asked_at") < datetime(2013, 2, 28, 22, tzinfo=UTC)
+        pl.col("asked_at") >= datetime(2013, 2, 28, 21, 1, tzinfo=UTC),
+        pl.col("asked_at") < datetime(2013, 2, 28, 22, tzinfo=UTC),
     )
-    answer = OnlineFeatures(USE_CASE, settings).lookup(later.select(USE_CASE.serving.entity_keys).to_dicts(), later["asked_at"].to_list())
+    answer = OnlineFeatures(USE_CASE, settings).lookup(
+        later.select(USE_CASE.serving.entity_keys).to_dicts(), later["asked_at"].to_list()
+    )
     truth = point_in_time(USE_CASE, later, settings)
-    assert answer.columns["origin_hourly__late_rate_6h"] != truth["origin_hourly__late_rate_6h"].to_list()
+    assert (
+        answer.columns["origin_hourly__late_rate_6h"]
+        != truth["origin_hourly__late_rate_6h"].to_list()
+    )

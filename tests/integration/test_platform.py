@@ -39,7 +39,15 @@ class Platform:
     def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cli", *arguments]
         environment = {**self.environment, **extra}
-        return subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False)
+        return subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -54,7 +62,11 @@ def free_ports(count: int) -> list[int]:
 
 def make_platform(home: Path, ports: list[int]) -> Platform:
     names = ("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT")
-    own = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_ENV": "test", **dict(zip(names, map(str, ports), strict=True))}
+    own = {
+        "FLIGHTDECK_HOME": str(home),
+        "FLIGHTDECK_ENV": "test",
+        **dict(zip(names, map(str, ports), strict=True)),
+    }
     return Platform(load_settings(own), process_environment(own))
 
 
@@ -97,12 +109,20 @@ def test_status_tells_what_runs_where_and_how_to_sign_in(platform):
         assert " running " in row
         assert row.endswith("yes")
         assert process.address in row
-    password = json.loads((platform.settings.home / "airflow" / "passwords.json").read_text())["engineer"]
+    password = json.loads((platform.settings.home / "airflow" / "passwords.json").read_text())[
+        "engineer"
+    ]
     assert f"engineer / {password}" in status.stdout
 
 
 def test_the_ports_of_up_are_found_by_commands_that_were_not_told(platform):
-    others = dict(zip(("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT"), ("1", "2", "3"), strict=True))
+    others = dict(
+        zip(
+            ("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT"),
+            ("1", "2", "3"),
+            strict=True,
+        )
+    )
     assert platform.run("status", **others).returncode == 0
 
 
@@ -116,14 +136,26 @@ def test_a_second_up_says_so_and_changes_nothing(platform):
 
 def test_nothing_listens_beyond_loopback(platform):
     family = find_leftovers(platform.settings)
-    listening = [item.laddr for process in family for item in process.net_connections("inet") if item.status == psutil.CONN_LISTEN]
-    assert {address.port for address in listening} >= {platform.settings.airflow_port, platform.settings.mlflow_port}
+    listening = [
+        item.laddr
+        for process in family
+        for item in process.net_connections("inet")
+        if item.status == psutil.CONN_LISTEN
+    ]
+    assert {address.port for address in listening} >= {
+        platform.settings.airflow_port,
+        platform.settings.mlflow_port,
+    }
     assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def test_secrets_are_readable_by_their_owner_only(platform):
     home = platform.settings.home
-    for path in (home / "run" / "supervisord.conf", home / "airflow" / "secrets.json", home / "airflow" / "passwords.json"):
+    for path in (
+        home / "run" / "supervisord.conf",
+        home / "airflow" / "secrets.json",
+        home / "airflow" / "passwords.json",
+    ):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(socket_path(platform.settings).stat().st_mode) & 0o077 == 0
 
@@ -134,7 +166,9 @@ def test_every_option_that_is_set_exists_in_this_airflow(platform):
     for name in airflow_environment(platform.settings):
         if name.startswith("AIRFLOW__"):
             _, section, option = name.lower().split("__")
-            assert option in conf.configuration_description[section]["options"], f"{name} is no option of this Airflow"
+            assert option in conf.configuration_description[section]["options"], (
+                f"{name} is no option of this Airflow"
+            )
 
 
 def test_every_dag_is_parsed_and_only_the_plugin_file_is_a_plugin(platform, api):
@@ -142,7 +176,9 @@ def test_every_dag_is_parsed_and_only_the_plugin_file_is_a_plugin(platform, api)
     with AirflowApi(platform.settings, user="admin") as admin:
         plugins = admin.get("/api/v2/plugins")["plugins"]
         assert admin.get("/api/v2/plugins/importErrors")["import_errors"] == []
-    assert [plugin["name"] for plugin in plugins if str(plugin["source"]).startswith("$PLUGINS_FOLDER")] == ["flightdeck"]
+    assert [
+        plugin["name"] for plugin in plugins if str(plugin["source"]).startswith("$PLUGINS_FOLDER")
+    ] == ["flightdeck"]
 
 
 def test_airflow_refuses_whoever_does_not_sign_in(platform):
@@ -158,12 +194,19 @@ def test_a_run_is_triggered_once_and_its_log_can_be_read(platform, api):
     (run,) = api.runs(DAG_ID, run_id_pattern="by-test")
     assert datetime.fromisoformat(run["data_interval_end"]) == interval[1]
     wait_for(lambda: api.task_states(DAG_ID, "by-test").get("ingest_source") == "success", 240)
-    log = api.get(f"/api/v2/dags/{DAG_ID}/dagRuns/by-test/taskInstances/ingest_source/logs/1")["content"]
+    log = api.get(f"/api/v2/dags/{DAG_ID}/dagRuns/by-test/taskInstances/ingest_source/logs/1")[
+        "content"
+    ]
     assert str(platform.settings.home / "log" / "airflow") in json.dumps(log)
 
 
 def test_airflows_refusal_is_passed_on_with_its_reason(platform, api):
-    with pytest.raises(PlatformError, match=r"answers 404 to GET /api/v2/dags/flight_delays__features/dagRuns/absent: .*not found"):
+    with pytest.raises(
+        PlatformError,
+        match=(
+            r"answers 404 to GET /api/v2/dags/flight_delays__features/dagRuns/absent: .*not found"
+        ),
+    ):
         api.run_state(DAG_ID, "absent")
     with pytest.raises(PlatformError, match="the DAG absent is not there after 1 s"):
         api.wait_for_dag("absent", seconds=1)
@@ -199,7 +242,11 @@ def test_after_the_death_of_the_supervisor_up_ends_its_orphans_and_starts_anew(p
     assert again.returncode == 0, again.stderr
     assert "that an earlier platform had left behind" in again.stdout
     assert not orphans & {process.pid for process in find_leftovers(platform.settings)}
-    assert not [pid for pid in orphans if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        pid
+        for pid in orphans
+        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_down_leaves_nothing_and_can_be_repeated(platform):
@@ -207,12 +254,19 @@ def test_down_leaves_nothing_and_can_be_repeated(platform):
     assert len(family) > len(platform_processes(platform.settings))
     stopped = platform.run("down")
     assert stopped.returncode == 0, stopped.stderr
-    assert not [pid for pid in family if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        pid
+        for pid in family
+        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
     again = platform.run("down")
     assert (again.returncode, again.stdout) == (0, "The platform is not running.\n")
     assert platform.run("status").returncode == 1
 
 
 def test_the_api_of_a_stopped_platform_is_one_clear_error(platform):
-    with AirflowApi(platform.settings) as stopped, pytest.raises(PlatformError, match="`make up` starts it"):
+    with (
+        AirflowApi(platform.settings) as stopped,
+        pytest.raises(PlatformError, match="`make up` starts it"),
+    ):
         stopped.runs(DAG_ID)

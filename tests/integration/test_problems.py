@@ -1,4 +1,6 @@
-"""Other problems and estimators on the real flights: trained, tuned, gated, registered, repeated, scored and watched."""
+"""Other problems and estimators on the real flights: trained, tuned, gated, registered, repeated,
+scored and watched.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,14 @@ pytestmark = [
 
 NAME = "flight_delays"
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
-TREE_PARAMETERS = ("max_depth", "eta", "min_child_weight", "subsample", "colsample_bytree", "max_bin")
+TREE_PARAMETERS = (
+    "max_depth",
+    "eta",
+    "min_child_weight",
+    "subsample",
+    "colsample_bytree",
+    "max_bin",
+)
 ARRIVAL_MINUTES = {"column": "arrival_delay"}
 # What a month of a sample can bear; that each threshold refuses is proven by the unit tests.
 LENIENT = {
@@ -61,8 +70,17 @@ LENIENT = {
 LENIENT_GROUPS = {
     "column": "origin",
     "minimum_rows": 100,
-    **dict.fromkeys(("max_selection_difference", "max_true_positive_difference", "max_false_positive_difference"), 1.0),
-    **dict.fromkeys(("min_selection_ratio", "min_true_positive_ratio", "min_false_positive_ratio"), 0.0),
+    **dict.fromkeys(
+        (
+            "max_selection_difference",
+            "max_true_positive_difference",
+            "max_false_positive_difference",
+        ),
+        1.0,
+    ),
+    **dict.fromkeys(
+        ("min_selection_ratio", "min_true_positive_ratio", "min_false_positive_ratio"), 0.0
+    ),
 }
 REGRESSION = {
     "slices": [{"column": "origin", "minimum_rows": 100}],
@@ -89,7 +107,12 @@ REGRESSION = {
 MULTICLASS = {
     "slices": [{"column": "origin", "minimum_rows": 100}],
     "problem": "multiclass",
-    "label": {**ARRIVAL_MINUTES, "classes": ["early", "on_time", "late"], "bounds": [-10, 15], "positive": "late"},
+    "label": {
+        **ARRIVAL_MINUTES,
+        "classes": ["early", "on_time", "late"],
+        "bounds": [-10, 15],
+        "positive": "late",
+    },
     "baseline_input": None,
     "gates": {
         **LENIENT,
@@ -106,10 +129,14 @@ MULTICLASS = {
 
 @pytest.fixture(params=["regression", "multiclass"], scope="module")
 def trained(request, tmp_path_factory, airflow_database):
-    """A home of its own, a seventh of January's and February's flights, and the wired training on them under the overlay."""
+    """A home of its own, a seventh of January's and February's flights, and the wired training on
+    them under the overlay.
+    """
     home = tmp_path_factory.mktemp(request.param)
     overlay = home / "overlay.json"
-    overlay.write_text(json.dumps({NAME: REGRESSION if request.param == "regression" else MULTICLASS}))
+    overlay.write_text(
+        json.dumps({NAME: REGRESSION if request.param == "regression" else MULTICLASS})
+    )
     given = {
         "FLIGHTDECK_HOME": str(home),
         "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
@@ -122,8 +149,14 @@ def trained(request, tmp_path_factory, airflow_database):
         settings = load_settings(os.environ)
         apply_definitions(settings)
         ingest(TableStore(settings.tables_uri), settings.sample_share)
-        run = run_dag("flight_delays__training", None, {"until": "2013-03-01", "reason": f"a {request.param}", "trials": 2})
-        yield SimpleNamespace(problem=request.param, settings=settings, use_case=load_use_case(NAME), run=run)
+        run = run_dag(
+            "flight_delays__training",
+            None,
+            {"until": "2013-03-01", "reason": f"a {request.param}", "trials": 2},
+        )
+        yield SimpleNamespace(
+            problem=request.param, settings=settings, use_case=load_use_case(NAME), run=run
+        )
 
 
 def test_the_wired_training_registers_a_model_that_can_be_repeated(trained, tmp_path):
@@ -132,21 +165,29 @@ def test_the_wired_training_registers_a_model_that_can_be_repeated(trained, tmp_
     results, settings = trained.run.results, trained.settings
     verdict = results["check_gates"]
     gates = {row["gate"] for row in verdict["rows"]}
-    own = {"regression": {"errors", "slice_r2", "slice_bias"}, "multiclass": {"logloss", "accuracy", "slice_brier"}}[trained.problem]
+    own = {
+        "regression": {"errors", "slice_r2", "slice_bias"},
+        "multiclass": {"logloss", "accuracy", "slice_brier"},
+    }[trained.problem]
     assert own | {"fairness", "golden", "baselines", "artefact_safety", "runtime_validity"} <= gates
     version = versions.version(settings, trained.use_case, results["register_model"]["version"])
     model = load_model(versions.download(version, tmp_path), expected_digest=version.digest)
     assert model.metadata.problem == trained.problem
-    assert model.metadata.estimator == ("sklearn.linear_model.Ridge" if trained.problem == "regression" else "xgboost")
+    assert model.metadata.estimator == (
+        "sklearn.linear_model.Ridge" if trained.problem == "regression" else "xgboost"
+    )
     trials = connect(settings).search_runs(
-        [results["open_run"]["experiment_id"]], f"tags.`mlflow.parentRunId` = '{results['open_run']['mlflow_run_id']}'"
+        [results["open_run"]["experiment_id"]],
+        f"tags.`mlflow.parentRunId` = '{results['open_run']['mlflow_run_id']}'",
     )
     assert len(trials) == 2
     loss = "validation.rmse" if trained.problem == "regression" else "validation.logloss"
     assert all(loss in trial.data.metrics for trial in trials)
     engine = open_engine(model)
     matrix = model.transform.apply(golden_columns(model.transform, model.golden["rows"]))
-    np.testing.assert_allclose(engine.predict(matrix), np.asarray(model.golden["scores"]), atol=1e-4)
+    np.testing.assert_allclose(
+        engine.predict(matrix), np.asarray(model.golden["scores"]), atol=1e-4
+    )
     report = reproduce(settings, NAME, version.version)
     assert report.outcome == "identical", report
 
@@ -166,11 +207,17 @@ def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
     watched = run_dag("flight_delays__monitoring", MARCH)
     assert watched.state in ("success", "failed"), watched.tasks
     performance = watched.results["evaluate_performance"]
-    wanted = {"regression": {"rmse", "mae", "r2", "bias"}, "multiclass": {"accuracy", "ece"}}[trained.problem]
+    wanted = {"regression": {"rmse", "mae", "r2", "bias"}, "multiclass": {"accuracy", "ece"}}[
+        trained.problem
+    ]
     assert wanted <= performance["batch"].keys()
     assert performance["judged"] is True
     assert len(performance["checks"]) == 2
-    kinds = {column["column"] for column in watched.results["detect_drift"]["columns"] if column["kind"] == "score"}
+    kinds = {
+        column["column"]
+        for column in watched.results["detect_drift"]["columns"]
+        if column["kind"] == "score"
+    }
     assert kinds == ({"score"} if trained.problem == "regression" else {"score", "predicted_class"})
     row = TableStore(settings.tables_uri).read(f"{NAME}/monitoring").row(0, named=True)
     metric = "rmse" if trained.problem == "regression" else "accuracy"
@@ -179,7 +226,9 @@ def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
 
 def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_path):
     settings = trained.settings
-    version = versions.version(settings, trained.use_case, trained.run.results["register_model"]["version"])
+    version = versions.version(
+        settings, trained.use_case, trained.run.results["register_model"]["version"]
+    )
     package = versions.download(version, tmp_path)
     publish(settings, NAME, package, version.version, version.digest)
     set_desired(settings, NAME, version.version, version.digest)
@@ -192,12 +241,17 @@ def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_pat
         answer = endpoint.predict(rows)
         assert answer.status_code == 200, answer.text
         explained = endpoint.client.post(f"/v1/models/{NAME}/explain", json={"rows": rows[:1]})
-        assert (explained.status_code, explained.json()["error"]["code"]) == (409, "not_explainable")
+        assert (explained.status_code, explained.json()["error"]["code"]) == (
+            409,
+            "not_explainable",
+        )
         told = {
             "prediction_id": answer.json()["predictions"][0]["prediction_id"],
             "label": 12.5 if trained.problem == "regression" else "late",
         }
-        assert endpoint.client.post(f"/v1/models/{NAME}/feedback", json={"feedback": [told]}).json()["recorded"]
+        assert endpoint.client.post(
+            f"/v1/models/{NAME}/feedback", json={"feedback": [told]}
+        ).json()["recorded"]
     finally:
         endpoint.stop()
         endpoint.client.close()
@@ -211,14 +265,24 @@ def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_pat
             assert prediction["value"] == row["score"] == pytest.approx(score, abs=1e-4)
         else:
             assert list(prediction["probabilities"].values()) == pytest.approx(score, abs=1e-6)
-            assert prediction["class"] == row["predicted_class"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
+            assert (
+                prediction["class"]
+                == row["predicted_class"]
+                == max(prediction["probabilities"], key=prediction["probabilities"].get)
+            )
             assert row["score"] == prediction["probabilities"][prediction["class"]]
 
 
 def as_request(use_case, row):
     """A row of a request that brings all features."""
-    given = (*use_case.serving.entity_keys, *(field.name for field in use_case.serving.request_fields), use_case.event_time)
-    return {name: row.get(name) for name in given} | {"features": {name: value for name, value in row.items() if "__" in name}}
+    given = (
+        *use_case.serving.entity_keys,
+        *(field.name for field in use_case.serving.request_fields),
+        use_case.event_time,
+    )
+    return {name: row.get(name) for name in given} | {
+        "features": {name: value for name, value in row.items() if "__" in name}
+    }
 
 
 def test_a_champion_of_another_problem_is_no_reference_and_is_not_compared(trained):

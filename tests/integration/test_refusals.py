@@ -14,7 +14,11 @@ from cli.refusals.verdict import Outcome, outcome_of
 from cli.refusals.without import switches
 
 RANGE = {"accepted": False, "reasons": ["too high"], "failures": [{"rule": "range"}]}
-GATES = {"accepted": False, "reasons": ["low"], "rows": [{"gate": "brier", "passed": True}, {"gate": "auc", "passed": False}]}
+GATES = {
+    "accepted": False,
+    "reasons": ["low"],
+    "rows": [{"gate": "brier", "passed": True}, {"gate": "auc", "passed": False}],
+}
 
 
 def finished(task: str, result: object) -> DagRunResult:
@@ -22,14 +26,23 @@ def finished(task: str, result: object) -> DagRunResult:
 
 
 def test_a_refusal_names_its_rule_and_sentence():
-    assert outcome_of(finished("validate_data", RANGE)) == Outcome("refused", ("validate_data: range",), ("too high",))
-    assert outcome_of(finished("check_gates", GATES)) == Outcome("refused", ("check_gates: auc",), ("low",))
-    assert outcome_of(DagRunResult("run", "success", {"check_gates": "success"}, {})).seen == "passed"
+    assert outcome_of(finished("validate_data", RANGE)) == Outcome(
+        "refused", ("validate_data: range",), ("too high",)
+    )
+    assert outcome_of(finished("check_gates", GATES)) == Outcome(
+        "refused", ("check_gates: auc",), ("low",)
+    )
+    assert (
+        outcome_of(DagRunResult("run", "success", {"check_gates": "success"}, {})).seen == "passed"
+    )
 
 
 def test_a_failure_without_a_verdict_or_with_something_published_is_no_refusal():
     crashed = outcome_of(finished("train_model", None))
-    assert (crashed.seen, crashed.reasons) == ("broken", ("failed without a verdict: ['train_model']",))
+    assert (crashed.seen, crashed.reasons) == (
+        "broken",
+        ("failed without a verdict: ['train_model']",),
+    )
     leaked = outcome_of(finished("validate_data", RANGE), leaked=["raw/flights"])
     assert leaked.seen == "broken"
     assert "raw/flights" in leaked.reasons[0]
@@ -38,7 +51,10 @@ def test_a_failure_without_a_verdict_or_with_something_published_is_no_refusal()
 def test_a_case_holds_only_when_its_own_rule_refuses():
     case = Case("bad", ("check_gates: auc",), lambda world: Outcome("passed"))
     assert case.holds(Outcome("refused", ("check_gates: brier", "check_gates: auc"), ("b", "a")))
-    assert case.reason(Outcome("refused", ("check_gates: brier", "check_gates: auc"), ("b", "a"))) == "a"
+    assert (
+        case.reason(Outcome("refused", ("check_gates: brier", "check_gates: auc"), ("b", "a")))
+        == "a"
+    )
     assert not case.holds(Outcome("refused", ("check_gates: brier",), ("b",)))
     assert not case.holds(Outcome("passed"))
     assert not case.holds(Outcome("broken"))
@@ -51,8 +67,14 @@ def test_every_case_names_its_rule_and_one_passes():
 
 
 def test_a_case_may_ask_for_what_its_rule_must_say():
-    case = Case("bad", ("check_gates: fairness",), lambda world: Outcome("passed"), told="true_positive")
-    said = Outcome("refused", ("check_gates: fairness", "check_gates: fairness"), ("selection", "true_positive 0.0"))
+    case = Case(
+        "bad", ("check_gates: fairness",), lambda world: Outcome("passed"), told="true_positive"
+    )
+    said = Outcome(
+        "refused",
+        ("check_gates: fairness", "check_gates: fairness"),
+        ("selection", "true_positive 0.0"),
+    )
     assert case.holds(said)
     assert case.reason(said) == "true_positive 0.0"
     assert not case.holds(Outcome("refused", ("check_gates: fairness",), ("selection",)))
@@ -60,17 +82,22 @@ def test_a_case_may_ask_for_what_its_rule_must_say():
 
 def test_every_case_that_the_table_promises_is_there():
     promised = (
-        "renamed column, missing column, retyped column, all-null column, 60 % null column, empty window, duplicated delivery, "
-        "unseen category flood, -999 sentinels, shifted distribution, leaked label, 10 % flipped labels in one slice, too few rows, "
-        "worse model, equal model, model worse on one slice only, over-confident model, unfair model, brittle model, oversized model, "
-        "slow model, model that cannot load, model that crashes its process at load, tampered artefact, missing champion metrics, "
-        "missing segment, good model"
+        "renamed column, missing column, retyped column, all-null column, 60 % null column, empty"
+        " window, duplicated delivery, unseen category flood, -999 sentinels, shifted distribution,"
+        " leaked label, 10 % flipped labels in one slice, too few rows, worse model, equal model,"
+        " model worse on one slice only, over-confident model, unfair model, brittle model,"
+        " oversized model, slow model, model that cannot load, model that crashes its process at"
+        " load, tampered artefact, missing champion metrics, missing segment, good model"
     )
     assert set(promised.split(", ")) <= {case.name for case in CASES}
 
 
 def test_only_rules_that_there_are_can_be_switched_off(capsys):
-    assert {"check_gates: brier", "validate_data: row rule", "validate_snapshot: label leakage"} <= set(switches())
+    assert {
+        "check_gates: brier",
+        "validate_data: row rule",
+        "validate_snapshot: label leakage",
+    } <= set(switches())
     with pytest.raises(SystemExit):
         main(["--only", "worse model", "--without", "check_gates: mood"])
     assert "check_gates: champion_improvement" in capsys.readouterr().err
@@ -82,14 +109,22 @@ def test_a_few_cases_are_refused_and_one_gets_through_when_its_rule_is_off(tmp_p
     names = ["-999 sentinels", "10 % flipped labels in one slice"]
     path = tmp_path / "refusals.json"
     chosen = [word for name in names for word in ("--only", name)]
-    # Exit code 1: a case that gets through is a failure of the table, whoever switched its rule off.
-    assert main([*chosen, "--without", "validate_data: row rule", "--lanes", "1", "--table", str(path)]) == 1
+    # Exit code 1: a case that gets through is a failure of the table, whoever switched its rule
+    # off.
+    assert (
+        main(
+            [*chosen, "--without", "validate_data: row rule", "--lanes", "1", "--table", str(path)]
+        )
+        == 1
+    )
     rows = json.loads(path.read_text())
     assert [(row["case"], row["expected"], row["seen"], row["gate"]) for row in rows] == [
         ("-999 sentinels", "refused", "refused", "validate_data: range"),
         ("10 % flipped labels in one slice", "refused", "passed", ""),
     ]
-    assert all(set(row) == {"case", "expected", "seen", "gate", "reason", "seconds"} for row in rows)
+    assert all(
+        set(row) == {"case", "expected", "seen", "gate", "reason", "seconds"} for row in rows
+    )
     assert "-999.0" in rows[0]["reason"]
     assert all(row["seconds"] > 0 for row in rows)
     assert "1 of 2 as expected" in capfd.readouterr().out

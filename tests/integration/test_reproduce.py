@@ -1,4 +1,6 @@
-"""The version that the wired training registered, trained again by the one command; and the bench, on a small part."""
+"""The version that the wired training registered, trained again by the one command; and the bench,
+on a small part.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_the_registered_version_is_trained_again_byte_for_byte(first_training, s
     done = command("reproduce", "flight_delays", str(registered["version"]))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same model, byte for byte" in done.stdout
-    report = json.loads((settings.home / "reproduce" / f"flight_delays-{registered['version']}.json").read_text())
+    report = json.loads(
+        (settings.home / "reproduce" / f"flight_delays-{registered['version']}.json").read_text()
+    )
     assert (report["outcome"], report["proven"]) == ("identical", True)
     assert report["comparison"]["digest"] == report["registered_digest"] == registered["digest"]
 
@@ -60,7 +64,11 @@ def test_a_version_that_is_not_there_is_not_proven(first_training, settings):
 
 def test_the_make_target_passes_model_and_version():
     plan = subprocess.run(
-        ["make", "-n", "reproduce", "MODEL=parcels", "VERSION=4"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "reproduce", "MODEL=parcels", "VERSION=4"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert 'reproduce "parcels" "4"' in plan.stdout
 
@@ -68,7 +76,10 @@ def test_the_make_target_passes_model_and_version():
 def test_the_bench_compares_identical_rows(tmp_path):
     done = command("bench-training", "--quick", "--only", "joins", FLIGHTDECK_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row for row in json.loads((tmp_path / "bench" / "training-quick.json").read_text())}
+    rows = {
+        row["name"]: row
+        for row in json.loads((tmp_path / "bench" / "training-quick.json").read_text())
+    }
     join = rows["point-in-time join, 5,000 rows"]
     assert "5000 of 5000 rows, identical" in join["detail"]
     assert join["ratio"] > 0
@@ -89,7 +100,12 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
     mlflow_database(settings).parent.mkdir(parents=True)
     with (tmp_path / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            mlflow.command, env=process_environment(mlflow.environment), cwd=PROJECT_ROOT, stdout=log, stderr=log, start_new_session=True
+            mlflow.command,
+            env=process_environment(mlflow.environment),
+            cwd=PROJECT_ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         wait_for(mlflow.health_url)
@@ -98,7 +114,9 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         ingest(world.tables, settings.sample_share)
         trained = train(world.context(JANUARY, "training"))
         digest = trained["train_model"]["digest"]
-        number = register_candidate(settings, FLIGHTS, trained["open_run"]["mlflow_run_id"], digest, {"accepted": True})
+        number = register_candidate(
+            settings, FLIGHTS, trained["open_run"]["mlflow_run_id"], digest, {"accepted": True}
+        )
         assert tracking_settings(settings) == settings
         with_server = reproduce(settings, FLIGHTS.name, number)
     finally:

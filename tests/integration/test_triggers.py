@@ -1,4 +1,6 @@
-"""Each trigger fires the wired training DAG, and the run, MLflow and our tables say why; a suppressed alarm starts nothing."""
+"""Each trigger fires the wired training DAG, and the run, MLflow and our tables say why; a
+suppressed alarm starts nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from tests.integration.dag_runs import DagRunResult, run_dag
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning"),  # mlflow's own import
+    pytest.mark.filterwarnings(
+        "ignore:.*type hint is inferred as AnyType:UserWarning"
+    ),  # mlflow's own import
 ]
 
 TRAINING = "flight_delays__training"
@@ -47,13 +51,19 @@ def stored_dag(dag_id: str):
     from airflow.models.serialized_dag import SerializedDagModel
 
     DagBundlesManager().sync_bundles_to_db()
-    bag = BundleDagBag(dag_folder=str(PROJECT_ROOT / "dags"), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder")
+    bag = BundleDagBag(
+        dag_folder=str(PROJECT_ROOT / "dags"),
+        bundle_path=PROJECT_ROOT / "dags",
+        bundle_name="dags-folder",
+    )
     sync_bag_to_db(bag, "dags-folder", None)
     return bag.dags[dag_id], SerializedDagModel.get_dag(dag_id)
 
 
 def execute(monkeypatch, create) -> DagRunResult:
-    """Let `create(dag, session)` make a run as the scheduler would, and run its tasks with Airflow's own runner."""
+    """Let `create(dag, session)` make a run as the scheduler would, and run its tasks with
+    Airflow's own runner.
+    """
     from airflow.utils.state import DagRunState
 
     dag, stored = stored_dag(TRAINING)
@@ -75,7 +85,10 @@ def finished(run) -> DagRunResult:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        tasks = {instance.task_id: str(instance.state) for instance in run.get_task_instances(session=session)}
+        tasks = {
+            instance.task_id: str(instance.state)
+            for instance in run.get_task_instances(session=session)
+        }
         query = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, key="return_value")
         results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
     return DagRunResult(run.run_id, str(run.state), tasks, results)
@@ -88,7 +101,9 @@ def by_timetable(stored, session):
 
     (info,) = stored.iter_dagrun_infos_between(month(3), month(3))
     return stored.create_dagrun(
-        run_id=DagRun.generate_run_id(run_type=DagRunType.SCHEDULED, logical_date=info.logical_date, run_after=info.run_after),
+        run_id=DagRun.generate_run_id(
+            run_type=DagRunType.SCHEDULED, logical_date=info.logical_date, run_after=info.run_after
+        ),
         logical_date=info.logical_date,
         data_interval=info.data_interval,
         run_after=info.run_after,
@@ -109,25 +124,37 @@ def by_asset_events(stored, session):
     from sqlalchemy import select
 
     runner = SchedulerJobRunner(Job(), executors=[])
-    runner._create_dag_runs_asset_triggered(dag_models=[DagModel.get_current(TRAINING, session=session)], session=session)
+    runner._create_dag_runs_asset_triggered(
+        dag_models=[DagModel.get_current(TRAINING, session=session)], session=session
+    )
     session.flush()
     asset_runs = (DagRun.dag_id == TRAINING, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
-    return session.scalars(select(DagRun).where(*asset_runs).order_by(DagRun.run_after.desc())).first()
+    return session.scalars(
+        select(DagRun).where(*asset_runs).order_by(DagRun.run_after.desc())
+    ).first()
 
 
 def decision_of(run: DagRunResult, settings) -> dict[str, Any]:
-    return read_decisions(USE_CASE, settings).filter(pl.col("run_id") == run.run_id).row(0, named=True)
+    return (
+        read_decisions(USE_CASE, settings).filter(pl.col("run_id") == run.run_id).row(0, named=True)
+    )
 
 
-def assert_recorded_everywhere(run: DagRunResult, settings, kinds: list[str]) -> list[dict[str, Any]]:
-    """Airflow's result of the first task, MLflow's tag and artefact, and our ledger hold the same causes."""
+def assert_recorded_everywhere(
+    run: DagRunResult, settings, kinds: list[str]
+) -> list[dict[str, Any]]:
+    """Airflow's result of the first task, MLflow's tag and artefact, and our ledger hold the same
+    causes.
+    """
     causes = run.results["open_run"]["causes"]
     assert [cause["kind"] for cause in causes] == kinds
     tracked = connect(settings).get_run(run.results["open_run"]["mlflow_run_id"])
     assert json.loads(tracked.data.tags["flightdeck.causes"]) == causes
     assert tracked.data.tags["flightdeck.cause_kinds"] == "+".join(sorted(kinds))
     assert json.loads(decision_of(run, settings)["causes_json"]) == causes
-    consumed = [cause for cause in read_causes(settings, "flight_delays") if cause.consumed_by == run.run_id]
+    consumed = [
+        cause for cause in read_causes(settings, "flight_delays") if cause.consumed_by == run.run_id
+    ]
     assert [cause.as_json() for cause in consumed] == causes
     assert all(cause["reason"] and cause["who"] and cause["evidence"] for cause in causes)
     return causes
@@ -136,8 +163,15 @@ def assert_recorded_everywhere(run: DagRunResult, settings, kinds: list[str]) ->
 def test_a_person_starts_a_training_with_a_reason_and_parameters(first_training, settings):
     (cause,) = assert_recorded_everywhere(first_training, settings, ["manual"])
     assert (cause["reason"], cause["who"]) == ("first champion", "dag_test")
-    assert cause["evidence"]["parameters"] == {"until": "2013-04-01", "reason": "first champion", "trials": 2}
-    assert decision_of(first_training, settings)["rows"] == first_training.results["build_snapshot"]["snapshot"]["rows"]
+    assert cause["evidence"]["parameters"] == {
+        "until": "2013-04-01",
+        "reason": "first champion",
+        "trials": 2,
+    }
+    assert (
+        decision_of(first_training, settings)["rows"]
+        == first_training.results["build_snapshot"]["snapshot"]["rows"]
+    )
 
 
 def test_a_person_without_a_reason_is_refused_before_anything_is_recorded(first_training, settings):
@@ -158,7 +192,10 @@ def test_parameters_are_typed(first_training):
 
 
 def test_the_schedule_starts_a_training_on_its_data_interval(first_training, settings, monkeypatch):
-    declare(monkeypatch, schedule=Schedule(**{**USE_CASE.schedule.model_dump(), "training_cron": "@monthly"}))
+    declare(
+        monkeypatch,
+        schedule=Schedule(**{**USE_CASE.schedule.model_dump(), "training_cron": "@monthly"}),
+    )
     run = execute(monkeypatch, by_timetable)
     (cause,) = assert_recorded_everywhere(run, settings, ["schedule"])
     assert run.run_id.startswith("scheduled__2013-04-01")
@@ -168,13 +205,18 @@ def test_the_schedule_starts_a_training_on_its_data_interval(first_training, set
     assert (decision["trigger"], decision["interval_end"]) == ("scheduled", month(4))
 
 
-def test_an_alarm_and_new_data_start_one_training_that_keeps_both(scored_april, settings, monkeypatch):
+def test_an_alarm_and_new_data_start_one_training_that_keeps_both(
+    scored_april, settings, monkeypatch
+):
     if not any(cause.kind == "alarm" for cause in read_causes(settings, "flight_delays")):
         announced = run_dag("flight_delays__monitoring", month(5))
         assert announced.tasks["raise_alarm"] == "success"
     quiet = run_dag("flight_delays__features", month(5))
     assert quiet.tasks["check_new_data"] == "skipped"
-    declare(monkeypatch, triggers=USE_CASE.triggers.model_copy(update={"new_rows": 500, "new_share": 0.2}))
+    declare(
+        monkeypatch,
+        triggers=USE_CASE.triggers.model_copy(update={"new_rows": 500, "new_share": 0.2}),
+    )
     loud = run_dag("flight_delays__features", month(5))
     assert loud.tasks["check_new_data"] == "success"
     run = execute(monkeypatch, by_asset_events)
@@ -190,31 +232,62 @@ def test_an_alarm_and_new_data_start_one_training_that_keeps_both(scored_april, 
     assert {cause.status for cause in read_causes(settings, "flight_delays")} == {"consumed"}
 
 
-def test_a_second_alarm_of_the_same_data_is_suppressed_and_the_replay_says_so(scored_april, settings, monkeypatch):
+def test_a_second_alarm_of_the_same_data_is_suppressed_and_the_replay_says_so(
+    scored_april, settings, monkeypatch
+):
     if not any(cause.kind == "alarm" for cause in read_causes(settings, "flight_delays")):
         run_dag("flight_delays__monitoring", month(5))
-    shortened = USE_CASE.triggers.model_copy(update={"alarms_per_day": 5, "alarm_cool_down": timedelta(days=20)})
+    shortened = USE_CASE.triggers.model_copy(
+        update={"alarms_per_day": 5, "alarm_cool_down": timedelta(days=20)}
+    )
     declare(monkeypatch, triggers=shortened)
     run = run_dag("flight_delays__monitoring", month(5))
     assert run.results["decide_alarm"]["alarm"] is True
     assert run.tasks["raise_alarm"] == "skipped"
-    reason = "cool-down: 0.0 days of data since the last alarm that started a training, minimum 20.0"
+    reason = (
+        "cool-down: 0.0 days of data since the last alarm that started a training, minimum 20.0"
+    )
     assert run.results["raise_alarm"]["reason"] == f"Suppressed: {reason}."
     kept = read_causes(settings, "flight_delays")[-1]
-    assert (kept.source_run_id, kept.status, kept.suppressed_because) == (run.run_id, "suppressed", reason)
+    assert (kept.source_run_id, kept.status, kept.suppressed_because) == (
+        run.run_id,
+        "suppressed",
+        reason,
+    )
     said: list[str] = []
     replay = Replay(USE_CASE, settings, None, DemoState(), said.append, lambda: None)
     assert replay.follow_alarm(APRIL, run.run_id) == f"suppressed: {reason}"
     assert said == [f"April: alarm (performance), suppressed: {reason}"]
 
 
-def test_a_run_whose_events_airflow_dropped_reads_its_interval_from_our_table(tmp_path, monkeypatch):
+def test_a_run_whose_events_airflow_dropped_reads_its_interval_from_our_table(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
     settings = load_settings()
-    waiting = [Cause(f"alarm:{number}", "alarm", "decayed", "monitoring", Interval(month(number), month(number + 1))) for number in (4, 6)]
+    waiting = [
+        Cause(
+            f"alarm:{number}",
+            "alarm",
+            "decayed",
+            "monitoring",
+            Interval(month(number), month(number + 1)),
+        )
+        for number in (4, 6)
+    ]
     amend(settings, "flight_delays", lambda causes: [*causes, *waiting])
-    named = {"run_id": "asset_1", "triggering_user_name": None, "consumed_asset_events": [], "run_after": month(8)}
-    dag_run = SimpleNamespace(run_type=SimpleNamespace(value="asset_triggered"), data_interval_start=None, data_interval_end=None, **named)
+    named = {
+        "run_id": "asset_1",
+        "triggering_user_name": None,
+        "consumed_asset_events": [],
+        "run_after": month(8),
+    }
+    dag_run = SimpleNamespace(
+        run_type=SimpleNamespace(value="asset_triggered"),
+        data_interval_start=None,
+        data_interval_end=None,
+        **named,
+    )
     context = {"dag_run": dag_run, "params": {}, "ti": SimpleNamespace(try_number=1)}
     step = step_context(context, "flight_delays", "training")
     assert step.interval == waiting[1].interval

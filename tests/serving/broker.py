@@ -1,4 +1,6 @@
-"""A real NATS server with JetStream on a free port, the consumer as its users start it, and what a producer and a reader do."""
+"""A real NATS server with JetStream on a free port, the consumer as its users start it, and what a
+producer and a reader do.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,18 @@ class Broker:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         binary = Path(sys.executable).with_name("nats-server")
-        command = [str(binary), "-js", "-sd", str(folder), "-a", "127.0.0.1", "-p", str(self.port), "-l", str(folder / "nats.log")]
+        command = [
+            str(binary),
+            "-js",
+            "-sd",
+            str(folder),
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-l",
+            str(folder / "nats.log"),
+        ]
         folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(command)
         wait_until(self._listens, "the broker never listened")
@@ -110,22 +123,53 @@ class Consumer:
 
     def __init__(self, home: Path, url: str) -> None:
         self.log = home / "stream.log"
-        self._environment = {**os.environ, "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home), "FLIGHTDECK_NATS_URL": url}
+        self._environment = {
+            **os.environ,
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(home),
+            "FLIGHTDECK_NATS_URL": url,
+        }
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
         """Start, and wait until it consumes."""
         lines = self._consuming()
-        command = [sys.executable, "-m", "cli", "stream", "flight_delays", "--ack-wait", "2", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "cli",
+            "stream",
+            "flight_delays",
+            "--ack-wait",
+            "2",
+            *options,
+        ]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, cwd=PROJECT_ROOT, env=self._environment, stdout=log, stderr=log
+            )
         wait_until(lambda: self._consuming() > lines, f"the consumer never started; see {self.log}")
 
     def run_until_it_dies(self, moment: str) -> int:
         """`tests.serving.dying_consumer`; how it ended."""
-        command = [sys.executable, "-m", "tests.serving.dying_consumer", "flight_delays", moment, "--ack-wait", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.serving.dying_consumer",
+            "flight_delays",
+            moment,
+            "--ack-wait",
+            "2",
+        ]
         with self.log.open("ab") as log:
-            return subprocess.run(command, cwd=PROJECT_ROOT, env=self._environment, stdout=log, stderr=log, check=False).returncode
+            return subprocess.run(
+                command,
+                cwd=PROJECT_ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                check=False,
+            ).returncode
 
     def _consuming(self) -> int:
         return self.log.read_text().count("consumes") if self.log.exists() else 0

@@ -25,7 +25,9 @@ START_SECONDS = 90.0
 class Endpoint:
     """A BentoML server in a process group of its own. `client` speaks to it."""
 
-    def __init__(self, home: Path, port: int | None = None, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, port: int | None = None, environment: dict[str, str] | None = None
+    ) -> None:
         self.port = port or free_port()
         self.home = home
         self.environment = environment or {}
@@ -54,7 +56,14 @@ class Endpoint:
             **self.environment,
         }
         with (self.home / "serving.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.wait_for("/livez")
 
     def wait_for(self, path: str, status: int = 200) -> None:
@@ -69,7 +78,10 @@ class Endpoint:
             if seen == status:
                 return
             time.sleep(0.1)
-        raise AssertionError(f"{path} never answered {status}, last: {seen}; log:\n{(self.home / 'serving.log').read_text()[-3000:]}")
+        raise AssertionError(
+            f"{path} never answered {status}, last: {seen};"
+            f" log:\n{(self.home / 'serving.log').read_text()[-3000:]}"
+        )
 
     def wait_for_version(self, version: int | None) -> float:
         """Poll until a version serves; seconds that took."""
@@ -92,7 +104,10 @@ class Endpoint:
     def worker(self) -> psutil.Process:
         """The one process that has the model."""
         assert self._process is not None
-        return max(psutil.Process(self._process.pid).children(recursive=True), key=lambda child: child.memory_info().rss)
+        return max(
+            psutil.Process(self._process.pid).children(recursive=True),
+            key=lambda child: child.memory_info().rss,
+        )
 
     def kill(self) -> None:
         """kill -9 of supervisor and worker at once (a worker has a session of its own)."""

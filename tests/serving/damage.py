@@ -13,13 +13,18 @@ from include.settings import Settings
 
 
 def wild_parent(content: bytes) -> bytes:
-    """The second node of the first tree gets a parent far outside of it: XGBoost reads there and dies (SIGSEGV)."""
+    """The second node of the first tree gets a parent far outside of it:
+
+    XGBoost reads there and dies (SIGSEGV).
+    """
     start = content.index(b"#L", content.index(b"parents")) + 2 + 8
     return content[: start + 4] + (2**30).to_bytes(4, "big") + content[start + 8 :]
 
 
 def crashing_package(settings: Settings, package: Path, folder: Path) -> str:
-    """A copy of a package in `folder` that ends the process which parses it, with digest and signature that hold; its digest."""
+    """A copy of a package in `folder` that ends the process which parses it, with digest and
+    signature that hold; its digest.
+    """
     shutil.copytree(package, folder)
     model = folder / MODEL_FILE
     model.write_bytes(wild_parent(model.read_bytes()))

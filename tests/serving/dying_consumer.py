@@ -1,6 +1,8 @@
-"""A consumer that kills itself (SIGKILL) at the worst moment: `python -m tests.serving.dying_consumer USE_CASE MOMENT`, then as `stream`.
+"""A consumer that kills itself (SIGKILL) at the worst moment: `python -m
+tests.serving.dying_consumer USE_CASE MOMENT`, then as `stream`.
 
-`before_publish`: the first answer is in the log and not yet on its subject. `before_ack`: it is on its subject and not acknowledged.
+`before_publish`: the first answer is in the log and not yet on its subject. `before_ack`: it is on
+its subject and not acknowledged.
 """
 
 from __future__ import annotations

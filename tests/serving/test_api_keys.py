@@ -1,4 +1,6 @@
-"""API keys in front of REST and gRPC; health stays free, other callers' keys do not help, a revoked key ends."""
+"""API keys in front of REST and gRPC; health stays free, other callers' keys do not help, a revoked
+key ends.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ def key(keys_file: Path) -> str:
 def guarded(world: World, keys_file: Path, key: str) -> Iterator[Endpoint]:
     """An endpoint that asks for keys."""
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    environment = {"FLIGHTDECK_API_KEYS_FILE": str(keys_file), "FLIGHTDECK_GRPC_PORT": str(free_port())}
+    environment = {
+        "FLIGHTDECK_API_KEYS_FILE": str(keys_file),
+        "FLIGHTDECK_GRPC_PORT": str(free_port()),
+    }
     endpoint = Endpoint(world.settings.home, environment=environment)
     endpoint.start()
     endpoint.wait_for("/readyz")
@@ -52,8 +57,13 @@ def test_the_file_holds_no_key_and_only_its_owner_reads_it(keys_file: Path, key:
     assert keys_file.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Basic {key}"}, {"Authorization": "Bearer x"}])
-def test_without_a_known_key_everything_but_health_is_refused(guarded: Endpoint, key: str, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-API-Key": "wrong"}, {"Authorization": "Basic {key}"}, {"Authorization": "Bearer x"}],
+)
+def test_without_a_known_key_everything_but_health_is_refused(
+    guarded: Endpoint, key: str, headers: dict[str, str]
+) -> None:
     given = {name: value.format(key=key) for name, value in headers.items()}
     for path in (PREDICT, "/v1/models", "/v2", "/metrics", "/docs.json", "/nowhere"):
         answer = guarded.client.request("POST" if path == PREDICT else "GET", path, headers=given)
@@ -64,27 +74,47 @@ def test_without_a_known_key_everything_but_health_is_refused(guarded: Endpoint,
         assert guarded.client.get(path, headers=given).status_code == 200
 
 
-@pytest.mark.parametrize("headers", [{"X-API-Key": "{key}"}, {"Authorization": "Bearer {key}"}, {"authorization": "bearer {key}"}])
-def test_a_known_key_opens_every_route(guarded: Endpoint, world: World, key: str, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-API-Key": "{key}"}, {"Authorization": "Bearer {key}"}, {"authorization": "bearer {key}"}],
+)
+def test_a_known_key_opens_every_route(
+    guarded: Endpoint, world: World, key: str, headers: dict[str, str]
+) -> None:
     given = {name: value.format(key=key) for name, value in headers.items()}
-    assert guarded.client.post(PREDICT, json={"rows": world.rows[:1]}, headers=given).status_code == 200
+    assert (
+        guarded.client.post(PREDICT, json={"rows": world.rows[:1]}, headers=given).status_code
+        == 200
+    )
     assert guarded.client.get("/metrics", headers=given).status_code == 200
 
 
 def test_grpc_asks_for_the_same_keys(guarded: Endpoint, key: str) -> None:
-    with triton_grpc.InferenceServerClient(f"127.0.0.1:{guarded.environment['FLIGHTDECK_GRPC_PORT']}") as client:
+    with triton_grpc.InferenceServerClient(
+        f"127.0.0.1:{guarded.environment['FLIGHTDECK_GRPC_PORT']}"
+    ) as client:
         assert client.is_server_live()
         with pytest.raises(InferenceServerException, match="asks for an API key") as refused:
             client.get_model_metadata("flight_delays")
         assert refused.value.status() == str(grpc.StatusCode.UNAUTHENTICATED)
-        assert client.get_model_metadata("flight_delays", headers={"x-api-key": key}).name == "flight_delays"
+        assert (
+            client.get_model_metadata("flight_delays", headers={"x-api-key": key}).name
+            == "flight_delays"
+        )
 
 
-def test_a_release_asks_with_its_own_key(guarded: Endpoint, world: World, key: str, tmp_path: Path) -> None:
+def test_a_release_asks_with_its_own_key(
+    guarded: Endpoint, world: World, key: str, tmp_path: Path
+) -> None:
     own = tmp_path / "key"
     own.write_text(f"{key}\n")
     settings = world.settings.model_copy(update={"serving_url": guarded.url, "api_key_file": own})
-    assert wait_until_serving(settings, "flight_delays", 1, world.digests[1], seconds=20)["check"]["rows"] == 20
+    assert (
+        wait_until_serving(settings, "flight_delays", 1, world.digests[1], seconds=20)["check"][
+            "rows"
+        ]
+        == 20
+    )
     with pytest.raises(SettingsError, match="API_KEY_FILE"):
         _ = settings.model_copy(update={"api_key_file": tmp_path / "none"}).endpoint_headers
 

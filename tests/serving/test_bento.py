@@ -1,4 +1,6 @@
-"""The Bento that `bentoml build` packs serves by itself: its own copy of the code, in a folder without the project."""
+"""The Bento that `bentoml build` packs serves by itself: its own copy of the code, in a folder
+without the project.
+"""
 
 from __future__ import annotations
 
@@ -39,16 +41,22 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml", "build", "-o", "tag"]
     with run_time_data():
-        built = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
+        built = subprocess.run(
+            command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True
+        )
     return home, built.stdout.strip().removeprefix("__tag__:").splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
-def packed(bento: tuple[Path, str], world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def packed(
+    bento: tuple[Path, str], world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
     """The Bento's endpoint over the world's run-time folder, started far from the project."""
     home, tag = bento
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(world.settings.home, environment={"BENTOML_HOME": str(home), "PYTHONPATH": ""})
+    endpoint = Endpoint(
+        world.settings.home, environment={"BENTOML_HOME": str(home), "PYTHONPATH": ""}
+    )
     endpoint.service, endpoint.folder = tag, tmp_path_factory.mktemp("elsewhere")
     endpoint.start()
     endpoint.wait_for("/readyz")
@@ -57,7 +65,9 @@ def packed(bento: tuple[Path, str], world: World, tmp_path_factory: pytest.TempP
     endpoint.client.close()
 
 
-def test_the_bento_holds_code_and_locked_requirements_and_no_run_time_data(bento: tuple[Path, str]) -> None:
+def test_the_bento_holds_code_and_locked_requirements_and_no_run_time_data(
+    bento: tuple[Path, str],
+) -> None:
     home, tag = bento
     folder = home / "bentos" / tag.replace(":", "/")
     assert sorted(path.name for path in (folder / "src").iterdir()) == [
@@ -75,5 +85,9 @@ def test_the_built_bento_answers_as_the_endpoint_does(packed: Endpoint, world: W
     answer = packed.predict(world.rows[:3])
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["predictions"]) == 3
-    explained = packed.client.post("/v1/models/flight_delays/explain", json={"rows": world.rows[:3]}).json()["predictions"]
-    assert [row["probability"] for row in explained] == [row["probability"] for row in answer.json()["predictions"]]
+    explained = packed.client.post(
+        "/v1/models/flight_delays/explain", json={"rows": world.rows[:3]}
+    ).json()["predictions"]
+    assert [row["probability"] for row in explained] == [
+        row["probability"] for row in answer.json()["predictions"]
+    ]

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow
 PREDICT = "/v1/models/flight_delays/predict"
 
 
-def test_without_a_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: Endpoint, world: World) -> None:
+def test_without_a_model_it_is_alive_and_not_ready_and_says_why(
+    bare_endpoint: Endpoint, world: World
+) -> None:
     withdraw(world.settings, "flight_delays")
     bare_endpoint.wait_for_version(None)
     assert bare_endpoint.client.get("/healthz").status_code == 200
@@ -34,21 +36,40 @@ def test_without_a_model_it_is_alive_and_not_ready_and_says_why(bare_endpoint: E
     assert bare_endpoint.model()["version"] is None
 
 
-def test_predictions_equal_the_offline_scores_and_are_in_the_log(endpoint: Endpoint, world: World) -> None:
-    answers = [endpoint.predict(world.rows[start : start + 50]) for start in range(0, len(world.rows), 50)]
+def test_predictions_equal_the_offline_scores_and_are_in_the_log(
+    endpoint: Endpoint, world: World
+) -> None:
+    answers = [
+        endpoint.predict(world.rows[start : start + 50]) for start in range(0, len(world.rows), 50)
+    ]
     assert {answer.status_code for answer in answers} == {200}
-    predictions = [prediction for answer in answers for prediction in PredictAnswer.model_validate(answer.json()).predictions]
-    offline = load_model(world.packages[1]).score_frame(point_in_time(world.use_case, world.entities, world.settings))
+    predictions = [
+        prediction
+        for answer in answers
+        for prediction in PredictAnswer.model_validate(answer.json()).predictions
+    ]
+    offline = load_model(world.packages[1]).score_frame(
+        point_in_time(world.use_case, world.entities, world.settings)
+    )
     assert len(predictions) == len(offline) > 100
-    assert np.abs(np.array([prediction.probability for prediction in predictions]) - offline).max() < 1e-6
+    assert (
+        np.abs(np.array([prediction.probability for prediction in predictions]) - offline).max()
+        < 1e-6
+    )
     assert np.std(offline) > 0.01
     threshold = world.use_case.serving.decision_threshold
-    assert all(prediction.decision == (prediction.probability >= threshold) for prediction in predictions)
+    assert all(
+        prediction.decision == (prediction.probability >= threshold) for prediction in predictions
+    )
     logged = dict(logged_rows(world).select("prediction_id", "score").rows())
-    assert all(logged[prediction.prediction_id] == prediction.probability for prediction in predictions)
+    assert all(
+        logged[prediction.prediction_id] == prediction.probability for prediction in predictions
+    )
 
 
-def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flagged(endpoint: Endpoint, world: World) -> None:
+def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flagged(
+    endpoint: Endpoint, world: World
+) -> None:
     row = world.rows[0]
     rows = [
         {**row, "tailnum": "N0NE"},
@@ -61,20 +82,34 @@ def test_unknown_keys_stale_features_and_unseen_categories_are_answered_and_flag
     assert {"unknown:route_daily", "unseen:dest"} <= flags[2]
     assert "stale:weather_hourly" in flags[3]
     metrics = endpoint.client.get("/metrics").text
-    assert re.search(r'flightdeck_flags_total\{flag="unknown:plane",use_case="flight_delays"\} [1-9]', metrics)
+    assert re.search(
+        r'flightdeck_flags_total\{flag="unknown:plane",use_case="flight_delays"\} [1-9]', metrics
+    )
 
 
-def test_a_row_that_brings_its_features_scores_like_one_that_is_looked_up(endpoint: Endpoint, world: World) -> None:
+def test_a_row_that_brings_its_features_scores_like_one_that_is_looked_up(
+    endpoint: Endpoint, world: World
+) -> None:
     known = point_in_time(world.use_case, world.entities[:3], world.settings)
     names = [name for name in known.columns if "__" in name]
     features = [{name: row[name] for name in names} for row in known.to_dicts()]
-    given = [{**row, "tailnum": "N0NE", "features": values} for row, values in zip(world.rows[:3], features, strict=True)]
+    given = [
+        {**row, "tailnum": "N0NE", "features": values}
+        for row, values in zip(world.rows[:3], features, strict=True)
+    ]
     looked_up = endpoint.predict(world.rows[:3]).json()["predictions"]
     mixed = endpoint.predict([given[0], world.rows[1], given[2]]).json()["predictions"]
-    assert [row["probability"] for row in mixed] == pytest.approx([row["probability"] for row in looked_up], abs=1e-6)
+    assert [row["probability"] for row in mixed] == pytest.approx(
+        [row["probability"] for row in looked_up], abs=1e-6
+    )
     assert mixed[0]["flags"] == mixed[2]["flags"] == []
-    missing = endpoint.predict([{**given[0], "features": {name: features[0][name] for name in names[1:]}}])
-    assert (missing.status_code, missing.json()["error"]["field"]) == (422, f"rows[0].features.{names[0]}")
+    missing = endpoint.predict(
+        [{**given[0], "features": {name: features[0][name] for name in names[1:]}}]
+    )
+    assert (missing.status_code, missing.json()["error"]["field"]) == (
+        422,
+        f"rows[0].features.{names[0]}",
+    )
     assert endpoint.predict([{**given[0], "features": dict.fromkeys(names)}]).status_code == 200
 
 
@@ -89,9 +124,14 @@ def test_a_row_that_brings_its_features_scores_like_one_that_is_looked_up(endpoi
         ("GET", "/v1", 404, "not_found"),
     ],
 )
-def test_wrong_paths_and_methods_are_answered_in_json(endpoint: Endpoint, method: str, path: str, status: int, code: str) -> None:
+def test_wrong_paths_and_methods_are_answered_in_json(
+    endpoint: Endpoint, method: str, path: str, status: int, code: str
+) -> None:
     answer = endpoint.client.request(method, path)
-    assert (answer.status_code, ErrorAnswer.model_validate(answer.json()).error.code) == (status, code)
+    assert (answer.status_code, ErrorAnswer.model_validate(answer.json()).error.code) == (
+        status,
+        code,
+    )
     assert status != 405 or answer.headers["allow"]
 
 
@@ -148,16 +188,24 @@ def test_wrong_values_get_a_4xx_with_the_path(
         ({}, 415, "unsupported_media_type"),
         ({"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
         ({"Content-Type": "application/vnd.bentoml+pickle"}, 415, "unsupported_media_type"),
-        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_encoding"),
+        (
+            {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+            415,
+            "unsupported_encoding",
+        ),
     ],
 )
-def test_other_content_is_refused(endpoint: Endpoint, world: World, headers: dict[str, str], status: int, code: str) -> None:
+def test_other_content_is_refused(
+    endpoint: Endpoint, world: World, headers: dict[str, str], status: int, code: str
+) -> None:
     seen, document = raw(endpoint, body_with(world, '"AA"'), headers or {"X-None": "1"})
     assert (seen, document["error"]["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("size", [1_000_001, 3_000_000])
-def test_a_body_over_one_megabyte_is_refused_with_413(endpoint: Endpoint, world: World, size: int) -> None:
+def test_a_body_over_one_megabyte_is_refused_with_413(
+    endpoint: Endpoint, world: World, size: int
+) -> None:
     body = body_with(world, '"AA"')
     assert raw(endpoint, body + b" " * (1_000_000 - len(body)))[0] == 200
     seen, document = raw(endpoint, body + b" " * (size - len(body)))
@@ -185,14 +233,20 @@ def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoin
             example = body["examples"]["example"]["value"] if body else None
             answer = endpoint.client.request(method, path, json=example)
             assert answer.status_code == 200, (path, answer.text)
-            schema = described["responses"]["200"]["content"].get("application/json", {}).get("schema")
+            schema = (
+                described["responses"]["200"]["content"].get("application/json", {}).get("schema")
+            )
             if schema is not None:
                 jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
-    assert {"400", "413", "415", "422", "503"} <= set(document["paths"][PREDICT]["post"]["responses"])
+    assert {"400", "413", "415", "422", "503"} <= set(
+        document["paths"][PREDICT]["post"]["responses"]
+    )
     assert {"/healthz", "/readyz", "/livez", "/metrics", "/v1/models"} <= set(document["paths"])
 
 
-def test_a_model_says_what_it_asks_for_and_where_it_comes_from(endpoint: Endpoint, world: World) -> None:
+def test_a_model_says_what_it_asks_for_and_where_it_comes_from(
+    endpoint: Endpoint, world: World
+) -> None:
     answer = ModelAnswer.model_validate(endpoint.client.get("/v1/models/flight_delays").json())
     assert answer.entity_keys == list(world.use_case.serving.entity_keys)
     assert (answer.status.version, answer.status.digest) == (1, world.digests[1])
@@ -203,9 +257,15 @@ def test_a_model_says_what_it_asks_for_and_where_it_comes_from(endpoint: Endpoin
 
 def test_model_status_check_and_metrics(endpoint: Endpoint, world: World) -> None:
     status = ModelsAnswer.model_validate(endpoint.client.get("/v1/models").json())
-    assert (status.models[0].digest, status.models[0].last_error, status.log.writable) == (world.digests[1], None, True)
+    assert (status.models[0].digest, status.models[0].last_error, status.log.writable) == (
+        world.digests[1],
+        None,
+        True,
+    )
     assert isinstance(status.models[0].since, datetime)
-    check = CheckAnswer.model_validate(endpoint.client.post("/v1/models/flight_delays/check").json())
+    check = CheckAnswer.model_validate(
+        endpoint.client.post("/v1/models/flight_delays/check").json()
+    )
     assert (check.version, check.digest, check.rows) == (1, world.digests[1], 20)
     assert check.largest_difference <= 1e-6
     endpoint.predict(world.rows[:1])

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.slow
 CALLS = [
     pytest.param(language, text, id=f"{page}-{number}")
     for page in ("README.md", "docs/serving.md")
-    for number, (language, text) in enumerate(re.findall(r"^```(sh|python)\n(.*?)^```$", (PROJECT_ROOT / page).read_text(), re.M | re.S))
+    for number, (language, text) in enumerate(
+        re.findall(r"^```(sh|python)\n(.*?)^```$", (PROJECT_ROOT / page).read_text(), re.M | re.S)
+    )
     if "127.0.0.1:300" in text
 ]
 
@@ -46,11 +48,21 @@ def test_there_are_calls_in_every_language() -> None:
 
 
 @pytest.mark.parametrize(("language", "text"), CALLS)
-def test_a_documented_call_works_as_printed(documented: Endpoint, tmp_path: Path, language: str, text: str) -> None:
+def test_a_documented_call_works_as_printed(
+    documented: Endpoint, tmp_path: Path, language: str, text: str
+) -> None:
     here = text.replace("127.0.0.1:3000", f"127.0.0.1:{documented.port}")
-    here = here.replace("127.0.0.1:3001", f"127.0.0.1:{documented.environment['FLIGHTDECK_GRPC_PORT']}")
-    command = [sys.executable, "-W", "error", "-c", here] if language == "python" else ["bash", "-euc", here]
-    called = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    here = here.replace(
+        "127.0.0.1:3001", f"127.0.0.1:{documented.environment['FLIGHTDECK_GRPC_PORT']}"
+    )
+    command = (
+        [sys.executable, "-W", "error", "-c", here]
+        if language == "python"
+        else ["bash", "-euc", here]
+    )
+    called = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert called.returncode == 0, called.stderr
     if "curl" in text:
         answer = json.loads(called.stdout)

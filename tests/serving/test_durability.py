@@ -1,4 +1,6 @@
-"""Swaps under load, bad versions, kills and a log that takes no rows: nothing answered is lost, and the last good version stays."""
+"""Swaps under load, bad versions, kills and a log that takes no rows: nothing answered is lost, and
+the last good version stays.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,19 @@ CALLERS = 4
 
 
 class Traffic:
-    """Callers that ask until they are stopped. `answers` holds the body of every 200, `failures` everything else."""
+    """Callers that ask until they are stopped.
+
+    `answers` holds the body of every 200, `failures` everything else.
+    """
 
     def __init__(self, endpoint: Endpoint, world: World) -> None:
         self.answers: list[dict[str, Any]] = []
         self.failures: list[str] = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(endpoint.url, world.rows[number::CALLERS])) for number in range(CALLERS)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(endpoint.url, world.rows[number::CALLERS]))
+            for number in range(CALLERS)
+        ]
 
     def _ask(self, url: str, rows: list[dict[str, Any]]) -> None:
         with httpx.Client(base_url=url, timeout=30.0) as client:
@@ -41,7 +49,10 @@ class Traffic:
             while not self._stop.is_set():
                 number += 1
                 try:
-                    answer = client.post("/v1/models/flight_delays/predict", json={"rows": [rows[number % len(rows)]]})
+                    answer = client.post(
+                        "/v1/models/flight_delays/predict",
+                        json={"rows": [rows[number % len(rows)]]},
+                    )
                 except httpx.TransportError as error:
                     self.failures.append(repr(error))
                     time.sleep(0.05)
@@ -74,10 +85,16 @@ class Traffic:
 def logged_ids(world: World) -> list[str]:
     """All prediction ids in the Delta table, after shipping."""
     ship(world.settings, "flight_delays")
-    return TableStore(world.settings.tables_uri).read("flight_delays/inference_log")["prediction_id"].to_list()
+    return (
+        TableStore(world.settings.tables_uri)
+        .read("flight_delays/inference_log")["prediction_id"]
+        .to_list()
+    )
 
 
-def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(endpoint: Endpoint, world: World) -> None:
+def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(
+    endpoint: Endpoint, world: World
+) -> None:
     seconds = []
     with Traffic(endpoint, world).flowing() as traffic:
         for version in (2, 1, 2, 1):
@@ -88,7 +105,11 @@ def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(endpo
     assert traffic.failures == []
     assert {answer["model_version"] for answer in traffic.answers} == {1, 2}
     assert max(seconds) < 10.0
-    ids = [prediction["prediction_id"] for answer in traffic.answers for prediction in answer["predictions"]]
+    ids = [
+        prediction["prediction_id"]
+        for answer in traffic.answers
+        for prediction in answer["predictions"]
+    ]
     logged = logged_ids(world)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
@@ -108,7 +129,9 @@ def _one_object_scored_each(world: World, answers: list[dict[str, Any]]) -> None
     assert len(answers) > 0
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_old_one(endpoint: Endpoint, world: World) -> None:
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one(
+    endpoint: Endpoint, world: World
+) -> None:
     folder = version_folder(world.settings, "flight_delays", 9)
     shutil.copytree(world.packages[2], folder)
     content = (folder / "model.ubj").read_bytes()
@@ -143,7 +166,9 @@ def _wait_for_error(endpoint: Endpoint, text: str) -> None:
 def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, world: World) -> None:
     before = len(logged_ids(world))
     worker = endpoint.worker()
-    worker.rlimit(psutil.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # as if the disk were full: the kernel refuses every write
+    worker.rlimit(
+        psutil.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY)
+    )  # as if the disk were full: the kernel refuses every write
     try:
         answer = endpoint.predict(world.rows[:1])
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
@@ -156,7 +181,9 @@ def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, wor
     assert endpoint.predict(world.rows[:1]).status_code == 200
 
 
-def test_a_locked_spool_stops_requests_with_an_id_and_no_others(endpoint: Endpoint, world: World) -> None:
+def test_a_locked_spool_stops_requests_with_an_id_and_no_others(
+    endpoint: Endpoint, world: World
+) -> None:
     path, body = "/v1/models/flight_delays/predict", {"rows": world.rows[:1]}
     lock = sqlite3.connect(spool_path(world.settings), isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
@@ -174,7 +201,9 @@ def test_a_locked_spool_stops_requests_with_an_id_and_no_others(endpoint: Endpoi
 
 
 @pytest.mark.parametrize("kept", ["its own segment", "all of its journal"])
-def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(endpoint: Endpoint, world: World, kept: str) -> None:
+def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(
+    endpoint: Endpoint, world: World, kept: str
+) -> None:
     answered = [endpoint.predict(world.rows[:3]).json()["predictions"] for _ in range(5)]
     if kept == "its own segment":
         logged_ids(world)
@@ -188,25 +217,36 @@ def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(endpoint
     endpoint.wait_for("/readyz")
 
 
-def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_again(endpoint: Endpoint, world: World) -> None:
+def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_again(
+    endpoint: Endpoint, world: World
+) -> None:
     with Traffic(endpoint, world).flowing() as traffic:
         traffic.wait_for(60)
         endpoint.kill()
-        # What is desired now cannot be loaded: the restart must fall back to the last version that served.
-        desired_path(world.settings, "flight_delays").write_text('{"version": 7, "digest": "0", "folder": "/nowhere"}')
+        # What is desired now cannot be loaded: the restart must fall back to the last version that
+        # served.
+        desired_path(world.settings, "flight_delays").write_text(
+            '{"version": 7, "digest": "0", "folder": "/nowhere"}'
+        )
         endpoint.start()
         endpoint.wait_for("/readyz")
         traffic.wait_for(20)
     status = endpoint.model()
     assert (status["version"], status["desired_version"]) == (1, 7)
     assert "RegistryError" in status["last_error"]
-    ids = [prediction["prediction_id"] for answer in traffic.answers for prediction in answer["predictions"]]
+    ids = [
+        prediction["prediction_id"]
+        for answer in traffic.answers
+        for prediction in answer["predictions"]
+    ]
     logged = logged_ids(world)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
 
 
-def test_a_request_with_an_id_is_answered_alike_and_logged_once(endpoint: Endpoint, world: World) -> None:
+def test_a_request_with_an_id_is_answered_alike_and_logged_once(
+    endpoint: Endpoint, world: World
+) -> None:
     path, headers = "/v1/models/flight_delays/predict", {"X-Request-Id": "booking-4711"}
     body = {"rows": world.rows[:2]}
     first = endpoint.client.post(path, json=body, headers=headers)

@@ -1,4 +1,6 @@
-"""Explanations: additive, in the answer when asked for, in the log when asked for or sampled; refusals by the specification's policy."""
+"""Explanations: additive, in the answer when asked for, in the log when asked for or sampled;
+refusals by the specification's policy.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SHARE = 0.5
 
 @pytest.fixture(scope="module")
 def strict_endpoint(world: World) -> Iterator[Endpoint]:
-    """An endpoint whose use case refuses unknown and stale rows, and logs the reasons of half of its answers."""
+    """An endpoint whose use case refuses unknown and stale rows, and logs the reasons of half of
+    its answers.
+    """
     overlay = world.settings.home / "strict.json"
     changes = {"explain_share": SHARE, "unknown_entities": "refuse", "stale_features": "refuse"}
     overlay.write_text(json.dumps({"flight_delays": {"serving": changes}}))
@@ -42,52 +46,86 @@ def logged_attributions(world: World) -> dict[str, dict[str, float] | None]:
     return {identifier: text and json.loads(text) for identifier, text in rows}
 
 
-def test_contributions_add_up_to_the_raw_score_and_are_xgboosts_own(endpoint: Endpoint, world: World) -> None:
-    answer = ExplainAnswer.model_validate(endpoint.client.post(f"{URL}/explain", json={"rows": world.rows[:20]}).json())
+def test_contributions_add_up_to_the_raw_score_and_are_xgboosts_own(
+    endpoint: Endpoint, world: World
+) -> None:
+    answer = ExplainAnswer.model_validate(
+        endpoint.client.post(f"{URL}/explain", json={"rows": world.rows[:20]}).json()
+    )
     model = load_model(world.packages[1])
-    matrix = model.transform.apply_frame(point_in_time(world.use_case, world.entities[:20], world.settings))
+    matrix = model.transform.apply_frame(
+        point_in_time(world.use_case, world.entities[:20], world.settings)
+    )
     data = xgboost.DMatrix(
-        matrix, feature_names=model.transform.feature_names, feature_types=model.transform.feature_types, enable_categorical=True
+        matrix,
+        feature_names=model.transform.feature_names,
+        feature_types=model.transform.feature_types,
+        enable_categorical=True,
     )
     expected = model.booster.predict(data, pred_contribs=True)
     margins = model.booster.predict(data, output_margin=True)
     for row, prediction in enumerate(answer.predictions):
         reasons = prediction.explanation
         assert list(reasons.contributions) == model.transform.feature_names
-        assert np.allclose([*reasons.contributions.values(), reasons.base_value], expected[row], atol=1e-6)
-        assert reasons.raw_score == pytest.approx(reasons.base_value + sum(reasons.contributions.values()))
+        assert np.allclose(
+            [*reasons.contributions.values(), reasons.base_value], expected[row], atol=1e-6
+        )
+        assert reasons.raw_score == pytest.approx(
+            reasons.base_value + sum(reasons.contributions.values())
+        )
         assert reasons.raw_score == pytest.approx(margins[row], abs=1e-5)
-        assert prediction.probability == pytest.approx(1 / (1 + np.exp(-reasons.raw_score)), abs=1e-6)
+        assert prediction.probability == pytest.approx(
+            1 / (1 + np.exp(-reasons.raw_score)), abs=1e-6
+        )
     assert np.abs(expected[:, :-1]).max() > 0.01
 
 
-def test_reasons_are_logged_with_the_prediction_when_asked_for_and_only_then(endpoint: Endpoint, world: World) -> None:
-    explained = endpoint.client.post(f"{URL}/explain", json={"rows": world.rows[:2]}).json()["predictions"]
+def test_reasons_are_logged_with_the_prediction_when_asked_for_and_only_then(
+    endpoint: Endpoint, world: World
+) -> None:
+    explained = endpoint.client.post(f"{URL}/explain", json={"rows": world.rows[:2]}).json()[
+        "predictions"
+    ]
     plain = endpoint.predict(world.rows[:2]).json()["predictions"]
     assert all("explanation" not in prediction for prediction in plain)
     logged = logged_attributions(world)
     for prediction in explained:
         reasons = prediction["explanation"]
-        assert logged[prediction["prediction_id"]] == {"base_value": reasons["base_value"], **reasons["contributions"]}
+        assert logged[prediction["prediction_id"]] == {
+            "base_value": reasons["base_value"],
+            **reasons["contributions"],
+        }
     assert [logged[prediction["prediction_id"]] for prediction in plain] == [None, None]
 
 
-def test_a_sample_by_prediction_id_is_explained_in_the_log(strict_endpoint: Endpoint, world: World) -> None:
+def test_a_sample_by_prediction_id_is_explained_in_the_log(
+    strict_endpoint: Endpoint, world: World
+) -> None:
     known = [row for row in world.rows[:60] if not _flags(strict_endpoint, row)]
     answer = strict_endpoint.predict(known).json()
     logged = logged_attributions(world)
-    chosen = [is_sampled(prediction["prediction_id"], SHARE) for prediction in answer["predictions"]]
+    chosen = [
+        is_sampled(prediction["prediction_id"], SHARE) for prediction in answer["predictions"]
+    ]
     assert {True, False} == set(chosen)
-    assert [logged[prediction["prediction_id"]] is not None for prediction in answer["predictions"]] == chosen
+    assert [
+        logged[prediction["prediction_id"]] is not None for prediction in answer["predictions"]
+    ] == chosen
 
 
-def test_rows_that_the_policy_refuses_are_named_and_others_are_answered(strict_endpoint: Endpoint, world: World) -> None:
+def test_rows_that_the_policy_refuses_are_named_and_others_are_answered(
+    strict_endpoint: Endpoint, world: World
+) -> None:
     good = next(row for row in world.rows if not _flags(strict_endpoint, row))
     unknown = strict_endpoint.predict([good, {**good, "tailnum": "N0NE"}])
     error = ErrorAnswer.model_validate(unknown.json()).error
     assert (unknown.status_code, error.code, error.field) == (422, "unknown_entity", "rows[1]")
     assert "plane" in error.message
-    late = {**good, "asked_at": "2013-06-01T00:00:00Z", "scheduled_departure": "2013-06-01T03:00:00Z"}
+    late = {
+        **good,
+        "asked_at": "2013-06-01T00:00:00Z",
+        "scheduled_departure": "2013-06-01T03:00:00Z",
+    }
     stale = strict_endpoint.predict([late]).json()["error"]
     assert (stale["code"], stale["field"]) == ("stale_features", "rows[0]")
     assert strict_endpoint.predict([good]).status_code == 200

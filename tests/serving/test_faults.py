@@ -1,4 +1,6 @@
-"""`make faults-serving ARGS=--quick`, as far as a minute allows: kills, bad versions, generated requests."""
+"""`make faults-serving ARGS=--quick`, as far as a minute allows: kills, bad versions, generated
+requests.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,23 @@ pytestmark = pytest.mark.slow
 
 def test_kills_bad_versions_and_generated_requests_are_borne(tmp_path: Path) -> None:
     table = tmp_path / "serving.json"
-    groups = [argument for name in ("kills", "models", "generated") for argument in ("--only", name)]
-    command = [sys.executable, "-m", "cli", "faults-serving", "--quick", *groups, "--table", str(table)]
+    groups = [
+        argument for name in ("kills", "models", "generated") for argument in ("--only", name)
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "faults-serving",
+        "--quick",
+        *groups,
+        "--table",
+        str(table),
+    ]
     environment = process_environment({"PYTHONPATH": str(PROJECT_ROOT), "TMPDIR": str(tmp_path)})
-    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     lines = json.loads(table.read_text()) if table.exists() else []
     assert done.returncode == 0, (lines, done.stdout[-3000:], done.stderr[-3000:])
     assert len(lines) == 7

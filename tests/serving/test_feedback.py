@@ -1,4 +1,6 @@
-"""Feedback over HTTP: durable, idempotent, late, and honest about ids that nobody was answered under."""
+"""Feedback over HTTP: durable, idempotent, late, and honest about ids that nobody was answered
+under.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,26 @@ def tell(endpoint: Endpoint, *rows: dict[str, Any]) -> FeedbackAnswer:
     return FeedbackAnswer.model_validate(answer.json())
 
 
-def test_feedback_is_kept_once_late_or_repeated_and_unknown_ids_are_told(endpoint: Endpoint, world: World) -> None:
-    first, second = (prediction["prediction_id"] for prediction in endpoint.predict(world.rows[:2]).json()["predictions"])
+def test_feedback_is_kept_once_late_or_repeated_and_unknown_ids_are_told(
+    endpoint: Endpoint, world: World
+) -> None:
+    first, second = (
+        prediction["prediction_id"]
+        for prediction in endpoint.predict(world.rows[:2]).json()["predictions"]
+    )
     label = {"prediction_id": first, "label": 1, "known_at": "2013-02-15T20:00:00Z"}
-    seen = tell(endpoint, label, {"prediction_id": second, "reward": -2.5}, {"prediction_id": UNKNOWN, "label": 0})
-    assert (seen.recorded, seen.repeated, seen.conflicting, seen.unknown) == ([first, second], [], [], [UNKNOWN])
+    seen = tell(
+        endpoint,
+        label,
+        {"prediction_id": second, "reward": -2.5},
+        {"prediction_id": UNKNOWN, "label": 0},
+    )
+    assert (seen.recorded, seen.repeated, seen.conflicting, seen.unknown) == (
+        [first, second],
+        [],
+        [],
+        [UNKNOWN],
+    )
     ship(world.settings, "flight_delays")
     again = tell(endpoint, label, {**label, "label": 0})
     assert (again.recorded, again.repeated, again.conflicting) == ([], [first], [first])
@@ -50,10 +67,15 @@ def test_feedback_is_kept_once_late_or_repeated_and_unknown_ids_are_told(endpoin
         ({"prediction_id": "x", "label": 1}, "feedback[0].prediction_id"),
         ({"label": 1}, "feedback[0].prediction_id"),
         ({"prediction_id": UNKNOWN, "lable": 1}, "feedback[0].lable"),
-        ({"prediction_id": UNKNOWN, "label": 1, "known_at": "2013-02-30T00:00:00Z"}, "feedback[0].known_at"),
+        (
+            {"prediction_id": UNKNOWN, "label": 1, "known_at": "2013-02-30T00:00:00Z"},
+            "feedback[0].known_at",
+        ),
     ],
 )
-def test_feedback_of_another_form_is_refused_with_the_path(endpoint: Endpoint, row: dict[str, Any], field: str) -> None:
+def test_feedback_of_another_form_is_refused_with_the_path(
+    endpoint: Endpoint, row: dict[str, Any], field: str
+) -> None:
     answer = endpoint.client.post("/v1/models/flight_delays/feedback", json={"feedback": [row]})
     error = ErrorAnswer.model_validate(answer.json()).error
     assert (answer.status_code, error.field) == (422, field)

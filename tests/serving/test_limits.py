@@ -1,4 +1,7 @@
-"""What a caller may not do to the endpoint: endless bodies, slow bodies, too many at once. Others are answered meanwhile."""
+"""What a caller may not do to the endpoint: endless bodies, slow bodies, too many at once.
+
+Others are answered meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +31,35 @@ def chunks(body: bytes, size: int = 65_536) -> Iterator[bytes]:
         yield body[start : start + size]
 
 
-@pytest.mark.parametrize("path", [PREDICT, "/v1/models/flight_delays/feedback", "/v2/models/flight_delays/infer"])
+@pytest.mark.parametrize(
+    "path", [PREDICT, "/v1/models/flight_delays/feedback", "/v2/models/flight_delays/infer"]
+)
 @pytest.mark.parametrize(("size", "status"), [(MAX_BODY_BYTES + 1, 413), (3 * MAX_BODY_BYTES, 413)])
-def test_a_chunked_body_that_announces_no_length_has_the_same_limit(endpoint: Endpoint, path: str, size: int, status: int) -> None:
-    answer = endpoint.client.post(path, content=chunks(b" " * size), headers={"Content-Type": "application/json"})
+def test_a_chunked_body_that_announces_no_length_has_the_same_limit(
+    endpoint: Endpoint, path: str, size: int, status: int
+) -> None:
+    answer = endpoint.client.post(
+        path, content=chunks(b" " * size), headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == status
     assert "larger than" in answer.text
 
 
 def test_a_chunked_body_within_the_limit_is_answered(endpoint: Endpoint, world: World) -> None:
     body = json.dumps({"rows": world.rows[:20]}).encode()
-    answer = endpoint.client.post(PREDICT, content=chunks(body, 7), headers={"Content-Type": "application/json"})
+    answer = endpoint.client.post(
+        PREDICT, content=chunks(body, 7), headers={"Content-Type": "application/json"}
+    )
     assert len(answer.json()["predictions"]) == 20
 
 
-def test_slow_bodies_end_with_408_and_nobody_waits_for_them(endpoint: Endpoint, world: World) -> None:
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{{"
+def test_slow_bodies_end_with_408_and_nobody_waits_for_them(
+    endpoint: Endpoint, world: World
+) -> None:
+    head = (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length:"
+        " 500\r\n\r\n{"
+    )
     with socket.create_connection(("127.0.0.1", endpoint.port), timeout=READ_SECONDS + 10) as slow:
         slow.sendall(head.encode())
         started = time.monotonic()
@@ -56,7 +72,10 @@ def test_slow_bodies_end_with_408_and_nobody_waits_for_them(endpoint: Endpoint, 
 
 
 def test_a_client_that_hangs_up_costs_nobody_an_answer(endpoint: Endpoint, world: World) -> None:
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{{"
+    head = (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length:"
+        " 500\r\n\r\n{"
+    )
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as gone:
             gone.sendall(head.encode())
@@ -65,12 +84,20 @@ def test_a_client_that_hangs_up_costs_nobody_an_answer(endpoint: Endpoint, world
     assert not re.search(r'flightdeck_refusals_total\{[^}]*status="500"', metrics)
 
 
-def test_too_many_requests_at_once_get_429_and_a_time_to_come_back(endpoint: Endpoint, world: World) -> None:
+def test_too_many_requests_at_once_get_429_and_a_time_to_come_back(
+    endpoint: Endpoint, world: World
+) -> None:
     body = json.dumps({"rows": world.rows[:1]}).encode()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length:"
+        f" {len(body)}\r\n"
+    )
     asked = IN_FLIGHT_LIMIT + 100
-    connections = [socket.create_connection(("127.0.0.1", endpoint.port), timeout=60) for _ in range(asked)]
-    # While somebody else holds the spool's lock, no request with an id is answered, and they pile up.
+    connections = [
+        socket.create_connection(("127.0.0.1", endpoint.port), timeout=60) for _ in range(asked)
+    ]
+    # While somebody else holds the spool's lock, no request with an id is answered, and they pile
+    # up.
     spool = sqlite3.connect(spool_path(world.settings), isolation_level=None)
     spool.execute("BEGIN IMMEDIATE")
     try:
@@ -85,7 +112,9 @@ def test_too_many_requests_at_once_get_429_and_a_time_to_come_back(endpoint: End
             connection.close()
     refused = [(retry, answer) for status, retry, answer in answers if status == 429]
     assert len(refused) >= 50
-    assert {(retry, answer["error"]["code"]) for retry, answer in refused} == {("1", "too_many_requests")}
+    assert {(retry, answer["error"]["code"]) for retry, answer in refused} == {
+        ("1", "too_many_requests")
+    }
     answered = [answer for status, _, answer in answers if status == 200]
     assert len(answered) + len(refused) == asked
     assert len(answered) >= 100

@@ -21,7 +21,12 @@ def test_what_the_endpoint_did_is_kept_in_the_table(endpoint: Endpoint, world: W
         assert endpoint.predict([row, {**row, "tailnum": "N0NE"}]).status_code == 200
     endpoint.client.post("/v1/models/flight_delays/predict", content=b"{")
     assert sample(settings, world.use_case, datetime(2013, 2, 2, tzinfo=UTC))["recorded"]
-    row = TableStore(settings.tables_uri).read(metrics_table(world.use_case)).sort("moment").row(-1, named=True)
+    row = (
+        TableStore(settings.tables_uri)
+        .read(metrics_table(world.use_case))
+        .sort("moment")
+        .row(-1, named=True)
+    )
     assert (row["reachable"], row["rows"], row["model_version"]) == (True, 10.0, 1)
     assert row["client_errors"] >= 1
     assert row["server_errors"] == 0

@@ -1,4 +1,6 @@
-"""The Open Inference Protocol over REST and gRPC, asked by Triton's clients, which nobody here wrote."""
+"""The Open Inference Protocol over REST and gRPC, asked by Triton's clients, which nobody here
+wrote.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from tests.conftest import free_port
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World, logged_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning"),
+]
 KEYS = ("carrier", "origin", "dest", "tailnum", "scheduled_departure", "asked_at")
 MODEL, BY_FEATURES = "flight_delays", "flight_delays.features"
 NUMPY = {"BYTES": np.object_, "FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_}
@@ -43,17 +48,24 @@ def client(request: pytest.FixtureRequest, oip: Endpoint) -> Iterator[Any]:
         made = triton_http.InferenceServerClient(f"127.0.0.1:{oip.port}")
         yield made, triton_http
     else:
-        made = triton_grpc.InferenceServerClient(f"127.0.0.1:{oip.environment['FLIGHTDECK_GRPC_PORT']}")
+        made = triton_grpc.InferenceServerClient(
+            f"127.0.0.1:{oip.environment['FLIGHTDECK_GRPC_PORT']}"
+        )
         yield made, triton_grpc
     made.close()
 
 
-def tensors(module: Any, columns: dict[str, list[Any]], kinds: dict[str, str], **options: Any) -> list[Any]:
+def tensors(
+    module: Any, columns: dict[str, list[Any]], kinds: dict[str, str], **options: Any
+) -> list[Any]:
     made = []
     for name, values in columns.items():
         tensor = module.InferInput(name, [len(values)], kinds[name])
         made.append(tensor)
-        tensor.set_data_from_numpy(np.array([_null(value, kinds[name]) for value in values], dtype=NUMPY[kinds[name]]), **options)
+        tensor.set_data_from_numpy(
+            np.array([_null(value, kinds[name]) for value in values], dtype=NUMPY[kinds[name]]),
+            **options,
+        )
     return made
 
 
@@ -86,28 +98,51 @@ def test_health_and_metadata(client: Any) -> None:
     assert len(asked.get_model_metadata(BY_FEATURES, **options)["inputs"]) == len(KEYS) + 15
 
 
-def test_predictions_by_keys_equal_those_of_predict_and_are_logged(client: Any, oip: Endpoint, world: World) -> None:
+def test_predictions_by_keys_equal_those_of_predict_and_are_logged(
+    client: Any, oip: Endpoint, world: World
+) -> None:
     asked, module = client
     rows = world.rows[:40]
-    answer = asked.infer(MODEL, tensors(module, key_columns(rows), dict.fromkeys(KEYS, "BYTES")), request_id="mine")
+    answer = asked.infer(
+        MODEL, tensors(module, key_columns(rows), dict.fromkeys(KEYS, "BYTES")), request_id="mine"
+    )
     expected = oip.predict(rows).json()["predictions"]
-    assert answer.as_numpy("probability").tolist() == pytest.approx([row["probability"] for row in expected], abs=1e-9)
+    assert answer.as_numpy("probability").tolist() == pytest.approx(
+        [row["probability"] for row in expected], abs=1e-9
+    )
     assert answer.as_numpy("decision").tolist() == [row["decision"] for row in expected]
-    assert [text.decode() for text in answer.as_numpy("flags")] == [",".join(row["flags"]) for row in expected]
+    assert [text.decode() for text in answer.as_numpy("flags")] == [
+        ",".join(row["flags"]) for row in expected
+    ]
     response = answer.get_response(as_json=True) if module is triton_grpc else answer.get_response()
-    assert (response["model_name"], response["model_version"], response["id"]) == (MODEL, "1", "mine")
+    assert (response["model_name"], response["model_version"], response["id"]) == (
+        MODEL,
+        "1",
+        "mine",
+    )
     logged = set(logged_rows(world)["prediction_id"])
     assert {text.decode() for text in answer.as_numpy("prediction_id")} <= logged
 
 
-def test_predictions_by_full_features_equal_those_that_are_looked_up(client: Any, oip: Endpoint, world: World) -> None:
+def test_predictions_by_full_features_equal_those_that_are_looked_up(
+    client: Any, oip: Endpoint, world: World
+) -> None:
     asked, module = client
     options = {"as_json": True} if module is triton_grpc else {}
-    kinds = {tensor["name"]: tensor["datatype"] for tensor in asked.get_model_metadata(BY_FEATURES, **options)["inputs"]}
+    kinds = {
+        tensor["name"]: tensor["datatype"]
+        for tensor in asked.get_model_metadata(BY_FEATURES, **options)["inputs"]
+    }
     known = point_in_time(world.use_case, world.entities[:40], world.settings)
-    columns = {**{name: known[name].to_list() for name in kinds if "__" in name}, **key_columns(world.rows[:40])}
+    columns = {
+        **{name: known[name].to_list() for name in kinds if "__" in name},
+        **key_columns(world.rows[:40]),
+    }
     answer = asked.infer(
-        BY_FEATURES, tensors(module, columns, kinds), outputs=[module.InferRequestedOutput("probability")], model_version="1"
+        BY_FEATURES,
+        tensors(module, columns, kinds),
+        outputs=[module.InferRequestedOutput("probability")],
+        model_version="1",
     )
     expected = [row["probability"] for row in oip.predict(world.rows[:40]).json()["predictions"]]
     assert answer.as_numpy("probability").tolist() == pytest.approx(expected, abs=1e-6)
@@ -119,10 +154,14 @@ def test_plain_json_tensors_are_answered_in_json(oip: Endpoint, world: World) ->
         {"name": name, "shape": [2, 1], "datatype": "BYTES", "data": [[value] for value in values]}
         for name, values in key_columns(world.rows[:2]).items()
     ]
-    answer = oip.client.post(f"/v2/models/{MODEL}/infer", json={"inputs": inputs, "outputs": [{"name": "probability"}]})
+    answer = oip.client.post(
+        f"/v2/models/{MODEL}/infer", json={"inputs": inputs, "outputs": [{"name": "probability"}]}
+    )
     (output,) = answer.json()["outputs"]
     assert (output["name"], output["datatype"], output["shape"]) == ("probability", "FP64", [2])
-    assert output["data"] == pytest.approx([row["probability"] for row in oip.predict(world.rows[:2]).json()["predictions"]])
+    assert output["data"] == pytest.approx(
+        [row["probability"] for row in oip.predict(world.rows[:2]).json()["predictions"]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +175,9 @@ def test_plain_json_tensors_are_answered_in_json(oip: Endpoint, world: World) ->
         ({"carrier": None}, "carrier"),
     ],
 )
-def test_wrong_tensors_are_refused_by_name(client: Any, world: World, change: dict[str, Any], word: str) -> None:
+def test_wrong_tensors_are_refused_by_name(
+    client: Any, world: World, change: dict[str, Any], word: str
+) -> None:
     asked, module = client
     columns, kinds = key_columns(world.rows[:1]), dict.fromkeys(KEYS, "BYTES")
     for name, replaced in change.items():
@@ -168,16 +209,40 @@ def test_unknown_models_versions_and_outputs_are_refused(client: Any, world: Wor
     [
         (b"{", {}, 400),
         (b'{"inputs": [], "inputs": []}', {}, 400),
-        (b'{"inputs": [{"name": "carrier", "shape": [1], "datatype": "BYTES", "data": [NaN]}]}', {}, 400),
-        (b'{"inputs": [{"name": "carrier", "shape": [-1], "datatype": "BYTES", "data": ["AA"]}]}', {}, 422),
-        (b'{"inputs": [{"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["AA"]}], "more": 1}', {}, 422),
+        (
+            b'{"inputs": [{"name": "carrier", "shape": [1], "datatype": "BYTES", "data": [NaN]}]}',
+            {},
+            400,
+        ),
+        (
+            (
+                b'{"inputs": [{"name": "carrier", "shape": [-1], "datatype": "BYTES", "data":'
+                b' ["AA"]}]}'
+            ),
+            {},
+            422,
+        ),
+        (
+            (
+                b'{"inputs": [{"name": "carrier", "shape": [1], "datatype": "BYTES", "data":'
+                b' ["AA"]}], "more": 1}'
+            ),
+            {},
+            422,
+        ),
         (b"{}", {"Inference-Header-Content-Length": "9"}, 400),
         (b"{}junk", {"Inference-Header-Content-Length": "2"}, 422),
         (b"{}", {"Content-Type": "text/plain"}, 415),
         (b" " * 1_000_001, {}, 413),
     ],
 )
-def test_malformed_inference_requests_get_a_4xx_in_json(oip: Endpoint, body: bytes, headers: dict[str, str], status: int) -> None:
-    answer = oip.client.post(f"/v2/models/{MODEL}/infer", content=body, headers={"Content-Type": "application/json", **headers})
+def test_malformed_inference_requests_get_a_4xx_in_json(
+    oip: Endpoint, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = oip.client.post(
+        f"/v2/models/{MODEL}/infer",
+        content=body,
+        headers={"Content-Type": "application/json", **headers},
+    )
     assert answer.status_code == status, answer.text
     assert isinstance(orjson.loads(answer.content)["error"], str)

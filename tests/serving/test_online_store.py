@@ -1,4 +1,6 @@
-"""The endpoint with an online store behind a network: the same answers, and what a caller sees while the store is away."""
+"""The endpoint with an online store behind a network: the same answers, and what a caller sees
+while the store is away.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,13 @@ def remote(server: StoreServer, world: World, tmp_path: Path) -> Iterator[Endpoi
     """An endpoint of its own whose features lie in the server."""
     home = tmp_path / "home"
     shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("feast"))
-    settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home), "FLIGHTDECK_ONLINE_STORE": server.url})
+    settings = load_settings(
+        {
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(home),
+            "FLIGHTDECK_ONLINE_STORE": server.url,
+        }
+    )
     apply_definitions(settings)
     materialise(world.use_case, settings, INTERVAL.end)
     set_desired(settings, "flight_delays", 1, world.digests[1])
@@ -51,7 +59,10 @@ def test_answers_are_those_of_the_local_store_and_a_store_that_is_away_is_503(
     server: StoreServer, remote: Endpoint, endpoint: Endpoint, world: World
 ) -> None:
     answers = [where.predict(world.rows[:50]).json()["predictions"] for where in (remote, endpoint)]
-    told, local = ([{name: value for name, value in row.items() if name != "prediction_id"} for row in answer] for answer in answers)
+    told, local = (
+        [{name: value for name, value in row.items() if name != "prediction_id"} for row in answer]
+        for answer in answers
+    )
     assert told == local
     server.stop()
     away(remote, world)

@@ -1,4 +1,7 @@
-"""A deployment as its DAG runs it: MLflow's registry, the package check in a child process, the real endpoint, the ledger."""
+"""A deployment as its DAG runs it:
+
+MLflow's registry, the package check in a child process, the real endpoint, the ledger.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ from tests.serving.world import INTERVAL, World
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),  # MLflow, about its own signature check
+    pytest.mark.filterwarnings(
+        "ignore:.*Any type hint is inferred as AnyType:UserWarning"
+    ),  # MLflow, about its own signature check
 ]
 ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.put_into_service)
 
@@ -39,7 +44,9 @@ def registry(world: World) -> Settings:
     uri = f"sqlite:///{world.settings.home}/mlflow/mlflow.db"
     settings = world.settings.model_copy(update={"mlflow_tracking_uri": uri})
     client = connect(settings)
-    experiment = client.create_experiment("release", artifact_location=(world.settings.home / "mlflow" / "artifacts").as_uri())
+    experiment = client.create_experiment(
+        "release", artifact_location=(world.settings.home / "mlflow" / "artifacts").as_uri()
+    )
     for number in (1, 2):
         register(settings, world, experiment, number)
     return settings
@@ -51,13 +58,34 @@ def register(settings: Settings, world: World, experiment: str, number: int) -> 
     package, digest = world.packages[number], world.digests[number]
     transform = load_model(package).transform
     example = point_in_time(world.use_case, world.entities.head(2), world.settings)
-    log_package(client, experiment_id=experiment, mlflow_run_id=run, package=package, digest=digest, transform=transform, example=example)
-    assert versions.register_candidate(settings, world.use_case, run, digest, {"accepted": True, "rows": []}) == number
+    log_package(
+        client,
+        experiment_id=experiment,
+        mlflow_run_id=run,
+        package=package,
+        digest=digest,
+        transform=transform,
+        example=example,
+    )
+    assert (
+        versions.register_candidate(
+            settings, world.use_case, run, digest, {"accepted": True, "rows": []}
+        )
+        == number
+    )
 
 
 def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: Any) -> StepContext:
-    run = RunInfo(process="deployment", run_id="manual__1", trigger="manual", triggered_by="reviewer", params=params)
-    return StepContext(world.use_case, settings.model_copy(update={"serving_url": endpoint.url}), INTERVAL, run)
+    run = RunInfo(
+        process="deployment",
+        run_id="manual__1",
+        trigger="manual",
+        triggered_by="reviewer",
+        params=params,
+    )
+    return StepContext(
+        world.use_case, settings.model_copy(update={"serving_url": endpoint.url}), INTERVAL, run
+    )
 
 
 def deploy(context: StepContext) -> dict[str, Any]:
@@ -88,21 +116,35 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
 
     assert steps.put_into_service(context, inputs)["changed"] is False
     entry = ledger.rows("flight_delays")[-1]
-    assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (1, "promoted", 2, "reviewer")
+    assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (
+        1,
+        "promoted",
+        2,
+        "reviewer",
+    )
     assert entry.evidence["run"]["run_id"] == "manual__1"
     assert entry.evidence["endpoint"]["check"]["largest_difference"] <= 1e-6
     assert entry.evidence["checks"]["latency_p50_ms"]["observed"] > 0
     assert 0 < entry.evidence["smoke"]["p50_ms"] <= entry.evidence["smoke"]["p90_ms"]
 
-    back = deploy(context_for(registry, world, endpoint, version=1, reason="the old one was better"))
-    assert (back["put_into_service"]["version"], back["put_into_service"]["previous_version"]) == (1, 2)
+    back = deploy(
+        context_for(registry, world, endpoint, version=1, reason="the old one was better")
+    )
+    assert (back["put_into_service"]["version"], back["put_into_service"]["previous_version"]) == (
+        1,
+        2,
+    )
     assert ledger.rows()[-1].reason == "version 1 was asked for: the old one was better"
     assert endpoint.model()["version"] == 1
     assert ledger.verify() == 2
 
 
 def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
-    endpoint: Endpoint, world: World, registry: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint,
+    world: World,
+    registry: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(steps, "SERVING_SECONDS", 5.0)
     ledger = Ledger(registry.ledger_path)
@@ -114,7 +156,13 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     context = context_for(registry, world, endpoint)
     inputs = {
         "select_version": {"version": 5, "digest": digest, "mlflow_run_id": "r", "reason": "test"},
-        "check_package": {"accepted": True, "reasons": [], "checks": {}, "version": 5, "digest": digest},
+        "check_package": {
+            "accepted": True,
+            "reasons": [],
+            "checks": {},
+            "version": 5,
+            "digest": digest,
+        },
     }
     with pytest.raises(ReleaseError, match="golden"):
         steps.put_into_service(context, inputs)
@@ -127,7 +175,9 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     assert endpoint.predict(world.rows[:1]).json()["model_version"] == before.version
 
 
-def test_a_version_that_is_too_slow_over_http_is_rolled_back(endpoint: Endpoint, world: World, registry: Settings) -> None:
+def test_a_version_that_is_too_slow_over_http_is_rolled_back(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
     ledger = Ledger(registry.ledger_path)
     if ledger.current("flight_delays") is None:
         deploy(context_for(registry, world, endpoint, version=1))
@@ -140,7 +190,11 @@ def test_a_version_that_is_too_slow_over_http_is_rolled_back(endpoint: Endpoint,
     with pytest.raises(ReleaseError, match=r"max_smoke_ms is 0\.001"):
         deploy(hurried)
     row = ledger.rows("flight_delays")[-1]
-    assert (row.event, row.version, row.evidence["back_to"]) == ("rolled_back", other, before.version)
+    assert (row.event, row.version, row.evidence["back_to"]) == (
+        "rolled_back",
+        other,
+        before.version,
+    )
     endpoint.wait_for_version(before.version)
 
 
@@ -159,10 +213,18 @@ def publish_wrong_golden(world: World, tmp_path: Path) -> str:
     return digest
 
 
-def test_a_refused_or_exchanged_package_is_never_put_into_service(endpoint: Endpoint, world: World, registry: Settings) -> None:
+def test_a_refused_or_exchanged_package_is_never_put_into_service(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
     context = context_for(registry, world, endpoint)
     selected = {"version": 2, "digest": world.digests[2], "mlflow_run_id": "r", "reason": "test"}
-    refused = {"accepted": False, "reasons": ["too slow"], "checks": {}, "version": 2, "digest": world.digests[2]}
+    refused = {
+        "accepted": False,
+        "reasons": ["too slow"],
+        "checks": {},
+        "version": 2,
+        "digest": world.digests[2],
+    }
     with pytest.raises(ReleaseError, match="too slow"):
         steps.put_into_service(context, {"select_version": selected, "check_package": refused})
     exchanged = {**refused, "accepted": True, "digest": world.digests[1]}
@@ -171,7 +233,9 @@ def test_a_refused_or_exchanged_package_is_never_put_into_service(endpoint: Endp
     assert endpoint.model()["version"] == 1
 
 
-def test_a_version_without_an_accepted_verdict_is_not_selected(endpoint: Endpoint, world: World, registry: Settings) -> None:
+def test_a_version_without_an_accepted_verdict_is_not_selected(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
     client = connect(registry)
     client.set_model_version_tag("flight_delays", "2", "decision", "refused")
     try:
@@ -179,7 +243,10 @@ def test_a_version_without_an_accepted_verdict_is_not_selected(endpoint: Endpoin
             steps.select_version(context_for(registry, world, endpoint), {})
     finally:
         client.set_model_version_tag("flight_delays", "2", "decision", "accepted")
-    nobody = replace(context_for(registry, world, endpoint), use_case=world.use_case.model_copy(update={"name": "other_case"}))
+    nobody = replace(
+        context_for(registry, world, endpoint),
+        use_case=world.use_case.model_copy(update={"name": "other_case"}),
+    )
     with pytest.raises(ReleaseError, match="no challenger yet"):
         steps.select_version(nobody, {})
 

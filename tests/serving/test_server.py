@@ -47,7 +47,11 @@ def test_answers_health_and_metrics_are_there(server: Endpoint, world: World):
     assert answer.status_code == 200
     predictions = answer.json()["predictions"]
     assert {prediction["prediction_id"] for prediction in predictions} <= logged(world)
-    assert [server.client.get(path).status_code for path in ("/livez", "/readyz", "/healthz")] == [200, 200, 200]
+    assert [server.client.get(path).status_code for path in ("/livez", "/readyz", "/healthz")] == [
+        200,
+        200,
+        200,
+    ]
     assert server.client.get("/nothing").json()["error"]["code"] == "not_found"
     metrics = server.client.get("/metrics").text
     assert 'flightdeck_predictions_total{use_case="flight_delays",version="1"}' in metrics
@@ -59,11 +63,22 @@ def test_scores_are_those_of_the_package(server: Endpoint, world: World):
     golden = model.golden["rows"]
     names = [name for name in golden_columns(model.transform, golden) if "__" in name]
     rows = [
-        {**{name: value for name, value in row.items() if "__" not in name}, "features": {name: row[name] for name in names}}
+        {
+            **{name: value for name, value in row.items() if "__" not in name},
+            "features": {name: row[name] for name in names},
+        }
         for row in golden
     ]
     given = [
-        {name: row.get(name) for name in (*world.use_case.serving.entity_keys, "scheduled_departure", "asked_at", "features")}
+        {
+            name: row.get(name)
+            for name in (
+                *world.use_case.serving.entity_keys,
+                "scheduled_departure",
+                "asked_at",
+                "features",
+            )
+        }
         for row in rows
     ]
     answer = server.predict(given)
@@ -103,13 +118,17 @@ def test_sigterm_answers_what_was_asked_and_loses_nothing(world: World):
         with httpx.Client(base_url=server.url, timeout=30.0) as client:
             while True:
                 try:
-                    answer = client.post("/v1/models/flight_delays/predict", json={"rows": world.rows[:2]})
+                    answer = client.post(
+                        "/v1/models/flight_delays/predict", json={"rows": world.rows[:2]}
+                    )
                 except httpx.TransportError:
                     return
                 if answer.status_code != 200:
                     strange.append(answer.text)
                     return
-                answered.extend(prediction["prediction_id"] for prediction in answer.json()["predictions"])
+                answered.extend(
+                    prediction["prediction_id"] for prediction in answer.json()["predictions"]
+                )
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -189,7 +208,8 @@ def test_sighup_replaces_the_worker_before_it_ends_it(server: Endpoint, world: W
     before, failures, stop = server.worker().pid, [], threading.Event()
 
     def call() -> None:
-        # As docs/serving-operations.md tells callers to: a connection may be closed in the moment in which it is used.
+        # As docs/serving-operations.md tells callers to: a connection may be closed in the moment
+        # in which it is used.
         with httpx.Client(base_url=server.url, timeout=30.0) as client:
             while not stop.is_set():
                 answer, _ = ask(client, world.rows[:1], seconds=20.0)

@@ -1,4 +1,6 @@
-"""The consumer on a real broker: the scores of batch scoring, nothing lost or doubled over kill -9, poison set aside, hot swaps."""
+"""The consumer on a real broker: the scores of batch scoring, nothing lost or doubled over kill -9,
+poison set aside, hot swaps.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +73,13 @@ def test_an_event_gets_the_score_of_batch_scoring(streamed_world, broker, consum
     broker.publish([event(f"parity-{number}", [row]) for number, row in enumerate(rows)])
     broker.wait_until_done()
     found = answers(broker)
-    scores = np.array([found[f"parity-{number}"]["predictions"][0]["probability"] for number in range(len(rows))])
+    scores = np.array(
+        [found[f"parity-{number}"]["predictions"][0]["probability"] for number in range(len(rows))]
+    )
     model = load_model(streamed_world.packages[1])
-    batch = model.score_frame(point_in_time(streamed_world.use_case, streamed_world.entities, streamed_world.settings))
+    batch = model.score_frame(
+        point_in_time(streamed_world.use_case, streamed_world.entities, streamed_world.settings)
+    )
     assert len(rows) > 50
     assert np.abs(scores - batch).max() <= 1e-6
     assert np.ptp(scores) > 0.05
@@ -83,7 +89,9 @@ def test_an_event_gets_the_score_of_batch_scoring(streamed_world, broker, consum
     assert log.height == len(rows)
 
 
-def test_poison_is_set_aside_with_its_reason_and_nothing_waits_for_it(streamed_world, broker, consumer):
+def test_poison_is_set_aside_with_its_reason_and_nothing_waits_for_it(
+    streamed_world, broker, consumer
+):
     row = streamed_world.rows[0]
     before = logged(streamed_world).height
     good = event("after the poison", [row])
@@ -122,14 +130,18 @@ def test_an_event_id_is_answered_once_also_after_a_restart(streamed_world, broke
     broker.publish([event("twice", [first]), event("twice", [second])])
     broker.wait_until_done()
     assert logged(streamed_world).height == before + 1
-    assert [document for _, document in broker.messages(ANSWERS) if document["event_id"] == "twice"] == [answered]
+    assert [
+        document for _, document in broker.messages(ANSWERS) if document["event_id"] == "twice"
+    ] == [answered]
     headers, letter = broker.messages(DEAD)[-1]
     assert headers["Flightdeck-Reason"] == letter["error"]["code"] == "event_id_reused"
 
 
 def test_the_documented_producer_gets_its_answer(streamed_world, broker, consumer):
     section = (PROJECT_ROOT / "docs" / "batch-and-streaming.md").read_text().split("## Streams")[1]
-    code = section.split("```python\n")[1].split("```")[0].replace("nats://127.0.0.1:4222", broker.url)
+    code = (
+        section.split("```python\n")[1].split("```")[0].replace("nats://127.0.0.1:4222", broker.url)
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["event_id"] == "order-4711"
@@ -137,7 +149,9 @@ def test_the_documented_producer_gets_its_answer(streamed_world, broker, consume
 
 
 @pytest.mark.parametrize("moment", ["before_publish", "before_ack"])
-def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(streamed_world, broker, consumer, moment):
+def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(
+    streamed_world, broker, consumer, moment
+):
     before = logged(streamed_world).height
     assert consumer.stop() == 0
     names = [f"{moment}-{number}" for number in range(20)]
@@ -146,11 +160,17 @@ def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(streamed_
     assert logged(streamed_world).height > before, "it must die after the commit"
     consumer.start()
     broker.wait_until_done()
-    found = [document for _, document in broker.messages(ANSWERS) if document["event_id"].startswith(moment)]
+    found = [
+        document
+        for _, document in broker.messages(ANSWERS)
+        if document["event_id"].startswith(moment)
+    ]
     assert sorted(document["event_id"] for document in found) == sorted(names)
     log = logged(streamed_world)
     assert log.height == before + len(names)
-    assert {document["predictions"][0]["prediction_id"] for document in found} <= set(log["prediction_id"])
+    assert {document["predictions"][0]["prediction_id"] for document in found} <= set(
+        log["prediction_id"]
+    )
 
 
 def test_a_killed_consumer_loses_and_doubles_nothing(streamed_world, broker, consumer):
@@ -166,15 +186,25 @@ def test_a_killed_consumer_loses_and_doubles_nothing(streamed_world, broker, con
         assert sum(broker.outstanding()) > 0
         consumer.start("--in-flight", "64")
     broker.wait_until_done()
-    found = [document for _, document in broker.messages(ANSWERS) if document["event_id"].startswith("killed-")]
-    assert sorted(document["event_id"] for document in found) == sorted(f"killed-{number}" for number in range(3000))
+    found = [
+        document
+        for _, document in broker.messages(ANSWERS)
+        if document["event_id"].startswith("killed-")
+    ]
+    assert sorted(document["event_id"] for document in found) == sorted(
+        f"killed-{number}" for number in range(3000)
+    )
     log = logged(streamed_world)
     assert log.height == before + 3000
     assert log["prediction_id"].is_unique().all()
-    assert {document["predictions"][0]["prediction_id"] for document in found} <= set(log["prediction_id"])
+    assert {document["predictions"][0]["prediction_id"] for document in found} <= set(
+        log["prediction_id"]
+    )
 
 
-def test_the_model_is_swapped_while_events_flow_and_a_withdrawn_one_loses_none(streamed_world, broker, consumer):
+def test_the_model_is_swapped_while_events_flow_and_a_withdrawn_one_loses_none(
+    streamed_world, broker, consumer
+):
     row = streamed_world.rows[0]
     set_desired(streamed_world.settings, "flight_delays", 2, streamed_world.digests[2])
     number = 0
@@ -188,9 +218,14 @@ def test_the_model_is_swapped_while_events_flow_and_a_withdrawn_one_loses_none(s
 
     wait_until(swapped, "version 2 never answered")
     expected = load_model(streamed_world.packages[2]).score_frame(
-        point_in_time(streamed_world.use_case, streamed_world.entities.head(1), streamed_world.settings)
+        point_in_time(
+            streamed_world.use_case, streamed_world.entities.head(1), streamed_world.settings
+        )
     )
-    assert abs(answers(broker)[f"swap-{number}"]["predictions"][0]["probability"] - expected[0]) <= 1e-6
+    assert (
+        abs(answers(broker)[f"swap-{number}"]["predictions"][0]["probability"] - expected[0])
+        <= 1e-6
+    )
     withdraw(streamed_world.settings, "flight_delays")
     wait_until(lambda: not _is_answered(broker, row), "the model was never withdrawn")
     set_desired(streamed_world.settings, "flight_delays", 1, streamed_world.digests[1])

@@ -1,4 +1,6 @@
-"""A slot of the endpoint without the endpoint: trials in a child process, and what serves when the model store is away."""
+"""A slot of the endpoint without the endpoint: trials in a child process, and what serves when the
+model store is away.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def serving(slot: ModelSlot) -> int | None:
 
 def test_a_model_that_kills_its_process_kills_only_the_child(slot: ModelSlot, world: World) -> None:
     folder = version_folder(world.settings, NAME, 8)
-    set_desired(world.settings, NAME, 8, crashing_package(world.settings, world.packages[2], folder))
+    set_desired(
+        world.settings, NAME, 8, crashing_package(world.settings, world.packages[2], folder)
+    )
     slot.refresh()
     assert "died of SIGSEGV" in (slot.last_error or "")
     assert serving(slot) == 1
@@ -42,7 +46,9 @@ def test_a_model_that_kills_its_process_kills_only_the_child(slot: ModelSlot, wo
     assert (serving(slot), slot.last_error) == (2, None)
 
 
-def test_the_last_good_version_serves_after_a_start_without_the_model_store(slot: ModelSlot, world: World) -> None:
+def test_the_last_good_version_serves_after_a_start_without_the_model_store(
+    slot: ModelSlot, world: World
+) -> None:
     models = world.settings.serving_dir / "models"
     away = models.rename(models.with_name("away"))
     try:
@@ -50,7 +56,11 @@ def test_the_last_good_version_serves_after_a_start_without_the_model_store(slot
         again.restore()
         assert serving(again) == 1
         # The copy is checked like any other package.
-        copy = Path(json.loads(desired_path(world.settings, NAME).with_name("last_good.json").read_bytes())["folder"])
+        copy = Path(
+            json.loads(desired_path(world.settings, NAME).with_name("last_good.json").read_bytes())[
+                "folder"
+            ]
+        )
         content = (copy / "transform.json").read_bytes()
         (copy / "transform.json").write_bytes(content + b" ")
         refused = ModelSlot(world.settings, world.use_case)
@@ -67,7 +77,9 @@ def test_the_last_good_version_serves_after_a_start_without_the_model_store(slot
     assert (copy / "transform.json").read_bytes() == content
 
 
-def test_a_withdrawn_model_does_not_come_back_at_the_next_start(slot: ModelSlot, world: World) -> None:
+def test_a_withdrawn_model_does_not_come_back_at_the_next_start(
+    slot: ModelSlot, world: World
+) -> None:
     withdraw(world.settings, NAME)
     slot.refresh()
     assert serving(slot) is None

@@ -1,4 +1,6 @@
-"""A small real world for the endpoint: six weeks of real flights in Delta tables, Feast's stores filled, two real models packaged."""
+"""A small real world for the endpoint: six weeks of real flights in Delta tables, Feast's stores
+filled, two real models packaged.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ SNAPSHOT = {"name": "flight_delays/snapshot", "uri": "memory", "version": 0, "di
 
 @dataclass(frozen=True)
 class World:
-    """`digests[v]` is the digest of published version v; `rows` are requests for the hour after `until`."""
+    """`digests[v]` is the digest of published version v;
+
+    `rows` are requests for the hour after `until`.
+    """
 
     settings: Settings
     use_case: UseCase
@@ -39,20 +44,30 @@ class World:
 
 
 def build_world(home: Path, *, share: float = 0.15, rounds: int = 20) -> World:
-    """Ingest, compute features, train two boosters, materialise, publish both; neither is desired yet."""
+    """Ingest, compute features, train two boosters, materialise, publish both; neither is desired
+    yet.
+    """
     settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)})
     use_case = load_use_case("flight_delays")
     tables = TableStore(settings.tables_uri)
     _ingest(tables, use_case, share)
     apply_definitions(settings)
-    asked = tables.read("raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end))
-    labelled = asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id").sort("asked_at")
+    asked = tables.read(
+        "raw/flights", where=in_window("asked_at", INTERVAL.start + timedelta(days=7), INTERVAL.end)
+    )
+    labelled = asked.join(
+        tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"
+    ).sort("asked_at")
     frame = point_in_time(use_case, labelled, settings)
     digests: dict[int, str] = {}
     packages: dict[int, Path] = {}
     for version in (1, 2):
-        packages[version], digests[version] = _train(settings, use_case, frame, f"run-{version}", {"max_depth": 2 + version}, rounds)
-        attach_signature(packages[version], sign_package(settings, packages[version], digests[version]))
+        packages[version], digests[version] = _train(
+            settings, use_case, frame, f"run-{version}", {"max_depth": 2 + version}, rounds
+        )
+        attach_signature(
+            packages[version], sign_package(settings, packages[version], digests[version])
+        )
         publish(settings, use_case.name, packages[version], version, digests[version])
     materialise(use_case, settings, INTERVAL.end)
     return World(settings, use_case, digests, packages, *_requests(use_case))
@@ -64,32 +79,55 @@ def _ingest(tables: TableStore, use_case: UseCase, share: float) -> None:
         if column is None:
             tables.replace_all(name, frame)
         else:
-            tables.replace_window(name, frame, time_column=column, start=INTERVAL.start, end=INTERVAL.end)
+            tables.replace_window(
+                name, frame, time_column=column, start=INTERVAL.start, end=INTERVAL.end
+            )
     for view, frame in compute_features(tables, INTERVAL).items():
         table = next(part.table for part in use_case.feature_tables if part.view == view)
         tables.replace_all(table, frame)
 
 
 def _train(
-    settings: Settings, use_case: UseCase, frame: pl.DataFrame, run_id: str, parameters: dict[str, Any], rounds: int
+    settings: Settings,
+    use_case: UseCase,
+    frame: pl.DataFrame,
+    run_id: str,
+    parameters: dict[str, Any],
+    rounds: int,
 ) -> tuple[Path, str]:
-    small = use_case.model_copy(update={"training": use_case.training.model_copy(update={"boost_rounds": rounds})})
+    small = use_case.model_copy(
+        update={"training": use_case.training.model_copy(update={"boost_rounds": rounds})}
+    )
     first, second = int(frame.height * 0.7), int(frame.height * 0.85)
     splits = {"train": frame[:first], "validation": frame[first:second], "test": frame[second:]}
     context = StepContext(small, settings, INTERVAL, RunInfo(process="training", run_id=run_id))
-    folder, digest, _ = train_package(context, splits, {**use_case.training.parameters, **parameters}, SNAPSHOT, "0" * 40)
+    folder, digest, _ = train_package(
+        context, splits, {**use_case.training.parameters, **parameters}, SNAPSHOT, "0" * 40
+    )
     return folder, digest
 
 
 def _requests(use_case: UseCase) -> tuple[list[dict[str, Any]], pl.DataFrame]:
-    """The flights that are asked about in the three hours after the tables end, as request rows and as entity rows."""
+    """The flights that are asked about in the three hours after the tables end, as request rows and
+    as entity rows.
+    """
     hours = Interval(INTERVAL.end + timedelta(hours=12), INTERVAL.end + timedelta(hours=15))
     flights = read_source(hours, 1.0)["raw/flights"]
     moment = INTERVAL.end + timedelta(minutes=5)
-    fields = [*use_case.serving.entity_keys, "scheduled_departure", use_case.event_time, use_case.id_column]
-    entities = flights.with_columns(pl.lit(moment).cast(flights.schema["asked_at"]).alias("asked_at")).select(fields)
+    fields = [
+        *use_case.serving.entity_keys,
+        "scheduled_departure",
+        use_case.event_time,
+        use_case.id_column,
+    ]
+    entities = flights.with_columns(
+        pl.lit(moment).cast(flights.schema["asked_at"]).alias("asked_at")
+    ).select(fields)
     rows = [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
         for row in entities.iter_rows(named=True)
     ]
     return rows, entities

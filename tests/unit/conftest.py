@@ -1,4 +1,7 @@
-"""Which unit tests take long: they ingest, train, register or kill processes for real. `make test-unit` leaves them out."""
+"""Which unit tests take long: they ingest, train, register or kill processes for real.
+
+`make test-unit` leaves them out.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ SLOW = (
     "use_cases/test_flight_delays_features.py",
     "use_cases/test_flight_delays_source.py",
 )
-"""Modules, below this folder, that were measured at two seconds or more (`pytest tests/unit --durations=0`)."""
+"""Modules, below this folder, that were measured at two seconds or more (`pytest tests/unit
+--durations=0`).
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

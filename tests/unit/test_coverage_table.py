@@ -1,4 +1,6 @@
-"""The coverage table lists every capability once, and every row that claims to be done names files and tests that exist."""
+"""The coverage table lists every capability once, and every row that claims to be done names files
+and tests that exist.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ ROWS = ROW.findall(TABLE.read_text())
 
 def test_every_capability_has_one_row():
     numbers = [row[0] for row in ROWS]
-    assert numbers == [f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)]
+    assert numbers == [
+        f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)
+    ]
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row[2] != "open"], ids=lambda row: row[0])
@@ -29,4 +33,6 @@ def test_a_row_that_is_filled_names_a_file_and_a_test_that_exist(row):
     assert references or state == "part", f"docs/coverage.md {number} is done but names no test"
     for reference in references:
         path, _, function = reference.partition("::")
-        assert f"def {function}(" in Path(PROJECT_ROOT / path).read_text(), f"docs/coverage.md {number}: no test {reference}"
+        assert f"def {function}(" in Path(PROJECT_ROOT / path).read_text(), (
+            f"docs/coverage.md {number}: no test {reference}"
+        )

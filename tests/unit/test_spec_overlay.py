@@ -1,4 +1,6 @@
-"""An overlay replaces values of a specification, is checked like one, and does not exist in production."""
+"""An overlay replaces values of a specification, is checked like one, and does not exist in
+production.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,14 @@ def overlay(tmp_path, monkeypatch):
 
 
 def test_objects_merge_and_everything_else_is_replaced(overlay):
-    overlay({"flight_delays": {"training": {"boost_rounds": 2, "parameters": {"eta": 0.9}}, "slices": [{"column": "origin"}]}})
+    overlay(
+        {
+            "flight_delays": {
+                "training": {"boost_rounds": 2, "parameters": {"eta": 0.9}},
+                "slices": [{"column": "origin"}],
+            }
+        }
+    )
     changed = load_use_case("flight_delays")
     assert changed.training.boost_rounds == 2
     assert changed.training.parameters == {**USE_CASE.training.parameters, "eta": 0.9}
@@ -38,7 +47,9 @@ def test_null_removes_a_key_and_gives_a_field_its_default(overlay):
     overlay({"flight_delays": {"training": {"search_space": None, "parameters": {"eta": None}}}})
     changed = load_use_case("flight_delays").training
     assert changed.search_space == {}
-    assert changed.parameters == {name: value for name, value in USE_CASE.training.parameters.items() if name != "eta"}
+    assert changed.parameters == {
+        name: value for name, value in USE_CASE.training.parameters.items() if name != "eta"
+    }
 
 
 def test_without_an_overlay_or_without_the_name_the_code_speaks(overlay):
@@ -64,7 +75,16 @@ def test_an_overlay_is_checked_like_a_specification(overlay, content, words):
 
 
 def test_production_refuses_an_overlay(tmp_path):
-    variables = {"FLIGHTDECK_ENV": "production", "FLIGHTDECK_SPEC_OVERLAY": str(tmp_path / "overlay.json")}
-    with pytest.raises(SettingsError, match=r"FLIGHTDECK_SPEC_OVERLAY.*production runs the specifications of its code"):
+    variables = {
+        "FLIGHTDECK_ENV": "production",
+        "FLIGHTDECK_SPEC_OVERLAY": str(tmp_path / "overlay.json"),
+    }
+    with pytest.raises(
+        SettingsError,
+        match=r"FLIGHTDECK_SPEC_OVERLAY.*production runs the specifications of its code",
+    ):
         load_settings(variables)
-    assert load_settings({**variables, "FLIGHTDECK_ENV": "staging"}).spec_overlay == tmp_path / "overlay.json"
+    assert (
+        load_settings({**variables, "FLIGHTDECK_ENV": "staging"}).spec_overlay
+        == tmp_path / "overlay.json"
+    )

@@ -1,4 +1,6 @@
-"""A use case that contradicts its problem or its estimator fails at construction, and the text says what to write instead."""
+"""A use case that contradicts its problem or its estimator fails at construction, and the text says
+what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,32 @@ NO_BINARY = {"min_auc": None, "max_brier": None, "max_calibration_error": None}
 REGRESSION = {
     "problem": "regression",
     "label": {"column": "arrival_delay"},
-    "gates": {**NO_BINARY, "fairness": [], "max_rmse": 60, "max_mae": 40, "min_r2": 0.0, "max_bias": 10, "max_decile_error": 20},
+    "gates": {
+        **NO_BINARY,
+        "fairness": [],
+        "max_rmse": 60,
+        "max_mae": 40,
+        "min_r2": 0.0,
+        "max_bias": 10,
+        "max_decile_error": 20,
+    },
 }
 MULTICLASS = {
     "problem": "multiclass",
-    "label": {"column": "arrival_delay", "classes": ["early", "on_time", "late"], "bounds": [-5, 15], "positive": "late"},
+    "label": {
+        "column": "arrival_delay",
+        "classes": ["early", "on_time", "late"],
+        "bounds": [-5, 15],
+        "positive": "late",
+    },
     "gates": {"max_logloss": 1.2, "min_accuracy": 0.3},
     "baseline_input": None,
 }
-LINEAR = {"training": {"estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge", "device": None}}}
+LINEAR = {
+    "training": {
+        "estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge", "device": None}
+    }
+}
 
 
 def changed(*changes):
@@ -42,26 +61,71 @@ def test_every_problem_can_be_declared():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        (({"label": {"classes": ["a", "b", "c"]}},), "label.classes belongs to problem='multiclass'"),
-        ((MULTICLASS, {"label": {"classes": ["a", "b"], "bounds": [], "positive": None}}), "problem='binary'"),
+        (
+            ({"label": {"classes": ["a", "b", "c"]}},),
+            "label.classes belongs to problem='multiclass'",
+        ),
+        (
+            (MULTICLASS, {"label": {"classes": ["a", "b"], "bounds": [], "positive": None}}),
+            "problem='binary'",
+        ),
         ((MULTICLASS, {"label": {"classes": ["a", "a", "late"]}}), "names a class twice"),
         ((MULTICLASS, {"label": {"bounds": [15, -5]}}), "2 rising numbers for 3 classes"),
         ((MULTICLASS, {"label": {"positive": "missed"}}), "not among label.classes"),
-        ((MULTICLASS, {"label": {"positive": None}, "gates": {"directions": []}}), "needs label.positive"),
+        (
+            (MULTICLASS, {"label": {"positive": None}, "gates": {"directions": []}}),
+            "needs label.positive",
+        ),
         ((MULTICLASS, {"label": {"positive": None}}), "about the probability of label.positive"),
         ((MULTICLASS, {"baseline_input": "carrier_late_rate_7d"}), "one a class"),
         ((REGRESSION, {"training": {"class_weights": [1, 2]}}), "'regression' has none"),
         ((MULTICLASS, {"training": {"class_weights": [1, 2]}}), "2 weights for 3 classes"),
         ((REGRESSION, {"gates": {"max_rmse": None}}), r"gates lack \['max_rmse'\]"),
         ((REGRESSION, {"gates": {"min_auc": 0.6}}), "gates.min_auc is a threshold of"),
-        ((REGRESSION, {"gates": {"fairness": [{"column": "origin"}]}}), "needs max_error_difference"),
-        (({"gates": {"fairness": [{"column": "origin", "max_error_difference": 5}]}},), "belongs to problem='regression'"),
-        (({"training": {"parameters": {"objective": "reg:squarederror"}}},), "which Flightdeck derives"),
-        (({"training": {"estimator": {"kind": "sklearn", "path": "os.system", "device": None}}},), "no class of scikit-learn"),
+        (
+            (REGRESSION, {"gates": {"fairness": [{"column": "origin"}]}}),
+            "needs max_error_difference",
+        ),
+        (
+            ({"gates": {"fairness": [{"column": "origin", "max_error_difference": 5}]}},),
+            "belongs to problem='regression'",
+        ),
+        (
+            ({"training": {"parameters": {"objective": "reg:squarederror"}}},),
+            "which Flightdeck derives",
+        ),
+        (
+            (
+                {
+                    "training": {
+                        "estimator": {"kind": "sklearn", "path": "os.system", "device": None}
+                    }
+                },
+            ),
+            "no class of scikit-learn",
+        ),
         (({"training": {"estimator": {"kind": "sklearn", "device": None}}},), "either path"),
-        (({"training": {"estimator": {"kind": "sklearn", "factory": "os.system", "device": None}}},), "without a module"),
+        (
+            (
+                {
+                    "training": {
+                        "estimator": {"kind": "sklearn", "factory": "os.system", "device": None}
+                    }
+                },
+            ),
+            "without a module",
+        ),
         ((LINEAR, {"training": {"estimator": {"trusted_types": ["os.system"]}}}), "can be trusted"),
-        (({"training": {"estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge"}}},), "device"),
+        (
+            (
+                {
+                    "training": {
+                        "estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge"}
+                    }
+                },
+            ),
+            "device",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_with_what_to_write_instead(changes, text):
@@ -69,8 +133,14 @@ def test_a_contradiction_is_refused_with_what_to_write_instead(changes, text):
         changed(*changes)
 
 
-@pytest.mark.parametrize(("change", "text"), [(LINEAR, "only XGBoost takes monotone inputs"), (MULTICLASS, "probabilities sum to 1")])
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [(LINEAR, "only XGBoost takes monotone inputs"), (MULTICLASS, "probabilities sum to 1")],
+)
 def test_monotone_inputs_need_an_estimator_and_a_problem_that_have_them(change, text):
-    inputs = [{**item.model_dump(), "monotone": int(item.name == "precipitation")} for item in USE_CASE.inputs]
+    inputs = [
+        {**item.model_dump(), "monotone": int(item.name == "precipitation")}
+        for item in USE_CASE.inputs
+    ]
     with pytest.raises(ValidationError, match=text):
         changed(change, {"inputs": inputs})

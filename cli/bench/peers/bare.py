@@ -12,7 +12,9 @@ import orjson
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
-SESSION = onnxruntime.InferenceSession((Path(os.environ["BENCH_MODEL"]) / "model.onnx").read_bytes(), options)
+SESSION = onnxruntime.InferenceSession(
+    (Path(os.environ["BENCH_MODEL"]) / "model.onnx").read_bytes(), options
+)
 NAMES: list[str] = orjson.loads((Path(os.environ["BENCH_MODEL"]) / "inputs.json").read_bytes())
 START = {"type": "http.response.start", "status": 200}
 JSON = (b"content-type", b"application/json")

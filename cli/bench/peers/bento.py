@@ -1,4 +1,7 @@
-"""A plain BentoML service: an async endpoint with a pydantic model of the row, XGBoost. No look-up or log."""
+"""A plain BentoML service: an async endpoint with a pydantic model of the row, XGBoost.
+
+No look-up or log.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 FOLDER = Path(os.environ["BENCH_MODEL"])
 NAMES: list[str] = json.loads((FOLDER / "inputs.json").read_bytes())
-Row: type[BaseModel] = create_model("Row", __config__=ConfigDict(extra="forbid"), **dict.fromkeys(NAMES, (float | None, ...)))  # type: ignore[call-overload]
+Row: type[BaseModel] = create_model(
+    "Row", __config__=ConfigDict(extra="forbid"), **dict.fromkeys(NAMES, (float | None, ...))
+)  # type: ignore[call-overload]
 
 
 @bentoml.service(name="plain", workers=1)
@@ -28,6 +33,8 @@ class Plain:
     @bentoml.api  # type: ignore[untyped-decorator]
     async def predict(self, rows: list[Row]) -> list[float]:
         """The probabilities of the rows."""
-        matrix = np.array([[getattr(row, name) for name in NAMES] for row in rows], dtype=np.float32)
+        matrix = np.array(
+            [[getattr(row, name) for name in NAMES] for row in rows], dtype=np.float32
+        )
         found: list[float] = self.booster.inplace_predict(matrix).tolist()
         return found

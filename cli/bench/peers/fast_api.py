@@ -1,4 +1,7 @@
-"""A service as one writes it by hand: FastAPI, a pydantic model of the row, XGBoost. No look-up, log or metrics."""
+"""A service as one writes it by hand:
+
+FastAPI, a pydantic model of the row, XGBoost. No look-up, log or metrics.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ BOOSTER = xgboost.Booster({"nthread": 1})
 BOOSTER.load_model(FOLDER / "model.ubj")
 BOOSTER.set_param({"nthread": 1})
 
-Row = create_model("Row", __config__=ConfigDict(extra="forbid"), **dict.fromkeys(NAMES, (float | None, ...)))  # type: ignore[call-overload]
+Row = create_model(
+    "Row", __config__=ConfigDict(extra="forbid"), **dict.fromkeys(NAMES, (float | None, ...))
+)  # type: ignore[call-overload]
 
 
 class Rows(BaseModel):
@@ -38,5 +43,7 @@ application = FastAPI()
 @application.post("/predict")
 async def predict(asked: Rows) -> Answer:
     """The probabilities of the rows."""
-    matrix = np.array([[getattr(row, name) for name in NAMES] for row in asked.rows], dtype=np.float32)
+    matrix = np.array(
+        [[getattr(row, name) for name in NAMES] for row in asked.rows], dtype=np.float32
+    )
     return Answer(probabilities=BOOSTER.inplace_predict(matrix).tolist())

@@ -22,7 +22,9 @@ class Served(PythonModel):  # type: ignore[misc]
     def predict(self, context: Any, model_input: Any, params: Any = None) -> list[float]:
         """The probabilities of a frame's rows."""
         del context, params
-        found: list[float] = self.booster.inplace_predict(model_input.to_numpy(dtype=np.float32)).tolist()
+        found: list[float] = self.booster.inplace_predict(
+            model_input.to_numpy(dtype=np.float32)
+        ).tolist()
         return found
 
 

@@ -1,4 +1,6 @@
-"""The model for MLServer, as a runtime of its own: a matrix of the Open Inference Protocol to probabilities. Runs in MLServer's venv."""
+"""The model for MLServer, as a runtime of its own: a matrix of the Open Inference Protocol to
+probabilities. Runs in MLServer's venv.
+"""
 
 from __future__ import annotations
 
@@ -23,4 +25,6 @@ class Served(MLModel):
         """The probabilities of a matrix."""
         matrix = NumpyCodec.decode_input(payload.inputs[0]).astype(np.float32)
         scores = self.booster.inplace_predict(matrix)
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", scores)])
+        return InferenceResponse(
+            model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", scores)]
+        )

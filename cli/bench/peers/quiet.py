@@ -1,4 +1,5 @@
-"""Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their cost; never serve with it.
+"""Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their
+cost; never serve with it.
 
 `python -m cli.bench.peers.quiet PORT` serves it as `python -m cli serve` does the endpoint.
 """
@@ -41,7 +42,12 @@ class NoCommitter(Committer):
     def add(self, use_case: str, batches: Sequence[Batch]) -> None:  # noqa: ARG002  # as its base
         """Give the answers."""
         for batch in batches:
-            resolve([(job.future, answer, None) for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)])
+            resolve(
+                [
+                    (job.future, answer, None)
+                    for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)
+                ]
+            )
 
 
 def no_row(*_: Any) -> None:

@@ -1,4 +1,6 @@
-"""What differs between binary, multiclass and regression problems, as one strategy each; everything else of the evaluation is shared."""
+"""What differs between binary, multiclass and regression problems, as one strategy each; everything
+else of the evaluation is shared.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Prior(Protocol):
 class ProblemStrategy(ABC):
     """One problem of one use case.
 
-    Labels have shape (rows,); scores (rows,), of a multiclass problem (rows, classes). Losses are non-negative and lower is better.
+    Labels have shape (rows,); scores (rows,), of a multiclass problem (rows, classes). Losses are
+    non-negative and lower is better.
     """
 
     use_case: UseCase
@@ -54,7 +57,9 @@ class ProblemStrategy(ABC):
 
     @abstractmethod
     def label_expression(self) -> pl.Expr:
-        """The label column as the number that metrics take; null where it is missing or no valid label."""
+        """The label column as the number that metrics take; null where it is missing or no valid
+        label.
+        """
 
     def labels(self, frame: pl.DataFrame) -> np.ndarray:
         """Labels of the frame's rows. Raises `DataError` where one is missing or not valid."""
@@ -62,7 +67,10 @@ class ProblemStrategy(ABC):
         if found.null_count():
             column = self.use_case.label.column
             wrong = frame.filter(found.is_null())[column].unique().head(5).to_list()
-            raise DataError(f"{self.use_case.name}: {found.null_count()} labels in column {column!r} are not valid: {wrong}. {self.valid}")
+            raise DataError(
+                f"{self.use_case.name}: {found.null_count()} labels in column {column!r} are not"
+                f" valid: {wrong}. {self.valid}"
+            )
         return found.to_numpy()
 
     @property
@@ -99,16 +107,29 @@ class ProblemStrategy(ABC):
         """The prior's answer for that many rows."""
 
     @abstractmethod
-    def last_value(self, transform: FeatureTransform, matrix: np.ndarray, known: Prior, newest: np.ndarray | None) -> np.ndarray | None:
-        """The last known value's answer; `newest` are the labels of the newest training rows. `None` where there is neither."""
+    def last_value(
+        self,
+        transform: FeatureTransform,
+        matrix: np.ndarray,
+        known: Prior,
+        newest: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """The last known value's answer;
+
+        `newest` are the labels of the newest training rows. `None` where there is neither.
+        """
 
     @abstractmethod
-    def intervals(self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int) -> dict[str, Interval95]:
+    def intervals(
+        self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
+    ) -> dict[str, Interval95]:
         """95 % intervals by metric, from resampling whole clusters."""
 
     @abstractmethod
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """How far each row's score moved, non-negative, shape (rows,): in probability, or in the label's unit."""
+        """How far each row's score moved, non-negative, shape (rows,): in probability, or in the
+        label's unit.
+        """
 
     @abstractmethod
     def watched(self, scores: np.ndarray) -> np.ndarray:
@@ -116,15 +137,23 @@ class ProblemStrategy(ABC):
 
     @abstractmethod
     def answer(self, scores: np.ndarray) -> np.ndarray:
-        """The one number per row that tables, drift and the reference distribution keep, shape (rows,)."""
+        """The one number per row that tables, drift and the reference distribution keep, shape
+        (rows,).
+        """
 
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         """1 where the decision is positive, shape (rows,)."""
-        raise DataError(f"{self.use_case.name}: a {self.use_case.problem} decides nothing; {len(scores)} scores were given.")
+        raise DataError(
+            f"{self.use_case.name}: a {self.use_case.problem} decides nothing; {len(scores)} scores"
+            " were given."
+        )
 
     def positives(self, labels: np.ndarray) -> np.ndarray:
         """1 where the label is positive, shape (rows,)."""
-        raise DataError(f"{self.use_case.name}: a {self.use_case.problem} has no positive label; {len(labels)} labels were given.")
+        raise DataError(
+            f"{self.use_case.name}: a {self.use_case.problem} has no positive label; {len(labels)}"
+            " labels were given."
+        )
 
     @abstractmethod
     def enough_labels(self, labels: np.ndarray) -> str:
@@ -141,7 +170,9 @@ class ProblemStrategy(ABC):
 
     @abstractmethod
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
-        """Metrics of a table of predictions: columns `label` (a number, none missing), `score`, of several classes `predicted_class`."""
+        """Metrics of a table of predictions: columns `label` (a number, none missing), `score`, of
+        several classes `predicted_class`.
+        """
 
 
 def only(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:

@@ -45,13 +45,25 @@ class Binary(ProblemStrategy):
         """The training split's base rate."""
         return np.full(rows, known.base_rate)
 
-    def last_value(self, transform: FeatureTransform, matrix: np.ndarray, known: Prior, newest: np.ndarray | None) -> np.ndarray | None:  # noqa: ARG002  # a rate is declared or there is none
+    def last_value(
+        self,
+        transform: FeatureTransform,
+        matrix: np.ndarray,
+        known: Prior,
+        newest: np.ndarray | None,  # noqa: ARG002
+    ) -> np.ndarray | None:  # a rate is declared or there is none
         """The declared `baseline_input`, the base rate where it is missing."""
         from include.evaluation.baselines import last_value
 
-        return None if self.use_case.baseline_input is None else last_value(self.use_case, transform, matrix, known.base_rate)
+        return (
+            None
+            if self.use_case.baseline_input is None
+            else last_value(self.use_case, transform, matrix, known.base_rate)
+        )
 
-    def intervals(self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int) -> dict[str, Interval95]:
+    def intervals(
+        self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
+    ) -> dict[str, Interval95]:
         """Of Brier score, log loss and AUC."""
         return bootstrap_intervals(labels, scores, clusters, seed=seed)
 
@@ -77,7 +89,11 @@ class Binary(ProblemStrategy):
 
     def enough_labels(self, labels: np.ndarray) -> str:
         """Both classes are needed."""
-        return "" if len(np.unique(labels)) >= CLASSES else f"{len(labels)} rows of fewer than two classes"
+        return (
+            ""
+            if len(np.unique(labels)) >= CLASSES
+            else f"{len(labels)} rows of fewer than two classes"
+        )
 
     @staticmethod
     def gates() -> tuple[Gate, ...]:
@@ -91,7 +107,10 @@ class Binary(ProblemStrategy):
         """ROC curve and calibration."""
         from include.evaluation.plots import calibration_plot, roc_plot
 
-        return {"roc.png": roc_plot(labels, scores), "calibration.png": calibration_plot(labels, scores)}
+        return {
+            "roc.png": roc_plot(labels, scores),
+            "calibration.png": calibration_plot(labels, scores),
+        }
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""

@@ -1,4 +1,7 @@
-"""A number in the label's unit: RMSE, MAE, R2, bias, and the mean error of every tenth of the rows."""
+"""A number in the label's unit:
+
+RMSE, MAE, R2, bias, and the mean error of every tenth of the rows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,12 @@ import numpy as np
 import polars as pl
 
 from include.errors import DataError
-from include.evaluation.intervals import Interval95, mean_resamples, percentile_intervals, resampled_clusters
+from include.evaluation.intervals import (
+    Interval95,
+    mean_resamples,
+    percentile_intervals,
+    resampled_clusters,
+)
 from include.evaluation.problems.base import LAST_ROWS, Prior, ProblemStrategy
 from include.features.transform import FeatureTransform
 
@@ -23,7 +31,10 @@ VALID = "Valid are finite numbers."
 
 
 class Regression(ProblemStrategy):
-    """Labels and scores are numbers of shape (rows,). The loss is squared or absolute error, as `Gates.loss` says."""
+    """Labels and scores are numbers of shape (rows,).
+
+    The loss is squared or absolute error, as `Gates.loss` says.
+    """
 
     baseline_metrics = ("mse", "rmse", "mae", "r2")
     simple_name = "ridge regression"
@@ -45,12 +56,14 @@ class Regression(ProblemStrategy):
         return pl.when(column.is_finite()).then(column)
 
     def summary(self, labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-        """`mse`, `rmse`, `mae`, `bias` (mean of score less label), `decile_error`, `mean_label`, `mean_score`, `spread`, and `r2`.
+        """`mse`, `rmse`, `mae`, `bias` (mean of score less label), `decile_error`, `mean_label`,
+        `mean_score`, `spread`, and `r2`.
 
         `loss` is the loss that decides, `loss_error` its standard error for independent rows.
 
-        `decile_error` is the largest absolute mean error of the tenths of the rows by score: what calibration is for probabilities.
-        `spread` is the labels' standard deviation; without any there is no `r2`.
+        `decile_error` is the largest absolute mean error of the tenths of the rows by score: what
+        calibration is for probabilities. `spread` is the labels' standard deviation; without any
+        there is no `r2`.
         """
         labels, scores = _checked(labels, scores)
         errors, losses = scores - labels, self.losses(labels, scores)
@@ -66,7 +79,10 @@ class Regression(ProblemStrategy):
             "bias": float(errors.mean()),
             "loss": float(losses.mean()),
             "loss_error": float(losses.std()) / len(losses) ** 0.5,
-            "decile_error": max(abs(part["mean_score"] - part["mean_label"]) for part in decile_means(labels, scores)),
+            "decile_error": max(
+                abs(part["mean_score"] - part["mean_label"])
+                for part in decile_means(labels, scores)
+            ),
         }
         if spread > 0.0:
             result["r2"] = 1.0 - mse / spread**2
@@ -79,7 +95,9 @@ class Regression(ProblemStrategy):
         return np.asarray(errors**2) if self.use_case.gates.loss == "squared" else errors
 
     def loss_unit(self, labels: np.ndarray) -> float:
-        """The labels' variance, or their mean absolute deviation from the median: the loss of the best constant."""
+        """The labels' variance, or their mean absolute deviation from the median: the loss of the
+        best constant.
+        """
         if self.use_case.gates.loss == "squared":
             return float(labels.var()) or 1.0
         return float(np.abs(labels - np.median(labels)).mean()) or 1.0
@@ -96,16 +114,28 @@ class Regression(ProblemStrategy):
         """The training split's mean label."""
         return np.full(rows, known.base_rate)
 
-    def last_value(self, transform: FeatureTransform, matrix: np.ndarray, known: Prior, newest: np.ndarray | None) -> np.ndarray | None:
-        """The declared `baseline_input` as it is (the mean label where it is missing), else the mean label of the newest training rows."""
+    def last_value(
+        self,
+        transform: FeatureTransform,
+        matrix: np.ndarray,
+        known: Prior,
+        newest: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """The declared `baseline_input` as it is (the mean label where it is missing), else the
+        mean label of the newest training rows.
+        """
         if self.use_case.baseline_input is not None:
-            values = matrix[:, transform.feature_names.index(self.use_case.baseline_input)].astype(np.float64)
+            values = matrix[:, transform.feature_names.index(self.use_case.baseline_input)].astype(
+                np.float64
+            )
             return np.where(np.isnan(values), known.base_rate, values)
         if newest is None or len(newest) == 0:
             return None
         return np.full(len(matrix), float(newest[-LAST_ROWS:].mean()))
 
-    def intervals(self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int) -> dict[str, Interval95]:
+    def intervals(
+        self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
+    ) -> dict[str, Interval95]:
         """Of RMSE, MAE, bias and R2."""
         labels, scores = _checked(labels, scores)
         drawn = resampled_clusters(clusters, seed=seed)
@@ -113,7 +143,8 @@ class Regression(ProblemStrategy):
             return {}
         errors = scores - labels
         squared, absolute, bias, mean, square = (
-            mean_resamples(values, *drawn) for values in (errors**2, np.abs(errors), errors, labels, labels**2)
+            mean_resamples(values, *drawn)
+            for values in (errors**2, np.abs(errors), errors, labels, labels**2)
         )
         variance = square - mean**2
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -135,7 +166,11 @@ class Regression(ProblemStrategy):
 
     def enough_labels(self, labels: np.ndarray) -> str:
         """Two different values are needed."""
-        return "" if len(np.unique(labels)) >= VALUES else f"{len(labels)} rows of one and the same label"
+        return (
+            ""
+            if len(np.unique(labels)) >= VALUES
+            else f"{len(labels)} rows of one and the same label"
+        )
 
     @staticmethod
     def gates() -> tuple[Gate, ...]:
@@ -148,7 +183,10 @@ class Regression(ProblemStrategy):
         """Mean score against mean label of every tenth, and the errors' distribution."""
         from include.evaluation.plots import deciles_plot, errors_plot
 
-        return {"calibration.png": deciles_plot(decile_means(labels, scores)), "errors.png": errors_plot(scores - labels)}
+        return {
+            "calibration.png": deciles_plot(decile_means(labels, scores)),
+            "errors.png": errors_plot(scores - labels),
+        }
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""
@@ -156,18 +194,28 @@ class Regression(ProblemStrategy):
 
 
 def decile_means(labels: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:
-    """Rows sorted by score and cut into ten groups of equal size (the first ones hold one more): mean score, mean label, n."""
+    """Rows sorted by score and cut into ten groups of equal size (the first ones hold one more):
+    mean score, mean label, n.
+    """
     order = np.argsort(scores, kind="stable")
     groups = [group for group in np.array_split(order, DECILES) if len(group)]
     return [
-        {"mean_score": float(scores[group].mean()), "mean_label": float(labels[group].mean()), "n": float(len(group))} for group in groups
+        {
+            "mean_score": float(scores[group].mean()),
+            "mean_label": float(labels[group].mean()),
+            "n": float(len(group)),
+        }
+        for group in groups
     ]
 
 
 def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, scores = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1 or labels.size == 0:
-        raise DataError(f"Metrics need one score per label and at least one row; got labels {labels.shape} and scores {scores.shape}.")
+        raise DataError(
+            f"Metrics need one score per label and at least one row; got labels {labels.shape} and"
+            f" scores {scores.shape}."
+        )
     if not np.isfinite(scores).all() or not np.isfinite(labels).all():
         raise DataError("Metrics need finite labels and scores; one is missing or infinite.")
     return labels, scores

@@ -1,12 +1,14 @@
-"""Scores with an exported model, with nothing of the project that trained it: Python (with time-zone data), numpy, one engine.
+"""Scores with an exported model, with nothing of the project that trained it: Python (with
+time-zone data), numpy, one engine.
 
     from reader import EmbeddedModel
-    model = EmbeddedModel("path/of/the/folder")            # onnxruntime; engine="xgboost" reads model.ubj instead
-    model.score([{"carrier": "UA", ...}])                   # plain values; timestamps are ISO 8601 with a time zone
+    model = EmbeddedModel("path/of/the/folder")            # onnxruntime; engine="xgboost" reads
+    model.ubj instead model.score([{"carrier": "UA", ...}])                   # plain values;
+    timestamps are ISO 8601 with a time zone
 
-`python reader.py [onnx|xgboost] < rows.json` prints the scores of a JSON list of rows. Copy this file wherever it is needed; the
-folder's other files are the model. A row holds every column of features.json; None is a missing value, and so is a category that
-the model was not trained with.
+`python reader.py [onnx|xgboost] < rows.json` prints the scores of a JSON list of rows. Copy this
+file wherever it is needed; the folder's other files are the model. A row holds every column of
+features.json; None is a missing value, and so is a category that the model was not trained with.
 """
 
 from __future__ import annotations
@@ -38,13 +40,18 @@ class EmbeddedModel:
         self._predict = _ENGINES[engine](self.folder)
 
     def score(self, rows: Sequence[Row]) -> np.ndarray:
-        """float64 of shape (rows,), or (rows, classes) in the order of `features["classes"]`; see `features["score"]` for what it is."""
+        """float64 of shape (rows,), or (rows, classes) in the order of `features["classes"]`; see
+        `features["score"]` for what it is.
+        """
         scores = np.asarray(self._predict(matrix(self.features, rows)), dtype=np.float64)
         return scores if self.features["problem"] == "multiclass" else scores.reshape(len(rows))
 
 
 def matrix(features: Mapping[str, Any], rows: Sequence[Row]) -> np.ndarray:
-    """The model's matrix, float32 of shape (rows, inputs), NaN = missing. Raises `ValueError` naming column and value."""
+    """The model's matrix, float32 of shape (rows, inputs), NaN = missing.
+
+    Raises `ValueError` naming column and value.
+    """
     made = np.empty((len(rows), len(features["inputs"])), dtype=np.float32)
     for position, item in enumerate(features["inputs"]):
         codes = {category: float(code) for code, category in enumerate(item["categories"])}
@@ -52,22 +59,34 @@ def matrix(features: Mapping[str, Any], rows: Sequence[Row]) -> np.ndarray:
             if item["column"] not in row:
                 raise ValueError(f"row {number} lacks the column {item['column']!r}")
             value = row[item["column"]]
-            made[number, position] = math.nan if value is None else _number(item, codes, value, row, features["event_time"])
+            made[number, position] = (
+                math.nan
+                if value is None
+                else _number(item, codes, value, row, features["event_time"])
+            )
     return made
 
 
 def verify(folder: Path) -> str:
     """The folder's digest; raises `ValueError` when a file is not what digest.json says."""
     recorded = json.loads((folder / "digest.json").read_bytes())
-    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in recorded["files"]}
+    found = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in recorded["files"]
+    }
     changed = sorted(name for name, digest in recorded["files"].items() if found[name] != digest)
-    digest = hashlib.sha256("".join(f"{found[name]}  {name}\n" for name in sorted(found)).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "".join(f"{found[name]}  {name}\n" for name in sorted(found)).encode()
+    ).hexdigest()
     if changed or digest != recorded["digest"]:
-        raise ValueError(f"{folder} was altered: {changed or 'its digest is another'}; do not use it")
+        raise ValueError(
+            f"{folder} was altered: {changed or 'its digest is another'}; do not use it"
+        )
     return digest
 
 
-def _number(item: Mapping[str, Any], codes: Mapping[str, float], value: Any, row: Row, event_time: str) -> float:
+def _number(
+    item: Mapping[str, Any], codes: Mapping[str, float], value: Any, row: Row, event_time: str
+) -> float:
     kind, column = item["kind"], item["column"]
     if kind == "category":
         if not isinstance(value, str):
@@ -75,7 +94,9 @@ def _number(item: Mapping[str, Any], codes: Mapping[str, float], value: Any, row
         return codes.get(value, math.nan)
     if kind == "number":
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"column {column!r} holds {value!r}; it must be a finite number or None")
+            raise ValueError(
+                f"column {column!r} holds {value!r}; it must be a finite number or None"
+            )
         return float(value)
     moment = _moment(column, value)
     if kind == "local_hour":
@@ -84,12 +105,20 @@ def _number(item: Mapping[str, Any], codes: Mapping[str, float], value: Any, row
         return float(moment.astimezone(ZoneInfo(item["timezone"])).weekday())
     if kind == "hours_between":
         asked = row[event_time]
-        return math.nan if asked is None else (moment - _moment(event_time, asked)).total_seconds() / SECONDS_PER_HOUR
+        return (
+            math.nan
+            if asked is None
+            else (moment - _moment(event_time, asked)).total_seconds() / SECONDS_PER_HOUR
+        )
     raise ValueError(f"column {column!r} is of kind {kind!r}, which this reader does not know")
 
 
 def _moment(column: str, value: Any) -> datetime:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    moment = (
+        value
+        if isinstance(value, datetime)
+        else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    )
     if moment.tzinfo is None:
         raise ValueError(f"column {column!r} holds {value!r}; a timestamp needs a time zone")
     return moment
@@ -98,7 +127,9 @@ def _moment(column: str, value: Any) -> datetime:
 def _onnx(folder: Path) -> Callable[[np.ndarray], Any]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession((folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        (folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"]
+    )
     return lambda made: session.run(["score"], {"matrix": made})[0]
 
 

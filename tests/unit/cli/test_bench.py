@@ -13,18 +13,30 @@ from include.errors import PlatformError
 def test_a_ratio_is_reached_missed_or_not_judged():
     assert Row("a", 1.2, 1.3, "").reached is True
     assert Row("a", 1.4, 1.3, "").reached is False
-    assert Row("a", None, 1.3, "").reached is False, "what could not be measured has not reached its aim"
+    assert Row("a", None, 1.3, "").reached is False, (
+        "what could not be measured has not reached its aim"
+    )
     assert Row("a", 9.0, None, "").reached is None
 
 
 def test_rows_are_printed_and_written_as_promised(tmp_path):
-    rows = [Row("join", 1.25, 1.3, "0.1 s"), Row("feast", 290.0, None, "23 s"), Row("dag", None, 1.5, "stopped")]
+    rows = [
+        Row("join", 1.25, 1.3, "0.1 s"),
+        Row("feast", 290.0, None, "23 s"),
+        Row("dag", None, 1.5, "stopped"),
+    ]
     lines = table(rows).splitlines()
     assert lines[1].split() == ["join", "1.25", "1.3", "reached", "0.1", "s"]
     assert lines[3].split() == ["dag", "-", "1.5", "MISSED", "stopped"]
     write(tmp_path / "bench" / "training.json", rows)
     written = json.loads((tmp_path / "bench" / "training.json").read_text())
-    assert written[0] == {"name": "join", "ratio": 1.25, "aim": 1.3, "reached": True, "detail": "0.1 s"}
+    assert written[0] == {
+        "name": "join",
+        "ratio": 1.25,
+        "aim": 1.3,
+        "reached": True,
+        "detail": "0.1 s",
+    }
     assert [row["reached"] for row in written] == [True, None, False]
 
 

@@ -1,4 +1,6 @@
-"""The batch bench on a few rows: the same scores on both sides, and rows of the form that the table needs."""
+"""The batch bench on a few rows: the same scores on both sides, and rows of the form that the table
+needs.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "STAMP", tmp_path / ".venv" / "flightdeck.stamp")
     monkeypatch.setattr(bootstrap, "LOG", tmp_path / "var" / "log" / "install.log")
     (tmp_path / "requirements.txt").write_text(
-        "uv==1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via\nwheel==2.0 \\\n    --hash=sha256:cc\n"
+        "uv==1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via\nwheel==2.0 \\\n   "
+        " --hash=sha256:cc\n"
     )
     return tmp_path
 
@@ -49,8 +50,17 @@ def finished_venv(root):
 
 
 def test_it_needs_the_standard_library_alone():
-    code = "import sys; sys.path.insert(0, 'cli'); import bootstrap; print([m for m in sys.modules if m in ('include', 'pydantic', 'cli')])"
-    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    code = (
+        "import sys; sys.path.insert(0, 'cli'); import bootstrap; print([m for m in sys.modules if"
+        " m in ('include', 'pydantic', 'cli')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert result.stdout.strip() == "[]"
 
 
@@ -69,7 +79,9 @@ def test_an_old_python3_gives_way_to_a_newer_one_that_runs(path):
 
 def test_without_a_suitable_interpreter_it_says_what_there_is(path):
     path("python3", "3.9 3.9.2")
-    with pytest.raises(bootstrap.BootstrapError, match=r"needs Python 3\.11, 3\.12, 3\.13 and python3 is 3\.9\.2"):
+    with pytest.raises(
+        bootstrap.BootstrapError, match=r"needs Python 3\.11, 3\.12, 3\.13 and python3 is 3\.9\.2"
+    ):
         bootstrap.find_interpreter("")
 
 
@@ -84,7 +96,10 @@ def test_a_chosen_interpreter_is_never_replaced_by_another(path, tmp_path):
 
 def test_a_missing_venv_module_is_named_with_its_package(path):
     path("python3", "3.12 3.12.1 ensurepip")
-    with pytest.raises(bootstrap.BootstrapError, match=r"lacks its module ensurepip; .*apt install python3\.12-venv"):
+    with pytest.raises(
+        bootstrap.BootstrapError,
+        match=r"lacks its module ensurepip; .*apt install python3\.12-venv",
+    ):
         bootstrap.find_interpreter("")
 
 
@@ -126,12 +141,19 @@ def test_a_full_disk_is_one_sentence(root, path, monkeypatch, capsys):
 
 def test_a_failing_installer_is_one_sentence_with_its_reason(root, capfd):
     bootstrap.LOG.parent.mkdir(parents=True)
-    with pytest.raises(bootstrap.BootstrapError, match=r"installing failed: error: no such package \(all of it: .*install\.log\)"):
+    with pytest.raises(
+        bootstrap.BootstrapError,
+        match=r"installing failed: error: no such package \(all of it: .*install\.log\)",
+    ):
         bootstrap.run("installing", ["sh", "-c", "echo error: no such package; exit 3"])
     with pytest.raises(bootstrap.BootstrapError, match="the disk is full"):
-        bootstrap.run("installing", ["sh", "-c", "echo 'OSError: [Errno 28] No space left on device'; exit 1"])
+        bootstrap.run(
+            "installing", ["sh", "-c", "echo 'OSError: [Errno 28] No space left on device'; exit 1"]
+        )
     with pytest.raises(bootstrap.BootstrapError, match=r"dns error; is there a network\?"):
-        bootstrap.run("installing", ["sh", "-c", "echo 'error: failed'; echo '  cause: dns error'; exit 1"])
+        bootstrap.run(
+            "installing", ["sh", "-c", "echo 'error: failed'; echo '  cause: dns error'; exit 1"]
+        )
     assert capfd.readouterr().out == ""
 
 
@@ -143,7 +165,9 @@ def test_uv_is_installed_with_its_hashes_only(root):
         "\\",
         "--hash=sha256:bb",
     ]
-    assert bootstrap.uv_requirement((PROJECT_ROOT / "requirements.txt").read_text()).startswith("uv==")
+    assert bootstrap.uv_requirement((PROJECT_ROOT / "requirements.txt").read_text()).startswith(
+        "uv=="
+    )
     with pytest.raises(bootstrap.BootstrapError, match="does not lock uv"):
         bootstrap.uv_requirement("wheel==2.0\n")
 

@@ -11,7 +11,14 @@ from include.settings import PROJECT_ROOT
 
 def make(*arguments):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return subprocess.run(["make", *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_make_alone_lists_every_target_with_its_help():
@@ -69,7 +76,12 @@ def test_an_unknown_command_lists_the_known(arguments, capsys):
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():
     environment = {**os.environ, "FLIGHTDECK_AIRFLOW_PORT": "many"}
     result = subprocess.run(
-        [sys.executable, "-m", "cli", "status"], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cli", "status"],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 1
     assert result.stderr.startswith("status: FLIGHTDECK_AIRFLOW_PORT is 'many'")

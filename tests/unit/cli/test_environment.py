@@ -26,7 +26,11 @@ def test_the_same_settings_give_the_same_environment(tmp_path):
 
 def test_a_child_loads_the_settings_of_its_parent(tmp_path):
     settings = settings_in(
-        tmp_path, FLIGHTDECK_ENV="staging", FLIGHTDECK_AIRFLOW_PORT="8181", FLIGHTDECK_SAMPLE_SHARE="0.1", FLIGHTDECK_TABLES_URI="s3://lake"
+        tmp_path,
+        FLIGHTDECK_ENV="staging",
+        FLIGHTDECK_AIRFLOW_PORT="8181",
+        FLIGHTDECK_SAMPLE_SHARE="0.1",
+        FLIGHTDECK_TABLES_URI="s3://lake",
     )
     assert load_settings(common_environment(settings)) == settings
 
@@ -34,10 +38,15 @@ def test_a_child_loads_the_settings_of_its_parent(tmp_path):
 def test_airflow_is_told_where_the_project_lies(tmp_path):
     environment = airflow_environment(settings_in(tmp_path, FLIGHTDECK_AIRFLOW_PORT="8181"))
     assert environment["AIRFLOW__CORE__DAGS_FOLDER"] == str(PROJECT_ROOT / "dags")
-    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8181/execution/"
+    assert (
+        environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8181/execution/"
+    )
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["PYTHONPATH"].split(":")[0] == str(PROJECT_ROOT)
-    assert str(tmp_path / "airflow" / "airflow.db") in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert (
+        str(tmp_path / "airflow" / "airflow.db")
+        in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    )
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path):
@@ -48,7 +57,9 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path):
     for path in (passwords_file(settings), airflow_home(settings) / "secrets.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(airflow_home(settings).stat().st_mode) == 0o700
-    assert [path.name for path in airflow_home(settings).iterdir() if path.name.startswith(".")] == []
+    assert [
+        path.name for path in airflow_home(settings).iterdir() if path.name.startswith(".")
+    ] == []
 
 
 def test_the_fernet_key_is_one(tmp_path):

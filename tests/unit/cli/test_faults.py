@@ -20,7 +20,12 @@ BAD = Line("another", "0 lost", "2 lost", "7 answers")
 def test_the_file_holds_the_four_fields_of_every_line(tmp_path: Path) -> None:
     write([GOOD, BAD], tmp_path / "faults" / "serving.json")
     content = json.loads((tmp_path / "faults" / "serving.json").read_text())
-    assert content[1] == {"fault": "another", "expected": "0 lost", "seen": "2 lost", "detail": "7 answers"}
+    assert content[1] == {
+        "fault": "another",
+        "expected": "0 lost",
+        "seen": "2 lost",
+        "detail": "7 answers",
+    }
     assert (GOOD.holds, BAD.holds) == (True, False)
 
 

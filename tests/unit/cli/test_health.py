@@ -92,6 +92,9 @@ def test_a_component_is_well_by_a_heartbeat_of_this_start(server, status, beat, 
 
 def test_an_address_that_several_depend_on_is_asked_once(server):
     server.answers["/health"] = heartbeat("healthy", (NOW + timedelta(seconds=5)).isoformat())
-    processes = [process(server, "airflow-api-server"), process(server, "airflow-scheduler", "scheduler")]
+    processes = [
+        process(server, "airflow-api-server"),
+        process(server, "airflow-scheduler", "scheduler"),
+    ]
     check(processes, {**running("airflow-api-server"), **running("airflow-scheduler")})
     assert server.asked == ["/health"]

@@ -12,14 +12,25 @@ from cli.supervision import pid_file
 from include.settings import PROJECT_ROOT, load_settings
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(120)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(120)"
-PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}], process_group=0).wait()"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
+    " time.sleep(120)"
+)
+PARENT = (
+    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}],"
+    " process_group=0).wait()"
+)
 
 
 @pytest.fixture
 def settings(tmp_path):
     settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
-    write_state(settings, PlatformState("platform-of-" + tmp_path.name, time.time(), psutil.boot_time(), "127.0.0.1", 1, 2, 3))
+    write_state(
+        settings,
+        PlatformState(
+            "platform-of-" + tmp_path.name, time.time(), psutil.boot_time(), "127.0.0.1", 1, 2, 3
+        ),
+    )
     return settings
 
 
@@ -28,14 +39,18 @@ def spawn():
     started = []
 
     def start(code, **options):
-        process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE, **options)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE, **options
+        )
         started.append(process)
         assert process.stdout.readline() == b"up\n"
         return process
 
     yield start
     for process in started:
-        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+        for child in (
+            psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        ):
             child.kill()
         process.kill()
         process.wait()
@@ -69,7 +84,9 @@ def test_nothing_is_ours_after_a_reboot(settings, spawn):
     ours = spawn(SLEEPER, cwd=PROJECT_ROOT)
     pid_file(settings).write_text(str(ours.pid))
     assert len(find_leftovers(settings)) == 1
-    write_state(settings, PlatformState("x", time.time(), psutil.boot_time() - 86_400, "127.0.0.1", 1, 2, 3))
+    write_state(
+        settings, PlatformState("x", time.time(), psutil.boot_time() - 86_400, "127.0.0.1", 1, 2, 3)
+    )
     assert find_leftovers(settings) == []
 
 

@@ -66,7 +66,10 @@ def test_two_processes_cannot_share_a_port(tmp_path):
 def test_the_grpc_port_is_checked_too_and_is_the_next_one_unless_it_is_chosen(tmp_path):
     airflow, mlflow, serving = free_ports(3)
     settings = settings_on(tmp_path, airflow, mlflow, serving, serving)
-    with pytest.raises(PlatformError, match=rf"both want port {serving}; choose another with `make up GRPC_PORT={serving + 1}`"):
+    with pytest.raises(
+        PlatformError,
+        match=rf"both want port {serving}; choose another with `make up GRPC_PORT={serving + 1}`",
+    ):
         require_ports(settings, platform_processes(settings))
     assert load_settings({"FLIGHTDECK_SERVING_PORT": "3010"}).grpc_port == 3011
     assert load_settings({"FLIGHTDECK_ENV": "test"}).grpc_port == 0

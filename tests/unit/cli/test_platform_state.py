@@ -5,7 +5,13 @@ from include.errors import PlatformError
 from include.settings import load_settings
 
 STATE = PlatformState(
-    platform_id="a", started_at=1.0, boot_time=0.0, host="127.0.0.1", airflow_port=8081, mlflow_port=5001, serving_port=3001
+    platform_id="a",
+    started_at=1.0,
+    boot_time=0.0,
+    host="127.0.0.1",
+    airflow_port=8081,
+    mlflow_port=5001,
+    serving_port=3001,
 )
 
 
@@ -13,7 +19,11 @@ def test_the_ports_of_a_started_platform_hold_for_later_commands(tmp_path):
     environ = {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_AIRFLOW_PORT": "9999"}
     write_state(load_settings(environ), STATE)
     settings = running_settings(environ)
-    assert (settings.airflow_port, settings.mlflow_port, settings.serving_port) == (8081, 5001, 3001)
+    assert (settings.airflow_port, settings.mlflow_port, settings.serving_port) == (
+        8081,
+        5001,
+        3001,
+    )
     assert settings.mlflow_tracking_uri == "http://127.0.0.1:5001"
     assert settings.serving_url == "http://127.0.0.1:3001"
 

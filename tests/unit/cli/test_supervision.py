@@ -66,7 +66,9 @@ def test_a_long_home_gets_a_short_socket_path(tmp_path):
     near, far = settings_in("/tmp/near"), settings_in(tmp_path / ("d" * 120))
     assert supervision.socket_path(near) == near.home / "run" / "supervisor.sock"
     assert len(str(supervision.socket_path(far))) <= supervision.LONGEST_SOCKET_PATH
-    assert supervision.socket_path(far) != supervision.socket_path(settings_in(tmp_path / ("e" * 120)))
+    assert supervision.socket_path(far) != supervision.socket_path(
+        settings_in(tmp_path / ("e" * 120))
+    )
 
 
 def test_a_socket_folder_that_others_can_open_is_refused(tmp_path):

@@ -16,9 +16,17 @@ EVENT = datetime(2013, 4, 1, 12, tzinfo=UTC)
 FLIGHT_ID = "AA1-JFK-LAX-2013-04-01-1100"
 
 
-def answered(count: int, *, request: dict[str, Any] | None = None, **changes: object) -> list[LoggedPrediction]:
+def answered(
+    count: int, *, request: dict[str, Any] | None = None, **changes: object
+) -> list[LoggedPrediction]:
     """`count` answered flights; `request` replaces single values of the request."""
-    given = {"carrier": "AA", "origin": "JFK", "dest": "LAX", "tailnum": None, "scheduled_departure": "2013-04-01T15:00:00+00:00"}
+    given = {
+        "carrier": "AA",
+        "origin": "JFK",
+        "dest": "LAX",
+        "tailnum": None,
+        "scheduled_departure": "2013-04-01T15:00:00+00:00",
+    }
     values: dict[str, object] = {
         "use_case": "flight_delays",
         "model_version": 3,
@@ -33,21 +41,37 @@ def answered(count: int, *, request: dict[str, Any] | None = None, **changes: ob
         "latency_ms": 1.5,
         **changes,
     }
-    return [LoggedPrediction(prediction_id=identifier, **values) for identifier in prediction_ids(count)]  # type: ignore[arg-type]
+    return [
+        LoggedPrediction(prediction_id=identifier, **values) for identifier in prediction_ids(count)
+    ]  # type: ignore[arg-type]
 
 
-def told(prediction_id: str, value: float | None = 1.0, *, name: str = "label", text: str | None = None, known_at: int = 0) -> Feedback:
+def told(
+    prediction_id: str,
+    value: float | None = 1.0,
+    *,
+    name: str = "label",
+    text: str | None = None,
+    known_at: int = 0,
+) -> Feedback:
     """Feedback on one answer."""
-    return Feedback("flight_delays", prediction_id, name, value, text, known_at, 1_700_000_100_000_000)
+    return Feedback(
+        "flight_delays", prediction_id, name, value, text, known_at, 1_700_000_100_000_000
+    )
 
 
 def marked(**marks: str) -> UseCase:
     """flight_delays with privacy marks on columns of its entity table."""
     use_case = load_use_case("flight_delays")
     table = use_case.table(use_case.entity_table)
-    columns = tuple(column.model_copy(update={"privacy": marks.get(column.name, "clear")}) for column in table.columns)
+    columns = tuple(
+        column.model_copy(update={"privacy": marks.get(column.name, "clear")})
+        for column in table.columns
+    )
     others = tuple(other for other in use_case.tables if other.name != table.name)
-    return use_case.model_copy(update={"tables": (table.model_copy(update={"columns": columns}), *others)})
+    return use_case.model_copy(
+        update={"tables": (table.model_copy(update={"columns": columns}), *others)}
+    )
 
 
 def served(**changes: object) -> UseCase:

@@ -45,7 +45,11 @@ def test_refused_rows_are_put_aside_with_their_reasons(tmp_path: Path):
     tables = TableStore(str(tmp_path))
     odd = FRAME.with_columns(nothing=pl.lit(None))
     version = put_aside(tables, TABLE.name, odd, DAY, ["too big"])
-    assert version["name"] == quarantine_name(TABLE.name, DAY) == "quarantine/things/2013-01-01T00-00_2013-01-02T00-00"
+    assert (
+        version["name"]
+        == quarantine_name(TABLE.name, DAY)
+        == "quarantine/things/2013-01-01T00-00_2013-01-02T00-00"
+    )
     kept = tables.read(version["name"])
     assert kept.select(FRAME.columns).equals(FRAME)
     assert [json.loads(reasons) for reasons in kept[REASONS]] == [["too big"]] * 2

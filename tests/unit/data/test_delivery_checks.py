@@ -27,7 +27,10 @@ from tests.unit.features.world import settings_in
 from tests.unit.registry.synthetic import DAYS, START, fitted_package, parcels
 from tests.unit.registry.synthetic import USE_CASE as PARCELS
 
-FIRSTS = [*(datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)), datetime(2014, 1, 1, tzinfo=UTC)]
+FIRSTS = [
+    *(datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)),
+    datetime(2014, 1, 1, tzinfo=UTC),
+]
 MONTHS = [Interval(start, end) for start, end in pairwise(FIRSTS)]
 SHARE = 0.15
 WINDOWED = [table for table in USE_CASE.tables if table.time_column]
@@ -43,10 +46,20 @@ class Year:
 
 
 def publish_month(tables: TableStore, frames: dict[str, pl.DataFrame], interval: Interval) -> None:
-    record(tables, USE_CASE, [describe_table(table, frames[table.name], interval) for table in USE_CASE.tables])
+    record(
+        tables,
+        USE_CASE,
+        [describe_table(table, frames[table.name], interval) for table in USE_CASE.tables],
+    )
     for table in WINDOWED:
         column = str(table.time_column)
-        tables.replace_window(table.name, frames[table.name], time_column=column, start=interval.start, end=interval.end)
+        tables.replace_window(
+            table.name,
+            frames[table.name],
+            time_column=column,
+            start=interval.start,
+            end=interval.end,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +71,19 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Year:
     return Year(tables, frames)
 
 
-def judge(year: Year, table: str, frame: pl.DataFrame, month: int, champion: Champion | None = None, case: UseCase = USE_CASE) -> Judgement:
+def judge(
+    year: Year,
+    table: str,
+    frame: pl.DataFrame,
+    month: int,
+    champion: Champion | None = None,
+    case: UseCase = USE_CASE,
+) -> Judgement:
     declared = case.table(table)
     found, others, failures = references(year.tables, case, declared, MONTHS[month], champion)
-    judgement = check_delivery(Delivery(case, declared, frame, MONTHS[month], found, others, frozenset()), year.tables)
+    judgement = check_delivery(
+        Delivery(case, declared, frame, MONTHS[month], found, others, frozenset()), year.tables
+    )
     return Judgement([*failures, *judgement.failures], judgement.notes)
 
 
@@ -70,14 +92,19 @@ def broken(judgement: Judgement) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("trained", [None, 6])
-def test_no_real_month_is_refused_whatever_the_season_of_the_champion(year: Year, tmp_path: Path, trained: int | None):
+def test_no_real_month_is_refused_whatever_the_season_of_the_champion(
+    year: Year, tmp_path: Path, trained: int | None
+):
     here = Year(TableStore(str(tmp_path)), year.frames)
     for number, (frames, month) in enumerate(zip(year.frames, MONTHS, strict=True)):
         champion = None
         if trained is not None and number >= trained:
             champion = Champion(1, Interval(FIRSTS[trained] - timedelta(days=90), FIRSTS[trained]))
         for table in USE_CASE.tables:
-            assert judge(here, table.name, frames[table.name], number, champion).failures == [], (month.label, table.name)
+            assert judge(here, table.name, frames[table.name], number, champion).failures == [], (
+                month.label,
+                table.name,
+            )
         publish_month(here.tables, frames, month)
 
 
@@ -102,13 +129,38 @@ def spoilt(column: str, value: pl.Expr, share: float = 1.0) -> list[pl.Expr]:
 
 
 DAMAGE = {
-    "sentinel number": ("raw/flights", spoilt("flight_number", pl.lit(-999), 0.02), "flight_number", "sentinel"),
+    "sentinel number": (
+        "raw/flights",
+        spoilt("flight_number", pl.lit(-999), 0.02),
+        "flight_number",
+        "sentinel",
+    ),
     "sentinel text": ("raw/flights", spoilt("tailnum", pl.lit("N/A"), 0.02), "tailnum", "sentinel"),
-    "nulls": ("raw/weather", spoilt("pressure", pl.lit(None, pl.Float64), 0.6), "pressure", "null share"),
+    "nulls": (
+        "raw/weather",
+        spoilt("pressure", pl.lit(None, pl.Float64), 0.6),
+        "pressure",
+        "null share",
+    ),
     "unseen": ("raw/flights", spoilt("carrier", pl.lit("ZZ"), 0.3), "carrier", "unseen values"),
-    "unseen airports": ("raw/arrivals", spoilt("dest", pl.lit("XXX"), 0.3), "dest", "unseen values"),
-    "another mix": ("raw/flights", spoilt("carrier", pl.lit("UA"), 0.7), "carrier", "distribution (PSI)"),
-    "another distribution": ("raw/weather", spoilt("humidity", pl.col("wind_speed")), "humidity", "distribution (PSI)"),
+    "unseen airports": (
+        "raw/arrivals",
+        spoilt("dest", pl.lit("XXX"), 0.3),
+        "dest",
+        "unseen values",
+    ),
+    "another mix": (
+        "raw/flights",
+        spoilt("carrier", pl.lit("UA"), 0.7),
+        "carrier",
+        "distribution (PSI)",
+    ),
+    "another distribution": (
+        "raw/weather",
+        spoilt("humidity", pl.col("wind_speed")),
+        "humidity",
+        "distribution (PSI)",
+    ),
     "label": ("raw/arrivals", spoilt("late", 1 - pl.col("late")), "late", "label share"),
 }
 
@@ -133,7 +185,15 @@ def test_a_carrier_that_is_wholly_absent_is_refused_and_named(year: Year):
 
 def test_a_small_carrier_may_be_absent(year: Year):
     frame = year.frames[MAY]["raw/flights"]
-    assert judge(year, "raw/flights", frame.filter(~pl.col("carrier").is_in(["HA", "OO", "YV", "F9"])), MAY).failures == []
+    assert (
+        judge(
+            year,
+            "raw/flights",
+            frame.filter(~pl.col("carrier").is_in(["HA", "OO", "YV", "F9"])),
+            MAY,
+        ).failures
+        == []
+    )
 
 
 SWITCHED_OFF = {
@@ -156,7 +216,10 @@ def test_the_limit_is_what_refuses(year: Year, limit: str):
 def test_an_interval_that_was_published_before_is_a_duplicate_by_key_and_by_content(year: Year):
     april = year.frames[3]["raw/flights"]
     moved = april.with_columns(pl.col("asked_at", "scheduled_departure") + pl.duration(days=30))
-    assert broken(judge(year, "raw/flights", moved, MAY)) == [("flight_id", "duplicate delivery"), ("", "duplicate delivery")]
+    assert broken(judge(year, "raw/flights", moved, MAY)) == [
+        ("flight_id", "duplicate delivery"),
+        ("", "duplicate delivery"),
+    ]
     renamed = moved.with_columns(flight_id=pl.col("flight_id") + "-again")
     (failure,) = judge(year, "raw/flights", renamed, MAY).failures
     assert (failure.column, failure.rule) == ("", "duplicate delivery")
@@ -172,7 +235,9 @@ def test_some_rows_of_another_interval_are_a_duplicate_too(year: Year):
 
 
 def test_a_tenth_of_the_rows_is_refused(year: Year):
-    assert broken(judge(year, "raw/flights", year.frames[MAY]["raw/flights"].gather_every(10), MAY)) == [("", "volume")]
+    assert broken(
+        judge(year, "raw/flights", year.frames[MAY]["raw/flights"].gather_every(10), MAY)
+    ) == [("", "volume")]
 
 
 def test_a_change_must_be_far_from_every_reference(year: Year, tmp_path: Path):
@@ -184,7 +249,9 @@ def test_a_change_must_be_far_from_every_reference(year: Year, tmp_path: Path):
     summer = Year(TableStore(str(tmp_path)), year.frames)
     for number in (3, 6):
         publish_month(summer.tables, year.frames[number], MONTHS[number])
-    assert broken(judge(summer, "raw/weather", warm, MAY)) == [("temperature", "distribution (PSI)")]
+    assert broken(judge(summer, "raw/weather", warm, MAY)) == [
+        ("temperature", "distribution (PSI)")
+    ]
     assert broken(judge(summer, "raw/weather", warm, MAY, Champion(1, MONTHS[6]))) == []
 
 
@@ -192,23 +259,34 @@ def test_the_first_interval_says_that_it_has_no_reference(tmp_path: Path, year: 
     here = Year(TableStore(str(tmp_path)), year.frames)
     judgement = judge(here, "raw/flights", year.frames[0]["raw/flights"], 0)
     assert judgement.failures == []
-    assert judgement.notes == ["raw/flights: no reference yet: first interval; judged by its declaration alone"]
+    assert judgement.notes == [
+        "raw/flights: no reference yet: first interval; judged by its declaration alone"
+    ]
 
 
 def test_few_rows_are_noted_and_not_compared(year: Year):
     frame = year.frames[MAY]["raw/weather"].head(900).with_columns(pl.col("humidity") / 100)
     judgement = judge(year, "raw/weather", frame, MAY)
     assert judgement.failures == []
-    assert "raw/weather.humidity: not compared: 900 rows with a value on both sides, 1000 needed" in judgement.notes
+    assert (
+        "raw/weather.humidity: not compared: 900 rows with a value on both sides, 1000 needed"
+        in judgement.notes
+    )
 
 
 def test_a_reference_that_should_exist_and_does_not_is_refused(year: Year, tmp_path: Path):
     lost = Year(TableStore(str(tmp_path)), year.frames)
     april = year.frames[3]["raw/flights"]
     lost.tables.replace_all("raw/flights", april)
-    assert broken(judge(lost, "raw/flights", year.frames[MAY]["raw/flights"], MAY)) == [("", "reference")]
-    elsewhere = Champion(7, Interval(datetime(2012, 1, 1, tzinfo=UTC), datetime(2012, 4, 1, tzinfo=UTC)))
-    (failure,) = judge(year, "raw/flights", year.frames[MAY]["raw/flights"], MAY, elsewhere).failures
+    assert broken(judge(lost, "raw/flights", year.frames[MAY]["raw/flights"], MAY)) == [
+        ("", "reference")
+    ]
+    elsewhere = Champion(
+        7, Interval(datetime(2012, 1, 1, tzinfo=UTC), datetime(2012, 4, 1, tzinfo=UTC))
+    )
+    (failure,) = judge(
+        year, "raw/flights", year.frames[MAY]["raw/flights"], MAY, elsewhere
+    ).failures
     assert failure.rule == "reference"
     assert "champion 7" in failure.expected
 
@@ -218,7 +296,11 @@ def test_a_label_that_came_before_its_event_is_refused(year: Year):
     assert label_times(USE_CASE, frames["raw/flights"], frames["raw/arrivals"]) == []
     early = frames["raw/flights"].with_columns(pl.col("asked_at") + pl.duration(days=3))
     (failure,) = label_times(USE_CASE, early, frames["raw/arrivals"])
-    assert (failure.table, failure.column, failure.rule) == ("raw/arrivals", "known_at", "label after event")
+    assert (failure.table, failure.column, failure.rule) == (
+        "raw/arrivals",
+        "known_at",
+        "label after event",
+    )
     assert failure.example is not None
 
 
@@ -240,7 +322,9 @@ def test_the_champion_in_service_is_believed_only_unaltered(tmp_path: Path):
     champion, failures = champion_in_service(PARCELS, settings)
     assert failures == []
     assert champion == Champion(4, Interval(START, START + timedelta(days=DAYS)))
-    (folder / "metadata.json").write_text((folder / "metadata.json").read_text().replace("2020", "2019"))
+    (folder / "metadata.json").write_text(
+        (folder / "metadata.json").read_text().replace("2020", "2019")
+    )
     champion, failures = champion_in_service(PARCELS, settings)
     assert champion is None
     assert [failure.rule for failure in failures] == ["reference"]

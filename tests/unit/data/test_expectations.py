@@ -12,13 +12,17 @@ from include.spec import load_use_case
 from include.use_cases.flight_delays.spec import FLIGHTS, USE_CASE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")
-NAMES = sorted(path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py"))
+NAMES = sorted(
+    path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_suites_in_the_repository_say_what_the_declarations_say(name: str):
     differing = [str(path.relative_to(PROJECT_ROOT)) for path in stale(load_use_case(name))]
-    assert differing == [], f"the declarations of {name} have changed: run `{COMMAND} {name}` and commit {differing}"
+    assert differing == [], (
+        f"the declarations of {name} have changed: run `{COMMAND} {name}` and commit {differing}"
+    )
 
 
 def test_great_expectations_reads_them():
@@ -30,9 +34,13 @@ def test_great_expectations_reads_them():
         assert len(read.expectations) == len(fields["expectations"]) > 5
 
 
-def test_a_changed_declaration_is_stale_until_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_changed_declaration_is_stale_until_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(expectations, "suites_folder", lambda _: tmp_path)
-    assert [path.name for path in write_suites(USE_CASE)] == [path.name for path in sorted(suite_files(USE_CASE))]
+    assert [path.name for path in write_suites(USE_CASE)] == [
+        path.name for path in sorted(suite_files(USE_CASE))
+    ]
     assert stale(USE_CASE) == []
     wider = FLIGHTS.model_copy(update={"minimum_rows": 7})
     changed = USE_CASE.model_copy(update={"tables": (wider, *USE_CASE.tables[1:])})

@@ -1,4 +1,6 @@
-"""The inference log: nothing that was acknowledged is lost and nothing arrives twice, whoever is killed."""
+"""The inference log: nothing that was acknowledged is lost and nothing arrives twice, whoever is
+killed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from include.data.inference_log import KEPT_ROWS, LoggedPrediction, Spool, SpoolError, log_schema, prediction_ids, ship, spool_path
+from include.data.inference_log import (
+    KEPT_ROWS,
+    LoggedPrediction,
+    Spool,
+    SpoolError,
+    log_schema,
+    prediction_ids,
+    ship,
+    spool_path,
+)
 from include.data.tables import TableStore
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import load_use_case
@@ -74,9 +85,18 @@ def test_a_shipped_row_has_typed_columns_named_as_everywhere(home: Settings) -> 
     assert row["prediction_id"] == batch[0].prediction_id
     assert row["asked_at"] == EVENT
     assert row["scheduled_departure"] == datetime(2013, 4, 1, 15, tzinfo=UTC)
-    assert (row["carrier"], row["tailnum"], row["flight_id"]) == ("AA", None, "AA1-JFK-LAX-2013-04-01-1100")
+    assert (row["carrier"], row["tailnum"], row["flight_id"]) == (
+        "AA",
+        None,
+        "AA1-JFK-LAX-2013-04-01-1100",
+    )
     assert (row["weather_hourly__temperature"], row["plane__seats"]) == (41.5, None)
-    assert (row["score"], row["decision"], row["flags"], row["model_version"]) == (0.25, False, ["unknown:plane"], 3)
+    assert (row["score"], row["decision"], row["flags"], row["model_version"]) == (
+        0.25,
+        False,
+        ["unknown:plane"],
+        3,
+    )
 
 
 def test_shipping_without_a_spool_or_without_new_rows_changes_nothing(home: Settings) -> None:
@@ -95,7 +115,8 @@ def test_a_new_spool_is_shipped_although_its_numbers_start_again(home: Settings)
     for path in spool_path(home).parent.glob("spool.db*"):
         path.unlink()
     write(home, answered(3))
-    # The journal of another spool stays where it is: nobody knows any more what of it is in the table.
+    # The journal of another spool stays where it is: nobody knows any more what of it is in the
+    # table.
     assert ship(home, "flight_delays")["total"] == 8
     assert len(list(spool_path(home).parent.glob("journal/*/flight_delays/*.log"))) == 1
 
@@ -142,12 +163,18 @@ def test_a_full_disk_refuses_and_keeps_nothing_of_the_batch(home: Settings) -> N
     spool.close()
 
 
-def test_no_acknowledged_row_is_lost_or_doubled_when_writer_and_shipper_are_killed(home: Settings) -> None:
+def test_no_acknowledged_row_is_lost_or_doubled_when_writer_and_shipper_are_killed(
+    home: Settings,
+) -> None:
     acknowledged: list[str] = []
     kills = 0
     for number in range(3):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(home.home)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, "-c", WRITER, str(home.home)],
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         assert writer.stdout is not None
         acknowledged += [writer.stdout.readline().strip() for _ in range(150)]
@@ -165,7 +192,12 @@ def test_no_acknowledged_row_is_lost_or_doubled_when_writer_and_shipper_are_kill
 
 
 def _kill_a_shipper(home: Settings, after: float) -> int:
-    with subprocess.Popen([sys.executable, "-c", SHIPPER, str(home.home)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as shipper:
+    with subprocess.Popen(
+        [sys.executable, "-c", SHIPPER, str(home.home)],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as shipper:
         assert shipper.stdout is not None
         assert shipper.stdout.readline() == "ready\n"
         time.sleep(after)
@@ -176,7 +208,12 @@ def _kill_a_shipper(home: Settings, after: float) -> int:
 def test_two_shippers_at_once_ship_every_row_once(home: Settings) -> None:
     write(home, answered(400))
     shippers = [
-        subprocess.Popen([sys.executable, "-c", SHIPPER, str(home.home)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", SHIPPER, str(home.home)],
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
     ]
     assert [shipper.wait(timeout=60) for shipper in shippers] == [0, 0]
     for shipper in shippers:

@@ -44,10 +44,18 @@ def test_the_same_evidence_is_recorded_once(tmp_path: Path):
     tables = TableStore(str(tmp_path))
     for evidence in ({"version": 1}, {"version": 1}, {"version": 2}):
         mark_complete(tables, "flight_delays", "features", days(0, 1), evidence)
-    assert tables.read(intervals_table("flight_delays"))["evidence_json"].sort().to_list() == ['{"version": 1}', '{"version": 2}']
+    assert tables.read(intervals_table("flight_delays"))["evidence_json"].sort().to_list() == [
+        '{"version": 1}',
+        '{"version": 2}',
+    ]
 
 
 def test_importing_is_cheap():
-    code = "import sys, include.data.intervals; print([m for m in ('polars', 'deltalake', 'pandas') if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
+    code = (
+        "import sys, include.data.intervals; print([m for m in ('polars', 'deltalake', 'pandas') if"
+        " m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT
+    )
     assert run.stdout.strip() == "[]"

@@ -1,4 +1,6 @@
-"""The journal: what was appended is read back by whoever may read it, and nothing else, whatever happened to the writer or the file."""
+"""The journal: what was appended is read back by whoever may read it, and nothing else, whatever
+happened to the writer or the file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import pytest
 from include.data import inference_log
 from include.data.inference_log import ship, ship_feedback, spool_path
 from include.data.journal import HEADER, Journal, encode
-from include.data.journal_reader import KnownIds, RowCount, is_complete, parts, parts_so_far, segments
+from include.data.journal_reader import (
+    KnownIds,
+    RowCount,
+    is_complete,
+    parts,
+    parts_so_far,
+    segments,
+)
 from include.data.log_rows import prediction_ids
 from include.data.log_writer import LogWriter
 from include.data.shipments import ends_now, next_shipment
@@ -26,7 +35,9 @@ TABLE = "flight_delays/inference_log"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
-    return load_settings({"FLIGHTDECK_HOME": str(tmp_path)}).model_copy(update={"log_segment_bytes": SEGMENT})
+    return load_settings({"FLIGHTDECK_HOME": str(tmp_path)}).model_copy(
+        update={"log_segment_bytes": SEGMENT}
+    )
 
 
 @pytest.fixture
@@ -46,7 +57,9 @@ def test_frames_are_read_back_in_their_order_with_every_value(folder: Path) -> N
     found = list(parts(path))
     assert [part.rows for part in found] == [1, 2]
     assert b"".join(part.ids for part in found).hex() == "".join(row.prediction_id for row in rows)
-    assert [entry for part in found for entry in orjson.loads(part.entries)] == [row.as_entry() for row in rows]
+    assert [entry for part in found for entry in orjson.loads(part.entries)] == [
+        row.as_entry() for row in rows
+    ]
     assert list(parts_so_far(path, 0)) == found
     assert list(parts(path, found[0].end)) == found[1:]
     assert path.stat().st_size == SEGMENT
@@ -92,7 +105,9 @@ def test_a_frame_that_was_cut_off_ends_the_segment(folder: Path, cut: int) -> No
     writer.close()
 
 
-def test_damage_in_the_midst_costs_its_frame_and_is_told(home: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_damage_in_the_midst_costs_its_frame_and_is_told(
+    home: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     writer, batches = Writer(home), [answered(2) for _ in range(3)]
     for batch in batches:
         writer.write(batch)
@@ -110,7 +125,9 @@ def test_damage_in_the_midst_costs_its_frame_and_is_told(home: Settings, caplog:
     assert logged == {row.prediction_id for batch in (batches[0], batches[2]) for row in batch}
 
 
-def test_a_frame_that_a_reader_sees_before_the_one_in_front_of_it_waits_for_it(home: Settings) -> None:
+def test_a_frame_that_a_reader_sees_before_the_one_in_front_of_it_waits_for_it(
+    home: Settings,
+) -> None:
     writer, batches = Writer(home), [answered(2) for _ in range(3)]
     for batch in batches:
         writer.write(batch)
@@ -126,7 +143,9 @@ def test_a_frame_that_a_reader_sees_before_the_one_in_front_of_it_waits_for_it(h
         file.seek(middle.start)
         file.write(late)
     assert ship(home, CASE)["total"] == 6
-    assert set(tables_of(home)["prediction_id"]) == {row.prediction_id for batch in batches for row in batch}
+    assert set(tables_of(home)["prediction_id"]) == {
+        row.prediction_id for batch in batches for row in batch
+    }
     writer.close()
 
 
@@ -158,7 +177,9 @@ def test_rows_of_the_journal_and_of_the_spool_get_numbers_that_only_grow(home: S
 
 
 @pytest.mark.parametrize("moment", ["planned", "in the table"])
-def test_a_shipment_that_was_broken_off_is_taken_up_and_its_rows_arrive_once(home: Settings, moment: str) -> None:
+def test_a_shipment_that_was_broken_off_is_taken_up_and_its_rows_arrive_once(
+    home: Settings, moment: str
+) -> None:
     writer = Writer(home)
     writer.write(answered(3))
     writer.spool.append(answered(2))
@@ -167,9 +188,13 @@ def test_a_shipment_that_was_broken_off_is_taken_up_and_its_rows_arrive_once(hom
     assert (shipment.first, shipment.last) == (3, 5)
     writer.write(answered(4))  # behind the plan
     if moment == "in the table":
-        inference_log._move(writer.spool, TableStore(home.tables_uri), CASE, stream(), before=shipment.first)
+        inference_log._move(
+            writer.spool, TableStore(home.tables_uri), CASE, stream(), before=shipment.first
+        )
         tables, rows = TableStore(home.tables_uri), inference_log.rows_of(writer.spool, shipment)
-        tables.append_once(TABLE, stream().frame(rows), consumer=f"spool-{writer.spool.id}", offset=shipment.last)
+        tables.append_once(
+            TABLE, stream().frame(rows), consumer=f"spool-{writer.spool.id}", offset=shipment.last
+        )
     assert ship(home, CASE)["total"] == 9
     frame = tables_of(home)
     assert frame["prediction_id"].n_unique() == frame.height == 9
@@ -180,7 +205,9 @@ def test_a_shipment_that_was_broken_off_is_taken_up_and_its_rows_arrive_once(hom
 
 def stream() -> inference_log._Stream:
     use_case = served()
-    return inference_log._Stream(TABLE, inference_log.Spool.read, lambda rows: inference_log.log_frame(use_case, rows))
+    return inference_log._Stream(
+        TABLE, inference_log.Spool.read, lambda rows: inference_log.log_frame(use_case, rows)
+    )
 
 
 def tables_of(home: Settings):  # type: ignore[no-untyped-def]
@@ -219,7 +246,9 @@ def test_the_backlog_counts_what_is_not_in_the_table(home: Settings) -> None:
     writer.close()
 
 
-def test_feedback_finds_answers_in_the_journal_of_any_process_and_after_they_were_shipped(home: Settings) -> None:
+def test_feedback_finds_answers_in_the_journal_of_any_process_and_after_they_were_shipped(
+    home: Settings,
+) -> None:
     writer, other = LogWriter(home, {CASE: served()}), Writer(home)
     writer.tend()
     mine, theirs, (stranger,) = answered(1), answered(2), prediction_ids(1)

@@ -1,4 +1,6 @@
-"""A label of 0 and 1 is judged by its share; the number or the words of another problem's label like any other column."""
+"""A label of 0 and 1 is judged by its share; the number or the words of another problem's label
+like any other column.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from include.data.column_checks import Compared
 from tests.unit.evaluation.problem_cases import use_case
 
 
-@pytest.mark.parametrize(("problem", "column", "share"), [("binary", "late", True), ("regression", "minutes", False)])
+@pytest.mark.parametrize(
+    ("problem", "column", "share"), [("binary", "late", True), ("regression", "minutes", False)]
+)
 def test_only_a_binary_label_is_judged_by_its_share(problem, column, share):
     case = use_case(problem)
     table = case.table("raw/deliveries")

@@ -20,7 +20,11 @@ from include.spec import UseCase, load_use_case
 from tests.unit.data.log_helpers import EVENT, answered, marked
 from tests.unit.data.log_helpers import log as log_rows
 
-SECRET_TAIL, SECRET_CARRIER, SECRET_ID = "N-SECRET-TAIL-4711", "SECRET-CARRIER", "SECRET-FLIGHT-0815"
+SECRET_TAIL, SECRET_CARRIER, SECRET_ID = (
+    "N-SECRET-TAIL-4711",
+    "SECRET-CARRIER",
+    "SECRET-FLIGHT-0815",
+)
 SECRETS = (SECRET_TAIL, SECRET_CARRIER, SECRET_ID)
 
 
@@ -34,7 +38,9 @@ def logged(home: Settings, use_case: UseCase, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(log, "load_use_case", lambda _: use_case)
     writer = LogWriter(home, {use_case.name: use_case})
     writer.tend()
-    rows = answered(2, request={"tailnum": SECRET_TAIL, "carrier": SECRET_CARRIER}, target_id=SECRET_ID)
+    rows = answered(
+        2, request={"tailnum": SECRET_TAIL, "carrier": SECRET_CARRIER}, target_id=SECRET_ID
+    )
     log_rows(writer, rows[:1])
     writer.append(use_case.name, rows[1:], ())
     log.ship(home, use_case.name)
@@ -43,7 +49,9 @@ def logged(home: Settings, use_case: UseCase, monkeypatch: pytest.MonkeyPatch) -
 
 
 def found_in_files(home: Settings) -> set[str]:
-    """Secrets that are anywhere in the bytes of any file below the home, Parquet files also as unpacked."""
+    """Secrets that are anywhere in the bytes of any file below the home, Parquet files also as
+    unpacked.
+    """
     found = set()
     for path in (path for path in home.home.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -53,7 +61,9 @@ def found_in_files(home: Settings) -> set[str]:
     return found
 
 
-def test_without_marks_the_values_are_in_the_files(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_marks_the_values_are_in_the_files(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logged(home, load_use_case("flight_delays"), monkeypatch)
     assert found_in_files(home) == set(SECRETS)
     assert not (home.keys_dir / "log.key").exists()
@@ -72,7 +82,9 @@ def test_marked_values_are_in_no_file(home: Settings, monkeypatch: pytest.Monkey
     assert frame["dest"].unique().to_list() == ["LAX"]
     key = (home.keys_dir / "log.key").read_bytes()
     others = [path for path in home.home.rglob("*") if path.is_file() and path.name != "log.key"]
-    assert not any(key in path.read_bytes() or key.hex().encode() in path.read_bytes() for path in others)
+    assert not any(
+        key in path.read_bytes() or key.hex().encode() in path.read_bytes() for path in others
+    )
 
 
 def test_the_key_is_private_stays_and_decides_the_hash(home: Settings, tmp_path: Path) -> None:
@@ -83,7 +95,11 @@ def test_the_key_is_private_stays_and_decides_the_hash(home: Settings, tmp_path:
     use_case = marked(tailnum="hash", dest="hash")
     veil = Veil(home, use_case)
     elsewhere = Veil(load_settings({"FLIGHTDECK_HOME": str(tmp_path / "elsewhere")}), use_case)
-    assert veil.hashed("tailnum", "N1") == Veil(home, use_case).hashed("tailnum", "N1") != elsewhere.hashed("tailnum", "N1")
+    assert (
+        veil.hashed("tailnum", "N1")
+        == Veil(home, use_case).hashed("tailnum", "N1")
+        != elsewhere.hashed("tailnum", "N1")
+    )
     assert veil.hashed("tailnum", "N1") != veil.hashed("dest", "N1")
     assert veil.hashed("tailnum", None) is None
     path.write_bytes(b"short")
@@ -106,7 +122,12 @@ def tables(home: Settings) -> Iterator[TableStore]:
         "tailnum": SECRET_TAIL,
         "distance": 10.0,
     }
-    store.replace_all("raw/flights", pl.DataFrame([flight]).with_columns(pl.col("asked_at", "scheduled_departure").cast(log_types())))
+    store.replace_all(
+        "raw/flights",
+        pl.DataFrame([flight]).with_columns(
+            pl.col("asked_at", "scheduled_departure").cast(log_types())
+        ),
+    )
     return store
 
 
@@ -114,26 +135,46 @@ def log_types() -> pl.DataType:
     return pl.Datetime("us", "UTC")
 
 
-def test_who_holds_the_key_reads_the_log_as_if_nothing_were_marked(home: Settings, tables: TableStore) -> None:
-    plain, hidden = load_use_case("flight_delays"), marked(tailnum="hash", carrier="drop", flight_id="hash", scheduled_departure="hash")
-    given = {"tailnum": SECRET_TAIL, "carrier": SECRET_CARRIER, "scheduled_departure": EVENT.isoformat()}
-    rows = [*answered(1, request=given, target_id=SECRET_ID), *answered(1, target_id=None), *answered(1, target_id="another")]
+def test_who_holds_the_key_reads_the_log_as_if_nothing_were_marked(
+    home: Settings, tables: TableStore
+) -> None:
+    plain, hidden = (
+        load_use_case("flight_delays"),
+        marked(tailnum="hash", carrier="drop", flight_id="hash", scheduled_departure="hash"),
+    )
+    given = {
+        "tailnum": SECRET_TAIL,
+        "carrier": SECRET_CARRIER,
+        "scheduled_departure": EVENT.isoformat(),
+    }
+    rows = [
+        *answered(1, request=given, target_id=SECRET_ID),
+        *answered(1, target_id=None),
+        *answered(1, target_id="another"),
+    ]
     veil = Veil(home, hidden)
-    frame = log_frame(hidden, [(number, *row.as_row()) for number, row in enumerate(veil.cover(rows))])
+    frame = log_frame(
+        hidden, [(number, *row.as_row()) for number, row in enumerate(veil.cover(rows))]
+    )
     assert SECRET_ID not in frame["flight_id"].to_list()
     lifted = veil.lift(tables, frame)
     clear = log_frame(plain, [(number, *row.as_row()) for number, row in enumerate(rows)])
     assert dict(lifted.schema) == dict(clear.schema)
     assert lifted.row(0, named=True) == clear.row(0, named=True)
     for number in (1, 2):
-        assert [lifted[name][number] for name in ("flight_id", "tailnum", "carrier", "scheduled_departure")] == [None] * 4
+        assert [
+            lifted[name][number]
+            for name in ("flight_id", "tailnum", "carrier", "scheduled_departure")
+        ] == [None] * 4
         assert lifted["dest"][number] == "LAX"
 
 
 def test_a_dropped_id_leaves_nothing_to_join_by(home: Settings, tables: TableStore) -> None:
     hidden = marked(flight_id="drop", tailnum="drop")
     veil = Veil(home, hidden)
-    frame = log_frame(hidden, [(1, *row.as_row()) for row in veil.cover(answered(1, target_id=SECRET_ID))])
+    frame = log_frame(
+        hidden, [(1, *row.as_row()) for row in veil.cover(answered(1, target_id=SECRET_ID))]
+    )
     lifted = veil.lift(tables, frame)
     assert (lifted["flight_id"].to_list(), lifted["tailnum"].to_list()) == ([None], [None])
     assert dict(lifted.schema) == log_schema(load_use_case("flight_delays"))

@@ -12,7 +12,14 @@ import pytest
 
 from include.data import log_writer
 from include.data.drop_counter import DropCounter
-from include.data.inference_log import Spool, SpoolError, gaps_table, prediction_ids, ship, spool_path
+from include.data.inference_log import (
+    Spool,
+    SpoolError,
+    gaps_table,
+    prediction_ids,
+    ship,
+    spool_path,
+)
 from include.data.log_writer import LogWriter, is_sampled
 from include.data.tables import TableStore
 from include.settings import PROJECT_ROOT, Settings, load_settings
@@ -45,9 +52,15 @@ def logged(home: Settings) -> int:
 
 
 def full(home: Settings, policy: str) -> subprocess.CompletedProcess[str]:
-    """2,000 rows, ten at a time, by a process that may write nothing behind the first 400 kB of a file: the kernel refuses it."""
+    """2,000 rows, ten at a time, by a process that may write nothing behind the first 400 kB of a
+    file: the kernel refuses it.
+    """
     return subprocess.run(
-        [sys.executable, "-c", FILLER, str(home.home), policy], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FILLER, str(home.home), policy],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -72,12 +85,16 @@ def test_without_space_nothing_is_accepted_by_default(home: Settings) -> None:
     assert 0 < logged(home) < 2000
 
 
-def test_without_space_answers_go_on_where_the_use_case_says_so_and_the_count_is_exact(home: Settings) -> None:
+def test_without_space_answers_go_on_where_the_use_case_says_so_and_the_count_is_exact(
+    home: Settings,
+) -> None:
     result = full(home, "answer")
     assert (result.returncode, result.stdout) == (0, "True\n")
     missing = 2000 - logged(home)
     assert missing > 0
-    assert DropCounter(spool_path(home).with_name("dropped.json")).totals() == {"flight_delays": missing}
+    assert DropCounter(spool_path(home).with_name("dropped.json")).totals() == {
+        "flight_delays": missing
+    }
     writer = LogWriter(home, {"flight_delays": served(log_full="answer")})
     writer.tend()  # there is space again: the gap is noted, once
     writer.tend()
@@ -123,7 +140,9 @@ def test_a_refusing_log_is_not_ready_until_it_takes_rows_again(home: Settings) -
     lock.close()
 
 
-def test_a_process_that_writes_nothing_notices_that_space_runs_out(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_writes_nothing_notices_that_space_runs_out(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = LogWriter(home, {"flight_delays": served()})
     writer.tend()
     monkeypatch.setattr(log_writer, "RESERVED_BYTES", 2**62)
@@ -144,7 +163,13 @@ def test_the_counter_is_exact_over_processes_and_survives_a_kill(tmp_path: Path)
         "while True: counter.add('a', 3); print('counted', flush=True)"
     )
     counters = [
-        subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path)],
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
     ]
     confirmed = 0
     for counter in counters:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from include.data.inference_log import Spool, feedback_table, log_table, ship, ship_feedback, spool_path
+from include.data.inference_log import (
+    Spool,
+    feedback_table,
+    log_table,
+    ship,
+    ship_feedback,
+    spool_path,
+)
 from include.data.retention import expire
 from include.data.tables import TableStore
 from include.settings import Settings, load_settings
@@ -27,7 +34,9 @@ def home(tmp_path: Path) -> Settings:
     """Two answers, 40 and 5 days old, with feedback, in the tables."""
     settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
     spool = Spool(spool_path(settings))
-    old = answered(1, answered_at=microseconds(NOW - timedelta(days=40)), request={"tailnum": OLD_TAIL})
+    old = answered(
+        1, answered_at=microseconds(NOW - timedelta(days=40)), request={"tailnum": OLD_TAIL}
+    )
     spool.append(old)
     ship(settings, "flight_delays")
     spool.append(answered(1, answered_at=microseconds(NOW - timedelta(days=5))))
@@ -43,12 +52,20 @@ def files_with(settings: Settings, name: str) -> int:
 
 
 def test_everything_is_kept_by_default(home: Settings) -> None:
-    assert expire(home, load_use_case("flight_delays"), NOW) == {"before": None, "deleted": {}, "files": {}}
+    assert expire(home, load_use_case("flight_delays"), NOW) == {
+        "before": None,
+        "deleted": {},
+        "files": {},
+    }
     assert TableStore(home.tables_uri).read(log_table("flight_delays")).height == 2
 
 
 def test_old_rows_go_and_their_bytes_after_them(home: Settings) -> None:
-    use_case, log, feedback = served(log_days=30), log_table("flight_delays"), feedback_table("flight_delays")
+    use_case, log, feedback = (
+        served(log_days=30),
+        log_table("flight_delays"),
+        feedback_table("flight_delays"),
+    )
     result = expire(home, use_case, NOW)
     assert result["deleted"] == {log: 1, feedback: 1}
     assert result["files"] == {log: 0, feedback: 0}

@@ -26,7 +26,10 @@ from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.features.world import context_of, settings_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
+]
 
 SHARE = 0.15
 FIRSTS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 7)]
@@ -47,10 +50,23 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
     tables = TableStore(settings.tables_uri)
     for start, end in pairwise(FIRSTS[:5]):
         frames = read_source(Interval(start, end), SHARE)
-        record(tables, USE_CASE, [describe_table(table, frames[table.name], Interval(start, end)) for table in USE_CASE.tables])
+        record(
+            tables,
+            USE_CASE,
+            [
+                describe_table(table, frames[table.name], Interval(start, end))
+                for table in USE_CASE.tables
+            ],
+        )
         for table in USE_CASE.tables:
             if table.time_column:
-                tables.replace_window(table.name, frames[table.name], time_column=table.time_column, start=start, end=end)
+                tables.replace_window(
+                    table.name,
+                    frames[table.name],
+                    time_column=table.time_column,
+                    start=start,
+                    end=end,
+                )
     return context_of(settings, MAY.start, MAY.end)
 
 
@@ -65,9 +81,13 @@ def put(*changed: pl.Expr) -> Change:
 
 
 def _more_late(frame: pl.DataFrame) -> pl.DataFrame:
-    """Four in ten of the punctual flights are up to an hour late: many more labels, hardly another distribution of delays."""
+    """Four in ten of the punctual flights are up to an hour late: many more labels, hardly another
+    distribution of delays.
+    """
     chosen = (pl.int_range(pl.len()) % 10 < 4) & (pl.col("late") == 0)
-    return delayed(frame, pl.when(chosen).then(16.0 + pl.int_range(pl.len()) % 60).otherwise("arrival_delay"))
+    return delayed(
+        frame, pl.when(chosen).then(16.0 + pl.int_range(pl.len()) % 60).otherwise("arrival_delay")
+    )
 
 
 # By the declaration alone: no reference is needed.
@@ -88,30 +108,47 @@ COMPARED: dict[str, tuple[str, Change]] = {
     "volume": (FLIGHTS, lambda frame: frame.gather_every(12)),
     "null share": (WEATHER, put(in_part("pressure", 0.6, pl.lit(None, pl.Float64)))),
     "label share": (ARRIVALS, _more_late),
-    "unseen values": (FLIGHTS, put(in_part("dest", 0.14, pl.format("X{}", pl.int_range(pl.len()))))),
+    "unseen values": (
+        FLIGHTS,
+        put(in_part("dest", 0.14, pl.format("X{}", pl.int_range(pl.len())))),
+    ),
     "missing segment": (FLIGHTS, lambda frame: frame.filter(pl.col("carrier") != "US")),
     "distribution (PSI)": (WEATHER, put(pl.col("humidity").clip(55, 65))),
     "distribution (shift)": (
         ARRIVALS,
-        lambda frame: delayed(frame, pl.when(pl.int_range(pl.len()) % 4 == 0, late=1).then(1500.0).otherwise("arrival_delay")),
+        lambda frame: delayed(
+            frame,
+            pl.when(pl.int_range(pl.len()) % 4 == 0, late=1)
+            .then(1500.0)
+            .otherwise("arrival_delay"),
+        ),
     ),
 }
 OF_THE_WHOLE = {"duplicate delivery", "reference", "label after event"}
 
 
-def refusals(context: StepContext, table: str, frame: pl.DataFrame, champion: Champion | None = None) -> set[str]:
-    judged = judge_table(context, TableStore(context.settings.tables_uri), USE_CASE.table(table), frame, champion)
+def refusals(
+    context: StepContext, table: str, frame: pl.DataFrame, champion: Champion | None = None
+) -> set[str]:
+    judged = judge_table(
+        context, TableStore(context.settings.tables_uri), USE_CASE.table(table), frame, champion
+    )
     return {failure.rule for failure in judged.failures}
 
 
 def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
     assert {*DECLARED, *COMPARED, *OF_THE_WHOLE} == set(known()["validate_data"])
-    with pytest.raises(SpecError, match="validate_data: row count"), switched_off(["validate_data: mood"]):
+    with (
+        pytest.raises(SpecError, match="validate_data: row count"),
+        switched_off(["validate_data: mood"]),
+    ):
         pass
 
 
 @pytest.mark.parametrize("rule", DECLARED)
-def test_what_a_declared_rule_alone_refuses_gets_through_without_it(rule: str, first: StepContext, may: dict[str, pl.DataFrame]):
+def test_what_a_declared_rule_alone_refuses_gets_through_without_it(
+    rule: str, first: StepContext, may: dict[str, pl.DataFrame]
+):
     table, change = DECLARED[rule]
     assert refusals(first, table, change(may[table])) == {rule}
     with switched_off([f"validate_data: {rule}"]):
@@ -119,7 +156,9 @@ def test_what_a_declared_rule_alone_refuses_gets_through_without_it(rule: str, f
 
 
 @pytest.mark.parametrize("rule", COMPARED)
-def test_what_a_comparison_alone_refuses_gets_through_without_it(rule: str, published: StepContext, may: dict[str, pl.DataFrame]):
+def test_what_a_comparison_alone_refuses_gets_through_without_it(
+    rule: str, published: StepContext, may: dict[str, pl.DataFrame]
+):
     table, change = COMPARED[rule]
     assert refusals(published, table, may[table]) == set()
     assert refusals(published, table, change(may[table])) == {rule}
@@ -127,7 +166,9 @@ def test_what_a_comparison_alone_refuses_gets_through_without_it(rule: str, publ
         assert refusals(published, table, change(may[table])) == set()
 
 
-def test_an_old_file_under_a_new_date_gets_through_without_the_rule_on_duplicates(published: StepContext):
+def test_an_old_file_under_a_new_date_gets_through_without_the_rule_on_duplicates(
+    published: StepContext,
+):
     april = read_source(Interval(FIRSTS[3], FIRSTS[4]), SHARE)[FLIGHTS]
     moved = april.with_columns(pl.col("asked_at", "scheduled_departure") + pl.duration(days=30))
     assert refusals(published, FLIGHTS, moved) == {"duplicate delivery"}
@@ -138,7 +179,9 @@ def test_an_old_file_under_a_new_date_gets_through_without_the_rule_on_duplicate
 def test_a_champion_whose_data_left_no_statistics_gets_through_without_the_rule_on_references(
     published: StepContext, may: dict[str, pl.DataFrame]
 ):
-    unknown = Champion(7, Interval(datetime(2012, 1, 1, tzinfo=UTC), datetime(2012, 4, 1, tzinfo=UTC)))
+    unknown = Champion(
+        7, Interval(datetime(2012, 1, 1, tzinfo=UTC), datetime(2012, 4, 1, tzinfo=UTC))
+    )
     assert refusals(published, FLIGHTS, may[FLIGHTS], unknown) == {"reference"}
     with switched_off(["validate_data: reference"]):
         assert refusals(published, FLIGHTS, may[FLIGHTS], unknown) == set()
@@ -148,9 +191,18 @@ def test_labels_that_came_before_their_events_get_through_without_their_rule(fir
     landed = ingest_source(first, {})["tables"]
     tables = TableStore(first.settings.tables_uri)
     name = landed[ARRIVALS]["name"]
-    early = (pl.col("known_at") >= MAY.start + timedelta(days=1)) & (pl.int_range(pl.len()) % 10 == 0)
+    early = (pl.col("known_at") >= MAY.start + timedelta(days=1)) & (
+        pl.int_range(pl.len()) % 10 == 0
+    )
     hours = pl.when(early).then(20).otherwise(0)
-    tables.replace_all(name, tables.read(name).with_columns(pl.col("known_at", "scheduled_arrival") - pl.duration(hours=hours)))
-    assert {failure["rule"] for failure in judge_delivery(first, {})["failures"]} == {"label after event"}
+    tables.replace_all(
+        name,
+        tables.read(name).with_columns(
+            pl.col("known_at", "scheduled_arrival") - pl.duration(hours=hours)
+        ),
+    )
+    assert {failure["rule"] for failure in judge_delivery(first, {})["failures"]} == {
+        "label after event"
+    }
     with switched_off(["validate_data: label after event"]):
         assert judge_delivery(first, {})["accepted"] is True

@@ -53,7 +53,14 @@ def test_feedback_is_kept_once_and_what_became_of_it_is_told(home: Settings, spo
     spool.append(rows)
     first, second, third = (row.prediction_id for row in rows)
     stranger = prediction_ids(1)[0]
-    outcome = spool.append_feedback([told(first), told(first, 3.5, name="reward"), told(second, None, text="late"), told(stranger)])
+    outcome = spool.append_feedback(
+        [
+            told(first),
+            told(first, 3.5, name="reward"),
+            told(second, None, text="late"),
+            told(stranger),
+        ]
+    )
     assert (outcome.recorded, outcome.unknown) == ((first, first, second), (stranger,))
     again = spool.append_feedback([told(first), told(second, 0.0), told(third)])
     assert (again.repeated, again.conflicting, again.recorded) == ((first,), (second,), (third,))
@@ -99,8 +106,13 @@ def test_a_keyed_answer_is_logged_once_and_given_again(spool: Spool) -> None:
     assert spool.append([first], [keyed]) == {}
     again = KeyedAnswer("flight_delays", "k1", "print", b"second", (second.prediction_id,))
     assert spool.append([second, other], [again]) == {0: b"first"}
-    assert [row[1] for row in spool.read("flight_delays", -1, 10)] == [first.prediction_id, other.prediction_id]
-    foreign = KeyedAnswer("flight_delays", "k1", "another request", b"third", (second.prediction_id,))
+    assert [row[1] for row in spool.read("flight_delays", -1, 10)] == [
+        first.prediction_id,
+        other.prediction_id,
+    ]
+    foreign = KeyedAnswer(
+        "flight_delays", "k1", "another request", b"third", (second.prediction_id,)
+    )
     assert spool.append([second], [foreign]) == {0: None}
     assert len(spool.read("flight_delays", -1, 10)) == 2
     spool.forget_keys(2**62)
@@ -109,7 +121,10 @@ def test_a_keyed_answer_is_logged_once_and_given_again(spool: Spool) -> None:
 
 def test_the_same_key_twice_in_one_batch_is_logged_once(spool: Spool) -> None:
     rows = answered(2)
-    keyed = [KeyedAnswer("flight_delays", "k", "p", f"a{n}".encode(), (row.prediction_id,)) for n, row in enumerate(rows)]
+    keyed = [
+        KeyedAnswer("flight_delays", "k", "p", f"a{n}".encode(), (row.prediction_id,))
+        for n, row in enumerate(rows)
+    ]
     assert spool.append(rows, keyed) == {1: b"a0"}
     assert [row[1] for row in spool.read("flight_delays", -1, 10)] == [rows[0].prediction_id]
 
@@ -132,7 +147,10 @@ def test_a_table_without_the_newer_columns_gets_them(home: Settings, spool: Spoo
     spool.append(answered(1))
     ship(home, "flight_delays")
     tables = TableStore(home.tables_uri)
-    tables.replace_all(log_table("flight_delays"), tables.read(log_table("flight_delays")).drop("arm", "attributions"))
+    tables.replace_all(
+        log_table("flight_delays"),
+        tables.read(log_table("flight_delays")).drop("arm", "attributions"),
+    )
     spool.append(answered(1, arm="canary", attributions={"dest": 0.25}))
     assert ship(home, "flight_delays")["total"] == 2
     frame = tables.read(log_table("flight_delays")).sort("sequence")
@@ -146,7 +164,9 @@ def test_a_table_without_the_newer_columns_gets_them(home: Settings, spool: Spoo
         ("CREATE TABLE predictions (sequence INTEGER, something TEXT)", "no layout of Flightdeck"),
     ],
 )
-def test_a_file_that_is_not_ours_to_write_is_refused_and_left_alone(home: Settings, script: str, text: str) -> None:
+def test_a_file_that_is_not_ours_to_write_is_refused_and_left_alone(
+    home: Settings, script: str, text: str
+) -> None:
     spool_path(home).parent.mkdir(parents=True)
     database = sqlite3.connect(spool_path(home))
     database.executescript(script)

@@ -62,22 +62,35 @@ def test_a_bad_batch_is_refused_with_an_example_and_a_report(context: StepContex
     verdict = validate_data(context, {})
     assert verdict["accepted"] is False
     (failure,) = verdict["failures"]
-    assert (failure["table"], failure["column"], failure["rule"]) == ("raw/weather", "humidity", "range")
+    assert (failure["table"], failure["column"], failure["rule"]) == (
+        "raw/weather",
+        "humidity",
+        "range",
+    )
     assert failure["example"]["humidity"] == 140.0
     assert verdict["reasons"] == [verdict["reasons"][0]]
     report = json.loads(Path(verdict["report"]).read_text())
     assert report["failures"] == verdict["failures"]
     assert report["tables"]["raw/weather"]["statistics"]["humidity"]["maximum"] == 140.0
     assert report["tables"]["raw/weather"]["great_expectations"]["success"] is False
-    assert Path(verdict["report"]).is_relative_to(context.settings.reports_dir / "validation" / "flight_delays" / context.interval.label)
+    assert Path(verdict["report"]).is_relative_to(
+        context.settings.reports_dir / "validation" / "flight_delays" / context.interval.label
+    )
 
 
-def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(context: StepContext, tmp_path: Path):
+def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(
+    context: StepContext, tmp_path: Path
+):
     folder = tmp_path / "deliveries" / "flight_delays" / context.interval.label
     folder.mkdir(parents=True)
     for name, frame in use_case_data(USE_CASE).read_source(context.interval, 0.1).items():
-        frame.rename({"carrier": "airline"}, strict=False).write_parquet(folder / f"{name.removeprefix('raw/')}.parquet")
-    delivered = replace(context, settings=context.settings.model_copy(update={"delivery_dir": tmp_path / "deliveries"}))
+        frame.rename({"carrier": "airline"}, strict=False).write_parquet(
+            folder / f"{name.removeprefix('raw/')}.parquet"
+        )
+    delivered = replace(
+        context,
+        settings=context.settings.model_copy(update={"delivery_dir": tmp_path / "deliveries"}),
+    )
     verdict = validate_data(delivered, {"ingest_source": ingest_source(delivered, {})})
     assert {(failure["table"], failure["rule"]) for failure in verdict["failures"]} == {
         ("raw/flights", "columns"),
@@ -102,15 +115,23 @@ def test_a_new_column_is_recorded_and_left_out_when_publishing(context: StepCont
 
 
 def test_a_window_without_rows_is_refused(tmp_path: Path):
-    later = context_of(settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC))
+    later = context_of(
+        settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC)
+    )
     inputs = {"ingest_source": ingest_source(later, {})}
     verdict = validate_data(later, inputs)
     assert verdict["accepted"] is False
-    assert {failure["table"] for failure in verdict["failures"]} == {"raw/flights", "raw/arrivals", "raw/weather"}
+    assert {failure["table"] for failure in verdict["failures"]} == {
+        "raw/flights",
+        "raw/arrivals",
+        "raw/weather",
+    }
 
 
 @pytest.mark.parametrize("inputs", [{}, {"validate_data": {"accepted": False, "reasons": ["bad"]}}])
-def test_nothing_is_published_without_an_accepting_verdict(context: StepContext, inputs: dict[str, object]):
+def test_nothing_is_published_without_an_accepting_verdict(
+    context: StepContext, inputs: dict[str, object]
+):
     ingest_source(context, {})
     with pytest.raises(DataError, match="only validated rows are published"):
         publish_tables(context, inputs)

@@ -14,12 +14,16 @@ START = datetime(2013, 1, 1, tzinfo=UTC)
 
 def rows(first_day: int, count: int, value: float = 1.0) -> pl.DataFrame:
     moments = [START + timedelta(days=first_day + place) for place in range(count)]
-    return pl.DataFrame({"at": moments, "value": [value] * count}, schema={"at": TIMESTAMP, "value": pl.Float64})
+    return pl.DataFrame(
+        {"at": moments, "value": [value] * count}, schema={"at": TIMESTAMP, "value": pl.Float64}
+    )
 
 
 def replace(tables: TableStore, frame: pl.DataFrame, first_day: int, days: int) -> int:
     start = START + timedelta(days=first_day)
-    return tables.replace_window("t", frame, time_column="at", start=start, end=start + timedelta(days=days)).version
+    return tables.replace_window(
+        "t", frame, time_column="at", start=start, end=start + timedelta(days=days)
+    ).version
 
 
 def test_a_window_is_replaced_and_its_neighbours_stay(tmp_path: Path):

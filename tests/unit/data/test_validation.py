@@ -21,7 +21,9 @@ TABLE = Table(
     columns=(
         Column(name="name", type="string"),
         Column(name="at", type="timestamp"),
-        Column(name="kind", type="string", categories=("a", "b"), unseen_share=0.1, max_null_share=0.1),
+        Column(
+            name="kind", type="string", categories=("a", "b"), unseen_share=0.1, max_null_share=0.1
+        ),
         Column(name="count", type="integer", minimum=0, maximum=9, max_null_share=0.5),
         Column(name="size", type="number", minimum=-1.5, max_null_share=0.1),
         Column(name="open", type="boolean"),
@@ -45,7 +47,9 @@ def good() -> pl.DataFrame:
 
 
 def broken(column: str, value: object, rows: int = 1) -> pl.Expr:
-    return pl.when(pl.int_range(pl.len()) < rows).then(pl.lit(value)).otherwise(column).alias(column)
+    return (
+        pl.when(pl.int_range(pl.len()) < rows).then(pl.lit(value)).otherwise(column).alias(column)
+    )
 
 
 def test_a_valid_batch_has_no_failure(good: pl.DataFrame):
@@ -59,7 +63,15 @@ def test_an_empty_batch_is_refused(good: pl.DataFrame):
 
 def test_shares_below_their_limits_pass(good: pl.DataFrame):
     assert validate_frame(TABLE, good.with_columns(broken("kind", "z", 2))) == []
-    assert validate_frame(TABLE, good.with_columns(pl.when(pl.int_range(pl.len()) < 2).then(None).otherwise("kind").alias("kind"))) == []
+    assert (
+        validate_frame(
+            TABLE,
+            good.with_columns(
+                pl.when(pl.int_range(pl.len()) < 2).then(None).otherwise("kind").alias("kind")
+            ),
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,21 +81,40 @@ def test_shares_below_their_limits_pass(good: pl.DataFrame):
         (lambda f: f.drop("size"), "", "columns", r"missing ['size']"),
         (lambda f: f.with_columns(pl.col("count").cast(pl.String)), "count", "type", "String"),
         (lambda f: f.with_columns(pl.lit(7).alias("name"), pl.col("at")), "name", "type", "Int32"),
-        (lambda f: f.with_columns(pl.col("at").dt.replace_time_zone(None)), "at", "type", "time_zone=None"),
+        (
+            lambda f: f.with_columns(pl.col("at").dt.replace_time_zone(None)),
+            "at",
+            "type",
+            "time_zone=None",
+        ),
         (lambda f: f.with_columns(open=pl.lit("yes")), "open", "type", "String"),
-        (lambda f: f.with_columns(pl.lit(None, pl.String).alias("name")), "name", "nulls", "20 of 20 rows"),
+        (
+            lambda f: f.with_columns(pl.lit(None, pl.String).alias("name")),
+            "name",
+            "nulls",
+            "20 of 20 rows",
+        ),
         (lambda f: f.with_columns(count=None), "count", "nulls", "20 of 20 rows"),
-        (lambda f: f.with_columns(broken("size", float("nan"), 3)), "size", "nulls", "3 of 20 rows"),
+        (
+            lambda f: f.with_columns(broken("size", float("nan"), 3)),
+            "size",
+            "nulls",
+            "3 of 20 rows",
+        ),
         (lambda f: f.with_columns(broken("count", 10)), "count", "range", "values 10 to 10"),
         (lambda f: f.with_columns(broken("size", -2.0)), "size", "range", "values -2.0 to -2.0"),
         (lambda f: f.with_columns(broken("kind", "z", 3)), "kind", "categories", "values ['z']"),
     ],
 )
-def test_one_broken_rule_is_one_failure_with_what_was_seen(good: pl.DataFrame, spoil, column, rule, observed):
+def test_one_broken_rule_is_one_failure_with_what_was_seen(
+    good: pl.DataFrame, spoil, column, rule, observed
+):
     failures = validate_frame(TABLE, spoil(good))
-    assert [(failure.table, failure.column, failure.rule) for failure in failures if failure.rule != "unique key"] == [
-        ("raw/things", column, rule)
-    ]
+    assert [
+        (failure.table, failure.column, failure.rule)
+        for failure in failures
+        if failure.rule != "unique key"
+    ] == [("raw/things", column, rule)]
     assert observed in failures[0].observed
     assert json.loads(json.dumps(failures[0].as_json())) == failures[0].as_json()
 
@@ -91,18 +122,31 @@ def test_one_broken_rule_is_one_failure_with_what_was_seen(good: pl.DataFrame, s
 def test_a_new_column_is_a_warning_and_a_renamed_one_is_missing_and_new(good: pl.DataFrame):
     extended = validate(TABLE, good.with_columns(extra=1))
     assert extended.failures == []
-    assert extended.warnings == ["raw/things.extra: new column (Int32), not declared: left out when publishing"]
+    assert extended.warnings == [
+        "raw/things.extra: new column (Int32), not declared: left out when publishing"
+    ]
     renamed = validate(TABLE, good.rename({"size": "length"}))
-    assert [failure.observed for failure in renamed.failures] == ["missing ['size'], not declared ['length']"]
+    assert [failure.observed for failure in renamed.failures] == [
+        "missing ['size'], not declared ['length']"
+    ]
     assert len(renamed.warnings) == 1
 
 
 def test_the_example_is_a_bad_row(good: pl.DataFrame):
-    (failure,) = validate_frame(TABLE, good.with_columns(pl.when(pl.col("name") == "n7").then(11).otherwise("count").alias("count")))
+    (failure,) = validate_frame(
+        TABLE,
+        good.with_columns(
+            pl.when(pl.col("name") == "n7").then(11).otherwise("count").alias("count")
+        ),
+    )
     assert failure.example is not None
     assert failure.example["name"] == "n7"
     assert failure.example["at"] == "2013-01-01T07:00:00+00:00"
-    assert failure.reason == "raw/things.count: range: expected between 0.0 and 9.0, observed 1 of 20 rows (5.00%), values 11 to 11"
+    assert (
+        failure.reason
+        == "raw/things.count: range: expected between 0.0 and 9.0, observed 1 of 20 rows (5.00%),"
+        " values 11 to 11"
+    )
 
 
 def test_a_key_of_two_columns_must_be_unique(good: pl.DataFrame):
@@ -118,7 +162,12 @@ def test_a_key_of_one_column_must_be_unique(good: pl.DataFrame):
 
 def test_an_infinite_number_is_out_of_range(good: pl.DataFrame):
     bounded = Table.model_validate(
-        TABLE.model_dump() | {"columns": [{"name": "size", "type": "number", "maximum": 5}], "key": (), "time_column": None}
+        TABLE.model_dump()
+        | {
+            "columns": [{"name": "size", "type": "number", "maximum": 5}],
+            "key": (),
+            "time_column": None,
+        }
     )
     (failure,) = validate_frame(bounded, good.select(broken("size", float("inf"))))
     assert failure.rule == "range"
@@ -129,7 +178,9 @@ def test_rows_outside_the_window_are_refused_at_both_ends(good: pl.DataFrame):
     inside = Interval(START, START + timedelta(hours=20))
     assert validate(TABLE, good, window=inside).failures == []
     without_last = Interval(START, START + timedelta(hours=19))
-    assert [failure.rule for failure in validate(TABLE, good, window=without_last).failures] == ["window"]
+    assert [failure.rule for failure in validate(TABLE, good, window=without_last).failures] == [
+        "window"
+    ]
     without_first = Interval(START + timedelta(hours=1), inside.end)
     (failure,) = validate(TABLE, good, window=without_first).failures
     assert failure.example is not None
@@ -146,11 +197,15 @@ def test_great_expectations_judges_every_rule(good: pl.DataFrame):
     assert len(result["results"]) == 2 + 6 * 2 + 3 + 1
 
 
-CONSISTENT = RowRule(name="big things are open", columns=("size", "open"), holds="(size > 1) = open")
+CONSISTENT = RowRule(
+    name="big things are open", columns=("size", "open"), holds="(size > 1) = open"
+)
 
 
 def ruled(*rules: RowRule) -> Table:
-    return Table.model_validate(TABLE.model_dump() | {"row_rules": [rule.model_dump() for rule in rules]})
+    return Table.model_validate(
+        TABLE.model_dump() | {"row_rules": [rule.model_dump() for rule in rules]}
+    )
 
 
 def test_a_row_that_contradicts_itself_is_refused(good: pl.DataFrame):
@@ -165,10 +220,17 @@ def test_a_row_that_contradicts_itself_is_refused(good: pl.DataFrame):
 
 
 def test_a_row_rule_is_unknown_where_a_value_is_null_and_waits_for_its_columns(good: pl.DataFrame):
-    unknown = good.with_columns(size=pl.when(pl.int_range(pl.len()) < 2).then(None).when("open").then(2.0).otherwise(0.5))
+    unknown = good.with_columns(
+        size=pl.when(pl.int_range(pl.len()) < 2).then(None).when("open").then(2.0).otherwise(0.5)
+    )
     assert validate_frame(ruled(CONSISTENT), unknown) == []
-    assert [failure.rule for failure in validate_frame(ruled(CONSISTENT), good.drop("size"))] == ["columns"]
-    assert [failure.rule for failure in validate_frame(ruled(CONSISTENT), good.with_columns(open=pl.lit("yes")))] == ["type"]
+    assert [failure.rule for failure in validate_frame(ruled(CONSISTENT), good.drop("size"))] == [
+        "columns"
+    ]
+    assert [
+        failure.rule
+        for failure in validate_frame(ruled(CONSISTENT), good.with_columns(open=pl.lit("yes")))
+    ] == ["type"]
 
 
 def test_a_row_rule_may_be_broken_in_a_declared_share(good: pl.DataFrame):
@@ -179,7 +241,9 @@ def test_a_row_rule_may_be_broken_in_a_declared_share(good: pl.DataFrame):
 
 
 def test_a_condition_that_cannot_be_evaluated_refuses(good: pl.DataFrame):
-    (failure,) = validate_frame(ruled(RowRule(name="nonsense", columns=("size", "name"), holds="size > name")), good)
+    (failure,) = validate_frame(
+        ruled(RowRule(name="nonsense", columns=("size", "name"), holds="size > name")), good
+    )
     assert "the check could not be made" in failure.observed
 
 
@@ -187,11 +251,17 @@ def test_a_condition_that_cannot_be_evaluated_refuses(good: pl.DataFrame):
     ("columns", "holds", "told"),
     [
         (("size",), "size >", "no condition in SQL"),
-        (("size",), "size > 1 AND open", "reads \\['open', 'size'\\], but columns declares \\['size'\\]"),
+        (
+            ("size",),
+            "size > 1 AND open",
+            "reads \\['open', 'size'\\], but columns declares \\['size'\\]",
+        ),
         (("size",), "1 = 1", "reads \\[\\], but columns declares"),
         (("length",), "length > 1", "valid: its columns"),
     ],
 )
-def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(columns: tuple[str, ...], holds: str, told: str):
+def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(
+    columns: tuple[str, ...], holds: str, told: str
+):
     with pytest.raises((ValueError, SpecError), match=told):
         declared_rules(ruled(RowRule(name="bad", columns=columns, holds=holds)))

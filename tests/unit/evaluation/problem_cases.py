@@ -1,4 +1,6 @@
-"""The synthetic parcels with a label of each problem, and a package trained on it with an estimator of choice."""
+"""The synthetic parcels with a label of each problem, and a package trained on it with an estimator
+of choice.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,23 @@ from tests.unit.registry.synthetic import DAYS, PARCELS, START, USE_CASE, parcel
 CLASSES = ("early", "on_time", "late")
 LABELS = {
     "binary": USE_CASE.label,
-    "regression": Label(table="raw/deliveries", column="minutes", time_column="known_at", description="Minutes late."),
-    "multiclass": Label(table="raw/deliveries", column="outcome", time_column="known_at", description="", classes=CLASSES, positive="late"),
+    "regression": Label(
+        table="raw/deliveries",
+        column="minutes",
+        time_column="known_at",
+        description="Minutes late.",
+    ),
+    "multiclass": Label(
+        table="raw/deliveries",
+        column="outcome",
+        time_column="known_at",
+        description="",
+        classes=CLASSES,
+        positive="late",
+    ),
 }
-# The parcels' labels are noisy functions of one input: a linear model is hard to beat, and without that input little is known. How fast
-# the machine of a test is, is no question here.
+# The parcels' labels are noisy functions of one input: a linear model is hard to beat, and without
+# that input little is known. How fast the machine of a test is, is no question here.
 EASY = {
     "max_attribution_share": 0.95,
     "max_simple_model_deficit": 0.1,
@@ -31,8 +45,17 @@ EASY = {
 }
 GATES = {
     "binary": USE_CASE.gates.model_copy(update=EASY),
-    "regression": Gates(max_rmse=14, max_mae=11, min_r2=0.3, max_bias=3, max_decile_error=6, **EASY),
-    "multiclass": Gates(max_logloss=1.0, min_auc=0.7, max_brier=0.6, max_calibration_error=0.1, min_accuracy=0.5, **EASY),
+    "regression": Gates(
+        max_rmse=14, max_mae=11, min_r2=0.3, max_bias=3, max_decile_error=6, **EASY
+    ),
+    "multiclass": Gates(
+        max_logloss=1.0,
+        min_auc=0.7,
+        max_brier=0.6,
+        max_calibration_error=0.1,
+        min_accuracy=0.5,
+        **EASY,
+    ),
 }
 SKLEARN = {
     "binary": "sklearn.linear_model.LogisticRegression",
@@ -42,7 +65,12 @@ SKLEARN = {
 PARAMETERS = {
     "binary": {"max_iter": 500},
     "regression": {},
-    "multiclass": {"max_iter": 25, "learning_rate": 0.15, "max_leaf_nodes": 7, "min_samples_leaf": 40},
+    "multiclass": {
+        "max_iter": 25,
+        "learning_rate": 0.15,
+        "max_leaf_nodes": 7,
+        "min_samples_leaf": 40,
+    },
 }
 DELIVERIES = Table(
     name="raw/deliveries",
@@ -64,7 +92,11 @@ DELIVERIES = Table(
 def use_case(problem: str, *, sklearn: bool = False, **training) -> UseCase:
     """The parcels' use case with another problem; with `sklearn` another estimator."""
     values = USE_CASE.model_dump()
-    values |= {"problem": problem, "label": LABELS[problem].model_dump(), "gates": GATES[problem].model_dump()}
+    values |= {
+        "problem": problem,
+        "label": LABELS[problem].model_dump(),
+        "gates": GATES[problem].model_dump(),
+    }
     values["tables"] = [PARCELS.model_dump(), DELIVERIES.model_dump()]
     values["baseline_input"] = "load" if problem == "binary" else None
     if sklearn:
@@ -79,10 +111,17 @@ def use_case(problem: str, *, sklearn: bool = False, **training) -> UseCase:
 
 
 def rows(count: int = 3000, seed: int = 1) -> pl.DataFrame:
-    """Parcels whose delay in minutes follows load and depot, and what became of them as one of three classes."""
+    """Parcels whose delay in minutes follows load and depot, and what became of them as one of
+    three classes.
+    """
     frame, random = parcels(count, seed), np.random.default_rng(seed + 100)
     load = frame["depot_daily__load"].fill_null(0.5).to_numpy()
-    minutes = 40.0 * load - 10.0 + 12.0 * (frame["depot"] == "west").to_numpy() + random.normal(0.0, 8.0, count)
+    minutes = (
+        40.0 * load
+        - 10.0
+        + 12.0 * (frame["depot"] == "west").to_numpy()
+        + random.normal(0.0, 8.0, count)
+    )
     outcome = np.array(CLASSES)[(minutes > 0.0).astype(int) + (minutes > 15.0)]
     return frame.with_columns(pl.Series("minutes", minutes), pl.Series("outcome", outcome))
 
@@ -96,15 +135,26 @@ def splits(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
 def context(case: UseCase, home, run_id: str = "run") -> StepContext:
     """A step context below `home`."""
     settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)})
-    return StepContext(case, settings, Interval(START, START + timedelta(days=DAYS)), RunInfo("training", run_id))
+    return StepContext(
+        case, settings, Interval(START, START + timedelta(days=DAYS)), RunInfo("training", run_id)
+    )
 
 
-def trained(case: UseCase, home, frame: pl.DataFrame | None = None, run_id: str = "run") -> SimpleNamespace:
-    """The package of a final fit with the declared parameters: `folder`, `digest`, `fit`, `model`, `parts`."""
+def trained(
+    case: UseCase, home, frame: pl.DataFrame | None = None, run_id: str = "run"
+) -> SimpleNamespace:
+    """The package of a final fit with the declared parameters:
+
+    `folder`, `digest`, `fit`, `model`, `parts`.
+    """
     from include.registry.artifact import load_model
     from include.training.package import train_package
 
     parts = splits(rows() if frame is None else frame)
     snapshot = {"name": "parcels/snapshots/x", "uri": "tables/x", "version": 0, "digest": "0" * 64}
-    folder, digest, fit = train_package(context(case, home, run_id), parts, case.training.parameters, snapshot, "unknown")
-    return SimpleNamespace(folder=folder, digest=digest, fit=fit, model=load_model(folder), parts=parts)
+    folder, digest, fit = train_package(
+        context(case, home, run_id), parts, case.training.parameters, snapshot, "unknown"
+    )
+    return SimpleNamespace(
+        folder=folder, digest=digest, fit=fit, model=load_model(folder), parts=parts
+    )

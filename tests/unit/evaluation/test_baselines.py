@@ -20,24 +20,36 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluation(model):
-    return evaluate(USE_CASE, model, {"train": parcels(), "test": parcels(900, seed=4), "golden": parcels(400, seed=8)})
+    return evaluate(
+        USE_CASE,
+        model,
+        {"train": parcels(), "test": parcels(900, seed=4), "golden": parcels(400, seed=8)},
+    )
 
 
 def test_the_last_value_is_the_declared_input_with_the_base_rate_where_it_is_missing(model):
     frame = parcels(200, seed=3)
     matrix = model.transform.apply_frame(frame)
     found = last_value(USE_CASE, model.transform, matrix, 0.3)
-    expected = np.clip(frame["depot_daily__load"].fill_null(0.3).to_numpy(), CERTAINTY, 1 - CERTAINTY)
+    expected = np.clip(
+        frame["depot_daily__load"].fill_null(0.3).to_numpy(), CERTAINTY, 1 - CERTAINTY
+    )
     assert found == pytest.approx(expected, abs=1e-6)
     with pytest.raises(DataError, match="baseline_input"):
-        last_value(USE_CASE.model_copy(update={"baseline_input": None}), model.transform, matrix, 0.3)
+        last_value(
+            USE_CASE.model_copy(update={"baseline_input": None}), model.transform, matrix, 0.3
+        )
 
 
 def test_the_simple_model_learns_and_takes_missing_and_unseen_values(model):
     train, test = parcels(2000), parcels(900, seed=4)
-    test = test.with_columns(depot=pl.when(pl.int_range(pl.len()) < 50).then(pl.lit("moon")).otherwise(pl.col("depot")))
+    test = test.with_columns(
+        depot=pl.when(pl.int_range(pl.len()) < 50).then(pl.lit("moon")).otherwise(pl.col("depot"))
+    )
     matrices = [model.transform.apply_frame(frame) for frame in (train, test)]
-    scores = simple_model(model.transform, matrices[0], labels_of(USE_CASE, train), {"test": matrices[1]}, seed=1)["test"]
+    scores = simple_model(
+        model.transform, matrices[0], labels_of(USE_CASE, train), {"test": matrices[1]}, seed=1
+    )["test"]
     assert np.isfinite(scores).all()
     assert roc_auc(labels_of(USE_CASE, test), scores) > 0.65
 
@@ -46,10 +58,20 @@ def test_metrics_of_baselines_and_intervals_are_flat_and_named(evaluation, model
     metrics = metric_names(evaluation)
     test = parcels(900, seed=4)
     labels = labels_of(USE_CASE, test)
-    expected = log_loss(labels, last_value(USE_CASE, model.transform, model.transform.apply_frame(test), model.metadata.base_rate))
+    expected = log_loss(
+        labels,
+        last_value(
+            USE_CASE, model.transform, model.transform.apply_frame(test), model.metadata.base_rate
+        ),
+    )
     assert metrics["test.baseline.last_value.logloss"] == pytest.approx(expected)
     assert metrics["test.logloss"] < metrics["test.baseline.simple.logloss"] + 0.02
-    assert {"golden.baseline.simple.auc", "golden.baseline.logloss", "golden.auc", "golden.brier.low"} <= set(metrics)
+    assert {
+        "golden.baseline.simple.auc",
+        "golden.baseline.logloss",
+        "golden.auc",
+        "golden.brier.low",
+    } <= set(metrics)
     for name in ("test.auc", "test.logloss", "test.slice.depot.west.brier", "golden.logloss"):
         assert metrics[f"{name}.low"] < metrics[name] < metrics[f"{name}.high"]
     assert not any(name.startswith("train") and name.endswith(".low") for name in metrics)
@@ -58,7 +80,9 @@ def test_metrics_of_baselines_and_intervals_are_flat_and_named(evaluation, model
 def test_contributions_and_bias_sum_to_the_log_odds_and_name_what_matters(model, evaluation):
     matrix = model.transform.apply_frame(parcels(300, seed=4))
     scores = model.score_matrix(matrix)
-    assert contributions(model, matrix).sum(axis=1) == pytest.approx(np.log(scores / (1 - scores)), abs=1e-4)
+    assert contributions(model, matrix).sum(axis=1) == pytest.approx(
+        np.log(scores / (1 - scores)), abs=1e-4
+    )
     summary = attribution_summary(model, matrix, rows=100)
     assert summary[0]["input"] == "load"
     assert sum(float(row["share"]) for row in summary) == pytest.approx(1.0)
@@ -68,7 +92,9 @@ def test_contributions_and_bias_sum_to_the_log_odds_and_name_what_matters(model,
 def test_a_crossing_of_two_slices_has_one_part_per_pair_of_values(model):
     crossed = Slice(column="depot", crossed_with="pickup_hour", minimum_rows=5)
     frame = parcels(2000, seed=2)
-    parts = evaluate(USE_CASE.model_copy(update={"slices": (crossed,)}), model, {"test": frame})["slices"]
+    parts = evaluate(USE_CASE.model_copy(update={"slices": (crossed,)}), model, {"test": frame})[
+        "slices"
+    ]
     assert crossed.name == "depot_x_pickup_hour"
     assert len(parts) == 3 * 24
     assert sum(part["metrics"]["n"] for part in parts) == 2000

@@ -20,11 +20,17 @@ def test_rows_that_move_together_by_day_widen_the_interval():
     random = np.random.default_rng(2)
     days = np.repeat(np.arange(14), 500)
     differences = random.normal(0, 0.05, 14)[days] + random.normal(0, 0.01, len(days))
-    by_day, by_row = (paired_bootstrap(differences, clusters, seed=1) for clusters in (days, np.arange(len(days))))
+    by_day, by_row = (
+        paired_bootstrap(differences, clusters, seed=1) for clusters in (days, np.arange(len(days)))
+    )
     assert by_day.high - by_day.low > 5 * (by_row.high - by_row.low)
 
 
 def test_the_same_seed_gives_the_same_interval():
     differences, days = np.random.default_rng(3).normal(size=300), np.repeat(np.arange(10), 30)
-    assert paired_bootstrap(differences, days, seed=4) == paired_bootstrap(differences, days, seed=4)
-    assert paired_bootstrap(differences, days, seed=4) != paired_bootstrap(differences, days, seed=5)
+    assert paired_bootstrap(differences, days, seed=4) == paired_bootstrap(
+        differences, days, seed=4
+    )
+    assert paired_bootstrap(differences, days, seed=4) != paired_bootstrap(
+        differences, days, seed=5
+    )

@@ -26,24 +26,41 @@ def test_every_split_and_every_slice_has_its_metrics(model):
     expected = summary(labels_of(USE_CASE, west), model.score_frame(west))
     assert evaluation["digest"] == model.digest
     assert metrics["test.n"] == 600
-    assert {name: metrics[f"test.slice.depot.west.{name}"] for name in expected} == pytest.approx(expected)
+    assert {name: metrics[f"test.slice.depot.west.{name}"] for name in expected} == pytest.approx(
+        expected
+    )
     assert metrics["test.brier"] < metrics["test.baseline.brier"]
-    assert {part["value"] for part in evaluation["slices"] if part["split"] == "validation"} == {"east", "north", "west"}
+    assert {part["value"] for part in evaluation["slices"] if part["split"] == "validation"} == {
+        "east",
+        "north",
+        "west",
+    }
 
 
 def test_a_small_slice_is_listed_with_its_rows_only(model):
     frame = pl.concat(
-        [parcels(600, seed=4).filter(pl.col("depot") != "west"), parcels(600, seed=4).filter(pl.col("depot") == "west").head(7)]
+        [
+            parcels(600, seed=4).filter(pl.col("depot") != "west"),
+            parcels(600, seed=4).filter(pl.col("depot") == "west").head(7),
+        ]
     )
-    part = next(part for part in evaluate(USE_CASE, model, {"test": frame})["slices"] if part["value"] == "west")
+    part = next(
+        part
+        for part in evaluate(USE_CASE, model, {"test": frame})["slices"]
+        if part["value"] == "west"
+    )
     assert part["status"] == "too small"
     assert part["metrics"] == {"n": 7.0}
 
 
 def test_slices_partition_the_rows_by_column_by_input_and_with_the_missing(model):
     frame = parcels(500)
-    frame = frame.with_columns(depot=pl.when(pl.int_range(pl.len()) < 20).then(None).otherwise(pl.lit("east")))
-    use_case = USE_CASE.model_copy(update={"slices": (Slice(column="depot"), Slice(column="pickup_hour"))})
+    frame = frame.with_columns(
+        depot=pl.when(pl.int_range(pl.len()) < 20).then(None).otherwise(pl.lit("east"))
+    )
+    use_case = USE_CASE.model_copy(
+        update={"slices": (Slice(column="depot"), Slice(column="pickup_hour"))}
+    )
     parts = slice_parts(use_case, model.transform, frame)
     depots = {part.value: part.rows for part in parts if part.column == "depot"}
     hours = [part for part in parts if part.column == "pickup_hour"]
@@ -63,8 +80,19 @@ def test_an_unknown_slice_column_is_an_error(model):
 def test_plots_are_written_and_the_importance_names_what_matters(model, tmp_path):
     frame = parcels(500, seed=9)
     attributions = evaluate(USE_CASE, model, {"test": frame})["attributions"]
-    files = write_plots(tmp_path / "plots", model, labels_of(USE_CASE, frame), model.score_frame(frame), attributions)
-    assert [file.name for file in files] == ["roc.png", "calibration.png", "importance.png", "attributions.png"]
+    files = write_plots(
+        tmp_path / "plots",
+        model,
+        labels_of(USE_CASE, frame),
+        model.score_frame(frame),
+        attributions,
+    )
+    assert [file.name for file in files] == [
+        "roc.png",
+        "calibration.png",
+        "importance.png",
+        "attributions.png",
+    ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     shares = importance(model)
     assert sum(shares.values()) == pytest.approx(1.0)

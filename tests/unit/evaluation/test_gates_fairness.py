@@ -1,4 +1,6 @@
-"""Decisions that leave a group out are refused, by difference and by ratio, and so is a group that cannot be judged."""
+"""Decisions that leave a group out are refused, by difference and by ratio, and so is a group that
+cannot be judged.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def grouped(given: GateInput, declared: FairnessGroups = DEPOTS) -> GateInput:
 def unfair() -> GateInput:
     """No late parcel of the west is ever found."""
     given = candidate()
-    return grouped(replace(given, scores=np.where(given.slices[WEST].mask, given.scores * 0.1, given.scores)))
+    return grouped(
+        replace(given, scores=np.where(given.slices[WEST].mask, given.scores * 0.1, given.scores))
+    )
 
 
 def found(given: GateInput) -> dict[str, dict[str, Any]]:
@@ -34,7 +38,9 @@ def found(given: GateInput) -> dict[str, dict[str, Any]]:
 def test_a_model_that_treats_groups_alike_passes_with_every_rate_as_evidence():
     rows = found(grouped(candidate()))
     rates = ("selection", "true_positive", "false_positive")
-    assert set(rows) == {f"{rate}_{measure} depot" for rate in rates for measure in ("difference", "ratio")}
+    assert set(rows) == {
+        f"{rate}_{measure} depot" for rate in rates for measure in ("difference", "ratio")
+    }
     assert all(row["passed"] for row in rows.values())
 
 
@@ -43,13 +49,20 @@ def test_the_measures_are_those_of_the_decisions_at_the_threshold():
     decided = given.scores >= given.use_case.serving.decision_threshold
     rates = [decided[part.mask & (given.labels == 1)].mean() for part in given.slices]
     rows = found(given)
-    assert rows["true_positive_difference depot"]["observed"] == pytest.approx(max(rates) - min(rates))
+    assert rows["true_positive_difference depot"]["observed"] == pytest.approx(
+        max(rates) - min(rates)
+    )
     assert rows["true_positive_ratio depot"]["observed"] == pytest.approx(min(rates) / max(rates))
 
 
 def test_a_model_that_leaves_a_group_out_is_refused_by_difference_and_ratio_and_told_the_group():
     rows = found(unfair())
-    for metric in ("selection_difference", "selection_ratio", "true_positive_difference", "true_positive_ratio"):
+    for metric in (
+        "selection_difference",
+        "selection_ratio",
+        "true_positive_difference",
+        "true_positive_ratio",
+    ):
         assert rows[f"{metric} depot"]["passed"] is False
         assert "west 0.000" in rows[f"{metric} depot"]["reason"]
     assert rows["true_positive_ratio depot"]["observed"] == 0.0
@@ -61,15 +74,22 @@ def test_without_the_gate_the_unfair_model_gets_through():
 
 
 def test_a_declared_group_without_rows_is_refused_by_name():
-    declared = FairnessGroups(column="depot", groups={"inland": ("east", "north"), "coast": ("west",), "island": ("south",)})
+    declared = FairnessGroups(
+        column="depot",
+        groups={"inland": ("east", "north"), "coast": ("west",), "island": ("south",)},
+    )
     rows = found(grouped(candidate(), declared))
     refused = [row for row in rows.values() if not row["passed"]]
-    assert [(row["metric"], row["slice"], row["observed"]) for row in refused] == [("group_rows", "depot=island", 0.0)]
+    assert [(row["metric"], row["slice"], row["observed"]) for row in refused] == [
+        ("group_rows", "depot=island", 0.0)
+    ]
     assert "no row" in refused[0]["reason"]
 
 
 def test_a_group_that_is_too_small_is_listed_and_not_judged():
-    declared = FairnessGroups(column="depot", groups={"inland": ("east", "north"), "coast": ("west",)}, minimum_rows=1500)
+    declared = FairnessGroups(
+        column="depot", groups={"inland": ("east", "north"), "coast": ("west",)}, minimum_rows=1500
+    )
     rows = found(grouped(candidate(), declared))
     assert rows["group_rows depot=coast"]["passed"] is True
     assert "too small" in rows["group_rows depot=coast"]["reason"]

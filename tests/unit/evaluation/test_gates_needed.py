@@ -12,32 +12,54 @@ from include.evaluation.slices import SlicePart
 from include.registry.inspection import Inspection
 from include.spec import Golden
 from include.spec.expectations import Direction, FairnessGroups, Invariance
-from tests.unit.evaluation.test_gates import DIGEST, MEASURED, ROWS, candidate, limited, recorded, refused_by
+from tests.unit.evaluation.test_gates import (
+    DIGEST,
+    MEASURED,
+    ROWS,
+    candidate,
+    limited,
+    recorded,
+    refused_by,
+)
 from tests.unit.registry.synthetic import START, USE_CASE
 
 
 def flat_slice() -> GateInput:
-    """Constant within one part of a depot: the comparison overall still gains, the slice's AUC falls to a half."""
+    """Constant within one part of a depot: the comparison overall still gains, the slice's AUC
+    falls to a half.
+    """
     given = candidate(1.0, champion_quality=0.5)
     mask = given.slices[2].mask & (np.arange(ROWS) % 5 == 0)
     parts = [*given.slices, SlicePart("depot", "small", mask, int(mask.sum()), 50)]
     scores = np.where(mask, given.labels[mask].mean(), given.scores)
-    return replace(given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts))
+    return replace(
+        given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts)
+    )
 
 
 def beaten_by_simple() -> GateInput:
     given = candidate()
-    return replace(given, metrics={**given.metrics, "test.baseline.simple.logloss": given.metrics["test.logloss"] - 0.01})
+    return replace(
+        given,
+        metrics={
+            **given.metrics,
+            "test.baseline.simple.logloss": given.metrics["test.logloss"] - 0.01,
+        },
+    )
 
 
 def no_better_than_prior_on_golden() -> GateInput:
     given = candidate()
     metrics = {**given.metrics, "golden.logloss": 0.6, "golden.baseline.logloss": 0.5}
-    return replace(given, use_case=USE_CASE.model_copy(update={"golden": Golden(until=START)}), metrics=metrics)
+    return replace(
+        given, use_case=USE_CASE.model_copy(update={"golden": Golden(until=START)}), metrics=metrics
+    )
 
 
 def inspected(size: int = 300_000, unsafe: tuple[str, ...] = (), **measured: object) -> GateInput:
-    return replace(candidate(), inspection=Inspection(DIGEST, size, list(unsafe), {**MEASURED, **measured}))
+    return replace(
+        candidate(), inspection=Inspection(DIGEST, size, list(unsafe), {**MEASURED, **measured})
+    )
 
 
 def with_segments(shares: dict[str, dict[str, float]]) -> GateInput:
@@ -59,14 +81,18 @@ ALONE = {
     "slice_calibration": lambda: limited(candidate(), max_slice_calibration_excess=0.0),
     "champion_improvement": lambda: candidate(0.9, champion_quality=1.0),
     "champion_slices": flat_slice,
-    "segments": lambda: with_segments({"depot": {"east": 0.4, "north": 0.3, "west": 0.2, "south": 0.1}}),
+    "segments": lambda: with_segments(
+        {"depot": {"east": 0.4, "north": 0.3, "west": 0.2, "south": 0.1}}
+    ),
     "baselines": beaten_by_simple,
     "golden": no_better_than_prior_on_golden,
     "fairness": lambda: limited(candidate(), fairness=(STRICT,)),
     "perturbation": lambda: limited(candidate(), max_perturbation_mean=0.001),
     "missing_values": lambda: limited(candidate(), max_missing_change=0.1),
     "invariance": lambda: limited(candidate(), invariances=(Invariance(inputs=("load",)),)),
-    "direction": lambda: limited(candidate(), directions=(Direction(input="load", change=0.3, expect="not_higher"),)),
+    "direction": lambda: limited(
+        candidate(), directions=(Direction(input="load", change=0.3, expect="not_higher"),)
+    ),
     "attribution": lambda: limited(candidate(), max_attribution_share=0.5),
     "package_size": lambda: inspected(size=51_000_000),
     "artefact_safety": lambda: inspected(unsafe=("x.pkl: not one of the files of a package",)),

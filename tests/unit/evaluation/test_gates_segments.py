@@ -1,4 +1,6 @@
-"""A segment that is not there: noticed against the champion's training data, and against the declaration where there is no champion."""
+"""A segment that is not there: noticed against the champion's training data, and against the
+declaration where there is no champion.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ def known(given: GateInput, **shares: float) -> GateInput:
 
 
 def refused_segments(given: GateInput) -> list[tuple[str, float]]:
-    return [(row["slice"], row["observed"]) for row in judge(given)["rows"] if row["gate"] == "segments" and not row["passed"]]
+    return [
+        (row["slice"], row["observed"])
+        for row in judge(given)["rows"]
+        if row["gate"] == "segments" and not row["passed"]
+    ]
 
 
 def without_part(given: GateInput, value: str) -> GateInput:
@@ -40,15 +46,26 @@ def test_a_segment_of_the_champion_without_test_rows_is_refused_by_name():
     assert refused_segments(known(given, **thirds)) == []
     gone = known(without_part(given, "west"), **thirds)
     assert refused_segments(gone) == [("depot=west", 0.0)]
-    assert any("segments" in reason and "depot=west" in reason and "1000 rows" in reason for reason in judge(gone)["reasons"])
+    assert any(
+        "segments" in reason and "depot=west" in reason and "1000 rows" in reason
+        for reason in judge(gone)["reasons"]
+    )
 
 
 def test_a_segment_that_has_all_but_vanished_is_refused_and_a_small_one_is_not():
     given = candidate(1.0, champion_quality=0.5)
     few = [replace(part, rows=49) if part.value == "west" else part for part in given.slices]
-    assert refused_segments(known(replace(given, slices=few), east=0.6, north=0.3, west=0.1)) == [("depot=west", 49.0)]
-    assert refused_segments(known(replace(given, slices=few), east=0.6, north=0.38, west=99 / ROWS)) == []
-    assert refused_segments(known(without_part(given, "west"), east=0.6, north=0.38, west=99 / ROWS)) == []
+    assert refused_segments(known(replace(given, slices=few), east=0.6, north=0.3, west=0.1)) == [
+        ("depot=west", 49.0)
+    ]
+    assert (
+        refused_segments(known(replace(given, slices=few), east=0.6, north=0.38, west=99 / ROWS))
+        == []
+    )
+    assert (
+        refused_segments(known(without_part(given, "west"), east=0.6, north=0.38, west=99 / ROWS))
+        == []
+    )
 
 
 def test_without_a_champion_the_declared_values_must_be_there():

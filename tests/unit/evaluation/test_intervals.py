@@ -22,12 +22,16 @@ def test_the_intervals_are_those_of_resampling_whole_days_row_by_row():
     weights = np.random.default_rng(3).multinomial(DAYS, np.full(DAYS, 1 / DAYS), size=200)
     by_hand: dict[str, list[float]] = {"auc": [], "brier": [], "logloss": []}
     for counts in weights:
-        rows = np.concatenate([np.repeat(np.flatnonzero(days == day), times) for day, times in enumerate(counts)])
+        rows = np.concatenate(
+            [np.repeat(np.flatnonzero(days == day), times) for day, times in enumerate(counts)]
+        )
         by_hand["auc"].append(roc_auc(labels[rows], scores[rows]))
         by_hand["brier"].append(brier(labels[rows], scores[rows]))
         by_hand["logloss"].append(log_loss(labels[rows], scores[rows]))
     for metric, values in by_hand.items():
-        assert (found[metric].low, found[metric].high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
+        assert (found[metric].low, found[metric].high) == pytest.approx(
+            tuple(np.percentile(values, [2.5, 97.5]))
+        )
         assert found[metric].clusters == DAYS
 
 
@@ -48,5 +52,8 @@ def test_rows_that_stick_together_make_the_interval_wider():
 
 def test_one_class_has_no_auc_and_one_day_has_no_interval():
     labels, scores, days = drawn()
-    assert set(bootstrap_intervals(np.zeros_like(labels), scores, days, seed=1)) == {"brier", "logloss"}
+    assert set(bootstrap_intervals(np.zeros_like(labels), scores, days, seed=1)) == {
+        "brier",
+        "logloss",
+    }
     assert bootstrap_intervals(labels, scores, np.zeros_like(days), seed=1) == {}

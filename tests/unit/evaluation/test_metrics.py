@@ -9,7 +9,9 @@ from include.errors import DataError
 from include.evaluation import metrics
 
 
-def rows(seed: int, *, ties: bool, rate: float = 0.3, size: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+def rows(
+    seed: int, *, ties: bool, rate: float = 0.3, size: int = 2000
+) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     scores = random.beta(2, 4, size)
     labels = (random.uniform(size=size) < scores * rate / (1 / 3)).astype(int)
@@ -20,10 +22,18 @@ def rows(seed: int, *, ties: bool, rate: float = 0.3, size: int = 2000) -> tuple
 @pytest.mark.parametrize("ties", [False, True])
 def test_metrics_are_those_of_scikit_learn(seed, ties):
     labels, scores = rows(seed, ties=ties)
-    assert metrics.roc_auc(labels, scores) == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-12)
-    assert metrics.average_precision(labels, scores) == pytest.approx(reference.average_precision_score(labels, scores), abs=1e-12)
-    assert metrics.brier(labels, scores) == pytest.approx(reference.brier_score_loss(labels, scores), abs=1e-12)
-    assert metrics.log_loss(labels, scores) == pytest.approx(reference.log_loss(labels, np.clip(scores, 1e-15, 1 - 1e-15)), abs=1e-12)
+    assert metrics.roc_auc(labels, scores) == pytest.approx(
+        reference.roc_auc_score(labels, scores), abs=1e-12
+    )
+    assert metrics.average_precision(labels, scores) == pytest.approx(
+        reference.average_precision_score(labels, scores), abs=1e-12
+    )
+    assert metrics.brier(labels, scores) == pytest.approx(
+        reference.brier_score_loss(labels, scores), abs=1e-12
+    )
+    assert metrics.log_loss(labels, scores) == pytest.approx(
+        reference.log_loss(labels, np.clip(scores, 1e-15, 1 - 1e-15)), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -42,7 +52,9 @@ def test_calibration_bins_are_those_of_scikit_learn_when_the_bins_divide_the_row
     assert [part["n"] for part in bins] == [200.0] * 10
     assert np.allclose([part["observed_rate"] for part in bins], rates, atol=0.005)
     assert np.allclose([part["mean_score"] for part in bins], means, atol=0.005)
-    assert metrics.calibration_error(labels, scores) == pytest.approx(np.abs(rates - means).mean(), abs=0.005)
+    assert metrics.calibration_error(labels, scores) == pytest.approx(
+        np.abs(rates - means).mean(), abs=0.005
+    )
 
 
 def test_the_calibration_error_of_a_shifted_score_is_the_shift():
@@ -68,7 +80,13 @@ def test_one_class_leaves_the_ranking_metrics_out():
 
 @pytest.mark.parametrize(
     ("labels", "scores"),
-    [([], []), ([0, 1], [0.5]), ([0, 1], [0.5, float("nan")]), ([0, 1], [0.5, 1.5]), ([0, 2], [0.5, 0.5])],
+    [
+        ([], []),
+        ([0, 1], [0.5]),
+        ([0, 1], [0.5, float("nan")]),
+        ([0, 1], [0.5, 1.5]),
+        ([0, 2], [0.5, 0.5]),
+    ],
 )
 def test_nonsense_is_refused(labels, scores):
     with pytest.raises(DataError):

@@ -1,4 +1,6 @@
-"""Metrics, losses and intervals of several classes and of a regression against scikit-learn's; labels that are not valid are refused."""
+"""Metrics, losses and intervals of several classes and of a regression against scikit-learn's;
+labels that are not valid are refused.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,16 @@ def test_metrics_of_several_classes_are_those_of_scikit_learn():
     found = problem.summary(labels, scores)
     assert found["logloss"] == pytest.approx(reference.log_loss(labels, scores))
     assert found["auc"] == pytest.approx(reference.roc_auc_score(labels, scores, multi_class="ovr"))
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, scores.argmax(axis=1)))
-    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(labels, scores.argmax(axis=1)))
+    assert found["accuracy"] == pytest.approx(
+        reference.accuracy_score(labels, scores.argmax(axis=1))
+    )
+    assert found["balanced_accuracy"] == pytest.approx(
+        reference.balanced_accuracy_score(labels, scores.argmax(axis=1))
+    )
     assert found["brier"] == pytest.approx(((scores - np.eye(3)[labels]) ** 2).sum(axis=1).mean())
-    assert found["recall.late"] == pytest.approx(reference.recall_score(labels, scores.argmax(axis=1), average=None)[2])
+    assert found["recall.late"] == pytest.approx(
+        reference.recall_score(labels, scores.argmax(axis=1), average=None)[2]
+    )
     assert problem.losses(labels, scores).mean() == pytest.approx(found["logloss"])
 
 
@@ -48,7 +56,9 @@ def test_metrics_of_a_regression_are_those_of_scikit_learn():
     assert found["mae"] == pytest.approx(reference.mean_absolute_error(labels, scores))
     assert found["r2"] == pytest.approx(reference.r2_score(labels, scores))
     assert found["bias"] == pytest.approx((scores - labels).mean())
-    assert problem.losses(labels, scores).mean() / problem.loss_unit(labels) == pytest.approx(1.0 - found["r2"])
+    assert problem.losses(labels, scores).mean() / problem.loss_unit(labels) == pytest.approx(
+        1.0 - found["r2"]
+    )
 
 
 def test_over_confident_probabilities_have_a_calibration_error():
@@ -89,7 +99,16 @@ def test_labels_are_class_numbers_by_name_or_by_bounds():
     frame = pl.DataFrame({"outcome": ["late", "early", "on_time"], "minutes": [15.0, 15.1, -3.0]})
     assert by_name.labels(frame).tolist() == [2, 0, 1]
     cut = use_case("multiclass").model_copy(
-        update={"label": Label(table="t", column="minutes", time_column="k", description="", classes=CLASSES, bounds=(0.0, 15.0))}
+        update={
+            "label": Label(
+                table="t",
+                column="minutes",
+                time_column="k",
+                description="",
+                classes=CLASSES,
+                bounds=(0.0, 15.0),
+            )
+        }
     )
     assert strategy(cut).labels(frame).tolist() == [1, 2, 0]
 
@@ -105,7 +124,14 @@ def test_a_label_that_is_not_valid_is_named(column, wrong):
 
 
 @pytest.mark.parametrize(
-    "scores", [np.full((3, 2), 0.5), np.full((3, 3), 0.5), np.array([[1.2, -0.1, -0.1]] * 3), np.full((3, 3), np.nan)], ids=str
+    "scores",
+    [
+        np.full((3, 2), 0.5),
+        np.full((3, 3), 0.5),
+        np.array([[1.2, -0.1, -0.1]] * 3),
+        np.full((3, 3), np.nan),
+    ],
+    ids=str,
 )
 def test_scores_that_are_no_probabilities_of_the_classes_are_refused(scores):
     with pytest.raises(DataError):
@@ -115,7 +141,9 @@ def test_scores_that_are_no_probabilities_of_the_classes_are_refused(scores):
 def test_a_table_of_predictions_gives_the_metrics_that_one_probability_a_row_tells():
     problem, labels, scores = three_classes()
     predicted = np.array(CLASSES)[scores.argmax(axis=1)]
-    found = problem.table_summary(pl.DataFrame({"label": labels, "score": scores.max(axis=1), "predicted_class": predicted}))
+    found = problem.table_summary(
+        pl.DataFrame({"label": labels, "score": scores.max(axis=1), "predicted_class": predicted})
+    )
     whole = problem.summary(labels, scores)
     assert found == pytest.approx({name: whole[name] for name in found})
     assert {"accuracy", "ece", "mean_score", "share.early", "recall.late"} <= found.keys()

@@ -32,7 +32,9 @@ def asked(world, capsys, command, *arguments):
 
 
 def test_the_data_sets_are_listed_with_who_answers_for_them(world, capsys):
-    (row,) = [row for row in asked(world, capsys, datasets, "list") if row["name"] == "flight_delays"]
+    (row,) = [
+        row for row in asked(world, capsys, datasets, "list") if row["name"] == "flight_delays"
+    ]
     snapshot = world.first["build_snapshot"]["snapshot"]
     assert (row["name"], row["owner"], row["licence"], row["sensitivity"]) == (
         "flight_delays",
@@ -45,8 +47,28 @@ def test_the_data_sets_are_listed_with_who_answers_for_them(world, capsys):
 
 
 def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(world, capsys):
-    first = asked(world, capsys, datasets, "annotate", "flight_delays", "Snow in the second week", "--who", "ada")
-    asked(world, capsys, datasets, "annotate", "flight_delays", "Snow on 8 February", "--who", "bob", "--replaces", first["annotation_id"])
+    first = asked(
+        world,
+        capsys,
+        datasets,
+        "annotate",
+        "flight_delays",
+        "Snow in the second week",
+        "--who",
+        "ada",
+    )
+    asked(
+        world,
+        capsys,
+        datasets,
+        "annotate",
+        "flight_delays",
+        "Snow on 8 February",
+        "--who",
+        "bob",
+        "--replaces",
+        first["annotation_id"],
+    )
     told = asked(world, capsys, datasets, "show", "flight_delays")
     (version,) = told["versions"]
     assert told["declaration"]["limits"] == list(DEPARTURES.limits)
@@ -56,7 +78,10 @@ def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(w
         ("ada", "Snow in the second week"),
         ("bob", "Snow on 8 February"),
     ]
-    assert [remark.author for remark in remarks_of(world.tables, world.first["build_snapshot"]["snapshot"])] == ["bob"]
+    assert [
+        remark.author
+        for remark in remarks_of(world.tables, world.first["build_snapshot"]["snapshot"])
+    ] == ["bob"]
     with pytest.raises(DataError, match="There is no data-set version 'flights@3'"):
         datasets.main(["annotate", "flights@3", "text", "--who", "ada"], world.settings)
 
@@ -65,7 +90,10 @@ def test_from_a_model_come_the_summary_and_the_query_of_its_data(world, capsys):
     summary = asked(world, capsys, datasets, "summary", "flight_delays/1")
     assert summary["train"]["carrier"]["rows"] == world.first["split_data"]["rows"]["train"]
     assert datasets.main(["query", "flight_weather/1"], world.settings) == 0
-    assert frame_digest(execute(capsys.readouterr().out)) == world.weather["build_snapshot"]["snapshot"]["digest"]
+    assert (
+        frame_digest(execute(capsys.readouterr().out))
+        == world.weather["build_snapshot"]["snapshot"]["digest"]
+    )
 
 
 def test_mlflow_shows_the_data_set_with_its_metadata(world):
@@ -89,8 +117,16 @@ def test_lineage_goes_both_ways(world, capsys):
         ("flight_weather", 1),
     ]
     assert asked(world, capsys, lineage, "--of-commit", document["code"]["commit"][:12]) != []
-    assert [one["run_id"] for one in asked(world, capsys, lineage, "--of-package", document["package"]["digest"])] == ["first"]
-    assert asked(world, capsys, lineage, "flight_delays", world.shallow["open_run"]["mlflow_run_id"])["decision"] == "refused"
+    assert [
+        one["run_id"]
+        for one in asked(world, capsys, lineage, "--of-package", document["package"]["digest"])
+    ] == ["first"]
+    assert (
+        asked(world, capsys, lineage, "flight_delays", world.shallow["open_run"]["mlflow_run_id"])[
+            "decision"
+        ]
+        == "refused"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,8 +147,16 @@ def test_what_is_not_there_is_told_with_what_is(world, command, arguments, text)
 def test_people_get_tables(world, capsys):
     for command, arguments, words in (
         (datasets, ["list"], ("CC0", "public")),
-        (datasets, ["show", "flight_delays"], ("limits", "flight_weather/1", "carrier_daily:late_rate_7d")),
-        (datasets, ["summary", "flight_delays/1", "--split", "test"], ("median", "weather_hourly__temperature")),
+        (
+            datasets,
+            ["show", "flight_delays"],
+            ("limits", "flight_weather/1", "carrier_daily:late_rate_7d"),
+        ),
+        (
+            datasets,
+            ["summary", "flight_delays/1", "--split", "test"],
+            ("median", "weather_hourly__temperature"),
+        ),
         (lineage, ["flight_delays", "1"], ("training_set.sql", "raw/arrivals", "commit")),
         (lineage, ["--of-cause", "c1"], ("flight_delays", "accepted")),
     ):
@@ -123,8 +167,16 @@ def test_people_get_tables(world, capsys):
 
 def test_two_declarations_of_one_name_are_refused():
     other = USE_CASE.model_copy(
-        update={"name": "flights_too", "data_set": DEPARTURES.model_copy(update={"owner": "somebody@else.example"})}
+        update={
+            "name": "flights_too",
+            "data_set": DEPARTURES.model_copy(update={"owner": "somebody@else.example"}),
+        }
     )
-    with pytest.raises(DataError, match="Two data sets are called 'flight_delays', one in flight_delays and one in flights_too"):
+    with pytest.raises(
+        DataError,
+        match=(
+            "Two data sets are called 'flight_delays', one in flight_delays and one in flights_too"
+        ),
+    ):
         declared([USE_CASE, other])
     assert declared([USE_CASE, WEATHER])["flight_delays"][1] == ["flight_delays", "flight_weather"]

@@ -1,4 +1,6 @@
-"""Finding and comparing real trainings: one accepted, one refused, one of another use case on the same data set."""
+"""Finding and comparing real trainings: one accepted, one refused, one of another use case on the
+same data set.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def asked(world, capsys, *arguments):
 
 
 def test_every_training_is_listed_once_without_its_trials(every):
-    assert {one.run_id: (one.name.split("/")[0] if one.version else None, one.decision) for one in every} == {
+    assert {
+        one.run_id: (one.name.split("/")[0] if one.version else None, one.decision) for one in every
+    } == {
         "first": ("flight_delays", "accepted"),
         "shallow": (None, "refused"),
         "weather": ("flight_weather", "accepted"),
@@ -58,19 +62,28 @@ def test_each_criterion_finds_its_trainings_and_no_other(every, world):
     snapshot = world.first["build_snapshot"]["snapshot"]
     aucs = {one.run_id: one.metrics["test.auc"] for one in every}
     bound = (aucs["shallow"] + aucs["first"]) / 2
-    better, worse = ("first", "shallow") if aucs["first"] > aucs["shallow"] else ("shallow", "first")
+    better, worse = (
+        ("first", "shallow") if aucs["first"] > aucs["shallow"] else ("shallow", "first")
+    )
     assert found(every) == {"first", "shallow", "weather"}
     assert found(every, decision="refused") == {"shallow"}
     assert found(every, kind="manual") == {"shallow"}
-    above, below = (found(every, metrics=(Condition.parse(f"{condition}{bound}", number=True),)) for condition in ("auc>", "test.auc <= "))
+    above, below = (
+        found(every, metrics=(Condition.parse(f"{condition}{bound}", number=True),))
+        for condition in ("auc>", "test.auc <= ")
+    )
     assert better in above - below
     assert worse in below - above
-    assert found(every, parameters=(Condition.parse("xgboost.max_depth=2", number=False),)) == {"shallow"}
+    assert found(every, parameters=(Condition.parse("xgboost.max_depth=2", number=False),)) == {
+        "shallow"
+    }
     assert found(every, tags=(Condition.parse("triggered_by=ada", number=False),)) == {"shallow"}
     assert found(every, since=parse_moment("2013-04-01")) == {"first", "shallow", "weather"}
     assert found(every, until=parse_moment("2013-04-01")) == set()
     assert (
-        len(found(every, snapshot=f"{snapshot['name']}@{snapshot['version']}")) == len(found(every, snapshot=snapshot["digest"][:8])) == 3
+        len(found(every, snapshot=f"{snapshot['name']}@{snapshot['version']}"))
+        == len(found(every, snapshot=snapshot["digest"][:8]))
+        == 3
     )
     assert found(every, snapshot="0000") == set()
     assert len(found(every, commit=every[0].commit[:8])) == 3
@@ -81,11 +94,28 @@ def test_each_criterion_finds_its_trainings_and_no_other(every, world):
 def test_annotations_are_found_corrected_and_never_lost(world, capsys):
     run = world.shallow["open_run"]["mlflow_run_id"]
     first = asked(world, capsys, "annotate", run, "Trees too shallow for snow", "--who", "ada")
-    asked(world, capsys, "annotate", run, "Trees too shallow for rain", "--who", "ada", "--replaces", first["annotation_id"])
-    assert [one["run_id"] for one in asked(world, capsys, "search", "--text", "FOR RAIN")] == ["shallow"]
+    asked(
+        world,
+        capsys,
+        "annotate",
+        run,
+        "Trees too shallow for rain",
+        "--who",
+        "ada",
+        "--replaces",
+        first["annotation_id"],
+    )
+    assert [one["run_id"] for one in asked(world, capsys, "search", "--text", "FOR RAIN")] == [
+        "shallow"
+    ]
     assert asked(world, capsys, "search", "--text", "for snow") == []
-    assert [remark.text for remark in history(world.tables, "run", run)] == ["Trees too shallow for snow", "Trees too shallow for rain"]
-    assert [remark.text for remark in current(world.tables, "run", run)] == ["Trees too shallow for rain"]
+    assert [remark.text for remark in history(world.tables, "run", run)] == [
+        "Trees too shallow for snow",
+        "Trees too shallow for rain",
+    ]
+    assert [remark.text for remark in current(world.tables, "run", run)] == [
+        "Trees too shallow for rain"
+    ]
     with pytest.raises(DataError, match="no standing annotation"):
         annotate(world.tables, "run", run, "again", author="ada", replaces=first["annotation_id"])
     with pytest.raises(DataError, match="needs a text and a name"):
@@ -96,14 +126,26 @@ def test_annotations_are_found_corrected_and_never_lost(world, capsys):
     ("arguments", "text"),
     [
         (["search", "--metric", "auk>0.7"], r"No training has the metric 'auk'; near: .*'auc'"),
-        (["search", "--metric", "auc is good"], "is no condition; write <name><comparison><value>, for example auc>0.7"),
+        (
+            ["search", "--metric", "auc is good"],
+            "is no condition; write <name><comparison><value>, for example auc>0.7",
+        ),
         (["search", "--metric", "auc>high"], "'high' is no number"),
-        (["search", "--param", "max_dept=3"], r"No training has the parameter 'max_dept'; near: .*max_depth"),
-        (["search", "--decision", "maybe"], r"there are: \['accepted', 'failed', 'refused', 'undecided'\]"),
+        (
+            ["search", "--param", "max_dept=3"],
+            r"No training has the parameter 'max_dept'; near: .*max_depth",
+        ),
+        (
+            ["search", "--decision", "maybe"],
+            r"there are: \['accepted', 'failed', 'refused', 'undecided'\]",
+        ),
         (["search", "--trigger", "alrm"], "No training has the trigger 'alrm'"),
         (
             ["search", "--use-case", "trains"],
-            r"Nothing has been trained for \['trains'\]; there are runs of \['flight_delays', 'flight_weather'\]",
+            (
+                r"Nothing has been trained for \['trains'\]; there are runs of \['flight_delays',"
+                r" 'flight_weather'\]"
+            ),
         ),
         (["search", "--since", "April"], "is no date; write for example 2013-04-01"),
         (["show", "flight_delays/9"], "There is no training 'flight_delays/9'.*flight_delays/1"),
@@ -116,7 +158,9 @@ def test_what_cannot_be_understood_or_found_is_told_with_what_can(world, argumen
 
 
 def test_a_comparison_tells_what_differs_and_nothing_else(world):
-    first, shallow = (find_training(world.settings, name) for name in ("flight_delays/1", "shallow"))
+    first, shallow = (
+        find_training(world.settings, name) for name in ("flight_delays/1", "shallow")
+    )
     told = compare(world.client, [first, shallow])
     parameters = {row["name"]: row["values"] for row in told["parameters"]}
     assert parameters["xgboost.max_depth"][1] == "2"
@@ -127,7 +171,9 @@ def test_a_comparison_tells_what_differs_and_nothing_else(world):
     assert gates["champion_improvement"] == [None, "refused"]
     auc = next(row for row in told["metrics"] if row["name"] == "test.auc")["values"]
     assert auc[0]["low"] < auc[0]["value"] < auc[0]["high"]
-    assert auc[1]["difference"] == pytest.approx(shallow.metrics["test.auc"] - first.metrics["test.auc"])
+    assert auc[1]["difference"] == pytest.approx(
+        shallow.metrics["test.auc"] - first.metrics["test.auc"]
+    )
     spreads = [row["spread"] for row in told["slices"]]
     assert spreads == sorted(spreads, reverse=True)
     assert spreads[0] > 0
@@ -141,7 +187,9 @@ def test_the_golden_set_is_scored_again_now_by_the_packages(world, capsys):
     told = asked(world, capsys, "compare", "flight_delays/1", "shallow")["golden"]
     golden = GoldenRecord(**world.first["build_snapshot"]["golden"])
     rows = read_golden(FLIGHTS, world.settings, golden)
-    models = [load_model(Path(run["train_model"]["package"])) for run in (world.first, world.shallow)]
+    models = [
+        load_model(Path(run["train_model"]["package"])) for run in (world.first, world.shallow)
+    ]
     labels = rows["late"].to_numpy()
     aucs = [roc_auc(labels, model.score_frame(rows)) for model in models]
     assert told["rows"] == rows.height
@@ -154,7 +202,9 @@ def test_the_golden_set_is_scored_again_now_by_the_packages(world, capsys):
 
 
 def test_a_package_that_was_altered_is_not_compared(world, capsys):
-    logged = world.client.get_logged_model(world.weather["train_model"]["model_id"]).artifact_location
+    logged = world.client.get_logged_model(
+        world.weather["train_model"]["model_id"]
+    ).artifact_location
     (file,) = Path(logged.removeprefix("file://")).rglob("model.ubj")
     kept = file.read_bytes()
     try:
@@ -167,7 +217,11 @@ def test_a_package_that_was_altered_is_not_compared(world, capsys):
 
 def test_people_get_tables_and_programs_get_json(world, capsys):
     listed = {row["use_case"]: row for row in asked(world, capsys, "list")}
-    assert (listed["flight_delays"]["trainings"], listed["flight_delays"]["refused"], listed["flight_delays"]["newest_version"]) == (
+    assert (
+        listed["flight_delays"]["trainings"],
+        listed["flight_delays"]["refused"],
+        listed["flight_delays"]["newest_version"],
+    ) == (
         2,
         1,
         1,
@@ -179,7 +233,10 @@ def test_people_get_tables_and_programs_get_json(world, capsys):
         (["list"], ("flight_weather", "newest version")),
         (["search", "--decision", "refused"], ("refused", "manual")),
         (["show", "flight_delays/1"], ("trees of at most", "Parameters", "training_set.sql")),
-        (["compare", "flight_delays/1", "shallow"], ("scored now", "Slices that differ most", "the same in all", "champion_improvement")),
+        (
+            ["compare", "flight_delays/1", "shallow"],
+            ("scored now", "Slices that differ most", "the same in all", "champion_improvement"),
+        ),
     ):
         assert main(arguments, world.settings) == 0
         printed = capsys.readouterr().out

@@ -42,12 +42,17 @@ def asked(world, capsys, *arguments):
 def test_the_models_are_listed_with_their_aliases(world, capsys):
     listed = {row["name"]: row for row in asked(world, capsys, "list")}
     assert listed["flight_delays"]["aliases"] == {"challenger": 1, "champion": 1}
-    assert (listed["flight_weather"]["versions"], listed["flight_weather"]["aliases"]) == (1, {"challenger": 1})
+    assert (listed["flight_weather"]["versions"], listed["flight_weather"]["aliases"]) == (
+        1,
+        {"challenger": 1},
+    )
 
 
 def test_versions_are_found_by_alias_input_metric_and_words(world, capsys):
     def found(*arguments):
-        return sorted(f"{row['model']}/{row['version']}" for row in asked(world, capsys, "search", *arguments))
+        return sorted(
+            f"{row['model']}/{row['version']}" for row in asked(world, capsys, "search", *arguments)
+        )
 
     both = ["flight_delays/1", "flight_weather/1"]
     assert found() == both, "a refused training is no version"
@@ -94,9 +99,18 @@ def test_an_export_that_was_changed_is_noticed(exported, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["search", "--alias", "winner"], r"has the alias 'winner'; there are: \['challenger', 'champion'\]"),
-        (["search", "--input", "moon:phase"], "has the input 'moon:phase'; there are: .*'weather_hourly:wind_speed'"),
-        (["export", "flight_delays/9", "--to", "/nowhere/x"], "There is no version 9 of model 'flight_delays'"),
+        (
+            ["search", "--alias", "winner"],
+            r"has the alias 'winner'; there are: \['challenger', 'champion'\]",
+        ),
+        (
+            ["search", "--input", "moon:phase"],
+            "has the input 'moon:phase'; there are: .*'weather_hourly:wind_speed'",
+        ),
+        (
+            ["export", "flight_delays/9", "--to", "/nowhere/x"],
+            "There is no version 9 of model 'flight_delays'",
+        ),
         (["export", "flight_delays", "--to", "/nowhere/x"], "write <model>/<version>"),
         (["export", "flight_delays/1", "--to", "/tmp"], "is there already"),
         (["verify", "/"], "is no exported version"),

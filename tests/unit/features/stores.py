@@ -46,19 +46,31 @@ class PublicAnswer:
 
 
 def home_with(tables: Settings, home: Path, online_store: str) -> Settings:
-    """A home of its own with the tables of another one, and this online store with the definitions applied."""
+    """A home of its own with the tables of another one, and this online store with the definitions
+    applied.
+    """
     shutil.copytree(Path(tables.tables_uri) / "features", home / "tables" / "features")
-    settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home), "FLIGHTDECK_ONLINE_STORE": online_store})
+    settings = load_settings(
+        {
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(home),
+            "FLIGHTDECK_ONLINE_STORE": online_store,
+        }
+    )
     apply_definitions(settings)
     return settings
 
 
-def through_feasts_public_look_up(settings: Settings, rows: Sequence[Mapping[str, Any]]) -> PublicAnswer:
+def through_feasts_public_look_up(
+    settings: Settings, rows: Sequence[Mapping[str, Any]]
+) -> PublicAnswer:
     from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
     store = open_store(settings)
     service = store.get_feature_service(USE_CASE.feature_service)
-    with through_feast(store):  # for its connection alone, which a restart of the server may have ended
+    with through_feast(
+        store
+    ):  # for its connection alone, which a restart of the server may have ended
         pass
     answer = store.get_online_features(service, entity_rows=list(rows), full_feature_names=True)
     results = dict(zip(answer.proto.metadata.feature_names.val, answer.proto.results, strict=True))
@@ -67,5 +79,8 @@ def through_feasts_public_look_up(settings: Settings, rows: Sequence[Mapping[str
     return PublicAnswer(
         {name: values[name] for name in names},
         {name: [FieldStatus.Name(state) for state in results[name].statuses] for name in names},
-        {name: [stamp.ToDatetime(UTC) for stamp in results[name].event_timestamps] for name in names},
+        {
+            name: [stamp.ToDatetime(UTC) for stamp in results[name].event_timestamps]
+            for name in names
+        },
     )

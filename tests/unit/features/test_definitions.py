@@ -35,13 +35,24 @@ def test_views_are_the_registrys_and_come_back_without_feast(settings):
         "print(len(views), views[-1].ttl, 'feast' in sys.modules)\n"
     )
     environment = {**os.environ, "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(settings.home)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == [str(len(expected)), "None", "False"]
 
 
 def test_a_registry_that_changed_is_read_again(settings, monkeypatch):
     known_views(USE_CASE, settings)
-    monkeypatch.setattr(definitions, "use_case_views", lambda use_case, store: (replace(before[0], features=("changed",)),))
+    monkeypatch.setattr(
+        definitions,
+        "use_case_views",
+        lambda use_case, store: (replace(before[0], features=("changed",)),),
+    )
     before = use_case_views(USE_CASE, open_store(settings))
     assert known_views(USE_CASE, settings) == before
     os.utime(settings.feature_store_dir / REGISTRY_FILE)

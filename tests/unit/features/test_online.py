@@ -30,13 +30,21 @@ def settings(two_months: Settings, tmp_path: Path) -> Settings:
 
 
 def humidity(settings: Settings, asked: datetime = MOMENT) -> float | None:
-    value: float | None = OnlineFeatures(USE_CASE, settings).lookup([KEYS], [asked]).columns["weather_hourly__humidity"][0]
+    value: float | None = (
+        OnlineFeatures(USE_CASE, settings)
+        .lookup([KEYS], [asked])
+        .columns["weather_hourly__humidity"][0]
+    )
     return value
 
 
 def stored_humidity(settings: Settings, moment: datetime) -> float:
     where = (pl.col("origin") == "EWR") & (pl.col("event_timestamp") == moment)
-    value: float = TableStore(settings.tables_uri).read("features/weather_hourly", where=where)["humidity"].item()
+    value: float = (
+        TableStore(settings.tables_uri)
+        .read("features/weather_hourly", where=where)["humidity"]
+        .item()
+    )
     return value
 
 
@@ -49,7 +57,10 @@ def test_repeating_writes_nothing(settings: Settings):
     first = materialise(USE_CASE, settings, MOMENT)
     again = materialise(USE_CASE, settings, MOMENT)
     assert all(counts["written"] > 0 and counts["skipped"] == 0 for counts in first.values())
-    assert all(counts == {"written": 0, "skipped": first[view]["written"]} for view, counts in again.items())
+    assert all(
+        counts == {"written": 0, "skipped": first[view]["written"]}
+        for view, counts in again.items()
+    )
 
 
 def test_an_old_moment_never_overwrites_newer_values(settings: Settings):
@@ -93,7 +104,11 @@ def test_a_null_value_of_a_known_key_is_neither_unknown_nor_stale(settings: Sett
     tables.replace_all("features/weather_hourly", dry)
     materialise(USE_CASE, settings, MOMENT)
     answer = OnlineFeatures(USE_CASE, settings).lookup([KEYS], [MOMENT])
-    assert (answer.columns["weather_hourly__humidity"], answer.unknown, answer.stale) == ([None], [()], [()])
+    assert (answer.columns["weather_hourly__humidity"], answer.unknown, answer.stale) == (
+        [None],
+        [()],
+        [()],
+    )
 
 
 def test_equals_feasts_public_look_up(settings: Settings):
@@ -101,11 +116,16 @@ def test_equals_feasts_public_look_up(settings: Settings):
     flights = TableStore(settings.tables_uri).read(
         "features/route_daily", where=pl.col("event_timestamp") == datetime(2013, 2, 5, tzinfo=UTC)
     )
-    rows = [KEYS | {"origin": origin, "dest": dest} for origin, dest in flights.select("origin", "dest").iter_rows()]
+    rows = [
+        KEYS | {"origin": origin, "dest": dest}
+        for origin, dest in flights.select("origin", "dest").iter_rows()
+    ]
     rows.append(KEYS | {"tailnum": "NOSUCH"})
     ours = OnlineFeatures(USE_CASE, settings).lookup(rows, [MOMENT] * len(rows)).columns
     service = open_store(settings).get_feature_service(USE_CASE.feature_service)
-    theirs = open_store(settings).get_online_features(service, rows, full_feature_names=True).to_dict()
+    theirs = (
+        open_store(settings).get_online_features(service, rows, full_feature_names=True).to_dict()
+    )
     assert len(rows) > 100
     assert {name: theirs[name] for name in ours} == ours
 
@@ -124,7 +144,11 @@ def test_another_materialisation_is_seen_without_refresh(settings: Settings):
     materialise(USE_CASE, settings, MOMENT - timedelta(hours=1))
     before = online.lookup([KEYS], [MOMENT]).columns["weather_hourly__humidity"]
     materialise(USE_CASE, settings, MOMENT)
-    assert online.lookup([KEYS], [MOMENT]).columns["weather_hourly__humidity"] == [stored_humidity(settings, MOMENT)] != before
+    assert (
+        online.lookup([KEYS], [MOMENT]).columns["weather_hourly__humidity"]
+        == [stored_humidity(settings, MOMENT)]
+        != before
+    )
 
 
 def test_wrong_calls_are_refused(settings: Settings):

@@ -22,7 +22,10 @@ def redis_options(address: str) -> tuple[list[dict[str, str]], dict[str, Any]]:
 
 
 def test_sqlite_lies_in_the_stores_folder():
-    assert online_store_config("sqlite", HERE) == {"type": "sqlite", "path": "/home/of/feast/online.db"}
+    assert online_store_config("sqlite", HERE) == {
+        "type": "sqlite",
+        "path": "/home/of/feast/online.db",
+    }
 
 
 @pytest.mark.parametrize(
@@ -30,18 +33,33 @@ def test_sqlite_lies_in_the_stores_folder():
     [
         ("redis://cache", "cache", "6379", {"db": 0}),
         ("redis://127.0.0.1:7000/3", "127.0.0.1", "7000", {"db": 3}),
-        ("rediss://reader:secret@cache/1", "cache", "6379", {"db": 1, "username": "reader", "password": "secret", "ssl": True}),
+        (
+            "rediss://reader:secret@cache/1",
+            "cache",
+            "6379",
+            {"db": 1, "username": "reader", "password": "secret", "ssl": True},
+        ),
         ("redis://:1234@cache", "cache", "6379", {"db": 0, "password": "1234"}),
         ("redis://:true@cache", "cache", "6379", {"db": 0, "password": "true"}),
-        ("redis://:a%2Cb%3D%22%5C%40%2F%25%C3%A9@cache", "cache", "6379", {"db": 0, "password": 'a,b="\\@/%é'}),
+        (
+            "redis://:a%2Cb%3D%22%5C%40%2F%25%C3%A9@cache",
+            "cache",
+            "6379",
+            {"db": 0, "password": 'a,b="\\@/%é'},
+        ),
     ],
 )
-def test_feast_reads_out_of_a_redis_address_what_was_meant(address: str, host: str, port: str, options: dict[str, Any]):
+def test_feast_reads_out_of_a_redis_address_what_was_meant(
+    address: str, host: str, port: str, options: dict[str, Any]
+):
     assert redis_options(address) == ([{"host": host, "port": port}], options)
 
 
 def test_a_postgresql_address_is_read_part_by_part():
-    config = online_store_config("postgresql://us%40er:p%40ss%2Fword@db:5433/feat?sslmode=verify-full&sslrootcert=/ca.pem&schema=ml", HERE)
+    config = online_store_config(
+        "postgresql://us%40er:p%40ss%2Fword@db:5433/feat?sslmode=verify-full&sslrootcert=/ca.pem&schema=ml",
+        HERE,
+    )
     assert config == {
         "type": "postgres",
         "host": "db",
@@ -68,7 +86,10 @@ def test_a_postgresql_address_is_read_part_by_part():
         ("redis://cache?db=1", "the number of a database"),
         ("postgresql://user:secret@db", "needs a user and a database"),
         ("postgresql://db/features", "needs a user and a database"),
-        ("postgresql://user:secret@db/features?timeout=3", r"\['timeout'\] are not known, there are .*'sslmode'"),
+        (
+            "postgresql://user:secret@db/features?timeout=3",
+            r"\['timeout'\] are not known, there are .*'sslmode'",
+        ),
         ('redis://:sec"ret@cache', "cannot be read as an address"),
         ("redis://:sec/ret@cache", "cannot be read as an address.*%XX"),
     ],

@@ -1,4 +1,6 @@
-"""The fast look-up against Feast's public one, on the same store: values and states, before and after it changes."""
+"""The fast look-up against Feast's public one, on the same store: values and states, before and
+after it changes.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,21 @@ MOMENT = datetime(2013, 2, 5, 12, tzinfo=UTC)
 NAMES = ("carrier", "origin", "dest", "tailnum")
 KEYS = [
     {"carrier": carrier, "origin": origin, "dest": dest, "tailnum": tailnum}
-    for carrier, tailnum in (("UA", "N14228"), ("B6", "N804JB"), ("HA", "N380HA"), ("??", "N0"), ("AA", "N3ALAA"), ("DL", "N725MQ"))
-    for origin, dest in (("EWR", "IAH"), ("JFK", "BQN"), ("LGA", "ATL"), ("EWR", "JFK"), ("XXX", "ÿ'\""))
+    for carrier, tailnum in (
+        ("UA", "N14228"),
+        ("B6", "N804JB"),
+        ("HA", "N380HA"),
+        ("??", "N0"),
+        ("AA", "N3ALAA"),
+        ("DL", "N725MQ"),
+    )
+    for origin, dest in (
+        ("EWR", "IAH"),
+        ("JFK", "BQN"),
+        ("LGA", "ATL"),
+        ("EWR", "JFK"),
+        ("XXX", "ÿ'\""),
+    )
 ]
 
 
@@ -51,13 +66,17 @@ def through_feast(settings: Settings) -> tuple[dict[str, list[Any]], dict[str, l
     answer = store.get_online_features(service, entity_rows=KEYS, full_feature_names=True)
     states = {
         name: [FieldStatus.Name(state) for state in result.statuses]
-        for name, result in zip(answer.proto.metadata.feature_names.val, answer.proto.results, strict=True)
+        for name, result in zip(
+            answer.proto.metadata.feature_names.val, answer.proto.results, strict=True
+        )
     }
     values = answer.to_dict()
     return {name: values[name] for name in values if "__" in name}, states
 
 
-def test_values_and_states_are_those_of_feasts_public_look_up(settings: Settings, online: OnlineFeatures):
+def test_values_and_states_are_those_of_feasts_public_look_up(
+    settings: Settings, online: OnlineFeatures
+):
     found = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
     for _ in range(2):  # what was read, and what was kept
         values, states = through_feast(settings)
@@ -65,9 +84,12 @@ def test_values_and_states_are_those_of_feasts_public_look_up(settings: Settings
         for name, column in values.items():
             view = name.partition("__")[0]
             assert [row[name] for row in found.features] == [
-                None if view in old else value for value, old in zip(column, found.stale, strict=True)
+                None if view in old else value
+                for value, old in zip(column, found.stale, strict=True)
             ]
-            assert [view in unknown for unknown in found.unknown] == [state == "NOT_FOUND" for state in states[name]]
+            assert [view in unknown for unknown in found.unknown] == [
+                state == "NOT_FOUND" for state in states[name]
+            ]
         found = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
     seen = {state for column in states.values() for state in column}
     assert {"PRESENT", "NOT_FOUND"} <= seen
@@ -76,7 +98,10 @@ def test_values_and_states_are_those_of_feasts_public_look_up(settings: Settings
 def test_a_row_past_its_time_to_live_is_given_as_stale_and_without_values(online: OnlineFeatures):
     later = online.lookup_rows(KEYS[:1], [MOMENT + timedelta(days=60)])
     assert later.stale == [("carrier_daily", "route_daily", "origin_hourly", "weather_hourly")]
-    assert [name for name, value in later.features[0].items() if value is not None] == ["plane__built_year", "plane__seats"]
+    assert [name for name, value in later.features[0].items() if value is not None] == [
+        "plane__built_year",
+        "plane__seats",
+    ]
 
 
 def test_a_null_key_is_unknown(online: OnlineFeatures):
@@ -84,13 +109,18 @@ def test_a_null_key_is_unknown(online: OnlineFeatures):
     assert found.unknown == [("plane",)]
 
 
-def test_what_another_connection_commits_is_in_the_next_answer(settings: Settings, online: OnlineFeatures):
+def test_what_another_connection_commits_is_in_the_next_answer(
+    settings: Settings, online: OnlineFeatures
+):
     moment = MOMENT + timedelta(days=3)
     before = online.lookup_rows(KEYS, [moment] * len(KEYS))
     materialise(USE_CASE, settings, moment)
     after = online.lookup_rows(KEYS, [moment] * len(KEYS))
     assert before.features != after.features
-    assert after.features == OnlineFeatures(USE_CASE, settings).lookup_rows(KEYS, [moment] * len(KEYS)).features
+    assert (
+        after.features
+        == OnlineFeatures(USE_CASE, settings).lookup_rows(KEYS, [moment] * len(KEYS)).features
+    )
 
 
 def test_another_file_in_the_stores_place_is_read(settings: Settings, online: OnlineFeatures):
@@ -105,13 +135,19 @@ def test_another_file_in_the_stores_place_is_read(settings: Settings, online: On
     other.replace(path)
     for beside in ("online.db-wal", "online.db-shm"):
         (path.with_name(beside)).unlink(missing_ok=True)
-    assert online.lookup_rows(KEYS[:1], [MOMENT]).unknown == [("carrier_daily", "route_daily", "origin_hourly", "weather_hourly", "plane")]
+    assert online.lookup_rows(KEYS[:1], [MOMENT]).unknown == [
+        ("carrier_daily", "route_daily", "origin_hourly", "weather_hourly", "plane")
+    ]
 
 
-def test_a_locked_store_is_told_at_once_where_nobody_may_wait_and_waited_for_elsewhere(settings: Settings, tmp_path: Path):
+def test_a_locked_store_is_told_at_once_where_nobody_may_wait_and_waited_for_elsewhere(
+    settings: Settings, tmp_path: Path
+):
     home = settings_in(tmp_path / "home")
     shutil.copytree(settings.feature_store_dir, home.feature_store_dir)
-    holder = sqlite3.connect(home.feature_store_dir / "online.db", isolation_level=None, check_same_thread=False)
+    holder = sqlite3.connect(
+        home.feature_store_dir / "online.db", isolation_level=None, check_same_thread=False
+    )
     holder.execute("PRAGMA locking_mode=EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
     online = OnlineFeatures(USE_CASE, home)

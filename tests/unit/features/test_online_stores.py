@@ -1,4 +1,6 @@
-"""Every online store that has a reader of its own: the same answers as Feast's public look-up, and what happens when it is away."""
+"""Every online store that has a reader of its own: the same answers as Feast's public look-up, and
+what happens when it is away.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,20 @@ MOMENT = datetime(2013, 2, 5, 12, tzinfo=UTC)
 ONE = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "tailnum": "N14228"}
 ROWS = [
     {"carrier": carrier, "origin": origin, "dest": dest, "tailnum": tailnum}
-    for carrier, tailnum in (("UA", "N14228"), ("B6", "N804JB"), ("HA", "N380HA"), ("??", "N0"), ("DL", "N725MQ"))
-    for origin, dest in (("EWR", "IAH"), ("JFK", "BQN"), ("LGA", "ATL"), ("EWR", "JFK"), ("XXX", "ÿ'\""))
+    for carrier, tailnum in (
+        ("UA", "N14228"),
+        ("B6", "N804JB"),
+        ("HA", "N380HA"),
+        ("??", "N0"),
+        ("DL", "N725MQ"),
+    )
+    for origin, dest in (
+        ("EWR", "IAH"),
+        ("JFK", "BQN"),
+        ("LGA", "ATL"),
+        ("EWR", "JFK"),
+        ("XXX", "ÿ'\""),
+    )
 ]
 LONGEST_SECONDS = 5.0
 
@@ -43,7 +57,9 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[StoreSe
 
 @pytest.fixture
 def settings(server: StoreServer, two_months: Settings, tmp_path: Path) -> Settings:
-    """The tables of two months with some nulls, and the server as an online store that holds them until `MOMENT`."""
+    """The tables of two months with some nulls, and the server as an online store that holds them
+    until `MOMENT`.
+    """
     settings = home_with(two_months, tmp_path, server.url)
     with_nulls(settings)
     materialise(USE_CASE, settings, MOMENT)
@@ -63,7 +79,13 @@ def with_nulls(settings: Settings) -> None:
     weather = tables.read("features/weather_hourly")
     names = [name for name, kind in weather.schema.items() if kind == pl.Float64]
     newark, kennedy = pl.col("origin") == "EWR", pl.col("origin") == "JFK"
-    nulled = [pl.when(kennedy | (newark & (name == "humidity"))).then(None).otherwise(pl.col(name)).alias(name) for name in names]
+    nulled = [
+        pl.when(kennedy | (newark & (name == "humidity")))
+        .then(None)
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in names
+    ]
     tables.replace_all("features/weather_hourly", weather.with_columns(nulled))
 
 
@@ -71,7 +93,9 @@ def look_up(online: OnlineFeatures, moment: datetime = MOMENT) -> LookedUp:
     return online.lookup_rows(ROWS, [moment] * len(ROWS))
 
 
-def test_values_states_and_times_are_those_of_feasts_public_look_up(server: StoreServer, settings: Settings, online: OnlineFeatures):
+def test_values_states_and_times_are_those_of_feasts_public_look_up(
+    server: StoreServer, settings: Settings, online: OnlineFeatures
+):
     for moment in (MOMENT, MOMENT + timedelta(days=3)):
         materialise(USE_CASE, settings, moment)
         found = look_up(online, moment)
@@ -81,13 +105,19 @@ def test_values_states_and_times_are_those_of_feasts_public_look_up(server: Stor
         for name, column in theirs.values.items():
             view = name.partition("__")[0]
             assert [row[name] for row in found.features] == column
-            # Feast's Redis store calls everything present, and what it does not hold is of the time zero.
+            # Feast's Redis store calls everything present, and what it does not hold is of the time
+            # zero.
             missing = [stamp == TIME_ZERO for stamp in theirs.times[name]]
             assert [view in unknown for unknown in found.unknown] == missing
             if server.url.startswith("postgresql"):
                 assert missing == [state == "NOT_FOUND" for state in theirs.states[name]]
-        known = [row for row, unknown in zip(found.features, found.unknown, strict=True) if not unknown]
-        assert any(row["weather_hourly__humidity"] is None is not row["weather_hourly__temperature"] for row in known)
+        known = [
+            row for row, unknown in zip(found.features, found.unknown, strict=True) if not unknown
+        ]
+        assert any(
+            row["weather_hourly__humidity"] is None is not row["weather_hourly__temperature"]
+            for row in known
+        )
         assert any(row["weather_hourly__temperature"] is None for row in known)
         assert any(unknown == ("carrier_daily", "plane") for unknown in found.unknown)
 
@@ -119,19 +149,26 @@ def test_a_null_key_is_unknown_and_the_same_key_twice_is_answered_twice(online: 
     assert online.lookup_rows([], []).features == []
 
 
-def test_materialising_again_an_old_moment_or_a_correction(settings: Settings, online: OnlineFeatures):
+def test_materialising_again_an_old_moment_or_a_correction(
+    settings: Settings, online: OnlineFeatures
+):
     before = look_up(online)
     again = materialise(USE_CASE, settings, MOMENT)
     assert all(counts["written"] == 0 and counts["skipped"] > 0 for counts in again.values())
     materialise(USE_CASE, settings, MOMENT - timedelta(days=10))
     assert look_up(online) == before
     tables = TableStore(settings.tables_uri)
-    tables.replace_all("features/weather_hourly", tables.read("features/weather_hourly").with_columns(humidity=pl.lit(12.5)))
+    tables.replace_all(
+        "features/weather_hourly",
+        tables.read("features/weather_hourly").with_columns(humidity=pl.lit(12.5)),
+    )
     assert materialise(USE_CASE, settings, MOMENT)["weather_hourly"] == {"written": 3, "skipped": 0}
     assert online.lookup_rows([ONE], [MOMENT]).features[0]["weather_hourly__humidity"] == 12.5
 
 
-def test_without_a_reader_feast_itself_gives_the_same(settings: Settings, online: OnlineFeatures, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_reader_feast_itself_gives_the_same(
+    settings: Settings, online: OnlineFeatures, monkeypatch: pytest.MonkeyPatch
+):
     expected = look_up(online)
     for reader in (RedisReader, PostgresReader):
         monkeypatch.setattr(reader, "reads", lambda _: False)
@@ -148,15 +185,22 @@ def test_threads_share_one_look_up(online: OnlineFeatures):
         assert all(answer == expected for answer in pool.map(lambda _: look_up(online), range(40)))
 
 
-def test_a_server_that_was_started_anew_is_found_again(server: StoreServer, settings: Settings, online: OnlineFeatures):
+def test_a_server_that_was_started_anew_is_found_again(
+    server: StoreServer, settings: Settings, online: OnlineFeatures
+):
     expected = look_up(online)
     server.stop()
     server.start()
     assert look_up(online) == expected
-    assert materialise(USE_CASE, settings, MOMENT + timedelta(days=1))["weather_hourly"]["written"] == 3
+    assert (
+        materialise(USE_CASE, settings, MOMENT + timedelta(days=1))["weather_hourly"]["written"]
+        == 3
+    )
 
 
-def test_a_store_that_is_away_is_named_within_its_time(server: StoreServer, settings: Settings, online: OnlineFeatures):
+def test_a_store_that_is_away_is_named_within_its_time(
+    server: StoreServer, settings: Settings, online: OnlineFeatures
+):
     expected = look_up(online)
     server.stop()
     try:
@@ -190,7 +234,9 @@ def failure(online: OnlineFeatures) -> str:
     return str(raised.value)
 
 
-def test_a_store_without_the_definitions_is_told(server: StoreServer, settings: Settings, online: OnlineFeatures):
+def test_a_store_without_the_definitions_is_told(
+    server: StoreServer, settings: Settings, online: OnlineFeatures
+):
     expected = look_up(online)
     server.clear()
     if server.url.startswith("redis"):
@@ -208,7 +254,9 @@ def test_another_address_applies_the_definitions_again(settings: Settings):
     assert apply_definitions(settings.model_copy(update={"online_store": None}))
 
 
-def test_only_a_look_up_in_a_local_file_may_be_made_in_an_event_loop(two_months: Settings, online: OnlineFeatures):
+def test_only_a_look_up_in_a_local_file_may_be_made_in_an_event_loop(
+    two_months: Settings, online: OnlineFeatures
+):
     local = OnlineFeatures(USE_CASE, two_months)
     assert local.blocks  # opening takes seconds
     local.refresh()

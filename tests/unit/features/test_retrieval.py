@@ -23,8 +23,16 @@ def flights(settings: Settings) -> pl.DataFrame:
 
 
 def question(moment: datetime, **keys: str | None) -> pl.DataFrame:
-    row = {"asked_at": moment, "carrier": "UA", "origin": "EWR", "dest": "IAH", "tailnum": "N14228"} | keys
-    return pl.DataFrame([row], schema={"asked_at": TIMESTAMP, **dict.fromkeys(ENTITY[2:], pl.String)})
+    row = {
+        "asked_at": moment,
+        "carrier": "UA",
+        "origin": "EWR",
+        "dest": "IAH",
+        "tailnum": "N14228",
+    } | keys
+    return pl.DataFrame(
+        [row], schema={"asked_at": TIMESTAMP, **dict.fromkeys(ENTITY[2:], pl.String)}
+    )
 
 
 def test_equals_feasts_own_retrieval_cell_for_cell(two_months: Settings, tmp_path: Path):
@@ -39,7 +47,8 @@ def test_equals_feasts_own_retrieval_cell_for_cell(two_months: Settings, tmp_pat
 
 
 def feast_retrieval(settings: Settings, asked: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Feast's `get_historical_features` on its DuckDB store, with our definitions over Parquet copies of the tables.
+    """Feast's `get_historical_features` on its DuckDB store, with our definitions over Parquet
+    copies of the tables.
 
     Copies, because Feast's DuckDB store reads Delta through a DuckDB extension that it downloads.
     """
@@ -59,14 +68,24 @@ def feast_retrieval(settings: Settings, asked: pl.DataFrame, folder: Path) -> pl
     for view in ours.list_feature_views():
         path = f"{folder}/{view.name}.parquet"
         TableStore(settings.tables_uri).read(f"features/{view.name}").write_parquet(path)
-        source = FileSource(name=f"{view.name}_copy", path=path, timestamp_field=view.batch_source.timestamp_field)
+        source = FileSource(
+            name=f"{view.name}_copy", path=path, timestamp_field=view.batch_source.timestamp_field
+        )
         joined = [entities[name] for name in view.entities]
-        views.append(FeatureView(name=view.name, entities=joined, ttl=view.ttl, schema=view.schema, source=source))
+        views.append(
+            FeatureView(
+                name=view.name, entities=joined, ttl=view.ttl, schema=view.schema, source=source
+            )
+        )
     copy = FeatureStore(config=config)
     copy.apply([*entities.values(), *views])
     rows = asked.rename({"asked_at": "event_timestamp"}).to_pandas()
-    job = copy.get_historical_features(entity_df=rows, features=list(USE_CASE.feature_references), full_feature_names=True)
-    return asked.select("flight_id").join(pl.from_pandas(job.to_df()), on="flight_id", how="left", maintain_order="left")
+    job = copy.get_historical_features(
+        entity_df=rows, features=list(USE_CASE.feature_references), full_feature_names=True
+    )
+    return asked.select("flight_id").join(
+        pl.from_pandas(job.to_df()), on="flight_id", how="left", maintain_order="left"
+    )
 
 
 def test_keeps_rows_columns_and_order(two_months: Settings):
@@ -78,12 +97,23 @@ def test_keeps_rows_columns_and_order(two_months: Settings):
 
 def test_a_value_is_known_from_its_stamp_on_and_not_before(two_months: Settings):
     stamp = datetime(2013, 2, 5, 12, tzinfo=UTC)
-    rows = TableStore(two_months.tables_uri).read("features/weather_hourly", where=pl.col("origin") == "EWR")
-    at, before = (rows.filter(pl.col("event_timestamp") == moment)["humidity"].item() for moment in (stamp, stamp - timedelta(hours=1)))
+    rows = TableStore(two_months.tables_uri).read(
+        "features/weather_hourly", where=pl.col("origin") == "EWR"
+    )
+    at, before = (
+        rows.filter(pl.col("event_timestamp") == moment)["humidity"].item()
+        for moment in (stamp, stamp - timedelta(hours=1))
+    )
     assert at != before
-    assert point_in_time(USE_CASE, question(stamp), two_months)["weather_hourly__humidity"].item() == at
+    assert (
+        point_in_time(USE_CASE, question(stamp), two_months)["weather_hourly__humidity"].item()
+        == at
+    )
     just_before = question(stamp - timedelta(microseconds=1))
-    assert point_in_time(USE_CASE, just_before, two_months)["weather_hourly__humidity"].item() == before
+    assert (
+        point_in_time(USE_CASE, just_before, two_months)["weather_hourly__humidity"].item()
+        == before
+    )
 
 
 def test_the_ttl_is_inclusive_and_enforced(two_months: Settings):
@@ -100,19 +130,30 @@ def test_the_ttl_is_inclusive_and_enforced(two_months: Settings):
 
 def test_unknown_and_null_keys_give_nulls(two_months: Settings):
     moment = datetime(2013, 2, 5, 12, 10, tzinfo=UTC)
-    both = pl.concat([question(moment, tailnum=None), question(moment, tailnum="NOSUCH"), question(moment)])
-    assert point_in_time(USE_CASE, both, two_months)["plane__seats"].to_list() == [None, None, 149.0]
+    both = pl.concat(
+        [question(moment, tailnum=None), question(moment, tailnum="NOSUCH"), question(moment)]
+    )
+    assert point_in_time(USE_CASE, both, two_months)["plane__seats"].to_list() == [
+        None,
+        None,
+        149.0,
+    ]
 
 
 def test_no_rows_give_no_rows(two_months: Settings):
-    assert point_in_time(USE_CASE, flights(two_months).head(0), two_months).columns == ENTITY + COLUMNS
+    assert (
+        point_in_time(USE_CASE, flights(two_months).head(0), two_months).columns == ENTITY + COLUMNS
+    )
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda frame: frame.drop("tailnum"), r"lack the columns \['tailnum'\]"),
-        (lambda frame: frame.with_columns(pl.col("asked_at").dt.replace_time_zone(None)), "with a time zone"),
+        (
+            lambda frame: frame.with_columns(pl.col("asked_at").dt.replace_time_zone(None)),
+            "with a time zone",
+        ),
         (lambda frame: frame.with_columns(asked_at=pl.lit(None, TIMESTAMP)), "is null in 1 rows"),
         (lambda frame: frame.with_columns(plane__seats=1.0), "already hold"),
     ],

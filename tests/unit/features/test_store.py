@@ -30,8 +30,13 @@ def test_the_specification_and_the_feature_service_agree(two_months: Settings):
 
 
 def test_a_disagreement_names_the_difference_and_the_files(two_months: Settings):
-    fewer = with_inputs([item.model_dump() for item in USE_CASE.inputs if item.name != "route_distance"])
-    with pytest.raises(FeatureStoreError, match=r"only the service \['route_daily:distance'\].*flight_delays/spec\.py.*feature_repo"):
+    fewer = with_inputs(
+        [item.model_dump() for item in USE_CASE.inputs if item.name != "route_distance"]
+    )
+    with pytest.raises(
+        FeatureStoreError,
+        match=r"only the service \['route_daily:distance'\].*flight_delays/spec\.py.*feature_repo",
+    ):
         use_case_views(fewer, open_store(two_months))
 
 
@@ -55,7 +60,13 @@ def test_two_processes_may_apply_at_once(tmp_path: Path):
     )
     environment = os.environ | {"FLIGHTDECK_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT_ROOT)}
     running = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT)
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT_ROOT,
+        )
         for _ in range(2)
     ]
     said = sorted(process.communicate(timeout=120)[0].strip() for process in running)

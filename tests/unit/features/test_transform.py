@@ -17,14 +17,27 @@ DEPARTURE = datetime(2013, 7, 1, 5, 30, tzinfo=ZoneInfo("America/New_York"))
 
 @pytest.fixture
 def fitted() -> FeatureTransform:
-    seen = pl.DataFrame({"carrier": ["UA", "AA", None], "origin": ["JFK", "EWR", "EWR"], "dest": ["SFO", "LAX", "BOS"]})
+    seen = pl.DataFrame(
+        {
+            "carrier": ["UA", "AA", None],
+            "origin": ["JFK", "EWR", "EWR"],
+            "dest": ["SFO", "LAX", "BOS"],
+        }
+    )
     return FeatureTransform.fit(USE_CASE, seen)
 
 
 @pytest.fixture
 def request_columns(fitted: FeatureTransform) -> dict[str, list[object]]:
-    columns: dict[str, list[object]] = {name: [float(place)] for place, name in enumerate(fitted.columns)}
-    return columns | {"carrier": ["UA"], "origin": ["LGA"], "dest": [None], "scheduled_departure": [DEPARTURE]}
+    columns: dict[str, list[object]] = {
+        name: [float(place)] for place, name in enumerate(fitted.columns)
+    }
+    return columns | {
+        "carrier": ["UA"],
+        "origin": ["LGA"],
+        "dest": [None],
+        "scheduled_departure": [DEPARTURE],
+    }
 
 
 def test_known_categories_get_codes_unknown_and_null_become_missing(fitted, request_columns):
@@ -36,7 +49,10 @@ def test_known_categories_get_codes_unknown_and_null_become_missing(fitted, requ
 
 def test_a_column_of_a_frame_and_a_list_get_the_same_codes(fitted):
     values = ["UA", None, "ZZ", "AA", ""] * 200
-    listed, column = (_codes("carrier", given, fitted.categories["carrier"]) for given in (values, pl.Series(values)))
+    listed, column = (
+        _codes("carrier", given, fitted.categories["carrier"])
+        for given in (values, pl.Series(values))
+    )
     assert np.array_equal(listed, column, equal_nan=True)
     assert np.isnan(_codes("carrier", pl.Series(["UA"]), ())).all()
 
@@ -55,7 +71,10 @@ def test_time_is_read_on_the_local_clock(fitted, request_columns):
 def test_hours_between_counts_from_the_event_time():
     item = Input(name="ahead", source="scheduled_departure", kind="hours_between")
     transform = FeatureTransform(inputs=(item,), event_time="asked_at", categories={})
-    columns = {"scheduled_departure": [DEPARTURE], "asked_at": [datetime(2013, 7, 1, 7, 0, tzinfo=UTC)]}
+    columns = {
+        "scheduled_departure": [DEPARTURE],
+        "asked_at": [datetime(2013, 7, 1, 7, 0, tzinfo=UTC)],
+    }
     assert transform.columns == ["scheduled_departure", "asked_at"]
     assert transform.apply(columns).tolist() == [[2.5]]
 
@@ -72,7 +91,9 @@ def test_one_row_and_a_frame_give_the_same_bits(fitted, request_columns):
 def test_json_round_trip_keeps_everything(fitted, request_columns):
     again = FeatureTransform.model_validate_json(fitted.model_dump_json())
     assert again == fitted
-    assert np.array_equal(again.apply(request_columns), fitted.apply(request_columns), equal_nan=True)
+    assert np.array_equal(
+        again.apply(request_columns), fitted.apply(request_columns), equal_nan=True
+    )
 
 
 def test_nulls_and_nan_are_missing(fitted, request_columns):

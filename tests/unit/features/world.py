@@ -1,4 +1,6 @@
-"""Real flights in a folder of their own: ingested, published, with features computed, without validation in between."""
+"""Real flights in a folder of their own: ingested, published, with features computed, without
+validation in between.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,19 @@ MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)]
 
 
 def settings_in(home: Path, share: float = 1.0) -> Settings:
-    return load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": str(share)})
+    return load_settings(
+        {
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(home),
+            "FLIGHTDECK_SAMPLE_SHARE": str(share),
+        }
+    )
 
 
 def context_of(settings: Settings, start: datetime, end: datetime) -> StepContext:
-    return StepContext(USE_CASE, settings, Interval(start, end), RunInfo(process="features", run_id="test"))
+    return StepContext(
+        USE_CASE, settings, Interval(start, end), RunInfo(process="features", run_id="test")
+    )
 
 
 def build(home: Path, months: int, share: float = 1.0) -> Settings:

@@ -7,12 +7,29 @@ import pytest
 from include.monitoring.alarm import policy
 from include.spec import Monitoring
 
-AUC = {"metric": "auc_drop", "observed": 0.081, "limit": 0.05, "noise": 0.01, "auc": 0.62, "test_auc": 0.701}
-GAP = {"metric": "calibration_gap", "observed": 0.12, "limit": 0.05, "noise": 0.01, "mean_score": 0.3, "observed_rate": 0.18}
+AUC = {
+    "metric": "auc_drop",
+    "observed": 0.081,
+    "limit": 0.05,
+    "noise": 0.01,
+    "auc": 0.62,
+    "test_auc": 0.701,
+}
+GAP = {
+    "metric": "calibration_gap",
+    "observed": 0.12,
+    "limit": 0.05,
+    "noise": 0.01,
+    "mean_score": 0.3,
+    "observed_rate": 0.18,
+}
 
 
 def drift(word: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
-    columns = [{"column": name, "psi": 0.3 + place / 10, "limit": 0.25, "rows": 900} for place, name in enumerate(names)]
+    columns = [
+        {"column": name, "psi": 0.3 + place / 10, "limit": 0.25, "rows": 900}
+        for place, name in enumerate(names)
+    ]
     judged = word != "not judged"
     return {
         "verdict": word,
@@ -47,7 +64,13 @@ STABLE = drift("stable")
         ((), DRIFTED, performance(AUC, GAP), False, "drift+performance"),
     ],
 )
-def test_policy(alarm_on: tuple[Any, ...], measured: dict[str, Any], judged: dict[str, Any], alarm: bool, verdict: str) -> None:
+def test_policy(
+    alarm_on: tuple[Any, ...],
+    measured: dict[str, Any],
+    judged: dict[str, Any],
+    alarm: bool,
+    verdict: str,
+) -> None:
     result = policy(Monitoring(alarm_on=alarm_on), measured, judged)
     assert (result["alarm"], result["verdict"]) == (alarm, verdict)
     assert bool(result["reasons"]) == (verdict != "none")
@@ -55,10 +78,18 @@ def test_policy(alarm_on: tuple[Any, ...], measured: dict[str, Any], judged: dic
 
 def test_reasons_name_what_was_observed_and_its_limit() -> None:
     reasons = policy(Monitoring(), DRIFTED, performance(AUC, GAP))["reasons"]
-    assert reasons[0] == "4 of 10 inputs have drifted from the training data: a share of 0.40, limit 0.30."
+    assert (
+        reasons[0]
+        == "4 of 10 inputs have drifted from the training data: a share of 0.40, limit 0.30."
+    )
     assert reasons[1] == "Input d has a PSI of 0.600 on 900 rows, limit 0.250."
-    assert reasons[-2] == "AUC is 0.620, 0.081 below the 0.701 of the model's test split, limit 0.050."
-    assert reasons[-1] == "The mean score is 0.300 and the observed rate 0.180: a gap of 0.120, limit 0.050."
+    assert (
+        reasons[-2] == "AUC is 0.620, 0.081 below the 0.701 of the model's test split, limit 0.050."
+    )
+    assert (
+        reasons[-1]
+        == "The mean score is 0.300 and the observed rate 0.180: a gap of 0.120, limit 0.050."
+    )
 
 
 def test_many_drifted_inputs_are_summarised() -> None:
@@ -68,7 +99,9 @@ def test_many_drifted_inputs_are_summarised() -> None:
 
 
 def test_too_few_rows_give_neither_alarm_nor_all_clear() -> None:
-    left_open = performance(not_judged=("performance: 12 labelled rows are fewer than the minimum of 1000",))
+    left_open = performance(
+        not_judged=("performance: 12 labelled rows are fewer than the minimum of 1000",)
+    )
     result = policy(Monitoring(alarm_on=("drift", "performance")), drift("not judged"), left_open)
     assert (result["alarm"], result["verdict"], result["reasons"]) == (False, "none", [])
     assert result["not_judged"] == [

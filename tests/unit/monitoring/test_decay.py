@@ -1,4 +1,6 @@
-"""Decay of several classes and of a regression: beyond limit and noise, on enough rows, told in a sentence; the predicted class drifts."""
+"""Decay of several classes and of a regression: beyond limit and noise, on enough rows, told in a
+sentence; the predicted class drifts.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ def delays(noise: float, shift: float = 0.0, rows: int = ROWS) -> pl.DataFrame:
 def outcomes(right: float, probability: float = 0.8) -> pl.DataFrame:
     labels = RANDOM.integers(0, 3, ROWS)
     predicted = np.where(RANDOM.random(ROWS) < right, labels, (labels + 1) % 3)
-    return pl.DataFrame({"label": labels, "score": np.full(ROWS, probability), "predicted_class": np.array(CLASSES)[predicted]})
+    return pl.DataFrame(
+        {
+            "label": labels,
+            "score": np.full(ROWS, probability),
+            "predicted_class": np.array(CLASSES)[predicted],
+        }
+    )
 
 
 BEFORE = {"regression": delays(5.0), "multiclass": outcomes(0.8)}
@@ -81,7 +89,10 @@ def test_a_baseline_that_lacks_a_metric_is_refused(problem):
 def test_the_predicted_class_drifts_when_the_mix_does_and_a_reference_without_it_is_refused():
     scores = np.eye(3)[RANDOM.integers(0, 3, ROWS)]
     metadata = SimpleNamespace(classes=CLASSES, run_id="r")
-    model = SimpleNamespace(metadata=metadata, reference={"rows": ROWS, "predicted_class": class_reference(CLASSES, scores)})
+    model = SimpleNamespace(
+        metadata=metadata,
+        reference={"rows": ROWS, "predicted_class": class_reference(CLASSES, scores)},
+    )
     mixed = pl.DataFrame({"predicted_class": RANDOM.choice(CLASSES, ROWS)})
     late = pl.DataFrame({"predicted_class": ["late"] * ROWS})
     assert not _predicted_class(model, mixed, LIMITS).drifted

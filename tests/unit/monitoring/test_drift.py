@@ -48,12 +48,15 @@ def model(package: ScoringModel) -> ScoringModel:
 
 
 def test_psi_of_a_worked_example() -> None:
-    # (0.3 - 0.5) ln(0.3 / 0.5) + (0.3 - 0.3) ln 1 + (0.4 - 0.2) ln(0.4 / 0.2) = 0.102165 + 0 + 0.138629
+    # (0.3 - 0.5) ln(0.3 / 0.5) + (0.3 - 0.3) ln 1 + (0.4 - 0.2) ln(0.4 / 0.2) = 0.102165 + 0 +
+    # 0.138629
     assert psi([0.5, 0.3, 0.2], [0.3, 0.3, 0.4]) == pytest.approx(0.240794, abs=1e-6)
 
 
 def test_an_empty_bin_counts_as_the_floor() -> None:
-    assert psi([1.0, 0.0], [0.9, 0.1]) == pytest.approx(-0.1 * math.log(0.9) + 0.0999 * math.log(0.1 / 1e-4))
+    assert psi([1.0, 0.0], [0.9, 0.1]) == pytest.approx(
+        -0.1 * math.log(0.9) + 0.0999 * math.log(0.1 / 1e-4)
+    )
 
 
 @given(weights, weights)
@@ -84,12 +87,17 @@ def test_psi_without_drift_stays_below_its_noise() -> None:
     expected = shares([5, 10, 20, 30, 20, 10, 5])
     above = 0
     for _ in range(300):
-        left, right = random.multinomial(4000, expected) / 4000, random.multinomial(1000, expected) / 1000
+        left, right = (
+            random.multinomial(4000, expected) / 4000,
+            random.multinomial(1000, expected) / 1000,
+        )
         above += psi(left.tolist(), right.tolist()) > psi_noise(7, 1000, 4000)
     assert above <= 3
 
 
-def test_the_training_rows_themselves_do_not_drift(model: ScoringModel, frame: pl.DataFrame) -> None:
+def test_the_training_rows_themselves_do_not_drift(
+    model: ScoringModel, frame: pl.DataFrame
+) -> None:
     train = frame.head(int(frame.height * 0.7))
     measured = measure(model, scored(model, train), LIMITS)
     assert [column.column for column in measured] == ["depot", "pickup_hour", "load", "score"]
@@ -97,9 +105,12 @@ def test_the_training_rows_themselves_do_not_drift(model: ScoringModel, frame: p
     assert verdict(measured, LIMITS)["verdict"] == "stable"
 
 
-def test_a_shifted_number_and_unseen_categories_are_named(model: ScoringModel, frame: pl.DataFrame) -> None:
+def test_a_shifted_number_and_unseen_categories_are_named(
+    model: ScoringModel, frame: pl.DataFrame
+) -> None:
     shifted = frame.with_columns(
-        pl.col("depot_daily__load") * 0.3, depot=pl.when(pl.col("depot") == "west").then(pl.lit("south")).otherwise("depot")
+        pl.col("depot_daily__load") * 0.3,
+        depot=pl.when(pl.col("depot") == "west").then(pl.lit("south")).otherwise("depot"),
     )
     measured = {column.column: column for column in measure(model, scored(model, shifted), LIMITS)}
     assert measured["load"].drifted
@@ -112,13 +123,19 @@ def test_a_shifted_number_and_unseen_categories_are_named(model: ScoringModel, f
 
 
 def test_missing_values_drift(model: ScoringModel, frame: pl.DataFrame) -> None:
-    holes = frame.with_columns(depot_daily__load=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("depot_daily__load")))
-    load = next(column for column in measure(model, scored(model, holes), LIMITS) if column.column == "load")
+    holes = frame.with_columns(
+        depot_daily__load=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("depot_daily__load"))
+    )
+    load = next(
+        column for column in measure(model, scored(model, holes), LIMITS) if column.column == "load"
+    )
     assert load.drifted
     assert load.missing_share > load.reference_missing_share + 0.3
 
 
-def test_score_drift_is_reported_and_does_not_count_as_an_input(model: ScoringModel, frame: pl.DataFrame) -> None:
+def test_score_drift_is_reported_and_does_not_count_as_an_input(
+    model: ScoringModel, frame: pl.DataFrame
+) -> None:
     measured = measure(model, frame.with_columns(pl.lit(0.99).alias("score")), LIMITS)
     result = verdict(measured, LIMITS)
     assert result["score_drifted"]
@@ -132,10 +149,16 @@ def test_too_few_rows_are_not_judged(model: ScoringModel, frame: pl.DataFrame) -
     assert max(column.psi for column in measured) > LIMITS.feature_psi
     assert not any(column.drifted for column in measured)
     result = verdict(measured, LIMITS)
-    assert (result["verdict"], result["judged"], result["drifted_share"]) == ("not judged", False, None)
+    assert (result["verdict"], result["judged"], result["drifted_share"]) == (
+        "not judged",
+        False,
+        None,
+    )
 
 
-def test_an_input_with_a_single_bin_is_reported_as_blind(model: ScoringModel, frame: pl.DataFrame) -> None:
+def test_an_input_with_a_single_bin_is_reported_as_blind(
+    model: ScoringModel, frame: pl.DataFrame
+) -> None:
     model.reference["inputs"]["load"].update(edges=[0.0], shares=[0.0, 0.9, 0.1])
     measured = measure(model, scored(model, frame), LIMITS)
     assert verdict(measured, LIMITS)["blind_inputs"] == ["load"]
@@ -153,7 +176,9 @@ def test_an_input_with_a_single_bin_is_reported_as_blind(model: ScoringModel, fr
         (("inputs", "other"), {}, "other"),
     ],
 )
-def test_a_reference_that_does_not_fit_is_an_error(model: ScoringModel, path: tuple[str, ...], value: object, named: str) -> None:
+def test_a_reference_that_does_not_fit_is_an_error(
+    model: ScoringModel, path: tuple[str, ...], value: object, named: str
+) -> None:
     place = model.reference
     for step in path[:-1]:
         place = place[step]
@@ -165,7 +190,9 @@ def test_a_reference_that_does_not_fit_is_an_error(model: ScoringModel, path: tu
         checked_reference(model)
 
 
-def test_an_empty_reference_is_an_error(model: ScoringModel, frame: pl.DataFrame, tmp_path: Path) -> None:
+def test_an_empty_reference_is_an_error(
+    model: ScoringModel, frame: pl.DataFrame, tmp_path: Path
+) -> None:
     model.reference = {}
     with pytest.raises(RegistryError, match=r"reference\.json"):
         measure(model, scored(model, frame), LIMITS)

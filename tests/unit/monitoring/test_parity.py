@@ -30,14 +30,18 @@ def test_equal_scores_have_no_difference(batch: pl.DataFrame, transform: Feature
 
 
 def test_an_altered_score_is_found(batch: pl.DataFrame, transform: FeatureTransform) -> None:
-    online = batch.head(50).with_columns(score=pl.when(at(7)).then(pl.col("score") + 2e-6).otherwise(pl.col("score")))
+    online = batch.head(50).with_columns(
+        score=pl.when(at(7)).then(pl.col("score") + 2e-6).otherwise(pl.col("score"))
+    )
     result = compare(USE_CASE, transform, batch, online)
     assert result["largest"] == pytest.approx(2e-6)
     assert result["mean"] == pytest.approx(2e-6 / 50)
     assert result["above_tolerance"] == result["same_inputs"]["above_tolerance"] == 1
 
 
-def test_a_difference_explained_by_another_value_is_told_apart(batch: pl.DataFrame, transform: FeatureTransform) -> None:
+def test_a_difference_explained_by_another_value_is_told_apart(
+    batch: pl.DataFrame, transform: FeatureTransform
+) -> None:
     altered = pl.when(at(7)).then
     online = batch.head(50).with_columns(
         score=altered(pl.lit(0.9)).otherwise(pl.col("score")),
@@ -48,7 +52,9 @@ def test_a_difference_explained_by_another_value_is_told_apart(batch: pl.DataFra
     assert (result["same_inputs"]["compared"], result["same_inputs"]["above_tolerance"]) == (49, 0)
 
 
-def test_other_versions_and_answers_without_id_are_not_compared(batch: pl.DataFrame, transform: FeatureTransform) -> None:
+def test_other_versions_and_answers_without_id_are_not_compared(
+    batch: pl.DataFrame, transform: FeatureTransform
+) -> None:
     other = batch.head(50).with_columns(pl.lit(4, dtype=pl.Int64).alias("model_version"))
     nameless = batch.head(50).with_columns(pl.lit(None, dtype=pl.String).alias("parcel_id"))
     result = compare(USE_CASE, transform, batch, pl.concat([other, nameless]))

@@ -19,7 +19,15 @@ REFERENCE = {"n": 9000.0, "observed_rate": 0.2, "auc": 0.70, "brier": 0.15, "log
 
 
 def metrics(**changes: float) -> dict[str, float]:
-    return {"n": 20000.0, "observed_rate": 0.2, "mean_score": 0.21, "auc": 0.69, "brier": 0.15, "logloss": 0.46, **changes}
+    return {
+        "n": 20000.0,
+        "observed_rate": 0.2,
+        "mean_score": 0.21,
+        "auc": 0.69,
+        "brier": 0.15,
+        "logloss": 0.46,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -52,12 +60,17 @@ def test_a_drop_within_its_noise_is_no_finding() -> None:
 def test_too_few_rows_are_stated_and_still_measured() -> None:
     result = judge(metrics(n=999.0, auc=0.5), REFERENCE, LIMITS)
     assert not result["judged"]
-    assert result["not_judged"] == ["performance: 999 labelled rows are fewer than the minimum of 1000"]
+    assert result["not_judged"] == [
+        "performance: 999 labelled rows are fewer than the minimum of 1000"
+    ]
     assert result["auc_drop"] == pytest.approx(0.2)
 
 
 def test_no_labelled_row_is_not_judged() -> None:
-    frame = pl.DataFrame({"label": [None, None], "score": [0.2, 0.3]}, schema={"label": pl.Int64, "score": pl.Float64})
+    frame = pl.DataFrame(
+        {"label": [None, None], "score": [0.2, 0.3]},
+        schema={"label": pl.Int64, "score": pl.Float64},
+    )
     result = judge(measure(frame), REFERENCE, LIMITS)
     assert (result["judged"], result["auc_drop"], result["calibration_gap"]) == (False, None, None)
 
@@ -70,15 +83,21 @@ def test_one_class_leaves_the_auc_open_and_judges_calibration() -> None:
 
 
 def test_the_standard_error_matches_a_simulation() -> None:
-    # Exponential scores: the model for which Hanley and McNeil's formula is derived; AUC = r / (1 + r).
+    # Exponential scores: the model for which Hanley and McNeil's formula is derived; AUC = r / (1 +
+    # r).
     random = np.random.default_rng(5)
-    values = [np.mean(random.exponential(2.0, 60)[:, None] > random.exponential(1.0, 90)[None, :]) for _ in range(2000)]
+    values = [
+        np.mean(random.exponential(2.0, 60)[:, None] > random.exponential(1.0, 90)[None, :])
+        for _ in range(2000)
+    ]
     assert np.std(values) == pytest.approx(auc_standard_error(2 / 3, 60, 90), rel=0.06)
 
 
 @pytest.mark.parametrize("known", [{}, {**REFERENCE, "auc": float("nan")}])
 def test_a_missing_baseline_is_an_error(known: dict[str, float]) -> None:
-    model: Any = SimpleNamespace(metadata=SimpleNamespace(metrics=known, run_id="r1", problem="binary"))
+    model: Any = SimpleNamespace(
+        metadata=SimpleNamespace(metrics=known, run_id="r1", problem="binary")
+    )
     with pytest.raises(RegistryError, match="auc"):
         baseline(model)
 
@@ -90,6 +109,11 @@ def test_slices_hold_their_own_metrics_and_say_when_too_small(tmp_path: Path) ->
     rows = pl.concat([frame.filter(pl.col("depot") != "north"), few]).rename({"late": "label"})
     scored = rows.with_columns(pl.Series("score", model.score_frame(rows)))
     parts = {part["value"]: part for part in slices(USE_CASE, copy.copy(model), scored)}
-    assert parts["north"] == {"column": "depot", "value": "north", "status": "too few rows", "metrics": {"n": 49.0}}
+    assert parts["north"] == {
+        "column": "depot",
+        "value": "north",
+        "status": "too few rows",
+        "metrics": {"n": 49.0},
+    }
     west = scored.filter(pl.col("depot") == "west")
     assert parts["west"]["metrics"] == measure(west)

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from include.data.tables import TableStore
-from include.monitoring.serving_metrics import SCHEMA, measure, metrics_table, parse, quantile, sample
+from include.monitoring.serving_metrics import (
+    SCHEMA,
+    measure,
+    metrics_table,
+    parse,
+    quantile,
+    sample,
+)
 from include.settings import Settings, load_settings
 from include.spec import load_use_case
 
@@ -68,7 +75,12 @@ def home(tmp_path: Path) -> Iterator[Settings]:
     server = HTTPServer(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_SERVING_URL": f"http://127.0.0.1:{server.server_port}"})
+    yield load_settings(
+        {
+            "FLIGHTDECK_HOME": str(tmp_path),
+            "FLIGHTDECK_SERVING_URL": f"http://127.0.0.1:{server.server_port}",
+        }
+    )
     server.shutdown()
     thread.join()
     server.server_close()
@@ -85,17 +97,46 @@ def test_a_quantile_lies_within_its_bucket_in_proportion() -> None:
 
 def test_a_row_holds_what_grew_and_only_of_its_use_case() -> None:
     first = measure(parse(page(100)), "flight_delays", None, MOMENT)
-    assert (first["rows"], first["requests"], first["server_errors"], first["client_errors"]) == (100.0, 120.0, 5.0, 15.0)
+    assert (first["rows"], first["requests"], first["server_errors"], first["client_errors"]) == (
+        100.0,
+        120.0,
+        5.0,
+        15.0,
+    )
     assert first["error_share"] == pytest.approx(20 / 120)
-    assert (first["fallbacks"], first["unseen"], first["batch_rows_mean"], first["model_version"]) == (4.0, 3.0, 4.0, 3)
-    assert (first["total_p50_ms"], first["total_p90_ms"], first["lookup_p50_ms"]) == (pytest.approx(1.0), pytest.approx(1.8), None)
+    assert (
+        first["fallbacks"],
+        first["unseen"],
+        first["batch_rows_mean"],
+        first["model_version"],
+    ) == (4.0, 3.0, 4.0, 3)
+    assert (first["total_p50_ms"], first["total_p90_ms"], first["lookup_p50_ms"]) == (
+        pytest.approx(1.0),
+        pytest.approx(1.8),
+        None,
+    )
     assert (first["since"], first["rows_per_second"], first["memory_bytes"]) == (None, None, 1e6)
     previous = {**first, "sampled_at": MOMENT}
-    second = measure(parse(page(160, refused=18, cpu=3.0)), "flight_delays", previous, MOMENT + timedelta(seconds=20))
-    assert (second["rows"], second["rows_per_second"], second["client_errors"], second["unseen"]) == (60.0, 3.0, 3.0, 0.0)
+    second = measure(
+        parse(page(160, refused=18, cpu=3.0)),
+        "flight_delays",
+        previous,
+        MOMENT + timedelta(seconds=20),
+    )
+    assert (
+        second["rows"],
+        second["rows_per_second"],
+        second["client_errors"],
+        second["unseen"],
+    ) == (60.0, 3.0, 3.0, 0.0)
     assert (second["cpu_seconds"], second["cpu_share"]) == (1.0, 0.05)
     assert json.loads(second["rows_by_version_json"]) == {"1": 60.0}
-    restarted = measure(parse(page(30)), "flight_delays", {**second, "sampled_at": MOMENT}, MOMENT + timedelta(seconds=30))
+    restarted = measure(
+        parse(page(30)),
+        "flight_delays",
+        {**second, "sampled_at": MOMENT},
+        MOMENT + timedelta(seconds=30),
+    )
     assert restarted["rows"] == 30.0
 
 
@@ -114,7 +155,9 @@ def test_each_moment_is_sampled_once(home: Settings) -> None:
 
 
 def test_an_endpoint_that_is_away_leaves_a_row_that_says_so(tmp_path: Path) -> None:
-    away = load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_SERVING_URL": "http://127.0.0.1:9"})
+    away = load_settings(
+        {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_SERVING_URL": "http://127.0.0.1:9"}
+    )
     use_case = load_use_case("flight_delays")
     assert sample(away, use_case, MOMENT)["reachable"] is False
     row = TableStore(away.tables_uri).read(metrics_table(use_case)).row(0, named=True)

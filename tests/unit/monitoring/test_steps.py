@@ -1,4 +1,6 @@
-"""All steps of monitoring on a scored month of real flights, with answers in the endpoint's durable log."""
+"""All steps of monitoring on a scored month of real flights, with answers in the endpoint's durable
+log.
+"""
 
 import json
 from dataclasses import replace
@@ -9,7 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from include.data.inference_log import LoggedPrediction, Spool, feature_types, prediction_ids, spool_path
+from include.data.inference_log import (
+    LoggedPrediction,
+    Spool,
+    feature_types,
+    prediction_ids,
+    spool_path,
+)
 from include.data.tables import in_window
 from include.errors import NotReadyYet, RegistryError
 from include.evaluation.metrics import summary
@@ -40,7 +48,9 @@ ALTERED = 0.002
 def predictions(world: World) -> pl.DataFrame:
     score_interval(world.context(FEBRUARY, "batch_scoring"), {})
     window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
-    return world.tables.read("flight_delays/predictions", where=window).sort("asked_at", "flight_id")
+    return world.tables.read("flight_delays/predictions", where=window).sort(
+        "asked_at", "flight_id"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +58,9 @@ def results(world: World, predictions: pl.DataFrame) -> dict[str, Any]:
     """The first flights of the month were answered online too, one of them with another score."""
     spool = Spool(spool_path(world.settings))
     answers = predictions.head(ANSWERED).with_columns(
-        score=pl.when(pl.int_range(pl.len()) == 5).then(pl.col("score") + ALTERED).otherwise("score")
+        score=pl.when(pl.int_range(pl.len()) == 5)
+        .then(pl.col("score") + ALTERED)
+        .otherwise("score")
     )
     spool.append([answered(row) for row in answers.iter_rows(named=True)])
     spool.close()
@@ -58,13 +70,18 @@ def results(world: World, predictions: pl.DataFrame) -> dict[str, Any]:
 def run_all(world: World) -> dict[str, Any]:
     done: dict[str, Any] = {}
     for step in ORDER:
-        done[step.__name__] = json.loads(json.dumps(step(world.context(FEBRUARY), dict(done)), allow_nan=False))
+        done[step.__name__] = json.loads(
+            json.dumps(step(world.context(FEBRUARY), dict(done)), allow_nan=False)
+        )
     return done
 
 
 def answered(row: dict[str, Any]) -> LoggedPrediction:
     keys = (*FLIGHTS.serving.entity_keys, "scheduled_departure")
-    request = {name: row[name].isoformat() if isinstance(row[name], datetime) else row[name] for name in keys}
+    request = {
+        name: row[name].isoformat() if isinstance(row[name], datetime) else row[name]
+        for name in keys
+    }
     asked = int(row["asked_at"].timestamp() * 1_000_000)
     return LoggedPrediction(
         prediction_id=prediction_ids(1)[0],
@@ -82,25 +99,42 @@ def answered(row: dict[str, Any]) -> LoggedPrediction:
     )
 
 
-def test_labels_are_joined_and_counted(world: World, results: dict[str, Any], predictions: pl.DataFrame) -> None:
+def test_labels_are_joined_and_counted(
+    world: World, results: dict[str, Any], predictions: pl.DataFrame
+) -> None:
     counts = results["join_labels"]["batch"]
     arrivals = world.tables.read("raw/arrivals", where=pl.col("known_at") < FEBRUARY.end)
     assert counts["predictions"] == predictions.height
     assert counts["labelled"] == predictions.join(arrivals, on="flight_id", how="semi").height
-    assert counts["labelled"] + counts["not_yet_known"] + counts["never_reported"] == counts["predictions"]
+    assert (
+        counts["labelled"] + counts["not_yet_known"] + counts["never_reported"]
+        == counts["predictions"]
+    )
     online = world.tables.read("flight_delays/prediction_labels")
     assert online.height == results["join_labels"]["online"]["labelled"]
-    assert online.join(arrivals, on="flight_id").filter(pl.col("label") != pl.col("late")).is_empty()
+    assert (
+        online.join(arrivals, on="flight_id").filter(pl.col("label") != pl.col("late")).is_empty()
+    )
 
 
-def test_performance_is_that_of_the_labelled_rows(world: World, results: dict[str, Any], predictions: pl.DataFrame) -> None:
+def test_performance_is_that_of_the_labelled_rows(
+    world: World, results: dict[str, Any], predictions: pl.DataFrame
+) -> None:
     measured = results["evaluate_performance"]
     arrivals = world.tables.read("raw/arrivals", where=pl.col("known_at") < FEBRUARY.end)
-    joined = predictions.join(arrivals.select("flight_id", "late"), on="flight_id", maintain_order="left")
-    assert measured["batch"] == pytest.approx(summary(joined["late"].to_numpy(), joined["score"].to_numpy()))
+    joined = predictions.join(
+        arrivals.select("flight_id", "late"), on="flight_id", maintain_order="left"
+    )
+    assert measured["batch"] == pytest.approx(
+        summary(joined["late"].to_numpy(), joined["score"].to_numpy())
+    )
     assert measured["judged"]
     assert measured["baseline"]["auc"] > 0.5
-    assert {part["column"] for part in measured["slices"]} == {"origin", "carrier", "origin_x_carrier"}
+    assert {part["column"] for part in measured["slices"]} == {
+        "origin",
+        "carrier",
+        "origin_x_carrier",
+    }
     assert measured["online"]["rows"] == ANSWERED
 
 
@@ -113,16 +147,24 @@ def test_parity_finds_the_altered_score(results: dict[str, Any]) -> None:
 
 def test_drift_covers_every_input_and_the_score(world: World, results: dict[str, Any]) -> None:
     drift = results["detect_drift"]
-    assert [column["column"] for column in drift["columns"]] == [item.name for item in FLIGHTS.inputs] + ["score"]
-    rows = world.tables.read("flight_delays/drift", where=pl.col("interval_start") == FEBRUARY.start)
+    assert [column["column"] for column in drift["columns"]] == [
+        item.name for item in FLIGHTS.inputs
+    ] + ["score"]
+    rows = world.tables.read(
+        "flight_delays/drift", where=pl.col("interval_start") == FEBRUARY.start
+    )
     assert sorted(rows["column"]) == sorted(column["column"] for column in drift["columns"])
-    assert rows.filter((pl.col("kind") != "score") & pl.col("drifted")).height == len(drift["drifted_inputs"])
+    assert rows.filter((pl.col("kind") != "score") & pl.col("drifted")).height == len(
+        drift["drifted_inputs"]
+    )
     assert drift["online"]["verdict"] == "not judged"
 
 
 def test_the_decision_is_recorded_in_one_row(world: World, results: dict[str, Any]) -> None:
     decision = results["decide_alarm"]
-    rows = world.tables.read("flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start)
+    rows = world.tables.read(
+        "flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start
+    )
     assert rows.height == 1
     row = rows.row(0, named=True)
     assert (row["alarm"], row["verdict"]) == (decision["alarm"], decision["verdict"])
@@ -151,7 +193,10 @@ def test_the_report_is_one_page_without_a_network(results: dict[str, Any]) -> No
 
 
 def test_a_report_that_fails_does_not_hold_back_the_alarm(
-    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    world: World,
+    results: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     request.addfinalizer(lambda: run_all(world))
     monkeypatch.setattr(report, "render", lambda *given: 1 / 0)
@@ -164,8 +209,25 @@ def test_a_report_that_fails_does_not_hold_back_the_alarm(
 
 
 def test_columns_that_evidently_cannot_take_are_left_out_and_named() -> None:
-    current = pl.DataFrame({"a": [1.0, 2.0], "b": [None, float("nan")], "c": [1.0, 2.0], "d": ["x", None], "e": [None, None]}, strict=False)
-    reference = pl.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [float("inf"), 2.0], "d": ["x", "y"], "e": ["x", "y"]})
+    current = pl.DataFrame(
+        {
+            "a": [1.0, 2.0],
+            "b": [None, float("nan")],
+            "c": [1.0, 2.0],
+            "d": ["x", None],
+            "e": [None, None],
+        },
+        strict=False,
+    )
+    reference = pl.DataFrame(
+        {
+            "a": [1.0, 2.0],
+            "b": [1.0, 2.0],
+            "c": [float("inf"), 2.0],
+            "d": ["x", "y"],
+            "e": ["x", "y"],
+        }
+    )
     compared = report.compare_columns(current.with_columns(pl.col("e").cast(pl.String)), reference)
     assert compared.left_out == {
         "b": "no value in the current rows",
@@ -175,14 +237,18 @@ def test_columns_that_evidently_cannot_take_are_left_out_and_named() -> None:
     assert (compared.numbers, compared.categories) == (("a",), ("d",))
 
 
-def test_an_interval_that_is_not_scored_cannot_be_judged(world: World, results: dict[str, Any]) -> None:
+def test_an_interval_that_is_not_scored_cannot_be_judged(
+    world: World, results: dict[str, Any]
+) -> None:
     march = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
     for step in (steps.join_labels, steps.detect_drift, steps.evaluate_performance):
         with pytest.raises(NotReadyYet, match="flight_delays__batch_scoring"):
             step(world.context(march), {})
 
 
-def test_a_missing_reference_is_an_error_and_never_no_drift(world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_reference_is_an_error_and_never_no_drift(
+    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     true_model = population.judged_model
 
     def without_reference(*given: Any) -> Any:
@@ -195,10 +261,16 @@ def test_a_missing_reference_is_an_error_and_never_no_drift(world: World, result
         steps.detect_drift(world.context(FEBRUARY), {})
 
 
-def test_few_rows_are_neither_an_alarm_nor_an_all_clear(world: World, results: dict[str, Any], request: pytest.FixtureRequest) -> None:
+def test_few_rows_are_neither_an_alarm_nor_an_all_clear(
+    world: World, results: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
     request.addfinalizer(lambda: run_all(world))
-    limits = FLIGHTS.monitoring.model_copy(update={"minimum_rows": 1_000_000, "alarm_on": ("drift", "performance")})
-    context = replace(world.context(FEBRUARY), use_case=FLIGHTS.model_copy(update={"monitoring": limits}))
+    limits = FLIGHTS.monitoring.model_copy(
+        update={"minimum_rows": 1_000_000, "alarm_on": ("drift", "performance")}
+    )
+    context = replace(
+        world.context(FEBRUARY), use_case=FLIGHTS.model_copy(update={"monitoring": limits})
+    )
     done: dict[str, Any] = {}
     for step in ORDER:
         if step is not steps.build_report:
@@ -206,6 +278,8 @@ def test_few_rows_are_neither_an_alarm_nor_an_all_clear(world: World, results: d
     decision = done["decide_alarm"]
     assert (decision["alarm"], decision["verdict"]) == (False, "none")
     assert len(decision["not_judged"]) == 2
-    row = world.tables.read("flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start).row(0, named=True)
+    row = world.tables.read(
+        "flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start
+    ).row(0, named=True)
     assert row["drift"] == "not judged"
     assert json.loads(row["reasons_json"]) == decision["not_judged"]

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from include.errors import DigestMismatch, RegistryError
-from include.registry.artifact import DIGEST_FILE, PACKAGE_FILES, load_model, package_digest, verify_package
+from include.registry.artifact import (
+    DIGEST_FILE,
+    PACKAGE_FILES,
+    load_model,
+    package_digest,
+    verify_package,
+)
 from tests.unit.registry.synthetic import fitted_package, parcels
 
 
@@ -50,7 +56,12 @@ def test_one_row_and_many_rows_get_the_same_scores(package):
     model = load_model(package[0])
     frame = parcels(200, seed=5)
     together = model.score_frame(frame)
-    alone = np.array([model.score({name: frame[name][row : row + 1].to_list() for name in frame.columns})[0] for row in range(20)])
+    alone = np.array(
+        [
+            model.score({name: frame[name][row : row + 1].to_list() for name in frame.columns})[0]
+            for row in range(20)
+        ]
+    )
     assert together.dtype == np.float64
     assert np.array_equal(together[:20], alone)
     assert model.score_frame(frame.head(0)).shape == (0,)
@@ -106,7 +117,9 @@ def test_an_empty_folder_is_no_package(tmp_path):
 
 def test_the_digest_is_what_sha256sum_prints(package):
     folder, digest = package
-    listing = subprocess.run(["sha256sum", *sorted(PACKAGE_FILES)], cwd=folder, capture_output=True, check=True).stdout
+    listing = subprocess.run(
+        ["sha256sum", *sorted(PACKAGE_FILES)], cwd=folder, capture_output=True, check=True
+    ).stdout
     assert hashlib.sha256(listing).hexdigest() == digest
 
 

@@ -34,7 +34,10 @@ def test_the_fast_engine_answers_thousands_of_rows_as_the_package_does(model: Sc
     expected = model.score_matrix(matrix)
     for together in (1, FEW_ROWS, FEW_ROWS + 1, 5000):
         scores = np.concatenate(
-            [engine.predict(matrix[start : start + together]) for start in range(0, 1000 if together == 1 else 5000, together)]
+            [
+                engine.predict(matrix[start : start + together])
+                for start in range(0, 1000 if together == 1 else 5000, together)
+            ]
         )
         assert scores.dtype == np.float64
         assert np.abs(scores - expected[: len(scores)]).max() <= 1e-6
@@ -45,7 +48,9 @@ def test_an_engine_whose_answers_differ_is_refused_with_the_difference(model: Sc
         check_parity(Shifted(model), model)
 
 
-def test_without_parity_or_onnx_form_the_package_answers_and_the_log_says_why(model, monkeypatch, caplog):
+def test_without_parity_or_onnx_form_the_package_answers_and_the_log_says_why(
+    model, monkeypatch, caplog
+):
     monkeypatch.setattr("include.registry.engine.OnnxEngine", lambda _: Shifted(model))
     with caplog.at_level(logging.WARNING):
         engine = open_engine(model)

@@ -1,4 +1,6 @@
-"""An exported model answers like the package, in a process that cannot import Flightdeck, from a folder that proves what it is."""
+"""An exported model answers like the package, in a process that cannot import Flightdeck, from a
+folder that proves what it is.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("engine", ["onnx", "xgboost"])
 def test_real_rows_get_our_scores_where_flightdeck_is_not(world, model, folder, tmp_path, engine):
-    featured = point_in_time(FLIGHTS, read_entities(FLIGHTS, world.tables, FEBRUARY).head(2000), world.settings)
+    featured = point_in_time(
+        FLIGHTS, read_entities(FLIGHTS, world.tables, FEBRUARY).head(2000), world.settings
+    )
     rows = golden_rows(model.transform, featured)
     assert any(value is None for row in rows for value in row.values())
     (tmp_path / "rows.json").write_text(json.dumps([*rows, {**rows[0], "carrier": "never seen"}]))
@@ -84,7 +88,14 @@ def test_real_rows_get_our_scores_where_flightdeck_is_not(world, model, folder, 
 def test_the_reader_is_a_script_too(folder, tmp_path):
     example = json.loads((folder / "example.json").read_text())
     command = [sys.executable, "-I", str(folder / "reader.py")]
-    done = subprocess.run(command, input=json.dumps(example["rows"]), cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        input=json.dumps(example["rows"]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert np.abs(np.array(json.loads(done.stdout)) - np.array(example["scores"])).max() <= 1e-6
 
 
@@ -93,12 +104,20 @@ def test_the_documented_lines_work(folder, tmp_path):
     code = section.split("```python\n")[1].split("```")[0]
     copy = tmp_path / "var" / "export"
     shutil.copytree(folder, copy)
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("[0.")
 
 
-def test_the_export_is_digested_and_signed_and_says_where_it_comes_from(world, model, folder, tmp_path):
+def test_the_export_is_digested_and_signed_and_says_where_it_comes_from(
+    world, model, folder, tmp_path
+):
     verify_files(folder, None)
     verify_signature(folder, public_key(world.settings))
     features = json.loads((folder / "features.json").read_text())
@@ -131,7 +150,9 @@ def test_the_reader_names_what_is_wrong(folder):
         reader.score([{name: value for name, value in row.items() if name != "carrier"}])
 
 
-def test_nothing_is_overwritten_and_nothing_false_is_exported(world, model, folder, tmp_path, monkeypatch):
+def test_nothing_is_overwritten_and_nothing_false_is_exported(
+    world, model, folder, tmp_path, monkeypatch
+):
     with pytest.raises(RegistryError, match="is there already"):
         export_model(world.settings, model, 1, folder)
     monkeypatch.setattr("include.registry.export.TOLERANCE", -1.0)
@@ -142,4 +163,8 @@ def test_nothing_is_overwritten_and_nothing_false_is_exported(world, model, fold
 
 def test_the_reader_imports_nothing_of_ours():
     text = (PROJECT_ROOT / "include" / "registry" / "embedded" / "reader.py").read_text()
-    assert "include" not in [line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert "include" not in [
+        line.split()[1].split(".")[0]
+        for line in text.splitlines()
+        if line.startswith(("import ", "from "))
+    ]

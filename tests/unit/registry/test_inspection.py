@@ -71,6 +71,8 @@ def subfolder(folder: Path) -> None:
         (subfolder, "code: not one of"),
     ],
 )
-def test_what_a_package_may_not_hold_is_named(folder: Path, spoil: Callable[[Path], None], named: str):
+def test_what_a_package_may_not_hold_is_named(
+    folder: Path, spoil: Callable[[Path], None], named: str
+):
     spoil(folder)
     assert [finding[: len(named)] for finding in unsafe_files(folder)] == [named]

@@ -21,7 +21,11 @@ def test_every_inputs_shares_sum_to_one_and_end_with_the_missing(reference):
     assert list(built["inputs"]) == ["depot", "pickup_hour", "load"]
     for position, entry in enumerate(built["inputs"].values()):
         assert sum(entry["shares"]) == pytest.approx(1.0)
-        assert entry["shares"][-1] == entry["missing_share"] == pytest.approx(np.isnan(matrix[:, position]).mean())
+        assert (
+            entry["shares"][-1]
+            == entry["missing_share"]
+            == pytest.approx(np.isnan(matrix[:, position]).mean())
+        )
     assert 0.05 < built["inputs"]["load"]["missing_share"] < 0.15
 
 

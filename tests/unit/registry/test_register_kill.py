@@ -1,4 +1,6 @@
-"""Registration killed with SIGKILL at each of its writes: the retry leaves one whole, signed version, and what is refused leaves none."""
+"""Registration killed with SIGKILL at each of its writes: the retry leaves one whole, signed
+version, and what is refused leaves none.
+"""
 
 from __future__ import annotations
 
@@ -52,17 +54,32 @@ def original(tmp_path_factory) -> tuple[Path, str, Any]:
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    return load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"})
+    return load_settings(
+        {
+            "FLIGHTDECK_HOME": str(tmp_path),
+            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        }
+    )
 
 
 @pytest.fixture
 def run_id(settings, original) -> str:
     """A run that holds the logged package, not yet registered."""
     client = connect(settings)
-    experiment = client.create_experiment("parcels", artifact_location=(settings.home / "mlflow" / "artifacts").as_uri())
+    experiment = client.create_experiment(
+        "parcels", artifact_location=(settings.home / "mlflow" / "artifacts").as_uri()
+    )
     run = str(client.create_run(experiment).info.run_id)
     folder, digest, transform = original
-    log_package(client, experiment_id=experiment, mlflow_run_id=run, package=folder, digest=digest, transform=transform, example=parcels(3))
+    log_package(
+        client,
+        experiment_id=experiment,
+        mlflow_run_id=run,
+        package=folder,
+        digest=digest,
+        transform=transform,
+        example=parcels(3),
+    )
     return run
 
 
@@ -76,7 +93,9 @@ def run_id(settings, original) -> str:
         ("set_registered_model_alias", "after"),
     ],
 )
-def test_a_kill_during_registration_and_a_retry_leave_one_version(settings, original, run_id, tmp_path, method, moment):
+def test_a_kill_during_registration_and_a_retry_leave_one_version(
+    settings, original, run_id, tmp_path, method, moment
+):
     digest = original[1]
     environment = {
         **os.environ,
@@ -85,7 +104,15 @@ def test_a_kill_during_registration_and_a_retry_leave_one_version(settings, orig
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     command = [sys.executable, "-c", CHILD, run_id, digest, method, moment]
-    child = subprocess.run(command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False)
+    child = subprocess.run(
+        command,
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert child.returncode == -signal.SIGKILL, child.stderr
     number = versions.register_candidate(settings, USE_CASE, run_id, digest, VERDICT)
     assert versions.register_candidate(settings, USE_CASE, run_id, digest, VERDICT) == number == 1
@@ -99,12 +126,20 @@ def test_a_kill_during_registration_and_a_retry_leave_one_version(settings, orig
 
 def test_a_refused_candidate_becomes_no_version_and_carries_no_alias(settings, original, run_id):
     with pytest.raises(RegistryError, match="refused"):
-        versions.register_candidate(settings, USE_CASE, run_id, original[1], {"accepted": False, "reasons": ["worse"], "rows": []})
+        versions.register_candidate(
+            settings,
+            USE_CASE,
+            run_id,
+            original[1],
+            {"accepted": False, "reasons": ["worse"], "rows": []},
+        )
     assert connect(settings).search_model_versions(f"name='{USE_CASE.name}'") == []
     assert versions.challenger(settings, USE_CASE) is None
 
 
-def test_a_version_whose_signature_was_removed_or_exchanged_is_not_fetched(settings, original, run_id, tmp_path):
+def test_a_version_whose_signature_was_removed_or_exchanged_is_not_fetched(
+    settings, original, run_id, tmp_path
+):
     versions.register_candidate(settings, USE_CASE, run_id, original[1], VERDICT)
     client = connect(settings)
     client.set_model_version_tag(USE_CASE.name, "1", versions.SIGNATURE_TAG, "{}")

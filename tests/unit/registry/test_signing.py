@@ -14,7 +14,13 @@ import pytest
 
 from include.errors import DigestMismatch, RegistryError, SignatureError
 from include.registry.artifact import SIGNATURE_FILE, load_model, package_digest
-from include.registry.signing import attach_signature, ensure_keys, public_key, sign_package, verify_signature
+from include.registry.signing import (
+    attach_signature,
+    ensure_keys,
+    public_key,
+    sign_package,
+    verify_signature,
+)
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from tests.unit.registry.synthetic import fitted_package, parcels
 
@@ -48,15 +54,27 @@ def test_the_private_key_is_for_its_owner_only_and_is_made_once(settings):
     content = private.read_bytes()
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert ensure_keys(settings).read_bytes() == content
-    assert sorted(path.name for path in settings.keys_dir.iterdir()) == ["signing.pem", "signing.pub.pem"]
+    assert sorted(path.name for path in settings.keys_dir.iterdir()) == [
+        "signing.pem",
+        "signing.pub.pem",
+    ]
 
 
 def test_processes_that_start_together_share_one_key(settings):
-    imports = "from include.registry.signing import ensure_keys; from include.settings import load_settings"
+    imports = (
+        "from include.registry.signing import ensure_keys; from include.settings import"
+        " load_settings"
+    )
     code = f"{imports}; print(ensure_keys(load_settings()).read_text())"
     environment = {"FLIGHTDECK_HOME": str(settings.home), "PYTHONPATH": str(PROJECT_ROOT)}
     started = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(3)
     ]
     keys = {process.communicate(timeout=60)[0] for process in started}
@@ -99,7 +117,9 @@ def test_a_package_rebuilt_with_a_fitting_digest_does_not_verify(signed, setting
         verify_signature(signed, public_key(settings))
 
 
-def test_unsigned_foreign_and_broken_signatures_are_told_apart(signed, settings, original, tmp_path):
+def test_unsigned_foreign_and_broken_signatures_are_told_apart(
+    signed, settings, original, tmp_path
+):
     key = public_key(settings)
     bundle = json.loads((signed / SIGNATURE_FILE).read_text())
     attach_signature(signed, "no json")

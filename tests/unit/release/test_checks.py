@@ -1,4 +1,6 @@
-"""The package check: in a child process, so that even a package that kills its reader is only a refusal."""
+"""The package check: in a child process, so that even a package that kills its reader is only a
+refusal.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ import pytest
 import xgboost
 
 from include.features.transform import FeatureTransform
-from include.registry.artifact import MODEL_FILE, ModelMetadata, golden_rows, package_digest, write_package
+from include.registry.artifact import (
+    MODEL_FILE,
+    ModelMetadata,
+    golden_rows,
+    package_digest,
+    write_package,
+)
 from include.release.checks import Limits, check_package, limits_of
 from include.release.target import locked_versions, target_checks
 from include.spec import Target, UseCase, load_use_case
@@ -34,22 +42,41 @@ def package(tmp_path_factory: pytest.TempPathFactory, use_case: UseCase) -> tupl
     matrix = transform.apply_frame(frame)
     labels = (matrix[:, transform.feature_names.index("temperature")] > 50).astype(np.float32)
     data = xgboost.DMatrix(
-        matrix, label=labels, feature_names=transform.feature_names, feature_types=transform.feature_types, enable_categorical=True
+        matrix,
+        label=labels,
+        feature_names=transform.feature_names,
+        feature_types=transform.feature_types,
+        enable_categorical=True,
     )
-    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3, "nthread": 1}, data, num_boost_round=5)
+    booster = xgboost.train(
+        {"objective": "binary:logistic", "max_depth": 3, "nthread": 1}, data, num_boost_round=5
+    )
     rows = frame.head(20)
     scores = booster.inplace_predict(transform.apply_frame(rows))
     golden = {"rows": golden_rows(transform, rows), "scores": [float(score) for score in scores]}
     folder = tmp_path_factory.mktemp("checks") / "package"
-    return folder, write_package(folder, booster, transform, metadata(use_case), {"rows": 400, "inputs": {}, "score": {}}, golden)
+    return folder, write_package(
+        folder,
+        booster,
+        transform,
+        metadata(use_case),
+        {"rows": 400, "inputs": {}, "score": {}},
+        golden,
+    )
 
 
 def synthetic(use_case: UseCase, count: int) -> pl.DataFrame:
     generator = np.random.default_rng(7)
-    times = pl.datetime_range(pl.datetime(2013, 1, 1, time_zone="UTC"), pl.datetime(2013, 3, 1, time_zone="UTC"), "1h", eager=True).head(
-        count
-    )
-    columns: dict[str, Any] = {use_case.event_time: times, "scheduled_departure": times.dt.offset_by("3h")}
+    times = pl.datetime_range(
+        pl.datetime(2013, 1, 1, time_zone="UTC"),
+        pl.datetime(2013, 3, 1, time_zone="UTC"),
+        "1h",
+        eager=True,
+    ).head(count)
+    columns: dict[str, Any] = {
+        use_case.event_time: times,
+        "scheduled_departure": times.dt.offset_by("3h"),
+    }
     for item in use_case.inputs:
         name = item.source.replace(":", "__")
         if item.kind == "category":
@@ -80,7 +107,9 @@ def metadata(use_case: UseCase, **changes: Any) -> ModelMetadata:
 
 
 def changed(package: tuple[Path, str], folder: Path, name: str, content: bytes) -> tuple[Path, str]:
-    """A copy with one file replaced and a digest that fits: what a careless or hostile producer would have registered."""
+    """A copy with one file replaced and a digest that fits: what a careless or hostile producer
+    would have registered.
+    """
     shutil.copytree(package[0], folder)
     (folder / name).write_bytes(content)
     digest = package_digest(folder)
@@ -89,7 +118,9 @@ def changed(package: tuple[Path, str], folder: Path, name: str, content: bytes) 
     return folder, digest
 
 
-def test_a_good_package_is_accepted_with_its_measurements(package: tuple[Path, str], use_case: UseCase) -> None:
+def test_a_good_package_is_accepted_with_its_measurements(
+    package: tuple[Path, str], use_case: UseCase
+) -> None:
     verdict = check_package(*package, use_case)
     assert verdict["accepted"], verdict["reasons"]
     checks = verdict["checks"]
@@ -110,13 +141,24 @@ def test_a_good_package_is_accepted_with_its_measurements(package: tuple[Path, s
     ]
     assert 0 < checks["latency_p50_ms"]["observed"] <= checks["latency_p99_ms"]["observed"]
     assert checks["latency_p50_ms"]["observed"] < checks["batch_ms"]["observed"]
-    assert checks["size_bytes"]["observed"] == sum(path.stat().st_size for path in package[0].iterdir())
+    assert checks["size_bytes"]["observed"] == sum(
+        path.stat().st_size for path in package[0].iterdir()
+    )
     json.dumps(verdict, allow_nan=False)
 
 
 def test_limits_bite(package: tuple[Path, str], use_case: UseCase) -> None:
-    verdict = check_package(*package, use_case, Limits(size_bytes=100, latency_p50_ms=1e-6, latency_p99_ms=1e-6, batch_ms=1e-6))
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["size_bytes", "latency_p50_ms", "latency_p99_ms", "batch_ms"]
+    verdict = check_package(
+        *package,
+        use_case,
+        Limits(size_bytes=100, latency_p50_ms=1e-6, latency_p99_ms=1e-6, batch_ms=1e-6),
+    )
+    assert [reason.split(":")[0] for reason in verdict["reasons"]] == [
+        "size_bytes",
+        "latency_p50_ms",
+        "latency_p99_ms",
+        "batch_ms",
+    ]
     slow = check_package(*package, use_case, replace(limits_of(use_case), seconds=0.01))
     assert slow["reasons"] == ["loads: no answer within 0.01 s, allowed 0.01 s"]
 
@@ -127,34 +169,57 @@ def test_another_digest_is_refused(package: tuple[Path, str], use_case: UseCase)
     assert "DigestMismatch" in verdict["reasons"][0]
 
 
-def test_a_model_that_kills_the_process_is_a_named_refusal(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
+def test_a_model_that_kills_the_process_is_a_named_refusal(
+    package: tuple[Path, str], use_case: UseCase, tmp_path: Path
+) -> None:
     booster = xgboost.Booster(model_file=str(package[0] / MODEL_FILE))
     document = json.loads(booster.save_raw("json"))
     tree = document["learner"]["gradient_booster"]["model"]["trees"][0]
     tree["left_children"][0] = 2_000_000_000
-    verdict = check_package(*changed(package, tmp_path / "crash", MODEL_FILE, json.dumps(document).encode()), use_case)
+    verdict = check_package(
+        *changed(package, tmp_path / "crash", MODEL_FILE, json.dumps(document).encode()), use_case
+    )
     assert not verdict["accepted"]
     assert "the process that loaded it died of SIG" in verdict["reasons"][0]
 
 
-def test_wrong_golden_scores_are_refused(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
+def test_wrong_golden_scores_are_refused(
+    package: tuple[Path, str], use_case: UseCase, tmp_path: Path
+) -> None:
     golden = json.loads((package[0] / "golden.json").read_text())
     golden["scores"][3] += 1e-5
-    verdict = check_package(*changed(package, tmp_path / "golden", "golden.json", json.dumps(golden).encode()), use_case)
+    verdict = check_package(
+        *changed(package, tmp_path / "golden", "golden.json", json.dumps(golden).encode()), use_case
+    )
     assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["golden_difference"]
 
 
-def test_a_package_of_another_interface_is_refused(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
+def test_a_package_of_another_interface_is_refused(
+    package: tuple[Path, str], use_case: UseCase, tmp_path: Path
+) -> None:
     other = metadata(use_case, feature_service="flight_delays_v9").model_dump_json().encode()
-    verdict = check_package(*changed(package, tmp_path / "interface", "metadata.json", other), use_case)
+    verdict = check_package(
+        *changed(package, tmp_path / "interface", "metadata.json", other), use_case
+    )
     assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["interface"]
     assert "flight_delays_v9" in verdict["reasons"][0]
 
 
-def test_other_libraries_than_those_of_the_training_are_refused(package: tuple[Path, str], use_case: UseCase, tmp_path: Path) -> None:
-    other = metadata(use_case, libraries={**library_versions(), "xgboost": "0.90", "mlflow": "0.1"}).model_dump_json().encode()
-    verdict = check_package(*changed(package, tmp_path / "libraries", "metadata.json", other), use_case)
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["libraries", "target_libraries"]
+def test_other_libraries_than_those_of_the_training_are_refused(
+    package: tuple[Path, str], use_case: UseCase, tmp_path: Path
+) -> None:
+    other = (
+        metadata(use_case, libraries={**library_versions(), "xgboost": "0.90", "mlflow": "0.1"})
+        .model_dump_json()
+        .encode()
+    )
+    verdict = check_package(
+        *changed(package, tmp_path / "libraries", "metadata.json", other), use_case
+    )
+    assert [reason.split(":")[0] for reason in verdict["reasons"]] == [
+        "libraries",
+        "target_libraries",
+    ]
     assert "trained with 0.90, here is" in verdict["reasons"][0]
     assert "mlflow" not in verdict["reasons"][0]
 
@@ -162,24 +227,38 @@ def test_other_libraries_than_those_of_the_training_are_refused(package: tuple[P
 @pytest.mark.parametrize(
     ("target", "refused", "named"),
     [
-        ({"python": "3.99"}, ["target_python", "target_libraries"], "allowed 3.99; check the package on such a machine"),
+        (
+            {"python": "3.99"},
+            ["target_python", "target_libraries"],
+            "allowed 3.99; check the package on such a machine",
+        ),
         ({"machine": "riscv64"}, ["target_machine"], "allowed riscv64"),
         ({"memory_megabytes": 20.0}, ["target_memory_mb"], "allowed 20.0"),
     ],
 )
 def test_a_target_that_the_package_does_not_fit_is_refused_by_name(
-    package: tuple[Path, str], use_case: UseCase, target: dict[str, Any], refused: list[str], named: str
+    package: tuple[Path, str],
+    use_case: UseCase,
+    target: dict[str, Any],
+    refused: list[str],
+    named: str,
 ) -> None:
     verdict = check_package(*package, use_case.model_copy(update={"target": Target(**target)}))
     found = [reason.split(":")[0] for reason in verdict["reasons"]]
     # A lock that covers the target installs something else there, or just the same.
-    assert [name for name in found if name != "target_libraries"] == [name for name in refused if name != "target_libraries"]
+    assert [name for name in found if name != "target_libraries"] == [
+        name for name in refused if name != "target_libraries"
+    ]
     assert named in verdict["reasons"][0]
 
 
 def test_a_lock_with_other_libraries_is_refused_by_name(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.txt"
-    pins = ("numpy==2.4.6 ; python_full_version < '3.12'", "numpy==2.5.5 ; python_full_version >= '3.12'", "xgboost==3.2.0")
+    pins = (
+        "numpy==2.4.6 ; python_full_version < '3.12'",
+        "numpy==2.5.5 ; python_full_version >= '3.12'",
+        "xgboost==3.2.0",
+    )
     lock.write_text("".join(f"{pin} \\\n    --hash=sha256:0\n" for pin in pins))
     assert locked_versions(lock, "3.11", "x86_64") == {"numpy": "2.4.6", "xgboost": "3.2.0"}
     measured = {"python": "3.12.1", "machine": "x86_64", "peak_memory_mb": 100.0}

@@ -29,7 +29,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def promote(ledger: Ledger, version: int, use_case: str = "flight_delays") -> Entry:
-    return ledger.append("promoted", use_case, version, f"digest-{version}", "somebody", "because", {"auc": 0.7})
+    return ledger.append(
+        "promoted", use_case, version, f"digest-{version}", "somebody", "because", {"auc": 0.7}
+    )
 
 
 def test_rows_come_back_as_they_were_written_and_chained(ledger: Ledger) -> None:
@@ -76,7 +78,11 @@ def test_serving_at_is_the_last_promotion_until_then(ledger: Ledger) -> None:
     ledger.append("rolled_back", "flight_delays", 3, "d", "somebody", "it did not load", {})
     assert ledger.serving_at("flight_delays", first.recorded_at - timedelta(seconds=1)) is None
     assert ledger.serving_at("flight_delays", first.recorded_at) == first
-    assert ledger.serving_at("flight_delays", second.recorded_at + timedelta(days=1)) == second == ledger.current("flight_delays")
+    assert (
+        ledger.serving_at("flight_delays", second.recorded_at + timedelta(days=1))
+        == second
+        == ledger.current("flight_delays")
+    )
     assert ledger.current("other") is None
 
 
@@ -87,6 +93,9 @@ def test_evidence_that_is_no_json_is_refused_and_leaves_no_row(ledger: Ledger) -
 
 
 def test_processes_that_append_at_once_keep_one_chain(ledger: Ledger) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", APPENDER, str(ledger.path)], cwd=PROJECT_ROOT) for _ in range(3)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", APPENDER, str(ledger.path)], cwd=PROJECT_ROOT)
+        for _ in range(3)
+    ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert ledger.verify() == 45

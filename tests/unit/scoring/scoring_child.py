@@ -1,6 +1,8 @@
-"""Batch scoring in a process of its own: `python -m tests.unit.scoring.scoring_child HOME PARTITION_ROWS`, settings as in `world`.
+"""Batch scoring in a process of its own: `python -m tests.unit.scoring.scoring_child HOME
+PARTITION_ROWS`, settings as in `world`.
 
-Prints a line per scored partition and, last, what publication returned with `peak_mb`, the largest resident set.
+Prints a line per scored partition and, last, what publication returned with `peak_mb`, the largest
+resident set.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from tests.unit.scoring.world import FEBRUARY, FLIGHTS, small_settings
 
 
 def main(home: Path, partition_rows: int) -> None:
-    use_case = FLIGHTS.model_copy(update={"batch": FLIGHTS.batch.model_copy(update={"partition_rows": partition_rows})})
-    context = StepContext(use_case, small_settings(home), FEBRUARY, RunInfo(process="batch_scoring", run_id="child"))
+    use_case = FLIGHTS.model_copy(
+        update={"batch": FLIGHTS.batch.model_copy(update={"partition_rows": partition_rows})}
+    )
+    context = StepContext(
+        use_case, small_settings(home), FEBRUARY, RunInfo(process="batch_scoring", run_id="child")
+    )
     plan = plan_partitions(context, {})
     results: list[dict[str, Any]] = []
     for partition in [] if plan["scored"] else plan["partitions"]:

@@ -1,4 +1,6 @@
-"""Scoring a Parquet file: the scores of the package, complete or not at all, whatever the size of a chunk."""
+"""Scoring a Parquet file: the scores of the package, complete or not at all, whatever the size of a
+chunk.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,23 @@ def rows(world: World) -> pl.DataFrame:
     return point_in_time(FLIGHTS, read_entities(FLIGHTS, world.tables, FEBRUARY), world.settings)
 
 
-def test_a_file_gets_the_scores_of_the_package(world: World, rows: pl.DataFrame, tmp_path: Path) -> None:
+def test_a_file_gets_the_scores_of_the_package(
+    world: World, rows: pl.DataFrame, tmp_path: Path
+) -> None:
     _, model = champion_model(world.settings, FLIGHTS)
-    strange = rows.with_columns(pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("never seen")).otherwise("carrier").alias("carrier"))
+    strange = rows.with_columns(
+        pl.when(pl.int_range(pl.len()) < 3)
+        .then(pl.lit("never seen"))
+        .otherwise("carrier")
+        .alias("carrier")
+    )
     strange.write_parquet(tmp_path / "rows.parquet", row_group_size=1000)
     found = {}
     for chunk_rows in (97, 100_000):
         target = tmp_path / f"{chunk_rows}.parquet"
-        result = score_file(FLIGHTS, model, 7, tmp_path / "rows.parquet", target, FEBRUARY, chunk_rows=chunk_rows)
+        result = score_file(
+            FLIGHTS, model, 7, tmp_path / "rows.parquet", target, FEBRUARY, chunk_rows=chunk_rows
+        )
         assert (result["rows"], result["unseen"]["carrier"]) == (rows.height, 3)
         found[chunk_rows] = pl.read_parquet(target)
     assert found[97].equals(found[100_000])
@@ -42,13 +53,25 @@ def test_a_file_gets_the_scores_of_the_package(world: World, rows: pl.DataFrame,
     assert found[97].select("model_version", "model_digest").unique().row(0) == (7, world.digest)
 
 
-def test_a_file_that_cannot_be_scored_leaves_no_predictions(world: World, rows: pl.DataFrame, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_scored_leaves_no_predictions(
+    world: World, rows: pl.DataFrame, tmp_path: Path
+) -> None:
     _, model = champion_model(world.settings, FLIGHTS)
     source, target = tmp_path / "rows.parquet", tmp_path / "scored.parquet"
     cases = (
         (rows.drop("carrier"), FLIGHTS, "lacks the columns"),
-        (rows.with_columns(pl.lit(None, dtype=pl.String).alias("flight_id")), FLIGHTS, "nulls in flight_id"),
-        (rows, FLIGHTS.model_copy(update={"batch": FLIGHTS.batch.model_copy(update={"max_score_psi": 0.01})}), "allowed are 0.01"),
+        (
+            rows.with_columns(pl.lit(None, dtype=pl.String).alias("flight_id")),
+            FLIGHTS,
+            "nulls in flight_id",
+        ),
+        (
+            rows,
+            FLIGHTS.model_copy(
+                update={"batch": FLIGHTS.batch.model_copy(update={"max_score_psi": 0.01})}
+            ),
+            "allowed are 0.01",
+        ),
     )
     for frame, use_case, named in cases:
         frame.write_parquet(source)

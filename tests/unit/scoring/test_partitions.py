@@ -1,4 +1,6 @@
-"""Partitions of real flights: the same scores as in one piece, resumed after a kill, published whole or not at all, flat in memory."""
+"""Partitions of real flights: the same scores as in one piece, resumed after a kill, published
+whole or not at all, flat in memory.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from include.features.store import apply_definitions
 from include.scoring import batch
 from include.scoring.plan import partition_interval
 from include.scoring.staging import staged_table
-from include.scoring.steps import plan_partitions, publish_predictions, score_interval, score_partition
+from include.scoring.steps import (
+    plan_partitions,
+    publish_predictions,
+    score_interval,
+    score_partition,
+)
 from include.settings import PROJECT_ROOT
 from include.steps import StepContext
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World, small_settings
@@ -35,19 +42,28 @@ CHILD = "tests.unit.scoring.scoring_child"
 
 def context_of(world: World, run_id: str = "run", **rules: Any) -> StepContext:
     """Partitions of at most `PARTITION_ROWS` rows, and other rules of `BatchScoring`."""
-    use_case = FLIGHTS.model_copy(update={"batch": FLIGHTS.batch.model_copy(update={"partition_rows": PARTITION_ROWS, **rules})})
+    use_case = FLIGHTS.model_copy(
+        update={
+            "batch": FLIGHTS.batch.model_copy(update={"partition_rows": PARTITION_ROWS, **rules})
+        }
+    )
     context = world.context(FEBRUARY, "batch_scoring")
     return replace(context, use_case=use_case, run=replace(context.run, run_id=run_id))
 
 
 def scored(context: StepContext) -> dict[str, Any]:
     plan = plan_partitions(context, {})
-    results = [score_partition(context, {"plan_partitions": plan, "partition": part}) for part in plan["partitions"]]
+    results = [
+        score_partition(context, {"plan_partitions": plan, "partition": part})
+        for part in plan["partitions"]
+    ]
     return {"plan_partitions": plan, "score_partition": results}
 
 
 def published(tables: TableStore) -> pl.DataFrame:
-    return tables.read("flight_delays/predictions", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)).sort("flight_id")
+    return tables.read(
+        "flight_delays/predictions", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    ).sort("flight_id")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +89,9 @@ def copied_world(world: World, home: Path) -> TableStore:
 
 def child(home: Path, partition_rows: int = PARTITION_ROWS) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", CHILD, str(home), str(partition_rows)]
-    return subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_partitions_cover_the_interval_in_whole_minutes(world: World) -> None:
@@ -85,7 +103,12 @@ def test_partitions_cover_the_interval_in_whole_minutes(world: World) -> None:
     assert all(part["rows"] <= PARTITION_ROWS for part in plan["partitions"])
     for part in plan["partitions"]:
         window = partition_interval(part)
-        assert world.tables.read("raw/flights", where=in_window("asked_at", window.start, window.end)).height == part["rows"]
+        assert (
+            world.tables.read(
+                "raw/flights", where=in_window("asked_at", window.start, window.end)
+            ).height
+            == part["rows"]
+        )
     assert plan == plan_partitions(context_of(world, "another run"), {})
     assert plan["scored"] == []
 
@@ -105,7 +128,9 @@ def test_many_partitions_are_the_same_predictions_as_one(world: World, whole: pl
 def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, world: World) -> None:
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
     overtaken = plan_partitions(context, {})
-    score_partition(context, {"plan_partitions": overtaken, "partition": overtaken["partitions"][0]})
+    score_partition(
+        context, {"plan_partitions": overtaken, "partition": overtaken["partitions"][0]}
+    )
     copy.replace_all("features/plane", copy.read("features/plane").head(5))
     inputs = scored(context)
     assert inputs["plan_partitions"]["scoring"] != overtaken["scoring"]
@@ -115,21 +140,34 @@ def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, wor
 
 def test_predictions_say_where_they_come_from(world: World, whole: pl.DataFrame) -> None:
     assert whole.columns == batch.prediction_columns(FLIGHTS)
-    origin = whole.select("model_version", "model_digest", "interval_start", "interval_end", *batch.LINEAGE_COLUMNS).unique()
+    origin = whole.select(
+        "model_version", "model_digest", "interval_start", "interval_end", *batch.LINEAGE_COLUMNS
+    ).unique()
     row = origin.row(0, named=True)
     assert origin.height == 1
     assert (row["model_version"], row["model_digest"]) == (world.version, world.digest)
-    assert (row["interval_start"], row["interval_end"], row["scoring_run"]) == (FEBRUARY.start, FEBRUARY.end, "batch_scoring-1")
+    assert (row["interval_start"], row["interval_end"], row["scoring_run"]) == (
+        FEBRUARY.start,
+        FEBRUARY.end,
+        "batch_scoring-1",
+    )
     tables = {"raw/flights", *(part.table for part in FLIGHTS.feature_tables)}
-    assert json.loads(row["source_versions"]) == {name: world.tables.version(name) for name in tables}
+    assert json.loads(row["source_versions"]) == {
+        name: world.tables.version(name) for name in tables
+    }
 
 
-def test_a_plan_reads_the_versions_that_it_names(world: World, copy: TableStore, whole: pl.DataFrame) -> None:
+def test_a_plan_reads_the_versions_that_it_names(
+    world: World, copy: TableStore, whole: pl.DataFrame
+) -> None:
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
     plan = plan_partitions(context, {})
     for name in ("raw/flights", "features/weather_hourly"):
         copy.replace_all(name, copy.read(name).head(10))
-    results = [score_partition(context, {"plan_partitions": plan, "partition": part}) for part in plan["partitions"]]
+    results = [
+        score_partition(context, {"plan_partitions": plan, "partition": part})
+        for part in plan["partitions"]
+    ]
     publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
     assert published(copy).drop(batch.LINEAGE_COLUMNS).equals(whole.drop(batch.LINEAGE_COLUMNS))
 
@@ -157,41 +195,68 @@ def test_a_missing_or_repeated_partition_is_not_published(world: World, copy: Ta
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
     inputs = scored(context)
     results = inputs["score_partition"]
-    for broken, named in ((results[1:], "partition 0 is missing"), ([*results, results[0]], "comes more than once")):
+    for broken, named in (
+        (results[1:], "partition 0 is missing"),
+        ([*results, results[0]], "comes more than once"),
+    ):
         with pytest.raises(DataError, match=named):
             publish_predictions(context, {**inputs, "score_partition": broken})
     assert not copy.exists("flight_delays/predictions")
 
 
-def test_a_staged_partition_that_was_changed_is_not_published(world: World, copy: TableStore) -> None:
+def test_a_staged_partition_that_was_changed_is_not_published(
+    world: World, copy: TableStore
+) -> None:
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
     inputs = scored(context)
     for number, change in ((3, pl.col("score") * 0.9), (0, pl.col("score") * 0.9)):
         name = staged_table(FLIGHTS, inputs["plan_partitions"]["scoring"], number)
         copy.replace_all(name, copy.read(name).with_columns(change))
-        with pytest.raises(DataError, match=f"{number:05d} does not hold the rows that were scored"):
+        with pytest.raises(
+            DataError, match=f"{number:05d} does not hold the rows that were scored"
+        ):
             publish_predictions(context, inputs)
-        assert not copy.exists("flight_delays/predictions") or copy.read("flight_delays/predictions").is_empty()
+        assert (
+            not copy.exists("flight_delays/predictions")
+            or copy.read("flight_delays/predictions").is_empty()
+        )
 
 
-def test_scores_that_lie_far_from_the_training_are_not_published(world: World, copy: TableStore) -> None:
-    context = replace(context_of(world, max_score_psi=0.01), settings=small_settings(Path(copy.root).parent))
+def test_scores_that_lie_far_from_the_training_are_not_published(
+    world: World, copy: TableStore
+) -> None:
+    context = replace(
+        context_of(world, max_score_psi=0.01), settings=small_settings(Path(copy.root).parent)
+    )
     inputs = scored(context)
-    with pytest.raises(DataError, match=r"the scores lie 0\.\d+ \(PSI\) from those of the model's training, allowed are 0.01"):
+    with pytest.raises(
+        DataError,
+        match=r"the scores lie 0\.\d+ \(PSI\) from those of the model's training, allowed are 0.01",
+    ):
         publish_predictions(context, inputs)
     assert not copy.exists("flight_delays/predictions")
     few = context_of(world, max_score_psi=0.01, minimum_rows=1_000_000)
     assert publish_predictions(replace(few, settings=context.settings), inputs)["changed"] is True
 
 
-def test_memory_does_not_grow_with_the_rows(world: World, whole: pl.DataFrame, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_rows(
+    world: World, whole: pl.DataFrame, tmp_path: Path
+) -> None:
     peaks, sizes = {}, {}
     for times in (8, 100):
         tables = copied_world(world, tmp_path / str(times))
-        flights = tables.read("raw/flights", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end))
-        rows = pl.concat([flights.with_columns(pl.col("flight_id") + f"-{number}") for number in range(times)])
-        tables.replace_window("raw/flights", rows, time_column="asked_at", start=FEBRUARY.start, end=FEBRUARY.end)
-        output, errors = child(tmp_path / str(times), partition_rows=20_000).communicate(timeout=120)
+        flights = tables.read(
+            "raw/flights", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+        )
+        rows = pl.concat(
+            [flights.with_columns(pl.col("flight_id") + f"-{number}") for number in range(times)]
+        )
+        tables.replace_window(
+            "raw/flights", rows, time_column="asked_at", start=FEBRUARY.start, end=FEBRUARY.end
+        )
+        output, errors = child(tmp_path / str(times), partition_rows=20_000).communicate(
+            timeout=120
+        )
         assert output, errors[-2000:]
         result = json.loads(output.splitlines()[-1])
         assert result["rows"] == rows.height

@@ -31,28 +31,47 @@ def entities(world: World) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def predictions(world: World) -> pl.DataFrame:
     score_interval(world.context(FEBRUARY, "batch_scoring"), {})
-    return world.tables.read("flight_delays/predictions", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end))
+    return world.tables.read(
+        "flight_delays/predictions", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    )
 
 
-def test_every_flight_is_scored_with_the_champion(world: World, entities: pl.DataFrame, predictions: pl.DataFrame) -> None:
+def test_every_flight_is_scored_with_the_champion(
+    world: World, entities: pl.DataFrame, predictions: pl.DataFrame
+) -> None:
     assert predictions.columns == batch.prediction_columns(FLIGHTS)
     assert sorted(predictions["flight_id"]) == sorted(entities["flight_id"])
     assert predictions["model_version"].unique().to_list() == [world.version]
     assert predictions["interval_start"].unique().to_list() == [FEBRUARY.start]
     _, model = champion.champion_model(world.settings, FLIGHTS)
     assert np.array_equal(model.score_frame(predictions), predictions["score"].to_numpy())
-    assert (predictions["decision"] == (predictions["score"] >= model.metadata.decision_threshold)).all()
+    assert (
+        predictions["decision"] == (predictions["score"] >= model.metadata.decision_threshold)
+    ).all()
     assert is_complete(world.tables, "flight_delays", "batch_scoring", FEBRUARY)
 
 
 def test_scoring_again_leaves_the_same_version(world: World, predictions: pl.DataFrame) -> None:
     first = score_interval(world.context(FEBRUARY, "batch_scoring"), {})
-    marked = world.tables.read("flight_delays/intervals").filter(pl.col("process") == "batch_scoring").height
+    marked = (
+        world.tables.read("flight_delays/intervals")
+        .filter(pl.col("process") == "batch_scoring")
+        .height
+    )
     second = score_interval(world.context(FEBRUARY, "batch_scoring"), {})
     assert first == second
     assert second["table"]["version"] == world.tables.version("flight_delays/predictions")
-    assert (second["rows"], second["version"], second["digest"]) == (predictions.height, world.version, world.digest)
-    assert world.tables.read("flight_delays/intervals").filter(pl.col("process") == "batch_scoring").height == marked
+    assert (second["rows"], second["version"], second["digest"]) == (
+        predictions.height,
+        world.version,
+        world.digest,
+    )
+    assert (
+        world.tables.read("flight_delays/intervals")
+        .filter(pl.col("process") == "batch_scoring")
+        .height
+        == marked
+    )
 
 
 def test_small_chunks_give_the_same_rows(
@@ -60,7 +79,9 @@ def test_small_chunks_give_the_same_rows(
 ) -> None:
     monkeypatch.setattr(batch, "CHUNK_ROWS", 500)
     registered, model = champion.champion_model(world.settings, FLIGHTS)
-    again = batch.score_entities(FLIGHTS, world.settings, model, registered.version, entities, FEBRUARY)
+    again = batch.score_entities(
+        FLIGHTS, world.settings, model, registered.version, entities, FEBRUARY
+    )
     assert again.sort("flight_id").equals(predictions.drop(batch.LINEAGE_COLUMNS).sort("flight_id"))
 
 
@@ -76,19 +97,31 @@ def test_small_chunks_give_the_same_rows(
         (pl.col("flight_id") + "x", "not asked about"),
     ],
 )
-def test_unsound_output_is_refused(entities: pl.DataFrame, predictions: pl.DataFrame, broken: pl.Expr, named: str) -> None:
-    changed = predictions.select(broken) if named.startswith("10 ") else predictions.with_columns(broken)
+def test_unsound_output_is_refused(
+    entities: pl.DataFrame, predictions: pl.DataFrame, broken: pl.Expr, named: str
+) -> None:
+    changed = (
+        predictions.select(broken) if named.startswith("10 ") else predictions.with_columns(broken)
+    )
     with pytest.raises(DataError, match=named):
         batch.check_predictions(FLIGHTS, entities, changed)
 
 
-def test_unsound_output_leaves_the_table_untouched(world: World, predictions: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsound_output_leaves_the_table_untouched(
+    world: World, predictions: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, model = champion.champion_model(world.settings, FLIGHTS)
-    monkeypatch.setattr(type(model), "score_matrix", lambda self, matrix: np.full(matrix.shape[0], 1.5))
+    monkeypatch.setattr(
+        type(model), "score_matrix", lambda self, matrix: np.full(matrix.shape[0], 1.5)
+    )
     with pytest.raises(DataError, match="not published"):
         score_interval(world.context(FEBRUARY, "batch_scoring"), {})
     window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
-    assert world.tables.read("flight_delays/predictions", where=window).sort("flight_id").equals(predictions.sort("flight_id"))
+    assert (
+        world.tables.read("flight_delays/predictions", where=window)
+        .sort("flight_id")
+        .equals(predictions.sort("flight_id"))
+    )
 
 
 def test_features_must_be_complete(world: World) -> None:
@@ -105,7 +138,9 @@ def test_an_interval_without_flights_is_named(world: World) -> None:
 
 def test_an_id_that_comes_twice_is_refused(world: World, tmp_path: Path) -> None:
     tables = TableStore(str(tmp_path))
-    rows = world.tables.read("raw/flights", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)).head(3)
+    rows = world.tables.read(
+        "raw/flights", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    ).head(3)
     tables.replace_all("raw/flights", pl.concat([rows, rows.head(1)]))
     with pytest.raises(DataError, match=rows["flight_id"][0]):
         batch.read_entities(FLIGHTS, tables, FEBRUARY)
@@ -120,7 +155,14 @@ def test_without_a_champion_the_error_says_what_to_run(tmp_path: Path, world: Wo
 
 
 def test_a_changed_copy_of_the_champion_is_refused(world: World, predictions: pl.DataFrame) -> None:
-    path = world.settings.home / "work" / "champions" / "flight_delays" / str(world.version) / "golden.json"
+    path = (
+        world.settings.home
+        / "work"
+        / "champions"
+        / "flight_delays"
+        / str(world.version)
+        / "golden.json"
+    )
     content = path.read_bytes()
     path.write_bytes(content + b" ")
     try:

@@ -1,4 +1,6 @@
-"""A small real world: a tenth of the flights of January and February 2013, a champion trained on January, MLflow on SQLite."""
+"""A small real world: a tenth of the flights of January and February 2013, a champion trained on
+January, MLflow on SQLite.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class World:
 
     def context(self, interval: Interval, process: str = "monitoring") -> StepContext:
         """A step's context in this world."""
-        return StepContext(FLIGHTS, self.settings, interval, RunInfo(process=process, run_id=f"{process}-1"))
+        return StepContext(
+            FLIGHTS, self.settings, interval, RunInfo(process=process, run_id=f"{process}-1")
+        )
 
 
 def small_settings(home: Path) -> Settings:
@@ -65,7 +69,11 @@ def build_world(home: Path) -> World:
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
         trained = _train(world.context(JANUARY, "training"))
     number = register_candidate(
-        settings, FLIGHTS, trained["open_run"]["mlflow_run_id"], trained["train_model"]["digest"], {"accepted": True}
+        settings,
+        FLIGHTS,
+        trained["open_run"]["mlflow_run_id"],
+        trained["train_model"]["digest"],
+        {"accepted": True},
     )
     set_champion(settings, FLIGHTS, number)
     return World(settings, tables, number, trained["train_model"]["digest"])
@@ -78,14 +86,23 @@ def ingest(tables: TableStore, share: float) -> None:
         if column is None:
             tables.replace_all(name, frame)
         else:
-            tables.replace_window(name, frame, time_column=column, start=HISTORY.start, end=HISTORY.end)
+            tables.replace_window(
+                name, frame, time_column=column, start=HISTORY.start, end=HISTORY.end
+            )
     for view, frame in compute_features(tables, HISTORY).items():
-        tables.replace_all(next(part.table for part in USE_CASE.feature_tables if part.view == view), frame)
+        tables.replace_all(
+            next(part.table for part in USE_CASE.feature_tables if part.view == view), frame
+        )
     mark_complete(tables, USE_CASE.name, "features", HISTORY, {})
 
 
 def _train(context: StepContext) -> dict[str, Any]:
     results: dict[str, Any] = {"tune_model": {"parameters": dict(USE_CASE.training.parameters)}}
-    for step in (training.open_run, training.build_snapshot, training.split_data, training.train_model):
+    for step in (
+        training.open_run,
+        training.build_snapshot,
+        training.split_data,
+        training.train_model,
+    ):
         results[step.__name__] = step(context, results)
     return results

@@ -1,4 +1,6 @@
-"""The application's own paths and its life, without a server: healthy from the start on, ready only with a model."""
+"""The application's own paths and its life, without a server: healthy from the start on, ready only
+with a model.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ async def through_its_life() -> dict[str, tuple[int, bytes]]:
     life = asyncio.create_task(endpoint({"type": "lifespan"}, asked.get, told.put))
     await asked.put({"type": "lifespan.startup"})
     assert (await told.get())["type"] == "lifespan.startup.complete"
-    found = {path: await get(endpoint, path) for path in ("/livez", "/healthz", "/readyz", "/metrics", "/v1/models")}
+    found = {
+        path: await get(endpoint, path)
+        for path in ("/livez", "/healthz", "/readyz", "/metrics", "/v1/models")
+    }
     found["HEAD"] = await get(endpoint, "/readyz", "HEAD")
     await asked.put({"type": "lifespan.shutdown"})
     assert (await told.get())["type"] == "lifespan.shutdown.complete"
@@ -50,7 +55,9 @@ def test_an_endpoint_without_a_model_is_healthy_and_not_ready():
     assert found["ended"][0] == 503
 
 
-def test_metrics_wait_for_a_worker_that_is_just_making_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_wait_for_a_worker_that_is_just_making_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(asgi, "SHARED_METRICS", str(tmp_path))
     made = tmp_path / "counter_1.db"
     made.touch()

@@ -14,8 +14,14 @@ from serving.body import parse
 from serving.errors import UnreadableError
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -40,10 +46,16 @@ JSON = st.recursive(
         (b'["\\ud83d"]', "invalid_unicode", None),
         (b"[" * 100_000, "nested_too_deeply", None),
         (b'{"a": 1, "b": 2, "a": 1}', "duplicate_field", "a"),
-        (b'{"rows": [{"carrier": "AA", "carr\\u0069er": "UA"}]}', "duplicate_field", "rows[0].carrier"),
+        (
+            b'{"rows": [{"carrier": "AA", "carr\\u0069er": "UA"}]}',
+            "duplicate_field",
+            "rows[0].carrier",
+        ),
     ],
 )
-def test_what_is_no_strict_json_is_refused_with_400(body: bytes, code: str, field: str | None) -> None:
+def test_what_is_no_strict_json_is_refused_with_400(
+    body: bytes, code: str, field: str | None
+) -> None:
     with pytest.raises(UnreadableError) as refused:
         parse(body)
     assert (refused.value.status, refused.value.code, refused.value.field) == (400, code, field)

@@ -1,4 +1,6 @@
-"""Parsing a body: the fast way and the slow way agree, and nothing doubled, infinite or broken gets through either."""
+"""Parsing a body: the fast way and the slow way agree, and nothing doubled, infinite or broken gets
+through either.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,22 @@ import pytest
 from serving.body import parse
 from serving.errors import UnreadableError
 
-TEXTS = ["", "a", "rows", "carrier", 'quo"te', "back\\slash", "new\nline", "é", "日本", "\x7f", "{", "}", ":", ","]
+TEXTS = [
+    "",
+    "a",
+    "rows",
+    "carrier",
+    'quo"te',
+    "back\\slash",
+    "new\nline",
+    "é",
+    "日本",
+    "\x7f",
+    "{",
+    "}",
+    ":",
+    ",",
+]
 
 
 def document(random_: random.Random, depth: int) -> Any:
@@ -19,8 +36,16 @@ def document(random_: random.Random, depth: int) -> Any:
     if kind == 5:
         return [document(random_, depth - 1) for _ in range(random_.randrange(4))]
     if kind == 6:
-        return {random_.choice(TEXTS): document(random_, depth - 1) for _ in range(random_.randrange(4))}
-    return [None, True, random_.choice(TEXTS), random_.randint(-(2**40), 2**40), random_.random() * 1e30][kind]
+        return {
+            random_.choice(TEXTS): document(random_, depth - 1) for _ in range(random_.randrange(4))
+        }
+    return [
+        None,
+        True,
+        random_.choice(TEXTS),
+        random_.randint(-(2**40), 2**40),
+        random_.random() * 1e30,
+    ][kind]
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
@@ -34,7 +59,9 @@ def test_every_document_means_what_json_says(ascii_only: bool) -> None:
 def doubled(random_: random.Random, value: Any) -> str:
     """The document's text with one more object in it that holds a name twice."""
     name = random_.choice(TEXTS)
-    twice = f"{{{json.dumps(name)}: 1, {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}}}"
+    twice = (
+        f"{{{json.dumps(name)}: 1, {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}}}"
+    )
     return f'{{"rows": [{json.dumps(value)}, {twice}]}}'
 
 

@@ -58,7 +58,9 @@ def test_a_batch_is_durable_when_its_answer_is_given(home: Settings) -> None:
     asyncio.run(run())
 
 
-def test_a_slow_disk_does_not_hold_the_loop(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_does_not_hold_the_loop(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     syncs: list[int] = []
 
     def slow(file: int) -> None:
@@ -83,7 +85,9 @@ def test_a_slow_disk_does_not_hold_the_loop(home: Settings, monkeypatch: pytest.
     asyncio.run(run())
 
 
-def test_what_cannot_be_synced_is_not_answered_and_the_next_goes_elsewhere(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_synced_is_not_answered_and_the_next_goes_elsewhere(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -103,7 +107,9 @@ def test_what_cannot_be_synced_is_not_answered_and_the_next_goes_elsewhere(home:
     asyncio.run(run())
 
 
-def test_a_use_case_that_goes_on_without_its_log_is_answered_and_counted(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_use_case_that_goes_on_without_its_log_is_answered_and_counted(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -131,7 +137,9 @@ def test_room_is_asked_for_before_the_segment_is_full(home: Settings) -> None:
     asyncio.run(run())
 
 
-def test_a_log_that_is_synced_each_second_is_written_at_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_is_synced_each_second_is_written_at_once(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[int] = []
     monkeypatch.setattr("include.data.journal.os.fdatasync", synced.append)
 

@@ -10,7 +10,9 @@ from serving import deadlines
 from serving.deadlines import Deadlines
 
 
-def test_a_future_without_an_answer_gets_the_error_and_others_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_future_without_an_answer_gets_the_error_and_others_keep_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(deadlines, "LOOK_SECONDS", 0.02)
 
     async def run() -> None:

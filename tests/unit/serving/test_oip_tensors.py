@@ -24,7 +24,9 @@ VALUES: dict[str, list[Any]] = {
 @pytest.mark.parametrize("shape", [(3,), (3, 1)])
 def test_raw_and_listed_elements_are_the_same(datatype: str, shape: tuple[int, ...]) -> None:
     spec, values = TensorSpec("x", datatype), VALUES[datatype]
-    assert values_of(InputTensor("x", datatype, shape, raw=to_bytes(datatype, values)), spec) == values
+    assert (
+        values_of(InputTensor("x", datatype, shape, raw=to_bytes(datatype, values)), spec) == values
+    )
     assert values_of(InputTensor("x", datatype, shape, listed=values), spec) == values
 
 
@@ -49,13 +51,20 @@ def test_what_does_not_fit_is_refused_by_name(tensor: InputTensor) -> None:
 
 
 def test_nan_is_a_missing_feature_and_infinity_is_refused() -> None:
-    model = interfaces({"flight_delays": request_schema(load_use_case("flight_delays"))})[f"flight_delays{BY_FEATURES}"]
+    model = interfaces({"flight_delays": request_schema(load_use_case("flight_delays"))})[
+        f"flight_delays{BY_FEATURES}"
+    ]
     given: dict[str, Any] = {"carrier": "AA", "origin": "JFK", "dest": "LAX", "tailnum": ""}
     given |= {"scheduled_departure": "2013-06-30T21:00:00Z", "asked_at": "2013-06-30T18:00:00Z"}
     features = {name: float("nan") for name in model.features}
 
     def request(values: dict[str, Any]) -> InferRequest:
-        return InferRequest([InputTensor(name, model.inputs[name].datatype, (1,), listed=[value]) for name, value in values.items()])
+        return InferRequest(
+            [
+                InputTensor(name, model.inputs[name].datatype, (1,), listed=[value])
+                for name, value in values.items()
+            ]
+        )
 
     (row,) = model.rows(request({**given, **features}))
     assert row["tailnum"] is None

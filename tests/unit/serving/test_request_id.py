@@ -12,7 +12,10 @@ from serving.request_id import request_id
 
 def scope(value: bytes | None, path: str = "/v1/models/flight_delays/predict") -> dict[str, Any]:
     headers = [(b"content-type", b"application/json")]
-    return {"path": path, "headers": headers if value is None else [*headers, (b"x-request-id", value)]}
+    return {
+        "path": path,
+        "headers": headers if value is None else [*headers, (b"x-request-id", value)],
+    }
 
 
 def test_without_an_id_nothing_is_computed() -> None:
@@ -24,7 +27,10 @@ def test_the_same_request_has_the_same_fingerprint_whatever_the_order_of_its_fie
     assert key == "order-17:a"
     assert request_id(scope(b"order-17:a"), {"b": [2], "a": 1})[1] == first
     assert request_id(scope(b"order-17:a"), {"b": [3], "a": 1})[1] != first
-    assert request_id(scope(b"order-17:a", "/v1/models/flight_delays/explain"), {"a": 1, "b": [2]})[1] != first
+    assert (
+        request_id(scope(b"order-17:a", "/v1/models/flight_delays/explain"), {"a": 1, "b": [2]})[1]
+        != first
+    )
 
 
 @pytest.mark.parametrize("value", [b"", b"a b", "\u00e9".encode(), b"x" * 129, b"a\nb", b"ok\n"])

@@ -1,4 +1,6 @@
-"""The request schema made from a specification: what it accepts, and that each refusal names the field and what is valid."""
+"""The request schema made from a specification: what it accepts, and that each refusal names the
+field and what is valid.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +47,18 @@ def test_a_valid_row_comes_out_typed_in_utc(schema: RequestSchema) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2013-04-01T12:00:00+0000", "2013-04-01T12:00Z", "2013-04-01 14:00:00.000000+02:00", "2013-04-01t12:00:00z"]
+    "text",
+    [
+        "2013-04-01T12:00:00+0000",
+        "2013-04-01T12:00Z",
+        "2013-04-01 14:00:00.000000+02:00",
+        "2013-04-01t12:00:00z",
+    ],
 )
 def test_times_may_be_written_in_any_iso_form_with_a_zone(schema: RequestSchema, text: str) -> None:
-    assert schema.validate(request(asked_at=text))[0]["asked_at"] == datetime(2013, 4, 1, 12, tzinfo=UTC)
+    assert schema.validate(request(asked_at=text))[0]["asked_at"] == datetime(
+        2013, 4, 1, 12, tzinfo=UTC
+    )
 
 
 def test_only_a_key_whose_column_may_be_null_may_be_null(schema: RequestSchema) -> None:
@@ -80,7 +90,9 @@ def test_only_a_key_whose_column_may_be_null_may_be_null(schema: RequestSchema) 
         ({"asked_at": None}, "rows[0].asked_at", "invalid_value"),
     ],
 )
-def test_a_refusal_names_the_field(schema: RequestSchema, changes: dict[str, Any], field: str, code: str) -> None:
+def test_a_refusal_names_the_field(
+    schema: RequestSchema, changes: dict[str, Any], field: str, code: str
+) -> None:
     with pytest.raises(InvalidError) as refused:
         schema.validate(request(**changes))
     assert refused.value.code == code
@@ -91,7 +103,9 @@ def test_a_refusal_names_the_field(schema: RequestSchema, changes: dict[str, Any
 
 def test_a_missing_field_is_named(schema: RequestSchema) -> None:
     with pytest.raises(InvalidError) as refused:
-        schema.validate({"rows": [ROW, {name: value for name, value in ROW.items() if name != "dest"}]})
+        schema.validate(
+            {"rows": [ROW, {name: value for name, value in ROW.items() if name != "dest"}]}
+        )
     assert (refused.value.code, refused.value.field) == ("missing_field", "rows[1].dest")
 
 
@@ -99,11 +113,29 @@ def test_a_missing_field_is_named(schema: RequestSchema) -> None:
 def test_the_number_of_rows_is_bounded(schema: RequestSchema, rows: list[Any]) -> None:
     with pytest.raises(InvalidError) as refused:
         schema.validate({"rows": rows})
-    assert (refused.value.code, refused.value.field, refused.value.valid) == ("row_count", "rows", ["a list of 1 to 100 rows"])
+    assert (refused.value.code, refused.value.field, refused.value.valid) == (
+        "row_count",
+        "rows",
+        ["a list of 1 to 100 rows"],
+    )
 
 
-@pytest.mark.parametrize("document", [None, 1, [], "x", {}, {"row": []}, {"rows": None}, {"rows": [ROW], "use_case": "flight_delays"}])
-def test_a_document_of_another_form_is_refused_with_what_is_valid(schema: RequestSchema, document: Any) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        1,
+        [],
+        "x",
+        {},
+        {"row": []},
+        {"rows": None},
+        {"rows": [ROW], "use_case": "flight_delays"},
+    ],
+)
+def test_a_document_of_another_form_is_refused_with_what_is_valid(
+    schema: RequestSchema, document: Any
+) -> None:
     with pytest.raises(InvalidError) as refused:
         schema.validate(document)
     assert refused.value.valid
@@ -117,10 +149,14 @@ def test_a_document_of_another_form_is_refused_with_what_is_valid(schema: Reques
         ("boolean", [True, False], [1, 0, "true", None]),
     ],
 )
-def test_request_fields_of_other_types_are_strict_too(kind: str, good: list[Any], bad: list[Any]) -> None:
+def test_request_fields_of_other_types_are_strict_too(
+    kind: str, good: list[Any], bad: list[Any]
+) -> None:
     use_case = load_use_case("flight_delays")
     field = RequestField(name="distance", type=kind)  # type: ignore[arg-type]
-    serving = use_case.serving.model_copy(update={"request_fields": (*use_case.serving.request_fields, field)})
+    serving = use_case.serving.model_copy(
+        update={"request_fields": (*use_case.serving.request_fields, field)}
+    )
     schema = request_schema(use_case.model_copy(update={"serving": serving}))
     for value in good:
         assert schema.validate(request(distance=value))[0]["distance"] == value
@@ -132,9 +168,14 @@ def test_request_fields_of_other_types_are_strict_too(kind: str, good: list[Any]
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c))
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.text(), c),
+    )
 )
-def test_nothing_but_a_refusal_comes_out_of_a_wrong_document(schema: RequestSchema, document: Any) -> None:
+def test_nothing_but_a_refusal_comes_out_of_a_wrong_document(
+    schema: RequestSchema, document: Any
+) -> None:
     for wrong in ({"rows": document}, {"rows": [document]}):
         with pytest.raises(InvalidError) as refused:
             schema.validate(wrong)
@@ -147,7 +188,9 @@ def test_field_paths() -> None:
 
 
 def test_the_openapi_example_is_accepted_and_all_references_resolve(schema: RequestSchema) -> None:
-    document = openapi_document({"flight_delays": schema}, {"flight_delays": feedback_schema(schema.use_case)})
+    document = openapi_document(
+        {"flight_delays": schema}, {"flight_delays": feedback_schema(schema.use_case)}
+    )
     assert len(schema.validate(request_example(schema))) == 1
     text = json.dumps(document)
     names = set(document["components"]["schemas"])

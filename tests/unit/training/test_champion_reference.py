@@ -17,7 +17,10 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> ChampionReference:
 
 
 def rules(frame: pl.DataFrame, champion: ChampionReference) -> list[tuple[str, str]]:
-    return [(failure.rule, failure.column) for failure in against_champion(USE_CASE, frame, "x", champion)[0]]
+    return [
+        (failure.rule, failure.column)
+        for failure in against_champion(USE_CASE, frame, "x", champion)[0]
+    ]
 
 
 def test_other_rows_of_the_same_world_pass(champion: ChampionReference):
@@ -28,9 +31,18 @@ def test_other_rows_of_the_same_world_pass(champion: ChampionReference):
     ("change", "rule", "column"),
     [
         (pl.col("depot_daily__load") * 10, "distribution (shift)", "depot_daily__load"),
-        (pl.when(pl.int_range(pl.len()) % 2 == 0).then("depot_daily__load").alias("depot_daily__load"), "null share", "depot_daily__load"),
         (
-            pl.when((pl.col("depot") == "east") & (pl.int_range(pl.len()) % 20 > 0)).then(pl.lit("west")).otherwise("depot").alias("depot"),
+            pl.when(pl.int_range(pl.len()) % 2 == 0)
+            .then("depot_daily__load")
+            .alias("depot_daily__load"),
+            "null share",
+            "depot_daily__load",
+        ),
+        (
+            pl.when((pl.col("depot") == "east") & (pl.int_range(pl.len()) % 20 > 0))
+            .then(pl.lit("west"))
+            .otherwise("depot")
+            .alias("depot"),
             "distribution (PSI)",
             "depot",
         ),
@@ -38,7 +50,9 @@ def test_other_rows_of_the_same_world_pass(champion: ChampionReference):
         (pl.lit(1, pl.Int64).alias("late"), "label share", "late"),
     ],
 )
-def test_a_drastic_change_is_refused_by_name(champion: ChampionReference, change: pl.Expr, rule: str, column: str):
+def test_a_drastic_change_is_refused_by_name(
+    champion: ChampionReference, change: pl.Expr, rule: str, column: str
+):
     failures, _ = against_champion(USE_CASE, parcels(seed=2).with_columns(change), "x", champion)
     assert [(failure.rule, failure.column) for failure in failures] == [(rule, column)]
     assert "champion 3" in failures[0].expected
@@ -50,7 +64,9 @@ def test_a_season_passes(champion: ChampionReference):
 
 
 def test_few_rows_are_noted_and_not_judged(champion: ChampionReference):
-    failures, notes = against_champion(USE_CASE, parcels(900).with_columns(pl.col("depot_daily__load") * 10), "x", champion)
+    failures, notes = against_champion(
+        USE_CASE, parcels(900).with_columns(pl.col("depot_daily__load") * 10), "x", champion
+    )
     assert failures == []
     assert "900 rows on one side, 1000 needed" in notes[0]
 

@@ -1,4 +1,6 @@
-"""Where a model is fitted is declared or the environment's, recorded, and asked for again when the training is repeated."""
+"""Where a model is fitted is declared or the environment's, recorded, and asked for again when the
+training is repeated.
+"""
 
 from __future__ import annotations
 
@@ -39,16 +41,26 @@ def record(case, device) -> TrainingRecord:
         ({"kind": "sklearn", "path": "sklearn.linear_model.LogisticRegression"}, "cpu"),
     ],
 )
-def test_a_declared_device_goes_over_the_environments_and_scikit_learn_stays_on_the_cpu(estimator, found, tmp_path):
-    settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_TRAINING_DEVICE": "cuda"})
+def test_a_declared_device_goes_over_the_environments_and_scikit_learn_stays_on_the_cpu(
+    estimator, found, tmp_path
+):
+    settings = load_settings(
+        {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_TRAINING_DEVICE": "cuda"}
+    )
     assert device_of(use_case("binary", estimator=estimator), settings) == found
 
 
 def test_a_fit_on_a_gpu_is_repeated_on_one_only(tmp_path):
     settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
-    blocking = [finding.what for finding in differences(record(use_case("binary"), "cuda"), settings) if finding.blocking]
+    blocking = [
+        finding.what
+        for finding in differences(record(use_case("binary"), "cuda"), settings)
+        if finding.blocking
+    ]
     assert blocking == ([] if cuda_devices() else ["device"])
-    assert not any(finding.blocking for finding in differences(record(use_case("binary"), "cpu"), settings))
+    assert not any(
+        finding.blocking for finding in differences(record(use_case("binary"), "cpu"), settings)
+    )
 
 
 def test_the_tolerance_of_a_repetition_is_the_estimators_own():

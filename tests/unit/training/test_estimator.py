@@ -1,4 +1,6 @@
-"""What a use case declares about its estimator reaches the fit: monotone inputs, class weights; and the device is never made up."""
+"""What a use case declares about its estimator reaches the fit: monotone inputs, class weights; and
+the device is never made up.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,13 @@ ROUGH = {"max_depth": 6, "eta": 0.3}
 
 def fitted(use_case: UseCase) -> tuple[FeatureTransform, Fit]:
     transform = FeatureTransform.fit(use_case, TRAIN)
-    train = to_dmatrix(transform, transform.apply_frame(TRAIN), labels_of(use_case, TRAIN), threads=1, max_bin=256)
+    train = to_dmatrix(
+        transform, transform.apply_frame(TRAIN), labels_of(use_case, TRAIN), threads=1, max_bin=256
+    )
     rows = transform.apply_frame(VALIDATION)
-    judged = to_dmatrix(transform, rows, labels_of(use_case, VALIDATION), threads=1, max_bin=256, like=train)
+    judged = to_dmatrix(
+        transform, rows, labels_of(use_case, VALIDATION), threads=1, max_bin=256, like=train
+    )
     return transform, fit_booster(use_case, ROUGH, train, judged, threads=1)
 
 
@@ -37,7 +43,10 @@ def steps_of_load(use_case: UseCase) -> np.ndarray:
 
 
 def monotone(direction: int) -> UseCase:
-    inputs = tuple(item.model_copy(update={"monotone": direction}) if item.name == "load" else item for item in USE_CASE.inputs)
+    inputs = tuple(
+        item.model_copy(update={"monotone": direction}) if item.name == "load" else item
+        for item in USE_CASE.inputs
+    )
     return USE_CASE.model_copy(update={"inputs": inputs})
 
 
@@ -60,16 +69,24 @@ def test_nothing_declared_changes_nothing():
 
 
 def test_class_weights_raise_the_scores_of_the_heavier_class():
-    heavy = USE_CASE.model_copy(update={"training": USE_CASE.training.model_copy(update={"class_weights": (1.0, 4.0)})})
+    heavy = USE_CASE.model_copy(
+        update={"training": USE_CASE.training.model_copy(update={"class_weights": (1.0, 4.0)})}
+    )
     assert declared_parameters(heavy) == {"scale_pos_weight": 4.0}
     plain, weighted = (
-        fit.booster.inplace_predict(transform.apply_frame(VALIDATION)).mean() for transform, fit in (fitted(USE_CASE), fitted(heavy))
+        fit.booster.inplace_predict(transform.apply_frame(VALIDATION)).mean()
+        for transform, fit in (fitted(USE_CASE), fitted(heavy))
     )
     assert weighted > plain + 0.1
 
 
 def test_a_device_that_is_not_there_is_refused():
-    assert load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_TRAINING_DEVICE": "cuda"}).training_device == "cuda"
+    assert (
+        load_settings(
+            {"FLIGHTDECK_ENV": "test", "FLIGHTDECK_TRAINING_DEVICE": "cuda"}
+        ).training_device
+        == "cuda"
+    )
     with pytest.raises(SettingsError, match="FLIGHTDECK_TRAINING_DEVICE"):
         load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_TRAINING_DEVICE": "tpu"})
     if cuda_devices():

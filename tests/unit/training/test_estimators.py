@@ -1,4 +1,6 @@
-"""Every problem with XGBoost and with scikit-learn: fitted, packaged, inspected, evaluated, gated, repeatable; misuse says why."""
+"""Every problem with XGBoost and with scikit-learn: fitted, packaged, inspected, evaluated, gated,
+repeatable; misuse says why.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ from tests.unit.evaluation.problem_cases import rows, splits, trained, use_case
 
 pytestmark = pytest.mark.slow
 
-CASES = [(problem, sklearn) for problem in ("binary", "regression", "multiclass") for sklearn in (False, True)]
+CASES = [
+    (problem, sklearn)
+    for problem in ("binary", "regression", "multiclass")
+    for sklearn in (False, True)
+]
 NAMES = [f"{problem}-{'sklearn' if sklearn else 'xgboost'}" for problem, sklearn in CASES]
 SHAPES = {"binary": (), "regression": (), "multiclass": (3,)}
 
@@ -42,7 +48,9 @@ def packages(tmp_path_factory):
     def package(problem, sklearn):
         key = (problem, sklearn)
         if key not in made:
-            made[key] = trained(use_case(problem, sklearn=sklearn), tmp_path_factory.mktemp(f"{problem}-{sklearn}"))
+            made[key] = trained(
+                use_case(problem, sklearn=sklearn), tmp_path_factory.mktemp(f"{problem}-{sklearn}")
+            )
         return made[key]
 
     return package
@@ -73,7 +81,9 @@ def gate_input(case, package, **changes) -> GateInput:
 
 
 @pytest.mark.parametrize(("problem", "sklearn"), CASES, ids=NAMES)
-def test_a_good_model_of_every_problem_passes_all_gates_from_its_package(packages, problem, sklearn):
+def test_a_good_model_of_every_problem_passes_all_gates_from_its_package(
+    packages, problem, sklearn
+):
     case, package = use_case(problem, sklearn=sklearn), packages(problem, sklearn)
     given = gate_input(case, package)
     assert given.scores.shape == (package.parts["test"].height, *SHAPES[problem])
@@ -85,7 +95,15 @@ def test_a_good_model_of_every_problem_passes_all_gates_from_its_package(package
     verdict = judge(given)
     assert not verdict["reasons"], verdict["reasons"]
     gates = {row["gate"] for row in verdict["rows"]}
-    assert {"evaluated_object", "bootstrap_rule", "calibration", "baselines", "perturbation", "attribution", "latency"} <= gates
+    assert {
+        "evaluated_object",
+        "bootstrap_rule",
+        "calibration",
+        "baselines",
+        "perturbation",
+        "attribution",
+        "latency",
+    } <= gates
 
 
 def refused(case, package, **changes) -> set[str]:
@@ -105,9 +123,22 @@ REFUSALS = {
     "slice_brier": ("multiclass", {"min_slice_brier_skill": 0.99}),
     "slice_calibration": ("multiclass", {"max_slice_calibration_excess": 0.0}),
     "perturbation": ("regression", {"perturbation": 3.0}),
-    "direction": ("regression", {"directions": (Direction(input="load", change=0.3, expect="not_higher"),)}),
-    "invariance": ("multiclass", {"invariances": (Invariance(inputs=("load",), max_change=0.001),)}),
-    "fairness": ("multiclass", {"fairness": (FairnessGroups(column="depot", max_selection_difference=0.01, minimum_rows=50),)}),
+    "direction": (
+        "regression",
+        {"directions": (Direction(input="load", change=0.3, expect="not_higher"),)},
+    ),
+    "invariance": (
+        "multiclass",
+        {"invariances": (Invariance(inputs=("load",), max_change=0.001),)},
+    ),
+    "fairness": (
+        "multiclass",
+        {
+            "fairness": (
+                FairnessGroups(column="depot", max_selection_difference=0.01, minimum_rows=50),
+            )
+        },
+    ),
     "baselines": ("regression", {"max_simple_model_deficit": 0.0}),
 }
 
@@ -139,13 +170,22 @@ def test_an_equal_champion_refuses_and_a_worse_one_does_not(packages, problem):
     case, package = use_case(problem), packages(problem, False)
     test = package.parts["test"]
     scores = package.model.score_frame(test)
-    prior = np.tile(scores.mean(axis=0), (len(scores), 1)) if problem == "multiclass" else np.full(len(scores), scores.mean())
+    prior = (
+        np.tile(scores.mean(axis=0), (len(scores), 1))
+        if problem == "multiclass"
+        else np.full(len(scores), scores.mean())
+    )
     assert refused(case, package, champion=Champion(1, scores)) == {"champion_improvement"}
     assert refused(case, package, champion=Champion(1, prior)) == set()
-    assert refused(case, package, champion=Champion(1, scores[:5])) == {"champion_improvement", "champion_slices"}
+    assert refused(case, package, champion=Champion(1, scores[:5])) == {
+        "champion_improvement",
+        "champion_slices",
+    }
 
 
-@pytest.mark.parametrize("metric", ["test.rmse", "test.r2", "test.bias", "test.mse", "test.baseline.last_value.mse"])
+@pytest.mark.parametrize(
+    "metric", ["test.rmse", "test.r2", "test.bias", "test.mse", "test.baseline.last_value.mse"]
+)
 def test_a_metric_that_is_missing_refuses(packages, metric):
     case, package = use_case("regression"), packages("regression", False)
     given = gate_input(case, package)
@@ -155,14 +195,21 @@ def test_a_metric_that_is_missing_refuses(packages, metric):
 
 @pytest.mark.parametrize(("problem", "sklearn"), CASES, ids=NAMES)
 def test_a_second_fit_gives_the_same_package_byte_for_byte(packages, tmp_path, problem, sklearn):
-    assert trained(use_case(problem, sklearn=sklearn), tmp_path).digest == packages(problem, sklearn).digest
+    assert (
+        trained(use_case(problem, sklearn=sklearn), tmp_path).digest
+        == packages(problem, sklearn).digest
+    )
 
 
-def test_a_package_with_a_type_that_is_not_allowed_is_refused_by_name_and_not_loaded(packages, tmp_path):
+def test_a_package_with_a_type_that_is_not_allowed_is_refused_by_name_and_not_loaded(
+    packages, tmp_path
+):
     package = packages("multiclass", True)
     folder = tmp_path / "package"
     shutil.copytree(package.folder, folder)
-    metadata = json.loads((folder / METADATA_FILE).read_text()) | {"estimator": "sklearn.linear_model.LogisticRegression"}
+    metadata = json.loads((folder / METADATA_FILE).read_text()) | {
+        "estimator": "sklearn.linear_model.LogisticRegression"
+    }
     (folder / METADATA_FILE).write_text(json.dumps(metadata))
     record = json.loads((folder / "digest.json").read_text()) | {"digest": package_digest(folder)}
     (folder / "digest.json").write_text(json.dumps(record))
@@ -170,7 +217,9 @@ def test_a_package_with_a_type_that_is_not_allowed_is_refused_by_name_and_not_lo
         load_model(folder)
     found = inspect_package(folder, record["digest"])
     assert found.measured is None
-    assert [text for text in found.unsafe if text.startswith(SKOPS_FILE) and "TreePredictor" in text]
+    assert [
+        text for text in found.unsafe if text.startswith(SKOPS_FILE) and "TreePredictor" in text
+    ]
 
 
 def test_tuning_searches_parameters_of_scikit_learn_and_goes_on_from_its_journal(tmp_path):
@@ -208,7 +257,13 @@ def test_class_weights_raise_the_scores_of_the_heavier_class(packages, tmp_path,
 
 def declared(problem="binary", **estimator):
     parameters = estimator.pop("parameters", {})
-    return use_case(problem, estimator={"kind": "sklearn", **estimator}, parameters=parameters, search_space={}, log_scale=())
+    return use_case(
+        problem,
+        estimator={"kind": "sklearn", **estimator},
+        parameters=parameters,
+        search_space={},
+        log_scale=(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,8 +274,14 @@ def declared(problem="binary", **estimator):
         (declared(path="sklearn.linear_model.Ridge"), "is no classifier"),
         (declared("regression", path="sklearn.linear_model.LogisticRegression"), "is no regressor"),
         (declared(path="sklearn.svm.LinearSVC"), "gives no probabilities"),
-        (declared(path="sklearn.linear_model.LogisticRegression", parameters={"max_depth": 3}), "has no parameters"),
-        (declared(path="sklearn.linear_model.LogisticRegression", prepare=False), "takes no missing values"),
+        (
+            declared(path="sklearn.linear_model.LogisticRegression", parameters={"max_depth": 3}),
+            "has no parameters",
+        ),
+        (
+            declared(path="sklearn.linear_model.LogisticRegression", prepare=False),
+            "takes no missing values",
+        ),
         (declared(path="sklearn.ensemble.VotingClassifier"), "without arguments"),
         (declared(factory="pipeline"), r"needs include/use_cases/parcels/model\.py"),
     ],
@@ -230,23 +291,50 @@ def test_an_estimator_that_cannot_be_used_says_why(case, text):
     train = rows(300)
     transform = FeatureTransform.fit(case, train)
     with pytest.raises(SpecError, match=text):
-        fit_sklearn(case, transform, case.training.parameters, transform.apply_frame(train), labels_of(case, train))
+        fit_sklearn(
+            case,
+            transform,
+            case.training.parameters,
+            transform.apply_frame(train),
+            labels_of(case, train),
+        )
 
 
 def test_the_seed_reaches_the_estimator_unless_declared_and_the_number_of_processes_stays_out_of_the_model():
     case = declared(path="sklearn.ensemble.RandomForestClassifier", parameters={"random_state": 7})
     train = rows(300)
     transform = FeatureTransform.fit(case, train)
-    assert build_estimator(case, transform, {}).get_params()["model__random_state"] == case.training.seed
-    assert build_estimator(case, transform, case.training.parameters).get_params()["model__random_state"] == 7
-    fitted = fit_sklearn(case, transform, {"n_estimators": 3, "n_jobs": 1}, transform.apply_frame(train), labels_of(case, train))
+    assert (
+        build_estimator(case, transform, {}).get_params()["model__random_state"]
+        == case.training.seed
+    )
+    assert (
+        build_estimator(case, transform, case.training.parameters).get_params()[
+            "model__random_state"
+        ]
+        == 7
+    )
+    fitted = fit_sklearn(
+        case,
+        transform,
+        {"n_estimators": 3, "n_jobs": 1},
+        transform.apply_frame(train),
+        labels_of(case, train),
+    )
     assert fitted.estimator.get_params()["model__n_jobs"] is None
 
 
 def test_a_package_without_its_model_file_is_refused(packages, tmp_path):
     model = packages("binary", True).model
     folder = tmp_path / "package"
-    write_package(folder, packages("binary", False).model.fitted, model.transform, model.metadata, model.reference, model.golden)
+    write_package(
+        folder,
+        packages("binary", False).model.fitted,
+        model.transform,
+        model.metadata,
+        model.reference,
+        model.golden,
+    )
     with pytest.raises(RegistryError, match=r"lacks \['model.skops'\]"):
         load_model(folder)
 
@@ -254,14 +342,23 @@ def test_a_package_without_its_model_file_is_refused(packages, tmp_path):
 def test_the_predicted_classes_of_the_training_rows_are_the_reference_of_drift(packages):
     package = packages("multiclass", False)
     shares = package.model.reference["predicted_class"]
-    found = pl.Series(package.model.score_frame(package.parts["train"]).argmax(axis=1)).value_counts(normalize=True).sort("")
+    found = (
+        pl.Series(package.model.score_frame(package.parts["train"]).argmax(axis=1))
+        .value_counts(normalize=True)
+        .sort("")
+    )
     assert shares["categories"] == ["early", "on_time", "late"]
     assert shares["shares"][:3] == pytest.approx(found["proportion"].to_list())
 
 
 def forest(case, transform):
     """What a use case's model.py may hold."""
-    return Pipeline([("prepare", preparation(transform)), ("model", RandomForestClassifier(10, max_depth=6, min_samples_leaf=20))])
+    return Pipeline(
+        [
+            ("prepare", preparation(transform)),
+            ("model", RandomForestClassifier(10, max_depth=6, min_samples_leaf=20)),
+        ]
+    )
 
 
 @pytest.fixture
@@ -273,7 +370,11 @@ def factory(monkeypatch):
 
 
 def test_a_pipeline_of_a_factory_is_trained_with_declared_parameters_and_types(factory, tmp_path):
-    estimator = {"factory": "forest", "prepare": False, "trusted_types": ("sklearn.tree._tree.Tree",)}
+    estimator = {
+        "factory": "forest",
+        "prepare": False,
+        "trusted_types": ("sklearn.tree._tree.Tree",),
+    }
     case = declared("multiclass", **estimator, parameters={"model__n_estimators": 5})
     package = trained(case, tmp_path)
     steps = package.model.metadata.architecture["steps"]

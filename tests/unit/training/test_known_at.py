@@ -1,4 +1,6 @@
-"""Nothing that was not yet known when the training's window ended, and everything that was: on real flights."""
+"""Nothing that was not yet known when the training's window ended, and everything that was: on real
+flights.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ pytestmark = [
 
 JANUARY, FEBRUARY, MARCH = MONTHS[:3]
 WINDOW = Interval(JANUARY, MARCH)
-FLIGHTS = USE_CASE.model_copy(update={"training": USE_CASE.training.model_copy(update={"window_days": 59})})
+FLIGHTS = USE_CASE.model_copy(
+    update={"training": USE_CASE.training.model_copy(update={"window_days": 59})}
+)
 STAMP = datetime(2013, 1, 15, 12, tzinfo=UTC)
 
 
@@ -45,8 +49,13 @@ def training_set(settings: Settings) -> pl.DataFrame:
 def correct(settings: Settings, created: datetime) -> None:
     """A second row for one hour, with a value that cannot be missed, computed at `created`."""
     tables = TableStore(settings.tables_uri)
-    row = tables.read("features/weather_hourly", where=(pl.col("origin") == "EWR") & (pl.col("event_timestamp") == STAMP))
-    changed = row.with_columns(pl.lit(-77.0).alias("temperature"), pl.lit(created).cast(row.schema[CREATED]).alias(CREATED))
+    row = tables.read(
+        "features/weather_hourly",
+        where=(pl.col("origin") == "EWR") & (pl.col("event_timestamp") == STAMP),
+    )
+    changed = row.with_columns(
+        pl.lit(-77.0).alias("temperature"), pl.lit(created).cast(row.schema[CREATED]).alias(CREATED)
+    )
     write_deltalake(tables.uri("features/weather_hourly"), changed.to_arrow(), mode="append")
 
 
@@ -54,7 +63,9 @@ def test_labels_that_came_after_their_own_interval_are_picked_up(world: Settings
     rows = training_set(world)
     late = rows.filter((pl.col("asked_at") < FEBRUARY) & (pl.col("known_at") >= FEBRUARY))
     assert late.height > 5, "flights of 31 January that landed in February"
-    delivered = TableStore(world.tables_uri).read("raw/arrivals", where=pl.col("known_at") >= FEBRUARY)
+    delivered = TableStore(world.tables_uri).read(
+        "raw/arrivals", where=pl.col("known_at") >= FEBRUARY
+    )
     assert set(late["flight_id"]) <= set(delivered["flight_id"])
 
 
@@ -66,8 +77,12 @@ def test_a_feature_row_created_after_the_window_is_not_seen_whatever_its_stamp(w
     before = training_set(world)
     correct(world, MARCH + timedelta(microseconds=1))
     assert training_set(world).equals(before)
-    asked = before.select("asked_at", "carrier", "origin", "dest").with_columns(tailnum=pl.lit(None, pl.String))
-    assert (point_in_time(USE_CASE, asked, world)["weather_hourly__temperature"] == -77.0).any(), "without a cut-off it is seen"
+    asked = before.select("asked_at", "carrier", "origin", "dest").with_columns(
+        tailnum=pl.lit(None, pl.String)
+    )
+    assert (point_in_time(USE_CASE, asked, world)["weather_hourly__temperature"] == -77.0).any(), (
+        "without a cut-off it is seen"
+    )
 
 
 def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(world: Settings):
@@ -78,7 +93,9 @@ def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(world: Sett
 def test_every_feature_row_says_which_interval_created_it(world: Settings):
     tables = TableStore(world.tables_uri)
     rows = tables.read("features/carrier_daily")
-    assert rows.filter(pl.col("event_timestamp") <= FEBRUARY)[CREATED].unique().to_list() == [FEBRUARY]
+    assert rows.filter(pl.col("event_timestamp") <= FEBRUARY)[CREATED].unique().to_list() == [
+        FEBRUARY
+    ]
     assert rows.filter(pl.col("event_timestamp") > FEBRUARY)[CREATED].unique().to_list() == [MARCH]
 
 
@@ -87,7 +104,10 @@ def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(world: S
     assert tables.read("features/plane")[CREATED].unique().to_list() == [FEBRUARY]
     planes = tables.read("raw/planes")
     tables.replace_all(
-        "raw/planes", planes.with_columns(pl.when(pl.col("tailnum") == "N14228").then(99.0).otherwise("seats").alias("seats"))
+        "raw/planes",
+        planes.with_columns(
+            pl.when(pl.col("tailnum") == "N14228").then(99.0).otherwise("seats").alias("seats")
+        ),
     )
     compute_features(context_of(world, FEBRUARY, MARCH), {})
     rows = tables.read("features/plane")

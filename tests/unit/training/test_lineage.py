@@ -1,4 +1,6 @@
-"""From a version to everything it came from and back, and what a run tells of its model and its data: over real training steps."""
+"""From a version to everything it came from and back, and what a run tells of its model and its
+data: over real training steps.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,20 @@ def lineage(world) -> dict:
 
 def test_the_lineage_names_everything_that_the_version_came_from(world, lineage):
     snapshot, golden = (world.first["build_snapshot"][name] for name in ("snapshot", "golden"))
-    assert (lineage["model"], lineage["version"], lineage["decision"]) == ("flight_delays", 1, "accepted")
+    assert (lineage["model"], lineage["version"], lineage["decision"]) == (
+        "flight_delays",
+        1,
+        "accepted",
+    )
     data = lineage["data_set"]
-    assert (data["table"], data["version"], data["digest"]) == (snapshot["name"], snapshot["version"], snapshot["digest"])
-    sources = {source["table"]: (source["version"], source["role"]) for source in lineage["sources"]}
+    assert (data["table"], data["version"], data["digest"]) == (
+        snapshot["name"],
+        snapshot["version"],
+        snapshot["digest"],
+    )
+    sources = {
+        source["table"]: (source["version"], source["role"]) for source in lineage["sources"]
+    }
     assert sources["raw/flights"] == (world.tables.version("raw/flights"), "questions")
     assert sources["raw/arrivals"][1] == "labels"
     assert len([name for name in sources if name.startswith("features/")]) == 5
@@ -53,21 +65,40 @@ def test_the_lineage_names_everything_that_the_version_came_from(world, lineage)
     assert lineage["package"]["digest"] == versions.version(world.settings, FLIGHTS, 1).digest
     assert lineage["trigger"]["causes"][0]["cause_id"] == "c1"
     assert lineage["code"]["commit"] == world.first["open_run"]["code_commit"]
-    assert {"record.json", "evaluation.json", "gates.json", "training_set.sql", "plots/roc.png"} <= {
-        entry["path"] for entry in lineage["artefacts"]
-    }
+    assert {
+        "record.json",
+        "evaluation.json",
+        "gates.json",
+        "training_set.sql",
+        "plots/roc.png",
+    } <= {entry["path"] for entry in lineage["artefacts"]}
     assert lineage["made_by"][0]["tables"]["features/plane"] == sources["features/plane"][0]
 
 
-def test_a_table_version_a_data_set_a_commit_and_a_cause_know_the_models_they_reached(world, lineage):
-    weather = next(source for source in lineage["sources"] if source["table"] == "features/weather_hourly")
-    found = reached_by(world.tables, "table", name="features/weather_hourly", version=weather["version"])
+def test_a_table_version_a_data_set_a_commit_and_a_cause_know_the_models_they_reached(
+    world, lineage
+):
+    weather = next(
+        source for source in lineage["sources"] if source["table"] == "features/weather_hourly"
+    )
+    found = reached_by(
+        world.tables, "table", name="features/weather_hourly", version=weather["version"]
+    )
     told = [(one.model, one.model_version, one.decision) for one in found]
-    assert told == [("flight_delays", 1, "accepted"), ("flight_delays", None, "refused"), ("flight_weather", 1, "accepted")]
+    assert told == [
+        ("flight_delays", 1, "accepted"),
+        ("flight_delays", None, "refused"),
+        ("flight_weather", 1, "accepted"),
+    ]
     data = lineage["data_set"]
-    assert len(reached_by(world.tables, "data_set", name=data["table"], version=data["version"])) == 3
+    assert (
+        len(reached_by(world.tables, "data_set", name=data["table"], version=data["version"])) == 3
+    )
     assert len(reached_by(world.tables, "data_set", digest=data["digest"][:12])) == 3
-    assert {one.run_id for one in reached_by(world.tables, "code", digest=lineage["code"]["commit"][:10])} == {
+    assert {
+        one.run_id
+        for one in reached_by(world.tables, "code", digest=lineage["code"]["commit"][:10])
+    } == {
         "first",
         "shallow",
         "weather",
@@ -91,14 +122,23 @@ def test_two_use_cases_trained_on_one_version_of_the_data_set(world):
 
 def test_every_artefact_has_a_type_and_the_use_cases_own_fits_its_type(world, lineage):
     kinds = {entry["path"]: entry["type"] for entry in lineage["artefacts"]}
-    assert (kinds["record.json"], kinds["plots/roc.png"], kinds["custom/carriers.json"]) == ("training record", "plot", "carrier scorecard")
+    assert (kinds["record.json"], kinds["plots/roc.png"], kinds["custom/carriers.json"]) == (
+        "training record",
+        "plot",
+        "carrier scorecard",
+    )
     assert "untyped" not in kinds.values(), kinds
     rows = read_json(world.client, world.first["open_run"]["mlflow_run_id"], "custom/carriers.json")
     assert sum(row["flights"] for row in rows) == world.first["split_data"]["rows"]["test"]
     late = sum(row["flights"] * row["late_share"] for row in rows)
-    assert late == pytest.approx(world.first["split_data"]["rows"]["test"] * world.first["split_data"]["base_rates"]["test"])
+    assert late == pytest.approx(
+        world.first["split_data"]["rows"]["test"] * world.first["split_data"]["base_rates"]["test"]
+    )
     carrier = custom_artefacts(FLIGHTS)[0].type
-    with pytest.raises(DataError, match=r"'carrier scorecard' \(carriers.json\) does not fit its type at 0.late_share"):
+    with pytest.raises(
+        DataError,
+        match=r"'carrier scorecard' \(carriers.json\) does not fit its type at 0.late_share",
+    ):
         checked(carrier, [{**rows[0], "late_share": 1.5}])
     assert type_of("custom/other.json", FLIGHTS) == "untyped"
     assert custom_artefacts(FLIGHTS.model_copy(update={"name": "flight_weather"})) == ()
@@ -108,7 +148,15 @@ def test_a_refused_run_has_its_lineage_too_and_no_version(world):
     document = read_json(world.client, world.shallow["open_run"]["mlflow_run_id"], "lineage.json")
     assert (document["decision"], document["version"]) == ("refused", None)
     rows = world.tables.read(TABLE, where=pl.col("run_id") == "shallow")
-    assert set(rows["kind"]) >= {"table", "data_set", "code", "lock", "features", "specification", "package"}
+    assert set(rows["kind"]) >= {
+        "table",
+        "data_set",
+        "code",
+        "lock",
+        "features",
+        "specification",
+        "package",
+    }
 
 
 def test_the_script_in_the_run_gives_the_rows_that_were_trained_on(world):
@@ -126,7 +174,9 @@ def test_the_summary_is_of_the_very_rows_of_every_split(world):
         pressure = rows["weather_hourly__pressure"]
         assert summary[split]["weather_hourly__pressure"]["nulls"] == pressure.null_count()
         median = summary[split]["weather_hourly__pressure"]["quantiles"]["0.5"]
-        assert abs((pressure < median).sum() - (pressure > median).sum()) <= (pressure == median).sum()
+        assert (
+            abs((pressure < median).sum() - (pressure > median).sum()) <= (pressure == median).sum()
+        )
     page = world.client.get_model_version("flight_delays", "1").description
     assert "### Training data" in page
     assert "| weather_hourly__pressure | Float64 |" in page
@@ -134,24 +184,39 @@ def test_the_summary_is_of_the_very_rows_of_every_split(world):
 
 def test_a_summary_of_awkward_columns():
     frame = pl.DataFrame(
-        {"number": [1.0, None, float("nan"), 3.0], "text": ["b", "a", None, "a"], "none": pl.Series([None] * 4, dtype=pl.Float64)}
+        {
+            "number": [1.0, None, float("nan"), 3.0],
+            "text": ["b", "a", None, "a"],
+            "none": pl.Series([None] * 4, dtype=pl.Float64),
+        }
     )
     summary = json.loads(json.dumps(summarise_frame(frame)))
-    assert (summary["number"]["nulls"], summary["number"]["mean"], summary["number"]["distinct"]) == (2, 2.0, 2)
+    assert (
+        summary["number"]["nulls"],
+        summary["number"]["mean"],
+        summary["number"]["distinct"],
+    ) == (2, 2.0, 2)
     assert summary["text"]["top"] == [{"value": "a", "rows": 2}, {"value": "b", "rows": 1}]
     assert summary["none"]["mean"] is None
     assert summary["none"]["quantiles"]["0.5"] is None
 
 
 def test_the_architecture_counts_the_trees_that_are_in_the_package(world, tmp_path):
-    architecture = read_json(world.client, world.first["open_run"]["mlflow_run_id"], "model_architecture.json")
+    architecture = read_json(
+        world.client, world.first["open_run"]["mlflow_run_id"], "model_architecture.json"
+    )
     model = load_model(versions.download(versions.version(world.settings, FLIGHTS, 1), tmp_path))
     trees = model.booster.get_dump()
     fitted = architecture["fitted"]
-    assert (fitted["trees"], fitted["leaves"]) == (len(trees), sum(tree.count("leaf=") for tree in trees))
+    assert (fitted["trees"], fitted["leaves"]) == (
+        len(trees),
+        sum(tree.count("leaf=") for tree in trees),
+    )
     assert architecture["best_round"] == model.metadata.best_iteration
     assert [item["name"] for item in architecture["inputs"]] == model.transform.feature_names
     assert architecture["pre_trained"] == []
-    tag = world.client.get_run(world.first["open_run"]["mlflow_run_id"]).data.tags["flightdeck.architecture"]
+    tag = world.client.get_run(world.first["open_run"]["mlflow_run_id"]).data.tags[
+        "flightdeck.architecture"
+    ]
     assert tag.startswith(f"xgboost, {len(trees)} trees of at most")
     assert tag in world.client.get_model_version("flight_delays", "1").description

@@ -8,7 +8,12 @@ from include.training.provenance import UNKNOWN, code_commit, library_versions
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    return subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def test_the_commit_is_named_and_changes_mark_it(tmp_path):

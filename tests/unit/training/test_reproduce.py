@@ -1,4 +1,6 @@
-"""A small training on real flights, trained again from its record in a clean process, and records that no longer hold."""
+"""A small training on real flights, trained again from its record in a clean process, and records
+that no longer hold.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def blocking(world: World) -> again.Finding:
 
 
 def record_file(world: World) -> Path:
-    run = connect(world.settings).get_run(versions.version(world.settings, USE_CASE, world.version).run_id)
+    run = connect(world.settings).get_run(
+        versions.version(world.settings, USE_CASE, world.version).run_id
+    )
     return Path(run.info.artifact_uri.removeprefix("file://")) / RECORD_FILE
 
 
@@ -66,7 +70,9 @@ def test_the_same_bytes_come_out_of_the_record_in_a_clean_process(world):
 
 def test_the_record_holds_what_the_fit_needs(recorded, world):
     record = recorded.record
-    assert record.specification == FLIGHTS, "the specification as declared then, not the one of the checkout"
+    assert record.specification == FLIGHTS, (
+        "the specification as declared then, not the one of the checkout"
+    )
     assert record.threads == world.settings.training_threads
     assert set(record.boundaries) == {"validation_start", "test_start"}
     tags = recorded.version.tags
@@ -78,7 +84,9 @@ def test_the_record_holds_what_the_fit_needs(recorded, world):
 def test_another_seed_gives_another_model_and_is_noticed(recorded, world, tmp_path):
     training = recorded.record.specification.training.model_copy(update={"seed": 7})
     other = recorded.record.specification.model_copy(update={"training": training})
-    package = command.train_in_clean_process(recorded.record.model_copy(update={"specification": other}), world.settings, tmp_path)
+    package = command.train_in_clean_process(
+        recorded.record.model_copy(update={"specification": other}), world.settings, tmp_path
+    )
     comparison = again.compare(recorded, package, world.settings)
     assert comparison.digest != recorded.version.digest
     assert comparison.files["transform.json"]
@@ -94,7 +102,10 @@ def test_a_record_that_was_edited_is_refused(world):
         file.write_text(text.replace('"seed": 20130101', '"seed": 20130102'))
         assert file.read_text() != text
         finding = blocking(world)
-        assert (finding.what, finding.found) == ("training record", f"digest {record_digest(file.read_text())}")
+        assert (finding.what, finding.found) == (
+            "training record",
+            f"digest {record_digest(file.read_text())}",
+        )
         file.unlink()
         assert blocking(world).what == "training record"
     finally:
@@ -109,7 +120,9 @@ def test_a_forged_record_contradicts_the_package(world):
     original = client.get_model_version(USE_CASE.name, str(world.version)).tags["record_digest"]
     try:
         file.write_text(forged)
-        client.set_model_version_tag(USE_CASE.name, str(world.version), "record_digest", record_digest(forged))
+        client.set_model_version_tag(
+            USE_CASE.name, str(world.version), "record_digest", record_digest(forged)
+        )
         finding = blocking(world)
         assert (finding.what, finding.recorded, finding.found) == ("seed", "20130102", "20130101")
     finally:
@@ -124,7 +137,9 @@ def test_a_snapshot_that_was_altered_or_vacuumed_is_named(recorded, world, tmp_p
         (file,) = table.glob("*.parquet")
         (log,) = (table / "_delta_log").glob("*.json")
         size = file.stat().st_size
-        TableStore(world.settings.tables_uri).read(recorded.record.snapshot.name).with_columns(late=1 - pl.col("late")).write_parquet(file)
+        TableStore(world.settings.tables_uri).read(recorded.record.snapshot.name).with_columns(
+            late=1 - pl.col("late")
+        ).write_parquet(file)
         assert blocking(world).what == "snapshot", "a file of another size"
         log.write_text(log.read_text().replace(f'"size":{size},', f'"size":{file.stat().st_size},'))
         finding = blocking(world)
@@ -160,7 +175,9 @@ def test_what_differs_is_told_with_what_to_do(recorded, world):
         update={
             "code_commit": "a" * 40,
             "lock_digest": "b" * 64,
-            "environment": record.environment.model_copy(update={"libraries": libraries, "processor": "abacus"}),
+            "environment": record.environment.model_copy(
+                update={"libraries": libraries, "processor": "abacus"}
+            ),
         }
     )
     findings = {finding.what: finding for finding in again.differences(changed, world.settings)}
@@ -180,13 +197,20 @@ def test_scores_count_only_where_the_environment_differs(difference, elsewhere, 
 
 
 def test_the_database_stands_in_for_a_server_that_is_down(tmp_path):
-    settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_MLFLOW_PORT": str(free_port())})
+    settings = load_settings(
+        {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_MLFLOW_PORT": str(free_port())}
+    )
     with pytest.raises(PlatformError, match="make up"):
         command.tracking_settings(settings)
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "mlflow.db").touch()
     chosen = command.tracking_settings(settings)
     assert chosen.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
-    served = readable_artifact("mlflow-artifacts:/1/abc/artifacts/record.json", chosen.mlflow_tracking_uri)
+    served = readable_artifact(
+        "mlflow-artifacts:/1/abc/artifacts/record.json", chosen.mlflow_tracking_uri
+    )
     assert served == (tmp_path / "mlflow/artifacts/1/abc/artifacts/record.json").as_uri()
-    assert readable_artifact("s3://bucket/record.json", chosen.mlflow_tracking_uri) == "s3://bucket/record.json"
+    assert (
+        readable_artifact("s3://bucket/record.json", chosen.mlflow_tracking_uri)
+        == "s3://bucket/record.json"
+    )

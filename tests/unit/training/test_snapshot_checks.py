@@ -16,8 +16,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expect
 BROKEN = {
     "row count": (lambda frame: frame.head(100), ""),
     "both classes": (lambda frame: frame.with_columns(late=pl.lit(0, dtype=pl.Int64)), "late"),
-    "label after event": (lambda frame: frame.with_columns(known_at=pl.col("asked_at")), "known_at"),
-    "not all null": (lambda frame: frame.with_columns(depot_daily__load=pl.lit(None, dtype=pl.Float64)), "depot_daily__load"),
+    "label after event": (
+        lambda frame: frame.with_columns(known_at=pl.col("asked_at")),
+        "known_at",
+    ),
+    "not all null": (
+        lambda frame: frame.with_columns(depot_daily__load=pl.lit(None, dtype=pl.Float64)),
+        "depot_daily__load",
+    ),
     "time order": (lambda frame: frame.reverse(), "asked_at"),
     "columns": (lambda frame: frame.drop("depot_daily__load"), ""),
 }
@@ -31,7 +37,9 @@ def test_a_good_training_set_breaks_no_rule():
 def test_each_rule_refuses_what_breaks_it_alone(rule):
     damage, column = BROKEN[rule]
     failures = check_snapshot(USE_CASE, damage(parcels()), "parcels/snapshots/x", WINDOW).failures
-    assert [(failure.rule, failure.column, failure.table) for failure in failures] == [(rule, column, "parcels/snapshots/x")]
+    assert [(failure.rule, failure.column, failure.table) for failure in failures] == [
+        (rule, column, "parcels/snapshots/x")
+    ]
 
 
 def test_repeated_targets_are_refused_with_an_example():
@@ -45,12 +53,19 @@ def test_repeated_targets_are_refused_with_an_example():
 def test_questions_outside_the_window_and_strange_categories_are_refused():
     early = Interval(START + timedelta(days=1), START + timedelta(days=DAYS))
     assert len(check_snapshot(USE_CASE, parcels(), "x", early).failures) == 1
-    strange = parcels().with_columns(depot=pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("south")).otherwise("depot"))
-    assert [failure.column for failure in check_snapshot(USE_CASE, strange, "x", WINDOW).failures] == ["depot"]
+    strange = parcels().with_columns(
+        depot=pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("south")).otherwise("depot")
+    )
+    assert [
+        failure.column for failure in check_snapshot(USE_CASE, strange, "x", WINDOW).failures
+    ] == ["depot"]
 
 
 def rules(frame: pl.DataFrame) -> list[tuple[str, str]]:
-    return [(failure.rule, failure.column) for failure in check_snapshot(USE_CASE, frame, "x", WINDOW).failures]
+    return [
+        (failure.rule, failure.column)
+        for failure in check_snapshot(USE_CASE, frame, "x", WINDOW).failures
+    ]
 
 
 def leaked(noise: float) -> pl.Expr:
@@ -62,14 +77,26 @@ def leaked(noise: float) -> pl.Expr:
 def test_a_feature_that_knows_the_label_is_refused_whichever_way_it_points():
     assert rules(parcels().with_columns(leaked(0.1))) == [("label leakage", "depot_daily__load")]
     assert rules(parcels().with_columns(-leaked(0.1))) == [("label leakage", "depot_daily__load")]
-    hump = pl.when(pl.col("late") == 1).then(pl.col("depot_daily__load") * 0.1 + 0.5).otherwise((pl.col("depot_daily__load") > 0.5) * 2.0)
-    assert rules(parcels().with_columns(hump.alias("depot_daily__load"))) == [("label leakage", "depot_daily__load")]
-    missing = pl.when(pl.col("late") == 0).then(pl.col("depot_daily__load").fill_null(0.5)).alias("depot_daily__load")
+    hump = (
+        pl.when(pl.col("late") == 1)
+        .then(pl.col("depot_daily__load") * 0.1 + 0.5)
+        .otherwise((pl.col("depot_daily__load") > 0.5) * 2.0)
+    )
+    assert rules(parcels().with_columns(hump.alias("depot_daily__load"))) == [
+        ("label leakage", "depot_daily__load")
+    ]
+    missing = (
+        pl.when(pl.col("late") == 0)
+        .then(pl.col("depot_daily__load").fill_null(0.5))
+        .alias("depot_daily__load")
+    )
     assert rules(parcels().with_columns(missing)) == [("label leakage", "depot_daily__load")]
 
 
 def test_a_category_that_knows_the_label_is_refused():
-    told = pl.when(pl.col("late") == 1).then(pl.lit("west")).otherwise(pl.lit("east")).alias("depot")
+    told = (
+        pl.when(pl.col("late") == 1).then(pl.lit("west")).otherwise(pl.lit("east")).alias("depot")
+    )
     assert rules(parcels().with_columns(told)) == [("label leakage", "depot")]
 
 
@@ -91,5 +118,7 @@ def test_the_share_of_the_label_has_bounds():
 
 
 def test_a_constant_input_is_refused():
-    assert rules(parcels().with_columns(depot_daily__load=pl.lit(0.5))) == [("not constant", "depot_daily__load")]
+    assert rules(parcels().with_columns(depot_daily__load=pl.lit(0.5))) == [
+        ("not constant", "depot_daily__load")
+    ]
     assert rules(parcels().with_columns(depot=pl.lit("east"))) == [("not constant", "depot")]

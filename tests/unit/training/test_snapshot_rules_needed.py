@@ -18,7 +18,10 @@ from include.training.champion_reference import ChampionReference
 from include.training.snapshot_checks import check_snapshot
 from tests.unit.registry.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
+]
 
 WINDOW = Interval(START, START + timedelta(days=DAYS))
 LOAD = "depot_daily__load"
@@ -50,10 +53,18 @@ ALONE: dict[str, Change] = {
     "columns": lambda frame: frame.drop(LOAD),
     "type": put(pl.int_range(pl.len()).alias("parcel_id")),
     "nulls": put(pl.when(pl.int_range(pl.len()) % 50 > 0).then("depot").alias("depot")),
-    "categories": put(pl.when(pl.int_range(pl.len()) % 50 > 0).then("depot").otherwise(pl.lit("south")).alias("depot")),
+    "categories": put(
+        pl.when(pl.int_range(pl.len()) % 50 > 0)
+        .then("depot")
+        .otherwise(pl.lit("south"))
+        .alias("depot")
+    ),
     "unique key": lambda frame: pl.concat([frame, frame.tail(1)]),
     "window": put(
-        pl.when(pl.int_range(pl.len()) == 0).then(pl.col("asked_at") - pl.duration(days=9)).otherwise("asked_at").alias("asked_at")
+        pl.when(pl.int_range(pl.len()) == 0)
+        .then(pl.col("asked_at") - pl.duration(days=9))
+        .otherwise("asked_at")
+        .alias("asked_at")
     ),
     "both classes": put(pl.lit(0, pl.Int64).alias("late")),
     "label share": _rare,
@@ -66,10 +77,15 @@ ALONE: dict[str, Change] = {
 AGAINST_CHAMPION: dict[str, Change] = {
     "null share": put(pl.when(pl.int_range(pl.len()) % 2 == 0).then(LOAD).alias(LOAD)),
     "distribution (PSI)": put(
-        pl.when((pl.col("depot") == "east") & (pl.int_range(pl.len()) % 20 > 0)).then(pl.lit("west")).otherwise("depot").alias("depot")
+        pl.when((pl.col("depot") == "east") & (pl.int_range(pl.len()) % 20 > 0))
+        .then(pl.lit("west"))
+        .otherwise("depot")
+        .alias("depot")
     ),
     "distribution (shift)": put(pl.col(LOAD) * 10),
-    "label share": put(pl.when(pl.int_range(pl.len()) % 2 == 0).then(1).otherwise("late").alias("late")),
+    "label share": put(
+        pl.when(pl.int_range(pl.len()) % 2 == 0).then(1).otherwise("late").alias("late")
+    ),
 }
 
 
@@ -82,7 +98,8 @@ def refusals(frame: pl.DataFrame, champion: ChampionReference | None = None) -> 
 
 
 def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
-    # A training set's ranges are those of its source tables: the same rule, shown there (tests/unit/data/test_rules_needed.py).
+    # A training set's ranges are those of its source tables: the same rule, shown there
+    # (tests/unit/data/test_rules_needed.py).
     assert {*ALONE, *AGAINST_CHAMPION, "reference", "range"} == set(known()["validate_snapshot"])
 
 
@@ -95,16 +112,25 @@ def test_what_a_rule_alone_refuses_gets_through_without_it(rule: str):
 
 
 @pytest.mark.parametrize("rule", AGAINST_CHAMPION)
-def test_what_a_comparison_with_the_champion_alone_refuses_gets_through_without_it(rule: str, champion: ChampionReference):
+def test_what_a_comparison_with_the_champion_alone_refuses_gets_through_without_it(
+    rule: str, champion: ChampionReference
+):
     frame = AGAINST_CHAMPION[rule](parcels(seed=2))
     assert refusals(frame, champion) == {rule}
     with switched_off([f"validate_snapshot: {rule}"]):
         assert refusals(frame, champion) == set()
 
 
-def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rule_on_references(champion: ChampionReference):
+def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rule_on_references(
+    champion: ChampionReference,
+):
     wider = champion.transform.model_copy(
-        update={"inputs": (*champion.transform.inputs, Input(name="weight", source="depot_daily:weight"))}
+        update={
+            "inputs": (
+                *champion.transform.inputs,
+                Input(name="weight", source="depot_daily:weight"),
+            )
+        }
     )
     other = ChampionReference(3, wider, champion.reference, champion.base_rate)
     assert refusals(parcels(seed=2), other) == {"reference"}

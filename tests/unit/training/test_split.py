@@ -20,7 +20,9 @@ def test_the_split_follows_time_and_loses_no_row():
     assert parts["train"]["asked_at"].max() < parts["validation"]["asked_at"].min()
     assert parts["validation"]["asked_at"].max() < parts["test"]["asked_at"].min()
     assert result["rows"] == {name: parts[name].height for name in SPLITS}
-    assert result["shares"] == pytest.approx({"train": 0.7, "validation": 0.15, "test": 0.15}, abs=0.005)
+    assert result["shares"] == pytest.approx(
+        {"train": 0.7, "validation": 0.15, "test": 0.15}, abs=0.005
+    )
     assert result["base_rates"]["train"] == pytest.approx(parts["train"]["late"].mean())
 
 
@@ -41,23 +43,32 @@ def test_a_boundary_belongs_to_the_later_split():
     assert cut(USE_CASE, frame, boundaries)["validation"]["asked_at"].min() == first
 
 
-@pytest.mark.parametrize("change", [pl.col("asked_at").min(), pl.lit(START + timedelta(days=1), dtype=pl.Datetime("us", "UTC"))])
+@pytest.mark.parametrize(
+    "change",
+    [pl.col("asked_at").min(), pl.lit(START + timedelta(days=1), dtype=pl.Datetime("us", "UTC"))],
+)
 def test_rows_of_one_moment_only_cannot_be_split(change):
     with pytest.raises(DataError, match="train split has 0 rows"):
         split_in_time(USE_CASE, parcels(500).with_columns(asked_at=change))
 
 
 def test_a_split_of_one_class_is_named():
-    frame = parcels(500).with_columns(late=pl.when(pl.int_range(pl.len()) < 400).then("late").otherwise(0))
+    frame = parcels(500).with_columns(
+        late=pl.when(pl.int_range(pl.len()) < 400).then("late").otherwise(0)
+    )
     with pytest.raises(DataError, match="test split"):
         split_in_time(USE_CASE, frame)
 
 
 def test_rows_of_one_group_never_straddle():
-    grouped = USE_CASE.model_copy(update={"training": USE_CASE.training.model_copy(update={"group_by": "depot"})})
+    grouped = USE_CASE.model_copy(
+        update={"training": USE_CASE.training.model_copy(update={"group_by": "depot"})}
+    )
     # Orders of one customer lie within some days; a few orders have no customer.
     frame = parcels(3000).with_row_index("row")
-    customer = pl.when(pl.col("row") % 10 > 0).then(pl.format("c{}", (pl.col("row") + pl.col("row") % 7 * 150) // 300))
+    customer = pl.when(pl.col("row") % 10 > 0).then(
+        pl.format("c{}", (pl.col("row") + pl.col("row") % 7 * 150) // 300)
+    )
     frame = frame.with_columns(depot=customer).drop("row")
     result = split_in_time(grouped, frame)
     parts = cut(grouped, frame, result["boundaries"])
@@ -67,7 +78,9 @@ def test_rows_of_one_group_never_straddle():
     assert groups[1].isdisjoint(groups[2])
     assert sum(part.height for part in parts.values()) == frame.height
     assert all(part["depot"].null_count() for part in parts.values())
-    assert parts["train"]["asked_at"].max() < datetime.fromisoformat(result["boundaries"]["validation_start"])
+    assert parts["train"]["asked_at"].max() < datetime.fromisoformat(
+        result["boundaries"]["validation_start"]
+    )
     plain = cut(USE_CASE, frame, result["boundaries"])
     assert set(plain["train"]["depot"]) & set(plain["validation"]["depot"]) - {None}
 

@@ -1,4 +1,6 @@
-"""All training steps on a tenth of the real flights of January to March 2013, with MLflow on SQLite."""
+"""All training steps on a tenth of the real flights of January to March 2013, with MLflow on
+SQLite.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class Trained:
         return self.results["open_run"]["mlflow_run_id"]
 
 
-def run_steps(context: StepContext, results: dict[str, Any] | None = None, *, until: str = "register_model") -> Trained:
+def run_steps(
+    context: StepContext, results: dict[str, Any] | None = None, *, until: str = "register_model"
+) -> Trained:
     """What the DAG does: JSON between the steps, and nothing after a refusal."""
     results = dict(results or {})
     for step in ORDER:
@@ -80,7 +84,9 @@ def run_steps(context: StepContext, results: dict[str, Any] | None = None, *, un
 
 
 def with_run(context: StepContext, run_id: str, **gates: float) -> StepContext:
-    use_case = context.use_case.model_copy(update={"gates": context.use_case.gates.model_copy(update=gates)})
+    use_case = context.use_case.model_copy(
+        update={"gates": context.use_case.gates.model_copy(update=gates)}
+    )
     return replace(context, use_case=use_case, run=replace(context.run, run_id=run_id))
 
 
@@ -108,7 +114,13 @@ def settings(tmp_path_factory) -> Settings:
 @pytest.fixture(scope="module")
 def first(settings) -> Trained:
     causes = ({"alarm": "performance", "month": "2013-03"},)
-    run = RunInfo("training", "asset__2013-04-01T00:00:00+00:00_a", "asset", triggered_by="monitoring", causes=causes)
+    run = RunInfo(
+        "training",
+        "asset__2013-04-01T00:00:00+00:00_a",
+        "asset",
+        triggered_by="monitoring",
+        causes=causes,
+    )
     return run_steps(StepContext(FLIGHTS, settings, QUARTER, run))
 
 
@@ -118,12 +130,17 @@ def client(settings):
 
 
 def test_a_good_training_becomes_the_challenger(first, settings):
-    assert first.results["register_model"] == {"version": 1, "digest": first.results["train_model"]["digest"]}
+    assert first.results["register_model"] == {
+        "version": 1,
+        "digest": first.results["train_model"]["digest"],
+    }
     challenger = versions.challenger(settings, FLIGHTS)
     assert challenger is not None
     assert (challenger.version, challenger.run_id) == (1, first.mlflow_run_id)
     assert challenger.tags["gate.auc"] == "passed"
-    assert challenger.tags["snapshot_digest"] == first.results["build_snapshot"]["snapshot"]["digest"]
+    assert (
+        challenger.tags["snapshot_digest"] == first.results["build_snapshot"]["snapshot"]["digest"]
+    )
 
 
 def test_the_run_says_what_was_done_with_what_and_why(first, client):
@@ -133,7 +150,9 @@ def test_the_run_says_what_was_done_with_what_and_why(first, client):
     assert run.data.tags["decision"] == "accepted"
     assert run.data.tags["flightdeck.trigger"] == "asset"
     assert run.data.tags["flightdeck.triggered_by"] == "monitoring"
-    assert json.loads(run.data.tags["flightdeck.causes"]) == [{"alarm": "performance", "month": "2013-03"}]
+    assert json.loads(run.data.tags["flightdeck.causes"]) == [
+        {"alarm": "performance", "month": "2013-03"}
+    ]
     assert run.data.tags["flightdeck.code_commit"] == first.results["open_run"]["code_commit"]
     assert run.data.params["snapshot"] == f"{snapshot['name']}@{snapshot['version']}"
     assert float(run.data.params["xgboost.eta"]) == first.results["tune_model"]["parameters"]["eta"]
@@ -159,28 +178,56 @@ def test_the_run_has_tables_plots_model_and_trials(first, client):
     assert plots == {"roc.png", "calibration.png", "importance.png", "attributions.png"}
     children = trials_of(first, client)
     assert [run.data.tags["flightdeck.trial"] for run in children] == ["0", "1"]
-    recorded = {int(run.data.tags["flightdeck.trial"]): run.data.metrics["validation.logloss"] for run in children}
-    assert recorded == {trial["number"]: trial["validation_logloss"] for trial in first.results["tune_model"]["trials"]}
+    recorded = {
+        int(run.data.tags["flightdeck.trial"]): run.data.metrics["validation.logloss"]
+        for run in children
+    }
+    assert recorded == {
+        trial["number"]: trial["validation_logloss"]
+        for trial in first.results["tune_model"]["trials"]
+    }
 
 
 def test_the_version_page_tells_why_it_was_accepted(first, client):
     page = client.get_model_version(FLIGHTS.name, "1").description
     snapshot = first.results["build_snapshot"]["snapshot"]
-    for expected in ("Accepted", "bootstrap_rule", "| 0.55 |", snapshot["digest"], first.results["open_run"]["code_commit"]):
+    for expected in (
+        "Accepted",
+        "bootstrap_rule",
+        "| 0.55 |",
+        snapshot["digest"],
+        first.results["open_run"]["code_commit"],
+    ):
         assert expected in page
 
 
 def test_the_decision_is_in_the_table_of_trainings(first, settings):
-    row = read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == first.context.run.run_id).row(0, named=True)
-    assert (row["decision"], row["version"], row["champion_version_before"]) == ("accepted", 1, None)
+    row = (
+        read_decisions(FLIGHTS, settings)
+        .filter(pl.col("run_id") == first.context.run.run_id)
+        .row(0, named=True)
+    )
+    assert (row["decision"], row["version"], row["champion_version_before"]) == (
+        "accepted",
+        1,
+        None,
+    )
     assert json.loads(row["causes_json"])[0]["alarm"] == "performance"
-    assert json.loads(row["metrics_json"])["auc"] == first.results["evaluate_model"]["metrics"]["auc"]
+    assert (
+        json.loads(row["metrics_json"])["auc"] == first.results["evaluate_model"]["metrics"]["auc"]
+    )
 
 
 def without_times(results: dict[str, Any]) -> dict[str, Any]:
-    """The steps' results without the times and the memory that were measured: those differ each time."""
+    """The steps' results without the times and the memory that were measured: those differ each
+    time.
+    """
     inspection = results["evaluate_model"]["inspection"]
-    steady = {name: value for name, value in inspection["measured"].items() if not name.endswith(("_ms", "_mb", "_seconds"))}
+    steady = {
+        name: value
+        for name, value in inspection["measured"].items()
+        if not name.endswith(("_ms", "_mb", "_seconds"))
+    }
     verdict = results["check_gates"]
     rows = [row for row in verdict["rows"] if row["gate"] != "latency"]
     evaluated = {**results["evaluate_model"], "inspection": {**inspection, "measured": steady}}
@@ -191,12 +238,29 @@ def test_a_run_that_is_repeated_as_a_whole_leaves_no_second_anything(first, sett
     again = run_steps(first.context)
     assert without_times(again.results) == without_times(first.results)
     experiment = first.results["open_run"]["experiment_id"]
-    runs = client.search_runs([experiment], f"tags.`flightdeck.run_id` = '{first.context.run.run_id}'")
+    runs = client.search_runs(
+        [experiment], f"tags.`flightdeck.run_id` = '{first.context.run.run_id}'"
+    )
     assert [run.info.run_id for run in runs] == [first.mlflow_run_id]
-    assert len(client.search_logged_models([experiment], f"source_run_id = '{first.mlflow_run_id}'")) == 1
-    assert len(client.search_model_versions(f"name='{FLIGHTS.name}' and run_id='{first.mlflow_run_id}'")) == 1
+    assert (
+        len(client.search_logged_models([experiment], f"source_run_id = '{first.mlflow_run_id}'"))
+        == 1
+    )
+    assert (
+        len(
+            client.search_model_versions(
+                f"name='{FLIGHTS.name}' and run_id='{first.mlflow_run_id}'"
+            )
+        )
+        == 1
+    )
     assert len(trials_of(first, client)) == 2
-    assert read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == first.context.run.run_id).height == 1
+    assert (
+        read_decisions(FLIGHTS, settings)
+        .filter(pl.col("run_id") == first.context.run.run_id)
+        .height
+        == 1
+    )
 
 
 def test_the_snapshot_holds_only_what_was_known_before_the_interval_ended(first, settings):
@@ -204,7 +268,10 @@ def test_the_snapshot_holds_only_what_was_known_before_the_interval_ended(first,
     counts = first.results["build_snapshot"]["counts"]
     assert snapshot["known_at"].max() < QUARTER.end
     assert snapshot["asked_at"].min() >= QUARTER.start
-    assert counts["window_rows"] == counts["labelled"] + counts["label_not_yet_known"] + counts["label_never_reported"]
+    assert (
+        counts["window_rows"]
+        == counts["labelled"] + counts["label_not_yet_known"] + counts["label_never_reported"]
+    )
     assert counts["label_never_reported"] > 0
 
 
@@ -219,7 +286,9 @@ def test_mlflow_loads_the_model_without_a_pickle_and_gives_the_same_probabilitie
     loaded = mlflow.pyfunc.load_model(f"models:/{FLIGHTS.name}/1")
     answers = np.asarray(loaded.predict(example_frame(model.transform, frame)))
     assert np.array_equal(answers, model.score_frame(frame))
-    assert set(loaded.metadata.signature.inputs.input_names()) == set(source_columns(model.transform))
+    assert set(loaded.metadata.signature.inputs.input_names()) == set(
+        source_columns(model.transform)
+    )
 
 
 def test_a_downloaded_version_is_the_trained_package(first, settings, tmp_path):
@@ -232,7 +301,9 @@ def test_a_downloaded_version_is_the_trained_package(first, settings, tmp_path):
         versions.download(replace(version, digest="0" * 64), tmp_path / "other")
 
 
-def test_evaluation_fetches_the_package_from_mlflow_where_the_folder_is_missing(first, settings, tmp_path):
+def test_evaluation_fetches_the_package_from_mlflow_where_the_folder_is_missing(
+    first, settings, tmp_path
+):
     from include.training.package import open_package
 
     elsewhere = {**first.results["train_model"], "package": str(tmp_path / "run" / "package")}
@@ -241,20 +312,38 @@ def test_evaluation_fetches_the_package_from_mlflow_where_the_folder_is_missing(
 
 def test_a_refused_verdict_is_never_registered(first, settings):
     with pytest.raises(RegistryError, match="refused"):
-        versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, first.results["train_model"]["digest"], {"accepted": False})
+        versions.register_candidate(
+            settings,
+            FLIGHTS,
+            first.mlflow_run_id,
+            first.results["train_model"]["digest"],
+            {"accepted": False},
+        )
     with pytest.raises(RegistryError, match="already version 1"):
-        versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, "0" * 64, {"accepted": True, "rows": []})
+        versions.register_candidate(
+            settings, FLIGHTS, first.mlflow_run_id, "0" * 64, {"accepted": True, "rows": []}
+        )
 
 
 def test_two_processes_that_register_at_once_leave_one_version(first, settings, client):
     original = client.get_model_version(FLIGHTS.name, "1")
-    client.create_model_version(FLIGHTS.name, original.source, original.run_id, tags=original.tags, model_id=original.model_id)
+    client.create_model_version(
+        FLIGHTS.name,
+        original.source,
+        original.run_id,
+        tags=original.tags,
+        model_id=original.model_id,
+    )
     verdict, digest = first.results["check_gates"], first.results["train_model"]["digest"]
     assert versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, digest, verdict) == 1
-    assert [int(item.version) for item in client.search_model_versions(f"name='{FLIGHTS.name}'")] == [1]
+    assert [
+        int(item.version) for item in client.search_model_versions(f"name='{FLIGHTS.name}'")
+    ] == [1]
 
 
-def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(first, settings, client):
+def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(
+    first, settings, client
+):
     versions.set_champion(settings, FLIGHTS, 1)
     champion = versions.champion(settings, FLIGHTS)
     assert champion is not None
@@ -265,10 +354,18 @@ def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(fir
     assert verdict["champion_version"] == 1
     assert {reason.split(" ")[0] for reason in verdict["reasons"]} == {"champion_improvement"}
     improvement = next(row for row in verdict["rows"] if row["gate"] == "champion_improvement")
-    assert improvement["observed"] == pytest.approx(0.0, abs=1e-9), "the same window trains the same model"
+    assert improvement["observed"] == pytest.approx(0.0, abs=1e-9), (
+        "the same window trains the same model"
+    )
     run = client.get_run(refused.mlflow_run_id)
-    assert (run.info.status, run.data.tags["decision"], run.data.tags["gate.champion_improvement"]) == ("FINISHED", "refused", "refused")
-    row = read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "no-better").row(0, named=True)
+    assert (
+        run.info.status,
+        run.data.tags["decision"],
+        run.data.tags["gate.champion_improvement"],
+    ) == ("FINISHED", "refused", "refused")
+    row = (
+        read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "no-better").row(0, named=True)
+    )
     assert (row["decision"], row["version"], row["champion_version_before"]) == ("refused", None, 1)
     assert len(client.search_model_versions(f"name='{FLIGHTS.name}'")) == 1
 
@@ -281,10 +378,14 @@ def test_a_package_that_changes_after_its_evaluation_is_refused(first):
     (package / "metadata.json").write_text(json.dumps({**metadata, "decision_threshold": 0.01}))
     verdict = steps.check_gates(context, trained.results)
     assert verdict["accepted"] is False
-    assert any("evaluated_object" in reason and "metadata.json" in reason for reason in verdict["reasons"])
+    assert any(
+        "evaluated_object" in reason and "metadata.json" in reason for reason in verdict["reasons"]
+    )
 
 
-def test_every_run_is_measured_on_the_same_golden_rows_that_no_training_set_holds(first, settings, client):
+def test_every_run_is_measured_on_the_same_golden_rows_that_no_training_set_holds(
+    first, settings, client
+):
     golden = first.results["build_snapshot"]["golden"]
     frozen = TableStore(settings.tables_uri).read(golden["table"])
     snapshot = read(FLIGHTS, settings, first.results["build_snapshot"]["snapshot"])
@@ -292,27 +393,39 @@ def test_every_run_is_measured_on_the_same_golden_rows_that_no_training_set_hold
     assert frozen.height == golden["rows"] > 100
     assert frozen["asked_at"].max() < FLIGHTS.golden.until
     assert set(frozen["flight_id"]).isdisjoint(snapshot["flight_id"])
-    assert (counts["set_aside"], counts["labelled"] - counts["set_aside"]) == (frozen.height, snapshot.height)
+    assert (counts["set_aside"], counts["labelled"] - counts["set_aside"]) == (
+        frozen.height,
+        snapshot.height,
+    )
     metrics = client.get_run(first.mlflow_run_id).data.metrics
     assert metrics["golden.n"] == frozen.height
     assert metrics["golden.auc.low"] < metrics["golden.auc"] < metrics["golden.auc.high"]
 
 
-def test_a_frozen_golden_set_that_was_lost_or_changed_is_an_error_and_not_made_anew(first, settings):
-    folder, aside = Path(settings.tables_uri) / FLIGHTS.name / "golden", settings.home / "golden-aside"
+def test_a_frozen_golden_set_that_was_lost_or_changed_is_an_error_and_not_made_anew(
+    first, settings
+):
+    folder, aside = (
+        Path(settings.tables_uri) / FLIGHTS.name / "golden",
+        settings.home / "golden-aside",
+    )
     folder.rename(aside)
     context = with_run(first.context, "no-golden")
     with pytest.raises(DataError, match="golden set of flight_delays is missing"):
         run_steps(context, until="build_snapshot")
     rows = TableStore(str(settings.home)).read("golden-aside")
-    TableStore(settings.tables_uri).replace_all(f"{FLIGHTS.name}/golden", rows.head(rows.height - 1))
+    TableStore(settings.tables_uri).replace_all(
+        f"{FLIGHTS.name}/golden", rows.head(rows.height - 1)
+    )
     with pytest.raises(DataError, match="was changed"):
         run_steps(context, until="build_snapshot")
     shutil.rmtree(folder)
     aside.rename(folder)
 
 
-def test_a_package_that_kills_its_process_is_refused_and_recorded_without_being_opened_here(first, settings):
+def test_a_package_that_kills_its_process_is_refused_and_recorded_without_being_opened_here(
+    first, settings
+):
     context = with_run(first.context, "crashing")
     trained = run_steps(context, until="train_model")
     package = Path(trained.results["train_model"]["package"])
@@ -322,13 +435,22 @@ def test_a_package_that_kills_its_process_is_refused_and_recorded_without_being_
     digest = package_digest(package)
     record = json.loads((package / "digest.json").read_text())
     (package / "digest.json").write_text(json.dumps({**record, "digest": digest}))
-    results = {**trained.results, "train_model": {**trained.results["train_model"], "digest": digest}}
+    results = {
+        **trained.results,
+        "train_model": {**trained.results["train_model"], "digest": digest},
+    }
     refused = run_steps(context, results)
     verdict = refused.results["check_gates"]
     assert verdict["accepted"] is False
-    assert any("runtime_validity" in reason and "died of SIG" in reason for reason in verdict["reasons"])
-    assert any("artefact_safety" in reason and "model.ubj" in reason for reason in verdict["reasons"])
-    row = read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "crashing").row(0, named=True)
+    assert any(
+        "runtime_validity" in reason and "died of SIG" in reason for reason in verdict["reasons"]
+    )
+    assert any(
+        "artefact_safety" in reason and "model.ubj" in reason for reason in verdict["reasons"]
+    )
+    row = (
+        read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "crashing").row(0, named=True)
+    )
     assert (row["decision"], row["version"]) == ("refused", None)
 
 
@@ -341,7 +463,9 @@ def test_a_training_set_that_is_too_small_is_refused_before_training(first, sett
     failure = stopped.results["validate_snapshot"]["failures"][0]
     assert (failure["rule"], failure["expected"]) == ("row count", "at least 1000000 rows")
     assert client.get_run(stopped.mlflow_run_id).info.status == "FINISHED"
-    row = read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "too-small").row(0, named=True)
+    row = (
+        read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "too-small").row(0, named=True)
+    )
     assert row["decision"] == "refused"
     assert "row count" in json.loads(row["reasons_json"])[0]
 
@@ -359,5 +483,7 @@ def test_a_run_that_dies_is_closed_as_failed_once(first, settings, client):
 
 def trials_of(trained: Trained, client) -> list[Any]:
     experiment = trained.results["open_run"]["experiment_id"]
-    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{trained.mlflow_run_id}'")
+    children = client.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{trained.mlflow_run_id}'"
+    )
     return sorted(children, key=lambda run: run.data.tags["flightdeck.trial"])

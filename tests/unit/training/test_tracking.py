@@ -24,7 +24,13 @@ DAY = Interval(datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 3, 2, tzinfo=UTC
 @pytest.fixture
 def context(tmp_path) -> StepContext:
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
-    settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_MLFLOW_TRACKING_URI": tracking})
+    settings = load_settings(
+        {
+            "FLIGHTDECK_ENV": "test",
+            "FLIGHTDECK_HOME": str(tmp_path),
+            "FLIGHTDECK_MLFLOW_TRACKING_URI": tracking,
+        }
+    )
     return StepContext(USE_CASE, settings, DAY, RunInfo("training", "run_1", "asset"))
 
 
@@ -33,8 +39,12 @@ def test_a_pruned_trial_is_a_child_run_too_and_none_is_written_twice(context):
     trials = [Trial(0, {"eta": 0.3}, 0.5, 12), Trial(1, {"eta": 0.01}, 0.6, 30, "pruned")]
     for _ in range(2):
         log_trials(client, run["experiment_id"], run["mlflow_run_id"], trials)
-    children = client.search_runs([run["experiment_id"]], f"tags.`mlflow.parentRunId` = '{run['mlflow_run_id']}'")
-    assert sorted((child.data.tags[TRIAL_TAG], child.data.tags[TRIAL_STATE_TAG]) for child in children) == [
+    children = client.search_runs(
+        [run["experiment_id"]], f"tags.`mlflow.parentRunId` = '{run['mlflow_run_id']}'"
+    )
+    assert sorted(
+        (child.data.tags[TRIAL_TAG], child.data.tags[TRIAL_STATE_TAG]) for child in children
+    ) == [
         ("0", "complete"),
         ("1", "pruned"),
     ]
@@ -43,15 +53,36 @@ def test_a_pruned_trial_is_a_child_run_too_and_none_is_written_twice(context):
 
 def test_every_cause_is_in_the_tag_and_the_artefact_however_long(context, tmp_path):
     known = [
-        Cause(f"alarm:{number}", "alarm", "decayed", "monitoring", DAY, evidence={"text": "x" * 4000}, status=CONSUMED, consumed_by="run_1")
+        Cause(
+            f"alarm:{number}",
+            "alarm",
+            "decayed",
+            "monitoring",
+            DAY,
+            evidence={"text": "x" * 4000},
+            status=CONSUMED,
+            consumed_by="run_1",
+        )
         for number in range(3)
     ]
-    manual = replace(known[0], cause_id="manual:run_1", kind="manual", interval=Interval(DAY.start, DAY.end + timedelta(days=1)))
+    manual = replace(
+        known[0],
+        cause_id="manual:run_1",
+        kind="manual",
+        interval=Interval(DAY.start, DAY.end + timedelta(days=1)),
+    )
     amend(context.settings, USE_CASE.name, lambda causes: [*causes, *known, manual])
     client, run = connect(context.settings), open_run(context, "commit")
     tags = client.get_run(run["mlflow_run_id"]).data.tags
     assert len(tags["flightdeck.causes"]) <= TAG_LENGTH
-    assert [cause["cause_id"] for cause in json.loads(tags["flightdeck.causes"])] == ["alarm:0", "alarm:1", "alarm:2", "manual:run_1"]
+    assert [cause["cause_id"] for cause in json.loads(tags["flightdeck.causes"])] == [
+        "alarm:0",
+        "alarm:1",
+        "alarm:2",
+        "manual:run_1",
+    ]
     assert tags["flightdeck.cause_kinds"] == "alarm+manual"
     path = client.download_artifacts(run["mlflow_run_id"], "causes.json", str(tmp_path))
-    assert json.loads(Path(path).read_text())["causes"] == [cause.as_json() for cause in (*known, manual)]
+    assert json.loads(Path(path).read_text())["causes"] == [
+        cause.as_json() for cause in (*known, manual)
+    ]

@@ -26,9 +26,17 @@ TRAIN, VALIDATION = parcels(1500, seed=1), parcels(500, seed=2)
 
 def matrices():
     transform = FeatureTransform.fit(USE_CASE, TRAIN)
-    train = to_dmatrix(transform, transform.apply_frame(TRAIN), labels_of(USE_CASE, TRAIN), threads=1, max_bin=256)
+    train = to_dmatrix(
+        transform, transform.apply_frame(TRAIN), labels_of(USE_CASE, TRAIN), threads=1, max_bin=256
+    )
     rows = transform.apply_frame(VALIDATION)
-    return transform, train, to_dmatrix(transform, rows, labels_of(USE_CASE, VALIDATION), threads=1, max_bin=256, like=train)
+    return (
+        transform,
+        train,
+        to_dmatrix(
+            transform, rows, labels_of(USE_CASE, VALIDATION), threads=1, max_bin=256, like=train
+        ),
+    )
 
 
 def test_tuning_twice_gives_the_same_trials_and_starts_from_the_declared_parameters():
@@ -49,13 +57,19 @@ def test_suggestions_stay_in_the_search_space_with_whole_numbers_where_declared(
 def test_trials_see_the_newest_rows_only():
     training = USE_CASE.training.model_copy(update={"trial_rows": 400})
     small = USE_CASE.model_copy(update={"training": training})
-    assert tune(small, TRAIN, VALIDATION, trials=2, threads=1) == tune(small, TRAIN.tail(400), VALIDATION, trials=2, threads=1)
-    assert tune(small, TRAIN, VALIDATION, trials=2, threads=1) != tune(USE_CASE, TRAIN, VALIDATION, trials=2, threads=1)
+    assert tune(small, TRAIN, VALIDATION, trials=2, threads=1) == tune(
+        small, TRAIN.tail(400), VALIDATION, trials=2, threads=1
+    )
+    assert tune(small, TRAIN, VALIDATION, trials=2, threads=1) != tune(
+        USE_CASE, TRAIN, VALIDATION, trials=2, threads=1
+    )
 
 
 def test_without_a_search_space_there_is_one_trial():
     training = USE_CASE.training.model_copy(update={"search_space": {}})
-    trials = tune(USE_CASE.model_copy(update={"training": training}), TRAIN, VALIDATION, trials=4, threads=1)
+    trials = tune(
+        USE_CASE.model_copy(update={"training": training}), TRAIN, VALIDATION, trials=4, threads=1
+    )
     assert [trial.parameters for trial in trials] == [{}]
 
 
@@ -63,15 +77,24 @@ def test_the_booster_holds_the_trees_of_its_best_round_only():
     transform, train, validation = matrices()
     fit = fit_booster(USE_CASE, {"max_depth": 6, "eta": 0.5}, train, validation, threads=1)
     scores = fit.booster.inplace_predict(transform.apply_frame(VALIDATION))
-    assert fit.booster.num_boosted_rounds() == fit.best_iteration + 1 < USE_CASE.training.boost_rounds
-    assert log_loss(labels_of(USE_CASE, VALIDATION), scores) == pytest.approx(fit.validation_logloss, abs=1e-6)
+    assert (
+        fit.booster.num_boosted_rounds() == fit.best_iteration + 1 < USE_CASE.training.boost_rounds
+    )
+    assert log_loss(labels_of(USE_CASE, VALIDATION), scores) == pytest.approx(
+        fit.validation_logloss, abs=1e-6
+    )
     assert fit.validation_logloss == min(fit.history["validation"])
 
 
 def test_one_and_two_threads_give_the_same_bytes():
     _, train, validation = matrices()
-    fits = [fit_booster(USE_CASE, {"max_depth": 4}, train, validation, threads=threads) for threads in (1, 2)]
-    assert len({hashlib.sha256(bytes(fit.booster.save_raw("ubj"))).hexdigest() for fit in fits}) == 1
+    fits = [
+        fit_booster(USE_CASE, {"max_depth": 4}, train, validation, threads=threads)
+        for threads in (1, 2)
+    ]
+    assert (
+        len({hashlib.sha256(bytes(fit.booster.save_raw("ubj"))).hexdigest() for fit in fits}) == 1
+    )
 
 
 def searched(**training):
@@ -79,7 +102,10 @@ def searched(**training):
 
 
 PRUNING = searched(
-    boost_rounds=200, early_stopping_rounds=200, prune_after_rounds=30, search_space={"max_depth": (1, 8), "eta": (0.001, 0.5)}
+    boost_rounds=200,
+    early_stopping_rounds=200,
+    prune_after_rounds=30,
+    search_space={"max_depth": (1, 8), "eta": (0.001, 0.5)},
 )
 
 
@@ -91,7 +117,10 @@ def test_a_hopeless_trial_is_pruned_recorded_and_never_the_best(tmp_path):
     assert best_trial(trials).state == "complete"
     assert {trial.number for trial in pruned}.isdisjoint({0, 1})
     unpruned = searched(**{**PRUNING.training.model_dump(), "prune_after_rounds": 1000})
-    assert all(trial.state == "complete" for trial in tune(unpruned, TRAIN, VALIDATION, trials=8, threads=1))
+    assert all(
+        trial.state == "complete"
+        for trial in tune(unpruned, TRAIN, VALIDATION, trials=8, threads=1)
+    )
 
 
 def test_the_search_ends_when_its_seconds_are_used_up_but_not_before_the_first_trial():
@@ -120,7 +149,10 @@ if __name__ == "__main__":
 def finished_trials(journal):
     import optuna
 
-    study = optuna.load_study(study_name="tuning", storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))))
+    study = optuna.load_study(
+        study_name="tuning",
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
+    )
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return [(trial.params, trial.datetime_complete) for trial in study.get_trials(states=states)]
 

@@ -1,6 +1,8 @@
-"""Three decided trainings on a tenth of the real flights of January to March 2013, with MLflow on SQLite; nothing here is to be damaged.
+"""Three decided trainings on a tenth of the real flights of January to March 2013, with MLflow on
+SQLite; nothing here is to be damaged.
 
-`first` was accepted (version 1, the champion since), `shallow` was refused by a gate, `weather` is another use case on the same data set.
+`first` was accepted (version 1, the champion since), `shallow` was refused by a gate, `weather` is
+another use case on the same data set.
 """
 
 from __future__ import annotations
@@ -40,11 +42,15 @@ ORDER = (
 EASY = {"min_auc": 0.55, "max_slice_auc_drop": 0.5}
 SMALL = USE_CASE.training.model_copy(update={"trials": 2, "boost_rounds": 40})
 SLICES = (Slice(column="origin", minimum_rows=300), Slice(column="carrier", minimum_rows=100))
-FLIGHTS = USE_CASE.model_copy(update={"gates": USE_CASE.gates.model_copy(update=EASY), "training": SMALL, "slices": SLICES})
+FLIGHTS = USE_CASE.model_copy(
+    update={"gates": USE_CASE.gates.model_copy(update=EASY), "training": SMALL, "slices": SLICES}
+)
 SHALLOW = FLIGHTS.model_copy(
     update={
         "gates": FLIGHTS.gates.model_copy(update={"min_champion_improvement": 0.5}),
-        "training": SMALL.model_copy(update={"parameters": {**SMALL.parameters, "max_depth": 2}, "trials": 1}),
+        "training": SMALL.model_copy(
+            update={"parameters": {**SMALL.parameters, "max_depth": 2}, "trials": 1}
+        ),
     }
 )
 WEATHER = FLIGHTS.model_copy(update={"name": "flight_weather"})
@@ -83,13 +89,18 @@ def trainings(home: Path) -> Trainings:
     for name, frame in read_source(QUARTER, settings.sample_share).items():
         tables.replace_all(name, frame)
     features = compute_features(tables, QUARTER)
-    written = {part.view: tables.replace_all(part.table, features[part.view]).as_json() for part in USE_CASE.feature_tables}
+    written = {
+        part.view: tables.replace_all(part.table, features[part.view]).as_json()
+        for part in USE_CASE.feature_tables
+    }
     mark_complete(tables, USE_CASE.name, "features", QUARTER, {"tables": written})
     apply_definitions(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
         causes = ({"cause_id": "c1", "kind": "alarm"},)
-        first = _run(settings, FLIGHTS, RunInfo("training", "first", "asset", "monitoring", causes=causes))
+        first = _run(
+            settings, FLIGHTS, RunInfo("training", "first", "asset", "monitoring", causes=causes)
+        )
         set_champion(settings, FLIGHTS, 1)
         shallow = _run(settings, SHALLOW, RunInfo("training", "shallow", "manual", "ada"))
         weather = _run(settings, WEATHER, RunInfo("training", "weather", "scheduled"))

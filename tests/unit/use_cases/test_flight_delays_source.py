@@ -27,11 +27,16 @@ def test_every_flight_has_an_identifier_of_its_own(flights: pl.DataFrame):
 
 
 def test_departures_in_utc_agree_with_the_published_hour_all_year(flights: pl.DataFrame):
-    published = _read("flights.csv.zip")["time_hour"].str.to_datetime(time_unit="us", time_zone="UTC")
+    published = _read("flights.csv.zip")["time_hour"].str.to_datetime(
+        time_unit="us", time_zone="UTC"
+    )
     assert (flights["scheduled_departure"].dt.truncate("1h") == published).all()
 
 
-@pytest.mark.parametrize(("day", "offset"), [("2013-03-09", -5), ("2013-03-10", -4), ("2013-11-02", -4), ("2013-11-03", -5)])
+@pytest.mark.parametrize(
+    ("day", "offset"),
+    [("2013-03-09", -5), ("2013-03-10", -4), ("2013-11-02", -4), ("2013-11-03", -5)],
+)
 def test_both_changes_of_the_clocks(flights: pl.DataFrame, day: str, offset: int):
     of_day = flights.filter(pl.col("flight_id").str.contains(f"-{day}-"))
     assert of_day.height > 500
@@ -49,11 +54,14 @@ def test_an_arrival_is_never_known_before_the_landing(flights: pl.DataFrame):
     raw = _read("flights.csv.zip").select("dep_delay", "air_time", "arr_delay")
     landed = flights.hstack(raw).filter(pl.col("arr_delay").is_not_null())
     beside = landed.select(
-        ((pl.col("known_at") - pl.col("scheduled_departure")).dt.total_minutes() - pl.col("dep_delay") - pl.col("air_time")).alias(
-            "minutes"
-        )
+        (
+            (pl.col("known_at") - pl.col("scheduled_departure")).dt.total_minutes()
+            - pl.col("dep_delay")
+            - pl.col("air_time")
+        ).alias("minutes")
     )["minutes"]
-    # Reporting takes 15 minutes; the rest is taxiing, 5 to 235 minutes: a mistaken zone or day would stand out by an hour.
+    # Reporting takes 15 minutes; the rest is taxiing, 5 to 235 minutes: a mistaken zone or day
+    # would stand out by an hour.
     assert (beside.min(), beside.max()) == (20, 250)
 
 
@@ -65,9 +73,16 @@ def test_the_published_delay_is_the_difference_of_two_clocks(flights: pl.DataFra
 
 
 def test_the_gate_is_reached_at_the_published_time_on_the_destinations_clock(flights: pl.DataFrame):
-    zones = {"HNL": "Pacific/Honolulu", "LAX": "America/Los_Angeles", "PHX": "America/Phoenix", "SJU": "America/Puerto_Rico"}
+    zones = {
+        "HNL": "Pacific/Honolulu",
+        "LAX": "America/Los_Angeles",
+        "PHX": "America/Phoenix",
+        "SJU": "America/Puerto_Rico",
+    }
     published = _read("flights.csv.zip")["arr_time"] % 2400
-    landed = flights.with_columns(published.alias("published")).filter(pl.col("known_at").is_not_null())
+    landed = flights.with_columns(published.alias("published")).filter(
+        pl.col("known_at").is_not_null()
+    )
     for dest, zone in zones.items():
         rows = landed.filter(pl.col("dest") == dest)
         clock = (rows["known_at"] - timedelta(minutes=15)).dt.convert_time_zone(zone)
@@ -97,7 +112,9 @@ def test_a_share_takes_the_same_flights_everywhere():
     assert tenth["flight_id"].is_in(third["flight_id"].implode()).all()
     assert abs(tenth.height / 336_776 - 0.1) < 0.003
     day = Interval(datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 5, 2, tzinfo=UTC))
-    assert read_source(day, 0.1)["raw/flights"]["flight_id"].is_in(tenth["flight_id"].implode()).all()
+    assert (
+        read_source(day, 0.1)["raw/flights"]["flight_id"].is_in(tenth["flight_id"].implode()).all()
+    )
 
 
 def test_weather_is_whole_in_utc_and_without_the_broken_reading():
@@ -105,7 +122,9 @@ def test_weather_is_whole_in_utc_and_without_the_broken_reading():
     assert weather.height == 26_115
     assert weather.select("origin", "observed_at").n_unique() == 26_115
     assert weather["wind_speed"].max() < 60
-    broken = weather.filter(pl.col("origin") == "EWR", pl.col("observed_at") == datetime(2013, 2, 12, 8, tzinfo=UTC))
+    broken = weather.filter(
+        pl.col("origin") == "EWR", pl.col("observed_at") == datetime(2013, 2, 12, 8, tzinfo=UTC)
+    )
     assert broken["wind_speed"].to_list() == [None]
 
 

@@ -72,8 +72,8 @@ def _bench_training(arguments: Sequence[str]) -> int:
 
 
 def _expectations(arguments: Sequence[str]) -> int:
-    from include.data.expectations import write_suites
-    from include.spec import load_use_case
+    from include.catalogue import load_use_case
+    from include.quality.expectations import write_suites
 
     names = arguments or sorted(
         path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.platform_state import running_settings
 from cli.reproduce import tracking_settings
-from include.spec import load_use_case
+from include.catalogue import load_use_case
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         "--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet"
     )
     given = parser.parse_args(arguments)
-    from include.registry.artifact import load_model
-    from include.registry.export import export_model
+    from include.model.export import export_model
+    from include.model.package import load_model
     from include.registry.versions import download, version
 
     settings = tracking_settings(running_settings())

@@ -21,9 +21,9 @@ from pathlib import Path
 from cli.environment import common_environment, process_environment
 from cli.platform_processes import mlflow_database
 from cli.platform_state import running_settings
+from include.catalogue import load_use_case
 from include.errors import PlatformError, RegistryError
 from include.settings import PROJECT_ROOT, Settings, load_settings
-from include.spec import load_use_case
 from include.training import reproduce as again
 from include.training.record import RECORD_FILE, TrainingRecord
 

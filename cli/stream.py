@@ -8,8 +8,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from include.catalogue import load_use_case
 from include.settings import load_settings
-from include.spec import load_use_case
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 notebook or a test.
 
 A step is a function `step(context: StepContext, inputs: dict) -> dict`, addressed as
-`"include.training.steps:train_model"`. Between steps travel URIs, table versions, run ids and small
+`"include.processes.training:train_model"`. Between steps travel URIs, table versions, run ids and small
 JSON, never frames.
 """
 
@@ -10,46 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
+from include.catalogue import load_use_case
 from include.errors import SpecError
+from include.interval import Interval
 from include.settings import Settings, load_settings
-from include.spec import UseCase, load_use_case
+from include.spec import UseCase
 
 Step = Callable[["StepContext", dict[str, Any]], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A window of time `[start, end)`, both time-zone aware and in UTC."""
-
-    start: datetime
-    end: datetime
-
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise ValueError(f"an interval needs time zones: {self.start} to {self.end}")
-        if self.end <= self.start:
-            raise ValueError(f"an interval must end after it starts: {self.start} to {self.end}")
-
-    @classmethod
-    def parse(cls, start: str, end: str) -> Interval:
-        """From two ISO 8601 strings with time zones."""
-        return cls(
-            datetime.fromisoformat(start).astimezone(UTC),
-            datetime.fromisoformat(end).astimezone(UTC),
-        )
-
-    @property
-    def label(self) -> str:
-        """`2013-04-01T00-00_2013-05-01T00-00`: sortable and safe as a file name."""
-        return f"{self.start:%Y-%m-%dT%H-%M}_{self.end:%Y-%m-%dT%H-%M}"
-
-    def as_json(self) -> dict[str, str]:
-        """`{"start": ..., "end": ...}` in ISO 8601."""
-        return {"start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from include.catalogue import load_use_case
 from include.errors import SpecError
+from include.interval import Interval
 from include.settings import Settings, load_settings
-from include.spec import load_use_case
-from include.steps import Interval, RunInfo, StepContext
+from include.steps import RunInfo, StepContext
 
 TRIGGERS = {
     "asset_triggered": "asset",
@@ -94,7 +95,7 @@ def _recorded(settings: Settings, use_case: str, run: RunInfo) -> tuple[dict[str
     """
     if run.trigger != "asset" or run.process != "training":
         return ()
-    from include.training.trigger_ledger import PENDING, read_causes
+    from include.triggers.causes import PENDING, read_causes
 
     found = read_causes(settings, use_case)
     mine = [cause for cause in found if cause.consumed_by == run.run_id] or [

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from include.data.inference_log import SpoolError
-from include.data.journal import Frame
-from include.data.log_writer import LogWriter
+from include.inference_log.journal import Frame
+from include.inference_log.log import SpoolError
+from include.inference_log.writer import LogWriter
 from serving.metrics import count_rows, stage
 from serving.scoring import count_flags
 from serving.syncing import Syncing, open_syncing

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from include.data.log_writer import is_sampled
-from include.registry.artifact import ScoringModel
-from include.registry.fitted import FittedBooster
+from include.inference_log.writer import is_sampled
+from include.model.fitted import FittedBooster
+from include.model.package import ScoringModel
 from serving.errors import UnanswerableError
 
 

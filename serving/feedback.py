@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from include.data.inference_log import LABEL, Feedback
+from include.inference_log.log import LABEL, Feedback
 from include.spec import UseCase
 from serving.errors import InvalidError
 from serving.schema import (

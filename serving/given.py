@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from include.features.online import LookedUp, OnlineFeatures
+from include.features.online.store import LookedUp, OnlineFeatures
 from include.spec import UseCase
 
 NOTHING: tuple[str, ...] = ()

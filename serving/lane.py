@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from include.data.inference_log import SpoolError
-from include.data.log_writer import LogWriter
 from include.errors import FeatureStoreError
+from include.inference_log.log import SpoolError
+from include.inference_log.writer import LogWriter
 from include.settings import Settings
 from include.spec import UseCase
 from serving.committer import Committer

@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.errors import FlightdeckError, ServingError
-from include.registry.artifact import ScoringModel, load_model, verify_files
-from include.registry.engine import ENGINES
-from include.registry.signing import public_key, verify_signature
+from include.model.engine import ENGINES
+from include.model.package import ScoringModel, load_model, verify_files
+from include.model.signing import public_key, verify_signature
 from include.release.model_store import Desired, desired_path, keep_copy, read_state, write_state
 from include.settings import Settings
 from include.spec import UseCase

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from include.features.online import OnlineFeatures
+from include.features.online.store import OnlineFeatures
 from include.settings import Settings
 from include.spec import UseCase
 from serving.errors import UnanswerableError

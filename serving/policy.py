@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.features.online import LookedUp
+from include.features.online.store import LookedUp
 from include.spec import UseCase
 from serving.errors import InvalidError
 

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import include.use_cases
+from include.catalogue import load_use_case
 from include.errors import FeatureStoreError
-from include.registry.artifact import golden_columns
+from include.model.package import golden_columns
 from include.settings import Settings
-from include.spec import load_use_case
 from serving.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
 from serving.deadlines import Deadlines
 from serving.errors import RequestError, UnanswerableError

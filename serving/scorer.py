@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from include.data.inference_log import LoggedPrediction
 from include.features.row_transform import RowTransform
-from include.registry.artifact import ScoringModel, golden_columns
-from include.registry.engine import Engine, open_engine
+from include.inference_log.log import LoggedPrediction
+from include.model.engine import Engine, open_engine
+from include.model.package import ScoringModel, golden_columns
 from include.spec import UseCase
 from serving.explaining import Explanation, explain_rows, is_explainable
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from include.data.inference_log import LoggedPrediction, prediction_ids
-from include.features.online import OnlineFeatures
+from include.features.online.store import OnlineFeatures
+from include.inference_log.log import LoggedPrediction, prediction_ids
 from include.spec import UseCase
 from serving.explaining import Explanation, explain_rows, rows_to_explain
 from serving.given import gather_features

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from include.data.log_rows import EVENT_PREFIX
+from include.inference_log.rows import EVENT_PREFIX
 from serving.body import parse
 from serving.errors import InvalidError, RequestError, UnanswerableError, UnreadableError
 from serving.schema import RequestSchema

@@ -17,7 +17,7 @@ from faststream.nats import ConsumerConfig, JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
 from nats.errors import Error as NatsError
 
-from include.data.log_rows import EVENTS_KEPT_SECONDS
+from include.inference_log.rows import EVENTS_KEPT_SECONDS
 from include.settings import Settings
 from include.spec import UseCase
 from serving.lane import Lane

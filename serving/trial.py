@@ -91,7 +91,7 @@ def _installed(name: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Load what the arguments name; print the reason where that fails."""
-    from include.spec import load_use_case
+    from include.catalogue import load_use_case
     from serving.models import load_served
 
     name, number, digest, folder, key = arguments

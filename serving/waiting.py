@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.data.inference_log import KeyedAnswer
 from include.errors import FlightdeckError
+from include.inference_log.log import KeyedAnswer
 from serving.errors import InvalidError, RequestError, UnanswerableError
 from serving.scoring import Question, Scored
 

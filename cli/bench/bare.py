@@ -83,7 +83,7 @@ def _fit_and_evaluate(context: Any, frame: pl.DataFrame, folder: Path, trials: i
     from include.evaluation.evaluate import evaluate, labels_of
     from include.evaluation.plots import write_plots
     from include.features.transform import FeatureTransform
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
     use_case, training, threads = (
         context.use_case,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.bench.world import USE_CASE, bench_settings
-from include.spec import load_use_case
-from include.steps import Interval, RunInfo, StepContext
+from include.catalogue import load_use_case
+from include.interval import Interval
+from include.steps import RunInfo, StepContext
 
 TABLES = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 5, 1, tzinfo=UTC))
 SCORED = Interval(datetime(2013, 4, 1, tzinfo=UTC), TABLES.end)
@@ -23,11 +24,11 @@ def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
     """Tables of four months, a model trained on the declared window before April, and `rows` real
     rows of April, repeated.
     """
-    from include.data.ingest import use_case_data
-    from include.data.intervals import mark_complete
-    from include.data.tables import TableStore, in_window
     from include.features.retrieval import point_in_time
     from include.features.store import apply_definitions
+    from include.quality.landing import use_case_data
+    from include.tables.completed import mark_complete
+    from include.tables.store import TableStore, in_window
     from include.training.package import train_package
 
     started = time.perf_counter()
@@ -79,7 +80,7 @@ def batch_raw(arguments: dict[str, Any]) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from include.registry.artifact import load_model
+    from include.model.package import load_model
 
     model = load_model(Path(arguments["package"]), threads=bench_settings().training_threads)
     inputs, categories, booster = model.transform.inputs, model.transform.categories, model.booster
@@ -110,7 +111,7 @@ def batch_ours(arguments: dict[str, Any]) -> dict[str, Any]:
     """`score_file`: transform, predict, every check, predictions written with their origin."""
     import polars as pl
 
-    from include.registry.artifact import load_model
+    from include.model.package import load_model
     from include.scoring.files import score_file
 
     model = load_model(Path(arguments["package"]), threads=bench_settings().training_threads)

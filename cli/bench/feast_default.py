@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 
 from cli.bench.world import USE_CASE, bench_settings
-from include.data.tables import TableStore
+from include.catalogue import load_use_case
 from include.features.store import open_store
-from include.spec import load_use_case
+from include.tables.store import TableStore
 
 
 def feast_dask(arguments: dict[str, Any]) -> dict[str, Any]:

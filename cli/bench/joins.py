@@ -16,8 +16,8 @@ import polars as pl
 
 from cli.bench.child import peak_mb
 from cli.bench.world import USE_CASE, bench_settings
-from include.data.tables import frame_digest
-from include.spec import load_use_case
+from include.catalogue import load_use_case
+from include.tables.store import frame_digest
 
 # Written out by hand, as a script without a feature store would: view -> keys, features, time to
 # live.

@@ -17,14 +17,15 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from include.features.online import OnlineFeatures
+from include.catalogue import load_use_case
+from include.features.online.sqlite import SqliteReader
+from include.features.online.store import OnlineFeatures
 from include.features.row_transform import RowTransform
-from include.features.sqlite_reader import SqliteReader
 from include.features.store import open_store
-from include.registry.artifact import ScoringModel, load_model
-from include.registry.engine import open_engine
+from include.model.engine import open_engine
+from include.model.package import ScoringModel, load_model
 from include.settings import Settings, load_settings
-from include.spec import UseCase, load_use_case
+from include.spec import UseCase
 
 REPETITIONS, SECONDS = 7, 0.08
 

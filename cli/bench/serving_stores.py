@@ -17,13 +17,14 @@ from typing import Any
 from cli.bench.serving_inprocess import REPETITIONS, microseconds, typed
 from cli.bench.serving_report import at_most
 from cli.bench.stores import PostgresServer, RedisServer, StoreServer
+from include.catalogue import load_use_case
 from include.errors import PlatformError
-from include.features.online import OnlineFeatures, materialise
-from include.features.postgres_reader import PostgresReader
-from include.features.redis_reader import RedisReader
+from include.features.online.postgres import PostgresReader
+from include.features.online.redis import RedisReader
+from include.features.online.store import OnlineFeatures, materialise
 from include.features.store import View, apply_definitions, open_store
 from include.settings import PROJECT_ROOT, Settings, load_settings
-from include.spec import UseCase, load_use_case
+from include.spec import UseCase
 
 RAW, OURS, FEAST = "raw read", "look-up", "get_online_features"
 AIM = 2.0

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from include.data.ingest import use_case_data
-from include.data.tables import TableStore, in_window
-from include.features.online import OnlineFeatures, materialise
+from include.catalogue import load_use_case
+from include.features.online.store import OnlineFeatures, materialise
 from include.features.retrieval import point_in_time
 from include.features.store import apply_definitions
-from include.registry.artifact import MODEL_FILE, load_model
-from include.registry.onnx_export import to_onnx
-from include.registry.signing import attach_signature, sign_package
+from include.interval import Interval
+from include.model.onnx_export import to_onnx
+from include.model.package import MODEL_FILE, load_model
+from include.model.signing import attach_signature, sign_package
+from include.quality.landing import use_case_data
 from include.release.model_store import publish, set_desired
 from include.settings import Settings
-from include.spec import UseCase, load_use_case
-from include.steps import Interval, RunInfo, StepContext
+from include.spec import UseCase
+from include.steps import RunInfo, StepContext
+from include.tables.store import TableStore, in_window
 from include.training.package import train_package
 
 INTERVAL = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 15, tzinfo=UTC))

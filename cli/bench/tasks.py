@@ -16,7 +16,7 @@ MODEL_ROWS = 100_000
 
 def read_table(arguments: dict[str, Any]) -> dict[str, Any]:
     """Plain reading of the entity table into memory."""
-    from include.data.tables import TableStore
+    from include.tables.store import TableStore
 
     tables, name = TableStore(bench_settings().tables_uri), arguments["table"]
     tables.read(name)
@@ -29,9 +29,9 @@ def validate_table(arguments: dict[str, Any]) -> dict[str, Any]:
     """Reading the table and judging it with Great Expectations; the library is imported and warm
     before.
     """
-    from include.data.tables import TableStore
-    from include.data.validation import validate
-    from include.spec import load_use_case
+    from include.catalogue import load_use_case
+    from include.quality.validation import validate
+    from include.tables.store import TableStore
 
     tables, table = (
         TableStore(bench_settings().tables_uri),
@@ -52,8 +52,8 @@ def model(arguments: dict[str, Any]) -> dict[str, Any]:
     """A booster of 100 trees on a year's rows, and its transform, for `transform` and `predict`."""
     import numpy as np
 
+    from include.catalogue import load_use_case
     from include.features.transform import FeatureTransform
-    from include.spec import load_use_case
     from include.training.fitting import fit_booster, to_dmatrix
 
     started, folder = time.perf_counter(), Path(arguments["folder"])
@@ -169,9 +169,9 @@ def dag(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _joined(rows: int) -> Any:
     """Up to so many rows of the year with their features."""
-    from include.data.tables import TableStore
+    from include.catalogue import load_use_case
     from include.features.retrieval import point_in_time
-    from include.spec import load_use_case
+    from include.tables.store import TableStore
 
     use_case, settings = load_use_case(USE_CASE), bench_settings()
     frame = TableStore(settings.tables_uri).read(use_case.entity_table)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.catalogue import load_use_case
+from include.interval import Interval
 from include.settings import Settings, load_settings
-from include.spec import load_use_case
-from include.steps import Interval, RunInfo, StepContext
+from include.steps import RunInfo, StepContext
 
 USE_CASE = "flight_delays"
 # All 336,776 flights: the questions about the last evening's flights are asked after midnight UTC.
@@ -40,11 +41,11 @@ def year_context(run_id: str, process: str = "training", **params: Any) -> StepC
 
 def ingest(_: dict[str, Any]) -> dict[str, Any]:
     """Raw tables, feature tables and Feast's definitions of the year."""
-    from include.data.ingest import use_case_data
-    from include.data.intervals import mark_complete
-    from include.data.tables import TableStore
-    from include.features.steps import compute_features
     from include.features.store import apply_definitions
+    from include.processes.features import compute_features
+    from include.quality.landing import use_case_data
+    from include.tables.completed import mark_complete
+    from include.tables.store import TableStore
 
     started = time.perf_counter()
     context = year_context("ingest", "features")
@@ -68,7 +69,7 @@ def entities(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     import polars as pl
 
-    from include.data.tables import TableStore
+    from include.tables.store import TableStore
 
     started, rows = time.perf_counter(), int(arguments["rows"])
     frame = TableStore(bench_settings().tables_uri).read(

@@ -12,15 +12,15 @@ from typing import Any
 from cli.experiments.tables import console, print_remarks, print_table
 from cli.platform_state import running_settings
 from cli.reproduce import tracking_settings
-from include.data.tables import TableStore
+from include.data_sets.query_script import SCRIPT_FILE
 from include.errors import RegistryError
 from include.experiments.runs import find_training
 from include.governance.data_catalogue import annotate_data_set, details, overview, use_cases
+from include.quality.summaries import HEADINGS, SUMMARY_FILE, rows_of
 from include.registry.client import connect
 from include.registry.run_files import read_text
 from include.settings import Settings
-from include.training.query_script import SCRIPT_FILE
-from include.training.summaries import HEADINGS, SUMMARY_FILE, rows_of
+from include.tables.store import TableStore
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from include.data.tables import TableStore, in_window
+from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
-from include.steps import Interval
-from include.training.trigger_ledger import Cause, read_causes
+from include.tables.store import TableStore, in_window
+from include.triggers.causes import Cause, read_causes
 
 
 def scored(use_case: UseCase, tables: TableStore, interval: Interval) -> int:

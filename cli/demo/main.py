@@ -15,9 +15,10 @@ from cli.demo.replay import Replay
 from cli.demo.state import DemoState
 from cli.demo.summary import curl_line, print_summary, write_summary
 from cli.demo.traffic import asking_hours, requests_of_hour
+from include.catalogue import load_use_case
+from include.interval import Interval
 from include.settings import Settings
-from include.spec import UseCase, load_use_case
-from include.steps import Interval
+from include.spec import UseCase
 
 USE_CASE = "flight_delays"
 HISTORY_MONTHS = 3

@@ -14,11 +14,11 @@ from cli.airflow_api import AirflowApi
 from cli.demo import facts
 from cli.demo.state import DemoState, MonthState
 from cli.demo.traffic import asking_hours, replay_day
-from include.data.tables import TableStore
 from include.errors import PlatformError
+from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TableStore
 
 FINISHED = ("success", "failed")
 RUN_LIMIT_SECONDS = 1800

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import polars as pl
 
-from include.data.tables import TableStore, in_window
-from include.features.online import materialise
+from include.features.online.store import materialise
+from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TableStore, in_window
 
 HOURS = (9, 12, 15, 18, 21, 11, 14, 17, 20)
 CALLERS = 6

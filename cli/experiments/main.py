@@ -16,7 +16,6 @@ from cli.experiments.tables import (
 )
 from cli.platform_state import running_settings
 from cli.reproduce import tracking_settings
-from include.data.tables import TableStore
 from include.experiments.compare import compare
 from include.experiments.criteria import metric, search
 from include.experiments.paired import compare_on_golden
@@ -25,6 +24,7 @@ from include.governance.annotations import annotate, history
 from include.registry.client import connect
 from include.registry.run_files import read_json
 from include.settings import Settings
+from include.tables.store import TableStore
 from include.training.architecture import ARCHITECTURE_FILE
 from include.training.lineage import LINEAGE_FILE
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cli.faults.world import USE_CASE
-from include.data.inference_log import log_table, ship
-from include.data.tables import TableStore
+from include.inference_log.log import log_table, ship
 from include.settings import Settings
+from include.tables.store import TableStore
 
 
 @dataclass(frozen=True)

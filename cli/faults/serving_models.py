@@ -15,8 +15,8 @@ from cli.faults.endpoint import Endpoint
 from cli.faults.line import Line
 from cli.faults.load import Traffic
 from cli.faults.world import USE_CASE, World
-from include.registry.artifact import DIGEST_FILE, MODEL_FILE, package_digest
-from include.registry.signing import attach_signature, sign_package
+from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
+from include.model.signing import attach_signature, sign_package
 from include.release.model_store import set_desired, version_folder
 
 REFUSAL_SECONDS = 60.0

@@ -24,12 +24,12 @@ from cli.faults.line import Line
 from cli.faults.load import Traffic, ask
 from cli.faults.world import USE_CASE, World
 from cli.platform_processes import platform_processes
-from include.data.drop_counter import DropCounter
-from include.data.inference_log import gaps_table, ship, spool_path
-from include.data.tables import TableStore
 from include.errors import PlatformError
+from include.inference_log.drop_counter import DropCounter
+from include.inference_log.log import gaps_table, ship, spool_path
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
+from include.tables.store import TableStore
 
 LOG_BYTES = 40_000_000
 SEGMENT_BYTES = 1 << 18

@@ -11,15 +11,17 @@ from typing import Any
 
 import polars as pl
 
-from include.data.tables import TableStore, in_window
-from include.features.online import materialise
+from include.catalogue import load_use_case
+from include.features.online.store import materialise
 from include.features.retrieval import point_in_time
 from include.features.store import apply_definitions
-from include.registry.signing import attach_signature, sign_package
+from include.interval import Interval
+from include.model.signing import attach_signature, sign_package
 from include.release.model_store import publish
 from include.settings import Settings
-from include.spec import UseCase, load_use_case
-from include.steps import Interval, RunInfo, StepContext
+from include.spec import UseCase
+from include.steps import RunInfo, StepContext
+from include.tables.store import TableStore, in_window
 from include.training.package import train_package
 from include.use_cases.flight_delays.data import compute_features, read_source
 

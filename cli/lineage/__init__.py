@@ -13,12 +13,12 @@ from typing import Any
 from cli.experiments.tables import console, print_table
 from cli.platform_state import running_settings
 from cli.reproduce import tracking_settings
-from include.data.tables import TableStore
 from include.errors import RegistryError
 from include.experiments.runs import find_training
 from include.registry.client import connect
 from include.registry.run_files import read_json
 from include.settings import Settings
+from include.tables.store import TableStore
 from include.training.lineage import LINEAGE_FILE, Reached, reached_by
 
 BACK = {

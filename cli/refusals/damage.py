@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from include.steps import Interval
+from include.interval import Interval
 
 LATE_AFTER_MINUTES = 15
 REPORTED_AFTER_MINUTES = 15

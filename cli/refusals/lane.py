@@ -36,7 +36,7 @@ PRELOADED = (
     "sklearn.metrics",
     "deltalake",
     "matplotlib",
-    "include.registry.artifact",
+    "include.model.package",
     "cli.refusals.cases",
 )
 

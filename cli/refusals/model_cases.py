@@ -166,7 +166,7 @@ def _broken_package(damage: Callable[[bytes], bytes]) -> Callable[[World], Outco
 
 def _damage(package: Path, damage: Callable[[bytes], bytes]) -> str:
     """Alter the model file, write digest.json anew and return the digest."""
-    from include.registry.artifact import DIGEST_FILE, MODEL_FILE, package_digest
+    from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
 
     model = package / MODEL_FILE
     model.write_bytes(damage(model.read_bytes()))

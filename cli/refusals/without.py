@@ -55,7 +55,7 @@ DELIVERY_RULES = (
 
 def known() -> dict[str, tuple[str, ...]]:
     """Every rule and gate that can be switched off, by task."""
-    from include.evaluation.gates import all_gates
+    from include.evaluation.gates.base import all_gates
 
     return {
         "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
@@ -91,7 +91,8 @@ Replacement = tuple[str, Any]
 
 
 def _delivery(rule: str) -> Iterator[Replacement]:
-    from include.data import column_checks, delivery_checks, judge
+    from include.quality import column_checks, delivery_checks
+    from include.quality import delivery_verdict as judge
 
     yield _declared(rule)
     for module, name in ((column_checks, "COLUMN_RULES"), (delivery_checks, "TABLE_RULES")):
@@ -108,7 +109,7 @@ def _delivery(rule: str) -> Iterator[Replacement]:
 
 
 def _snapshot(rule: str) -> Iterator[Replacement]:
-    from include.training import snapshot_checks, snapshot_verdict
+    from include.data_sets import snapshot_checks, snapshot_verdict
 
     yield _declared(rule)
     kept = tuple(
@@ -130,7 +131,7 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
 
 
 def _gate(name: str) -> Iterator[Replacement]:
-    from include.evaluation import gates
+    from include.evaluation.gates import base as gates
 
     original = gates.all_gates
     yield (
@@ -148,7 +149,7 @@ _SWITCHES: dict[str, Callable[[str], Iterator[Replacement]]] = {
 
 def _declared(rule: str) -> Replacement:
     """The rules that a table's declaration makes, less one."""
-    from include.data import validation
+    from include.quality import validation
 
     original = vars(validation)["rules_of"]
     return f"{validation.__name__}.rules_of", lambda *given: [

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from cli.refusals.dag_runs import DagRunResult, run_dag
 from cli.refusals.damage import Damage, Rows, write_delivery
+from include.catalogue import load_use_case
 from include.errors import PlatformError
+from include.interval import Interval
 from include.settings import Settings, load_settings
-from include.spec import UseCase, load_use_case
-from include.steps import Interval
+from include.spec import UseCase
 
 if TYPE_CHECKING:
     from cli.refusals.verdict import Outcome
@@ -169,10 +170,10 @@ class World:
         """Whatever a refusal must leave as it was: published tables, feature tables, registered
         versions, aliases, desired version.
         """
-        from include.data.tables import TableStore
         from include.registry import versions
         from include.registry.client import connect
         from include.release.model_store import desired
+        from include.tables.store import TableStore
 
         tables, use_case = TableStore(self.settings.tables_uri), load_use_case(USE_CASE)
         names = [

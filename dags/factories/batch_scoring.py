@@ -17,7 +17,7 @@ from plugins.operators.interval import IntervalCompleteSensor
 from plugins.operators.partition import PlannedOperator, PlanOperator
 
 PROCESS = "batch_scoring"
-STEPS = "include.scoring.steps"
+STEPS = "include.processes.batch_scoring"
 
 
 def build_batch_scoring_dag(use_case: UseCase) -> DAG:

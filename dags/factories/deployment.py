@@ -19,7 +19,7 @@ from plugins.operators.gate import PackageCheckOperator
 from plugins.operators.step import StepOperator
 
 PROCESS = "deployment"
-STEPS = "include.release.steps"
+STEPS = "include.processes.deployment"
 
 
 def build_deployment_dag(use_case: UseCase) -> DAG:

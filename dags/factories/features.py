@@ -46,27 +46,29 @@ def build_features_dag(use_case: UseCase) -> DAG:
         },
     ) as dag:
         chain(
-            StepOperator(task_id="ingest_source", step="include.data.steps:ingest_source", **names),
+            StepOperator(
+                task_id="ingest_source", step="include.processes.ingestion:ingest_source", **names
+            ),
             DataValidationOperator(
-                task_id="validate_data", step="include.data.steps:validate_data", **names
+                task_id="validate_data", step="include.processes.ingestion:validate_data", **names
             ),
             StepOperator(
-                task_id="publish_tables", step="include.data.steps:publish_tables", **names
+                task_id="publish_tables", step="include.processes.ingestion:publish_tables", **names
             ),
             StepOperator(
                 task_id="compute_features",
-                step="include.features.steps:compute_features",
+                step="include.processes.features:compute_features",
                 outlets=[asset(use_case, "features")],
                 **names,
             ),
             StepOperator(
                 task_id="materialise_online",
-                step="include.features.steps:materialise_online",
+                step="include.processes.features:materialise_online",
                 **names,
             ),
             NewDataOperator(
                 task_id="check_new_data",
-                step="include.training.triggers:check_new_data",
+                step="include.triggers.policy:check_new_data",
                 asset=asset(use_case, "new_data"),
                 **names,
             ),

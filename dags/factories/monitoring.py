@@ -18,7 +18,7 @@ from plugins.operators.interval import IntervalCompleteSensor
 from plugins.operators.step import StepOperator
 
 PROCESS = "monitoring"
-STEPS = "include.monitoring.steps"
+STEPS = "include.processes.monitoring"
 
 
 def build_monitoring_dag(use_case: UseCase) -> DAG:
@@ -51,7 +51,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
             AlarmOperator(
                 task_id="raise_alarm",
-                step="include.training.triggers:propose_alarm",
+                step="include.triggers.policy:propose_alarm",
                 asset=asset(use_case, "alarm"),
                 **names,
             ),

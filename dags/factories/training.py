@@ -23,7 +23,7 @@ from plugins.operators.register import RegisterModelOperator
 from plugins.operators.step import StepOperator
 
 PROCESS = "training"
-STEPS = "include.training.steps"
+STEPS = "include.processes.training"
 
 
 def build_training_dag(use_case: UseCase) -> DAG:

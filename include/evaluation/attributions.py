@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.registry.artifact import ScoringModel
-from include.registry.fitted import FittedBooster
+from include.model.fitted import FittedBooster
+from include.model.package import ScoringModel
 
 SAMPLE_ROWS = 2000
 SEED = 20010401

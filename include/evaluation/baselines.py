@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from include.errors import DataError
-from include.evaluation.problems import strategy
-from include.evaluation.problems.base import Prior, only
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.registry.fitted import BINARY_CLASSES, FittedSklearn
+from include.model.fitted import BINARY_CLASSES, FittedSklearn
+from include.problems.base import Prior, only
+from include.problems.registry import strategy
 from include.spec import Problem, UseCase
 
 LAST_VALUE = "last_value"

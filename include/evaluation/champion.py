@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from include.errors import FlightdeckError
-from include.evaluation.gates import Champion
+from include.evaluation.gates.base import Champion
 from include.evaluation.slices import reference_segments
-from include.registry.artifact import load_model
+from include.model.package import load_model
 from include.registry.versions import RegisteredVersion, download
 from include.spec import Problem
 

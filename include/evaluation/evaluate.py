@@ -12,10 +12,10 @@ import polars as pl
 
 from include.evaluation.attributions import attribution_summary, method
 from include.evaluation.baselines import JUDGED, baseline_metrics
-from include.evaluation.problems import strategy
-from include.evaluation.problems.base import ProblemStrategy
 from include.evaluation.slices import SlicePart, slice_parts
-from include.registry.artifact import ScoringModel
+from include.model.package import ScoringModel
+from include.problems.base import ProblemStrategy
+from include.problems.registry import strategy
 from include.spec import UseCase
 
 TEST = "test"
@@ -32,7 +32,7 @@ def evaluate(
     (`"status": "too small"` with the row count only, below its minimum of rows); `intervals`: 95 %
     intervals of the test and the golden set and of the test set's slices; `attributions`:
     contribution of every input on the test set, and `attribution_method`. Which metrics there are
-    is the problem's matter (`include.evaluation.problems`).
+    is the problem's matter (`include.problems.registry`).
     """
     problem = strategy(use_case)
     matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from include.evaluation.metrics import calibration_bins, roc_auc, roc_curve
-from include.registry.artifact import ScoringModel
-from include.registry.fitted import FittedBooster
+from include.model.fitted import FittedBooster
+from include.model.package import ScoringModel
+from include.stats.metrics import calibration_bins, roc_auc, roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from include.evaluation.problems.base import ProblemStrategy
+    from include.problems.base import ProblemStrategy
 
 SIZE = (6.0, 4.5)
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from include.data_sets.golden import read_golden, recorded
 from include.errors import DataError, FlightdeckError, RegistryError
-from include.evaluation.comparison import Difference, auc_difference, paired_bootstrap
 from include.evaluation.evaluate import day_clusters, labels_of
-from include.evaluation.golden import read_golden, recorded
-from include.evaluation.metrics import log_losses, roc_auc
 from include.experiments.runs import Training
-from include.registry.artifact import ScoringModel, load_model
+from include.model.package import ScoringModel, load_model
 from include.registry.run_files import read_text
 from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase
+from include.stats.metrics import log_losses, roc_auc
+from include.stats.paired import Difference, auc_difference, paired_bootstrap
 from include.training.record import RECORD_FILE, TrainingRecord
 
 if TYPE_CHECKING:

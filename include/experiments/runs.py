@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.data.tables import TableStore
 from include.errors import RegistryError
 from include.governance.annotations import Annotation, current
 from include.registry.client import connect
 from include.settings import Settings
+from include.tables.store import TableStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

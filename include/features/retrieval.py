@@ -15,12 +15,12 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from include.data.tables import TIMESTAMP
 from include.errors import DataError, TableNotFound
 from include.features.definitions import known_views
 from include.features.store import View
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.store import TIMESTAMP
 
 ROW = "__row"
 STAMP = "__stamp"

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from include.errors import FeatureStoreError
-from include.features.feast_rows import through_feast
-from include.features.online_address import masked, online_store_config
+from include.features.online.feast_rows import through_feast
 from include.settings import Settings
+from include.settings.online_store import masked, online_store_config
 from include.spec import UseCase
 
 if TYPE_CHECKING:

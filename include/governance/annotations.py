@@ -15,8 +15,8 @@ from typing import Any, Literal
 import polars as pl
 from deltalake import write_deltalake
 
-from include.data.tables import TIMESTAMP, TableStore
 from include.errors import DataError
+from include.tables.store import TIMESTAMP, TableStore
 
 Kind = Literal["run", "data_set", "model"]
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.data.tables import TableStore
+from include.catalogue import load_use_case
+from include.data_sets.versions import DataSetVersion, version_named, versions
 from include.errors import DataError
 from include.governance.annotations import Annotation, annotate, current, history
 from include.settings import PROJECT_ROOT
-from include.spec import DataSet, UseCase, load_use_case
-from include.training.data_sets import DataSetVersion, version_named, versions
+from include.spec import DataSet, UseCase
+from include.tables.store import TableStore
 from include.training.lineage import reached_by
 
 

@@ -32,11 +32,11 @@ import polars as pl
 
 from include.errors import DataError, RegistryError
 from include.features.transform import FeatureTransform
-from include.registry.reference import bin_shares
+from include.model.reference import bin_shares
 from include.spec import Monitoring
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 FLOOR = 1e-4
 NOISE_Z = 3.0902

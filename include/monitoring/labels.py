@@ -6,11 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore, TableVersion, in_window
-from include.evaluation.problems import strategy
+from include.interval import Interval
 from include.monitoring.online_log import told_labels
+from include.problems.registry import strategy
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TIMESTAMP, TableStore, TableVersion, in_window
 
 LABEL = "label"
 KNOWN_AT = "known_at"

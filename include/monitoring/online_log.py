@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from include.data.inference_log import CHAMPION, LABEL, feedback_table, log_table
-from include.data.log_tables import log_schema
-from include.data.privacy import Veil, plain_schema
-from include.data.tables import TableStore
+from include.inference_log.log import CHAMPION, LABEL, feedback_table, log_table
+from include.inference_log.log_tables import log_schema
+from include.inference_log.privacy import Veil, plain_schema
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.store import TableStore
 
 KNOWN_AT = "known_at"
 

@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from include.errors import RegistryError
-from include.evaluation.metrics import summary
-from include.evaluation.problems import strategy
 from include.evaluation.slices import slice_parts
 from include.monitoring.decay import (
     MULTICLASS_BASELINE,
@@ -32,10 +30,12 @@ from include.monitoring.decay import (
     regression_checks,
 )
 from include.monitoring.labels import LABEL
+from include.problems.registry import strategy
 from include.spec import Monitoring, Problem, UseCase
+from include.stats.metrics import summary
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 STANDARD_ERRORS = 2.0
 BASELINE_METRICS = ("n", "observed_rate", "auc", "brier", "logloss")

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from include.data.inference_log import log_schema
-from include.data.intervals import is_complete
-from include.data.tables import TableStore, in_window
 from include.errors import EmptyWindow, NotReadyYet
+from include.inference_log.log import log_schema
+from include.interval import Interval
 from include.monitoring.online_log import read_log
 from include.scoring.batch import predictions_table
 from include.scoring.champion import registered_model
 from include.settings import Settings
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.completed import is_complete
+from include.tables.store import TableStore, in_window
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 
 @dataclass(frozen=True)

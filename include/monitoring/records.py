@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore, TableVersion
+from include.interval import Interval
 from include.settings import Settings
 from include.spec import Problem, UseCase
-from include.steps import Interval
+from include.tables.store import TIMESTAMP, TableStore, TableVersion
 
 MONITORING_SCHEMA: dict[str, Any] = {
     "interval_start": TIMESTAMP,

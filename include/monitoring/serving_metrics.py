@@ -22,9 +22,9 @@ from typing import Any
 
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.store import TIMESTAMP, TableStore
 
 REQUEST_SECONDS = 10.0
 STAGES = ("total", "lookup", "score", "log")

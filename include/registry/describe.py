@@ -152,7 +152,7 @@ def _origin(tags: Mapping[str, str]) -> str:
 
 
 def _data(summary: Mapping[str, Any]) -> str:
-    from include.training.summaries import HEADINGS, rows_of
+    from include.quality.summaries import HEADINGS, rows_of
 
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     lines.extend(

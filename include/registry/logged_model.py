@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from include.features.transform import FeatureTransform
-from include.registry.artifact import TIME_KINDS, source_columns
+from include.model.package import TIME_KINDS, source_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ import mlflow.pyfunc
 import pandas as pd
 import polars as pl
 
-from include.registry.artifact import ScoringModel, load_model
+from include.model.package import ScoringModel, load_model
 
 
 class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow's base class is untyped here
@@ -30,7 +30,10 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow'
         self._model = load_model(Path(context.artifacts["package"]))
 
     def predict(
-        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None  # noqa: ARG002
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> list[float] | pd.DataFrame:  # MLflow's signature
         """Scores in the rows' order, of several classes one column a class.
 

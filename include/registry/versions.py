@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from include.errors import RegistryError
-from include.registry.artifact import verify_package
+from include.model.package import verify_package
+from include.model.signing import attach_signature, public_key, sign_package, verify_signature
 from include.registry.client import connect, readable_artifact
 from include.registry.describe import version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
 from include.registry.run_files import read_json
-from include.registry.signing import attach_signature, public_key, sign_package, verify_signature
 from include.settings import Settings
 from include.spec import UseCase
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.registry.artifact import METADATA_FILE, ModelMetadata
-from include.registry.inspection import GOLDEN_TOLERANCE, inspect_package
+from include.model.inspection import GOLDEN_TOLERANCE, inspect_package
+from include.model.package import METADATA_FILE, ModelMetadata
 from include.release.target import target_checks
 from include.spec import UseCase
 

@@ -98,7 +98,8 @@ class Ledger:
             )
             row = (*fields, _hash(fields))
             database.execute(
-                f"INSERT INTO releases ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row  # noqa: S608
+                f"INSERT INTO releases ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                row,
             )
         return _entry(row)
 

@@ -57,7 +57,7 @@ def publish(
     replaced. Raises `DigestMismatch` when the package is not the one with `digest`,
     `SignatureError` when it is not signed with our key.
     """
-    from include.registry.signing import public_key
+    from include.model.signing import public_key
 
     key = public_key(settings)
     _verify(package_folder, digest, key)
@@ -102,7 +102,7 @@ def keep_copy(folder: Path, state: Desired) -> Desired:
     It appears complete or not at all; raises `OSError` when there is no space. Checking it is for
     whoever loads it.
     """
-    from include.registry.artifact import package_digest
+    from include.model.package import package_digest
 
     copy = folder / state.digest
     if copy.is_dir() and package_digest(copy) != state.digest:
@@ -174,8 +174,8 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def _verify(folder: Path, digest: str, key: Path) -> None:
-    from include.registry.artifact import verify_package
-    from include.registry.signing import verify_signature
+    from include.model.package import verify_package
+    from include.model.signing import verify_signature
 
     verify_package(folder, digest)
     verify_signature(folder, key)

@@ -33,7 +33,7 @@ def target_checks(
     "observed", "limit"}`.
 
     `recorded` are the versions that the package was trained with, `wanted` those of them that
-    score, `measured` what `include.registry.probe` found in the process that loaded it.
+    score, `measured` what `include.model.probe` found in the process that loaded it.
     """
     python = target.python or _minor(platform.python_version())
     machine = target.machine or platform.machine()

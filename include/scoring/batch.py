@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore, in_window
 from include.errors import DataError, EmptyWindow
+from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TIMESTAMP, TableStore, in_window
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ModelMetadata, ScoringModel
+    from include.model.package import ModelMetadata, ScoringModel
 
 CHUNK_ROWS = 100_000
 ORIGIN_COLUMNS = ("model_version", "model_digest", "interval_start", "interval_end")

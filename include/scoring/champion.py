@@ -12,7 +12,7 @@ from include.settings import Settings
 from include.spec import UseCase
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
     from include.registry.versions import RegisteredVersion
 
 
@@ -39,7 +39,7 @@ def planned_model(settings: Settings, use_case: UseCase, version: int, digest: s
 
     Raises `DigestMismatch` when the version is not the one with `digest`.
     """
-    from include.registry.artifact import load_model
+    from include.model.package import load_model
 
     folder = _folder(settings, use_case, version)
     if not folder.exists():
@@ -58,7 +58,7 @@ def registered_model(
     Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and
     it is fetched again.
     """
-    from include.registry.artifact import load_model
+    from include.model.package import load_model
 
     folder = _folder(settings, use_case, registered.version)
     if not folder.exists():

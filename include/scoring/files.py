@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import DataError
-from include.registry.reference import bin_counts
+from include.interval import Interval
+from include.model.reference import bin_counts
 from include.scoring.batch import (
     CHUNK_ROWS,
     ORIGIN_COLUMNS,
@@ -26,10 +27,9 @@ from include.scoring.batch import (
 from include.scoring.publication import score_distribution
 from include.scoring.staging import unseen_values
 from include.spec import UseCase
-from include.steps import Interval
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 
 def score_file(

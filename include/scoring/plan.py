@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.data.tables import TableStore, in_window
 from include.errors import EmptyWindow
+from include.interval import Interval
 from include.scoring.batch import check_ids
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TableStore, in_window
 
 if TYPE_CHECKING:
     from include.registry.versions import RegisteredVersion

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.data.tables import TableStore, TableVersion, in_window
 from include.errors import DataError, TableNotFound
+from include.interval import Interval
 from include.scoring.batch import content_columns, prediction_columns, predictions_table
 from include.scoring.plan import partition_interval
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TableStore, TableVersion, in_window
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 METADATA = "flightdeck.scoring"
 

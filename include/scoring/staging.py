@@ -16,14 +16,14 @@ import numpy as np
 import polars as pl
 from deltalake import CommitProperties, write_deltalake
 
-from include.data.tables import TableStore
-from include.registry.reference import bin_counts
+from include.interval import Interval
+from include.model.reference import bin_counts
 from include.scoring.batch import content_columns
 from include.spec import UseCase
-from include.steps import Interval
+from include.tables.store import TableStore
 
 if TYPE_CHECKING:
-    from include.registry.artifact import ScoringModel
+    from include.model.package import ScoringModel
 
 METADATA = "flightdeck.partition"
 SEEDS = (1, 2)

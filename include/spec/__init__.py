@@ -32,7 +32,7 @@ from include.spec.tables import (
     Table,
 )
 from include.spec.training import Golden, Slice, Training
-from include.spec.use_case import NAME_PATTERN, UseCase, load_use_case
+from include.spec.use_case import NAME_PATTERN, UseCase
 
 __all__ = [
     "NAME_PATTERN",
@@ -66,5 +66,4 @@ __all__ = [
     "Triggers",
     "UseCase",
     "XGBoost",
-    "load_use_case",
 ]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 
 from pydantic import Field, model_validator
 
 from include.errors import SpecError
-from include.settings import load_settings
 from include.spec.base import Part
 from include.spec.data_set import DataSet
 from include.spec.gates import Gates
 from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
-from include.spec.overlay import overlaid
 from include.spec.problem import Problem, check_problem
 from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
 from include.spec.training import Golden, Slice, Training
@@ -249,26 +246,3 @@ class UseCase(Part):
         order.
         """
         return tuple(item.source for item in self.inputs if item.view is not None)
-
-
-def load_use_case(name: str) -> UseCase:
-    """Import `include/use_cases/<name>/spec.py` and return its `USE_CASE`, under the environment's
-    overlay where it has one.
-
-    `SpecError` says what is missing.
-    """
-    if not NAME_PATTERN.match(name):
-        raise SpecError(f"use case {name!r}: a name must match {NAME_PATTERN.pattern}.")
-    try:
-        module = import_module(f"include.use_cases.{name}.spec")
-    except ModuleNotFoundError as error:
-        raise SpecError(
-            f"use case {name!r}: there is no include/use_cases/{name}/spec.py."
-        ) from error
-    use_case = getattr(module, "USE_CASE", None)
-    if not isinstance(use_case, UseCase) or use_case.name != name:
-        raise SpecError(
-            f"include/use_cases/{name}/spec.py must define USE_CASE, a UseCase named {name!r}."
-        )
-    overlay = load_settings().spec_overlay
-    return use_case if overlay is None else overlaid(use_case, overlay)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.registry.artifact import ScoringModel
+from include.model.package import ScoringModel
 from include.spec import UseCase, XGBoost
 
 ARCHITECTURE_FILE = "model_architecture.json"

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.governance.artefacts import log_custom
-from include.registry.artifact import ScoringModel
-from include.steps import Interval, StepContext
+from include.data_sets.query_script import SCRIPT_FILE, training_query
+from include.interval import Interval
+from include.model.package import ScoringModel
+from include.quality.summaries import SUMMARY_FILE, summarise
+from include.steps import StepContext
 from include.training.architecture import (
     ARCHITECTURE_FILE,
     architecture_line,
     describe_architecture,
 )
-from include.training.query_script import SCRIPT_FILE, training_query
-from include.training.summaries import SUMMARY_FILE, summarise
+from include.training.artefacts import log_custom
 from include.training.tracking import log_tags
 
 if TYPE_CHECKING:

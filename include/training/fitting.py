@@ -13,7 +13,7 @@ import numpy as np
 
 from include.errors import RegistryError
 from include.features.transform import FeatureTransform
-from include.registry.fitted import Fitted, FittedBooster
+from include.model.fitted import Fitted, FittedBooster
 from include.spec import UseCase
 from include.training.estimator import Device, declared_parameters, device_parameters
 

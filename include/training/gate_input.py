@@ -15,11 +15,11 @@ import polars as pl
 from include.errors import RegistryError
 from include.evaluation.champion import score_champion
 from include.evaluation.evaluate import labels_of
-from include.evaluation.gates import GateInput
+from include.evaluation.gates.base import GateInput
 from include.evaluation.slices import slice_parts
 from include.features.transform import FeatureTransform
-from include.registry.artifact import ScoringModel
-from include.registry.inspection import Inspection
+from include.model.inspection import Inspection
+from include.model.package import ScoringModel
 from include.registry.versions import champion
 from include.steps import StepContext
 from include.training.package import open_package

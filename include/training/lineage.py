@@ -19,13 +19,14 @@ import polars as pl
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from include.data.intervals import intervals_table
-from include.data.tables import TableStore, same_rows
 from include.errors import DataError
-from include.governance.artefacts import type_of
-from include.steps import Interval, StepContext
+from include.interval import Interval
+from include.steps import StepContext
+from include.tables.completed import intervals_table
+from include.tables.store import TableStore, same_rows
+from include.training.artefacts import type_of
 from include.training.provenance import environment, lock_digest
-from include.training.trigger_ledger import causes_of_run
+from include.triggers.causes import causes_of_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

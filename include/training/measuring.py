@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
+from include.data_sets.golden import SPLIT, GoldenRecord, read_golden
 from include.evaluation.evaluate import evaluate, metric_names
-from include.evaluation.golden import SPLIT, GoldenRecord, read_golden
 from include.evaluation.plots import importance, write_plots
-from include.evaluation.problems import strategy
+from include.model.inspection import inspect_package
+from include.problems.registry import strategy
 from include.registry.client import connect
-from include.registry.inspection import inspect_package
 from include.steps import StepContext
 from include.training.package import open_package, package_folder, work_folder
 from include.training.tracking import log_metrics, log_table, log_tags

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from include.evaluation.problems import strategy
 from include.features.transform import FeatureTransform
-from include.registry.artifact import (
+from include.model.package import (
     ModelMetadata,
     ScoringModel,
     SnapshotRecord,
@@ -23,7 +22,8 @@ from include.registry.artifact import (
     load_model,
     write_package,
 )
-from include.registry.reference import build_reference, class_reference
+from include.model.reference import build_reference, class_reference
+from include.problems.registry import strategy
 from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from include.registry.artifact import SnapshotRecord, TrainingInterval
+from include.model.package import SnapshotRecord, TrainingInterval
 from include.spec import UseCase
 from include.steps import StepContext
 from include.training.estimator import Device, device_of

@@ -19,8 +19,11 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
+from include.data_sets.snapshot import read
+from include.data_sets.split import cut
 from include.errors import DataError, RegistryError
-from include.registry.artifact import (
+from include.interval import Interval
+from include.model.package import (
     ScoringModel,
     golden_columns,
     load_model,
@@ -31,12 +34,10 @@ from include.registry.client import connect, readable_artifact
 from include.registry.versions import RegisteredVersion, download, version
 from include.settings import Settings
 from include.spec import ScikitLearn, UseCase
-from include.steps import Interval, RunInfo, StepContext
+from include.steps import RunInfo, StepContext
 from include.training.estimator import cuda_devices
 from include.training.provenance import code_commit, environment, lock_digest
 from include.training.record import RECORD_FILE, RECORD_TAG, TrainingRecord, record_digest
-from include.training.snapshot import read
-from include.training.split import cut
 
 SAMPLE_ROWS = 1000
 TOLERANCE = 0.001

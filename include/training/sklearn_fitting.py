@@ -11,7 +11,7 @@ import numpy as np
 from include.errors import SpecError
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.registry.fitted import BINARY_CLASSES, FittedSklearn
+from include.model.fitted import BINARY_CLASSES, FittedSklearn
 from include.spec import ScikitLearn, UseCase
 
 MODEL_STEP = "model"

@@ -11,14 +11,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from include.data_sets.snapshot import Snapshot
 from include.errors import RegistryError
 from include.registry.client import artifact_location, connect
 from include.settings import Settings
 from include.spec import DataSet, UseCase
 from include.steps import StepContext
-from include.training.snapshot import Snapshot
-from include.training.trigger_ledger import causes_of_run
 from include.training.tuning import Trial
+from include.triggers.causes import causes_of_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from include.evaluation.problems import strategy
 from include.features.transform import FeatureTransform
+from include.problems.registry import strategy
 from include.spec import ScikitLearn, UseCase
 from include.training.estimator import Device
 from include.training.fitting import LOSS_NAMES, Fit, fit_booster, loss_name, to_dmatrix

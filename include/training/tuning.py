@@ -166,7 +166,10 @@ def _watch(trial: optuna.Trial) -> Any:
         stopped = False
 
         def after_iteration(
-            self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]  # noqa: ARG002
+            self,
+            model: xgboost.Booster,  # noqa: ARG002
+            epoch: int,
+            evals_log: dict[str, Any],
         ) -> bool:
             if (epoch + 1) % REPORT_EVERY:
                 return False

@@ -14,7 +14,7 @@ from include.steps import load_step
 from plugins.operators.step import StepOperator
 from plugins.run_context import step_context
 
-COLLECT = "include.training.triggers:collect_causes"
+COLLECT = "include.triggers.policy:collect_causes"
 
 
 class AnnounceCauseOperator(StepOperator):

@@ -23,8 +23,8 @@ class IntervalCompleteSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the intervals that `awaited` recorded cover this run's interval."""
-        from include.data.intervals import is_complete
-        from include.data.tables import TableStore
+        from include.tables.completed import is_complete
+        from include.tables.store import TableStore
 
         step = step_context(context, self.use_case, self.process)
         tables = TableStore(step.settings.tables_uri)

@@ -15,7 +15,7 @@ class StepOperator(BaseOperator):
 
     The step's inputs are the results of every step upstream, under their task ids.
 
-    :param step: `"include.training.steps:train_model"`.
+    :param step: `"include.processes.training:train_model"`.
     :param use_case: name of the use case.
     :param process: name of the process (the second half of the DAG id).
     :param uses_interval: whether a run without a data interval is an error; False where no window

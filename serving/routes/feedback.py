@@ -8,7 +8,7 @@ from dataclasses import asdict
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from include.data.inference_log import Feedback, SpoolError
+from include.inference_log.log import Feedback, SpoolError
 from serving.body import read_json
 from serving.errors import UnanswerableError
 from serving.lane import Lane

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from include.catalogue import load_use_case
 from include.settings import PROJECT_ROOT
-from include.spec import load_use_case
 
 HEAVY = (
     "mlflow",

@@ -9,9 +9,9 @@ import json
 import polars as pl
 import pytest
 
-from include.data.tables import in_window
+from include.processes.batch_scoring import score_interval
 from include.scoring.batch import LINEAGE_COLUMNS
-from include.scoring.steps import score_interval
+from include.tables.store import in_window
 from tests.integration.dag_runs import run_dag
 from tests.unit.scoring.world import FEBRUARY, JANUARY, build_world
 

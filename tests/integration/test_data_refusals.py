@@ -11,9 +11,9 @@ import pytest
 
 from cli.refusals.damage import Frames, Rows, write_delivery
 from cli.refusals.data_cases import DELIVERIES
-from include.data.quarantine import REASONS
-from include.data.tables import TableStore, in_window
-from include.steps import Interval
+from include.interval import Interval
+from include.quality.quarantine import REASONS
+from include.tables.store import TableStore, in_window
 from include.use_cases.flight_delays.data import read_source
 from tests.integration.conftest import month
 from tests.integration.dag_runs import run_dag

@@ -19,9 +19,9 @@ import polars as pl
 import pytest
 
 from cli.environment import process_environment
-from include.data.tables import TableStore
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT
+from include.tables.store import TableStore
 from tests.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 from cli.demo.traffic import requests_of_hour
-from include.data.tables import TableStore, in_window
-from include.features.online import materialise
+from include.features.online.store import materialise
 from include.registry import versions
 from include.registry.client import connect
 from include.release.ledger import Ledger
-from include.training.ledger import read_decisions
+from include.tables.store import TableStore, in_window
+from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.integration.conftest import month
@@ -80,7 +80,7 @@ def test_the_same_interval_again_leaves_the_same_tables(history, tables):
 def test_validation_stops_a_bad_delivery_before_it_is_published(
     history, tables, tmp_path, monkeypatch
 ):
-    from include.steps import Interval
+    from include.interval import Interval
 
     interval = Interval(month(5), month(6))
     folder = tmp_path / "flight_delays" / interval.label

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from include.data.tables import TableStore
-from include.features.online import OnlineFeatures, materialise
+from include.features.online.store import OnlineFeatures, materialise
 from include.features.retrieval import point_in_time
-from include.features.steps import materialise_online
 from include.features.transform import FeatureTransform
+from include.processes.features import materialise_online
 from include.settings import Settings
+from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.features.world import build, context_of
 

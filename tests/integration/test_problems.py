@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from cli.reproduce import reproduce
-from include.data.inference_log import ship
-from include.data.tables import TableStore
+from include.catalogue import load_use_case
+from include.data_sets.champion_reference import champion_reference
 from include.evaluation.champion import score_champion
 from include.features.store import apply_definitions
+from include.inference_log.log import ship
+from include.model.engine import open_engine
+from include.model.package import golden_columns, load_model
 from include.registry import versions
-from include.registry.artifact import golden_columns, load_model
 from include.registry.client import connect
-from include.registry.engine import open_engine
 from include.release.model_store import publish, set_desired
 from include.settings import load_settings
-from include.spec import load_use_case
-from include.training.champion_reference import champion_reference
+from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.integration.dag_runs import run_dag
 from tests.serving.conftest import Endpoint

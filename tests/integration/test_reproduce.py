@@ -17,10 +17,10 @@ import pytest
 from cli.environment import process_environment
 from cli.platform_processes import mlflow_database, platform_processes
 from cli.reproduce import reproduce, tracking_settings
-from include.data.tables import TableStore
 from include.features.store import apply_definitions
 from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings
+from include.tables.store import TableStore
 from tests.conftest import free_port
 from tests.unit.scoring.world import FLIGHTS, JANUARY, World, ingest
 from tests.unit.scoring.world import _train as train

@@ -14,13 +14,13 @@ import pytest
 
 from cli.demo.replay import Replay
 from cli.demo.state import DemoState
+from include.interval import Interval
 from include.registry.client import connect
 from include.settings import PROJECT_ROOT, load_settings
 from include.spec import Schedule
-from include.steps import Interval
-from include.training.ledger import read_decisions
-from include.training.trigger_ledger import Cause, amend, read_causes
-from include.training.triggers import collect_causes
+from include.triggers.causes import Cause, amend, read_causes
+from include.triggers.decisions import read_decisions
+from include.triggers.policy import collect_causes
 from include.use_cases.flight_delays import spec
 from plugins.run_context import step_context
 from tests.integration.conftest import month

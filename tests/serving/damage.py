@@ -7,8 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
-from include.registry.artifact import DIGEST_FILE, MODEL_FILE, package_digest
-from include.registry.signing import attach_signature, sign_package
+from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
+from include.model.signing import attach_signature, sign_package
 from include.settings import Settings
 
 

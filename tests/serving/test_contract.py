@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from include.features.retrieval import point_in_time
-from include.registry.artifact import load_model
+from include.model.package import load_model
 from include.release.model_store import withdraw
 from serving.answers import CheckAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, PredictAnswer
 from tests.serving.conftest import Endpoint

@@ -17,10 +17,10 @@ import httpx
 import psutil
 import pytest
 
-from include.data.inference_log import ship, spool_path
-from include.data.tables import TableStore
-from include.registry.artifact import load_model
+from include.inference_log.log import ship, spool_path
+from include.model.package import load_model
 from include.release.model_store import desired_path, set_desired, version_folder
+from include.tables.store import TableStore
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from include.data.log_writer import is_sampled
 from include.features.retrieval import point_in_time
-from include.registry.artifact import load_model
+from include.inference_log.writer import is_sampled
+from include.model.package import load_model
 from include.release.model_store import set_desired
 from serving.answers import ErrorAnswer, ExplainAnswer
 from tests.serving.conftest import Endpoint

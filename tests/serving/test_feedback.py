@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from include.data.inference_log import ship, ship_feedback
-from include.data.tables import TableStore
+from include.inference_log.log import ship, ship_feedback
+from include.tables.store import TableStore
 from serving.answers import ErrorAnswer, FeedbackAnswer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World

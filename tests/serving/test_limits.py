@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.data.inference_log import spool_path
+from include.inference_log.log import spool_path
 from serving.body import MAX_BODY_BYTES, READ_SECONDS
 from serving.runtime import IN_FLIGHT_LIMIT
 from tests.serving.conftest import Endpoint

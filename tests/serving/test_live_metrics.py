@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.data.tables import TableStore
 from include.monitoring.serving_metrics import metrics_table, sample
+from include.tables.store import TableStore
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 

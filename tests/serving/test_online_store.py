@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.bench.stores import PASSWORD, PostgresServer, RedisServer, StoreServer
-from include.features.online import materialise
+from include.features.online.store import materialise
 from include.features.store import apply_definitions
 from include.release.model_store import set_desired
 from include.settings import load_settings

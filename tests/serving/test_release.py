@@ -15,12 +15,12 @@ import pytest
 
 from include.errors import ReleaseError
 from include.features.retrieval import point_in_time
+from include.model.package import load_model, package_digest
+from include.model.signing import attach_signature, sign_package
+from include.processes import deployment as steps
 from include.registry import versions
-from include.registry.artifact import load_model, package_digest
 from include.registry.client import connect
 from include.registry.logged_model import log_package
-from include.registry.signing import attach_signature, sign_package
-from include.release import steps
 from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, withdraw
 from include.settings import Settings

@@ -17,7 +17,7 @@ import pytest
 from cli.faults.load import ask
 from cli.serve import check_port
 from include.errors import PlatformError
-from include.registry.artifact import golden_columns, load_model
+from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired
 from serving.http import HEADER_SECONDS
 from tests.conftest import free_port

@@ -17,12 +17,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.data.inference_log import ship
-from include.data.tables import TableStore
 from include.features.retrieval import point_in_time
-from include.registry.artifact import load_model
+from include.inference_log.log import ship
+from include.model.package import load_model
 from include.release.model_store import set_desired, withdraw
 from include.settings import PROJECT_ROOT
+from include.tables.store import TableStore
 from tests.serving.broker import ANSWERS, DEAD, REQUESTS, Broker, Consumer, event, wait_until
 from tests.serving.world import World, build_world
 

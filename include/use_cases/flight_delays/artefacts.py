@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.governance.artefacts import JSON, ArtefactType, Custom
-from include.registry.artifact import ScoringModel
+from include.model.package import ScoringModel
 from include.spec import UseCase
+from include.training.artefacts import JSON, ArtefactType, Custom
 
 
 class CarrierRow(BaseModel):

@@ -26,8 +26,8 @@ from datetime import timedelta
 
 import polars as pl
 
-from include.data.tables import TIMESTAMP, TableStore, in_window
-from include.steps import Interval
+from include.interval import Interval
+from include.tables.store import TIMESTAMP, TableStore, in_window
 from include.use_cases.flight_delays.source import read_flights, read_planes, read_weather
 from include.use_cases.flight_delays.spec import USE_CASE
 

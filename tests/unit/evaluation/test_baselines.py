@@ -8,9 +8,9 @@ from include.errors import DataError
 from include.evaluation.attributions import attribution_summary, contributions
 from include.evaluation.baselines import CERTAINTY, last_value, simple_model
 from include.evaluation.evaluate import evaluate, labels_of, metric_names
-from include.evaluation.metrics import log_loss, roc_auc
 from include.spec import Slice
-from tests.unit.registry.synthetic import USE_CASE, fitted_package, parcels
+from include.stats.metrics import log_loss, roc_auc
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import pytest
 
 from include.errors import DataError
 from include.evaluation.evaluate import evaluate, labels_of, metric_names
-from include.evaluation.metrics import summary
 from include.evaluation.plots import importance, write_plots
 from include.evaluation.slices import slice_parts
 from include.spec import Slice
-from tests.unit.registry.synthetic import USE_CASE, fitted_package, parcels
+from include.stats.metrics import summary
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 
 @pytest.fixture(scope="module")

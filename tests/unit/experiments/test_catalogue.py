@@ -7,10 +7,10 @@ import json
 import pytest
 
 from cli import datasets, lineage
-from include.data.tables import frame_digest
+from include.data_sets.query_script import execute
 from include.errors import DataError, FlightdeckError
 from include.governance.data_catalogue import declared, remarks_of
-from include.training.query_script import execute
+from include.tables.store import frame_digest
 from include.use_cases.flight_delays.spec import DEPARTURES, USE_CASE
 from tests.unit.training.trained import WEATHER, Trainings, trainings
 

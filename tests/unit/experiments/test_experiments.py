@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from cli.experiments import main
+from include.data_sets.golden import GoldenRecord, read_golden
 from include.errors import DataError, FlightdeckError, RegistryError
-from include.evaluation.golden import GoldenRecord, read_golden
-from include.evaluation.metrics import roc_auc
 from include.experiments.compare import compare
 from include.experiments.criteria import Condition, Criteria, parse_moment, search
 from include.experiments.runs import find_training
 from include.experiments.runs import trainings as read_trainings
 from include.governance.annotations import annotate, current, history
-from include.registry.artifact import load_model
+from include.model.package import load_model
+from include.stats.metrics import roc_auc
 from tests.unit.training.trained import FLIGHTS, Trainings, trainings
 
 pytestmark = [

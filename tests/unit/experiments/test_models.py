@@ -10,8 +10,8 @@ import pytest
 from cli import models
 from include.errors import DigestMismatch, FlightdeckError
 from include.experiments.models import verify_export
-from include.registry.artifact import load_model
-from include.registry.signing import public_key, verify_signature
+from include.model.package import load_model
+from include.model.signing import public_key, verify_signature
 from include.training.record import TrainingRecord
 from tests.unit.training.trained import Trainings, trainings
 

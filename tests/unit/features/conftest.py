@@ -6,7 +6,7 @@ import pytest
 
 from include.features.store import apply_definitions
 from include.settings import Settings
-from tests.unit.features.stores import Servers
+from tests.unit.features.online.stores import Servers
 from tests.unit.features.world import build
 
 

@@ -15,6 +15,8 @@ from include.settings import PROJECT_ROOT
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.features.world import settings_in
 
+pytestmark = pytest.mark.slow  # measured at two seconds or more
+
 
 @pytest.fixture
 def settings(tmp_path):

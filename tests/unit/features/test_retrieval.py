@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from include.data.tables import TIMESTAMP, TableStore
 from include.errors import DataError
 from include.features.retrieval import point_in_time
 from include.features.store import open_store
 from include.settings import Settings
+from include.tables.store import TIMESTAMP, TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from include.data.tables import TableStore
 from include.errors import DataError
 from include.features.retrieval import point_in_time
 from include.features.row_transform import ROW_LIMIT, RowTransform
 from include.features.transform import FeatureTransform
 from include.settings import Settings
 from include.spec import Input
+from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 
 ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe")

@@ -15,6 +15,8 @@ from include.spec import UseCase
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.features.world import settings_in
 
+pytestmark = pytest.mark.slow  # measured at two seconds or more
+
 
 def with_inputs(inputs: list[dict[str, object]]) -> UseCase:
     return UseCase.model_validate(USE_CASE.model_dump() | {"inputs": inputs})

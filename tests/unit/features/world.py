@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from include.data.steps import ingest_source, publish_tables
-from include.features.steps import compute_features
+from include.interval import Interval
+from include.processes.features import compute_features
+from include.processes.ingestion import ingest_source, publish_tables
 from include.settings import Settings, load_settings
-from include.steps import Interval, RunInfo, StepContext
+from include.steps import RunInfo, StepContext
 from include.use_cases.flight_delays.spec import USE_CASE
 
 MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)]

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from include.errors import RegistryError
-from include.evaluation.problems import strategy
+from include.model.reference import class_reference
 from include.monitoring import alarm, performance
 from include.monitoring.drift import _predicted_class
-from include.registry.reference import class_reference
+from include.problems.registry import strategy
 from include.spec import Monitoring
-from tests.unit.evaluation.problem_cases import CLASSES, use_case
+from tests.unit.problems.problem_cases import CLASSES, use_case
 
 LIMITS = Monitoring(minimum_rows=500)
 RANDOM = np.random.default_rng(11)

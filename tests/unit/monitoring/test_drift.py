@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from include.errors import DataError, RegistryError
+from include.model.package import ScoringModel
 from include.monitoring.drift import checked_reference, measure, psi, psi_noise, verdict
-from include.registry.artifact import ScoringModel
 from include.spec import Monitoring
-from tests.unit.registry.synthetic import fitted_package, parcels
+from tests.unit.model.synthetic import fitted_package, parcels
 
 LIMITS = Monitoring(feature_psi=0.25, drifted_share=0.3, minimum_rows=500)
 

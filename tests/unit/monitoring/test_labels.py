@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from include.data.tables import TIMESTAMP, TableStore
+from include.interval import Interval
 from include.monitoring.labels import attach, count, labels_table, read_labels, record_online
-from include.steps import Interval
-from tests.unit.registry.synthetic import USE_CASE
+from include.tables.store import TIMESTAMP, TableStore
+from tests.unit.model.synthetic import USE_CASE
 
 FIRST = Interval(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))
 SECOND = Interval(datetime(2020, 2, 1, tzinfo=UTC), datetime(2020, 3, 1, tzinfo=UTC))

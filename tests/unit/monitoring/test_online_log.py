@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import include.data.inference_log as log
-from include.data.inference_log import (
+import include.inference_log.log as log
+from include.catalogue import load_use_case
+from include.inference_log.log import (
     feedback_table,
     log_schema,
     log_table,
@@ -17,14 +18,14 @@ from include.data.inference_log import (
     ship_feedback,
     spool_path,
 )
-from include.data.log_writer import LogWriter
-from include.data.tables import TIMESTAMP, TableStore
+from include.inference_log.writer import LogWriter
+from include.interval import Interval
 from include.monitoring.labels import labels_table, record_online
 from include.monitoring.online_log import read_log, told_labels
 from include.settings import Settings, load_settings
-from include.spec import UseCase, load_use_case
-from include.steps import Interval
-from tests.unit.data.log_helpers import EVENT, FLIGHT_ID, answered, marked, told
+from include.spec import UseCase
+from include.tables.store import TIMESTAMP, TableStore
+from tests.unit.inference_log.log_helpers import EVENT, FLIGHT_ID, answered, marked, told
 
 DAY = timedelta(days=1)
 INTERVAL = Interval(datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 4, 8, tzinfo=UTC))

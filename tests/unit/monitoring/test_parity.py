@@ -5,7 +5,7 @@ import pytest
 
 from include.features.transform import FeatureTransform
 from include.monitoring.parity import compare
-from tests.unit.registry.synthetic import USE_CASE, parcels
+from tests.unit.model.synthetic import USE_CASE, parcels
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from include.errors import RegistryError
 from include.monitoring.performance import auc_standard_error, baseline, judge, measure, slices
 from include.spec import Monitoring
-from tests.unit.registry.synthetic import USE_CASE, fitted_package, parcels
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 LIMITS = Monitoring(max_auc_drop=0.05, max_calibration_gap=0.05, minimum_rows=1000)
 REFERENCE = {"n": 9000.0, "observed_rate": 0.2, "auc": 0.70, "brier": 0.15, "logloss": 0.45}

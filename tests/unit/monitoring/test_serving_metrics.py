@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from include.data.tables import TableStore
+from include.catalogue import load_use_case
 from include.monitoring.serving_metrics import (
     SCHEMA,
     measure,
@@ -22,7 +22,7 @@ from include.monitoring.serving_metrics import (
     sample,
 )
 from include.settings import Settings, load_settings
-from include.spec import load_use_case
+from include.tables.store import TableStore
 
 MOMENT = datetime(2013, 5, 1, tzinfo=UTC)
 PAGE = """# TYPE flightdeck_stage_seconds histogram

@@ -18,7 +18,7 @@ from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import log_package
 from include.settings import PROJECT_ROOT, Settings, load_settings
-from tests.unit.registry.synthetic import USE_CASE, fitted_package, parcels
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
@@ -30,7 +30,7 @@ import os, signal, sys
 from mlflow import MlflowClient
 from include.registry.versions import register_candidate
 from include.settings import load_settings
-from tests.unit.registry.synthetic import USE_CASE
+from tests.unit.model.synthetic import USE_CASE
 
 run_id, digest, method, moment = sys.argv[1:]
 original = getattr(MlflowClient, method)

@@ -15,8 +15,9 @@ import polars as pl
 import pytest
 import xgboost
 
+from include.catalogue import load_use_case
 from include.features.transform import FeatureTransform
-from include.registry.artifact import (
+from include.model.package import (
     MODEL_FILE,
     ModelMetadata,
     golden_rows,
@@ -25,8 +26,10 @@ from include.registry.artifact import (
 )
 from include.release.checks import Limits, check_package, limits_of
 from include.release.target import locked_versions, target_checks
-from include.spec import Target, UseCase, load_use_case
+from include.spec import Target, UseCase
 from include.training.provenance import library_versions
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 
 @pytest.fixture(scope="module")

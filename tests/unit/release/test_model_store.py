@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from include.errors import DigestMismatch, ServingError, SignatureError
-from include.registry.artifact import package_digest
-from include.registry.signing import attach_signature, sign_package
+from include.model.package import package_digest
+from include.model.signing import attach_signature, sign_package
 from include.release.model_store import (
     desired,
     desired_path,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.bench.child import peak_mb
-from include.scoring.steps import plan_partitions, publish_predictions, score_partition
+from include.processes.batch_scoring import plan_partitions, publish_predictions, score_partition
 from include.steps import RunInfo, StepContext
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, small_settings
 

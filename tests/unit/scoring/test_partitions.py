@@ -16,20 +16,20 @@ from typing import Any
 import polars as pl
 import pytest
 
-from include.data.tables import TableStore, in_window
 from include.errors import DataError
 from include.features.store import apply_definitions
-from include.scoring import batch
-from include.scoring.plan import partition_interval
-from include.scoring.staging import staged_table
-from include.scoring.steps import (
+from include.processes.batch_scoring import (
     plan_partitions,
     publish_predictions,
     score_interval,
     score_partition,
 )
+from include.scoring import batch
+from include.scoring.plan import partition_interval
+from include.scoring.staging import staged_table
 from include.settings import PROJECT_ROOT
 from include.steps import StepContext
+from include.tables.store import TableStore, in_window
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World, small_settings
 
 pytestmark = [

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from include.data.inference_log import ship
-from include.data.log_writer import LogWriter
+from include.inference_log.log import ship
+from include.inference_log.writer import LogWriter
 from include.settings import Settings, load_settings
 from serving import committer as committing
 from serving.committer import Committer
 from serving.errors import UnanswerableError
 from serving.scoring import Question, Scored
 from serving.waiting import Batch, Job
-from tests.unit.data.log_helpers import answered, served
+from tests.unit.inference_log.log_helpers import answered, served
 
 CASE = "flight_delays"
 
@@ -115,7 +115,7 @@ def test_a_use_case_that_goes_on_without_its_log_is_answered_and_counted(
 
     async def run() -> None:
         world = World(home, log_full="answer")
-        monkeypatch.setattr("include.data.journal._write", full)
+        monkeypatch.setattr("include.inference_log.journal._write", full)
         assert await world.add(2) == b"answer"
         assert await world.add(3) == b"answer"
         assert world.log.dropped == {CASE: 5}
@@ -141,7 +141,7 @@ def test_a_log_that_is_synced_each_second_is_written_at_once(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("include.data.journal.os.fdatasync", synced.append)
+    monkeypatch.setattr("include.inference_log.journal.os.fdatasync", synced.append)
 
     async def run() -> None:
         world = World(home, log_sync="second")

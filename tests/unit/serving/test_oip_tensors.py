@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from include.spec import load_use_case
+from include.catalogue import load_use_case
 from serving.errors import InvalidError
 from serving.oip.interface import BY_FEATURES, interfaces
 from serving.oip.tensors import InferRequest, InputTensor, TensorSpec, to_bytes, values_of

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.spec import RequestField, load_use_case
+from include.catalogue import load_use_case
+from include.spec import RequestField
 from serving.errors import InvalidError, field_path
 from serving.feedback import feedback_schema
 from serving.openapi import openapi_document, request_example

@@ -9,10 +9,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from include.registry.artifact import golden_columns
+from include.model.package import golden_columns
 from serving.answers import PredictAnswer
 from serving.scorer import Moment, Scorer
-from tests.unit.evaluation.problem_cases import CLASSES, rows, trained, use_case
+from tests.unit.problems.problem_cases import CLASSES, rows, trained, use_case
 
 pytestmark = [pytest.mark.slow]
 

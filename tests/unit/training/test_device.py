@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import pytest
 
-from include.registry.artifact import SnapshotRecord, TrainingInterval
+from include.model.package import SnapshotRecord, TrainingInterval
 from include.settings import load_settings
 from include.training.estimator import cuda_devices, device_of
 from include.training.provenance import environment
 from include.training.record import TrainingRecord
 from include.training.reproduce import differences, stated_tolerance
-from tests.unit.evaluation.problem_cases import use_case
-from tests.unit.registry.synthetic import START
+from tests.unit.model.synthetic import START
+from tests.unit.problems.problem_cases import use_case
 
 
 def record(case, device) -> TrainingRecord:

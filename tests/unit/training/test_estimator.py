@@ -16,7 +16,7 @@ from include.settings import load_settings
 from include.spec import Input, UseCase
 from include.training.estimator import cuda_devices, declared_parameters, device_parameters
 from include.training.fitting import Fit, fit_booster, to_dmatrix
-from tests.unit.registry.synthetic import USE_CASE, parcels
+from tests.unit.model.synthetic import USE_CASE, parcels
 
 TRAIN, VALIDATION = parcels(1500, seed=1), parcels(500, seed=2)
 ROUGH = {"max_depth": 6, "eta": 0.3}

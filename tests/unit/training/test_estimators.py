@@ -17,17 +17,17 @@ from sklearn.pipeline import Pipeline
 
 from include.errors import RegistryError, SpecError
 from include.evaluation.evaluate import day_clusters, evaluate, labels_of, metric_names
-from include.evaluation.gates import Champion, GateInput, judge
+from include.evaluation.gates.base import Champion, GateInput, judge
 from include.evaluation.slices import slice_parts
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.registry.artifact import METADATA_FILE, load_model, package_digest, write_package
-from include.registry.fitted import SKOPS_FILE
-from include.registry.inspection import inspect_package
+from include.model.fitted import SKOPS_FILE
+from include.model.inspection import inspect_package
+from include.model.package import METADATA_FILE, load_model, package_digest, write_package
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.sklearn_fitting import build_estimator, fit_sklearn
 from include.training.tuning import best_trial, tune
-from tests.unit.evaluation.problem_cases import rows, splits, trained, use_case
+from tests.unit.problems.problem_cases import rows, splits, trained, use_case
 
 pytestmark = pytest.mark.slow
 

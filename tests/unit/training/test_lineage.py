@@ -9,18 +9,18 @@ import json
 import polars as pl
 import pytest
 
-from include.data.tables import frame_digest
+from include.data_sets.query_script import execute
+from include.data_sets.snapshot import read
+from include.data_sets.split import cut
+from include.data_sets.versions import versions as data_set_versions
 from include.errors import DataError
-from include.governance.artefacts import checked, custom_artefacts, type_of
+from include.model.package import load_model
+from include.quality.summaries import summarise_frame
 from include.registry import versions
-from include.registry.artifact import load_model
 from include.registry.run_files import read_json, read_text
-from include.training.data_sets import versions as data_set_versions
+from include.tables.store import frame_digest
+from include.training.artefacts import checked, custom_artefacts, type_of
 from include.training.lineage import TABLE, reached_by
-from include.training.query_script import execute
-from include.training.snapshot import read
-from include.training.split import cut
-from include.training.summaries import summarise_frame
 from tests.unit.training.trained import FLIGHTS, Trainings, trainings
 
 pytestmark = [

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from cli import reproduce as command
-from include.data.tables import TableStore
 from include.errors import PlatformError
 from include.registry import versions
 from include.registry.client import connect, readable_artifact
 from include.settings import load_settings
+from include.tables.store import TableStore
 from include.training import reproduce as again
 from include.training.record import LOCK_TAG, RECORD_FILE, record_digest
 from include.use_cases.flight_delays.spec import USE_CASE

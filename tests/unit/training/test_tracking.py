@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from include.interval import Interval
 from include.registry.client import connect
 from include.settings import load_settings
-from include.steps import Interval, RunInfo, StepContext
+from include.steps import RunInfo, StepContext
 from include.training.tracking import TAG_LENGTH, TRIAL_STATE_TAG, TRIAL_TAG, log_trials, open_run
-from include.training.trigger_ledger import CONSUMED, Cause, amend
 from include.training.tuning import Trial
-from tests.unit.registry.synthetic import USE_CASE
+from include.triggers.causes import CONSUMED, Cause, amend
+from tests.unit.model.synthetic import USE_CASE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 DAY = Interval(datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 3, 2, tzinfo=UTC))

@@ -12,14 +12,17 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from include.evaluation.evaluate import labels_of
-from include.evaluation.metrics import log_loss
 from include.features.transform import FeatureTransform
+from include.interval import Interval
 from include.settings import PROJECT_ROOT, load_settings
-from include.steps import Interval, RunInfo, StepContext
+from include.stats.metrics import log_loss
+from include.steps import RunInfo, StepContext
 from include.training.fitting import fit_booster, to_dmatrix
 from include.training.study import drop_torn_line, journal_of
 from include.training.tuning import best_trial, tune
-from tests.unit.registry.synthetic import START, USE_CASE, parcels
+from tests.unit.model.synthetic import START, USE_CASE, parcels
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 TRAIN, VALIDATION = parcels(1500, seed=1), parcels(500, seed=2)
 

@@ -15,15 +15,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from include.data.intervals import mark_complete
-from include.data.tables import TableStore
 from include.features.store import apply_definitions
+from include.interval import Interval
+from include.processes import training as steps
 from include.registry.client import connect
 from include.registry.versions import set_champion
 from include.settings import Settings, load_settings
 from include.spec import Slice, UseCase
-from include.steps import Interval, RunInfo, StepContext
-from include.training import steps
+from include.steps import RunInfo, StepContext
+from include.tables.completed import mark_complete
+from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 

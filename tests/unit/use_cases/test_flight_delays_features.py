@@ -6,11 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from include.data.ingest import write_rows
-from include.data.tables import TableStore
-from include.steps import Interval
+from include.interval import Interval
+from include.quality.landing import write_rows
+from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 HISTORY = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 20, tzinfo=UTC))
 TWO_DAYS = Interval(datetime(2013, 2, 10, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC))

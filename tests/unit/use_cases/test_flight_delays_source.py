@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from include.steps import Interval
+from include.interval import Interval
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.source import _read, read_flights, read_planes, read_weather
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 NEW_YORK = ZoneInfo("America/New_York")
 YEAR = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 3, tzinfo=UTC))

@@ -1,0 +1,240 @@
+"""A training set against the champion's own training data, as the champion's package recorded it in
+reference.json.
+
+Seasons move numbers far from a quarter of the year, so a number is judged by how far its deciles
+moved, in spans between the champion's lowest and highest decile: a change of unit is tens of them,
+a summer less than two. Categories and the hours and weekdays of a timestamp are judged by PSI. Both
+are effect sizes; below `minimum_rows` on either side nothing is judged.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from include.errors import FlightdeckError
+from include.features.transform import FeatureTransform
+from include.quality.validation import Failure, example_row
+from include.settings import Settings
+from include.spec import UseCase
+
+FLOOR = 1e-4
+COMPARED = ("category", "local_hour", "local_weekday")
+LEAST_EDGES = 2
+
+
+@dataclass(frozen=True)
+class ChampionReference:
+    """What a champion's package says of its training data."""
+
+    version: int
+    transform: FeatureTransform
+    reference: Mapping[str, Any]
+    base_rate: float
+    prior: tuple[float, ...] = ()
+    label_spread: float | None = None
+
+
+def champion_reference(
+    use_case: UseCase, settings: Settings, table: str
+) -> tuple[ChampionReference | None, list[Failure]]:
+    """The registered champion's reference;
+
+    `None` without a champion. A package that cannot be read is a failure, not a pass.
+    """
+    from include.model.package import load_model
+    from include.registry.versions import champion, download
+
+    current = champion(settings, use_case)
+    if current is None:
+        return None, []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model = load_model(download(current, Path(folder)), expected_digest=current.digest)
+        except FlightdeckError as error:
+            expected = f"the package of champion {current.version}, unaltered"
+            return None, [
+                Failure(table, "", "reference", expected, f"{type(error).__name__}: {error}", None)
+            ]
+    known = model.metadata
+    if known.problem != use_case.problem:
+        expected = f"a champion whose problem is {use_case.problem}"
+        return None, [
+            Failure(
+                table,
+                "",
+                "reference",
+                expected,
+                f"champion {current.version} is a {known.problem} model",
+                None,
+            )
+        ]
+    return (
+        ChampionReference(
+            current.version,
+            model.transform,
+            model.reference,
+            known.base_rate,
+            known.prior,
+            known.label_spread,
+        ),
+        [],
+    )
+
+
+def against_champion(
+    use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
+) -> tuple[list[Failure], list[str]]:
+    """The broken rules, and notes on what could not be judged.
+
+    An input that the champion has not is noted: there is nothing to compare.
+    """
+    checks = use_case.data_checks
+    rows = min(frame.height, int(champion.reference["rows"]))
+    if rows < checks.minimum_rows:
+        return [], [
+            f"{table}: not compared with champion {champion.version}: {rows} rows on one side,"  # noqa: ISC004
+            f" {checks.minimum_rows} needed"
+        ]
+    lacking = sorted(
+        {champion.transform.column(item) for item in champion.transform.inputs} - set(frame.columns)
+    )
+    if lacking:
+        expected = f"the inputs of champion {champion.version}"
+        return [
+            Failure(table, "", "reference", expected, f"the training set lacks {lacking}", None)
+        ], []
+    matrix = champion.transform.apply_frame(frame)
+    failures, notes = _label(use_case, frame, table, champion), []
+    for position, item in enumerate(champion.transform.inputs):
+        entry, column = champion.reference["inputs"][item.name], champion.transform.column(item)
+        broken, note = _input(use_case, entry, matrix[:, position], item.kind)
+        if broken:
+            rule, limit, seen = broken
+            expected = f"{limit} from champion {champion.version}'s training data"
+            failures.append(
+                Failure(table, column, rule, expected, f"{seen} ({item.name})", example_row(frame))
+            )
+        notes += [f"{table}.{column}: {note}"] if note else []
+    known = {item.name for item in champion.transform.inputs}
+    notes += [
+        f"{table}: input {item.name} is new: champion {champion.version} has none"
+        for item in use_case.inputs
+        if item.name not in known
+    ]
+    return failures, notes
+
+
+def decile_shift(edges: np.ndarray, values: np.ndarray) -> float | None:
+    """Mean distance of the values' deciles from the reference's, in spans of its edges; `None`
+    where the edges span nothing.
+
+    The edges are inner deciles of the reference, repeated ones dropped, so each stands for its rank
+    among those that are left.
+    """
+    present = values[~np.isnan(values)]
+    if len(edges) < LEAST_EDGES or len(present) == 0:
+        return None
+    span = float(edges[-1] - edges[0])
+    # Edges one float apart enclose a single value.
+    if span <= np.spacing(np.float32(np.abs(edges).max())) * LEAST_EDGES:
+        return None
+    levels = np.linspace(0.0, 1.0, len(edges) + LEAST_EDGES)[1:-1]
+    return float(np.abs(np.quantile(present, levels) - edges).mean() / span)
+
+
+def _label(
+    use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
+) -> list[Failure]:
+    """The share of positives, or of each class, has not moved by more than the limit; of a
+    regression the mean, in standard deviations.
+    """
+    limit, column = use_case.data_checks.max_label_change, use_case.label.column
+    if use_case.problem != "binary":
+        return _other_labels(use_case, frame, table, champion)
+    share = float(frame[column].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]  # the mean of a number is a number
+    if abs(share - champion.base_rate) <= limit:
+        return []
+    expected = f"within {limit} of champion {champion.version}'s {champion.base_rate:.2%}"
+    return [
+        Failure(table, column, "label share", expected, f"{share:.2%} positive", example_row(frame))
+    ]
+
+
+def _other_labels(
+    use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
+) -> list[Failure]:
+    from include.problems.registry import strategy
+
+    problem, column, checks = strategy(use_case), use_case.label.column, use_case.data_checks
+    labels = problem.labels(frame)
+    if use_case.problem == "regression":
+        limit, moved = (
+            checks.max_snapshot_shift,
+            abs(problem.base_rate(labels) - champion.base_rate) / (champion.label_spread or 1.0),
+        )
+        seen = f"a mean of {problem.base_rate(labels):.4g}, {moved:.3f} standard deviations away"
+        expected = (
+            f"within {limit} standard deviations of champion {champion.version}'s mean"
+            f" {champion.base_rate:.4g}"
+        )
+    else:
+        limit, shares = checks.max_label_change, problem.class_shares(labels)
+        moved = max(
+            (abs(ours - theirs) for ours, theirs in zip(shares, champion.prior, strict=False)),
+            default=1.0,
+        )
+        seen, expected = (
+            f"class shares {_shares(shares)}",
+            f"within {limit} of champion {champion.version}'s {_shares(champion.prior)}",
+        )
+    return (
+        []
+        if moved <= limit
+        else [Failure(table, column, "label share", expected, seen, example_row(frame))]
+    )
+
+
+def _shares(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.2%}" for value in values)
+
+
+def _input(
+    use_case: UseCase, entry: Mapping[str, Any], values: np.ndarray, kind: str
+) -> tuple[tuple[str, str, str] | None, str]:
+    """Rule, limit and what was seen of the first rule that is broken; or a note."""
+    from include.model.reference import bin_shares
+
+    checks = use_case.data_checks
+    shares = bin_shares(entry, values)
+    missing = shares[-1] - float(entry["missing_share"])
+    if missing > checks.max_null_change:
+        return (
+            "null share",
+            f"at most {checks.max_null_change} more missing or unseen values",
+            f"{shares[-1]:.2%} missing",
+        ), ""
+    if kind in COMPARED:
+        old, new = np.maximum(entry["shares"], FLOOR), np.maximum(shares, FLOOR)
+        psi = float(((new - old) * np.log(new / old)).sum())
+        limit = checks.max_snapshot_psi
+        return (
+            ("distribution (PSI)", f"a PSI of at most {limit}", f"{psi:.3f}")
+            if psi > limit
+            else None
+        ), ""
+    moved = decile_shift(np.asarray(entry["edges"], dtype=np.float64), values)
+    if moved is None:
+        return None, "its distribution was not compared: one value fills the champion's deciles"
+    limit = checks.max_snapshot_shift
+    return (
+        ("distribution (shift)", f"deciles at most {limit} spans", f"{moved:.3f} spans")
+        if moved > limit
+        else None
+    ), ""

@@ -1,0 +1,98 @@
+"""Label leakage: one input that alone knows the answer.
+
+An input's value is turned into the share of positive labels among the rows that share it (a
+category's rows, or one of `BINS` equally full bins of a number; missing is a value of its own), and
+that share is judged as a score by the area under the ROC curve. So a leak counts whichever way it
+points, a hump included, and also where only the absence of a value gives the label away. Real
+predictors stay far below: what is known before a question is asked seldom decides its answer alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from include.features.transform import FeatureTransform
+from include.problems.registry import strategy
+from include.quality.validation import Failure, example_row
+from include.spec import DataChecks, UseCase
+from include.stats.metrics import roc_auc
+
+BINS = 50
+BOTH = 2
+
+
+def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """Every input that predicts the label better than `max_single_auc` allows."""
+    checks, columns = use_case.data_checks, binary_labels(use_case, frame)
+    transform = FeatureTransform.fit(use_case, frame)
+    matrix = transform.apply_frame(frame)
+    failures = []
+    for position, item in enumerate(transform.inputs):
+        areas = [
+            single_auc(matrix[:, position], labels, checks, category=item.kind == "category")
+            for labels in columns
+        ]
+        area = max((found for found in areas if found is not None), default=None)
+        if area is not None and area > checks.max_single_auc:
+            expected = (
+                f"an area under the ROC curve of at most {checks.max_single_auc} for one input"
+                " alone"
+            )
+            column = transform.column(item)
+            failures.append(
+                Failure(
+                    table,
+                    column,
+                    "label leakage",
+                    expected,
+                    f"{area:.4f} from {item.name}",
+                    example_row(frame),
+                )
+            )
+    return failures
+
+
+def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:
+    """The label as 0 and 1: itself, each class against the rest, or of a regression whether it is
+    above the median.
+    """
+    labels = strategy(use_case).labels(frame)
+    if use_case.problem == "multiclass":
+        return [(labels == place).astype(np.int64) for place in range(len(use_case.label.classes))]
+    if use_case.problem == "regression":
+        return [(labels > np.median(labels)).astype(np.int64)]
+    return [labels]
+
+
+def single_auc(
+    values: np.ndarray, labels: np.ndarray, checks: DataChecks, *, category: bool
+) -> float | None:
+    """The area under the ROC curve that the column reaches alone; `None` when there are too few
+    rows, or one class, to say.
+
+    `values` is a column of the transformed matrix, `labels` 0 and 1, both of shape (rows,). Of a
+    category, the rows of values with fewer than `minimum_leak_group` rows are left out: their share
+    of positives would be chance.
+    """
+    groups = _groups(values, category=category)
+    rows = np.bincount(groups)
+    kept = rows[groups] >= checks.minimum_leak_group
+    if kept.sum() < checks.minimum_leak_rows or len(np.unique(labels[kept])) < BOTH:
+        return None
+    positives = np.bincount(groups, weights=labels)
+    return roc_auc(labels[kept], (positives / np.maximum(rows, 1))[groups[kept]])
+
+
+def _groups(values: np.ndarray, *, category: bool) -> np.ndarray:
+    """A group number per row; missing values are the last group."""
+    missing = np.isnan(values)
+    present = values[~missing]
+    if category or len(present) == 0:
+        codes = np.where(missing, 0, values).astype(np.int64)
+        count = int(present.max()) + 1 if len(present) else 0
+    else:
+        edges = np.unique(np.quantile(present, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
+        codes = np.searchsorted(edges, np.where(missing, 0.0, values), side="right")
+        count = len(edges) + 1
+    return np.where(missing, count, codes)

@@ -1,0 +1,220 @@
+"""What a training set must be before a model learns from it.
+
+The declarations of its source tables are checked again on it with Great Expectations (types,
+ranges, categories, row count, unique ids, window); the rest is what no single table's declaration
+can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from include.data_sets.snapshot import snapshot_columns
+from include.errors import DataError
+from include.interval import Interval
+from include.quality.validation import Failure, Validation, validate
+from include.spec import Column, Table, UseCase
+
+BOTH = 2
+Check = Callable[[UseCase, pl.DataFrame, str], list[Failure]]
+
+
+def check_snapshot(
+    use_case: UseCase, frame: pl.DataFrame, table: str, window: Interval
+) -> Validation:
+    """All broken rules; no failure when the set may be trained on, as far as it alone can tell.
+
+    `table` names the snapshot in them, `window` bounds the event times.
+    """
+    validation = validate(declaration(use_case, table), frame, window=window)
+    if not set(snapshot_columns(use_case)) <= set(frame.columns):
+        return validation
+    broken = [failure for check in CHECKS for failure in check(use_case, frame, table)]
+    return replace(validation, failures=[*validation.failures, *broken])
+
+
+def declaration(use_case: UseCase, table: str) -> Table:
+    """The snapshot as a table: its columns as the source tables declare them, features as numbers
+    or strings that may be missing.
+    """
+    sources = (use_case.table(use_case.entity_table), use_case.table(use_case.label.table))
+    declared = {column.name: column for source in reversed(sources) for column in source.columns}
+    for item in use_case.inputs:
+        if item.view is not None:
+            name = item.source.replace(":", "__")
+            declared[name] = Column(
+                name=name,
+                type="string" if item.kind == "category" else "number",
+                max_null_share=1.0,
+            )
+    return Table(
+        name=table,
+        key=(use_case.id_column,),
+        # A feature of a shared data set that this model does not read is another model's to
+        # declare.
+        columns=tuple(declared[name] for name in snapshot_columns(use_case) if name in declared),
+        time_column=use_case.event_time,
+        minimum_rows=use_case.training.minimum_rows,
+    )
+
+
+def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """The label is 0 or 1, and both occur; of another problem: every label is valid, every class
+    occurs, values differ.
+    """
+    column = use_case.label.column
+    if use_case.problem != "binary":
+        return _valid_labels(use_case, frame, table)
+    found = frame[column].unique().sort().to_list()
+    return (
+        []
+        if found == [0, 1]
+        else [Failure(table, column, "both classes", "[0, 1]", str(found[:10]), None)]
+    )
+
+
+def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """Every label became known after its question was asked."""
+    column, event_time = use_case.label.time_column, use_case.event_time
+    early = frame.filter((pl.col(column) <= pl.col(event_time)).fill_null(value=True))
+    if early.height == 0:
+        return []
+    return [
+        Failure(
+            table,
+            column,
+            "label after event",
+            f"{column} later than {event_time}",
+            f"{early.height} rows",
+            _example(early),
+        )
+    ]
+
+
+def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """The share of positive labels lies within its bounds; that both classes occur is a rule of its
+    own. Others have no such share.
+    """
+    if use_case.problem != "binary":
+        return []
+    checks, column = use_case.data_checks, use_case.label.column
+    share = frame.select(pl.col(column).cast(pl.Float64).mean()).item() or 0.0
+    if share in (0.0, 1.0) or checks.min_label_share <= share <= checks.max_label_share:
+        return []
+    expected = f"between {checks.min_label_share:.2%} and {checks.max_label_share:.2%} positive"
+    return [
+        Failure(
+            table,
+            column,
+            "label share",
+            expected,
+            f"{share:.2%} of {frame.height} rows",
+            _example(frame),
+        )
+    ]
+
+
+def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No feature, key or request field that is an input holds one value alone; that a feature has a
+    value is a rule of its own.
+    """
+    columns = dict.fromkeys(item.source.replace(":", "__") for item in use_case.inputs)
+    constant = [name for name in columns if frame[name].drop_nulls().n_unique() == 1]
+    expected = "at least two values"
+    return [
+        Failure(
+            table,
+            name,
+            "not constant",
+            expected,
+            f"only {frame[name].drop_nulls()[0]!r}",
+            _example(frame),
+        )
+        for name in constant
+    ]
+
+
+def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No input alone predicts the label too well; judged where both labels occur."""
+    from include.data_sets.leakage import leaks
+
+    if use_case.problem != "binary":
+        return [] if _valid_labels(use_case, frame, table) else leaks(use_case, frame, table)
+    return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
+
+
+def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """No feature is null in every row."""
+    features = dict.fromkeys(
+        reference.replace(":", "__") for reference in use_case.feature_references
+    )
+    empty = [name for name in features if frame[name].null_count() == frame.height]
+    return [
+        Failure(
+            table, name, "not all null", "a value in at least one row", "null in every row", None
+        )
+        for name in empty
+    ]
+
+
+def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    """Event times are present and ascending, as the split in time relies on."""
+    times = frame[use_case.event_time]
+    good = times.null_count() == 0 and times.is_sorted()
+    return (
+        []
+        if good
+        else [
+            Failure(
+                table,
+                use_case.event_time,
+                "time order",
+                "ascending, none missing",
+                "not in order",
+                None,
+            )
+        ]
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    both_classes,
+    label_share,
+    label_after_question,
+    features_present,
+    features_vary,
+    no_leak,
+    in_time_order,
+)
+
+
+def _valid_labels(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+    from include.problems.registry import strategy
+
+    problem, column = strategy(use_case), use_case.label.column
+    try:
+        lacking = problem.enough_labels(problem.labels(frame)) if frame.height else "no row"
+    except DataError as error:
+        return [Failure(table, column, "valid labels", problem.valid, str(error), None)]
+    return (
+        [
+            Failure(
+                table, column, "labels to learn from", "every class, or two values", lacking, None
+            )
+        ]
+        if lacking
+        else []
+    )
+
+
+def _example(rows: pl.DataFrame) -> dict[str, Any]:
+    row = rows.row(0, named=True)
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,88 @@
+"""The verdict on one training set, with what it leaves: a report, Data Docs, and the refused rows
+put aside.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.data_sets.champion_reference import against_champion, champion_reference
+from include.data_sets.snapshot import read, snapshot_columns, training_window
+from include.data_sets.snapshot_checks import check_snapshot
+from include.quality.data_docs import write_docs
+from include.quality.quarantine import put_aside
+from include.quality.statistics import describe
+from include.steps import StepContext
+from include.tables.store import TableStore
+
+
+def judge_snapshot(context: StepContext, record: dict[str, Any], run: str) -> dict[str, Any]:
+    """`{"accepted", "reasons", "failures", "warnings", "notes", "references", "report",
+    "data_docs", "quarantine"}`, as for a delivery.
+
+    `record` is the snapshot's, `run` names the folder of the report. Everything is judged, even
+    when the first rule is broken.
+    """
+    use_case, settings = context.use_case, context.settings
+    frame, table, window = (
+        read(use_case, settings, record),
+        str(record["name"]),
+        training_window(use_case, context.interval),
+    )
+    validation = check_snapshot(use_case, frame, table, window)
+    failures = list(validation.failures)
+    champion, problems = champion_reference(use_case, settings, table)
+    notes: list[str] = []
+    failures += problems
+    if champion is None:
+        notes.append(
+            f"{table}: not compared: no champion yet"
+            if not problems
+            else f"{table}: not compared: the champion cannot be read"
+        )
+    elif set(snapshot_columns(use_case)) <= set(frame.columns):
+        changed, notes = against_champion(use_case, frame, table, champion)
+        broken = {failure.column for failure in failures if failure.column}
+        failures += [failure for failure in changed if failure.column not in broken]
+    verdict: dict[str, Any] = {
+        "accepted": not failures,
+        "reasons": [failure.reason for failure in failures],
+        "failures": [failure.as_json() for failure in failures],
+        "warnings": validation.warnings,
+        "notes": notes,
+        "references": {
+            table: [] if champion is None else [f"the training data of champion {champion.version}"]
+        },
+    }
+    aside = (
+        put_aside(TableStore(settings.tables_uri), table, frame, window, verdict["reasons"])
+        if failures
+        else None
+    )
+    verdict["quarantine"] = {} if aside is None else {table: aside}
+    folder = settings.reports_dir / "validation" / use_case.name / "training" / run
+    title = f"{use_case.title}: training set {window.label}"
+    verdict["data_docs"] = str(
+        write_docs(folder / "data_docs", title, {table: validation.document}, verdict)
+    )
+    return _report(folder / "validation.json", verdict, frame, validation.result)
+
+
+def _report(
+    path: Path, verdict: dict[str, Any], frame: pl.DataFrame, result: dict[str, Any]
+) -> dict[str, Any]:
+    complete = {**verdict, "report": str(path)}
+    content = {
+        **complete,
+        "rows": frame.height,
+        "statistics": describe(frame),
+        "great_expectations": result,
+    }
+    scratch = path.with_suffix(".partial")
+    scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
+    scratch.replace(path)
+    return complete

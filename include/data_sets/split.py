@@ -1,0 +1,72 @@
+"""The split in time: two moments cut the snapshot into train, validation and test. Rows of one
+moment stay together.
+
+Where the use case names a group (`training.group_by`), its rows stay together too: a group goes
+where its newest row goes, so the training rows still all lie before the validation starts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from include.errors import DataError
+from include.problems.registry import strategy
+from include.spec import UseCase
+from include.tables.store import TIMESTAMP
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
+    """`{"boundaries": {"validation_start", "test_start"}, "rows": {split: n}, "shares": {...},
+    "base_rates": {...}}`.
+
+    `frame` is sorted by event time. A base rate is the share of positives, of the commonest class,
+    or the mean label. Raises `DataError` when a split would be empty or its labels are too few to
+    train or test (one class only).
+    """
+    problem = strategy(use_case)
+    times, training = frame[use_case.event_time], use_case.training
+    first = int(frame.height * training.train_share)
+    second = int(frame.height * (training.train_share + training.validation_share))
+    boundaries = {
+        "validation_start": times[first].isoformat(),
+        "test_start": times[second].isoformat(),
+    }
+    parts = cut(use_case, frame, boundaries)
+    rates: dict[str, float] = {}
+    for name, part in parts.items():
+        labels = problem.labels(part)
+        lacking = problem.enough_labels(labels)
+        if lacking:
+            raise DataError(
+                f"{use_case.name}: the {name} split has {lacking}; boundaries {boundaries}. "
+                "Use a longer window (training.window_days) or other shares."
+            )
+        rates[name] = problem.base_rate(labels)
+    rows = {name: part.height for name, part in parts.items()}
+    shares = {name: count / frame.height for name, count in rows.items()}
+    return {"boundaries": boundaries, "rows": rows, "shares": shares, "base_rates": rates}
+
+
+def cut(
+    use_case: UseCase, frame: pl.DataFrame, boundaries: dict[str, str]
+) -> dict[str, pl.DataFrame]:
+    """The three splits of a frame by the boundaries' event times; a boundary belongs to the later
+    split.
+
+    A row whose group is null is a group of its own.
+    """
+    time, group = pl.col(use_case.event_time), use_case.training.group_by
+    if group is not None:
+        time = pl.when(pl.col(group).is_null()).then(time).otherwise(time.max().over(group))
+    first = pl.lit(datetime.fromisoformat(boundaries["validation_start"]), dtype=TIMESTAMP)
+    second = pl.lit(datetime.fromisoformat(boundaries["test_start"]), dtype=TIMESTAMP)
+    return {
+        "train": frame.filter(time < first),
+        "validation": frame.filter((time >= first) & (time < second)),
+        "test": frame.filter(time >= second),
+    }

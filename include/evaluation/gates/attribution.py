@@ -1,0 +1,40 @@
+"""The gate on reasons: what the scores are made of, by exact TreeSHAP contributions on test rows."""
+
+from __future__ import annotations
+
+from include.evaluation.attributions import attribution_summary
+from include.evaluation.gates.base import TEST, GateInput, GateRow, at_most
+
+GATE = "attribution"
+
+
+def attribution(given: GateInput) -> list[GateRow]:
+    """No input has more than `max_attribution_share` of all contributions, no forbidden one more
+    than `max_forbidden_share`.
+
+    An input's share is its mean absolute contribution (log odds) over the sum of all inputs'. A
+    forbidden input that the model does not have at all is no refusal.
+    """
+    limits = given.limits
+    if given.model is None or given.test is None or given.test.height == 0:
+        reason = given.problem or "the candidate cannot be scored"
+        return [
+            GateRow(
+                GATE, "largest_share", TEST, "", limits.max_attribution_share, None, False, reason
+            )
+        ]
+    found = attribution_summary(given.model, given.model.transform.apply_frame(given.test))
+    shares = {str(row["input"]): float(row["share"]) for row in found}
+    largest = max(shares, key=lambda name: shares[name])
+    bound = limits.max_forbidden_share
+    forbidden = [
+        at_most(GATE, "forbidden_share", bound, shares.get(name, 0.0), name)
+        for name in limits.forbidden_inputs
+    ]
+    return [
+        at_most(GATE, "largest_share", limits.max_attribution_share, shares[largest], largest),
+        *forbidden,
+    ]
+
+
+ATTRIBUTION_GATES = (attribution,)

@@ -1,0 +1,279 @@
+"""The gates between a trained candidate and the registry.
+
+A gate is a function `(GateInput) -> list[GateRow]`: one row of evidence per thing it judged. All
+gates run, whatever an earlier one found, and the verdict lists all rows. What a gate needs and does
+not find, it refuses by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from include.evaluation.slices import SlicePart
+from include.model.inspection import Inspection
+from include.problems.base import ProblemStrategy
+from include.problems.registry import gates_of, strategy
+from include.spec import Gates, Problem, UseCase
+
+if TYPE_CHECKING:
+    from include.model.package import ScoringModel
+
+TEST = "test"
+SAME_METRIC = 1e-9
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """One judgement.
+
+    `observed` is None where the value is missing; `slice` is empty for the whole split.
+    """
+
+    gate: str
+    metric: str
+    split: str
+    slice: str
+    threshold: float | None
+    observed: float | None
+    passed: bool
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The champion as it is now. `scores` are its probabilities on the candidate's test rows; None
+    with `problem` if it cannot score.
+
+    `segments` holds, of every category input, the share of each value in its training data.
+    """
+
+    version: int
+    scores: np.ndarray | None
+    problem: str = ""
+    segments: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GateInput:
+    """What the gates judge: the metrics that MLflow holds for the run, and the test rows scored
+    again with the package on disk.
+
+    `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot
+    be loaded. `inspection` was made in a process of its own before the evaluation. `labels`,
+    `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several
+    classes (test rows, classes). `package` is the candidate's folder (None where there is none),
+    `model` is what was loaded from it (None with `problem` as for `scores`), `test` are the test
+    rows with the snapshot's columns.
+    """
+
+    use_case: UseCase
+    metrics: Mapping[str, float]
+    evaluated_digest: str | None
+    package_digest: str | None
+    labels: np.ndarray
+    days: np.ndarray
+    slices: Sequence[SlicePart]
+    scores: np.ndarray | None
+    champion: Champion | None
+    problem: str = ""
+    inspection: Inspection | None = None
+    package: Path | None = None
+    model: ScoringModel | None = None
+    test: pl.DataFrame | None = None
+
+    @property
+    def limits(self) -> Gates:
+        """The thresholds of the specification."""
+        return self.use_case.gates
+
+    @property
+    def problem_strategy(self) -> ProblemStrategy:
+        """What the use case's problem asks for."""
+        return strategy(self.use_case)
+
+    def losses(self, scores: np.ndarray) -> np.ndarray:
+        """Losses of the test rows, in nats; of a regression as share of the best constant's loss on
+        them.
+        """
+        problem = self.problem_strategy
+        return problem.losses(self.labels, scores) / problem.loss_unit(self.labels)
+
+
+Gate = Callable[[GateInput], list[GateRow]]
+
+
+def evaluated_object(given: GateInput) -> list[GateRow]:
+    """The package at hand is the one that was evaluated, by digest and by scoring the test rows
+    again.
+    """
+    same = given.evaluated_digest is not None and given.package_digest == given.evaluated_digest
+    expected, found = (str(value)[:16] for value in (given.evaluated_digest, given.package_digest))
+    reason = (
+        f"digest {found} was evaluated"
+        if same
+        else f"package has digest {found}, evaluated was {expected}"
+    )
+    rows = [GateRow("evaluated_object", "digest", TEST, "", None, None, same, reason)]
+    problem = given.problem_strategy
+    metric = problem.loss_metric
+    recorded = given.metrics.get(f"test.{metric}")
+    if given.scores is None or recorded is None:
+        reason = given.problem or f"metric test.{metric} is missing in MLflow"
+        return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, None, False, reason)]
+    again = float(problem.losses(given.labels, given.scores).mean())
+    passed = abs(again - recorded) <= SAME_METRIC * max(1.0, abs(recorded))
+    reason = (
+        "scored again, same metric"
+        if passed
+        else "scored again, the package does not give the recorded metric"
+    )
+    return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, again, passed, reason)]
+
+
+def auc(given: GateInput) -> list[GateRow]:
+    """AUC on the test split is at least `min_auc`."""
+    return [at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"))]
+
+
+def bootstrap_rule(given: GateInput) -> list[GateRow]:
+    """A use case's first model beats the prior:
+
+    1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`.
+    """
+    if given.champion is not None:
+        return []
+    metric = given.problem_strategy.skill_metric
+    value, baseline = (
+        given.metrics.get(f"test.{metric}"),
+        given.metrics.get(f"test.baseline.{metric}"),
+    )
+    skill = None if value is None or not baseline else 1.0 - value / baseline
+    return [at_least("bootstrap_rule", f"{metric}_skill", given.limits.min_baseline_skill, skill)]
+
+
+GATES: tuple[Gate, ...] = (evaluated_object, bootstrap_rule)
+
+
+def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
+    """Every gate of a problem: its own and those of the other modules."""
+    from include.evaluation.gates.attribution import ATTRIBUTION_GATES
+    from include.evaluation.gates.baselines import BASELINE_GATES
+    from include.evaluation.gates.champion import CHAMPION_GATES
+    from include.evaluation.gates.fairness import FAIRNESS_GATES
+    from include.evaluation.gates.package import PACKAGE_GATES
+    from include.evaluation.gates.segments import SEGMENT_GATES
+    from include.evaluation.gates.sensitivity import SENSITIVITY_GATES
+
+    quality = (*GATES, *gates_of(problem), *CHAMPION_GATES, *BASELINE_GATES)
+    return (
+        *quality,
+        *FAIRNESS_GATES,
+        *SENSITIVITY_GATES,
+        *ATTRIBUTION_GATES,
+        *PACKAGE_GATES,
+        *SEGMENT_GATES,
+    )
+
+
+def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
+    """Run every gate:
+
+    `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too.
+    """
+    problem = given.use_case.problem
+    chosen = (
+        gates if gates is not None else all_gates() if problem == "binary" else all_gates(problem)
+    )
+    rows = [row for gate in chosen for row in gate(given)]
+    reasons = [_reason(row) for row in rows if not row.passed]
+    if not rows:
+        reasons = ["no gate judged anything"]
+    version = None if given.champion is None else given.champion.version
+    return {
+        "accepted": not reasons,
+        "reasons": reasons,
+        "rows": [row.as_json() for row in rows],
+        "champion_version": version,
+    }
+
+
+def _reason(row: GateRow) -> str:
+    where = f"{row.split}{', ' + row.slice if row.slice else ''}"
+    numbers = "" if row.observed is None else f" observed {row.observed:.5g},"
+    limit = "" if row.threshold is None else f" threshold {row.threshold:.5g}:"
+    return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
+
+
+def at_least(
+    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
+) -> GateRow:
+    """A row that passes where `value` is at least `limit`; a missing value or limit does not."""
+    passed = limit is not None and value is not None and value >= limit
+    return _row(gate, metric, limit, value, part, passed=passed, failure="below the threshold")
+
+
+def at_most(
+    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
+) -> GateRow:
+    """A row that passes where `value` is at most `limit`; a missing value or limit does not."""
+    passed = limit is not None and value is not None and value <= limit
+    return _row(gate, metric, limit, value, part, passed=passed, failure="above the threshold")
+
+
+def _row(
+    gate: str,
+    metric: str,
+    limit: float | None,
+    value: float | None,
+    part: str,
+    *,
+    passed: bool,
+    failure: str,
+) -> GateRow:
+    missing = (
+        "the metric is missing"
+        if value is None
+        else "the threshold is missing"
+        if limit is None
+        else ""
+    )
+    reason = missing or ("within the threshold" if passed else failure)
+    return GateRow(gate, metric, TEST, part, limit, value, passed, reason)
+
+
+def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow:
+    """A slice that is listed and not judged."""
+    reason = f"too small to judge: {part.rows} rows, the specification asks for {part.minimum_rows}"
+    return GateRow(gate, metric, TEST, part.label, limit, None, True, reason)
+
+
+def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
+    """A declared slice column of which no part can be judged is a refusal: the gate would pass on
+    nothing. Crossings may be small.
+    """
+    judged = {part.column for part in given.slices if part.judged}
+    wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
+    absent = [name for name in wanted if name not in judged]
+    return [
+        GateRow(
+            gate,
+            metric,
+            TEST,
+            column,
+            limit,
+            None,
+            False,
+            "the declared slice has no part with enough rows",
+        )
+        for column in absent
+    ]

@@ -1,0 +1,80 @@
+"""The gate against what costs nothing: the prior, the last known value and a simpler model, on the
+same test rows.
+"""
+
+from __future__ import annotations
+
+from include.evaluation.baselines import LAST_VALUE, SIMPLE
+from include.evaluation.gates.base import TEST, GateInput, GateRow
+
+LOSS_NAMES = {"logloss": "log loss"}
+
+
+def baselines(given: GateInput) -> list[GateRow]:
+    """The loss beats prior and last value, and is at most `max_simple_model_deficit` above the
+    simpler model's.
+
+    In nats; of a regression as share of the best constant's loss on the test rows.
+    """
+    problem = given.problem_strategy
+    unit, loss = problem.loss_unit(given.labels), problem.loss_metric
+    name = LOSS_NAMES.get(loss, loss)
+    value = given.metrics.get(f"test.{loss}")
+    rows = []
+    for baseline, metric in (
+        ("prior", f"test.baseline.{loss}"),
+        (LAST_VALUE, f"test.baseline.{LAST_VALUE}.{loss}"),
+    ):
+        other = given.metrics.get(metric)
+        gain = None if value is None or other is None else (other - value) / unit
+        passed = gain is not None and gain > 0.0
+        reason = (
+            _missing(value, metric, loss)
+            if gain is None
+            else f"{name} {value:.5f}, {baseline} {other:.5f}"
+        )
+        rows.append(
+            GateRow("baselines", f"gain_over_{baseline}", TEST, "", 0.0, gain, passed, reason)
+        )
+    limit, metric = given.limits.max_simple_model_deficit, f"test.baseline.{SIMPLE}.{loss}"
+    other = given.metrics.get(metric)
+    deficit = None if value is None or other is None else (value - other) / unit
+    passed = deficit is not None and deficit <= limit
+    reason = (
+        _missing(value, metric, loss)
+        if deficit is None
+        else f"{name} {value:.5f}, {problem.simple_name} {other:.5f}"
+    )
+    return [
+        *rows,
+        GateRow("baselines", "deficit_to_simple", TEST, "", limit, deficit, passed, reason),
+    ]
+
+
+def golden(given: GateInput) -> list[GateRow]:
+    """Where a golden set is declared, the candidate was measured on it and beats its prior's loss
+    by `min_golden_gain` (as above).
+    """
+    if given.use_case.golden is None:
+        return []
+    limit = given.limits.min_golden_gain
+    problem = given.problem_strategy
+    loss, unit = problem.loss_metric, problem.loss_unit(given.labels)
+    value, prior = given.metrics.get(f"golden.{loss}"), given.metrics.get(f"golden.baseline.{loss}")
+    gain = None if value is None or prior is None else (prior - value) / unit
+    passed = gain is not None and gain >= limit
+    missing = _missing(value, f"golden.{loss}", loss)
+    reason = (
+        missing if gain is None else f"{LOSS_NAMES.get(loss, loss)} {value:.5f}, prior {prior:.5f}"
+    )
+    return [GateRow("golden", "gain_over_prior", "golden", "", limit, gain, passed, reason)]
+
+
+BASELINE_GATES = (baselines, golden)
+
+
+def _missing(value: float | None, metric: str, loss: str) -> str:
+    return (
+        f"the metric {f'test.{loss}' if value is None and metric.startswith('test.') else metric}"
+        " is missing"
+    )

@@ -1,0 +1,183 @@
+"""The gates against the champion: both models scored now, on the same rows, and judged with the
+uncertainty of the difference.
+
+Whole days are resampled (`paired_bootstrap`): rows of one day share their weather. A confidence is
+the share of resamples in which the statement holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from include.evaluation.gates.base import (
+    TEST,
+    Champion,
+    GateInput,
+    GateRow,
+    too_small,
+    undeclared_slices,
+)
+from include.evaluation.slices import SlicePart
+from include.stats.paired import Difference, auc_difference, paired_bootstrap
+
+
+def champion_improvement(given: GateInput) -> list[GateRow]:
+    """The loss is lower than the champion's by `min_champion_improvement`, and surely so: log loss
+    in nats, of a regression squared or absolute error as share of the best constant's loss on the
+    test rows.
+
+    Two rows: the mean difference is at least that much, and it is *more* than that in at least
+    `champion_confidence` of the resamples. An equal model differs by 0 in every one of them and is
+    refused, whatever the improvement asked for.
+    """
+    if given.champion is None:
+        return []
+    limit, confidence = given.limits.min_champion_improvement, given.limits.champion_confidence
+    gain = f"{given.problem_strategy.loss_metric}_improvement"
+    metrics = ((gain, limit), ("improvement_confidence", confidence))
+    scores, others, missing = _comparable(given, given.champion)
+    if scores is None or others is None:
+        return [
+            GateRow("champion_improvement", metric, TEST, "", bound, None, False, missing)
+            for metric, bound in metrics
+        ]
+    gained = given.losses(others) - given.losses(scores)
+    found = paired_bootstrap(gained, given.days, seed=given.use_case.training.seed)
+    share = found.share_above(limit)
+    interval = f"95 % interval {found.low:.5f} to {found.high:.5f} over {found.clusters} days"
+    better = (
+        f"{'better' if found.mean > 0 else 'not better'} than champion version"
+        f" {given.champion.version}; {interval}"
+    )
+    sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
+    return [
+        GateRow(
+            "champion_improvement", gain, TEST, "", limit, found.mean, found.mean >= limit, better
+        ),
+        GateRow(
+            "champion_improvement",
+            "improvement_confidence",
+            TEST,
+            "",
+            confidence,
+            share,
+            share >= confidence,
+            sure,
+        ),
+    ]
+
+
+def champion_slices(given: GateInput) -> list[GateRow]:
+    """No slice is materially worse than the champion on it, on the same rows: neither its loss nor,
+    of a binary problem, its AUC.
+
+    Refused is a slice that loses more than `max_slice_auc_drop` (or whose log loss rises by more
+    than `max_slice_loss_increase` nats), and that is surely worse: a large loss over few days may
+    be luck, a sure one may be small. Sure means worse at all in a share 1 - (1 -
+    `slice_confidence`) / n of the resamples for n judged slices: of many slices one looks worse by
+    chance (Bonferroni).
+    """
+    if given.champion is None:
+        return []
+    metric, limit = _slice_metric(given)
+    rows = undeclared_slices(given, "champion_slices", metric, limit)
+    scores, others, missing = _comparable(given, given.champion)
+    if scores is None or others is None:
+        return [*rows, GateRow("champion_slices", metric, TEST, "", limit, None, False, missing)]
+    sure = 1.0 - (1.0 - given.limits.slice_confidence) / max(
+        1, sum(part.judged for part in given.slices)
+    )
+    for part in given.slices:
+        if not part.judged:
+            rows.append(too_small("champion_slices", metric, limit, part))
+        else:
+            rows += (
+                [_auc_row(given, part, scores, others, sure)]
+                if given.use_case.problem == "binary"
+                else []
+            )
+            rows.append(_loss_row(given, part, scores, others, sure))
+    return rows
+
+
+CHAMPION_GATES = (champion_improvement, champion_slices)
+
+
+def _slice_metric(given: GateInput) -> tuple[str, float]:
+    """The metric by which slices are compared first, and its limit."""
+    if given.use_case.problem == "binary":
+        return "auc_drop", given.limits.max_slice_auc_drop
+    return f"{given.problem_strategy.loss_metric}_increase", given.limits.max_slice_loss_increase
+
+
+def _auc_row(
+    given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
+) -> GateRow:
+    limit, labels, seed = (
+        given.limits.max_slice_auc_drop,
+        given.labels[part.mask],
+        given.use_case.training.seed,
+    )
+    if labels.min() == labels.max():
+        reason = "the slice holds one class only: its AUC is undefined"
+        return GateRow("champion_slices", "auc_drop", TEST, part.label, limit, None, False, reason)
+    found = auc_difference(
+        labels, others[part.mask], scores[part.mask], given.days[part.mask], seed=seed
+    )
+    return _worse(part, "auc_drop", (limit, sure), found)
+
+
+def _loss_row(
+    given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
+) -> GateRow:
+    lost = (given.losses(scores) - given.losses(others))[part.mask]
+    found = paired_bootstrap(lost, given.days[part.mask], seed=given.use_case.training.seed)
+    return _worse(
+        part,
+        f"{given.problem_strategy.loss_metric}_increase",
+        (given.limits.max_slice_loss_increase, sure),
+        found,
+    )
+
+
+def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Difference) -> GateRow:
+    (limit, sure), share = bounds, found.share_above(0.0)
+    passed = found.mean <= limit or share < sure
+    verdict = (
+        "within the threshold"
+        if found.mean <= limit
+        else "above the threshold, not surely worse"
+        if passed
+        else "surely worse"
+    )
+    reason = (
+        f"{verdict}: worse in {share:.1%} of the resamples of {part.rows} rows over"
+        f" {found.clusters} days, from {sure:.2%} on it is sure"
+    )
+    return GateRow("champion_slices", metric, TEST, part.label, limit, found.mean, passed, reason)
+
+
+def _comparable(
+    given: GateInput, champion: Champion
+) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    if champion.scores is None:
+        return (
+            None,
+            None,
+            (
+                f"champion version {champion.version} cannot be scored:"
+                f" {champion.problem or 'no scores'}"
+            ),
+        )
+    if given.scores is None:
+        return None, None, given.problem or "the candidate cannot be scored"
+    if given.scores.shape != champion.scores.shape:
+        return (
+            None,
+            None,
+            (
+                f"champion version {champion.version} answers another question: scores of shape"
+                f" {champion.scores.shape}"
+            ),
+        )
+    return given.scores, champion.scores, ""

@@ -1,0 +1,231 @@
+"""The gate on decisions: between the declared groups, rates of positive decisions and of both kinds
+of error stay close (fairlearn).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from include.errors import DataError
+from include.evaluation.gates.base import TEST, GateInput, GateRow
+from include.evaluation.slices import column_values
+from include.spec.expectations import FairnessGroups
+
+COMPARABLE = 2
+
+
+def fairness(given: GateInput) -> list[GateRow]:
+    """Per declared grouping: difference and ratio of selection, true-positive and false-positive
+    rate of the decisions.
+
+    Of a regression instead the difference of the groups' mean errors.
+    """
+    problem = given.problem_strategy
+    rows: list[GateRow] = []
+    for declared in given.limits.fairness:
+        if given.scores is None or given.model is None or given.test is None:
+            reason = given.problem or "the candidate cannot be scored"
+            rows.append(
+                GateRow("fairness", "groups", TEST, declared.column, None, None, False, reason)
+            )
+            continue
+        try:
+            values = column_values(declared.column, given.model.transform, given.test)
+        except DataError as error:
+            rows.append(
+                GateRow("fairness", "groups", TEST, declared.column, None, None, False, str(error))
+            )
+            continue
+        groups = members(declared, values)
+        if given.use_case.problem == "regression":
+            rows += _errors(declared, groups, given.scores - given.labels)
+        else:
+            rows += _grouping(
+                declared, groups, problem.positives(given.labels), problem.decisions(given.scores)
+            )
+    return rows
+
+
+def members(declared: FairnessGroups, values: np.ndarray) -> np.ndarray:
+    """The name of each row's group, shape (rows,); empty for rows of none."""
+    if not declared.groups:
+        return values.astype(str)
+    names = {value: name for name, group in declared.groups.items() for value in group}
+    return np.array([names.get(str(value), "") for value in values], dtype=str)
+
+
+FAIRNESS_GATES = (fairness,)
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """One rate: the rows that it is about (boolean, shape (rows,)), how many of them a group needs,
+    and its two limits.
+    """
+
+    name: str
+    rows: np.ndarray
+    minimum: int
+    max_difference: float
+    min_ratio: float
+
+
+def _grouping(
+    declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, decisions: np.ndarray
+) -> list[GateRow]:
+    rates = (
+        _Rate(
+            "selection",
+            labels >= 0,
+            declared.minimum_rows,
+            declared.max_selection_difference,
+            declared.min_selection_ratio,
+        ),
+        _Rate(
+            "true_positive",
+            labels == 1,
+            declared.minimum_class_rows,
+            declared.max_true_positive_difference,
+            declared.min_true_positive_ratio,
+        ),
+        _Rate(
+            "false_positive",
+            labels == 0,
+            declared.minimum_class_rows,
+            declared.max_false_positive_difference,
+            declared.min_false_positive_ratio,
+        ),
+    )
+    rows, enough = _judged_groups(declared, groups)
+    for rate in rates:
+        judged = [
+            name for name in enough if int((rate.rows & (groups == name)).sum()) >= rate.minimum
+        ]
+        chosen = rate.rows & np.isin(groups, judged)
+        rows += _compared(declared, rate, judged, groups[chosen], decisions[chosen])
+    return rows
+
+
+def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[GateRow], list[str]]:
+    """The rows about groups that are too small, and the groups that are not."""
+    counts = {
+        name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})
+    }
+    rows = [
+        _too_small(declared, name, count)
+        for name, count in counts.items()
+        if count < declared.minimum_rows
+    ]
+    return rows, [name for name, count in counts.items() if count >= declared.minimum_rows]
+
+
+def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) -> list[GateRow]:
+    """The largest less the smallest mean error (score less label) of the groups, by fairlearn."""
+    from fairlearn.metrics import MetricFrame, mean_prediction
+
+    limit, metric = declared.max_error_difference, "error_difference"
+    rows, judged = _judged_groups(declared, groups)
+    if len(judged) < COMPARABLE or limit is None:
+        reason = (
+            f"fewer than two groups are large enough to compare: {judged}"
+            if limit is not None
+            else "the threshold is missing"
+        )
+        return [
+            *rows,
+            GateRow("fairness", metric, TEST, declared.column, limit, None, False, reason),
+        ]
+    chosen = np.isin(groups, judged)
+    frame = MetricFrame(
+        metrics=mean_prediction,
+        y_true=errors[chosen],
+        y_pred=errors[chosen],
+        sensitive_features=groups[chosen],
+    )
+    difference = float(frame.difference())
+    reason = ", ".join(f"{name} {frame.by_group[name]:+.4g}" for name in judged)
+    return [
+        *rows,
+        GateRow(
+            "fairness",
+            metric,
+            TEST,
+            declared.column,
+            limit,
+            difference,
+            difference <= limit,
+            reason,
+        ),
+    ]
+
+
+def _too_small(declared: FairnessGroups, name: str, count: int) -> GateRow:
+    reason = f"too small to judge: {count} rows" if count else "the declared group has no row"
+    return GateRow(
+        "fairness",
+        "group_rows",
+        TEST,
+        f"{declared.column}={name}",
+        float(declared.minimum_rows),
+        float(count),
+        count > 0,
+        reason,
+    )
+
+
+def _compared(
+    declared: FairnessGroups,
+    rate: _Rate,
+    judged: list[str],
+    groups: np.ndarray,
+    decisions: np.ndarray,
+) -> list[GateRow]:
+    """Every rate is the mean decision over the rows that it is about: fairlearn's selection rate
+    among all, positives or negatives.
+    """
+    from fairlearn.metrics import MetricFrame, selection_rate
+
+    bounds = {f"{rate.name}_difference": rate.max_difference, f"{rate.name}_ratio": rate.min_ratio}
+    if len(judged) < COMPARABLE:
+        reason = f"fewer than two groups are large enough to compare: {judged}"
+        return [
+            GateRow("fairness", metric, TEST, declared.column, bound, None, False, reason)
+            for metric, bound in bounds.items()
+        ]
+    frame = MetricFrame(
+        metrics=selection_rate, y_true=decisions, y_pred=decisions, sensitive_features=groups
+    )
+    reason = ", ".join(f"{name} {frame.by_group[name]:.3f}" for name in judged)
+    difference, largest = float(frame.difference()), float(frame.group_max())
+    rare = largest < declared.minimum_rate
+    ratio = float(frame.ratio()) if largest > 0.0 else 1.0
+    told = (
+        f"{reason}; all below {declared.minimum_rate:g}: judged by the difference"
+        if rare
+        else reason
+    )
+    (first, max_difference), (second, min_ratio) = bounds.items()
+    return [
+        GateRow(
+            "fairness",
+            first,
+            TEST,
+            declared.column,
+            max_difference,
+            difference,
+            difference <= max_difference,
+            reason,
+        ),
+        GateRow(
+            "fairness",
+            second,
+            TEST,
+            declared.column,
+            min_ratio,
+            ratio,
+            rare or ratio >= min_ratio,
+            told,
+        ),
+    ]

@@ -1,0 +1,89 @@
+"""The gates on probabilities of several classes: overall, and in every slice."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from include.evaluation.gates.base import (
+    TEST,
+    Gate,
+    GateInput,
+    GateRow,
+    at_least,
+    at_most,
+    too_small,
+    undeclared_slices,
+)
+from include.evaluation.gates.calibration import explained_error
+
+
+def quality(given: GateInput) -> list[GateRow]:
+    """On the test split: log loss, macro AUC, accuracy and Brier score within their thresholds."""
+    limits, metrics = given.limits, given.metrics
+    return [
+        at_most("logloss", "logloss", limits.max_logloss, metrics.get("test.logloss")),
+        at_least("auc", "auc", limits.min_auc, metrics.get("test.auc")),
+        at_least("accuracy", "accuracy", limits.min_accuracy, metrics.get("test.accuracy")),
+        at_most("brier", "brier", limits.max_brier, metrics.get("test.brier")),
+    ]
+
+
+def calibration(given: GateInput) -> list[GateRow]:
+    """The predicted class's probability is as often right as it says: its expected calibration
+    error is within the threshold.
+    """
+    return [
+        at_most(
+            "calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece")
+        )
+    ]
+
+
+def slice_brier(given: GateInput) -> list[GateRow]:
+    """No slice's Brier skill against its own class shares is below `min_slice_brier_skill`."""
+    limit = given.limits.min_slice_brier_skill
+    rows = undeclared_slices(given, "slice_brier", "brier_skill", limit)
+    for part in given.slices:
+        if not part.judged:
+            rows.append(too_small("slice_brier", "brier_skill", limit, part))
+        else:
+            rows.append(
+                at_least(
+                    "slice_brier",
+                    "brier_skill",
+                    limit,
+                    given.metrics.get(f"test.{part.key}.brier_skill"),
+                    part.label,
+                )
+            )
+    return rows
+
+
+def slice_calibration(given: GateInput) -> list[GateRow]:
+    """No slice's calibration error exceeds what its size explains by more than
+    `max_slice_calibration_excess`.
+    """
+    limit = given.limits.max_slice_calibration_excess
+    rows = undeclared_slices(given, "slice_calibration", "ece_excess", limit)
+    if given.scores is None:
+        reason = given.problem or "the candidate cannot be scored"
+        return [
+            *rows,
+            GateRow("slice_calibration", "ece_excess", TEST, "", limit, None, False, reason),
+        ]
+    certainty = np.clip(given.scores.max(axis=1), 0.0, 1.0)
+    for part in given.slices:
+        if not part.judged:
+            rows.append(too_small("slice_calibration", "ece_excess", limit, part))
+            continue
+        value = given.metrics.get(f"test.{part.key}.ece")
+        excess = (
+            None
+            if value is None
+            else value - explained_error(certainty[part.mask], seed=given.use_case.training.seed)
+        )
+        rows.append(at_most("slice_calibration", "ece_excess", limit, excess, part.label))
+    return rows
+
+
+MULTICLASS_GATES: tuple[Gate, ...] = (quality, calibration, slice_brier, slice_calibration)

@@ -1,0 +1,142 @@
+"""The gates on the package itself: its size, its files, how it loads and answers in a fresh
+process, how fast it is.
+
+They judge one `Inspection`, made in a child process before this process opened the package.
+"""
+
+from __future__ import annotations
+
+import math
+
+from include.evaluation.gates.base import GateInput, GateRow
+from include.model.inspection import GOLDEN_TOLERANCE, Inspection
+
+BYTES_PER_MEGABYTE = 1e6
+PACKAGE = "package"
+
+
+def package_size(given: GateInput) -> list[GateRow]:
+    """The files of the package weigh at most `max_package_megabytes`."""
+    found, missing = _inspection(given)
+    limit = given.limits.max_package_megabytes
+    if found is None:
+        return [_row("package_size", "megabytes", limit, None, missing, passed=False)]
+    return [_at_most("package_size", "megabytes", limit, found.size_bytes / BYTES_PER_MEGABYTE)]
+
+
+def artefact_safety(given: GateInput) -> list[GateRow]:
+    """Nothing but the files of a package, each in its own format: no pickle, no code, no link."""
+    found, missing = _inspection(given)
+    if found is None:
+        return [_row("artefact_safety", "files", None, None, missing, passed=False)]
+    reason = (
+        f"refused files: {'; '.join(found.unsafe)}"
+        if found.unsafe
+        else "only the files of a package, each in its format"
+    )
+    return [
+        _row(
+            "artefact_safety",
+            "files",
+            0.0,
+            float(len(found.unsafe)),
+            reason,
+            passed=not found.unsafe,
+        )
+    ]
+
+
+def runtime_validity(given: GateInput) -> list[GateRow]:
+    """In a fresh process it loads, beside the libraries it was trained with, and gives its golden
+    answers within 1e-6.
+    """
+    found, missing = _inspection(given)
+    if found is None or found.measured is None:
+        reason = missing if found is None else found.problem
+        return [_row("runtime_validity", "loads", None, None, reason, passed=False)]
+    measured = found.measured
+    different = measured["libraries"]
+    reason = f"other libraries: {different}" if different else "the libraries of the training"
+    return [
+        _row(
+            "runtime_validity",
+            "loads",
+            None,
+            None,
+            "loaded in a fresh process, digest verified",
+            passed=True,
+        ),
+        _row(
+            "runtime_validity",
+            "libraries",
+            0.0,
+            float(len(different)),
+            reason,
+            passed=not different,
+        ),
+        _at_most(
+            "runtime_validity", "golden_difference", GOLDEN_TOLERANCE, measured["golden_difference"]
+        ),
+    ]
+
+
+def latency(given: GateInput) -> list[GateRow]:
+    """One row and 1,000 rows, transformed and scored as the endpoint does it, within the declared
+    milliseconds.
+    """
+    limits = given.limits
+    wanted = {
+        "latency_p50_ms": limits.max_latency_p50_ms,
+        "latency_p99_ms": limits.max_latency_p99_ms,
+        "batch_ms": limits.max_batch_ms,
+    }
+    found, missing = _inspection(given)
+    if found is None or found.measured is None:
+        reason = missing if found is None else f"not measured: {found.problem}"
+        return [
+            _row("latency", name, limit, None, reason, passed=False)
+            for name, limit in wanted.items()
+        ]
+    return [
+        _at_most("latency", name, limit, found.measured[name]) for name, limit in wanted.items()
+    ]
+
+
+PACKAGE_GATES = (package_size, artefact_safety, runtime_validity, latency)
+
+
+def _inspection(given: GateInput) -> tuple[Inspection | None, str]:
+    """The inspection of the package that was evaluated, or why there is none.
+
+    `evaluated_object` judges that it still is that one.
+    """
+    found = given.inspection
+    if found is None:
+        return None, given.problem or "the package was not inspected"
+    if found.measured is not None and found.digest != given.evaluated_digest:
+        return (
+            None,
+            (
+                f"inspected was the package {found.digest[:16]}, evaluated was"
+                f" {str(given.evaluated_digest)[:16]}"
+            ),
+        )
+    return found, ""
+
+
+def _at_most(gate: str, metric: str, limit: float, value: float) -> GateRow:
+    passed = math.isfinite(value) and value <= limit
+    return _row(
+        gate,
+        metric,
+        limit,
+        value,
+        "within the threshold" if passed else "above the threshold",
+        passed=passed,
+    )
+
+
+def _row(
+    gate: str, metric: str, limit: float | None, value: float | None, reason: str, *, passed: bool
+) -> GateRow:
+    return GateRow(gate, metric, PACKAGE, "", limit, value, passed, reason)

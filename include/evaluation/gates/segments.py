@@ -1,0 +1,96 @@
+"""The gate on what is not there: a slice without rows breaks no metric, and so no other gate would
+notice it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from include.evaluation.gates.base import TEST, GateInput, GateRow
+from include.spec import Slice, UseCase
+
+# A segment that was to be expected in twice the rows that its slice needs, and cannot be judged,
+# has not shrunk by chance or season.
+MARGIN = 2
+
+
+def segments(given: GateInput) -> list[GateRow]:
+    """Every segment that there should be has test rows, and enough of them to be judged by the
+    other gates.
+
+    With a champion: the values that its training data held, each expected in as many test rows as
+    its share there says. Without one: the values that the specification declares, each in at least
+    one row. Crossings follow from their sides.
+    """
+    return [
+        row
+        for declared in given.use_case.slices
+        if declared.crossed_with is None
+        for row in _column(given, declared)
+    ]
+
+
+SEGMENT_GATES = (segments,)
+
+
+def _column(given: GateInput, declared: Slice) -> Iterator[GateRow]:
+    shares = None if given.champion is None else given.champion.segments.get(declared.column)
+    found = {part.value: part.rows for part in given.slices if part.column == declared.name}
+    if shares is not None:
+        missing = dict(_shrunk(shares, found, declared.minimum_rows, len(given.labels)))
+    else:
+        missing = {
+            value: 1.0
+            for value in declared_values(given.use_case, declared.column)
+            if value not in found
+        }
+    for value, expected in missing.items():
+        told = (
+            f"{expected:.0f} rows were to be expected"
+            if shares is not None
+            else "the specification declares it"
+        )
+        least, seen = (
+            float(declared.minimum_rows if shares is not None else 1),
+            float(found.get(value, 0)),
+        )
+        yield GateRow(
+            "segments",
+            "rows",
+            TEST,
+            f"{declared.column}={value}",
+            least,
+            seen,
+            False,
+            f"the segment is missing: {told}",
+        )
+    if not missing:
+        yield GateRow(
+            "segments",
+            "rows",
+            TEST,
+            declared.column,
+            None,
+            None,
+            True,
+            f"no segment is missing: {', '.join(sorted(found))}",
+        )
+
+
+def _shrunk(
+    shares: Mapping[str, float], found: Mapping[str, int], minimum: int, rows: int
+) -> Iterator[tuple[str, float]]:
+    for value, share in shares.items():
+        expected = share * rows
+        if expected >= MARGIN * minimum and found.get(value, 0) < minimum:
+            yield value, expected
+
+
+def declared_values(use_case: UseCase, column: str) -> tuple[str, ...]:
+    """The closed set of values that the entity table declares for the source of a slice column;
+    empty where it declares none.
+    """
+    sources = {item.name: item.source for item in use_case.inputs if item.kind == "category"}
+    wanted = sources.get(column, column)
+    table = use_case.table(use_case.entity_table)
+    return next((found.categories for found in table.columns if found.name == wanted), ())

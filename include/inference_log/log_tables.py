@@ -1,0 +1,182 @@
+"""The Delta tables of what the endpoint answered and was told: their columns, and how rows of the
+spool become rows of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import polars as pl
+
+from include.spec import ColumnType, UseCase
+from include.tables.store import TIMESTAMP
+
+TYPES: dict[ColumnType, Any] = {
+    "string": pl.String,
+    "integer": pl.Int64,
+    "number": pl.Float64,
+    "boolean": pl.Boolean,
+    "timestamp": TIMESTAMP,
+}
+
+FEEDBACK_SCHEMA: dict[str, Any] = {
+    "sequence": pl.Int64,
+    "prediction_id": pl.String,
+    "name": pl.String,
+    "value": pl.Float64,
+    "text": pl.String,
+    "known_at": TIMESTAMP,
+    "received_at": TIMESTAMP,
+}
+GAPS_SCHEMA: dict[str, Any] = {
+    "sequence": pl.Int64,
+    "rows": pl.Int64,
+    "total": pl.Int64,
+    "noticed_at": TIMESTAMP,
+    "reason": pl.String,
+}
+
+
+def log_table(use_case_name: str) -> str:
+    """Name of the table of answered predictions."""
+    return f"{use_case_name}/inference_log"
+
+
+def feedback_table(use_case_name: str) -> str:
+    """Name of the table of what applications told about answers."""
+    return f"{use_case_name}/feedback"
+
+
+def gaps_table(use_case_name: str) -> str:
+    """Name of the table that says how many answers a full disk kept out of the log."""
+    return f"{use_case_name}/inference_log_gaps"
+
+
+def log_schema(use_case: UseCase) -> dict[str, Any]:
+    """Columns and Polars types of the Delta table `<use_case>/inference_log`.
+
+    The event time, the id, entity keys, request fields and `view__feature` columns have the names
+    they have everywhere. A column that the specification marks `hash` holds text, one marked `drop`
+    is not there (the id is always there; dropped, it is null).
+    """
+    declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
+    columns: dict[str, Any] = {
+        "prediction_id": pl.String,
+        "sequence": pl.Int64,
+        "model_version": pl.Int64,
+        "answered_at": TIMESTAMP,
+        use_case.event_time: TIMESTAMP,
+        use_case.id_column: pl.String
+        if use_case.privacy(use_case.id_column) == "hash"
+        else TYPES[declared[use_case.id_column].type],
+    }
+    given = {key: declared[key].type for key in use_case.serving.entity_keys}
+    given.update({field.name: field.type for field in use_case.serving.request_fields})
+    for name, kind in given.items():
+        mark = use_case.privacy(name)
+        if mark != "drop":
+            columns[name] = pl.String if mark == "hash" else TYPES[kind]
+    columns.update(feature_types(use_case))
+    return {
+        **columns,
+        "score": pl.Float64,
+        "decision": pl.Boolean,
+        "flags": pl.List(pl.String),
+        "latency_ms": pl.Float64,
+        "arm": pl.String,
+        "attributions": pl.String,
+        **({"predicted_class": pl.String} if use_case.problem == "multiclass" else {}),
+    }
+
+
+def feature_types(use_case: UseCase) -> dict[str, Any]:
+    """`view__feature` -> Polars type, by the kind of the input that reads it."""
+    kinds = {"number": pl.Float64, "category": pl.String}
+    return {
+        item.source.replace(":", "__"): kinds.get(item.kind, TIMESTAMP)
+        for item in use_case.inputs
+        if item.view is not None
+    }
+
+
+def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """Rows of `Spool.read` or of `include.inference_log.shipments.rows_of` as the typed columns of
+    `log_schema`.
+    """
+    schema = log_schema(use_case)
+    records = [_record(use_case, row) for row in rows]
+    times = [
+        name
+        for name, dtype in schema.items()
+        if dtype == TIMESTAMP and name not in ("answered_at", use_case.event_time)
+    ]
+    raw = {
+        name: pl.String if name in times else pl.Int64 if dtype == TIMESTAMP else dtype
+        for name, dtype in schema.items()
+    }
+    frame = pl.DataFrame(
+        {name: [record.get(name) for record in records] for name in schema},
+        schema=raw,
+        strict=False,
+    )
+    return frame.with_columns(
+        pl.col("answered_at", use_case.event_time).cast(TIMESTAMP),
+        *(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in times),
+    )
+
+
+def feedback_frame(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """Rows of `Spool.read_feedback` as the typed columns of `FEEDBACK_SCHEMA`."""
+    return _typed(rows, FEEDBACK_SCHEMA)
+
+
+def gaps_frame(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """Rows of `Spool.read_gaps` as the typed columns of `GAPS_SCHEMA`."""
+    return _typed(rows, GAPS_SCHEMA)
+
+
+def _typed(rows: Sequence[tuple[Any, ...]], schema: dict[str, Any]) -> pl.DataFrame:
+    raw = {name: pl.Int64 if dtype == TIMESTAMP else dtype for name, dtype in schema.items()}
+    return pl.DataFrame(list(rows), schema=raw, orient="row").cast(pl.Schema(schema))
+
+
+def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
+    (
+        sequence,
+        prediction_id,
+        _,
+        version,
+        answered_at,
+        event_time,
+        target_id,
+        request,
+        features,
+        score,
+    ) = row[:10]
+    decision, flags, latency_ms, arm, attributions, predicted_class = row[10:]
+    return {
+        **_value(request),
+        **_value(features),
+        "prediction_id": prediction_id,
+        "sequence": sequence,
+        "model_version": version,
+        "answered_at": answered_at,
+        use_case.event_time: event_time,
+        use_case.id_column: target_id,
+        "score": score,
+        "decision": bool(decision),
+        "flags": _value(flags),
+        "latency_ms": latency_ms,
+        "arm": arm,
+        "attributions": orjson.dumps(attributions).decode()
+        if isinstance(attributions, dict)
+        else attributions,
+        "predicted_class": predicted_class,
+    }
+
+
+def _value(stored: Any) -> Any:
+    """Rows of the spool hold JSON, rows of the journal what it stood for."""
+    return orjson.loads(stored) if isinstance(stored, str) else stored

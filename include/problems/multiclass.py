@@ -1,0 +1,283 @@
+"""Probabilities of several classes: log loss, Brier score, macro AUC, accuracy, calibration of the
+predicted class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from include.errors import DataError
+from include.features.transform import FeatureTransform
+from include.problems.base import LAST_ROWS, Prior, ProblemStrategy
+from include.stats.bootstrap import (
+    Interval95,
+    auc_resamples,
+    mean_resamples,
+    percentile_intervals,
+    resampled_clusters,
+)
+from include.stats.metrics import LOG_LOSS_CLIP, calibration_error, roc_auc
+
+if TYPE_CHECKING:
+    from include.evaluation.gates.base import Gate
+    from include.evaluation.plots import Plot
+
+CLASSES = 2
+SUM_TOLERANCE = 1e-3
+PREDICTED = "predicted_class"
+SMOOTHING = 0.01
+"""A class that the newest rows lack is not impossible: this share of the last value is the prior.
+"""
+
+
+class Multiclass(ProblemStrategy):
+    """Labels are class numbers, scores have shape (rows, classes) and sum to 1 in every row."""
+
+    baseline_metrics = ("accuracy", "auc", "brier", "logloss")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of the probabilities."""
+        return self.use_case.label.classes
+
+    @property
+    def valid(self) -> str:
+        """Which labels are valid."""
+        return (
+            f"Valid are numbers, cut at {self.use_case.label.bounds}."
+            if self.use_case.label.bounds
+            else f"Valid are {self.classes}."
+        )
+
+    def label_expression(self) -> pl.Expr:
+        """The class's number: the place of its name, or how many bounds the value exceeds."""
+        declared = self.use_case.label
+        column = pl.col(declared.column)
+        if declared.bounds:
+            above = pl.sum_horizontal(
+                [(column > bound).cast(pl.Int64) for bound in declared.bounds]
+            )
+            return (
+                pl.when(column.is_not_null() & column.cast(pl.Float64).is_not_nan())
+                .then(above)
+                .cast(pl.Int64)
+                .alias(declared.column)
+            )
+        places = {name: place for place, name in enumerate(declared.classes)}
+        return column.cast(pl.String).replace_strict(places, default=None, return_dtype=pl.Int64)
+
+    def summary(self, labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+        """`logloss` (nats), `brier` (0 to 2), `brier_skill` (against the rows' own class shares),
+        `accuracy`, `balanced_accuracy`, `ece`.
+
+        `ece` compares the predicted class's probability with how often it is right; `mean_score` is
+        the mean of that probability. `auc` is the mean over classes of each against the rest (Hand
+        and Till's simpler cousin), `auc.<class>` its parts; both only where every class has rows.
+        `share.<class>` and `recall.<class>` follow.
+        """
+        labels, scores = self._checked(labels, scores)
+        happened = np.eye(len(self.classes))[labels]
+        predicted, top = scores.argmax(axis=1), scores.max(axis=1)
+        right = (predicted == labels).astype(np.int64)
+        shares = happened.mean(axis=0)
+        result = {
+            "n": float(len(labels)),
+            "accuracy": float(right.mean()),
+            "mean_score": float(top.mean()),
+            "logloss": float(self.losses(labels, scores).mean()),
+            "brier": float(((scores - happened) ** 2).sum(axis=1).mean()),
+            "ece": calibration_error(right, np.clip(top, 0.0, 1.0)),
+        }
+        own = 1.0 - float((shares**2).sum())
+        if own > 0.0:
+            result["brier_skill"] = 1.0 - result["brier"] / own
+        names = self._names()
+        result |= {f"share.{name}": float(share) for name, share in zip(names, shares, strict=True)}
+        recalls = {
+            name: float(right[labels == place].mean())
+            for place, name in enumerate(names)
+            if shares[place]
+        }
+        result |= {f"recall.{name}": value for name, value in recalls.items()}
+        if shares.all():
+            areas = {
+                name: roc_auc(
+                    happened[:, place].astype(np.int64), np.clip(scores[:, place], 0.0, 1.0)
+                )
+                for place, name in enumerate(names)
+            }
+            result |= {f"auc.{name}": value for name, value in areas.items()}
+            result |= {
+                "auc": float(np.mean(list(areas.values()))),
+                "balanced_accuracy": float(np.mean(list(recalls.values()))),
+            }
+        return result
+
+    def losses(self, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Minus the logarithm of the probability given to what happened, in nats."""
+        labels, scores = self._checked(labels, scores)
+        return np.asarray(
+            -np.log(np.clip(scores[np.arange(len(labels)), labels], LOG_LOSS_CLIP, 1.0))
+        )
+
+    def base_rate(self, labels: np.ndarray) -> float:
+        """Share of the commonest class."""
+        return max(self.class_shares(labels))
+
+    def class_shares(self, labels: np.ndarray) -> tuple[float, ...]:
+        """Shares of the classes, in their order."""
+        return tuple(
+            float(share)
+            for share in np.bincount(labels, minlength=len(self.classes)) / max(1, len(labels))
+        )
+
+    def prior_scores(self, known: Prior, rows: int) -> np.ndarray:
+        """The training split's class shares."""
+        return np.tile(np.asarray(known.prior), (rows, 1))
+
+    def last_value(
+        self,
+        transform: FeatureTransform,  # noqa: ARG002
+        matrix: np.ndarray,
+        known: Prior,
+        newest: np.ndarray | None,
+    ) -> np.ndarray | None:  # shares are one answer for all rows
+        """The class shares of the newest training rows, with a hundredth of the prior."""
+        if newest is None or len(newest) == 0:
+            return None
+        shares = (1.0 - SMOOTHING) * np.asarray(
+            self.class_shares(newest[-LAST_ROWS:])
+        ) + SMOOTHING * np.asarray(known.prior)
+        return np.tile(shares, (len(matrix), 1))
+
+    def intervals(
+        self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
+    ) -> dict[str, Interval95]:
+        """Of log loss, Brier score, accuracy and, where every class has rows, macro AUC."""
+        labels, scores = self._checked(labels, scores)
+        drawn = resampled_clusters(clusters, seed=seed)
+        if drawn is None:
+            return {}
+        member, times = drawn
+        happened = np.eye(len(self.classes))[labels]
+        values = {
+            "logloss": mean_resamples(self.losses(labels, scores), member, times),
+            "brier": mean_resamples(((scores - happened) ** 2).sum(axis=1), member, times),
+            "accuracy": mean_resamples(
+                (scores.argmax(axis=1) == labels).astype(np.float64), member, times
+            ),
+        }
+        if happened.any(axis=0).all():
+            areas = [
+                auc_resamples(happened[:, place].astype(np.int64), scores[:, place], member, times)
+                for place in range(len(self.classes))
+            ]
+            values["auc"] = np.mean(areas, axis=0)
+        return percentile_intervals(values, times.shape[1])
+
+    def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Mean absolute change over the classes' probabilities."""
+        return np.asarray(np.abs(after - before).mean(axis=1))
+
+    def watched(self, scores: np.ndarray) -> np.ndarray:
+        """The probability of the declared positive class."""
+        return np.asarray(scores[:, self._positive()])
+
+    def answer(self, scores: np.ndarray) -> np.ndarray:
+        """The probability of the predicted class."""
+        return np.asarray(scores.max(axis=1)) if len(scores) else np.empty(0)
+
+    def decisions(self, scores: np.ndarray) -> np.ndarray:
+        """Positive where the declared positive class is the predicted one."""
+        return np.asarray(scores.argmax(axis=1) == self._positive()).astype(np.int64)
+
+    def positives(self, labels: np.ndarray) -> np.ndarray:
+        """1 for the declared positive class."""
+        return np.asarray(labels == self._positive()).astype(np.int64)
+
+    def enough_labels(self, labels: np.ndarray) -> str:
+        """Every class is needed."""
+        absent = [name for place, name in enumerate(self.classes) if not (labels == place).any()]
+        return f"{len(labels)} rows, none of the classes {absent}" if absent else ""
+
+    @staticmethod
+    def gates() -> tuple[Gate, ...]:
+        """Log loss, macro AUC, accuracy, Brier score, calibration; per slice Brier skill and
+        calibration.
+        """
+        from include.evaluation.gates.multiclass import MULTICLASS_GATES
+
+        return MULTICLASS_GATES
+
+    def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
+        """Confusion matrix, and the predicted class's probability against how often it is right."""
+        from include.evaluation.plots import calibration_plot, confusion_plot
+
+        predicted = scores.argmax(axis=1)
+        right = (predicted == labels).astype(np.int64)
+        return {
+            "confusion.png": confusion_plot(labels, predicted, self.classes),
+            "calibration.png": calibration_plot(right, np.clip(scores.max(axis=1), 0.0, 1.0)),
+        }
+
+    def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
+        """Accuracy, calibration of the predicted class, shares and recalls: what a table tells that
+        keeps one probability a row.
+        """
+        labels, top = frame["label"].to_numpy(), np.clip(frame["score"].to_numpy(), 0.0, 1.0)
+        places = {name: place for place, name in enumerate(self.classes)}
+        predicted = frame[PREDICTED].replace_strict(places, return_dtype=pl.Int64).to_numpy()
+        right = (predicted == labels).astype(np.int64)
+        shares = self.class_shares(labels)
+        result = {
+            "n": float(len(labels)),
+            "accuracy": float(right.mean()),
+            "mean_score": float(top.mean()),
+        }
+        result["ece"] = calibration_error(right, top)
+        for place, name in enumerate(self._names()):
+            result[f"share.{name}"] = shares[place]
+            if shares[place]:
+                result[f"recall.{name}"] = float(right[labels == place].mean())
+        return result
+
+    def _names(self) -> list[str]:
+        """The classes with MLflow's characters only."""
+        return [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in self.classes]
+
+    def _positive(self) -> int:
+        positive = self.use_case.label.positive
+        if positive is None:
+            raise DataError(
+                f"{self.use_case.name} declares no label.positive, which this judgement is about."
+            )
+        return self.classes.index(positive)
+
+    def _checked(self, labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+        if labels.ndim != 1 or labels.size == 0 or scores.shape != (len(labels), len(self.classes)):
+            raise DataError(
+                f"Metrics of {len(self.classes)} classes need scores of shape (rows,"
+                f" {len(self.classes)}) and a label each; got labels {labels.shape} and scores"
+                f" {scores.shape}."
+            )
+        if (
+            not np.isfinite(scores).all()
+            or scores.min() < 0.0
+            or np.abs(scores.sum(axis=1) - 1.0).max() > SUM_TOLERANCE
+        ):
+            raise DataError(
+                "Metrics of several classes need probabilities that sum to 1 in every row; a row"
+                " does not, or is not a number."
+            )
+        if not np.isin(labels, np.arange(len(self.classes))).all():
+            raise DataError(
+                f"Metrics need class numbers from 0 to {len(self.classes) - 1}; another value is"
+                " among the labels."
+            )
+        return labels.astype(np.int64), scores

@@ -1,0 +1,273 @@
+"""The steps of monitoring: log, labels, drift and performance (in either order), report, alarm."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.errors import FlightdeckError
+from include.steps import StepContext
+from include.tables.store import TableStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from include.model.package import ScoringModel
+    from include.monitoring.population import Population
+    from include.spec import UseCase
+
+LOG = logging.getLogger(__name__)
+
+
+def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Move what the endpoint has answered and was told into its tables, and delete what is older
+    than `log_days`.
+
+    The endpoint's own metrics are sampled on the way, once per interval. Returns `shipped` and
+    `total` of `<use_case>/inference_log`, the same of `feedback`, what has `expired`, and what was
+    sampled as `metrics`.
+    """
+    from include.inference_log.log import ship, ship_feedback
+    from include.inference_log.retention import expire
+    from include.monitoring.serving_metrics import sample
+
+    settings, use_case, end = context.settings, context.use_case, context.interval.end
+    return {
+        **ship(settings, use_case.name),
+        "feedback": ship_feedback(settings, use_case.name),
+        "expired": expire(settings, use_case, end),
+        "metrics": sample(settings, use_case, end),
+    }
+
+
+def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Write the labels that became known in the interval to `<use_case>/prediction_labels`, and
+    count.
+
+    Returns `batch` and `online` (predictions, labelled, unlabelled and why, see `labels.count`),
+    and `table`: null as long as the endpoint has answered nothing.
+    """
+    from include.monitoring import labels, records
+    from include.monitoring.online_log import read_log
+    from include.monitoring.population import read_population
+
+    use_case, interval, tables = context.use_case, context.interval, _tables(context)
+    population = read_population(use_case, tables, context.settings, interval)
+    known = labels.read_labels(use_case, tables, interval.start)
+    log_name, written = f"{use_case.name}/inference_log", None
+    if tables.exists(log_name):
+        log = read_log(use_case, tables, context.settings)
+        written = labels.record_online(use_case, tables, log, known, interval).as_json()
+    result = {
+        "batch": labels.count(use_case, population.batch, known, interval.end),
+        "online": labels.count(use_case, population.online, known, interval.end),
+        "table": written,
+    }
+    records.write_json(_folder(context), "labels.json", result)
+    return result
+
+
+def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """PSI of every input and of the score against the training data of the model that scored;
+    writes `<use_case>/drift`.
+
+    Returns `verdict` (`stable`, `drifted`, `not judged`), `columns`, `online` (the same for the
+    endpoint's questions, reported only) and `table`. Raises `RegistryError` when the model's
+    reference is missing or does not fit.
+    """
+    from include.monitoring import drift, records
+
+    use_case, limits = context.use_case, context.use_case.monitoring
+    population, model = _judged(context)
+    measured = drift.measure(model, population.batch, limits)
+    columns = [column.as_json() for column in measured]
+    online: dict[str, Any] = {"rows": population.online_judged.height}
+    if population.online_judged.height:
+        online.update(drift.verdict(drift.measure(model, population.online_judged, limits), limits))
+    result = {
+        "rows": population.batch.height,
+        "rows_of_other_versions": population.other_rows,
+        "model_version": population.version,
+        **drift.verdict(measured, limits),
+        "columns": columns,
+        "online": online,
+        "table": (
+            records.write_drift(use_case, _tables(context), context.interval, columns).as_json()
+        ),
+    }
+    records.write_json(_folder(context), "drift.json", result)
+    return result
+
+
+def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Metrics of the interval's labelled predictions, overall and per slice, and what they lost
+    against the model's test split.
+
+    Returns `batch` and `baseline` (metrics), `findings`, `not_judged`, `slices`, `online` and
+    `parity`.
+    """
+    from include.monitoring import labels, parity, performance, records
+
+    use_case, interval = context.use_case, context.interval
+    population, model = _judged(context)
+    known = labels.read_labels(use_case, _tables(context), interval.start)
+    batch = labels.attach(use_case, population.batch, known, interval.end)
+    newest = population.online_judged.drop_nulls(use_case.id_column).unique(
+        use_case.id_column, keep="last", maintain_order=True
+    )
+    metrics, baseline = performance.measure(batch, use_case), performance.baseline(model)
+    result = {
+        "rows": batch.height,
+        "model_version": population.version,
+        "batch": metrics,
+        "baseline": baseline,
+        **performance.judge(metrics, baseline, use_case.monitoring, use_case.problem),
+        "slices": performance.slices(use_case, model, batch),
+        "online": {
+            "rows": population.online.height,
+            "rows_of_other_versions": population.online.height - population.online_judged.height,
+            **_online(use_case, labels.attach(use_case, newest, known, interval.end)),
+        },
+        "parity": parity.compare(
+            use_case, model.transform, population.batch, population.online_judged
+        ),
+    }
+    records.write_json(_folder(context), "performance.json", result)
+    return result
+
+
+def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+    """Evidently's HTML report and report.json in the interval's report folder.
+
+    A report that cannot be built is reported as such (`html` null, `error`): the alarm does not
+    wait for a picture.
+    """
+    from include.monitoring import records, report
+
+    folder = _folder(context)
+    content: dict[str, Any] = {"html": None, "error": None, "left_out": {}, "sample_rows": {}}
+    try:
+        population, model = _judged(context)
+        compared = report.sides(context.use_case, _tables(context), model, population.batch)
+        content["left_out"] = compared.left_out
+        content["sample_rows"] = {
+            "current": compared.current.height,
+            "reference": compared.reference.height,
+        }
+        page, details = report.render(context.use_case, compared)
+        content["html"] = str(records.write_text(folder, "report.html", page))
+    except FlightdeckError as error:
+        content["error"] = str(error)
+    except Exception as error:  # noqa: BLE001  # whatever Evidently raises must not keep the alarm from being decided
+        content["error"] = f"Evidently failed: {type(error).__name__}: {error}"
+    else:
+        content["evidently"] = _plain(details)
+    if content["error"]:
+        LOG.warning(
+            "No monitoring report for %s %s: %s",
+            context.use_case.name,
+            context.interval.label,
+            content["error"],
+        )
+    path = records.write_json(folder, "report.json", content)
+    return {
+        **{key: content[key] for key in ("html", "error", "left_out", "sample_rows")},
+        "json": str(path),
+    }
+
+
+def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
+
+    Reads `detect_drift`, `evaluate_performance`, `join_labels` and, where there is one,
+    `build_report` from `inputs`. Returns `alarm`, `verdict`, `reasons`, `not_judged`, `facts`.
+    """
+    from include.monitoring import alarm, records
+
+    drift, performance = inputs["detect_drift"], inputs["evaluate_performance"]
+    decision = alarm.policy(context.use_case.monitoring, drift, performance)
+    facts = _facts(context.use_case, drift, performance, inputs["join_labels"])
+    row = {
+        **facts,
+        "drifted_inputs_json": json.dumps(facts["drifted_inputs"]),
+        "alarm": decision["alarm"],
+        "verdict": decision["verdict"],
+        "reasons_json": json.dumps([*decision["reasons"], *decision["not_judged"]]),
+        "report": inputs.get("build_report", {}).get("html"),
+    }
+    known = {name: row[name] for name in records.monitoring_schema(context.use_case) if name in row}
+    table = records.write_monitoring(context.use_case, _tables(context), context.interval, known)
+    result = {**decision, "facts": facts, "table": table.as_json()}
+    records.write_json(_folder(context), "alarm.json", result)
+    return result
+
+
+def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
+    """Metrics of the endpoint's answers; none where the log does not tell the predicted class."""
+    from include.monitoring import performance
+
+    if use_case.problem == "multiclass" and (
+        "predicted_class" not in answered.columns or answered["predicted_class"].null_count()
+    ):
+        return {}
+    return performance.measure(answered, use_case)
+
+
+def _facts(
+    use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]
+) -> dict[str, Any]:
+    from include.monitoring.records import PROBLEM_METRICS
+
+    metrics = performance["batch"]
+    return {
+        "model_version": drift["model_version"],
+        "rows": drift["rows"],
+        "labelled": labels["batch"]["labelled"],
+        **{
+            name: metrics.get(name)
+            for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")
+        },
+        **{name: metrics.get(name) for name in PROBLEM_METRICS[use_case.problem]},
+        "test_auc": performance["baseline"].get("auc"),
+        "drift": drift["verdict"],
+        "drifted_inputs": drift["drifted_inputs"],
+        "online_rows": performance["online"]["rows"],
+        "online_auc": performance["online"].get("auc"),
+        "parity_max_difference": performance["parity"]["largest"],
+    }
+
+
+def _judged(context: StepContext) -> tuple[Population, ScoringModel]:
+    from include.monitoring.population import judged_model, read_population
+
+    population = read_population(
+        context.use_case, _tables(context), context.settings, context.interval
+    )
+    return population, judged_model(context.use_case, context.settings, population)
+
+
+def _tables(context: StepContext) -> TableStore:
+    return TableStore(context.settings.tables_uri)
+
+
+def _folder(context: StepContext) -> Path:
+    from include.monitoring.records import report_folder
+
+    return report_folder(context.settings, context.use_case, context.interval)
+
+
+def _plain(value: Any) -> Any:
+    """Evidently's result as plain JSON: its numpy numbers as numbers, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str | bool | int | None):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return number if abs(number) < float("inf") else None

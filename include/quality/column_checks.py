@@ -1,0 +1,252 @@
+"""Has a column changed since it was published last? Each rule by effect size, against every
+reference.
+
+A column has changed only when it is far from every reference; the first rule that it breaks is
+reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from include.quality.delivery import Delivery
+from include.quality.profiles import Profile, comparable_rows, new_share, psi, shift
+from include.quality.references import Reference
+from include.quality.validation import Failure
+from include.spec import Column
+
+# A value that was to be expected in fewer rows may be absent by chance.
+EXPECTED_ROWS = 30
+# Text with fewer rows than these per value is an identifier, not a distribution.
+ROWS_PER_VALUE = 20
+
+Sides = list[tuple[Reference, Profile]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One column of a delivery and its references: those with enough `rows` (nulls included) and
+    those with enough `values`.
+    """
+
+    delivery: Delivery
+    column: Column
+    new: Profile
+    rows: Sides
+    values: Sides
+
+    @property
+    def is_label(self) -> bool:
+        """Whether this is the use case's label."""
+        label = self.delivery.use_case.label
+        named = self.delivery.table.name == label.table and self.column.name == label.column
+        return named and self.delivery.use_case.problem == "binary"
+
+    @property
+    def has_distribution(self) -> bool:
+        """A label's is judged by its share; text with too many values for the rows has none to
+        speak of.
+        """
+        if self.new.kind != "text":
+            return not self.is_label
+        most = max((len(old.values) for _, old in self.values), default=0)
+        return most * ROWS_PER_VALUE <= min(
+            (comparable_rows(old, self.new) for _, old in self.values), default=0
+        )
+
+    @property
+    def facts(self) -> str:
+        """What the delivery's column holds, in words."""
+        return (
+            f"rows {self.new.rows}, mean {self.new.mean:.4g}"
+            if self.new.mean is not None
+            else f"rows {self.new.rows}"
+        )
+
+
+def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Failure | None, str]:
+    """The first rule that the column breaks, or a note on what could not be compared."""
+    least = delivery.use_case.data_checks.minimum_rows
+    sides = [
+        (part, part.profiles[column.name])
+        for part in delivery.references
+        if column.name in part.profiles
+    ]
+    where = f"{delivery.table.name}.{column.name}"
+    if not sides:
+        return None, f"{where}: not compared: no published interval holds statistics of it"
+    rows = [(part, old) for part, old in sides if min(old.rows, new.rows) >= least]
+    values = [(part, old) for part, old in sides if comparable_rows(old, new) >= least]
+    compared = Compared(delivery, column, new, rows, values)
+    for rule in COLUMN_RULES.values():
+        if failure := rule(compared):
+            return failure, ""
+    if not values:
+        count = max(comparable_rows(old, new) for _, old in sides)
+        return (
+            None,
+            f"{where}: not compared: {count} rows with a value on both sides, {least} needed",
+        )
+    if new.kind == "text" and not compared.has_distribution:
+        return None, f"{where}: its distribution was not compared: too many values for the rows"
+    return None, ""
+
+
+def null_share(compared: Compared) -> Failure | None:
+    """Nulls are not `max_null_change` more frequent."""
+    share, limit = compared.new.null_share, compared.delivery.use_case.data_checks.max_null_change
+    bad = pl.col(compared.column.name).is_null()
+    return _farthest(
+        compared,
+        "null share",
+        compared.rows,
+        limit,
+        lambda old: share - old.null_share,
+        f"{share:.2%}",
+        bad,
+    )
+
+
+def label_share(compared: Compared) -> Failure | None:
+    """The positive label is not `max_label_change` more or less frequent."""
+    if not compared.is_label:
+        return None
+    mean, limit = compared.new.mean or 0.0, compared.delivery.use_case.data_checks.max_label_change
+    return _farthest(
+        compared,
+        "label share",
+        compared.values,
+        limit,
+        lambda old: abs(mean - (old.mean or 0.0)),
+        f"{mean:.2%} positive",
+        _any(compared),
+    )
+
+
+def unseen_values(compared: Compared) -> Failure | None:
+    """Text holds no more values that were never seen before than its rare values make likely.
+
+    Declared categories are judged there.
+    """
+    checks, column = compared.delivery.use_case.data_checks, compared.column
+    if compared.new.kind != "text" or column.categories or not compared.values:
+        return None
+    limit = checks.max_new_share if column.max_new_share is None else column.max_new_share
+    share = max(new_share(old, compared.new)[0] for _, old in compared.values)
+    known = {value for _, old in compared.values for value in old.values}
+    bad = ~pl.col(column.name).is_in(list(known)) & pl.col(column.name).is_not_null()
+    return _farthest(
+        compared,
+        "unseen values",
+        compared.values,
+        limit,
+        lambda old: _excess(old, compared.new),
+        f"{share:.2%} of the rows",
+        bad,
+    )
+
+
+def missing_segment(compared: Compared) -> Failure | None:
+    """No text value that held more than `max_lost_share` of the rows of every reference is wholly
+    absent.
+    """
+    delivery, new = compared.delivery, compared.new
+    if new.kind != "text" or not compared.values:
+        return None
+    limit, known = delivery.use_case.data_checks.max_lost_share, set(new.values)
+    shares = [
+        dict(zip(old.values, (weight / old.present for weight in old.weights), strict=True))
+        for _, old in compared.values
+    ]
+    least = {
+        value: min(other.get(value, 0.0) for other in shares)
+        for value in shares[0]
+        if value not in known
+    }
+    lost = {
+        value: share
+        for value, share in least.items()
+        if share > limit and share * new.present >= EXPECTED_ROWS
+    }
+    if not lost:
+        return None
+    told = ", ".join(f"{value!r} ({share:.2%} before)" for value, share in sorted(lost.items()))
+    expected = f"every value that held more than {limit:.2%} of the rows of each reference"
+    bad = delivery.frame.filter(_any(compared))
+    return delivery.failure(
+        compared.column.name, "missing segment", expected, f"no row of {told} among {new.rows}", bad
+    )
+
+
+def distribution_psi(compared: Compared) -> Failure | None:
+    """The population stability index is at most `max_psi`."""
+    limit = compared.column.max_psi or compared.delivery.use_case.data_checks.max_psi
+    sides = compared.values if compared.has_distribution else []
+    return _farthest(
+        compared,
+        "distribution (PSI)",
+        sides,
+        limit,
+        lambda old: psi(old, compared.new),
+        compared.facts,
+        _any(compared),
+    )
+
+
+def distribution_shift(compared: Compared) -> Failure | None:
+    """A number's values have moved by at most `max_shift` standard deviations."""
+    limit = compared.column.max_shift or compared.delivery.use_case.data_checks.max_shift
+    sides = compared.values if compared.has_distribution else []
+    return _farthest(
+        compared,
+        "distribution (shift)",
+        sides,
+        limit,
+        lambda old: shift(old, compared.new),
+        compared.facts,
+        _any(compared),
+    )
+
+
+COLUMN_RULES: dict[str, Callable[[Compared], Failure | None]] = {
+    "null share": null_share,
+    "label share": label_share,
+    "unseen values": unseen_values,
+    "missing segment": missing_segment,
+    "distribution (PSI)": distribution_psi,
+    "distribution (shift)": distribution_shift,
+}
+
+
+def _excess(old: Profile, new: Profile) -> float:
+    share, expected = new_share(old, new)
+    return share - expected
+
+
+def _any(compared: Compared) -> pl.Expr:
+    return pl.col(compared.column.name).is_not_null()
+
+
+def _farthest(
+    compared: Compared,
+    rule: str,
+    sides: Sides,
+    limit: float,
+    effect: Callable[[Profile], float],
+    facts: str,
+    bad: pl.Expr,
+) -> Failure | None:
+    """A failure when the effect exceeds the limit against every reference; it reports all of them."""
+    effects = {part.name: effect(old) for part, old in sides}
+    if not effects or min(effects.values()) <= limit:
+        return None
+    observed = f"{facts}; " + ", ".join(
+        f"{value:.3f} from {name}" for name, value in effects.items()
+    )
+    expected = f"a change of at most {limit} from one of the references"
+    return compared.delivery.failure(
+        compared.column.name, rule, expected, observed, compared.delivery.frame.filter(bad)
+    )

@@ -1,0 +1,217 @@
+"""What the declaration of a table cannot say about a delivery: is it new, is it like what came
+before, are its values real.
+
+Every comparison is an effect size with a least number of rows, and a column has changed only when
+it is far from every reference. A column that already broke a rule is not judged again: a failure
+names a cause, not its consequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from include.quality.column_checks import check_column
+from include.quality.delivery import Delivery, counted
+from include.quality.published import content_digest, describe_table
+from include.quality.references import DAY
+from include.quality.validation import Failure, example_row
+from include.spec import Table, UseCase
+from include.tables.store import TableStore, in_window
+
+# Fewer rows than these may repeat an earlier interval's by chance.
+COPIED_ROWS = 50
+
+
+@dataclass
+class Judgement:
+    """What was found out about one table of a delivery.
+
+    `notes` says what could not be judged, and why.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_delivery(delivery: Delivery, tables: TableStore) -> Judgement:
+    """All rules of this module on one table.
+
+    Rows that cannot be judged at all (none, or no known column) are left to the declaration.
+    """
+    judgement = Judgement()
+    if delivery.frame.height == 0:
+        return judgement
+    judgement.failures += [
+        failure
+        for checks in TABLE_RULES.values()
+        for check in checks
+        for failure in check(delivery, tables)
+    ]
+    if not delivery.references:
+        judgement.notes.append(
+            f"{delivery.table.name}: no reference yet: first interval; judged by its declaration"
+            " alone"
+        )
+        return judgement
+    spoilt = delivery.broken | {failure.column for failure in judgement.failures}
+    described = describe_table(delivery.table, delivery.frame, delivery.interval)
+    for column in delivery.table.columns:
+        if (
+            column.name in spoilt
+            or column.name not in described.profiles
+            or column.name in _lone_key(delivery.table)
+        ):
+            continue
+        failure, note = check_column(delivery, column, described.profiles[column.name])
+        judgement.failures += [failure] if failure else []
+        judgement.notes += [note] if note else []
+    return judgement
+
+
+def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
+    """No value stands for a missing one.
+
+    A column that declares categories, or whose range failed, is judged there.
+    """
+    failures = []
+    for column in delivery.table.columns:
+        if (
+            column.name not in delivery.frame.columns
+            or column.name in delivery.broken
+            or column.categories
+        ):
+            continue
+        wanted = (
+            delivery.use_case.data_checks.sentinels
+            if column.sentinels is None
+            else column.sentinels
+        )
+        dtype = delivery.frame.schema[column.name]
+        kind: type = str if dtype == pl.String else float
+        if dtype != pl.String and not dtype.is_numeric():
+            continue
+        listed = [value for value in wanted if isinstance(value, kind)]
+        value = (
+            pl.col(column.name).str.strip_chars()
+            if dtype == pl.String
+            else pl.col(column.name).cast(pl.Float64)
+        )
+        bad = delivery.frame.filter(value.is_in(listed))
+        if bad.height:
+            seen = f"{counted(bad, delivery.frame)}, e.g. {bad[column.name][0]!r}"
+            failures.append(
+                delivery.failure(
+                    column.name, "sentinel", f"none of {listed}: a missing value is null", seen, bad
+                )
+            )
+    return failures
+
+
+def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Failure]:
+    """A row is delivered once: its key is in no other published interval."""
+    table, frame = delivery.table, delivery.frame
+    named = set(table.key) <= set(frame.columns) and not delivery.broken & set(table.key)
+    if table.time_column is None or not table.key or not named or not tables.exists(table.name):
+        return []
+    inside = in_window(table.time_column, delivery.interval.start, delivery.interval.end)
+    elsewhere = tables.read(
+        table.name, columns=[*table.key, table.time_column], where=~inside
+    ).rename({table.time_column: "published_at"})
+    bad = frame.join(elsewhere, on=list(table.key), how="inner")
+    limit = delivery.use_case.data_checks.max_repeated_keys
+    if bad.height <= limit * frame.height:
+        return []
+    expected = f"at most {limit:.2%} of the rows with a key that another interval published"
+    return [
+        delivery.failure(
+            "+".join(table.key), "duplicate delivery", expected, counted(bad, frame), bad
+        )
+    ]
+
+
+def copied_rows(delivery: Delivery, _: TableStore) -> list[Failure]:
+    """The rows, keys and times aside, are not those of another interval: an old file under a new
+    date.
+    """
+    if delivery.table.time_column is None or delivery.frame.height < COPIED_ROWS:
+        return []
+    digest = content_digest(delivery.table, delivery.frame)
+    same = [part.interval.label for part in delivery.others if part.content_digest == digest]
+    if not same:
+        return []
+    expected = "rows that no other interval delivered"
+    observed = (
+        f"all {delivery.frame.height} rows, keys and times aside, are those of {', '.join(same)}"
+    )
+    return [delivery.failure("", "duplicate delivery", expected, observed, delivery.frame)]
+
+
+def volume(delivery: Delivery, _: TableStore) -> list[Failure]:
+    """As many rows a day as before, within a factor; judged where at least `minimum_rows` are to be
+    expected.
+    """
+    checks, rows = delivery.use_case.data_checks, delivery.frame.height
+    days = (
+        (delivery.interval.end - delivery.interval.start) / DAY
+        if delivery.table.time_column
+        else 1.0
+    )
+    expected = {
+        part.name: part.volume * days
+        for part in delivery.references
+        if part.volume * days >= checks.minimum_rows
+    }
+    factors = {name: max(rows / count, count / rows) for name, count in expected.items()}
+    if not factors or min(factors.values()) <= checks.max_volume_change:
+        return []
+    nearest = min(factors, key=lambda name: factors[name])
+    bounds = (
+        f"{expected[nearest] / checks.max_volume_change:.0f} to"
+        f" {expected[nearest] * checks.max_volume_change:.0f} rows"
+    )
+    text = f"{bounds} (a factor of {checks.max_volume_change} around {nearest})"
+    return [delivery.failure("", "volume", text, f"{rows} rows", None)]
+
+
+TABLE_RULES: dict[str, tuple[Callable[[Delivery, TableStore], list[Failure]], ...]] = {
+    "sentinel": (sentinels,),
+    "duplicate delivery": (repeated_keys, copied_rows),
+    "volume": (volume,),
+}
+
+
+def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame) -> list[Failure]:
+    """Every label of the delivery became known after its question was asked;
+
+    `entities` holds the ids and event times there are.
+    """
+    column, event_time, key = use_case.label.time_column, use_case.event_time, use_case.id_column
+    if not {key, column} <= set(labels.columns) or not {key, event_time} <= set(entities.columns):
+        return []
+    asked = entities.select(key, pl.col(event_time).alias("__asked")).unique(key)
+    if labels.schema[key] != asked.schema[key] or not isinstance(
+        labels.schema[column], pl.Datetime
+    ):
+        return []
+    early = labels.join(asked, on=key, how="inner").filter(pl.col(column) <= pl.col("__asked"))
+    if early.height == 0:
+        return []
+    expected = f"{column} later than {event_time}"
+    example = example_row(early.rename({"__asked": f"{event_time} of the event"}))
+    return [
+        Failure(
+            use_case.label.table,
+            column,
+            "label after event",
+            expected,
+            counted(early, labels),
+            example,
+        )
+    ]
+
+
+def _lone_key(table: Table) -> set[str]:
+    return set(table.key) if len(table.key) == 1 else set()

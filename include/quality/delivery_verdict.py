@@ -1,0 +1,166 @@
+"""The verdict on one delivery: every table by its declaration, by what was published before it, and
+against the champion's data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import polars as pl
+
+from include.interval import Interval
+from include.quality.data_docs import write_docs
+from include.quality.delivery import Delivery
+from include.quality.delivery_checks import check_delivery, label_times
+from include.quality.landing import read_landed
+from include.quality.quarantine import put_aside
+from include.quality.references import Champion, champion_in_service, references
+from include.quality.statistics import describe
+from include.quality.validation import Failure, Validation, validate
+from include.spec import Table, UseCase
+from include.steps import StepContext
+from include.tables.store import TableStore
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One table's rows and all that was found out about them."""
+
+    frame: pl.DataFrame
+    validation: Validation
+    failures: list[Failure]
+    notes: list[str]
+    references: list[str]
+
+
+def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> dict[str, Any]:
+    """Judge the landed rows (at `versions` of the landing tables), put refused ones aside and write
+    the report and the Data Docs.
+
+    See `include.processes.ingestion.validate_data` for the result. Everything is judged, even when the first
+    table is refused.
+    """
+    tables, use_case = TableStore(context.settings.tables_uri), context.use_case
+    champion, problems = champion_in_service(use_case, context.settings)
+    judged: dict[str, Judged] = {}
+    for table in use_case.tables:
+        frame = read_landed(tables, table, context.interval, versions.get(table.name))
+        judged[table.name] = judge_table(context, tables, table, frame, champion)
+    late = _label_times(use_case, tables, judged, context.interval)
+    failures = [
+        *problems,
+        *(failure for part in judged.values() for failure in part.failures),
+        *late,
+    ]
+    verdict: dict[str, Any] = {
+        "accepted": not failures,
+        "reasons": [failure.reason for failure in failures],
+        "failures": [failure.as_json() for failure in failures],
+        "warnings": [warning for part in judged.values() for warning in part.validation.warnings],
+        "notes": [note for part in judged.values() for note in part.notes],
+        "references": {name: part.references for name, part in judged.items()},
+    }
+    verdict["quarantine"] = {
+        name: put_aside(
+            tables,
+            name,
+            part.frame,
+            context.interval,
+            [failure.reason for failure in failures if failure.table == name],
+        )
+        for name, part in judged.items()
+        if any(failure.table == name for failure in failures)
+    }
+    return _write(context, judged, verdict)
+
+
+def judge_table(
+    context: StepContext,
+    tables: TableStore,
+    table: Table,
+    frame: pl.DataFrame,
+    champion: Champion | None,
+) -> Judged:
+    """One table's rows by its declaration, and against what was published before and the champion's
+    training data.
+    """
+    use_case, interval = context.use_case, context.interval
+    # The least number of rows shrinks with the environment's sample share.
+    minimum = max(1, ceil(table.minimum_rows * context.settings.sample_share))
+    validation = validate(
+        table, frame, window=interval if table.time_column else None, minimum_rows=minimum
+    )
+    found, others, failures = references(tables, use_case, table, interval, champion)
+    broken = frozenset(failure.column for failure in validation.failures if failure.column)
+    judgement = check_delivery(
+        Delivery(use_case, table, frame, interval, found, others, broken), tables
+    )
+    names = [part.name for part in found] or ["none: first interval"]
+    return Judged(
+        frame,
+        validation,
+        [*validation.failures, *failures, *judgement.failures],
+        judgement.notes,
+        names,
+    )
+
+
+def _label_times(
+    use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval
+) -> list[Failure]:
+    """Labels of this delivery against the events of this and of all earlier deliveries."""
+    labels, entities = judged[use_case.label.table], judged[use_case.entity_table]
+    if any(failure.column == use_case.label.time_column for failure in labels.failures):
+        return []
+    columns = [use_case.id_column, use_case.event_time]
+    known = [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []
+    if tables.exists(use_case.entity_table):
+        known.append(
+            tables.read(
+                use_case.entity_table,
+                columns=columns,
+                where=pl.col(use_case.event_time) < interval.end,
+            )
+        )
+    if len({tuple(frame.schema.items()) for frame in known}) > 1:
+        known = known[1:]
+    return label_times(use_case, pl.concat(known), labels.frame) if known else []
+
+
+def _write(
+    context: StepContext, judged: Mapping[str, Judged], verdict: dict[str, Any]
+) -> dict[str, Any]:
+    folder = (
+        context.settings.reports_dir / "validation" / context.use_case.name / context.interval.label
+    )
+    results = {name: part.validation.document for name, part in judged.items()}
+    docs = write_docs(
+        folder / "data_docs",
+        f"{context.use_case.title}: {context.interval.label}",
+        results,
+        verdict,
+    )
+    report = folder / "validation.json"
+    complete = {**verdict, "report": str(report), "data_docs": str(docs)}
+    facts = {
+        name: {
+            "rows": part.frame.height,
+            "statistics": describe(part.frame),
+            "great_expectations": part.validation.result,
+        }
+        for name, part in judged.items()
+    }
+    content = {
+        "use_case": context.use_case.name,
+        "interval": context.interval.as_json(),
+        **complete,
+        "tables": facts,
+    }
+    scratch = report.with_suffix(".partial")
+    scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
+    scratch.replace(report)
+    return complete

@@ -1,0 +1,114 @@
+"""Source rows into Delta tables: first to `landing/`, and from there, once validated, to the tables
+of the specification.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.errors import DataError, SpecError
+from include.interval import Interval
+from include.settings import Settings
+from include.spec import Table, UseCase
+from include.tables.store import TableStore, TableVersion
+
+
+def landing_name(table: str, interval: Interval) -> str:
+    """Where a table's rows land before they are validated: `raw/flights` ->
+    `landing/flights/<interval>`.
+
+    A table per interval: a delivery whose columns were renamed or retyped must land too, for
+    validation to refuse it.
+    """
+    return f"landing/{table.removeprefix('raw/')}/{interval.label}"
+
+
+def use_case_data(use_case: UseCase) -> Any:
+    """The module `include/use_cases/<name>/data.py`; `SpecError` says what it must define."""
+    try:
+        module = import_module(f"include.use_cases.{use_case.name}.data")
+    except ModuleNotFoundError as error:
+        raise SpecError(
+            f"use case {use_case.name!r}: {error}; include/use_cases/{use_case.name}/data.py must"
+            " exist."
+        ) from error
+    lacking = [
+        name
+        for name in ("read_source", "compute_features")
+        if not callable(getattr(module, name, None))
+    ]
+    if lacking:
+        raise SpecError(
+            f"include/use_cases/{use_case.name}/data.py must define the functions {lacking}."
+        )
+    return module
+
+
+def land(
+    tables: TableStore, use_case: UseCase, interval: Interval, settings: Settings
+) -> dict[str, TableVersion]:
+    """Read the source's rows of the interval and make them the rows of the landing tables.
+
+    Every declared table is landed, even when the source has no row: an empty batch is for
+    validation to refuse.
+    """
+    frames = (
+        read_delivery(use_case, settings.delivery_dir, interval) if settings.delivery_dir else None
+    )
+    if frames is None:
+        frames = use_case_data(use_case).read_source(interval, settings.sample_share)
+    lacking = [table.name for table in use_case.tables if table.name not in frames]
+    if lacking:
+        raise SpecError(
+            f"read_source of {use_case.name} returns {sorted(frames)}; the specification also"
+            f" declares {lacking}."
+        )
+    names = {table.name: landing_name(table.name, interval) for table in use_case.tables}
+    return {table: tables.replace_all(name, frames[table]) for table, name in names.items()}
+
+
+def read_delivery(
+    use_case: UseCase, folder: Path, interval: Interval
+) -> dict[str, pl.DataFrame] | None:
+    """The interval's files that somebody delivered, or `None` when nothing was delivered for it.
+
+    A delivery is the folder `<folder>/<use case>/<interval label>/` with one Parquet file per table
+    (`flights.parquet` for `raw/flights`). It stands for the use case's own source. Raises
+    `DataError` when a declared table has no file.
+    """
+    delivered = folder / use_case.name / interval.label
+    if not delivered.is_dir():
+        return None
+    files = {
+        table.name: delivered / f"{table.name.removeprefix('raw/')}.parquet"
+        for table in use_case.tables
+    }
+    missing = [str(file) for file in files.values() if not file.exists()]
+    if missing:
+        raise DataError(
+            f"The delivery {delivered} is incomplete: {missing} are missing; deliver a file for"
+            " every declared table."
+        )
+    return {name: pl.read_parquet(file) for name, file in files.items()}
+
+
+def read_landed(
+    tables: TableStore, table: Table, interval: Interval, version: int | None
+) -> pl.DataFrame:
+    """The landed rows of the interval, at the given version of the landing table or the newest."""
+    return tables.read(landing_name(table.name, interval), version=version)
+
+
+def write_rows(
+    tables: TableStore, name: str, table: Table, frame: pl.DataFrame, interval: Interval
+) -> TableVersion:
+    """Replace the window of the table called `name` (a static table whole) by `frame`."""
+    if table.time_column is None:
+        return tables.replace_all(name, frame)
+    return tables.replace_window(
+        name, frame, time_column=table.time_column, start=interval.start, end=interval.end
+    )

@@ -1,0 +1,121 @@
+"""Statistics of every published interval, in the Delta table `<use case>/statistics`: what later
+deliveries are compared with.
+
+One row per interval and table: rows, a digest of what the rows say (keys and times left out), and
+every column's profile as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from include.interval import Interval
+from include.quality.profiles import Profile, profile
+from include.spec import Table, UseCase
+from include.tables.store import TIMESTAMP, TableStore, frame_digest
+
+MARK = "interval_start"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one table held in one published interval."""
+
+    table: str
+    interval: Interval
+    rows: int
+    content_digest: str
+    profiles: dict[str, Profile]
+
+
+def statistics_table(use_case_name: str) -> str:
+    """The table of a use case's published statistics."""
+    return f"{use_case_name}/statistics"
+
+
+def describe_table(table: Table, frame: pl.DataFrame, interval: Interval) -> Statistics:
+    """The statistics of rows that are about to be judged or published; columns that the table does
+    not declare are left out.
+    """
+    profiles = {
+        column.name: profile(frame[column.name])
+        for column in table.columns
+        if column.name in frame.columns
+    }
+    known = {name: found for name, found in profiles.items() if found is not None}
+    return Statistics(table.name, interval, frame.height, content_digest(table, frame), known)
+
+
+def content_digest(table: Table, frame: pl.DataFrame) -> str:
+    """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps
+    it. Empty for no such column.
+    """
+    told = [
+        column.name
+        for column in table.columns
+        if column.name in frame.columns and column.name not in table.key
+    ]
+    told = [name for name in told if not isinstance(frame.schema[name], pl.Datetime)]
+    return (
+        frame_digest(frame.select(told))
+        if told and frame.height
+        else hashlib.sha256(b"").hexdigest()
+    )
+
+
+def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -> None:
+    """Make the interval's statistics exactly these; the same again writes nothing."""
+    if not described:
+        return
+    interval = described[0].interval
+    rows = [
+        {
+            "table": part.table,
+            MARK: interval.start.astimezone(UTC),
+            "interval_end": interval.end.astimezone(UTC),
+            "rows": part.rows,
+            "content_digest": part.content_digest,
+            "profiles_json": json.dumps(
+                {name: found.as_json() for name, found in sorted(part.profiles.items())}
+            ),
+        }
+        for part in described
+    ]
+    frame = pl.DataFrame(rows).with_columns(pl.col(MARK, "interval_end").cast(TIMESTAMP))
+    # An interval is known by its start; one that starts inside it replaces nothing of it.
+    instant = interval.start.astimezone(UTC)
+    tables.replace_window(
+        statistics_table(use_case.name),
+        frame,
+        time_column=MARK,
+        start=instant,
+        end=datetime.fromtimestamp(instant.timestamp() + 1, tz=UTC),
+    )
+
+
+def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
+    """The table's statistics of all published intervals in order of time; empty when nothing was
+    published.
+    """
+    name = statistics_table(use_case.name)
+    if not tables.exists(name):
+        return []
+    found = tables.read(name, where=pl.col("table") == table).sort(MARK)
+    return [
+        Statistics(
+            row["table"],
+            Interval(row[MARK], row["interval_end"]),
+            row["rows"],
+            row["content_digest"],
+            {
+                column: Profile.from_json(fields)
+                for column, fields in json.loads(row["profiles_json"]).items()
+            },
+        )
+        for row in found.iter_rows(named=True)
+    ]

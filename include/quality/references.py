@@ -1,0 +1,159 @@
+"""What a delivery is compared with: the intervals published before it, and the champion's own
+training data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from include.errors import RegistryError, ServingError
+from include.interval import Interval
+from include.quality.profiles import Profile, pool
+from include.quality.published import Statistics, read
+from include.quality.validation import Failure
+from include.settings import Settings
+from include.spec import Table, UseCase
+from include.tables.store import TableStore
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in service and the window of its training data."""
+
+    version: int
+    window: Interval
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published rows that a delivery is compared with.
+
+    `volume` is rows per day (of a static table: rows).
+    """
+
+    name: str
+    volume: float
+    profiles: dict[str, Profile]
+
+
+def champion_in_service(
+    use_case: UseCase, settings: Settings
+) -> tuple[Champion | None, list[Failure]]:
+    """The champion as the model store holds it; `None` before the first release.
+
+    A package that is missing or altered is a failure of the rule `reference`: its training window
+    is not to be believed.
+    """
+    from include.model.package import METADATA_FILE, ModelMetadata, verify_package
+    from include.release.model_store import desired
+
+    try:
+        current = desired(settings, use_case.name)
+        if current is None:
+            return None, []
+        verify_package(current.folder, current.digest)
+        end = ModelMetadata.model_validate_json(
+            (current.folder / METADATA_FILE).read_bytes()
+        ).interval.end
+    except (RegistryError, ServingError, OSError, ValueError) as error:
+        return None, [
+            Failure(
+                use_case.name,
+                "",
+                "reference",
+                "the champion's package, unaltered",
+                f"{type(error).__name__}: {error}",
+                None,
+            )
+        ]
+    return Champion(
+        current.version, Interval(end - timedelta(days=use_case.training.window_days), end)
+    ), []
+
+
+def references(
+    tables: TableStore,
+    use_case: UseCase,
+    table: Table,
+    interval: Interval,
+    champion: Champion | None,
+) -> tuple[list[Reference], list[Statistics], list[Failure]]:
+    """What to compare with, the statistics of all other intervals, and what is missing that should
+    be there.
+
+    The references: the last interval before this one, the last `reference_intervals` pooled, and
+    the intervals that overlap the champion's training window. An interval is never its own
+    reference.
+    """
+    others = [part for part in read(tables, use_case, table.name) if part.interval != interval]
+    before = [part for part in others if part.interval.end <= interval.start]
+    recent = before[-use_case.data_checks.reference_intervals :]
+    found = []
+    if recent:
+        found.append(_pooled("the last published interval", table, recent[-1:]))
+    if len(recent) > 1:
+        found.append(_pooled(f"the last {len(recent)} published intervals", table, recent))
+    failures = []
+    if champion is not None:
+        trained = [
+            part
+            for part in others
+            if part.interval.start < champion.window.end
+            and part.interval.end > champion.window.start
+        ]
+        name = f"the training data of champion {champion.version}"
+        if trained:
+            found.append(_pooled(name, table, trained))
+        elif not _overlap(interval, champion.window):
+            expected = f"statistics of {name}, {champion.window.label}"
+            failures.append(
+                Failure(
+                    table.name,
+                    "",
+                    "reference",
+                    expected,
+                    "none were kept; publish those intervals again",
+                    None,
+                )
+            )
+    if not before and _published_before(tables, table, interval):
+        expected = f"statistics of the rows before {interval.start}"
+        failures.append(
+            Failure(
+                table.name,
+                "",
+                "reference",
+                expected,
+                "none were kept; publish the earlier intervals again",
+                None,
+            )
+        )
+    return found, others, failures
+
+
+def _pooled(name: str, table: Table, parts: list[Statistics]) -> Reference:
+    rows = sum(part.rows for part in parts)
+    days = sum((part.interval.end - part.interval.start) / DAY for part in parts)
+    columns = dict.fromkeys(column for part in parts for column in part.profiles)
+    held = {
+        column: [part.profiles[column] for part in parts if column in part.profiles]
+        for column in columns
+    }
+    volume = rows / days if table.time_column else rows / len(parts)
+    return Reference(name, volume, {column: pool(profiles) for column, profiles in held.items()})
+
+
+def _overlap(left: Interval, right: Interval) -> bool:
+    return left.start < right.end and left.end > right.start
+
+
+def _published_before(tables: TableStore, table: Table, interval: Interval) -> bool:
+    if table.time_column is None or not tables.exists(table.name):
+        return False
+    earlier = pl.col(table.time_column) < interval.start
+    return tables.scan(table.name).filter(earlier).head(1).collect().height > 0

@@ -1,0 +1,260 @@
+"""Great Expectations suites from a use case's table declarations, and failures that say what to
+look at.
+
+Expectations decide (in the cheapest result format); for those that fail, the observed value and an
+example row are found with Polars, which costs a fraction of letting Great Expectations collect
+them. An empty batch satisfies every expectation on columns: so every suite counts rows and compares
+the set of columns. A missing column is a failure, a new one a warning; a renamed one is both.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from include.interval import Interval
+from include.quality.rules import POLARS_TYPES, Rule, rules_of, with_checks
+from include.spec import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations.core import ExpectationSuiteValidationResult
+
+SOURCE = "flightdeck"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One rule that a batch breaks.
+
+    `column` is empty for a rule about the whole table; `example` is one bad row.
+    """
+
+    table: str
+    column: str
+    rule: str
+    expected: str
+    observed: str
+    example: dict[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON."""
+        return asdict(self)
+
+    @property
+    def reason(self) -> str:
+        """One sentence for people."""
+        where = f"{self.table}.{self.column}" if self.column else self.table
+        return f"{where}: {self.rule}: expected {self.expected}, observed {self.observed}"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The failures of one batch, Great Expectations' own result (as JSON, and as the object that
+    its Data Docs render), and what is only worth a warning: columns that nobody declared.
+    """
+
+    failures: list[Failure]
+    result: dict[str, Any]
+    document: Any = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def validate_frame(table: Table, frame: pl.DataFrame) -> list[Failure]:
+    """Check `frame` against the declaration of `table`; no failure means it is valid.
+
+    Bad data never raises.
+    """
+    return validate(table, frame).failures
+
+
+def validate(
+    table: Table,
+    frame: pl.DataFrame,
+    *,
+    window: Interval | None = None,
+    minimum_rows: int | None = None,
+) -> Validation:
+    """Check `frame` against the declaration of `table` with Great Expectations.
+
+    `window` also requires every row's time column to lie in `[start, end)`. `minimum_rows` replaces
+    the table's own.
+    """
+    rules = rules_of(
+        table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows
+    )
+    document = _run(table, _to_pandas(table, with_checks(table, frame)), rules)
+    result: dict[str, Any] = document.to_json_dict()
+    failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
+    judged = {_identity(entry) for entry in result["results"]}
+    failures = [
+        _explain(table, frame, rule)
+        for position, rule in enumerate(rules)
+        if position in failed or position not in judged
+    ]
+    _show(document, frame, rules)
+    return Validation(failures, result, document, new_columns(table, frame))
+
+
+def _show(document: Any, frame: pl.DataFrame, rules: list[Rule]) -> None:
+    """Give the rendered page the counts that the cheapest result format leaves out."""
+    for entry in document.results:
+        rule = rules[_identity(entry.to_json_dict())]
+        entry.result = {
+            "element_count": frame.height,
+            "unexpected_count": 0,
+            "unexpected_percent": 0.0,
+            "partial_unexpected_list": [],
+        }
+        if rule.broken is None:
+            shown = {"row count": frame.height, "columns": sorted(frame.columns)}
+            entry.result["observed_value"] = (
+                shown[rule.name] if rule.name in shown else str(frame.schema[rule.column])
+            )
+        elif not entry.success:
+            try:
+                bad = frame.filter(rule.broken)
+            except pl.exceptions.PolarsError:
+                continue
+            values = bad[rule.column].head(5).to_list() if rule.column else []
+            percent = 100 * bad.height / max(frame.height, 1)
+            entry.result |= {
+                "unexpected_count": bad.height,
+                "unexpected_percent": percent,
+                "partial_unexpected_list": list(map(_plain, values)),
+            }
+
+
+def new_columns(table: Table, frame: pl.DataFrame) -> list[str]:
+    """One warning per column that is not declared: it is not published, and stops nothing."""
+    declared = {column.name for column in table.columns}
+    new = [name for name in frame.columns if name not in declared]
+    return [
+        f"{table.name}.{name}: new column ({frame.schema[name]}), not declared: left out when"
+        " publishing"
+        for name in new
+    ]
+
+
+def example_row(rows: pl.DataFrame) -> dict[str, Any]:
+    """The first row as JSON."""
+    return {name: _plain(value) for name, value in rows.row(0, named=True).items()}
+
+
+def suite_name(table: Table) -> str:
+    """The name of the table's suite, and of its file: `raw/flights` -> `raw_flights`."""
+    return table.name.replace("/", "_")
+
+
+def _identity(entry: dict[str, Any]) -> int:
+    return int(entry["expectation_config"]["meta"]["rule"])
+
+
+def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSuiteValidationResult:
+    """Great Expectations' result. The context lives in memory and sends nothing anywhere."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import great_expectations as gx
+        from great_expectations import expectations
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = gx.ExpectationSuite(name=suite_name(table))
+    for position, rule in enumerate(rules):
+        suite.add_expectation(
+            getattr(expectations, rule.expectation)(
+                **rule.arguments, meta={"rule": position, "name": rule.name}
+            )
+        )
+    asset = context.data_sources.add_pandas(SOURCE).add_dataframe_asset(table.name)
+    batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
+    return batch.validate(suite, result_format="BOOLEAN_ONLY")
+
+
+def _to_pandas(table: Table, frame: pl.DataFrame) -> pd.DataFrame:
+    """The frame for Great Expectations: integers nullable, any number a float where a number is
+    declared.
+    """
+    declared = {column.name: column.type for column in table.columns}
+    casts = [
+        pl.col(name).cast(POLARS_TYPES[declared[name]])
+        for name, dtype in frame.schema.items()
+        if name in declared
+        and (dtype == pl.Null or (declared[name] == "number" and dtype.is_numeric()))
+    ]
+    typed = frame.with_columns(casts)
+    converted = typed.to_pandas()
+    for name, dtype in typed.schema.items():
+        if dtype.is_integer():
+            converted[name] = (
+                typed[name].to_pandas(use_pyarrow_extension_array=True).astype("Int64")
+            )
+    return converted
+
+
+def _explain(table: Table, frame: pl.DataFrame, rule: Rule) -> Failure:
+    if rule.broken is None:
+        return Failure(
+            table.name,
+            rule.column,
+            rule.name,
+            rule.expected,
+            _observed_shape(table, frame, rule),
+            None,
+        )
+    try:
+        bad = frame.filter(rule.broken)
+    except pl.exceptions.PolarsError as error:
+        return Failure(
+            table.name,
+            rule.column,
+            rule.name,
+            rule.expected,
+            f"the check could not be made: {error}",
+            None,
+        )
+    observed = f"{bad.height} of {frame.height} rows ({bad.height / max(frame.height, 1):.2%})"
+    if rule.name in ("range", "window") and bad.height:
+        observed += f", values {bad[rule.column].min()!s} to {bad[rule.column].max()!s}"
+    if rule.name == "categories":
+        observed += f", values {bad[rule.column].unique().sort().head(5).to_list()}"
+    return Failure(
+        table.name,
+        rule.column,
+        rule.name,
+        rule.expected,
+        observed,
+        example_row(bad) if bad.height else None,
+    )
+
+
+def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:
+    if rule.name == "row count":
+        return f"{frame.height} rows"
+    if rule.name == "type":
+        return (
+            f"{frame.schema[rule.column]}, e.g. {frame[rule.column].drop_nulls().head(1).to_list()}"
+        )
+    declared = {column.name for column in table.columns}
+    return (
+        f"missing {sorted(declared - set(frame.columns))}, not declared"
+        f" {sorted(set(frame.columns) - declared)}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no timestamps, and no NaN or infinity."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,187 @@
+"""The environments of Flightdeck side by side, and the settings of the one that this process runs
+in.
+
+`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default in the table
+below and may be overridden by one environment variable each, named `FLIGHTDECK_<FIELD>`. Cheap to
+import: DAG files read it at parse time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from include.errors import SettingsError
+from include.settings.online_store import masked, online_store_config
+
+EnvironmentName = Literal["dev", "test", "staging", "production"]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "FLIGHTDECK_"
+
+
+class Settings(BaseModel):
+    """Where this process finds its data and its services.
+
+    Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which
+    every Delta table lies. `sample_share` is the share of source rows that an environment ingests
+    (1.0 = all). `delivery_dir` is a folder where deliveries in Parquet take precedence over a use
+    case's own source (see `include.quality.landing.read_delivery`). `api_keys_file` holds the hashes of
+    the keys that the endpoint asks for (docs/serving.md), `api_key_file` the key with which this
+    process asks it. `serving_workers` processes answer on the endpoint's port; with two or more,
+    one may die unnoticed (docs/serving-operations.md). `grpc_port` is the endpoint's for the Open
+    Inference Protocol: the next one to `serving_port` by default, 0 for none. `online_store` is
+    where Feast keeps the newest features (docs/serving-operations.md); by default what
+    feature_store.yaml says. `nats_url` is the broker that `python -m cli stream` consumes from.
+    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see
+    `include.spec.overlay`); not in production.
+    """
+
+    # A setting may hold a password: neither errors nor `repr` show it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    environment: EnvironmentName
+    home: Path = Field(
+        description="Everything that Flightdeck writes at run time lies below this folder."
+    )
+    host: str = "127.0.0.1"
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    serving_port: int = Field(default=3000, ge=1, le=65535)
+    grpc_port: int = Field(default=3001, ge=0, le=65535)
+    tables_uri: str
+    mlflow_tracking_uri: str
+    serving_url: str
+    online_store: str | None = Field(default=None, repr=False)
+    nats_url: str = "nats://127.0.0.1:4222"
+    api_keys_file: Path | None = None
+    api_key_file: Path | None = None
+    delivery_dir: Path | None = None
+    sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    serving_workers: int = Field(default=1, ge=1, le=64)
+    log_segment_bytes: int = Field(default=8 << 20, ge=1 << 16)
+    """Size of a file of the inference log's journal; two of them for each serving process and use
+    case.
+    """
+    training_threads: int = Field(default=2, ge=1)
+    training_device: Literal["cpu", "cuda"] = "cpu"
+    spec_overlay: Path | None = None
+
+    @field_validator("spec_overlay")
+    @classmethod
+    def _no_overlay_in_production(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("environment") == "production":
+            raise ValueError(
+                "production runs the specifications of its code and nothing else; unset the"
+                " variable"
+            )
+        return value
+
+    @field_validator("online_store")
+    @classmethod
+    def _known_online_store(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            online_store_config(value, info.data.get("home", PROJECT_ROOT))
+        return value
+
+    @property
+    def endpoint_headers(self) -> dict[str, str]:
+        """What this process says of itself when it asks the endpoint: its API key, if it has one.
+
+        Raises `SettingsError`.
+        """
+        if self.api_key_file is None:
+            return {}
+        try:
+            return {"X-API-Key": self.api_key_file.read_text(encoding="ascii").strip()}
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{PREFIX}API_KEY_FILE is {self.api_key_file}, which cannot be read: {error}."
+            ) from error
+
+    @property
+    def airflow_url(self) -> str:
+        """Base address of the Airflow api-server."""
+        return f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def feature_repo(self) -> Path:
+        """Folder with Feast's definitions and `feature_store.yaml`."""
+        return PROJECT_ROOT / "feature_repo"
+
+    @property
+    def feature_store_dir(self) -> Path:
+        """Folder of Feast's registry and online store."""
+        return self.home / "feast"
+
+    @property
+    def serving_dir(self) -> Path:
+        """Folder of the packaged models, the desired state and the inference log's spool."""
+        return self.home / "serving"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Folder of validation results and monitoring reports."""
+        return self.home / "reports"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the keys that sign model packages and check them."""
+        return self.home / "keys"
+
+    @property
+    def ledger_path(self) -> Path:
+        """File of the release ledger."""
+        return self.home / "ledger" / "releases.db"
+
+
+ENVIRONMENTS: dict[EnvironmentName, dict[str, Any]] = {
+    "dev": {},
+    "test": {"training_threads": 1, "grpc_port": 0},
+    "staging": {"sample_share": 0.2},
+    "production": {},
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from the environment's defaults and `FLIGHTDECK_*` variables.
+
+    Raises `SettingsError` naming the variable, what it holds and what is valid.
+    """
+    variables = os.environ if environ is None else environ
+    name = variables.get(f"{PREFIX}ENV", "dev")
+    if name not in get_args(EnvironmentName):
+        valid = ", ".join(get_args(EnvironmentName))
+        raise SettingsError(f"{PREFIX}ENV is {name!r}; valid: {valid}.")
+    values: dict[str, Any] = {"environment": name, **ENVIRONMENTS[name]}  # type: ignore[index]
+    for field in Settings.model_fields:
+        variable = f"{PREFIX}{field.upper()}"
+        if field != "environment" and variable in variables:
+            values[field] = variables[variable]
+    _fill_derived(values)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "?"
+        raise SettingsError(
+            f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}."
+        ) from error
+
+
+def _fill_derived(values: dict[str, Any]) -> None:
+    home = Path(values.get("home", PROJECT_ROOT / "var")).expanduser().resolve()
+    host = values.get("host", "127.0.0.1")
+    values["home"] = home
+    values.setdefault("tables_uri", str(home / "tables"))
+    values.setdefault("mlflow_tracking_uri", f"http://{host}:{values.get('mlflow_port', 5000)}")
+    values.setdefault("grpc_port", _next_port(values.get("serving_port", 3000)))
+    values.setdefault("serving_url", f"http://{host}:{values.get('serving_port', 3000)}")
+
+
+def _next_port(port: Any) -> int:
+    return int(port) + 1 if str(port).isdigit() and int(port) < 65535 else 0

@@ -1,0 +1,114 @@
+"""Which intervals a process has finished: the fact that later processes wait for.
+
+Airflow's asset events collapse and can stall, so they are hints; this table is what is believed.
+One row per finished run of a process; a repeated run adds nothing. Cheap to import: a sensor polls
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.interval import Interval
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from include.tables.store import TableStore
+
+
+def intervals_table(use_case_name: str) -> str:
+    """The table of a use case's finished intervals."""
+    return f"{use_case_name}/intervals"
+
+
+def mark_complete(
+    tables: TableStore,
+    use_case_name: str,
+    process: str,
+    interval: Interval,
+    evidence: dict[str, Any],
+) -> None:
+    """Record that `process` has finished `interval`; `evidence` (JSON) says what it left, e.g.
+    table versions.
+
+    Appends only, so that processes may record at the same time. The same interval with the same
+    evidence is recorded once.
+    """
+    import polars as pl
+    from deltalake import write_deltalake
+
+    from include.tables.store import TIMESTAMP
+
+    name = intervals_table(use_case_name)
+    row = {
+        "process": process,
+        "interval_start": interval.start.astimezone(UTC),
+        "interval_end": interval.end.astimezone(UTC),
+        "evidence_json": json.dumps(evidence, sort_keys=True),
+    }
+    if (
+        tables.exists(name)
+        and not _recorded(tables, use_case_name, process, interval)
+        .filter(
+            pl.all_horizontal(
+                pl.col("interval_start") == row["interval_start"],
+                pl.col("interval_end") == row["interval_end"],
+                pl.col("evidence_json") == row["evidence_json"],
+            )
+        )
+        .is_empty()
+    ):
+        return
+    frame = pl.DataFrame([row]).with_columns(
+        pl.col("interval_start", "interval_end").cast(TIMESTAMP)
+    )
+    write_deltalake(tables.uri(name), frame.to_arrow(), mode="append")
+
+
+def is_complete(tables: TableStore, use_case_name: str, process: str, interval: Interval) -> bool:
+    """Whether the intervals recorded for `process` cover `interval` without a gap."""
+    return not missing(tables, use_case_name, process, interval)
+
+
+def missing(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> list[Interval]:
+    """The parts of `interval` that `process` has not finished, in order."""
+    reached = interval.start
+    gaps: list[Interval] = []
+    for start, end in _spans(tables, use_case_name, process, interval):
+        if start > reached:
+            gaps.append(Interval(reached, min(start, interval.end)))
+        reached = max(reached, end)
+        if reached >= interval.end:
+            return gaps
+    return [*gaps, Interval(reached, interval.end)]
+
+
+def _spans(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> list[tuple[datetime, datetime]]:
+    if not tables.exists(intervals_table(use_case_name)):
+        return []
+    rows = (
+        _recorded(tables, use_case_name, process, interval)
+        .select("interval_start", "interval_end")
+        .unique()
+        .sort("interval_start")
+    )
+    return [(start, end) for start, end in rows.iter_rows()]
+
+
+def _recorded(
+    tables: TableStore, use_case_name: str, process: str, interval: Interval
+) -> pl.DataFrame:
+    """The recorded rows of the process that overlap the interval."""
+    import polars as pl
+
+    overlaps = (pl.col("interval_end") > interval.start) & (pl.col("interval_start") < interval.end)
+    return tables.read(
+        intervals_table(use_case_name), where=(pl.col("process") == process) & overlaps
+    )

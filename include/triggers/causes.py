@@ -1,0 +1,165 @@
+"""Why trainings start: one row per cause in the Delta table `<use_case>/triggers`, written by
+whoever sees the cause.
+
+Airflow's asset events may collapse into one run or stall; this table is what is believed. A cause
+is `pending` until one training consumes it, or `suppressed` with the reason from the start. Every
+change is one optimistic Delta transaction over the whole table (it holds a row per cause, not per
+prediction): of two that overlap one fails to commit, reads again and decides again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from include.errors import DataError
+from include.interval import Interval
+from include.settings import Settings
+from include.steps import StepContext
+from include.tables.store import TIMESTAMP, TableStore
+
+Kind = Literal["schedule", "backfill", "new_data", "alarm", "manual", "event", "local"]
+Status = Literal["pending", "consumed", "suppressed"]
+
+PENDING: Status = "pending"
+CONSUMED: Status = "consumed"
+SUPPRESSED: Status = "suppressed"
+WRITER = "triggers"
+ATTEMPTS = 60
+
+SCHEMA: dict[str, Any] = {
+    "cause_id": pl.String,
+    "kind": pl.String,
+    "reason": pl.String,
+    "evidence_json": pl.String,
+    "who": pl.String,
+    "interval_start": TIMESTAMP,
+    "interval_end": TIMESTAMP,
+    "source_dag_id": pl.String,
+    "source_run_id": pl.String,
+    "status": pl.String,
+    "suppressed_because": pl.String,
+    "consumed_by": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One reason to train: what happened (`kind`, `reason`, `evidence`), who saw it (`who`, the
+    source run), in which data.
+
+    `interval` is the interval of data that the cause is about: every distance between causes is
+    measured between its ends.
+    """
+
+    cause_id: str
+    kind: Kind
+    reason: str
+    who: str
+    interval: Interval
+    evidence: dict[str, Any] = field(default_factory=dict)
+    source_dag_id: str | None = None
+    source_run_id: str | None = None
+    status: Status = PENDING
+    suppressed_because: str | None = None
+    consumed_by: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What is shown with the run that consumed it."""
+        names = ("cause_id", "kind", "reason", "who", "source_dag_id", "source_run_id", "evidence")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "interval": self.interval.as_json(),
+        }
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of the table."""
+        row = {name: getattr(self, name) for name in SCHEMA if hasattr(self, name)}
+        evidence = json.dumps(self.evidence, sort_keys=True, default=str)
+        return {
+            **row,
+            "evidence_json": evidence,
+            "interval_start": self.interval.start,
+            "interval_end": self.interval.end,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Cause:
+        """Back from a row of the table."""
+        names = set(SCHEMA) - {"evidence_json", "interval_start", "interval_end"}
+        interval = Interval(row["interval_start"], row["interval_end"])
+        return cls(
+            **{name: row[name] for name in names},
+            evidence=json.loads(row["evidence_json"]),
+            interval=interval,
+        )
+
+
+def table_name(use_case_name: str) -> str:
+    """`<use_case>/triggers`."""
+    return f"{use_case_name}/triggers"
+
+
+def read_causes(settings: Settings, use_case_name: str) -> list[Cause]:
+    """All causes in the order in which they were recorded."""
+    tables, name = TableStore(settings.tables_uri), table_name(use_case_name)
+    return _causes(tables.open(name)) if tables.exists(name) else []
+
+
+def causes_of_run(context: StepContext) -> list[dict[str, Any]]:
+    """The causes that the context's run has consumed, as JSON; outside a wired run those that the
+    context names.
+    """
+    found = [
+        cause.as_json()
+        for cause in read_causes(context.settings, context.use_case.name)
+        if cause.consumed_by == context.run.run_id
+    ]
+    return found or [dict(cause) for cause in context.run.causes]
+
+
+def amend(
+    settings: Settings, use_case_name: str, change: Callable[[list[Cause]], list[Cause]]
+) -> list[Cause]:
+    """Replace all causes by `change(causes)` in one transaction and return them; `change` may be
+    called again after a conflict.
+
+    Raises `DataError` when other writers win every attempt.
+    """
+    uri = TableStore(settings.tables_uri).uri(table_name(use_case_name))
+    for _ in range(ATTEMPTS):
+        try:
+            return _try_to_amend(uri, change)
+        except CommitFailedError:
+            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # spreads writers, protects nothing
+    raise DataError(f"{uri}: other writers won {ATTEMPTS} times in a row. Run the task again.")
+
+
+def _try_to_amend(uri: str, change: Callable[[list[Cause]], list[Cause]]) -> list[Cause]:
+    DeltaTable.create(uri, schema=pl.DataFrame(schema=SCHEMA).to_arrow().schema, mode="ignore")
+    table = DeltaTable(uri)
+    before = _causes(table)
+    after = change(before)
+    if after == before:
+        return after
+    written = table.transaction_version(WRITER)
+    mark = Transaction(app_id=WRITER, version=0 if written is None else written + 1)
+    rows = pl.DataFrame([cause.as_row() for cause in after], schema=SCHEMA).to_arrow()
+    # Written against the version that was read: a commit in between makes this one fail instead of
+    # losing its rows.
+    write_deltalake(
+        table, rows, mode="overwrite", commit_properties=CommitProperties(app_transactions=[mark])
+    )
+    return after
+
+
+def _causes(table: DeltaTable) -> list[Cause]:
+    return [Cause.from_row(row) for row in pl.scan_delta(table).collect().to_dicts()]

@@ -1,0 +1,99 @@
+"""Every training decision as one row of the Delta table `<use_case>/trainings`: accepted or
+refused, why, from which trigger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from deltalake import write_deltalake
+
+from include.settings import Settings
+from include.spec import UseCase
+from include.steps import StepContext
+from include.tables.store import TIMESTAMP, TableStore, same_rows
+from include.triggers.causes import causes_of_run
+
+ACCEPTED = "accepted"
+REFUSED = "refused"
+
+SCHEMA: dict[str, Any] = {
+    "run_id": pl.String,
+    "interval_start": TIMESTAMP,
+    "interval_end": TIMESTAMP,
+    "trigger": pl.String,
+    "causes_json": pl.String,
+    "decision": pl.String,
+    "reasons_json": pl.String,
+    "mlflow_run_id": pl.String,
+    "version": pl.Int64,
+    "champion_version_before": pl.Int64,
+    "metrics_json": pl.String,
+    "rows": pl.Int64,
+}
+
+
+def table_name(use_case: UseCase) -> str:
+    """`<use_case>/trainings`."""
+    return f"{use_case.name}/trainings"
+
+
+def record_decision(
+    context: StepContext,
+    *,
+    decision: str,
+    reasons: Sequence[str],
+    mlflow_run_id: str,
+    version: int | None,
+    champion_before: int | None,
+    metrics: Mapping[str, float],
+    rows: int | None = None,
+) -> None:
+    """Write the run's row, or replace the one that it has. The same row again makes no new version
+    of the table.
+
+    `rows` is the size of the training set. `causes_json` holds every cause that the run has
+    consumed.
+    """
+    row = pl.DataFrame(
+        {
+            "run_id": [context.run.run_id],
+            "interval_start": [context.interval.start],
+            "interval_end": [context.interval.end],
+            "trigger": [context.run.trigger],
+            "causes_json": [json.dumps(causes_of_run(context), default=str)],
+            "decision": [decision],
+            "reasons_json": [json.dumps(list(reasons))],
+            "mlflow_run_id": [mlflow_run_id],
+            "version": [version],
+            "champion_version_before": [champion_before],
+            "metrics_json": [json.dumps(dict(metrics), sort_keys=True)],
+            "rows": [rows],
+        },
+        schema=SCHEMA,
+    )
+    tables, name = TableStore(context.settings.tables_uri), table_name(context.use_case)
+    if not tables.exists(name):
+        write_deltalake(tables.uri(name), pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
+    if same_rows(tables.read(name, where=pl.col("run_id") == context.run.run_id), row):
+        return
+    merge = tables.open(name).merge(
+        row.to_arrow(),
+        predicate="kept.run_id = new.run_id",
+        source_alias="new",
+        target_alias="kept",
+        merge_schema=True,
+    )
+    merge.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
+    """All rows by end of interval; an empty frame with the same columns before the first decision."""
+    tables, name = TableStore(settings.tables_uri), table_name(use_case)
+    if not tables.exists(name):
+        return pl.DataFrame(schema=SCHEMA)
+    found = pl.concat([pl.DataFrame(schema=SCHEMA), tables.read(name)], how="diagonal")
+    return found.sort("interval_end", "run_id")

@@ -1,0 +1,341 @@
+"""What may start a training, and what became of it: new labels, monitoring's alarm, a person, a
+schedule.
+
+Whoever sees a cause proposes it here; a policy decides whether it is pending or suppressed; the
+training that starts consumes what is pending. Everything is read from our own tables, so neither a
+collapsed nor a stalled asset event loses or repeats a cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from include.errors import SpecError
+from include.interval import Interval
+from include.spec import Triggers
+from include.steps import StepContext
+from include.tables.completed import missing
+from include.tables.store import TableStore, in_window
+from include.triggers.causes import CONSUMED, PENDING, SUPPRESSED, Cause, Kind, amend, read_causes
+from include.triggers.decisions import read_decisions
+
+DAY_SECONDS = 86_400
+MINIMUM_REASON = 3
+SHOWN_FAULTS = 5
+KINDS: dict[str, Kind] = {"scheduled": "schedule", "backfill": "backfill", "local": "local"}
+
+
+def propose_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Record monitoring's alarm as a cause, pending or suppressed: `{"announce", "reason",
+    "extra"}`.
+
+    Reads `decide_alarm` and `detect_drift` from `inputs`. Raises `SpecError` where there is no
+    verdict. The same run again gets the decision that it has, and announces nothing that a training
+    has already consumed.
+    """
+    verdict = inputs.get("decide_alarm")
+    if not isinstance(verdict, dict) or "alarm" not in verdict:
+        raise SpecError(
+            f"decide_alarm left no verdict with the field 'alarm'; it left: {verdict!r}"
+        )
+    if not verdict["alarm"]:
+        return {"announce": False, "reason": f"No alarm: {verdict['verdict']}.", "extra": {}}
+    limits, faults = context.use_case.triggers, data_faults(context, inputs)
+    reason = "; ".join(verdict["reasons"]) or str(verdict["verdict"])
+    alarm = _cause(
+        context, "alarm", reason, {"verdict": verdict["verdict"], "facts": verdict["facts"]}
+    )
+
+    def change(causes: list[Cause]) -> list[Cause]:
+        if any(cause.cause_id == alarm.cause_id for cause in causes):
+            return causes
+        why = suppression(limits, alarm.interval, causes, faults)
+        return [
+            *causes,
+            alarm if why is None else replace(alarm, status=SUPPRESSED, suppressed_because=why),
+        ]
+
+    extra = {
+        "interval": context.interval.as_json(),
+        **{key: verdict[key] for key in ("verdict", "reasons", "facts")},
+    }
+    return _announcement(_record(context, alarm.cause_id, change), extra)
+
+
+def suppression(
+    limits: Triggers, interval: Interval, causes: Sequence[Cause], faults: Sequence[str]
+) -> str | None:
+    """Why an alarm about `interval` starts no training, or `None`.
+
+    A pure function of the limits and what is recorded.
+    """
+    if faults:
+        return (
+            f"faulty data: {'; '.join(faults)}. Repair the data and run its processes again; a"
+            " training would learn the fault"
+        )
+    earlier = [cause for cause in causes if cause.kind == "alarm" and cause.status != SUPPRESSED]
+    same_day = [cause for cause in earlier if cause.interval.end.date() == interval.end.date()]
+    if len(same_day) >= limits.alarms_per_day:
+        return (
+            f"daily limit: {len(same_day)} alarms of {interval.end:%Y-%m-%d} have started"
+            f" trainings, limit {limits.alarms_per_day}"
+        )
+    nearest = min((abs(interval.end - cause.interval.end) for cause in earlier), default=None)
+    if nearest is not None and nearest < limits.alarm_cool_down:
+        return (
+            f"cool-down: {nearest.total_seconds() / DAY_SECONDS:.1f} days of data since the last"
+            " alarm that started a training, minimum"
+            f" {limits.alarm_cool_down.total_seconds() / DAY_SECONDS:.1f}"
+        )
+    return None
+
+
+def data_faults(context: StepContext, inputs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the interval's data rather than with the model, in sentences."""
+    drift = inputs.get("detect_drift")
+    if not isinstance(drift, Mapping):
+        return ["drift was not measured"]
+    faults = [] if drift.get("judged") is True else ["drift could not be judged"]
+    limit = context.use_case.triggers.fault_missing_share
+    broken = [
+        column
+        for column in drift["columns"]
+        if column["missing_share"] - column["reference_missing_share"] > limit
+    ]
+    faults += [
+        f"input {column['column']} is missing, stale or unknown in {column['missing_share']:.0%} of"
+        f" the rows, {column['reference_missing_share']:.0%} in the training data"
+        for column in broken[:SHOWN_FAULTS]
+    ]
+    tables = TableStore(context.settings.tables_uri)
+    gaps = missing(tables, context.use_case.name, "features", context.interval)
+    if gaps:
+        faults.append(
+            f"features from {gaps[0].start:%Y-%m-%d %H:%M} to {gaps[0].end:%Y-%m-%d %H:%M} were"
+            " refused or never computed"
+        )
+    return faults
+
+
+def check_new_data(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step has this signature
+    """Whether enough labels became known since the last training:
+
+    `{"announce", "reason", "extra"}`.
+    """
+    extra: dict[str, Any] = {"interval": context.interval.as_json()}
+    counted = count_new_labels(context)
+    reason, enough = judge_new_data(context.use_case.triggers, counted)
+    cause = _cause(context, "new_data", reason, counted)
+
+    def change(causes: list[Cause]) -> list[Cause]:
+        known = any(kept.cause_id == cause.cause_id for kept in causes)
+        # The interval's end may have been announced by another run while this one counted.
+        raced = any(
+            kept.kind == "new_data" and kept.interval.end >= cause.interval.end for kept in causes
+        )
+        return causes if known or raced or not enough else [*causes, cause]
+
+    recorded = _record(context, cause.cause_id, change)
+    if recorded is None:
+        return {"announce": False, "reason": reason, "extra": {**extra, "evidence": counted}}
+    return _announcement(recorded, {**extra, "evidence": recorded.evidence})
+
+
+def count_new_labels(context: StepContext) -> dict[str, Any]:
+    """`{"rows", "since", "until", "last_training", "last_rows", "share"}`; `since` is null before
+    the first training.
+
+    Counted are the labels that became known from `since` on and before the interval's end. `since`
+    is the end of the last decided training's window, or of the newest announced interval where its
+    training is still under way.
+    """
+    use_case, label, until = context.use_case, context.use_case.label, context.interval.end
+    counted: dict[str, Any] = {
+        "rows": 0,
+        "since": None,
+        "until": until.isoformat(),
+        "last_training": None,
+        "last_rows": None,
+        "share": None,
+    }
+    decisions = read_decisions(use_case, context.settings)
+    if decisions.is_empty():
+        return counted
+    last = decisions.row(-1, named=True)
+    announced = [
+        cause.interval.end
+        for cause in read_causes(context.settings, use_case.name)
+        if cause.kind == "new_data"
+    ]
+    since = max([last["interval_end"], *announced])
+    if until > since:
+        window = in_window(label.time_column, since, until)
+        counted["rows"] = (
+            TableStore(context.settings.tables_uri)
+            .read(label.table, columns=[label.time_column], where=window)
+            .height
+        )
+    share = counted["rows"] / last["rows"] if last["rows"] else None
+    return {
+        **counted,
+        "since": since.isoformat(),
+        "last_training": last["run_id"],
+        "last_rows": last["rows"],
+        "share": share,
+    }
+
+
+def judge_new_data(limits: Triggers, counted: Mapping[str, Any]) -> tuple[str, bool]:
+    """The sentence and the decision; without something to compare with nothing starts by itself."""
+    if counted["since"] is None:
+        return (
+            "No training has been decided yet: start the first one by hand or on a schedule.",
+            False,
+        )
+    rows, share = counted["rows"], counted["share"]
+    if share is None:
+        return (
+            (
+                f"{rows} new labels; training {counted['last_training']} recorded no number of rows"
+                " to compare with."
+            ),
+            False,
+        )
+    sentence = (
+        f"{rows} labels became known since {counted['since']}, {share:.2f} of the last training's"
+        f" {counted['last_rows']} rows"
+    )
+    enough = rows >= limits.new_rows and share >= limits.new_share
+    return f"{sentence}; limits {limits.new_rows} rows and {limits.new_share:.2f}.", enough
+
+
+def collect_causes(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """Consume every pending cause for this run, in one transaction: `{"causes": [...], "taken_by":
+    [...]}`.
+
+    A run takes the causes whose data its window reaches; a later one waits for its own run. A
+    schedule and a person are causes themselves. `causes` is empty when this run was started by
+    events whose causes other runs (`taken_by`) have consumed. Raises `SpecError` when a person
+    started the run without a reason.
+    """
+    run_id, own = context.run.run_id, own_causes(context)
+    announced = {
+        cause["extra"]["cause_id"]
+        for cause in context.run.causes
+        if cause.get("extra", {}).get("cause_id")
+    }
+
+    def change(causes: list[Cause]) -> list[Cause]:
+        known = {cause.cause_id for cause in causes}
+        taken = [
+            (
+                replace(cause, status=CONSUMED, consumed_by=run_id)
+                if cause.status == PENDING
+                and (cause.interval.end <= context.interval.end or cause.cause_id in announced)
+                else cause
+            )
+            for cause in causes
+        ]
+        return [*taken, *(cause for cause in own if cause.cause_id not in known)]
+
+    causes = amend(context.settings, context.use_case.name, change)
+    others = {
+        cause.consumed_by
+        for cause in causes
+        if cause.cause_id in announced and cause.consumed_by != run_id
+    }
+    mine = [cause.as_json() for cause in causes if cause.consumed_by == run_id]
+    return {"causes": mine, "taken_by": sorted(other for other in others if other)}
+
+
+def own_causes(context: StepContext) -> list[Cause]:
+    """The causes that nobody but this run can record: its schedule, its person, or an event that
+    was posted past our operators.
+    """
+    run = context.run
+    if run.trigger == "asset":
+        posted = [event for event in run.causes if not event.get("extra", {}).get("cause_id")]
+        return [_posted(context, event, number) for number, event in enumerate(posted)]
+    if run.trigger in KINDS:
+        kind, cron = KINDS[run.trigger], context.use_case.schedule.training_cron
+        reason = (
+            run.params.get("reason") or f"{run.trigger} for the interval {context.interval.label}"
+        )
+        return [
+            replace(
+                _cause(context, kind, str(reason), {"cron": cron, "parameters": run.params}),
+                status=CONSUMED,
+                consumed_by=run.run_id,
+            )
+        ]
+    reason = str(run.params.get("reason") or "").strip()
+    if len(reason) < MINIMUM_REASON:
+        raise SpecError(
+            f"{context.use_case.dag_id(run.process)}: run {run.run_id} was started by"
+            f" {run.triggered_by or 'a person'} without a reason. Trigger it again with the"
+            ' parameter `reason`, for example {"reason": "new carrier since March",'
+            ' "until": "2013-04-01"}.'
+        )
+    return [
+        replace(
+            _cause(context, "manual", reason, {"parameters": run.params}),
+            status=CONSUMED,
+            consumed_by=run.run_id,
+        )
+    ]
+
+
+def _posted(context: StepContext, event: Mapping[str, Any], number: int) -> Cause:
+    cause = _cause(
+        context, "event", f"asset event on {event.get('asset')}", {"extra": event.get("extra", {})}
+    )
+    who = str(event.get("source_run_id") or "posted to Airflow's API")
+    return replace(
+        cause,
+        cause_id=f"{cause.cause_id}:{number}",
+        who=who,
+        status=CONSUMED,
+        consumed_by=context.run.run_id,
+    )
+
+
+def _cause(context: StepContext, kind: Kind, reason: str, evidence: dict[str, Any]) -> Cause:
+    run = context.run
+    who = run.triggered_by or {"manual": "unknown", "schedule": "the schedule"}.get(
+        kind, f"the {run.process} process"
+    )
+    return Cause(
+        cause_id=f"{kind}:{run.run_id}",
+        kind=kind,
+        reason=reason,
+        who=who,
+        interval=context.interval,
+        evidence=evidence,
+        source_dag_id=context.use_case.dag_id(run.process),
+        source_run_id=run.run_id,
+    )
+
+
+def _record(context: StepContext, cause_id: str, change: Any) -> Cause | None:
+    causes = amend(context.settings, context.use_case.name, change)
+    return next((cause for cause in causes if cause.cause_id == cause_id), None)
+
+
+def _announcement(cause: Cause | None, extra: dict[str, Any]) -> dict[str, Any]:
+    """What the operator does about a recorded cause: announce it while it is pending, otherwise say
+    what became of it.
+    """
+    if cause is None:
+        raise AssertionError("the cause was recorded in the same transaction")
+    found = {**extra, "cause_id": cause.cause_id}
+    if cause.status == PENDING:
+        return {"announce": True, "reason": cause.reason, "extra": found}
+    became = (
+        f"Suppressed: {cause.suppressed_because}."
+        if cause.status == SUPPRESSED
+        else f"Training {cause.consumed_by} has taken it."
+    )
+    return {"announce": False, "reason": became, "extra": found}

@@ -1,0 +1,115 @@
+"""Nothing that was not yet known when the training's window ended, and everything that was: on real
+flights.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from include.data_sets.snapshot import build, read
+from include.features.retrieval import point_in_time
+from include.features.store import apply_definitions
+from include.interval import Interval
+from include.processes.features import CREATED, compute_features
+from include.settings import Settings
+from include.tables.store import TableStore
+from include.use_cases.flight_delays.spec import USE_CASE
+from tests.unit.features.world import MONTHS, context_of
+from tests.unit.features.world import build as build_world
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
+]
+
+JANUARY, FEBRUARY, MARCH = MONTHS[:3]
+WINDOW = Interval(JANUARY, MARCH)
+FLIGHTS = USE_CASE.model_copy(
+    update={"training": USE_CASE.training.model_copy(update={"window_days": 59})}
+)
+STAMP = datetime(2013, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Settings:
+    settings = build_world(tmp_path, months=2, share=0.1)
+    apply_definitions(settings)
+    return settings
+
+
+def training_set(settings: Settings) -> pl.DataFrame:
+    return read(FLIGHTS, settings, build(FLIGHTS, settings, WINDOW)[0].as_json())
+
+
+def correct(settings: Settings, created: datetime) -> None:
+    """A second row for one hour, with a value that cannot be missed, computed at `created`."""
+    tables = TableStore(settings.tables_uri)
+    row = tables.read(
+        "features/weather_hourly",
+        where=(pl.col("origin") == "EWR") & (pl.col("event_timestamp") == STAMP),
+    )
+    changed = row.with_columns(
+        pl.lit(-77.0).alias("temperature"), pl.lit(created).cast(row.schema[CREATED]).alias(CREATED)
+    )
+    write_deltalake(tables.uri("features/weather_hourly"), changed.to_arrow(), mode="append")
+
+
+def test_labels_that_came_after_their_own_interval_are_picked_up(world: Settings):
+    rows = training_set(world)
+    late = rows.filter((pl.col("asked_at") < FEBRUARY) & (pl.col("known_at") >= FEBRUARY))
+    assert late.height > 5, "flights of 31 January that landed in February"
+    delivered = TableStore(world.tables_uri).read(
+        "raw/arrivals", where=pl.col("known_at") >= FEBRUARY
+    )
+    assert set(late["flight_id"]) <= set(delivered["flight_id"])
+
+
+def test_labels_that_the_window_did_not_know_yet_are_left_out(world: Settings):
+    assert training_set(world)["known_at"].max() < MARCH
+
+
+def test_a_feature_row_created_after_the_window_is_not_seen_whatever_its_stamp(world: Settings):
+    before = training_set(world)
+    correct(world, MARCH + timedelta(microseconds=1))
+    assert training_set(world).equals(before)
+    asked = before.select("asked_at", "carrier", "origin", "dest").with_columns(
+        tailnum=pl.lit(None, pl.String)
+    )
+    assert (point_in_time(USE_CASE, asked, world)["weather_hourly__temperature"] == -77.0).any(), (
+        "without a cut-off it is seen"
+    )
+
+
+def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(world: Settings):
+    correct(world, MARCH)
+    assert (training_set(world)["weather_hourly__temperature"] == -77.0).any()
+
+
+def test_every_feature_row_says_which_interval_created_it(world: Settings):
+    tables = TableStore(world.tables_uri)
+    rows = tables.read("features/carrier_daily")
+    assert rows.filter(pl.col("event_timestamp") <= FEBRUARY)[CREATED].unique().to_list() == [
+        FEBRUARY
+    ]
+    assert rows.filter(pl.col("event_timestamp") > FEBRUARY)[CREATED].unique().to_list() == [MARCH]
+
+
+def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(world: Settings):
+    tables = TableStore(world.tables_uri)
+    assert tables.read("features/plane")[CREATED].unique().to_list() == [FEBRUARY]
+    planes = tables.read("raw/planes")
+    tables.replace_all(
+        "raw/planes",
+        planes.with_columns(
+            pl.when(pl.col("tailnum") == "N14228").then(99.0).otherwise("seats").alias("seats")
+        ),
+    )
+    compute_features(context_of(world, FEBRUARY, MARCH), {})
+    rows = tables.read("features/plane")
+    assert rows.filter(pl.col("tailnum") == "N14228")[CREATED].item() == MARCH
+    assert rows.filter(pl.col("tailnum") != "N14228")[CREATED].unique().to_list() == [FEBRUARY]

@@ -1,0 +1,138 @@
+"""Every rule of a training set is needed: what it alone refuses gets through once the rule is off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cli.refusals.without import known, switched_off
+from include.data_sets import snapshot_verdict
+from include.data_sets.champion_reference import ChampionReference
+from include.data_sets.snapshot_checks import check_snapshot
+from include.interval import Interval
+from include.spec import Input
+from tests.unit.model.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
+]
+
+WINDOW = Interval(START, START + timedelta(days=DAYS))
+LOAD = "depot_daily__load"
+Change = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> ChampionReference:
+    folder: Path = tmp_path_factory.mktemp("package") / "package"
+    _, model = fitted_package(folder, parcels())
+    return ChampionReference(3, model.transform, model.reference, model.metadata.base_rate)
+
+
+def put(*changed: pl.Expr) -> Change:
+    return lambda frame: frame.with_columns(*changed)
+
+
+def _leaked(frame: pl.DataFrame) -> pl.DataFrame:
+    noise = pl.Series(np.random.default_rng(3).normal(0.0, 0.1, frame.height))
+    return frame.with_columns((pl.col("late") + noise).alias(LOAD))
+
+
+def _rare(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter((pl.col("late") == 0) | (pl.int_range(pl.len()) % 40 == 0))
+
+
+ALONE: dict[str, Change] = {
+    "row count": lambda frame: frame.head(100),
+    "columns": lambda frame: frame.drop(LOAD),
+    "type": put(pl.int_range(pl.len()).alias("parcel_id")),
+    "nulls": put(pl.when(pl.int_range(pl.len()) % 50 > 0).then("depot").alias("depot")),
+    "categories": put(
+        pl.when(pl.int_range(pl.len()) % 50 > 0)
+        .then("depot")
+        .otherwise(pl.lit("south"))
+        .alias("depot")
+    ),
+    "unique key": lambda frame: pl.concat([frame, frame.tail(1)]),
+    "window": put(
+        pl.when(pl.int_range(pl.len()) == 0)
+        .then(pl.col("asked_at") - pl.duration(days=9))
+        .otherwise("asked_at")
+        .alias("asked_at")
+    ),
+    "both classes": put(pl.lit(0, pl.Int64).alias("late")),
+    "label share": _rare,
+    "label after event": put(pl.col("asked_at").alias("known_at")),
+    "not all null": put(pl.lit(None, pl.Float64).alias(LOAD)),
+    "not constant": put(pl.lit(0.5).alias(LOAD)),
+    "label leakage": _leaked,
+    "time order": lambda frame: frame.reverse(),
+}
+AGAINST_CHAMPION: dict[str, Change] = {
+    "null share": put(pl.when(pl.int_range(pl.len()) % 2 == 0).then(LOAD).alias(LOAD)),
+    "distribution (PSI)": put(
+        pl.when((pl.col("depot") == "east") & (pl.int_range(pl.len()) % 20 > 0))
+        .then(pl.lit("west"))
+        .otherwise("depot")
+        .alias("depot")
+    ),
+    "distribution (shift)": put(pl.col(LOAD) * 10),
+    "label share": put(
+        pl.when(pl.int_range(pl.len()) % 2 == 0).then(1).otherwise("late").alias("late")
+    ),
+}
+
+
+def refusals(frame: pl.DataFrame, champion: ChampionReference | None = None) -> set[str]:
+    found = {failure.rule for failure in check_snapshot(USE_CASE, frame, "x", WINDOW).failures}
+    if champion is not None:
+        failures, _ = vars(snapshot_verdict)["against_champion"](USE_CASE, frame, "x", champion)
+        found |= {failure.rule for failure in failures}
+    return found
+
+
+def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
+    # A training set's ranges are those of its source tables: the same rule, shown there
+    # (tests/unit/quality/test_rules_needed.py).
+    assert {*ALONE, *AGAINST_CHAMPION, "reference", "range"} == set(known()["validate_snapshot"])
+
+
+@pytest.mark.parametrize("rule", ALONE)
+def test_what_a_rule_alone_refuses_gets_through_without_it(rule: str):
+    frame = ALONE[rule](parcels())
+    assert refusals(frame) == {rule}
+    with switched_off([f"validate_snapshot: {rule}"]):
+        assert refusals(frame) == set()
+
+
+@pytest.mark.parametrize("rule", AGAINST_CHAMPION)
+def test_what_a_comparison_with_the_champion_alone_refuses_gets_through_without_it(
+    rule: str, champion: ChampionReference
+):
+    frame = AGAINST_CHAMPION[rule](parcels(seed=2))
+    assert refusals(frame, champion) == {rule}
+    with switched_off([f"validate_snapshot: {rule}"]):
+        assert refusals(frame, champion) == set()
+
+
+def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rule_on_references(
+    champion: ChampionReference,
+):
+    wider = champion.transform.model_copy(
+        update={
+            "inputs": (
+                *champion.transform.inputs,
+                Input(name="weight", source="depot_daily:weight"),
+            )
+        }
+    )
+    other = ChampionReference(3, wider, champion.reference, champion.base_rate)
+    assert refusals(parcels(seed=2), other) == {"reference"}
+    with switched_off(["validate_snapshot: reference"]):
+        assert refusals(parcels(seed=2), other) == set()

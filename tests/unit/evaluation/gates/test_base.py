@@ -1,0 +1,244 @@
+"""Each gate on scores whose right judgement is known; every refusal is named."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from include.evaluation.gates.base import Champion, GateInput, judge
+from include.evaluation.slices import SlicePart
+from include.model.inspection import Inspection
+from include.model.package import ScoringModel
+from include.spec import Slice
+from include.stats.metrics import brier, log_loss, summary
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
+
+ROWS = 3000
+DIGEST = "d" * 64
+LIMITS = USE_CASE.gates
+MEASURED = {
+    "golden_difference": 0.0,
+    "libraries": {},
+    "latency_p50_ms": 0.2,
+    "latency_p99_ms": 0.5,
+    "batch_ms": 4.0,
+}
+SLICES = {"slice_brier", "slice_calibration"}
+MODEL = {"perturbation", "missing_values", "attribution"}
+ALWAYS = {
+    "evaluated_object",
+    "auc",
+    "brier",
+    "calibration",
+    "baselines",
+    "segments",
+    *SLICES,
+    *MODEL,
+}
+PACKAGE = {"package_size", "artefact_safety", "runtime_validity", "latency"}
+
+
+@cache
+def fitted() -> tuple[ScoringModel, pl.DataFrame]:
+    """A real model and rows that it did not see."""
+    with tempfile.TemporaryDirectory() as folder:
+        return fitted_package(Path(folder) / "package", parcels())[1], parcels(ROWS, seed=9)
+
+
+def candidate(
+    quality: float = 1.0, champion_quality: float | None = None, *, seed: int = 1
+) -> GateInput:
+    """Labels drawn from a known chance; a score of quality 1 is that chance, of quality 0 the
+    constant base rate.
+    """
+    random = np.random.default_rng(seed)
+    chance = random.beta(1, 2, ROWS)
+    labels = (random.uniform(size=ROWS) < chance).astype(np.int64)
+    model, test = fitted()
+    depots = test["depot"].to_numpy()
+    parts = [
+        SlicePart("depot", name, depots == name, int((depots == name).sum()), 50)
+        for name in ("east", "north", "west")
+    ]
+    scores = mixed(chance, quality)
+    champion = None if champion_quality is None else Champion(3, mixed(chance, champion_quality))
+    return GateInput(
+        use_case=USE_CASE,
+        metrics=recorded(labels, scores, parts),
+        evaluated_digest=DIGEST,
+        package_digest=DIGEST,
+        labels=labels,
+        days=np.repeat(np.arange(30), ROWS // 30),
+        slices=parts,
+        scores=scores,
+        champion=champion,
+        inspection=Inspection(DIGEST, 300_000, [], dict(MEASURED)),
+        model=model,
+        test=test,
+    )
+
+
+def mixed(chance: np.ndarray, quality: float) -> np.ndarray:
+    return quality * chance + (1 - quality) * chance.mean()
+
+
+def recorded(labels: np.ndarray, scores: np.ndarray, parts: list[SlicePart]) -> dict[str, float]:
+    metrics = {f"test.{name}": value for name, value in summary(labels, scores).items()}
+    prior = np.full(len(labels), labels.mean())
+    metrics["test.baseline.brier"] = brier(labels, prior)
+    metrics["test.baseline.logloss"] = log_loss(labels, prior)
+    metrics["test.baseline.last_value.logloss"] = metrics["test.baseline.simple.logloss"] = (
+        metrics["test.baseline.logloss"] - 0.01
+    )
+    for part in parts:
+        metrics |= {
+            f"test.{part.key}.{name}": value
+            for name, value in summary(labels[part.mask], scores[part.mask]).items()
+        }
+    return metrics
+
+
+def refused_by(given: GateInput) -> set[str]:
+    return {row["gate"] for row in judge(given)["rows"] if not row["passed"]}
+
+
+def without(given: GateInput, metric: str) -> GateInput:
+    return replace(
+        given, metrics={name: value for name, value in given.metrics.items() if name != metric}
+    )
+
+
+def test_a_good_first_model_is_accepted_by_every_gate():
+    verdict = judge(candidate())
+    assert verdict["accepted"] is True
+    assert verdict["reasons"] == []
+    assert verdict["champion_version"] is None
+    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
+
+
+def test_a_better_candidate_replaces_the_bootstrap_rule_by_the_comparison():
+    verdict = judge(candidate(1.0, champion_quality=0.5))
+    assert verdict["accepted"] is True
+    assert verdict["champion_version"] == 3
+    judged = {row["gate"] for row in verdict["rows"]}
+    assert {"champion_improvement", "champion_slices"} <= judged
+    assert "bootstrap_rule" not in judged
+
+
+def test_a_constant_score_is_refused_by_auc_and_bootstrap_rule_and_all_gates_have_run():
+    verdict = judge(candidate(0.0))
+    assert verdict["accepted"] is False
+    assert {row["gate"] for row in verdict["rows"] if not row["passed"]} == {
+        "auc",
+        "baselines",
+        "bootstrap_rule",
+    }
+    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
+    assert any(
+        "auc" in reason and "0.5" in reason and "0.6" in reason for reason in verdict["reasons"]
+    )
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "test.auc",
+        "test.brier",
+        "test.ece",
+        "test.logloss",
+        "test.baseline.brier",
+        "test.slice.depot.west.brier",
+    ],
+)
+def test_a_missing_metric_is_a_refusal_that_names_it(metric):
+    verdict = judge(without(candidate(), metric))
+    assert verdict["accepted"] is False
+    assert any("missing" in reason for reason in verdict["reasons"])
+
+
+def test_a_slice_that_is_too_small_is_listed_and_not_judged():
+    given = candidate()
+    small = replace(given.slices[2], minimum_rows=ROWS)
+    rows = judge(replace(given, slices=[*given.slices[:2], small]))["rows"]
+    listed = [row for row in rows if row["slice"] == "depot=west"]
+    assert [(row["gate"], row["passed"], row["observed"]) for row in listed] == [
+        (gate, True, None) for gate in sorted(SLICES)
+    ]
+    assert all("too small" in row["reason"] for row in listed)
+
+
+def test_a_declared_slice_without_any_judged_part_is_a_refusal():
+    given = candidate(1.0, champion_quality=0.5)
+    use_case = USE_CASE.model_copy(
+        update={"slices": (*USE_CASE.slices, Slice(column="pickup_hour"))}
+    )
+    verdict = judge(replace(given, use_case=use_case))
+    refused = [(row["gate"], row["slice"]) for row in verdict["rows"] if not row["passed"]]
+    assert refused == [
+        (gate, "pickup_hour") for gate in ("slice_brier", "slice_calibration", "champion_slices")
+    ]
+
+
+def test_a_champion_that_cannot_be_scored_is_a_refusal_and_not_the_bootstrap_rule():
+    given = replace(candidate(), champion=Champion(3, None, "DigestMismatch: model.ubj"))
+    assert refused_by(given) == {"champion_improvement", "champion_slices"}
+    assert any(
+        "version 3" in reason and "model.ubj" in reason for reason in judge(given)["reasons"]
+    )
+
+
+def test_another_package_than_the_evaluated_one_is_refused():
+    assert refused_by(replace(candidate(), package_digest="e" * 64)) == {"evaluated_object"}
+    assert refused_by(replace(candidate(), evaluated_digest=None)) == {"evaluated_object", *PACKAGE}
+
+
+def test_metrics_of_another_model_are_refused():
+    given, other = candidate(), candidate(0.7)
+    assert "evaluated_object" in refused_by(replace(given, metrics=other.metrics))
+
+
+def test_a_candidate_that_cannot_be_loaded_is_refused_by_every_gate_that_needs_its_scores():
+    given = candidate(1.0, champion_quality=0.5)
+    given = replace(
+        given,
+        scores=None,
+        model=None,
+        package_digest=None,
+        problem="DigestMismatch: transform.json",
+    )
+    assert refused_by(given) - PACKAGE == {
+        "evaluated_object",
+        "champion_improvement",
+        "champion_slices",
+        "slice_calibration",
+        *MODEL,
+    }
+    assert all(
+        "transform.json" in row["reason"] for row in judge(given)["rows"] if row["gate"] in MODEL
+    )
+
+
+def test_no_gate_at_all_is_a_refusal():
+    assert judge(candidate(), gates=[]) == {
+        "accepted": False,
+        "reasons": ["no gate judged anything"],
+        "rows": [],
+        "champion_version": None,
+    }
+
+
+def limited(given: GateInput, **limits: Any) -> GateInput:
+    """The same candidate under other limits; `golden` and `slices` are fields of the use case."""
+    return replace(
+        given,
+        use_case=given.use_case.model_copy(
+            update={"gates": given.use_case.gates.model_copy(update=limits)}
+        ),
+    )

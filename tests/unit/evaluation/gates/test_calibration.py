@@ -1,0 +1,101 @@
+"""Probabilities that are not what they say are refused, overall and by slice; a slice's base rate
+is no fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.calibration import explained_error
+from include.stats.metrics import calibration_error
+from tests.unit.evaluation.test_gates import candidate, recorded, refused_by
+
+
+def scored(given: GateInput, scores: np.ndarray) -> GateInput:
+    return replace(given, scores=scores, metrics=recorded(given.labels, scores, given.slices))
+
+
+def refused_slices(given: GateInput, gate: str) -> list[str]:
+    return [
+        row["slice"] for row in judge(given)["rows"] if row["gate"] == gate and not row["passed"]
+    ]
+
+
+def test_an_over_confident_score_is_refused_by_the_calibration_overall_and_in_every_slice():
+    given = candidate()
+    odds = given.scores / (1 - given.scores)
+    verdict = refused_by(scored(given, np.clip(odds**4 / (1 + odds**4), 1e-6, 1 - 1e-6)))
+    assert {"calibration", "slice_calibration"} <= verdict
+
+
+def test_one_slice_with_shifted_probabilities_is_refused_by_name_while_the_whole_is_calibrated_well_enough():
+    given = candidate()
+    west = given.slices[2].mask
+    shifted = scored(given, np.where(west, np.clip(given.scores + 0.2, 0, 1), given.scores))
+    assert "calibration" not in refused_by(shifted)
+    assert refused_slices(shifted, "slice_calibration") == ["depot=west"]
+
+
+def test_a_slice_in_which_the_event_is_common_is_not_punished_for_that():
+    """With the chance known exactly the Brier score of a rate near a half is far above that of a
+    rare event; its skill is not below.
+    """
+    random = np.random.default_rng(4)
+    given = candidate()
+    chance = np.where(
+        given.slices[2].mask,
+        random.beta(4, 4, len(given.labels)),
+        random.beta(1, 20, len(given.labels)),
+    )
+    labels = (random.uniform(size=len(chance)) < chance).astype(np.int64)
+    honest = replace(
+        given, labels=labels, scores=chance, metrics=recorded(labels, chance, given.slices)
+    )
+    excess = honest.metrics["test.slice.depot.west.brier"] - honest.metrics["test.brier"]
+    assert excess > 0.08
+    assert refused_slices(honest, "slice_brier") == []
+
+
+def test_a_slice_that_scores_worse_than_its_own_rate_is_refused_by_name():
+    given = candidate()
+    west = given.slices[2].mask
+    worse = scored(given, np.where(west, 1 - given.scores, given.scores))
+    assert refused_slices(worse, "slice_brier") == ["depot=west"]
+
+
+def test_a_slice_with_one_class_only_has_no_skill_and_is_refused_by_that_name():
+    given = candidate()
+    labels = np.where(given.slices[2].mask, 0, given.labels)
+    reasons = judge(
+        replace(given, labels=labels, metrics=recorded(labels, given.scores, given.slices))
+    )["reasons"]
+    assert any("slice_brier" in reason and "one class only" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("metric", "gate"),
+    [("brier", "slice_brier"), ("observed_rate", "slice_brier"), ("ece", "slice_calibration")],
+)
+def test_a_missing_slice_metric_is_a_refusal(metric, gate):
+    given = candidate()
+    metrics = {
+        name: value
+        for name, value in given.metrics.items()
+        if name != f"test.slice.depot.west.{metric}"
+    }
+    assert refused_slices(replace(given, metrics=metrics), gate) == ["depot=west"]
+
+
+@pytest.mark.parametrize("rows", [100, 300, 3000])
+def test_what_size_explains_is_the_error_that_perfect_probabilities_show(rows):
+    random = np.random.default_rng(6)
+    scores = random.beta(2, 3, rows)
+    shown = [
+        calibration_error((random.uniform(size=rows) < scores).astype(np.int64), scores)
+        for _ in range(200)
+    ]
+    assert explained_error(scores, seed=1) == pytest.approx(np.mean(shown), rel=0.1)

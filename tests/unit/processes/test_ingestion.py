@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from include.errors import DataError, SpecError
+from include.processes.ingestion import ingest_source, publish_tables, validate_data
+from include.quality.landing import landing_name, use_case_data
+from include.spec import UseCase
+from include.steps import StepContext
+from include.tables.completed import is_complete
+from include.tables.store import TableStore
+from include.use_cases.flight_delays.spec import USE_CASE
+from tests.unit.features.world import context_of, settings_in
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
+
+DAYS = (datetime(2013, 2, 8, tzinfo=UTC), datetime(2013, 2, 15, tzinfo=UTC))
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> StepContext:
+    return context_of(settings_in(tmp_path, share=0.1), *DAYS)
+
+
+def tables_of(context: StepContext) -> TableStore:
+    return TableStore(context.settings.tables_uri)
+
+
+def spoil(context: StepContext, table: str, column: str, value: object) -> None:
+    tables, name = tables_of(context), landing_name(table, context.interval)
+    tables.replace_all(name, tables.read(name).with_columns(pl.lit(value).alias(column)))
+
+
+def test_real_rows_are_landed_accepted_and_published(context: StepContext):
+    inputs: dict[str, object] = {}
+    inputs["ingest_source"] = ingest_source(context, {})
+    assert not tables_of(context).exists("raw/flights")
+    inputs["validate_data"] = validate_data(context, inputs)
+    assert inputs["validate_data"]["accepted"] is True
+    published = publish_tables(context, inputs)
+    assert json.loads(json.dumps(inputs)) == inputs
+    tables = tables_of(context)
+    for table in USE_CASE.tables:
+        assert tables.read(table.name).height == published["tables"][table.name]["rows"] > 0
+    assert is_complete(tables, "flight_delays", "ingest", context.interval)
+
+
+def test_the_same_interval_again_leaves_the_same_versions(context: StepContext):
+    first = ingest_source(context, {})
+    assert ingest_source(context, {}) == first
+    accepted = {"validate_data": {"accepted": True}}
+    assert publish_tables(context, accepted) == publish_tables(context, accepted)
+
+
+def test_a_bad_batch_is_refused_with_an_example_and_a_report(context: StepContext):
+    ingest_source(context, {})
+    spoil(context, "raw/weather", "humidity", 140.0)
+    verdict = validate_data(context, {})
+    assert verdict["accepted"] is False
+    (failure,) = verdict["failures"]
+    assert (failure["table"], failure["column"], failure["rule"]) == (
+        "raw/weather",
+        "humidity",
+        "range",
+    )
+    assert failure["example"]["humidity"] == 140.0
+    assert verdict["reasons"] == [verdict["reasons"][0]]
+    report = json.loads(Path(verdict["report"]).read_text())
+    assert report["failures"] == verdict["failures"]
+    assert report["tables"]["raw/weather"]["statistics"]["humidity"]["maximum"] == 140.0
+    assert report["tables"]["raw/weather"]["great_expectations"]["success"] is False
+    assert Path(verdict["report"]).is_relative_to(
+        context.settings.reports_dir / "validation" / "flight_delays" / context.interval.label
+    )
+
+
+def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(
+    context: StepContext, tmp_path: Path
+):
+    folder = tmp_path / "deliveries" / "flight_delays" / context.interval.label
+    folder.mkdir(parents=True)
+    for name, frame in use_case_data(USE_CASE).read_source(context.interval, 0.1).items():
+        frame.rename({"carrier": "airline"}, strict=False).write_parquet(
+            folder / f"{name.removeprefix('raw/')}.parquet"
+        )
+    delivered = replace(
+        context,
+        settings=context.settings.model_copy(update={"delivery_dir": tmp_path / "deliveries"}),
+    )
+    verdict = validate_data(delivered, {"ingest_source": ingest_source(delivered, {})})
+    assert {(failure["table"], failure["rule"]) for failure in verdict["failures"]} == {
+        ("raw/flights", "columns"),
+        ("raw/arrivals", "columns"),
+    }
+    assert "missing ['carrier'], not declared ['airline']" in verdict["reasons"][0]
+    (folder / "planes.parquet").unlink()
+    with pytest.raises(DataError, match=r"planes\.parquet"):
+        ingest_source(delivered, {})
+
+
+def test_a_new_column_is_recorded_and_left_out_when_publishing(context: StepContext):
+    inputs = {"ingest_source": ingest_source(context, {})}
+    spoil(context, "raw/weather", "dew_point", 40.0)
+    inputs["ingest_source"]["tables"]["raw/weather"]["version"] += 1
+    inputs["validate_data"] = validate_data(context, inputs)
+    assert inputs["validate_data"]["accepted"] is True
+    (warning,) = inputs["validate_data"]["warnings"]
+    assert warning.startswith("raw/weather.dew_point: new column (Float64)")
+    publish_tables(context, inputs)
+    assert "dew_point" not in tables_of(context).read("raw/weather").columns
+
+
+def test_a_window_without_rows_is_refused(tmp_path: Path):
+    later = context_of(
+        settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC)
+    )
+    inputs = {"ingest_source": ingest_source(later, {})}
+    verdict = validate_data(later, inputs)
+    assert verdict["accepted"] is False
+    assert {failure["table"] for failure in verdict["failures"]} == {
+        "raw/flights",
+        "raw/arrivals",
+        "raw/weather",
+    }
+
+
+@pytest.mark.parametrize("inputs", [{}, {"validate_data": {"accepted": False, "reasons": ["bad"]}}])
+def test_nothing_is_published_without_an_accepting_verdict(
+    context: StepContext, inputs: dict[str, object]
+):
+    ingest_source(context, {})
+    with pytest.raises(DataError, match="only validated rows are published"):
+        publish_tables(context, inputs)
+    assert not tables_of(context).exists("raw/flights")
+
+
+def test_what_is_published_is_the_version_that_was_ingested(context: StepContext):
+    inputs = {"ingest_source": ingest_source(context, {}), "validate_data": {"accepted": True}}
+    spoil(context, "raw/flights", "carrier", "ZZ")
+    publish_tables(context, inputs)
+    assert "ZZ" not in tables_of(context).read("raw/flights")["carrier"].to_list()
+
+
+def test_a_use_case_without_data_module_is_named():
+    other = UseCase.model_validate(USE_CASE.model_dump() | {"name": "no_such_case"})
+    with pytest.raises(SpecError, match=r"include/use_cases/no_such_case/data\.py"):
+        use_case_data(other)

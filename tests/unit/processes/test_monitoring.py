@@ -1,0 +1,286 @@
+"""All steps of monitoring on a scored month of real flights, with answers in the endpoint's durable
+log.
+"""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from include.errors import NotReadyYet, RegistryError
+from include.inference_log.log import (
+    LoggedPrediction,
+    Spool,
+    feature_types,
+    prediction_ids,
+    spool_path,
+)
+from include.interval import Interval
+from include.monitoring import population, report
+from include.processes import monitoring as steps
+from include.processes.batch_scoring import score_interval
+from include.stats.metrics import summary
+from include.tables.store import in_window
+from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:evidently"),
+]
+
+ORDER = (
+    steps.collect_log,
+    steps.join_labels,
+    steps.detect_drift,
+    steps.evaluate_performance,
+    steps.build_report,
+    steps.decide_alarm,
+)
+ANSWERED = 300
+ALTERED = 0.002
+
+
+@pytest.fixture(scope="module")
+def predictions(world: World) -> pl.DataFrame:
+    score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+    window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    return world.tables.read("flight_delays/predictions", where=window).sort(
+        "asked_at", "flight_id"
+    )
+
+
+@pytest.fixture(scope="module")
+def results(world: World, predictions: pl.DataFrame) -> dict[str, Any]:
+    """The first flights of the month were answered online too, one of them with another score."""
+    spool = Spool(spool_path(world.settings))
+    answers = predictions.head(ANSWERED).with_columns(
+        score=pl.when(pl.int_range(pl.len()) == 5)
+        .then(pl.col("score") + ALTERED)
+        .otherwise("score")
+    )
+    spool.append([answered(row) for row in answers.iter_rows(named=True)])
+    spool.close()
+    return run_all(world)
+
+
+def run_all(world: World) -> dict[str, Any]:
+    done: dict[str, Any] = {}
+    for step in ORDER:
+        done[step.__name__] = json.loads(
+            json.dumps(step(world.context(FEBRUARY), dict(done)), allow_nan=False)
+        )
+    return done
+
+
+def answered(row: dict[str, Any]) -> LoggedPrediction:
+    keys = (*FLIGHTS.serving.entity_keys, "scheduled_departure")
+    request = {
+        name: row[name].isoformat() if isinstance(row[name], datetime) else row[name]
+        for name in keys
+    }
+    asked = int(row["asked_at"].timestamp() * 1_000_000)
+    return LoggedPrediction(
+        prediction_id=prediction_ids(1)[0],
+        use_case="flight_delays",
+        model_version=row["model_version"],
+        answered_at=asked,
+        event_time=asked,
+        target_id=row["flight_id"],
+        request=request,
+        features={name: row[name] for name in feature_types(FLIGHTS)},
+        score=row["score"],
+        decision=row["decision"],
+        flags=[],
+        latency_ms=1.0,
+    )
+
+
+def test_labels_are_joined_and_counted(
+    world: World, results: dict[str, Any], predictions: pl.DataFrame
+) -> None:
+    counts = results["join_labels"]["batch"]
+    arrivals = world.tables.read("raw/arrivals", where=pl.col("known_at") < FEBRUARY.end)
+    assert counts["predictions"] == predictions.height
+    assert counts["labelled"] == predictions.join(arrivals, on="flight_id", how="semi").height
+    assert (
+        counts["labelled"] + counts["not_yet_known"] + counts["never_reported"]
+        == counts["predictions"]
+    )
+    online = world.tables.read("flight_delays/prediction_labels")
+    assert online.height == results["join_labels"]["online"]["labelled"]
+    assert (
+        online.join(arrivals, on="flight_id").filter(pl.col("label") != pl.col("late")).is_empty()
+    )
+
+
+def test_performance_is_that_of_the_labelled_rows(
+    world: World, results: dict[str, Any], predictions: pl.DataFrame
+) -> None:
+    measured = results["evaluate_performance"]
+    arrivals = world.tables.read("raw/arrivals", where=pl.col("known_at") < FEBRUARY.end)
+    joined = predictions.join(
+        arrivals.select("flight_id", "late"), on="flight_id", maintain_order="left"
+    )
+    assert measured["batch"] == pytest.approx(
+        summary(joined["late"].to_numpy(), joined["score"].to_numpy())
+    )
+    assert measured["judged"]
+    assert measured["baseline"]["auc"] > 0.5
+    assert {part["column"] for part in measured["slices"]} == {
+        "origin",
+        "carrier",
+        "origin_x_carrier",
+    }
+    assert measured["online"]["rows"] == ANSWERED
+
+
+def test_parity_finds_the_altered_score(results: dict[str, Any]) -> None:
+    parity = results["evaluate_performance"]["parity"]
+    assert (parity["compared"], parity["above_tolerance"]) == (ANSWERED, 1)
+    assert parity["largest"] == pytest.approx(ALTERED)
+    assert parity["same_inputs"]["compared"] == ANSWERED
+
+
+def test_drift_covers_every_input_and_the_score(world: World, results: dict[str, Any]) -> None:
+    drift = results["detect_drift"]
+    assert [column["column"] for column in drift["columns"]] == [
+        item.name for item in FLIGHTS.inputs
+    ] + ["score"]
+    rows = world.tables.read(
+        "flight_delays/drift", where=pl.col("interval_start") == FEBRUARY.start
+    )
+    assert sorted(rows["column"]) == sorted(column["column"] for column in drift["columns"])
+    assert rows.filter((pl.col("kind") != "score") & pl.col("drifted")).height == len(
+        drift["drifted_inputs"]
+    )
+    assert drift["online"]["verdict"] == "not judged"
+
+
+def test_the_decision_is_recorded_in_one_row(world: World, results: dict[str, Any]) -> None:
+    decision = results["decide_alarm"]
+    rows = world.tables.read(
+        "flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start
+    )
+    assert rows.height == 1
+    row = rows.row(0, named=True)
+    assert (row["alarm"], row["verdict"]) == (decision["alarm"], decision["verdict"])
+    assert row["interval_end"] == FEBRUARY.end
+    assert json.loads(row["drifted_inputs_json"]) == results["detect_drift"]["drifted_inputs"]
+    assert row["auc"] == results["evaluate_performance"]["batch"]["auc"]
+    assert row["parity_max_difference"] == pytest.approx(ALTERED)
+    assert (row["model_version"], row["online_rows"]) == (world.version, ANSWERED)
+    assert rows.schema["interval_start"] == pl.Datetime("us", "UTC")
+
+
+def test_monitoring_again_changes_nothing(world: World, results: dict[str, Any]) -> None:
+    again = run_all(world)
+    assert again.pop("collect_log")["shipped"] == 0
+    assert again == {name: value for name, value in results.items() if name != "collect_log"}
+
+
+def test_the_report_is_one_page_without_a_network(results: dict[str, Any]) -> None:
+    page = Path(results["build_report"]["html"])
+    assert results["build_report"]["error"] is None
+    assert page.name == "report.html"
+    assert page.parent.name == FEBRUARY.label
+    assert "<script src=" not in page.read_text(encoding="utf-8")
+    details = json.loads(Path(results["build_report"]["json"]).read_text(encoding="utf-8"))
+    assert len(details["evidently"]["metrics"]) > len(FLIGHTS.inputs)
+
+
+def test_a_report_that_fails_does_not_hold_back_the_alarm(
+    world: World,
+    results: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.addfinalizer(lambda: run_all(world))
+    monkeypatch.setattr(report, "render", lambda *given: 1 / 0)
+    broken = steps.build_report(world.context(FEBRUARY), {})
+    assert broken["html"] is None
+    assert "ZeroDivisionError" in broken["error"]
+    decision = steps.decide_alarm(world.context(FEBRUARY), {**results, "build_report": broken})
+    assert decision["verdict"] == results["decide_alarm"]["verdict"]
+    monkeypatch.undo()
+
+
+def test_columns_that_evidently_cannot_take_are_left_out_and_named() -> None:
+    current = pl.DataFrame(
+        {
+            "a": [1.0, 2.0],
+            "b": [None, float("nan")],
+            "c": [1.0, 2.0],
+            "d": ["x", None],
+            "e": [None, None],
+        },
+        strict=False,
+    )
+    reference = pl.DataFrame(
+        {
+            "a": [1.0, 2.0],
+            "b": [1.0, 2.0],
+            "c": [float("inf"), 2.0],
+            "d": ["x", "y"],
+            "e": ["x", "y"],
+        }
+    )
+    compared = report.compare_columns(current.with_columns(pl.col("e").cast(pl.String)), reference)
+    assert compared.left_out == {
+        "b": "no value in the current rows",
+        "c": "an infinite number in the reference rows",
+        "e": "no value in the current rows",
+    }
+    assert (compared.numbers, compared.categories) == (("a",), ("d",))
+
+
+def test_an_interval_that_is_not_scored_cannot_be_judged(
+    world: World, results: dict[str, Any]
+) -> None:
+    march = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
+    for step in (steps.join_labels, steps.detect_drift, steps.evaluate_performance):
+        with pytest.raises(NotReadyYet, match="flight_delays__batch_scoring"):
+            step(world.context(march), {})
+
+
+def test_a_missing_reference_is_an_error_and_never_no_drift(
+    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_model = population.judged_model
+
+    def without_reference(*given: Any) -> Any:
+        model = true_model(*given)
+        model.reference = {}
+        return model
+
+    monkeypatch.setattr(population, "judged_model", without_reference)
+    with pytest.raises(RegistryError, match=r"reference\.json"):
+        steps.detect_drift(world.context(FEBRUARY), {})
+
+
+def test_few_rows_are_neither_an_alarm_nor_an_all_clear(
+    world: World, results: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: run_all(world))
+    limits = FLIGHTS.monitoring.model_copy(
+        update={"minimum_rows": 1_000_000, "alarm_on": ("drift", "performance")}
+    )
+    context = replace(
+        world.context(FEBRUARY), use_case=FLIGHTS.model_copy(update={"monitoring": limits})
+    )
+    done: dict[str, Any] = {}
+    for step in ORDER:
+        if step is not steps.build_report:
+            done[step.__name__] = step(context, dict(done))
+    decision = done["decide_alarm"]
+    assert (decision["alarm"], decision["verdict"]) == (False, "none")
+    assert len(decision["not_judged"]) == 2
+    row = world.tables.read(
+        "flight_delays/monitoring", where=pl.col("interval_start") == FEBRUARY.start
+    ).row(0, named=True)
+    assert row["drift"] == "not judged"
+    assert json.loads(row["reasons_json"]) == decision["not_judged"]

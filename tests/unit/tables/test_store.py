@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from include.errors import DataError, TableNotFound
+from include.tables.store import TIMESTAMP, TableStore, frame_digest, same_rows
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+def rows(first_day: int, count: int, value: float = 1.0) -> pl.DataFrame:
+    moments = [START + timedelta(days=first_day + place) for place in range(count)]
+    return pl.DataFrame(
+        {"at": moments, "value": [value] * count}, schema={"at": TIMESTAMP, "value": pl.Float64}
+    )
+
+
+def replace(tables: TableStore, frame: pl.DataFrame, first_day: int, days: int) -> int:
+    start = START + timedelta(days=first_day)
+    return tables.replace_window(
+        "t", frame, time_column="at", start=start, end=start + timedelta(days=days)
+    ).version
+
+
+def test_a_window_is_replaced_and_its_neighbours_stay(tmp_path: Path):
+    tables = TableStore(str(tmp_path))
+    replace(tables, rows(0, 4), 0, 4)
+    replace(tables, rows(2, 2, 9.0), 2, 2)
+    assert tables.read("t").sort("at")["value"].to_list() == [1.0, 1.0, 9.0, 9.0]
+    replace(tables, rows(0, 0), 1, 2)
+    assert tables.read("t").sort("at")["value"].to_list() == [1.0, 9.0]
+
+
+def test_the_same_rows_make_no_new_version(tmp_path: Path):
+    tables = TableStore(str(tmp_path))
+    first = replace(tables, rows(0, 4), 0, 4)
+    assert replace(tables, rows(0, 4).reverse(), 0, 4) == first
+    assert replace(tables, rows(0, 4, 2.0), 0, 4) > first
+
+
+def test_a_row_outside_the_window_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="1 rows lie outside"):
+        replace(TableStore(str(tmp_path)), rows(0, 5), 0, 4)
+
+
+def test_an_offset_is_appended_once(tmp_path: Path):
+    tables = TableStore(str(tmp_path))
+    assert tables.offset("t", "shipper") == -1
+    assert tables.append_once("t", rows(0, 2), consumer="shipper", offset=7) is not None
+    assert tables.append_once("t", rows(0, 2), consumer="shipper", offset=7) is None
+    assert (tables.read("t").height, tables.offset("t", "shipper")) == (2, 7)
+
+
+def test_an_older_version_can_be_read(tmp_path: Path):
+    tables = TableStore(str(tmp_path))
+    old = replace(tables, rows(0, 1), 0, 1)
+    tables.replace_all("t", rows(0, 1, 5.0))
+    assert tables.read("t", version=old)["value"].to_list() == [1.0]
+
+
+def test_a_missing_table_is_named(tmp_path: Path):
+    with pytest.raises(TableNotFound, match="no table 'nothing'"):
+        TableStore(str(tmp_path)).read("nothing")
+
+
+def test_the_digest_ignores_order_but_no_value():
+    frame = rows(0, 3)
+    assert frame_digest(frame) == frame_digest(frame.reverse().select("value", "at"))
+    assert not same_rows(frame, rows(0, 3, 1.0000001))

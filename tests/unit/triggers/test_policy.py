@@ -1,0 +1,424 @@
+"""What starts a training and what does not: policies, the table of causes, and runs that must not
+share a cause.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from include.errors import SpecError
+from include.interval import Interval
+from include.settings import Settings, load_settings
+from include.spec import Triggers
+from include.steps import RunInfo, StepContext
+from include.tables.completed import mark_complete
+from include.tables.store import TIMESTAMP, TableStore
+from include.triggers.causes import Cause, amend, causes_of_run, read_causes
+from include.triggers.decisions import read_decisions, record_decision
+from include.triggers.policy import check_new_data, collect_causes, propose_alarm
+from tests.unit.model.synthetic import USE_CASE
+
+pytestmark = pytest.mark.slow  # measured at two seconds or more
+
+LIMITS = Triggers(new_rows=100, new_share=0.5, alarm_cool_down=timedelta(days=7), alarms_per_day=1)
+PARCELS = USE_CASE.model_copy(update={"triggers": LIMITS})
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(tmp_path)})
+
+
+def day(number: int) -> Interval:
+    start = datetime(2020, 3, 1, tzinfo=UTC) + number * DAY
+    return Interval(start, start + DAY)
+
+
+def context(
+    settings,
+    process: str,
+    interval: Interval,
+    *,
+    trigger: str = "scheduled",
+    use_case=PARCELS,
+    **run,
+) -> StepContext:
+    named = {"run_id": f"{process}_{interval.label}", **run}
+    return StepContext(
+        use_case, settings, interval, RunInfo(process=process, trigger=trigger, **named)
+    )
+
+
+def verdict(*, alarm: bool = True, judged: bool = True, missing: float = 0.1) -> dict:
+    column = {"column": "load", "missing_share": missing, "reference_missing_share": 0.1}
+    decided = {
+        "alarm": alarm,
+        "verdict": "performance" if alarm else "none",
+        "reasons": ["AUC is 0.6."],
+        "facts": {"auc": 0.6},
+    }
+    return {"decide_alarm": decided, "detect_drift": {"judged": judged, "columns": [column]}}
+
+
+def alarm(
+    settings,
+    interval: Interval,
+    *,
+    complete: bool = True,
+    use_case=PARCELS,
+    run_id: str | None = None,
+    **found,
+) -> dict:
+    if complete:
+        mark_complete(TableStore(settings.tables_uri), use_case.name, "features", interval, {})
+    run = {} if run_id is None else {"run_id": run_id}
+    return propose_alarm(
+        context(settings, "monitoring", interval, use_case=use_case, **run), verdict(**found)
+    )
+
+
+def collect(settings, interval: Interval, run_id: str, **run) -> dict:
+    return collect_causes(context(settings, "training", interval, run_id=run_id, **run), {})
+
+
+def statuses(settings) -> list[tuple[str, str]]:
+    return [(cause.kind, cause.status) for cause in read_causes(settings, PARCELS.name)]
+
+
+def test_an_alarm_is_announced_and_recorded_with_its_evidence(settings):
+    result = alarm(settings, day(0))
+    assert result["announce"] is True
+    (cause,) = read_causes(settings, PARCELS.name)
+    assert (cause.kind, cause.status, cause.reason) == ("alarm", "pending", "AUC is 0.6.")
+    assert cause.evidence == {"verdict": "performance", "facts": {"auc": 0.6}}
+    assert (cause.source_dag_id, cause.interval) == ("parcels__monitoring", day(0))
+    assert result["extra"]["cause_id"] == cause.cause_id
+    assert result["extra"]["interval"] == day(0).as_json()
+
+
+def test_no_alarm_is_no_cause(settings):
+    assert alarm(settings, day(0), alarm=False)["announce"] is False
+    assert read_causes(settings, PARCELS.name) == []
+
+
+def test_a_missing_verdict_is_an_error(settings):
+    with pytest.raises(SpecError, match="left no verdict"):
+        propose_alarm(context(settings, "monitoring", day(0)), {})
+
+
+def test_the_cool_down_is_measured_between_interval_ends(settings):
+    assert [alarm(settings, day(number))["announce"] for number in (0, 3, 6, 7, 8, 14)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+    suppressed = [
+        cause for cause in read_causes(settings, PARCELS.name) if cause.status == "suppressed"
+    ]
+    assert (
+        suppressed[0].suppressed_because
+        == "cool-down: 3.0 days of data since the last alarm that started a training, minimum 7.0"
+    )
+
+
+def test_a_back_fill_of_an_older_interval_is_within_the_cool_down_too(settings):
+    assert alarm(settings, day(10))["announce"] is True
+    assert alarm(settings, day(5))["announce"] is False
+
+
+def test_at_most_so_many_alarms_of_one_day_start_trainings(settings):
+    often = PARCELS.model_copy(
+        update={
+            "triggers": LIMITS.model_copy(
+                update={"alarm_cool_down": timedelta(0), "alarms_per_day": 2}
+            )
+        }
+    )
+    hours = [
+        Interval(day(0).start + timedelta(hours=hour), day(0).start + timedelta(hours=hour + 1))
+        for hour in range(4)
+    ]
+    assert [alarm(settings, hour, use_case=often)["announce"] for hour in hours] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert "daily limit: 2 alarms of 2020-03-01" in str(
+        read_causes(settings, PARCELS.name)[-1].suppressed_because
+    )
+    next_day = Interval(day(1).start, day(1).start + timedelta(hours=1))
+    assert alarm(settings, next_day, use_case=often)["announce"] is True
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (
+            {"missing": 0.9},
+            "input load is missing, stale or unknown in 90% of the rows, 10% in the training data",
+        ),
+        ({"judged": False}, "drift could not be judged"),
+        (
+            {"complete": False},
+            "features from 2020-03-01 00:00 to 2020-03-02 00:00 were refused or never computed",
+        ),
+    ],
+)
+def test_a_fault_of_the_data_never_retrains(settings, found, says):
+    result = alarm(settings, day(0), **found)
+    assert result["announce"] is False
+    assert says in result["reason"]
+    assert statuses(settings) == [("alarm", "suppressed")]
+    # Nor does it use up the cool-down of a real alarm.
+    assert alarm(settings, day(1))["announce"] is True
+
+
+def test_the_same_run_again_keeps_its_decision_and_announces_only_what_is_pending(settings):
+    assert alarm(settings, day(0)) == alarm(settings, day(0))
+    collect(settings, day(0), "manual_1", trigger="manual", params={"reason": "look again"})
+    again = alarm(settings, day(0))
+    assert again["announce"] is False
+    assert again["reason"] == "Training manual_1 has taken it."
+    assert len(read_causes(settings, PARCELS.name)) == 2
+
+
+def labels(settings, known_at: list[datetime]) -> None:
+    frame = pl.DataFrame(
+        {
+            "parcel_id": [f"p{n}" for n in range(len(known_at))],
+            "known_at": known_at,
+            "late": [0] * len(known_at),
+        }
+    )
+    TableStore(settings.tables_uri).replace_all(
+        "raw/deliveries", frame.with_columns(pl.col("known_at").cast(TIMESTAMP))
+    )
+
+
+def trained(settings, interval: Interval, rows: int | None) -> None:
+    at = context(settings, "training", interval, run_id=f"training_{interval.label}")
+    record_decision(
+        at,
+        decision="refused",
+        reasons=[],
+        mlflow_run_id="m",
+        version=None,
+        champion_before=None,
+        metrics={},
+        rows=rows,
+    )
+
+
+def new_data(settings, interval: Interval, **run) -> dict:
+    return check_new_data(context(settings, "features", interval, **run), {})
+
+
+def spread(interval: Interval, rows: int) -> list[datetime]:
+    return [interval.start + number * (DAY / rows) for number in range(rows)]
+
+
+def test_new_labels_start_a_training_when_rows_and_share_are_reached(settings):
+    labels(
+        settings, spread(day(0), 500) + spread(day(1), 99) + spread(day(2), 61) + spread(day(3), 40)
+    )
+    trained(settings, day(0), 320)
+    assert new_data(settings, day(1))["announce"] is False
+    assert new_data(settings, day(2))["announce"] is True
+    (cause,) = read_causes(settings, PARCELS.name)
+    assert (cause.kind, cause.status, cause.who) == ("new_data", "pending", "the features process")
+    assert cause.evidence["rows"] == 160
+    assert cause.evidence["share"] == 0.5
+    assert cause.evidence["last_rows"] == 320
+    assert cause.evidence["since"] == day(0).end.isoformat()
+    # The rows that were announced are not counted again while their training is under way; the same
+    # run announces again.
+    assert new_data(settings, day(3))["announce"] is False
+    assert new_data(settings, day(2))["announce"] is True
+    assert len(read_causes(settings, PARCELS.name)) == 1
+
+
+@pytest.mark.parametrize(("rows", "last_rows"), [(99, 100), (160, 321)])
+def test_too_few_rows_or_too_small_a_share_start_nothing(settings, rows, last_rows):
+    labels(settings, spread(day(0), 500) + spread(day(1), rows))
+    trained(settings, day(0), last_rows)
+    assert new_data(settings, day(1))["announce"] is False
+    assert read_causes(settings, PARCELS.name) == []
+
+
+def test_a_label_that_is_known_only_later_does_not_count(settings):
+    labels(settings, spread(day(1), 90) + spread(day(2), 90))
+    trained(settings, day(0), 100)
+    assert new_data(settings, day(1))["extra"]["evidence"]["rows"] == 90
+
+
+def test_without_something_to_compare_with_nothing_starts_by_itself(settings):
+    labels(settings, spread(day(0), 500) + spread(day(1), 500))
+    assert "start the first one by hand" in new_data(settings, day(1))["reason"]
+    trained(settings, day(0), None)
+    assert "recorded no number of rows" in new_data(settings, day(1))["reason"]
+    assert read_causes(settings, PARCELS.name) == []
+
+
+def test_a_run_takes_every_pending_cause_and_all_are_kept(settings):
+    alarm(settings, day(0))
+    labels(settings, spread(day(1), 200))
+    trained(settings, day(0), 100)
+    new_data(settings, day(1))
+    taken = collect(
+        settings,
+        day(1),
+        "manual_1",
+        trigger="manual",
+        triggered_by="ada",
+        params={"reason": "new carrier", "trials": 3},
+    )
+    assert [cause["kind"] for cause in taken["causes"]] == ["alarm", "new_data", "manual"]
+    manual = taken["causes"][-1]
+    assert (manual["reason"], manual["who"], manual["evidence"]["parameters"]["trials"]) == (
+        "new carrier",
+        "ada",
+        3,
+    )
+    assert {cause.consumed_by for cause in read_causes(settings, PARCELS.name)} == {"manual_1"}
+    at = context(settings, "training", day(1), run_id="manual_1", trigger="manual")
+    record_decision(
+        at,
+        decision="refused",
+        reasons=[],
+        mlflow_run_id="m",
+        version=None,
+        champion_before=None,
+        metrics={},
+        rows=10,
+    )
+    row = (
+        read_decisions(PARCELS, settings).filter(pl.col("run_id") == "manual_1").row(0, named=True)
+    )
+    assert json.loads(row["causes_json"]) == taken["causes"] == causes_of_run(at)
+    assert (
+        collect(settings, day(1), "manual_1", trigger="manual", params={"reason": "new carrier"})
+        == taken
+    )
+
+
+def test_a_cause_beyond_the_runs_window_waits_for_its_own_run(settings):
+    alarm(settings, day(5))
+    taken = collect(
+        settings, day(1), "manual_1", trigger="manual", params={"reason": "an older window"}
+    )
+    assert [cause["kind"] for cause in taken["causes"]] == ["manual"]
+    assert ("alarm", "pending") in statuses(settings)
+
+
+def test_a_run_whose_cause_was_taken_has_nothing_to_do(settings):
+    event = {"asset": "parcels/alarm", "extra": alarm(settings, day(0))["extra"]}
+    collect(settings, day(0), "manual_1", trigger="manual", params={"reason": "at once"})
+    assert collect(settings, day(0), "asset_1", trigger="asset", causes=(event,)) == {
+        "causes": [],
+        "taken_by": ["manual_1"],
+    }
+
+
+def test_a_collapsed_event_loses_no_cause(settings):
+    alarm(settings, day(0))
+    event = {"asset": "parcels/alarm", "extra": alarm(settings, day(8))["extra"]}
+    taken = collect(settings, day(8), "asset_1", trigger="asset", causes=(event,))
+    assert [cause["interval"]["start"] for cause in taken["causes"]] == [
+        day(0).start.isoformat(),
+        day(8).start.isoformat(),
+    ]
+
+
+def test_an_event_posted_past_our_operators_is_kept_as_what_it_is(settings):
+    event = {"asset": "parcels/alarm", "source_run_id": None, "extra": {"from": "curl"}}
+    (cause,) = collect(settings, day(0), "asset_1", trigger="asset", causes=(event,))["causes"]
+    assert (cause["kind"], cause["who"], cause["evidence"]) == (
+        "event",
+        "posted to Airflow's API",
+        {"extra": {"from": "curl"}},
+    )
+
+
+def test_a_schedule_is_a_cause(settings):
+    daily = PARCELS.model_copy(
+        update={"schedule": PARCELS.schedule.model_copy(update={"training_cron": "@daily"})}
+    )
+    (cause,) = collect(settings, day(0), "scheduled_1", use_case=daily)["causes"]
+    assert (cause["kind"], cause["who"], cause["evidence"]["cron"]) == (
+        "schedule",
+        "the schedule",
+        "@daily",
+    )
+
+
+@pytest.mark.parametrize("reason", [None, "", "  ", "x"])
+def test_a_person_must_give_a_reason(settings, reason):
+    with pytest.raises(SpecError, match="without a reason"):
+        collect(
+            settings,
+            day(0),
+            "manual_1",
+            trigger="manual",
+            triggered_by="ada",
+            params={"reason": reason},
+        )
+    assert read_causes(settings, PARCELS.name) == []
+
+
+def race(folder: str, name: str, gate) -> None:
+    settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": folder})
+    gate.wait(30)
+    for number in range(5):
+        at = replace(
+            context(settings, "training", day(40)),
+            run=RunInfo("training", f"{name}_{number}", "asset"),
+        )
+        collect_causes(at, {})
+
+
+def test_runs_at_the_same_time_never_share_a_cause_and_lose_none(settings, tmp_path):
+    causes = [
+        Cause(f"new_data:{number}", "new_data", "enough", "features", day(number))
+        for number in range(30)
+    ]
+    spawn = multiprocessing.get_context("spawn")
+    gate = spawn.Barrier(3)
+    runs = [
+        spawn.Process(target=race, args=(str(tmp_path), name, gate)) for name in ("left", "right")
+    ]
+    for run in runs:
+        run.start()
+    gate.wait(30)
+    for cause in causes:
+        amend(settings, PARCELS.name, lambda kept, new=cause: [*kept, new])
+    for run in runs:
+        run.join(60)
+        assert run.exitcode == 0
+    collect_causes(
+        replace(context(settings, "training", day(40)), run=RunInfo("training", "last", "asset")),
+        {},
+    )
+    after = read_causes(settings, PARCELS.name)
+    assert [cause.cause_id for cause in after] == [cause.cause_id for cause in causes]
+    assert {cause.status for cause in after} == {"consumed"}
+    # Every version of the table: a cause, once consumed, keeps its run.
+    tables = TableStore(settings.tables_uri)
+    owners: dict[str, set[str]] = {}
+    for version in range(tables.version("parcels/triggers") + 1):
+        for row in tables.read(
+            "parcels/triggers", version=version, where=pl.col("consumed_by").is_not_null()
+        ).to_dicts():
+            owners.setdefault(row["cause_id"], set()).add(row["consumed_by"])
+    assert all(len(names) == 1 for names in owners.values())
+    assert len(set().union(*owners.values())) > 1

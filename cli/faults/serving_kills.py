@@ -27,7 +27,7 @@ ONLY_LOST = "rows without an answer are of requests without an id that were cut 
 
 SHIPPER = """
 import sys, time
-from include.data import inference_log as log
+from include.inference_log import log
 from include.settings import load_settings
 log.CHUNK_ROWS = 25
 settings = load_settings()

@@ -23,6 +23,7 @@ from tests.unit.features.world import MONTHS, context_of
 from tests.unit.features.world import build as build_world
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
 ]

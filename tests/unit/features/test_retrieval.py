@@ -13,7 +13,10 @@ from include.settings import Settings
 from include.tables.store import TIMESTAMP, TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning"),
+    pytest.mark.slow,
+]
 ENTITY = ["flight_id", "asked_at", "carrier", "origin", "dest", "tailnum"]
 COLUMNS = [reference.replace(":", "__") for reference in USE_CASE.feature_references]
 

@@ -162,7 +162,7 @@ def test_nothing_is_overwritten_and_nothing_false_is_exported(
 
 
 def test_the_reader_imports_nothing_of_ours():
-    text = (PROJECT_ROOT / "include" / "registry" / "embedded" / "reader.py").read_text()
+    text = (PROJECT_ROOT / "include" / "model" / "embedded" / "reader.py").read_text()
     assert "include" not in [
         line.split()[1].split(".")[0]
         for line in text.splitlines()

@@ -60,7 +60,7 @@ def digests():
 
 def test_the_same_fit_gives_the_same_bytes_in_another_process():
     code = (
-        "import json; from tests.unit.registry.test_skops_file import digests;"
+        "import json; from tests.unit.model.test_skops_file import digests;"
         " print(json.dumps(digests()))"
     )
     done = subprocess.run(

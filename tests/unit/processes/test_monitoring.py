@@ -28,6 +28,7 @@ from include.tables.store import in_window
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:evidently"),

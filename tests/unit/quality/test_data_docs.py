@@ -14,7 +14,10 @@ from include.quality.validation import validate
 from include.spec import Column, Table
 from include.tables.store import TableStore
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
+    pytest.mark.slow,
+]
 TABLE = Table(
     name="raw/things",
     key=("name",),

@@ -21,6 +21,7 @@ from include.settings import PROJECT_ROOT, Settings, load_settings
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning"),
 ]

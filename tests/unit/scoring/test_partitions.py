@@ -33,6 +33,7 @@ from include.tables.store import TableStore, in_window
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World, small_settings
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),
 ]

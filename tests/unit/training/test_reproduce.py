@@ -24,6 +24,7 @@ from tests.conftest import free_port
 from tests.unit.scoring.world import FLIGHTS, World, build_world
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:feast"),

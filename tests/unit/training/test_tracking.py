@@ -18,7 +18,10 @@ from include.training.tuning import Trial
 from include.triggers.causes import CONSUMED, Cause, amend
 from tests.unit.model.synthetic import USE_CASE
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.slow,
+]
 DAY = Interval(datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 3, 2, tzinfo=UTC))
 
 

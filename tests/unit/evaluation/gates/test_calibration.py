@@ -12,7 +12,7 @@ import pytest
 from include.evaluation.gates.base import GateInput, judge
 from include.evaluation.gates.calibration import explained_error
 from include.stats.metrics import calibration_error
-from tests.unit.evaluation.test_gates import candidate, recorded, refused_by
+from tests.unit.evaluation.gates.test_base import candidate, recorded, refused_by
 
 
 def scored(given: GateInput, scores: np.ndarray) -> GateInput:

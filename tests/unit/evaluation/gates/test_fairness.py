@@ -13,7 +13,7 @@ import pytest
 from include.evaluation.gates.base import GateInput, judge
 from include.evaluation.gates.fairness import fairness
 from include.spec.expectations import FairnessGroups
-from tests.unit.evaluation.test_gates import candidate, limited
+from tests.unit.evaluation.gates.test_base import candidate, limited
 
 DEPOTS = FairnessGroups(column="depot")
 WEST = 2

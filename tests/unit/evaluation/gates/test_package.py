@@ -12,7 +12,7 @@ import pytest
 from include.evaluation.gates.base import judge
 from include.model.inspection import Inspection
 from include.spec import Golden
-from tests.unit.evaluation.test_gates import (
+from tests.unit.evaluation.gates.test_base import (
     DIGEST,
     MEASURED,
     PACKAGE,

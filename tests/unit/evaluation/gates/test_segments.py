@@ -11,7 +11,7 @@ import pytest
 from include.evaluation.gates.base import GateInput, judge
 from include.evaluation.gates.segments import declared_values
 from include.evaluation.slices import reference_segments
-from tests.unit.evaluation.test_gates import ROWS, candidate, fitted
+from tests.unit.evaluation.gates.test_base import ROWS, candidate, fitted
 from tests.unit.model.synthetic import USE_CASE
 
 

@@ -1,5 +1,5 @@
 """Running a DAG through Airflow's own runner: the same way as `make refusals` does."""
 
-from cli.refusals.dag_runs import DagRunResult, run_dag
+from proofs.harness.dag_runs import DagRunResult, run_dag
 
 __all__ = ["DagRunResult", "run_dag"]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.refusals.damage import Frames, Rows, write_delivery
-from cli.refusals.data_cases import DELIVERIES
 from include.interval import Interval
 from include.quality.quarantine import REASONS
 from include.tables.store import TableStore, in_window
 from include.use_cases.flight_delays.data import read_source
+from proofs.harness.damage.rows import Frames, Rows, write_delivery
+from proofs.refusals.data_cases import DELIVERIES
 from tests.integration.conftest import month
 from tests.integration.dag_runs import run_dag
 

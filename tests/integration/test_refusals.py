@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from cli.refusals.case import Case
-from cli.refusals.cases import CASES
-from cli.refusals.dag_runs import DagRunResult
-from cli.refusals.main import main
-from cli.refusals.verdict import Outcome, outcome_of
-from cli.refusals.without import switches
+from proofs.harness.dag_runs import DagRunResult
+from proofs.refusals.case import Case
+from proofs.refusals.cases import CASES
+from proofs.refusals.main import main
+from proofs.refusals.verdict import Outcome, outcome_of
+from proofs.refusals.without import switches
 
 RANGE = {"accepted": False, "reasons": ["too high"], "failures": [{"rule": "range"}]}
 GATES = {

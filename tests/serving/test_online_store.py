@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.stores import PASSWORD, PostgresServer, RedisServer, StoreServer
 from include.features.online.store import materialise
 from include.features.store import apply_definitions
 from include.release.model_store import set_desired
 from include.settings import load_settings
+from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer, StoreServer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import INTERVAL, World
 

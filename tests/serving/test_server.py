@@ -14,11 +14,11 @@ import httpx
 import psutil
 import pytest
 
-from cli.faults.load import ask
 from cli.serve import check_port
 from include.errors import PlatformError
 from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired
+from proofs.harness.traffic import ask
 from serving.http import HEADER_SECONDS
 from tests.conftest import free_port
 from tests.serving.conftest import START_SECONDS, Endpoint

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from include.release.model_store import desired_path, set_desired, version_folder, withdraw
+from proofs.harness.damage.packages import crashing_package
 from serving.models import ModelSlot
-from tests.serving.damage import crashing_package
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cli.refusals.without import known, switched_off
 from include.data_sets import snapshot_verdict
 from include.data_sets.champion_reference import ChampionReference
 from include.data_sets.snapshot_checks import check_snapshot
 from include.interval import Interval
 from include.spec import Input
+from proofs.refusals.without import known, switched_off
 from tests.unit.model.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
 
 pytestmark = [

@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.refusals.damage import in_part
 from include.interval import Interval
 from include.model.signing import attach_signature, sign_package
 from include.quality.delivery import Delivery
@@ -23,6 +22,7 @@ from include.spec import DataChecks, UseCase
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.damage.rows import in_part
 from tests.unit.features.world import settings_in
 from tests.unit.model.synthetic import DAYS, START, fitted_package, parcels
 from tests.unit.model.synthetic import USE_CASE as PARCELS

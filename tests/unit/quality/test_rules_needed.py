@@ -13,8 +13,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.refusals.damage import delayed, flipped, in_part
-from cli.refusals.without import known, switched_off
 from include.errors import SpecError
 from include.interval import Interval
 from include.processes.ingestion import ingest_source
@@ -25,6 +23,8 @@ from include.steps import StepContext
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.damage.rows import delayed, flipped, in_part
+from proofs.refusals.without import known, switched_off
 from tests.unit.features.world import context_of, settings_in
 
 pytestmark = [

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli.bench.child import peak_mb
 from include.processes.batch_scoring import plan_partitions, publish_predictions, score_partition
 from include.steps import RunInfo, StepContext
+from proofs.bench.child import peak_mb
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, small_settings
 
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.bench.stores import PostgresServer, RedisServer, StoreServer
 from include.features.online.feast_rows import through_feast
 from include.features.store import apply_definitions, open_store
 from include.settings import Settings, load_settings
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.store_servers import PostgresServer, RedisServer, StoreServer
 
 KINDS: dict[str, type[StoreServer]] = {"redis": RedisServer, "postgresql": PostgresServer}
 TIME_ZERO = datetime(1970, 1, 1, tzinfo=UTC)

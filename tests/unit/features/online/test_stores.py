@@ -13,7 +13,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.bench.stores import PASSWORD, StoreServer
 from include.errors import FeatureStoreError
 from include.features.online.postgres import PostgresReader
 from include.features.online.redis import RedisReader
@@ -22,6 +21,7 @@ from include.features.store import apply_definitions
 from include.settings import Settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.store_servers import PASSWORD, StoreServer
 from tests.unit.features.online.stores import (
     TIME_ZERO,
     Servers,

@@ -1,0 +1,137 @@
+"""What batch scoring costs: a Parquet file of real rows, ours against raw chunked `inplace_predict`
+over the same file, taking turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.environment import common_environment, process_environment
+from include.settings import Settings, load_settings
+from proofs.bench.measure import Measured, median, run_child
+
+AIM = 0.8
+MEMORY_AIM = 1.2
+ROWS, QUICK_ROWS = 10_000_000, 300_000
+REPETITIONS, QUICK_REPETITIONS = 2, 1
+TIME_LIMIT = 1800.0
+
+
+def run(quick: bool) -> list[dict[str, Any]]:
+    """Rows `{"name", "ratio", "aim", "reached", "detail"}`.
+
+    With `quick` the sizes are small and the ratios mean little.
+    """
+    home = load_settings().home / "bench" / "batch-home"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    try:
+        return _measure(
+            home, QUICK_ROWS if quick else ROWS, QUICK_REPETITIONS if quick else REPETITIONS
+        )
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, write `<home>/bench/batch.json` (`batch-quick.json`);
+
+    0 when it was measured.
+    """
+    parser = argparse.ArgumentParser(
+        prog="bench-batch", description="Batch scoring against raw chunked inplace_predict."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_ROWS:,} rows instead of {ROWS:,}"
+    )
+    given = parser.parse_args(arguments)
+    rows = run(given.quick)
+    for row in rows:
+        reached = {None: "", True: "reached", False: "MISSED"}[row["reached"]]
+        print(
+            f"{row['name']:<34} {row['ratio']:>6.2f}  aim"
+            f" {row['aim'] if row['aim'] is not None else '-':<4} {reached:<8} {row['detail']}"
+        )
+    path = load_settings().home / "bench" / ("batch-quick.json" if given.quick else "batch.json")
+    path.write_text(json.dumps(rows, indent=2) + "\n")
+    print(f"Written to {path}")
+    return 0
+
+
+def _measure(home: Path, rows: int, repetitions: int) -> list[dict[str, Any]]:
+    settings = _settings(home)
+    environment = process_environment(
+        {**common_environment(settings), "PYTHONWARNINGS": "ignore", "OMP_WAIT_POLICY": "PASSIVE"}
+    )
+    small, large = max(rows // 10, 100_000), rows
+
+    def child(task: str, **arguments: Any) -> Measured:
+        print(f"  {task} {arguments.get('rows', Path(arguments['path']).stem)}", flush=True)
+        return run_child(task, arguments, environment, time_limit=TIME_LIMIT)
+
+    files = {count: home / f"rows-{count}.parquet" for count in (small, large)}
+    made = {
+        count: child("batch_world", rows=count, path=str(path)) for count, path in files.items()
+    }
+    package = made[large].answer["package"]
+    found: dict[str, list[Measured]] = {"batch_raw": [], "batch_ours": []}
+    for turn in range(repetitions):
+        for task in list(found) if turn % 2 == 0 else list(reversed(found)):
+            found[task].append(child(task, package=package, path=str(files[large])))
+    little = child("batch_ours", package=package, path=str(files[small]))
+    return [_speed(found, made[large]), _memory(found, little, small, large)]
+
+
+def _speed(found: dict[str, list[Measured]], made: Measured) -> dict[str, Any]:
+    raw, ours = median(found["batch_raw"]), median(found["batch_ours"])
+    rows = found["batch_ours"][0].answer["rows"]
+    means = [item.answer["mean_score"] for items in found.values() for item in items]
+    same = max(means) - min(means) < 1e-6  # sums of equal scores in another order
+    detail = (
+        f"{rows:,} rows, {made.answer['trees']} trees: ours {rows / ours:,.0f} rows/s with every"
+        f" check and the output written, raw {rows / raw:,.0f} rows/s; mean scores"
+        f" {'equal' if same else f'DIFFER: {means}'}"
+    )
+    ratio = raw / ours
+    return {
+        "name": "batch: rows/s over raw predict",
+        "ratio": ratio,
+        "aim": AIM,
+        "reached": bool(same and ratio >= AIM),
+        "detail": detail,
+    }
+
+
+def _memory(
+    found: dict[str, list[Measured]], little: Measured, small: int, large: int
+) -> dict[str, Any]:
+    peak = median(found["batch_ours"], "peak_mb")
+    ratio = peak / little.peak_mb
+    detail = (
+        f"largest resident set: {peak:,.0f} MB at {large:,} rows, {little.peak_mb:,.0f} MB at"
+        f" {small:,}"
+    )
+    return {
+        "name": "batch: memory at ten times the rows",
+        "ratio": ratio,
+        "aim": MEMORY_AIM,
+        "reached": ratio <= MEMORY_AIM,
+        "detail": detail,
+    }
+
+
+def _settings(home: Path) -> Settings:
+    given = load_settings()
+    return given.model_copy(
+        update={
+            "home": home,
+            "tables_uri": str(home / "tables"),
+            "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db",
+            "sample_share": 1.0,
+        }
+    )

@@ -1,0 +1,68 @@
+"""Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their
+cost; never serve with it.
+
+`python -m proofs.bench.peers.quiet PORT` serves it as `python -m cli serve` does the endpoint.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import serving.committer
+import serving.lane
+import serving.runtime
+import serving.scoring
+from cli.serve import serve
+from include.settings import load_settings
+from serving.committer import Committer
+from serving.scorer import Scorer
+from serving.waiting import Batch, resolve
+
+
+class Nothing:
+    """Takes every observation and keeps none."""
+
+    def observe(self, _: float) -> None:
+        """Do nothing."""
+
+
+NOTHING = Nothing()
+
+
+def no_stage(*_: Any) -> Nothing:
+    """Instead of a histogram."""
+    return NOTHING
+
+
+class NoCommitter(Committer):
+    """Answers as soon as a batch is scored."""
+
+    def add(self, use_case: str, batches: Sequence[Batch]) -> None:  # noqa: ARG002  # as its base
+        """Give the answers."""
+        for batch in batches:
+            resolve(
+                [
+                    (job.future, answer, None)
+                    for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)
+                ]
+            )
+
+
+def no_row(*_: Any) -> None:
+    """Instead of a row of the log."""
+
+
+for module in (serving.committer, serving.lane, serving.runtime, serving.scoring):
+    module.stage = no_stage  # type: ignore[attr-defined]
+serving.lane.Committer = NoCommitter  # type: ignore[attr-defined]
+Scorer.logged = no_row  # type: ignore[method-assign,assignment]
+
+from serving.asgi import application  # noqa: E402  (what it runs is replaced above)
+
+__all__ = ["application"]
+
+if __name__ == "__main__":
+    chosen = load_settings()
+    serve(chosen, chosen.host, int(sys.argv[1]), "proofs.bench.peers.quiet:application")

@@ -1,0 +1,284 @@
+"""`make faults-serving`: what the endpoint bears, line by line;
+
+`var/faults/serving.json`, and a failure when a line does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.environment import process_environment
+from include.errors import PlatformError
+from include.release.model_store import set_desired
+from include.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
+from proofs.faults import serving_clients, serving_kills, serving_models, serving_stores
+from proofs.faults.line import Line, show, write
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import USE_CASE, World, build_world
+
+TABLE = PROJECT_ROOT / "var" / "faults" / "serving.json"
+WIDTH = 170
+GENERATORS = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of each fault is made."""
+
+    worker_kills: int = 10
+    server_kills: int = 30
+    shipper_kills: int = 70
+    generated: int = 10_000
+    swaps: int = 6
+    locked_seconds: float = 5.0
+    slow_connections: int = 60
+    hang_ups: int = 200
+
+
+QUICK = Size(
+    worker_kills=1,
+    server_kills=2,
+    shipper_kills=3,
+    generated=500,
+    swaps=2,
+    locked_seconds=2.0,
+    slow_connections=20,
+    hang_ups=40,
+)
+GROUPS = ("kills", "models", "stores", "clients", "generated", "disk")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the faults, or the groups named by `--only`; 1 when one was not borne."""
+    parser = argparse.ArgumentParser(prog="python -m cli faults-serving", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
+    parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
+    parser.add_argument(
+        "--bentoml",
+        action="store_true",
+        help="the endpoint under BentoML's own server, not as the platform runs it",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folder with the endpoint's home and log"
+    )
+    parser.add_argument(
+        "--table", type=Path, default=TABLE, help="where the table is written as JSON"
+    )
+    options = parser.parse_args(list(arguments))
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that the endpoint and its folder are cleared away then too
+    console, started = _console(), time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="flightdeck-faults-"))
+    lines: list[Line] = []
+    try:
+        size = QUICK if options.quick else Size()
+        lines = run(folder, size, tuple(options.only or GROUPS), console, bentoml=options.bentoml)
+    finally:
+        if options.keep:
+            console.print(f"kept: {folder}", highlight=False)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    show(lines, console)
+    write(lines, options.table)
+    wrong = [line for line in lines if not line.holds]
+    console.print(
+        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
+        f" s; {options.table}",
+        highlight=False,
+    )
+    return 1 if wrong or not lines else 0
+
+
+def run(
+    folder: Path, size: Size, groups: Sequence[str], console: Console, *, bentoml: bool = False
+) -> list[Line]:
+    """All lines of the groups, in order.
+
+    Raises `PlatformError` when the endpoint cannot be started.
+    """
+    settings = _settings(folder)
+    world = build_world(settings)
+    set_desired(settings, USE_CASE, 1, world.digests[1])
+    endpoint = Endpoint(settings, bentoml=bentoml)
+    lines: list[Line] = []
+    try:
+        endpoint.start()
+        endpoint.wait_for("/readyz")
+        for name, fault in faults(endpoint, world, size):
+            if name in groups:
+                lines.append(_attempt(fault, endpoint, console))
+    finally:
+        endpoint.close()
+    if "disk" in groups:
+        lines += _full_disk(world, console, bentoml=bentoml)
+    return lines
+
+
+def faults(endpoint: Endpoint, world: World, size: Size) -> list[tuple[str, Callable[[], Line]]]:
+    """Group and fault of every line but those of the full disk, which need an endpoint of their
+    own.
+    """
+    damages = (
+        ("truncated", serving_models.truncated, "DigestMismatch"),
+        ("tampered", serving_models.tampered, "SignatureError"),
+        ("process-crashing", serving_models.crashing, "SIGSEGV"),
+    )
+    return [
+        ("kills", lambda: serving_kills.kill_one_worker(endpoint, world, kills=size.worker_kills)),
+        (
+            "kills",
+            lambda: serving_kills.kill_at_random(
+                endpoint, world, server_kills=size.server_kills, shipper_kills=size.shipper_kills
+            ),
+        ),
+        ("models", lambda: serving_models.swap_good(endpoint, world, swaps=size.swaps)),
+        *(
+            ("models", _swap(endpoint, world, name, damage, reason, 11 + number))
+            for number, (name, damage, reason) in enumerate(damages)
+        ),
+        ("stores", lambda: serving_stores.stop_mlflow(endpoint, world)),
+        (
+            "stores",
+            lambda: serving_stores.lock_online_store(endpoint, world, seconds=size.locked_seconds),
+        ),
+        ("stores", lambda: serving_stores.hide_artefacts(endpoint, world)),
+        (
+            "clients",
+            lambda: serving_clients.slow_loris(endpoint, world, connections=size.slow_connections),
+        ),
+        ("clients", lambda: serving_clients.hang_up(endpoint, world, clients=size.hang_ups)),
+        ("generated", lambda: generated(endpoint, size.generated)),
+    ]
+
+
+def _swap(
+    endpoint: Endpoint,
+    world: World,
+    name: str,
+    damage: serving_models.Damage,
+    reason: str,
+    version: int,
+) -> Callable[[], Line]:
+    return lambda: serving_models.swap_in(endpoint, world, name, damage, reason, version=version)
+
+
+def generated(endpoint: Endpoint, count: int) -> Line:
+    """Requests from a generator that reads our own OpenAPI document, from two processes at once."""
+    share = -(-count // GENERATORS)
+    environment = process_environment({"PYTHONPATH": str(PROJECT_ROOT)})
+    children = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "proofs.faults.generated",
+                endpoint.url,
+                str(share),
+                str(1_000_000 * number),
+            ],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(GENERATORS)
+    ]
+    found = []
+    for child in children:
+        output, errors = child.communicate()
+        if child.returncode != 0:
+            raise PlatformError(f"the generator ended with {child.returncode}: {errors[-800:]}")
+        found.append(json.loads(output.splitlines()[-1]))
+    sent = sum(part["sent"] for part in found)
+    wrong = [text for part in found for text in part["wrong"]]
+    count_wrong = sum(part["count"] for part in found)
+    statuses: Counter[str] = Counter()
+    for part in found:
+        statuses.update(part["statuses"])
+    return Line(
+        f"{count} requests generated by schemathesis from our OpenAPI document",
+        "all sent: True, 0 answers of 5xx, without an answer or with a 200 that is no JSON",
+        f"all sent: {sent >= count}, {count_wrong} answers of 5xx, without an answer or with a 200"
+        " that is no JSON",
+        f"statuses {dict(sorted(statuses.items()))}" + (f"; first: {wrong[0]}" if wrong else ""),
+    )
+
+
+def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
+    """Both policies, each with an endpoint of its own on the small disk."""
+    lines = []
+    with serving_stores.small_log_disk(world) as what:
+        for changes, fault in (
+            ({}, serving_stores.fill_log_disk),
+            (serving_stores.answer_policy(world), serving_stores.fill_log_disk_and_answer),
+        ):
+            segment = {f"{PREFIX}LOG_SEGMENT_BYTES": str(serving_stores.SEGMENT_BYTES)}
+            endpoint = Endpoint(world.settings, bentoml=bentoml, **segment, **changes)
+            try:
+                endpoint.start()
+                endpoint.wait_for("/readyz")
+                lines.append(_attempt(lambda: fault(endpoint, world, what), endpoint, console))  # noqa: B023  # called at once
+            finally:
+                endpoint.close()
+    return lines
+
+
+def _attempt(fault: Callable[[], Line], endpoint: Endpoint, console: Console) -> Line:
+    """One line; a fault that cannot be judged is a line that does not hold, and the endpoint is
+    brought back for the next.
+    """
+    started = time.monotonic()
+    try:
+        line = fault()
+    except (PlatformError, OSError, KeyError) as error:
+        line = Line(
+            getattr(fault, "__name__", "a fault"),
+            "a judgement",
+            "none",
+            f"{type(error).__name__}: {error}",
+        )
+    mark = "as expected" if line.holds else "NOT AS EXPECTED"
+    console.print(f"{time.monotonic() - started:6.1f} s  {line.fault}: {mark}", highlight=False)
+    if not endpoint.running:
+        endpoint.start()
+    endpoint.wait_for("/readyz")
+    return line
+
+
+def _settings(folder: Path) -> Settings:
+    """Two workers on a free port, everything else in `folder`."""
+    with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+        for probe in (first, second, third):
+            probe.bind(("127.0.0.1", 0))
+        ports = [probe.getsockname()[1] for probe in (first, second, third)]
+    variables = {
+        "ENV": "test",
+        "HOME": str(folder / "home"),
+        "SERVING_PORT": str(ports[0]),
+        "MLFLOW_PORT": str(ports[1]),
+        "GRPC_PORT": str(ports[2]),
+        "SERVING_WORKERS": "2",
+    }
+    return load_settings({f"{PREFIX}{name}": value for name, value in variables.items()})
+
+
+def _console() -> Console:
+    """A terminal's own width; a file gets lines wide enough to read the reasons."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)

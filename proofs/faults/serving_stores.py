@@ -1,0 +1,293 @@
+"""What the endpoint reads or writes is away:
+
+MLflow, the online store, the model store, the space for the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from cli.environment import process_environment
+from cli.platform_processes import platform_processes
+from include.errors import PlatformError
+from include.inference_log.drop_counter import DropCounter
+from include.inference_log.log import gaps_table, ship, spool_path
+from include.release.model_store import set_desired
+from include.settings import PROJECT_ROOT
+from include.tables.store import TableStore
+from proofs.faults.book import logged_ids, settle
+from proofs.faults.line import Line
+from proofs.harness.endpoint import Endpoint, overlay
+from proofs.harness.traffic import Traffic, ask
+from proofs.harness.world import USE_CASE, World
+
+LOG_BYTES = 40_000_000
+SEGMENT_BYTES = 1 << 18
+"""Of the log's journal while its disk is full: what a segment has already is filled before anything
+is refused.
+"""
+
+MLFLOW_SECONDS = 60.0
+
+
+def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
+    """A real tracking server is killed under load; then the endpoint is started again without it."""
+    import httpx
+
+    process = next(part for part in platform_processes(endpoint.settings) if part.name == "mlflow")
+    (world.settings.home / "mlflow").mkdir(exist_ok=True)
+    environment = process_environment(process.environment)
+    with (world.settings.home / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            process.command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + MLFLOW_SECONDS
+    up = False
+    while not up and time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            up = httpx.get(process.health_url, trust_env=False).status_code == httpx.codes.OK
+        time.sleep(0.1)
+    with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
+        traffic.wait_for(30)
+        for part in [
+            *psutil.Process(server.pid).children(recursive=True),
+            psutil.Process(server.pid),
+        ]:
+            part.kill()
+        server.wait()
+        traffic.wait_for(30)
+        endpoint.stop()
+        endpoint.start()
+        endpoint.wait_for("/readyz")
+        traffic.wait_for(30)
+    return Line(
+        "stop MLflow, then restart the endpoint",
+        "MLflow was up: True, 0 client errors, version 1 answers",
+        f"MLflow was up: {up}, {sum(traffic.errors.values())} client errors, {_versions(traffic)}",
+        f"{len(traffic.answered)} answers",
+    )
+
+
+def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Line:
+    """Another process holds the store exclusively: refused in time and in JSON, never answered
+    wrongly, and over when it is over.
+    """
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
+        traffic.wait_for(30)
+        store = world.settings.feature_store_dir / "online_store.db"
+        database = sqlite3.connect(store, isolation_level=None, timeout=10)
+        database.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        alive = endpoint.client.get("/livez").status_code
+        database.execute("ROLLBACK")
+        database.close()
+        # What was asked under the lock may still be on its way.
+        time.sleep(1.0)
+        during = dict(traffic.errors)
+        traffic.wait_for(30)
+        after = sum(traffic.errors.values()) - sum(during.values())
+    strange = sorted(set(during) - {"503 features_unavailable"})
+    return Line(
+        "lock the online store",
+        "/livez 200, refusals other than 503 features_unavailable: none, after the lock: 0 errors",
+        f"/livez {alive}, refusals other than 503 features_unavailable:"
+        f" {', '.join(strange) or 'none'}, after the lock: {after} errors",
+        f"locked for {seconds:g} s; {sum(during.values())} refused, {len(traffic.answered)}"
+        f" answered, slowest {traffic.slowest:.1f} s",
+    )
+
+
+def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
+    """Neither MLflow's artefacts nor the model store can be read: a swap is refused, and a restart
+    serves the last good version.
+    """
+    hidden = [
+        path
+        for path in (
+            world.settings.serving_dir / "models",
+            world.settings.home / "mlflow" / "artifacts",
+        )
+        if path.exists()
+    ]
+    with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
+        traffic.wait_for(20)
+        set_desired(world.settings, USE_CASE, 2, world.digests[2])
+        for path in hidden:
+            path.rename(path.with_name(f"{path.name}-away"))
+        try:
+            traffic.wait_for(20)
+            endpoint.stop()
+            endpoint.start()
+            endpoint.wait_for("/readyz")
+            traffic.wait_for(20)
+            error = str(endpoint.model()["last_error"] or "none")
+            versions = _versions(traffic)
+        finally:
+            for path in hidden:
+                path.with_name(f"{path.name}-away").rename(path)
+        endpoint.wait_for_version(2)
+        set_desired(world.settings, USE_CASE, 1, world.digests[1])
+        endpoint.wait_for_version(1)
+    return Line(
+        "make the artefact store unreadable, restart the endpoint",
+        "0 client errors, version 1 answers, the swap is reported as failed: True, done once it can"
+        " be read",
+        f"{sum(traffic.errors.values())} client errors, {versions}, the swap is reported as failed:"
+        f" {error != 'none'}, done once it can be read",
+        f"{len(traffic.answered)} answers; {error[:160]}",
+    )
+
+
+@contextmanager
+def small_log_disk(world: World) -> Iterator[str]:
+    """The spool's folder on a file system of 40 MB where this user may mount one; the text says
+    what it is.
+    """
+    folder = spool_path(world.settings).parent
+    ship(world.settings, USE_CASE)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={LOG_BYTES}", "tmpfs", str(folder)],  # noqa: S607
+        capture_output=True,
+        check=False,
+    )  # mount is wherever the system has it
+    try:
+        yield (
+            "a tmpfs of 40 MB, filled to the last byte"
+            if mounted.returncode == 0
+            else "a file-size limit of the server's processes"
+        )
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)  # noqa: S607
+
+
+def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
+    """Policy `refuse`: while there is no space, nothing is answered; nothing that was answered is
+    lost.
+    """
+    before = logged_ids(world.settings)
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
+        traffic.wait_for(30)
+        with _no_space(endpoint, world, what):
+            _until(lambda: bool(traffic.errors), "a refusal")
+            time.sleep(1.0)
+            answered = len(traffic.answered)
+            time.sleep(2.0)
+            answered_full = len(traffic.answered) - answered
+            ready = endpoint.client.get("/readyz").status_code
+        endpoint.wait_for("/readyz")
+        traffic.wait_for(30)
+        again = ask(endpoint.client, world.rows[:1])[0]
+    account = settle(world.settings, traffic.answered, before)
+    codes = ", ".join(sorted(traffic.errors))
+    told = account.answered
+    return Line(
+        "fill the log's disk, policy refuse",
+        "0 answered while full, refused with 503 log_unavailable, /readyz 503, 0 lost, 0 doubled,"
+        " 200 again with space",
+        f"{answered_full} answered while full, refused with {codes}, /readyz {ready}, {account}, "
+        f"{'none' if again is None else again.status_code} again with space",
+        f"{what}; {told} answers, {sum(traffic.errors.values())} refused",
+    )
+
+
+def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Line:
+    """Policy `answer`: answers go on, and what is missing from the log is counted to the row."""
+    before = logged_ids(world.settings)
+    counter = DropCounter(spool_path(world.settings).with_name("dropped.json"))
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
+        traffic.wait_for(30)
+        with _no_space(endpoint, world, what):
+            _until(lambda: sum(counter.totals().values()) > 50, "a row that cannot be logged")
+            ready = endpoint.client.get("/readyz").status_code
+            time.sleep(1.5)
+            told = (
+                endpoint.client.get("/v1/models").json()["log"]["dropped_rows"].get(USE_CASE, 0) > 0
+            )
+            metric = (
+                'flightdeck_log_dropped_rows{use_case="flight_delays"}'
+                in endpoint.client.get("/metrics").text
+            )
+        traffic.wait_for(50)
+        time.sleep(2.5)
+    account = settle(world.settings, traffic.answered, before)
+    dropped = sum(counter.totals().values())
+    gaps = TableStore(world.settings.tables_uri).read(gaps_table(USE_CASE))["rows"].sum()
+    return Line(
+        "fill the log's disk, policy answer",
+        "0 client errors, rows missing and not counted: 0, rows in the gap table and not counted:"
+        " 0, metric: True, told by /v1/models: True, /readyz 200",
+        f"{sum(traffic.errors.values())} client errors, rows missing and not counted:"
+        f" {account.lost - dropped}, rows in the gap table and not counted: {gaps - dropped},"
+        f" metric: {metric}, told by /v1/models: {told}, /readyz {ready}",
+        f"{what}; {account.answered} answers, {dropped} counted as missing, {account.rows} logged",
+    )
+
+
+def answer_policy(world: World) -> dict[str, str]:
+    """The environment of an endpoint whose use case goes on answering on a full disk."""
+    return overlay(world.settings.home, json.dumps({USE_CASE: {"serving": {"log_full": "answer"}}}))
+
+
+@contextmanager
+def _no_space(endpoint: Endpoint, world: World, what: str) -> Iterator[None]:
+    """No more space for the log: its file system filled up, or a limit on the size of files."""
+    if "tmpfs" in what:
+        filler = spool_path(world.settings).with_name("filler")
+        try:
+            _fill(filler)
+            yield
+        finally:
+            filler.unlink(missing_ok=True)
+        return
+    size = min(
+        spool_path(world.settings).with_name("spool.db-wal").stat().st_size, SEGMENT_BYTES // 2
+    )
+    workers = endpoint.workers()
+    for worker in workers:
+        worker.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+
+
+def _fill(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while os.write(descriptor, b"x" * size):
+                    pass
+    finally:
+        os.close(descriptor)
+
+
+def _until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise PlatformError(f"there was no {what} within {seconds:g} s")
+        time.sleep(0.05)
+
+
+def _versions(traffic: Traffic) -> str:
+    return f"version {' and '.join(str(version) for version in sorted(traffic.versions))} answers"

@@ -1,0 +1,3 @@
+"""`make refusals`: one faulty delivery, model or package after the other through the wired DAGs,
+and a good one that passes.
+"""

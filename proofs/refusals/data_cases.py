@@ -1,0 +1,164 @@
+"""Deliveries with one fault each, put into real rows; the features DAG has to stop them.
+
+And one fault that only the training can see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from proofs.harness.damage.rows import (
+    Damage,
+    columns,
+    earlier_rows,
+    flipped,
+    flipped_with_delay,
+    in_part,
+    nothing,
+    of,
+    without_carrier,
+)
+from proofs.refusals.case import Case
+from proofs.refusals.verdict import Outcome
+from proofs.refusals.world import FEBRUARY, MARCH, World
+
+VALIDATION = "validate_data"
+FLIGHTS, ARRIVALS, WEATHER = "raw/flights", "raw/arrivals", "raw/weather"
+NO_NUMBER = pl.lit(None, pl.Float64)
+
+
+@dataclass(frozen=True)
+class BadDelivery:
+    """One bad delivery: what is done to the real rows, and the rule (of that table and column) that
+    must refuse it.
+    """
+
+    name: str
+    table: str
+    column: str
+    rule: str
+    damage: Damage
+
+    @property
+    def case(self) -> Case:
+        """Its row of the table."""
+        return Case(self.name, (f"{VALIDATION}: {self.rule}",), self._act, champion=False)
+
+    def _act(self, world: World) -> Outcome:
+        world.deliver(self.damage)
+        return world.features()
+
+
+def _leaked_label(world: World) -> Outcome:
+    """The aircraft is filled in after the landing: a large one for every late flight of March, a
+    small one for the others.
+    """
+    from include.use_cases.flight_delays.data import read_source
+
+    late = read_source(MARCH, world.settings.sample_share)[ARRIVALS].filter(pl.col("late") == 1)[
+        "flight_id"
+    ]
+    known = read_source(FEBRUARY, world.settings.sample_share)
+    planes = (
+        known["raw/planes"]
+        .join(known[FLIGHTS], on="tailnum", how="semi")
+        .sort("seats", "tailnum")["tailnum"]
+    )
+    told = (
+        pl.when(pl.col("flight_id").is_in(late.to_list()))
+        .then(pl.lit(planes[-1]))
+        .otherwise(pl.lit(planes[0]))
+    )
+    world.deliver(columns(FLIGHTS, told.alias("tailnum")))
+    world.overlay({"training": {"window_days": 31}})
+    delivered = world.features()
+    return world.train() if delivered.seen == "passed" else delivered
+
+
+DELIVERIES = (
+    BadDelivery(
+        "renamed column",
+        FLIGHTS,
+        "",
+        "columns",
+        of(FLIGHTS, lambda frame: frame.rename({"carrier": "airline"})),
+    ),
+    BadDelivery(
+        "missing column", WEATHER, "", "columns", of(WEATHER, lambda frame: frame.drop("humidity"))
+    ),
+    BadDelivery(
+        "retyped column",
+        FLIGHTS,
+        "distance",
+        "type",
+        columns(FLIGHTS, pl.format("{} mi", pl.col("distance")).alias("distance")),
+    ),
+    BadDelivery(
+        "all-null column",
+        WEATHER,
+        "temperature",
+        "nulls",
+        columns(WEATHER, NO_NUMBER.alias("temperature")),
+    ),
+    BadDelivery(
+        "60 % null column",
+        WEATHER,
+        "pressure",
+        "null share",
+        columns(WEATHER, in_part("pressure", 0.6, NO_NUMBER)),
+    ),
+    BadDelivery("empty window", FLIGHTS, "", "row count", nothing),
+    BadDelivery(
+        "duplicated delivery",
+        FLIGHTS,
+        "flight_id",
+        "unique key",
+        of(FLIGHTS, lambda frame: pl.concat([frame, frame])),
+    ),
+    BadDelivery(
+        "old delivery under a new date", FLIGHTS, "flight_id", "duplicate delivery", earlier_rows
+    ),
+    BadDelivery(
+        "unseen category flood",
+        FLIGHTS,
+        "dest",
+        "unseen values",
+        columns(FLIGHTS, in_part("dest", 0.3, pl.format("X{}", pl.int_range(pl.len()) % 40))),
+    ),
+    BadDelivery(
+        "-999 sentinels",
+        WEATHER,
+        "temperature",
+        "range",
+        columns(WEATHER, in_part("temperature", 0.02, pl.lit(-999.0))),
+    ),
+    BadDelivery(
+        "shifted distribution",
+        WEATHER,
+        "humidity",
+        "distribution (PSI)",
+        columns(WEATHER, (pl.col("humidity") / 100).alias("humidity")),
+    ),
+    BadDelivery(
+        "10 % flipped labels in one slice",
+        ARRIVALS,
+        "",
+        "row rule",
+        columns(ARRIVALS, flipped("JFK")),
+    ),
+    BadDelivery(
+        "10 % flipped labels and delays in one slice",
+        ARRIVALS,
+        "",
+        "row rule",
+        columns(ARRIVALS, *flipped_with_delay("JFK")),
+    ),
+    BadDelivery("missing segment", FLIGHTS, "carrier", "missing segment", without_carrier("US")),
+)
+
+CASES = (
+    *(bad.case for bad in DELIVERIES),
+    Case("leaked label", ("validate_snapshot: label leakage",), _leaked_label),
+)

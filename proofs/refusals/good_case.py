@@ -1,0 +1,25 @@
+"""The good case: what is right passes, from delivery to endpoint."""
+
+from __future__ import annotations
+
+from proofs.harness.damage.rows import unharmed
+from proofs.refusals.case import Case
+from proofs.refusals.endpoint import serving
+from proofs.refusals.verdict import Outcome
+from proofs.refusals.world import World
+
+
+def _good(world: World) -> Outcome:
+    """March as it was: validated, published, trained on, accepted, and put into service by the real
+    endpoint.
+    """
+    world.deliver(unharmed)
+    for run in (world.features, world.train):
+        outcome = run()
+        if outcome.seen != "passed":
+            return outcome
+    with serving(world.settings):
+        return world.deploy()
+
+
+CASES = (Case("good model", (), _good, expected="passed"),)

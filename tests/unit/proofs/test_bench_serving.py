@@ -1,0 +1,141 @@
+"""The measuring instruments of `make bench-serving`: the load, and what becomes a missed aim."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proofs.bench.serving.load import closed_loop, open_loop, request_bytes
+from proofs.bench.serving.main import Seen
+from proofs.bench.serving.report import aims
+from proofs.bench.serving.stores import store_rows
+
+REQUESTS = [request_bytes("/predict", b'{"rows":[]}')]
+PARTS = {
+    "score 100 rows, package": 1000.0,
+    "write and sync 1 kB": 100.0,
+    "write and sync 16 kB": 120.0,
+    "look-up, kept": 20.0,
+    "look-up, read": 90.0,
+    "raw read": 40.0,
+    "get_online_features": 700.0,
+}
+OTHERS = (
+    "ours, nothing recorded",
+    "ours under BentoML",
+    "bare ASGI, ONNX Runtime",
+    "FastAPI",
+    "plain BentoML",
+    "mlflow models serve",
+)
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    *, stall: float = 0.0, status: int = 200, chunked: bool = False
+) -> AsyncIterator[int]:
+    """A server whose first answer takes `stall` seconds; its port."""
+    waited = False
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal waited
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(
+                    int(head.lower().split(b"content-length:")[1].split(b"\r")[0])
+                )
+                if not waited:
+                    waited = True
+                    await asyncio.sleep(stall)
+                body = (
+                    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+                    if chunked
+                    else b"CONTENT-LENGTH: 2\r\n\r\n{}"
+                )
+                writer.write(b"HTTP/1.1 %d X\r\n" % status + body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def measured(loop: str, seconds: float, **server: object) -> dict[str, object]:
+    async with answering(**server) as port:  # type: ignore[arg-type]
+        if loop == "closed":
+            return await closed_loop(port, REQUESTS, 3, seconds)
+        return await open_loop(port, REQUESTS, 100.0, 1, seconds)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_closed_loop_counts_whole_answers(chunked: bool):
+    found = asyncio.run(measured("closed", 0.3, chunked=chunked))
+    assert (found["errors"], str(found["example"])[:6]) == (
+        0,
+        "200 {}" if not chunked else "200 2\r",
+    )
+    assert float(found["per_second"]) == pytest.approx(int(found["answers"]) / 0.3, rel=0.2)  # type: ignore[arg-type,call-overload]
+
+
+def test_every_answer_that_is_not_200_is_an_error():
+    found = asyncio.run(measured("closed", 0.1, status=503))
+    assert found["errors"] == found["answers"] != 0
+
+
+def test_an_open_loop_counts_the_wait_of_requests_that_stood_behind_a_slow_one():
+    found = asyncio.run(measured("open", 1.0, stall=0.4))
+    assert found["answers"] == 100
+    assert float(found["p99"]) > 300.0  # type: ignore[arg-type]
+
+
+def seen(per_second: float, p99: float) -> Seen:
+    load = {"per_second": per_second, "p50": 1.0, "p99": p99, "cpu": 100.0, "errors": 0.0}
+    return Seen(
+        {kind: [load] for kind in ("closed", "single", "open", "lookup", "many", "explain")}
+    )
+
+
+def test_faster_with_a_longer_tail_is_missed_and_what_did_not_run_is_neither():
+    all_seen = {
+        "ours": seen(1000, 10.0),
+        "ours, synced each second": seen(1200, 8.0),
+        **{name: seen(200, 20.0) for name in OTHERS},
+        "MLServer": Seen(missing="not installed: no network"),
+    }
+    all_seen["FastAPI"] = seen(500, 9.0)
+    rows = {row["name"]: row for row in aims(all_seen, PARTS)}
+    assert rows["to FastAPI, 16 connections"]["ratio"] == 2.0
+    assert rows["to FastAPI, 16 connections"]["reached"] is False
+    assert rows["to mlflow models serve, 16 connections"]["reached"] is True
+    assert (
+        rows["synced each second, to FastAPI, 1 connection"]["ratio"],
+        rows["to FastAPI, 1 connection"]["ratio"],
+    ) == (2.4, 2.0)
+    assert (
+        rows["to MLServer, 16 connections"]["ratio"],
+        rows["to MLServer, 16 connections"]["reached"],
+    ) == (None, None)
+    assert rows["look-up to raw read, values kept since"]["reached"] is True
+    assert rows["look-up to raw read, store just changed"]["reached"] is False
+
+
+def test_a_look_up_in_another_store_is_measured_against_a_reader_by_hand_or_says_why_not():
+    took = {"raw read": 100.0, "look-up": 201.0, "get_online_features": 900.0}
+    redis, postgres = store_rows(
+        {"Redis": took, "PostgreSQL": {"missing": "not measured: no server"}}
+    )
+    assert (redis["name"], redis["ratio"], redis["aim"], redis["reached"]) == (
+        "look-up to raw read, Redis",
+        2.01,
+        2.0,
+        False,
+    )
+    assert (postgres["ratio"], postgres["reached"], postgres["detail"]) == (
+        None,
+        None,
+        "not measured: no server",
+    )

@@ -1,0 +1,63 @@
+"""The fault table: a difference is told as one, in the file and by the exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+
+from proofs.faults import serving
+from proofs.faults.line import Line, show, write
+from proofs.harness.traffic import PREDICT, ask
+
+GOOD = Line("a fault", "0 lost", "0 lost", "7 answers")
+BAD = Line("another", "0 lost", "2 lost", "7 answers")
+
+
+def test_the_file_holds_the_four_fields_of_every_line(tmp_path: Path) -> None:
+    write([GOOD, BAD], tmp_path / "faults" / "serving.json")
+    content = json.loads((tmp_path / "faults" / "serving.json").read_text())
+    assert content[1] == {
+        "fault": "another",
+        "expected": "0 lost",
+        "seen": "2 lost",
+        "detail": "7 answers",
+    }
+    assert (GOOD.holds, BAD.holds) == (True, False)
+
+
+def test_what_does_not_hold_is_marked_in_words() -> None:
+    console = Console(width=120, record=True)
+    show([GOOD, BAD], console)
+    assert console.export_text().count("NOT AS EXPECTED") == 1
+
+
+@pytest.mark.parametrize(("lines", "status"), [([GOOD], 0), ([GOOD, BAD], 1), ([], 1)])
+def test_the_exit_status_says_whether_every_line_holds(
+    lines: list[Line], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "run", lambda *_, **__: lines)
+    table = tmp_path / "table.json"
+    assert serving.main(["--quick", "--table", str(table)]) == status
+    assert len(json.loads(table.read_text())) == len(lines)
+
+
+def test_a_lost_or_refused_request_is_asked_again_under_the_same_id() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == PREDICT
+        seen.append(request.headers["x-request-id"])
+        if len(seen) == 1:
+            raise httpx.ReadError("cut")
+        return httpx.Response(503 if len(seen) == 2 else 200, json={})
+
+    with httpx.Client(base_url="http://endpoint", transport=httpx.MockTransport(answer)) as client:
+        found, again = ask(client, [{}])
+        assert found is not None
+        assert (found.status_code, again, len(set(seen))) == (200, 2, 1)
+        ask(client, [{}])
+    assert seen[-1] != seen[0]

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from include.errors import DataError
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
 from include.model.fitted import BINARY_CLASSES, FittedSklearn
@@ -21,29 +20,8 @@ from include.spec import Problem, UseCase
 LAST_VALUE = "last_value"
 SIMPLE = "simple"
 JUDGED = ("test", "golden")
-CERTAINTY = 0.01
-"""A rate of 0 or 1 over few rows is no certainty: a last value is kept this far from both, so that
-its log loss stays finite.
-"""
 FIT_ROWS = 20_000
 ITERATIONS = 200
-
-
-def last_value(
-    use_case: UseCase, transform: FeatureTransform, matrix: np.ndarray, base_rate: float
-) -> np.ndarray:
-    """The declared `baseline_input` as the probability, float64 of shape (rows,); the base rate
-    where it is missing.
-
-    Raises `DataError` when the use case declares none.
-    """
-    if use_case.baseline_input is None:
-        raise DataError(
-            f"{use_case.name} declares no baseline_input: name the input that holds the latest"
-            " known rate."
-        )
-    values = matrix[:, transform.feature_names.index(use_case.baseline_input)].astype(np.float64)
-    return np.clip(np.where(np.isnan(values), base_rate, values), CERTAINTY, 1.0 - CERTAINTY)
 
 
 def simple_model(

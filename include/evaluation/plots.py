@@ -10,12 +10,13 @@ import numpy as np
 
 from include.model.fitted import FittedBooster
 from include.model.package import ScoringModel
+from include.problems.base import ProblemStrategy
+from include.problems.regression import decile_means
+from include.spec import Problem, UseCase
 from include.stats.metrics import calibration_bins, roc_auc, roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from include.problems.base import ProblemStrategy
 
 SIZE = (6.0, 4.5)
 
@@ -42,12 +43,9 @@ def write_plots(
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     if problem is None:
-        plots: dict[str, Plot] = {
-            "roc.png": roc_plot(labels, scores),
-            "calibration.png": calibration_plot(labels, scores),
-        }
+        plots = _rate_plots(labels, scores)
     else:
-        plots = dict(problem.plots(labels, scores))
+        plots = PLOTS[problem.use_case.problem](labels, scores, problem.use_case)
     if isinstance(model.fitted, FittedBooster):
         plots["importance.png"] = lambda axes: _importance(axes, model)
     plots["attributions.png"] = lambda axes: _attributions(axes, attributions)
@@ -178,3 +176,37 @@ def _attributions(axes: Axes, attributions: Sequence[Mapping[str, Any]]) -> None
         title="Attributions, test split",
         xlabel="mean absolute contribution (TreeSHAP: log odds or the label's unit)",
     )
+
+
+def _rate_plots(
+    labels: np.ndarray, scores: np.ndarray, _use_case: UseCase | None = None
+) -> dict[str, Plot]:
+    return {
+        "roc.png": roc_plot(labels, scores),
+        "calibration.png": calibration_plot(labels, scores),
+    }
+
+
+def _class_plots(labels: np.ndarray, scores: np.ndarray, use_case: UseCase) -> dict[str, Plot]:
+    """The predicted class's probability is plotted against how often it is right."""
+    predicted = scores.argmax(axis=1)
+    right = (predicted == labels).astype(np.int64)
+    return {
+        "confusion.png": confusion_plot(labels, predicted, use_case.label.classes),
+        "calibration.png": calibration_plot(right, np.clip(scores.max(axis=1), 0.0, 1.0)),
+    }
+
+
+def _value_plots(labels: np.ndarray, scores: np.ndarray, _use_case: UseCase) -> dict[str, Plot]:
+    return {
+        "calibration.png": deciles_plot(decile_means(labels, scores)),
+        "errors.png": errors_plot(scores - labels),
+    }
+
+
+PLOTS: dict[Problem, Callable[[np.ndarray, np.ndarray, UseCase], dict[str, Plot]]] = {
+    "binary": _rate_plots,
+    "multiclass": _class_plots,
+    "regression": _value_plots,
+}
+"""The plots of a problem's test split by file name."""

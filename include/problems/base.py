@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,6 @@ from include.errors import DataError
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
 from include.stats.bootstrap import Interval95
-
-if TYPE_CHECKING:
-    from include.evaluation.gates.base import Gate
-    from include.evaluation.plots import Plot
 
 LAST_ROWS = 1000
 """Without a declared `baseline_input`, the last value is what the newest training rows show."""
@@ -158,15 +154,6 @@ class ProblemStrategy(ABC):
     @abstractmethod
     def enough_labels(self, labels: np.ndarray) -> str:
         """Why a split with these labels can neither train nor test; empty if it can."""
-
-    @staticmethod
-    @abstractmethod
-    def gates() -> tuple[Gate, ...]:
-        """The gates on this problem's own metrics, overall and per slice."""
-
-    @abstractmethod
-    def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
-        """Plots of the test split by file name."""
 
     @abstractmethod
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 
+from include.errors import DataError
 from include.features.transform import FeatureTransform
 from include.problems.base import Prior, ProblemStrategy
+from include.spec import UseCase
 from include.stats.bootstrap import Interval95, bootstrap_intervals
 from include.stats.metrics import log_losses, summary
 
-if TYPE_CHECKING:
-    from include.evaluation.gates.base import Gate
-    from include.evaluation.plots import Plot
-
 CLASSES = 2
+CERTAINTY = 0.01
+"""A rate of 0 or 1 over few rows is no certainty: a last value is kept this far from both, so that
+its log loss stays finite.
+"""
 
 
 class Binary(ProblemStrategy):
@@ -53,8 +52,6 @@ class Binary(ProblemStrategy):
         newest: np.ndarray | None,  # noqa: ARG002
     ) -> np.ndarray | None:  # a rate is declared or there is none
         """The declared `baseline_input`, the base rate where it is missing."""
-        from include.evaluation.baselines import last_value
-
         return (
             None
             if self.use_case.baseline_input is None
@@ -95,23 +92,23 @@ class Binary(ProblemStrategy):
             else f"{len(labels)} rows of fewer than two classes"
         )
 
-    @staticmethod
-    def gates() -> tuple[Gate, ...]:
-        """AUC, Brier score, calibration; per slice Brier skill and calibration."""
-        from include.evaluation.gates.base import auc
-        from include.evaluation.gates.calibration import CALIBRATION_GATES
-
-        return (auc, *CALIBRATION_GATES)
-
-    def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
-        """ROC curve and calibration."""
-        from include.evaluation.plots import calibration_plot, roc_plot
-
-        return {
-            "roc.png": roc_plot(labels, scores),
-            "calibration.png": calibration_plot(labels, scores),
-        }
-
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""
         return summary(frame["label"].to_numpy(), frame["score"].to_numpy())
+
+
+def last_value(
+    use_case: UseCase, transform: FeatureTransform, matrix: np.ndarray, base_rate: float
+) -> np.ndarray:
+    """The declared `baseline_input` as the probability, float64 of shape (rows,); the base rate
+    where it is missing.
+
+    Raises `DataError` when the use case declares none.
+    """
+    if use_case.baseline_input is None:
+        raise DataError(
+            f"{use_case.name} declares no baseline_input: name the input that holds the latest"
+            " known rate."
+        )
+    values = matrix[:, transform.feature_names.index(use_case.baseline_input)].astype(np.float64)
+    return np.clip(np.where(np.isnan(values), base_rate, values), CERTAINTY, 1.0 - CERTAINTY)

@@ -5,8 +5,6 @@ predicted class.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -22,10 +20,6 @@ from include.stats.bootstrap import (
     resampled_clusters,
 )
 from include.stats.metrics import LOG_LOSS_CLIP, calibration_error, roc_auc
-
-if TYPE_CHECKING:
-    from include.evaluation.gates.base import Gate
-    from include.evaluation.plots import Plot
 
 CLASSES = 2
 SUM_TOLERANCE = 1e-3
@@ -204,26 +198,6 @@ class Multiclass(ProblemStrategy):
         """Every class is needed."""
         absent = [name for place, name in enumerate(self.classes) if not (labels == place).any()]
         return f"{len(labels)} rows, none of the classes {absent}" if absent else ""
-
-    @staticmethod
-    def gates() -> tuple[Gate, ...]:
-        """Log loss, macro AUC, accuracy, Brier score, calibration; per slice Brier skill and
-        calibration.
-        """
-        from include.evaluation.gates.multiclass import MULTICLASS_GATES
-
-        return MULTICLASS_GATES
-
-    def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
-        """Confusion matrix, and the predicted class's probability against how often it is right."""
-        from include.evaluation.plots import calibration_plot, confusion_plot
-
-        predicted = scores.argmax(axis=1)
-        right = (predicted == labels).astype(np.int64)
-        return {
-            "confusion.png": confusion_plot(labels, predicted, self.classes),
-            "calibration.png": calibration_plot(right, np.clip(scores.max(axis=1), 0.0, 1.0)),
-        }
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """Accuracy, calibration of the predicted class, shares and recalls: what a table tells that

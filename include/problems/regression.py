@@ -5,9 +5,6 @@ RMSE, MAE, R2, bias, and the mean error of every tenth of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 
@@ -20,10 +17,6 @@ from include.stats.bootstrap import (
     percentile_intervals,
     resampled_clusters,
 )
-
-if TYPE_CHECKING:
-    from include.evaluation.gates.base import Gate
-    from include.evaluation.plots import Plot
 
 DECILES = 10
 VALUES = 2
@@ -171,22 +164,6 @@ class Regression(ProblemStrategy):
             if len(np.unique(labels)) >= VALUES
             else f"{len(labels)} rows of one and the same label"
         )
-
-    @staticmethod
-    def gates() -> tuple[Gate, ...]:
-        """Errors and bias; per slice R2 and bias."""
-        from include.evaluation.gates.regression import REGRESSION_GATES
-
-        return REGRESSION_GATES
-
-    def plots(self, labels: np.ndarray, scores: np.ndarray) -> Mapping[str, Plot]:
-        """Mean score against mean label of every tenth, and the errors' distribution."""
-        from include.evaluation.plots import deciles_plot, errors_plot
-
-        return {
-            "calibration.png": deciles_plot(decile_means(labels, scores)),
-            "errors.png": errors_plot(scores - labels),
-        }
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""

@@ -181,7 +181,7 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
     """`{"accepted", "reasons", "rows", "champion_version", "digest"}`; a refusal closes the run and
     is recorded in `trainings`.
     """
-    from include.evaluation.gates.base import judge
+    from include.evaluation.gates.registry import judge
     from include.registry.client import connect
     from include.training.gate_input import gather
     from include.training.lineage import record_lineage

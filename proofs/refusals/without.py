@@ -55,7 +55,7 @@ DELIVERY_RULES = (
 
 def known() -> dict[str, tuple[str, ...]]:
     """Every rule and gate that can be switched off, by task."""
-    from include.evaluation.gates.base import all_gates
+    from include.evaluation.gates.registry import all_gates
 
     return {
         "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
@@ -131,7 +131,7 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
 
 
 def _gate(name: str) -> Iterator[Replacement]:
-    from include.evaluation.gates import base as gates
+    from include.evaluation.gates import registry as gates
 
     original = gates.all_gates
     yield (

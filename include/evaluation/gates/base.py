@@ -18,8 +18,8 @@ import polars as pl
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.problems.base import ProblemStrategy
-from include.problems.registry import gates_of, strategy
-from include.spec import Gates, Problem, UseCase
+from include.problems.registry import strategy
+from include.spec import Gates, UseCase
 
 if TYPE_CHECKING:
     from include.model.package import ScoringModel
@@ -162,56 +162,6 @@ def bootstrap_rule(given: GateInput) -> list[GateRow]:
 
 
 GATES: tuple[Gate, ...] = (evaluated_object, bootstrap_rule)
-
-
-def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
-    """Every gate of a problem: its own and those of the other modules."""
-    from include.evaluation.gates.attribution import ATTRIBUTION_GATES
-    from include.evaluation.gates.baselines import BASELINE_GATES
-    from include.evaluation.gates.champion import CHAMPION_GATES
-    from include.evaluation.gates.fairness import FAIRNESS_GATES
-    from include.evaluation.gates.package import PACKAGE_GATES
-    from include.evaluation.gates.segments import SEGMENT_GATES
-    from include.evaluation.gates.sensitivity import SENSITIVITY_GATES
-
-    quality = (*GATES, *gates_of(problem), *CHAMPION_GATES, *BASELINE_GATES)
-    return (
-        *quality,
-        *FAIRNESS_GATES,
-        *SENSITIVITY_GATES,
-        *ATTRIBUTION_GATES,
-        *PACKAGE_GATES,
-        *SEGMENT_GATES,
-    )
-
-
-def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
-    """Run every gate:
-
-    `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too.
-    """
-    problem = given.use_case.problem
-    chosen = (
-        gates if gates is not None else all_gates() if problem == "binary" else all_gates(problem)
-    )
-    rows = [row for gate in chosen for row in gate(given)]
-    reasons = [_reason(row) for row in rows if not row.passed]
-    if not rows:
-        reasons = ["no gate judged anything"]
-    version = None if given.champion is None else given.champion.version
-    return {
-        "accepted": not reasons,
-        "reasons": reasons,
-        "rows": [row.as_json() for row in rows],
-        "champion_version": version,
-    }
-
-
-def _reason(row: GateRow) -> str:
-    where = f"{row.split}{', ' + row.slice if row.slice else ''}"
-    numbers = "" if row.observed is None else f" observed {row.observed:.5g},"
-    limit = "" if row.threshold is None else f" threshold {row.threshold:.5g}:"
-    return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
 
 
 def at_least(

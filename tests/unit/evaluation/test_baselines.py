@@ -6,8 +6,9 @@ import pytest
 
 from include.errors import DataError
 from include.evaluation.attributions import attribution_summary, contributions
-from include.evaluation.baselines import CERTAINTY, last_value, simple_model
+from include.evaluation.baselines import simple_model
 from include.evaluation.evaluate import evaluate, labels_of, metric_names
+from include.problems.binary import CERTAINTY, last_value
 from include.spec import Slice
 from include.stats.metrics import log_loss, roc_auc
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels

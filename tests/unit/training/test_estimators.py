@@ -17,7 +17,8 @@ from sklearn.pipeline import Pipeline
 
 from include.errors import RegistryError, SpecError
 from include.evaluation.evaluate import day_clusters, evaluate, labels_of, metric_names
-from include.evaluation.gates.base import Champion, GateInput, judge
+from include.evaluation.gates.base import Champion, GateInput
+from include.evaluation.gates.registry import judge
 from include.evaluation.slices import slice_parts
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.evaluation.gates.base import Champion, GateInput, judge
+from include.evaluation.gates.base import Champion, GateInput
+from include.evaluation.gates.registry import judge
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.calibration import explained_error
+from include.evaluation.gates.registry import judge
 from include.stats.metrics import calibration_error
 from tests.unit.evaluation.gates.test_base import candidate, recorded, refused_by
 

@@ -9,11 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.base import GateInput
+from include.evaluation.gates.registry import judge
 from include.evaluation.slices import SlicePart
 from include.stats.metrics import log_loss, roc_auc
 from include.stats.paired import auc_difference
-from tests.unit.evaluation.gates.test_base import ROWS, candidate, limited, mixed, recorded, refused_by
+from tests.unit.evaluation.gates.test_base import (
+    ROWS,
+    candidate,
+    limited,
+    mixed,
+    recorded,
+    refused_by,
+)
 
 
 def rows_of(given: GateInput, gate: str) -> dict[str, dict]:

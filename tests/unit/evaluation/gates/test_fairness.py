@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.fairness import fairness
+from include.evaluation.gates.registry import judge
 from include.spec.expectations import FairnessGroups
 from tests.unit.evaluation.gates.test_base import candidate, limited
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from include.evaluation.gates.base import GateInput, all_gates, judge
+from include.evaluation.gates.base import GateInput
+from include.evaluation.gates.registry import all_gates, judge
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.spec import Golden

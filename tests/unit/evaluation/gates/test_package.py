@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.evaluation.gates.base import judge
+from include.evaluation.gates.registry import judge
 from include.model.inspection import Inspection
 from include.spec import Golden
 from tests.unit.evaluation.gates.test_base import (

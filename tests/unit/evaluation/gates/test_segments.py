@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.base import GateInput
+from include.evaluation.gates.registry import judge
 from include.evaluation.gates.segments import declared_values
 from include.evaluation.slices import reference_segments
 from tests.unit.evaluation.gates.test_base import ROWS, candidate, fitted

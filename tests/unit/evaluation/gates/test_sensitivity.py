@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from include.evaluation.gates.attribution import attribution
-from include.evaluation.gates.base import GateInput, judge
+from include.evaluation.gates.base import GateInput
+from include.evaluation.gates.registry import judge
 from include.evaluation.gates.sensitivity import (
     direction,
     invariance,

@@ -72,7 +72,7 @@ def serve(
     """
     from uvicorn import Config
 
-    from serving.http import BoundedHttpProtocol
+    from serving.http.protocol import BoundedHttpProtocol
     from serving.supervisor import Supervisor
 
     config = Config(

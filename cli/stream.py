@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    from serving.stream_app import Consumer, StreamOptions
+    from serving.stream.consumer import Consumer, StreamOptions
 
     consumer = Consumer(
         settings,

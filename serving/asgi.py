@@ -19,11 +19,11 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.settings import load_settings
-from serving.api_keys import ApiKeyGate, ApiKeys
-from serving.app import Application
-from serving.orphan import end_with_parent
-from serving.routes.answering import Holder
-from serving.runtime import Runtime
+from serving.contract.api_keys import ApiKeyGate, ApiKeys
+from serving.engine.runtime import Runtime
+from serving.http.answering import Holder
+from serving.http.application import Application
+from serving.parent_watch import end_with_parent
 
 if TYPE_CHECKING:
     from serving.grpc.server import GrpcServer

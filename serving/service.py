@@ -16,11 +16,11 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from include.settings import load_settings
-from serving.api_keys import ApiKeyGate, ApiKeys
-from serving.app import Application
-from serving.orphan import end_with_parent
-from serving.routes.answering import Holder
-from serving.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
+from serving.contract.api_keys import ApiKeyGate, ApiKeys
+from serving.engine.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
+from serving.http.answering import Holder
+from serving.http.application import Application
+from serving.parent_watch import end_with_parent
 
 if TYPE_CHECKING:
     from serving.grpc.server import GrpcServer

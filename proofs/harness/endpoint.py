@@ -159,7 +159,7 @@ def _answers(process: psutil.Process) -> bool:
     is no worker.
     """
     try:
-        if "serving.trial" in process.cmdline():
+        if "serving.models.probation" in process.cmdline():
             return False
         return any("xgboost" in region.path for region in process.memory_maps())
     except (psutil.Error, OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.errors import InvalidError
+from serving.contract.errors import InvalidError
 from serving.grpc import open_inference_pb2 as messages
 from serving.oip.answering import InferAnswer
 from serving.oip.tensors import DTYPES, InferRequest, InputTensor, no_parameters, to_bytes

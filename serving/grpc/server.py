@@ -16,14 +16,14 @@ import grpc
 
 from include.errors import ServingError
 from include.settings import Settings
-from serving.api_keys import ApiKeys, presented_key
-from serving.body import MAX_BODY_BYTES
-from serving.errors import RequestError
+from serving.contract.api_keys import ApiKeys, presented_key
+from serving.contract.body import MAX_BODY_BYTES
+from serving.contract.errors import RequestError
+from serving.engine.runtime import Runtime
 from serving.grpc import open_inference_pb2 as messages
 from serving.grpc.messages import read_request, write_answer
+from serving.http.answering import internal, refuse
 from serving.oip.answering import SERVER, Models
-from serving.routes.answering import internal, refuse
-from serving.runtime import Runtime
 
 SERVICE = "inference.GRPCInferenceService"
 FREE = ("ServerLive", "ServerReady")

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from serving.engine.runtime import Runtime
 from serving.oip.interface import ModelInterface, check_version, interfaces, output_values, select
 from serving.oip.tensors import InferRequest
-from serving.runtime import Runtime
-from serving.scoring import Question
+from serving.scoring.batch import Question
 
 SERVER = {"name": "flightdeck", "version": "1", "extensions": ["binary_tensor_data"]}
 

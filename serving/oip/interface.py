@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.spec import UseCase
-from serving.errors import InvalidError, UnanswerableError
+from serving.contract.errors import InvalidError, UnanswerableError
+from serving.contract.schema import FEATURES, RequestSchema
 from serving.oip.tensors import DATATYPES, InferRequest, TensorSpec, values_of
-from serving.schema import FEATURES, RequestSchema
 
 BY_FEATURES = ".features"
 PLATFORM = "flightdeck"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from serving.contract.schema import RequestSchema
 from serving.oip.interface import ModelInterface
 from serving.oip.rest_request import REQUEST
-from serving.schema import RequestSchema
 
 TEMPLATE = "#/components/schemas/{model}"
 _TENSOR = {

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.body import DisconnectedError, read_bytes
-from serving.errors import RequestError
+from serving.contract.body import DisconnectedError, read_bytes
+from serving.contract.errors import RequestError
+from serving.http.answering import Holder, internal, json_response, refuse
 from serving.oip.answering import SERVER, InferAnswer, Models
 from serving.oip.rest_request import HEADER_LENGTH, read_request
 from serving.oip.tensors import to_bytes
-from serving.routes.answering import Holder, internal, json_response, refuse
 
 logger = logging.getLogger("flightdeck.serving")
 

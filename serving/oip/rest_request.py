@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJs
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
-from serving.body import parse
-from serving.errors import UnreadableError
+from serving.contract.body import parse
+from serving.contract.errors import UnreadableError
+from serving.contract.schema import LARGEST_INTEGER, Integer, invalid, strict_object
 from serving.oip.tensors import InferRequest, InputTensor
-from serving.schema import LARGEST_INTEGER, Integer, invalid, strict_object
 
 HEADER_LENGTH = "inference-header-content-length"
 MOST_TENSORS = 1000

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import InvalidError
+from serving.contract.errors import InvalidError
 
 DTYPES = {
     "BOOL": np.dtype("?"),

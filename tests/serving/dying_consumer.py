@@ -12,7 +12,7 @@ import signal
 import sys
 
 from cli.stream import main
-from serving.stream_app import NatsOutbox
+from serving.stream.consumer import NatsOutbox
 
 PUBLISH = NatsOutbox.answer
 

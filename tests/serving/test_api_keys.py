@@ -17,7 +17,7 @@ from cli.api_keys import add_key, revoke_key
 from include.errors import SettingsError
 from include.release.endpoint import wait_until_serving
 from include.release.model_store import set_desired
-from serving.answers import ErrorAnswer
+from serving.contract.answers import ErrorAnswer
 from tests.conftest import free_port
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World

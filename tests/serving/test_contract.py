@@ -15,7 +15,13 @@ import pytest
 from include.features.retrieval import point_in_time
 from include.model.package import load_model
 from include.release.model_store import withdraw
-from serving.answers import CheckAnswer, ErrorAnswer, ModelAnswer, ModelsAnswer, PredictAnswer
+from serving.contract.answers import (
+    CheckAnswer,
+    ErrorAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    PredictAnswer,
+)
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World, logged_rows
 

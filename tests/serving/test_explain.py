@@ -15,7 +15,7 @@ from include.features.retrieval import point_in_time
 from include.inference_log.writer import is_sampled
 from include.model.package import load_model
 from include.release.model_store import set_desired
-from serving.answers import ErrorAnswer, ExplainAnswer
+from serving.contract.answers import ErrorAnswer, ExplainAnswer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World, logged_rows
 

@@ -10,7 +10,7 @@ import pytest
 
 from include.inference_log.log import ship, ship_feedback
 from include.tables.store import TableStore
-from serving.answers import ErrorAnswer, FeedbackAnswer
+from serving.contract.answers import ErrorAnswer, FeedbackAnswer
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from include.inference_log.log import spool_path
-from serving.body import MAX_BODY_BYTES, READ_SECONDS
-from serving.runtime import IN_FLIGHT_LIMIT
+from serving.contract.body import MAX_BODY_BYTES, READ_SECONDS
+from serving.engine.runtime import IN_FLIGHT_LIMIT
 from tests.serving.conftest import Endpoint
 from tests.serving.world import World
 

@@ -19,7 +19,7 @@ from include.errors import PlatformError
 from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired
 from proofs.harness.traffic import ask
-from serving.http import HEADER_SECONDS
+from serving.http.protocol import HEADER_SECONDS
 from tests.conftest import free_port
 from tests.serving.conftest import START_SECONDS, Endpoint
 from tests.serving.world import World, logged_rows

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import serving.committer
-import serving.lane
-import serving.runtime
-import serving.scoring
+import serving.engine.batcher
+import serving.engine.committer
+import serving.engine.runtime
+import serving.scoring.batch
 from cli.serve import serve
 from include.settings import load_settings
-from serving.committer import Committer
-from serving.scorer import Scorer
-from serving.waiting import Batch, resolve
+from serving.engine.committer import Committer
+from serving.engine.pending import Batch, resolve
+from serving.scoring.scorer import Scorer
 
 
 class Nothing:
@@ -54,9 +54,9 @@ def no_row(*_: Any) -> None:
     """Instead of a row of the log."""
 
 
-for module in (serving.committer, serving.lane, serving.runtime, serving.scoring):
+for module in (serving.engine.committer, serving.engine.batcher, serving.engine.runtime, serving.scoring.batch):
     module.stage = no_stage  # type: ignore[attr-defined]
-serving.lane.Committer = NoCommitter  # type: ignore[attr-defined]
+serving.engine.batcher.Committer = NoCommitter  # type: ignore[attr-defined]
 Scorer.logged = no_row  # type: ignore[method-assign,assignment]
 
 from serving.asgi import application  # noqa: E402  (what it runs is replaced above)

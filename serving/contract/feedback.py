@@ -1,0 +1,147 @@
+"""Feedback as a caller sends it: what came true (`label`) or what an answer was worth (`reward`),
+by prediction id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
+from pydantic_core import PydanticCustomError
+
+from include.inference_log.log import LABEL, Feedback
+from include.spec import UseCase
+from serving.contract.errors import InvalidError
+from serving.contract.schema import (
+    TIME_TEXT,
+    Location,
+    Number,
+    Timestamp,
+    component_name,
+    invalid,
+    strict_object,
+)
+
+REWARD = "reward"
+MAX_ROWS = 1000
+ONE_OF_TWO = ConfigDict(
+    extra="forbid",
+    strict=True,
+    json_schema_extra={"oneOf": [{"required": [LABEL]}, {"required": [REWARD]}]},
+)
+ID_PATTERN = "^[0-9a-f]{32}$"
+
+
+def _zero_or_one(value: float) -> float:
+    if value not in (0.0, 1.0):
+        raise PydanticCustomError("label", "must be 0 or 1")
+    return value
+
+
+# A number, not a literal of Python: true equals 1 there, and 1.0 is the integer 1 in JSON.
+ZERO_OR_ONE = Annotated[float, AfterValidator(_zero_or_one), WithJsonSchema({"enum": [0, 1]})]
+
+
+@dataclass(frozen=True)
+class FeedbackSchema:
+    """The compiled check of one use case's feedback."""
+
+    use_case: UseCase
+    adapter: TypeAdapter[Any]
+    labels: list[str]
+    _check: Callable[[Any], Any]
+
+    def validate(self, document: Any) -> list[Feedback]:
+        """The rows, received now; without `known_at` they became known now.
+
+        Raises `InvalidError` with the first field at fault.
+        """
+        try:
+            rows: list[dict[str, Any]] = self._check(document)["feedback"]
+        except ValidationError as error:
+            raise invalid(error, self._siblings, self._valid) from error
+        now = time.time_ns() // 1000
+        return [self._feedback(position, row, now) for position, row in enumerate(rows)]
+
+    def _feedback(self, position: int, row: dict[str, Any], now: int) -> Feedback:
+        told = [name for name in (LABEL, REWARD) if name in row]
+        if len(told) != 1:
+            path = f"feedback[{position}]"
+            text = (
+                f"{path} needs exactly one of label and reward, and has"
+                f" {' and '.join(told) or 'neither'}."
+            )
+            raise InvalidError(
+                422, "missing_field" if not told else "invalid_value", text, path, [LABEL, REWARD]
+            )
+        value, known_at = row[told[0]], row.get("known_at")
+        return Feedback(
+            use_case=self.use_case.name,
+            prediction_id=row["prediction_id"],
+            name=told[0],
+            value=None if isinstance(value, str) else float(value),
+            text=value if isinstance(value, str) else None,
+            known_at=now if known_at is None else _microseconds(known_at),
+            received_at=now,
+        )
+
+    def _siblings(self, location: Location) -> list[str]:
+        return ["feedback"] if len(location) == 1 else ["prediction_id", LABEL, REWARD, "known_at"]
+
+    def _valid(self, location: Location) -> list[str] | None:
+        if not location or location == ("feedback",):
+            return [f"an object with feedback, a list of 1 to {MAX_ROWS} rows"]
+        texts = {
+            LABEL: self.labels,
+            REWARD: ["a finite number"],
+            "known_at": [TIME_TEXT],
+            "prediction_id": ["32 hexadecimal digits"],
+        }
+        return texts.get(str(location[-1]))
+
+
+def feedback_schema(use_case: UseCase) -> FeedbackSchema:
+    """Compile the check: a label is 0 or 1, one of the classes, or a number, as the use case's
+    problem has it.
+    """
+    kinds: dict[str, tuple[Any, list[str]]] = {
+        "binary": (ZERO_OR_ONE, ["0", "1"]),
+        "multiclass": (Literal[use_case.label.classes], list(use_case.label.classes)),
+        "regression": (Number, ["a finite number"]),
+    }
+    label, labels = kinds[use_case.problem]
+    stem = component_name(use_case)
+    fields: dict[str, Any] = {
+        "prediction_id": Annotated[str, StringConstraints(pattern=ID_PATTERN)],
+        LABEL: NotRequired[Annotated[label, Field(description=use_case.label.description)]],
+        REWARD: NotRequired[
+            Annotated[Number, Field(description="What the answer was worth, in a unit of yours.")]
+        ],
+        "known_at": NotRequired[
+            Annotated[
+                Timestamp,
+                Field(description=f"When it became known; now, if it is left out. {TIME_TEXT}."),
+            ]
+        ],
+    }
+    row: Any = with_config(ONE_OF_TWO)(strict_object(f"{stem}FeedbackRow", fields))
+    rows: Any = Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS)]
+    adapter = TypeAdapter[Any](strict_object(f"{stem}Feedback", {"feedback": rows}))
+    return FeedbackSchema(use_case, adapter, labels, adapter.validator.validate_python)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond

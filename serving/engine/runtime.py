@@ -1,0 +1,193 @@
+"""What stands behind the routes: the use cases' schemas, the models, the lane, and the answer to
+"are you ready?".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pkgutil
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import include.use_cases
+from include.catalogue import load_use_case
+from include.errors import FeatureStoreError
+from include.model.package import golden_columns
+from include.settings import Settings
+from serving.contract.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
+from serving.contract.errors import RequestError, UnanswerableError
+from serving.contract.feedback import feedback_schema
+from serving.contract.metrics import stage
+from serving.contract.schema import RequestSchema, request_schema
+from serving.engine.batcher import Lane
+from serving.engine.deadlines import Deadlines
+from serving.models.slots import ModelWatcher
+from serving.scoring.batch import Question
+from serving.scoring.online_stores import OnlineStores, features_unavailable
+
+ANSWER_SECONDS = 10.0
+IN_FLIGHT_LIMIT = 256
+# Two busy threads: at Python's 5 ms each hand-over of the interpreter would be longer than a whole
+# answer.
+SWITCH_SECONDS = 0.0005
+
+logger = logging.getLogger("flightdeck.serving")
+
+
+class Runtime:
+    """Started once per serving process."""
+
+    def __init__(self, settings: Settings) -> None:
+        names = sorted(
+            module.name
+            for module in pkgutil.iter_modules(include.use_cases.__path__)
+            if module.ispkg
+        )
+        self.use_cases = {name: load_use_case(name) for name in names}
+        self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
+        self.feedback_schemas = {
+            name: feedback_schema(use_case) for name, use_case in self.use_cases.items()
+        }
+        self.watcher = ModelWatcher(settings, self.use_cases)
+        self.stores = OnlineStores(settings, self.use_cases)
+        self.lane = Lane(settings, self.use_cases, self.watcher.slots, self.stores)
+        self._in_flight = 0
+        self._deadlines: Deadlines[bytes] = Deadlines(ANSWER_SECONDS, _too_late)
+
+    def start(self) -> None:
+        """Load models and open the stores, in the background."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self.watcher.start()
+        self.stores.start()
+        self.lane.start()
+
+    def stop(self) -> None:
+        """Answer what waits, then close everything."""
+        self.watcher.stop()
+        self.stores.stop()
+        self.lane.stop()
+
+    def alive(self) -> bool:
+        """Whether the lane and the watcher still run; a process that lost one of them must be
+        replaced.
+        """
+        return self.lane.alive and self.watcher.alive
+
+    def not_ready(self) -> str | None:
+        """Why no prediction could not answer now; `None` when it can for at least one use case."""
+        if self.lane.log.refuses():
+            return f"log: {self.lane.log_error}"
+        if not any(
+            slot.serving is not None and self.stores.is_open(name)
+            for name, slot in self.watcher.slots.items()
+        ):
+            return "no use case has both a model and an online store"
+        return None
+
+    async def answer(self, question: Question) -> bytes:
+        """The answer to a validated question as JSON; raises `RequestError`."""
+        answer = await self._in_time(lambda: self.lane.put(question))
+        stage(question.use_case, "total").observe(time.perf_counter() - question.arrived)
+        return answer
+
+    def schema(self, name: str) -> RequestSchema:
+        """The request schema of a use case; raises `UnanswerableError` (404) listing the served
+        ones.
+        """
+        if name not in self.schemas:
+            raise UnanswerableError(
+                404,
+                "unknown_use_case",
+                f"There is no use case {name!r} here.",
+                "use_case",
+                sorted(self.schemas),
+            )
+        return self.schemas[name]
+
+    async def check(self, name: str) -> bytes:
+        """Score the served model's golden rows and look their keys up, through the lane, without
+        logging.
+        """
+        self.schema(name)
+        return await self.call(lambda lane: check_served(lane, name))
+
+    async def call(self, function: Callable[[Lane], bytes]) -> bytes:
+        """What a function gives that runs in the lane's thread, within the limits; raises
+        `RequestError`.
+        """
+        return await self._in_time(lambda: self.lane.call(function))
+
+    async def _in_time(self, start: Any) -> bytes:
+        if self._in_flight >= IN_FLIGHT_LIMIT:
+            raise UnanswerableError(
+                429,
+                "too_many_requests",
+                f"{IN_FLIGHT_LIMIT} requests are being answered already; try again shortly.",
+            )
+        self._in_flight += 1
+        future: asyncio.Future[bytes] = start()
+        self._deadlines.watch(future)
+        try:
+            return await future
+        finally:
+            self._in_flight -= 1
+
+    def models(self) -> ModelsAnswer:
+        """What serves and what should."""
+        statuses = []
+        for name, slot in self.watcher.slots.items():
+            served, desired = slot.serving, slot.desired
+            statuses.append(
+                ModelStatus(
+                    use_case=name,
+                    version=None if served is None else served.version,
+                    digest=None if served is None else served.digest,
+                    since=None if served is None else served.since,
+                    run_id=None if served is None else served.model.metadata.run_id,
+                    feature_service=None
+                    if served is None
+                    else served.model.metadata.feature_service,
+                    desired_version=None if desired is None else desired.version,
+                    last_error=slot.last_error,
+                    features_ready=self.stores.is_open(name),
+                )
+            )
+        error = self.lane.log_error
+        return ModelsAnswer(
+            models=statuses,
+            log=LogStatus(
+                writable=error is None, error=error, dropped_rows=dict(self.lane.log.dropped)
+            ),
+        )
+
+
+def check_served(lane: Lane, name: str) -> bytes:
+    """The golden check of the model that serves, and a look-up of the golden rows' keys; runs in
+    the lane's thread.
+    """
+    served = lane.model(name)
+    use_case, model = lane.use_cases[name], served.model
+    golden = model.golden["rows"]
+    moments = golden_columns(model.transform, golden)[use_case.event_time]
+    try:
+        lane.stores.get(name).lookup(
+            [{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments
+        )
+    except (FeatureStoreError, sqlite3.Error) as error:
+        raise features_unavailable(str(error)) from error
+    answer = CheckAnswer(
+        use_case=name,
+        version=served.version,
+        digest=served.digest,
+        rows=len(golden),
+        largest_difference=model.check_golden(),
+    )
+    return answer.model_dump_json().encode()
+
+
+def _too_late() -> RequestError:
+    return UnanswerableError(504, "timeout", f"No answer within {ANSWER_SECONDS:g} seconds.")

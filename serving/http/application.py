@@ -1,0 +1,133 @@
+"""The endpoint's own ASGI application, which `serving/asgi.py` wraps for any server and BentoML
+mounts at /.
+
+`/healthz`, `/livez`, `/readyz` and `/metrics` are answered in front of it. What carries load is
+found by splitting the path and answered with one read, one future, one send; everything else is a
+Starlette application behind it. Every answer, also to a wrong path or method, is JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.contract.errors import RequestError
+from serving.http.answering import Holder, internal, json_response, refuse
+from serving.http.describing import describe_model
+from serving.http.feedback import tell
+from serving.http.openapi import openapi_document
+from serving.http.predicting import explain, predict
+from serving.oip import rest
+
+logger = logging.getLogger("flightdeck.serving")
+
+Action = Callable[[Holder, str, Scope, Receive, Send], Awaitable[None]]
+ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain, "feedback": tell}
+"""What `POST /v1/models/{use_case}/<action>` does."""
+
+
+SERVERS_OWN = ("/healthz", "/livez", "/readyz", "/metrics")
+"""Answered in front of us; what comes through has another method."""
+
+
+class Application:
+    """All routes of our own."""
+
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
+        self._rest = _everything_else(holder)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1003})
+            return
+        parts = scope["path"].split("/")
+        action = (
+            ACTIONS.get(parts[4])
+            if len(parts) == 5 and parts[1] == "v1" and parts[2] == "models"
+            else None
+        )
+        if action is not None and scope["method"] == "POST":
+            await action(self._holder, parts[3], scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _everything_else(holder: Holder) -> ASGIApp:
+    async def models(_: Request) -> Response:
+        return json_response(holder.get().models().model_dump_json().encode())
+
+    async def check(request: Request) -> Response:
+        return json_response(await holder.get().check(request.path_params["use_case"]))
+
+    async def describe(request: Request) -> Response:
+        return json_response(
+            describe_model(holder.get(), request.path_params["use_case"]).model_dump_json().encode()
+        )
+
+    async def document(_: Request) -> Response:
+        return json_response(
+            orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas))
+        )
+
+    async def front(_: Request) -> Response:
+        return RedirectResponse("/docs.json")
+
+    async def unreachable(_: Request) -> Response:
+        raise NotImplementedError(
+            "it is answered elsewhere; the route is here so that other methods get 405"
+        )
+
+    application = Starlette(
+        routes=[
+            *(
+                Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"])
+                for action in ACTIONS
+            ),
+            *(Route(path, unreachable, methods=["GET"]) for path in SERVERS_OWN),
+            Route("/", front, methods=["GET"]),
+            Route("/v1/models", models, methods=["GET"]),
+            Route("/v1/models/{use_case}", describe, methods=["GET"]),
+            Route("/v1/models/{use_case}/check", check, methods=["POST"]),
+            Route("/docs.json", document, methods=["GET"]),
+            *rest.Routes(holder).table(),
+        ],
+        exception_handlers={RequestError: _refused, HTTPException: _no_route, Exception: _failed},
+    )
+    application.router.redirect_slashes = False
+    return application
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestError):
+        raise error
+    return json_response(*refuse(error))
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        text = f"{request.method} is not possible on {request.url.path}."
+        return json_response(
+            *refuse(RequestError(405, "method_not_allowed", text, valid=allowed.split(", "))),
+            headers={"Allow": allowed},
+        )
+    text = f"There is no {request.url.path} here; GET /docs.json lists what is."
+    return json_response(*refuse(RequestError(404, "not_found", text)))
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    logger.error("a request failed unexpectedly", exc_info=error)
+    return json_response(*refuse(internal(error)))

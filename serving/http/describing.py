@@ -1,0 +1,55 @@
+"""`GET /v1/models/{use_case}`: what the use case asks for, and where the model that answers comes
+from.
+"""
+
+from __future__ import annotations
+
+from serving.contract.answers import InputDescription, ModelAnswer, RunningModel
+from serving.engine.runtime import Runtime
+from serving.models.slots import ServedModel
+
+
+def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
+    """The use case's interface, its status and its model; raises `UnanswerableError` (404) for
+    another name.
+    """
+    schema = runtime.schema(name)
+    use_case = schema.use_case
+    serving = use_case.serving
+    served = runtime.watcher.slots[name].serving
+    return ModelAnswer(
+        title=use_case.title,
+        owner=use_case.owner,
+        task=use_case.task,
+        problem=use_case.problem,
+        entity_keys=list(serving.entity_keys),
+        request_fields=[field.name for field in serving.request_fields],
+        event_time=use_case.event_time,
+        id_column=use_case.id_column,
+        features=list(schema.features),
+        max_rows=serving.max_rows,
+        unknown_entities=serving.unknown_entities,
+        stale_features=serving.stale_features,
+        explain_share=serving.explain_share,
+        inputs=[
+            InputDescription(
+                name=item.name, source=item.source, kind=item.kind, description=item.description
+            )
+            for item in use_case.inputs
+        ],
+        status=next(status for status in runtime.models().models if status.use_case == name),
+        model=None if served is None else _running(served),
+    )
+
+
+def _running(served: ServedModel) -> RunningModel:
+    metadata = served.model.metadata
+    return RunningModel(
+        estimator=metadata.estimator,
+        classes=list(metadata.classes),
+        decision_threshold=metadata.decision_threshold,
+        trained_on=(metadata.interval.start, metadata.interval.end),
+        metrics=metadata.metrics,
+        libraries=metadata.libraries,
+        code_commit=metadata.code_commit,
+    )

@@ -1,0 +1,275 @@
+"""The OpenAPI 3.1 document of the endpoint, made from the same definitions that check the requests.
+
+Every use case has paths of its own, so that each body's schema is exactly what is accepted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from include.spec import UseCase
+from serving.contract.answers import (
+    CheckAnswer,
+    ErrorAnswer,
+    ExplainAnswer,
+    FeedbackAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    PredictAnswer,
+)
+from serving.contract.body import MAX_BODY_BYTES
+from serving.contract.feedback import FeedbackSchema
+from serving.contract.request_id import PARAMETER
+from serving.contract.schema import RequestSchema, component_name
+from serving.oip import openapi as oip
+from serving.oip.interface import interfaces
+
+TEMPLATE = "#/components/schemas/{model}"
+ANSWERS: list[type[BaseModel]] = [
+    PredictAnswer,
+    ExplainAnswer,
+    FeedbackAnswer,
+    ErrorAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    CheckAnswer,
+]
+ERRORS = {
+    "400": (
+        "Not JSON: malformed, duplicate field, NaN or Infinity, bad UTF-8, nested too deeply. Or a"
+        " request id of another form."
+    ),
+    "401": "The endpoint asks for API keys, and none that it knows was given.",
+    "404": "No such use case.",
+    "408": "The body did not arrive in time.",
+    "409": (
+        "The request id stands for another request, or the model in service has no trees to"
+        " explain."
+    ),
+    "413": f"The body is larger than {MAX_BODY_BYTES} bytes.",
+    "415": "Another content type than application/json, or a content encoding.",
+    "422": (
+        "JSON, but not what the schema asks for: unknown or missing field, wrong type, too many"
+        " rows. Or a row that the policy refuses."
+    ),
+    "429": "Too many requests at once; `Retry-After` says when to come back.",
+    "500": "A defect of the endpoint.",
+    "503": (
+        "No model yet, the online store cannot be read, or the inference log takes no rows: nothing"
+        " is answered unlogged."
+    ),
+    "504": "No answer in time.",
+}
+BODY_ERRORS = ("400", "408", "413", "415", "422", "429", "500", "503", "504")
+LANE_ERRORS = ("429", "500", "503", "504")
+EXAMPLES: dict[str, Any] = {
+    "string": "AA",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "timestamp": "2013-04-01T12:00:00Z",
+}
+
+
+def openapi_document(
+    schemas: Mapping[str, RequestSchema], feedback: Mapping[str, FeedbackSchema]
+) -> dict[str, Any]:
+    """The document for the served use cases."""
+    paths: dict[str, Any] = {
+        "/v1/models": {
+            "get": operation(
+                "list_models", "What serves and what should.", "ModelsAnswer", ("500", "503")
+            )
+        }
+    }
+    for name, schema in schemas.items():
+        paths.update(_use_case_paths(name, schema))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flightdeck endpoint",
+            "version": "1",
+            "description": (
+                "Predictions by entity keys and event time. Features are looked up online, every"
+                " answer is logged."
+            ),
+        },
+        "paths": {**paths, **oip.paths(interfaces(dict(schemas)), ERRORS), **_plain_paths()},
+        "components": {"schemas": {**_components(schemas, feedback), **oip.components()}},
+    }
+
+
+def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
+    stem, base = component_name(schema.use_case), f"/v1/models/{name}"
+    rows = {"summary": schema.use_case.title, "value": request_example(schema)}
+    told = {"summary": "What came true", "value": feedback_example(schema.use_case)}
+    predict = operation(
+        f"predict_{name}",
+        "Probability, decision and prediction id per row.",
+        "PredictAnswer",
+        (*BODY_ERRORS, "409"),
+    )
+    explain = operation(
+        f"explain_{name}",
+        "The same with the contributions of the inputs.",
+        "ExplainAnswer",
+        (*BODY_ERRORS, "409"),
+    )
+    feedback = operation(
+        f"tell_{name}",
+        "What came true, or what an answer was worth.",
+        "FeedbackAnswer",
+        BODY_ERRORS,
+    )
+    check = operation(
+        f"check_{name}", "Score the served model's golden rows again.", "CheckAnswer", LANE_ERRORS
+    )
+    describe = operation(
+        f"describe_{name}",
+        "The use case, its inputs, and the model that serves.",
+        "ModelAnswer",
+        ("500", "503"),
+    )
+    return {
+        base: {"get": describe},
+        f"{base}/predict": {
+            "post": {
+                **predict,
+                "parameters": [PARAMETER],
+                "requestBody": body(f"{stem}Request", rows),
+            }
+        },
+        f"{base}/explain": {
+            "post": {
+                **explain,
+                "parameters": [PARAMETER],
+                "requestBody": body(f"{stem}Request", rows),
+            }
+        },
+        f"{base}/feedback": {"post": {**feedback, "requestBody": body(f"{stem}Feedback", told)}},
+        f"{base}/check": {"post": check},
+    }
+
+
+def request_example(schema: RequestSchema) -> dict[str, Any]:
+    """A request that the schema accepts."""
+    columns = schema.use_case.table(schema.use_case.entity_table).columns
+    values = {column.name: column.categories[0] for column in columns if column.categories}
+    return {
+        "rows": [{name: values.get(name, EXAMPLES[kind]) for name, kind in schema.types.items()}]
+    }
+
+
+def feedback_example(use_case: UseCase) -> dict[str, Any]:
+    """Feedback that the schema accepts (on an answer that there never was)."""
+    label: Any = {"binary": 1, "regression": 1.5}.get(use_case.problem) or use_case.label.classes[0]
+    return {
+        "feedback": [
+            {
+                "prediction_id": "0190a0b4f0c07d1e9f6a3c2b1d0e4f5a",
+                "label": label,
+                "known_at": EXAMPLES["timestamp"],
+            }
+        ]
+    }
+
+
+def operation(identifier: str, summary: str, answer: str, errors: Iterable[str]) -> dict[str, Any]:
+    """One operation that answers with a component, and with `ErrorAnswer` under each status of
+    `errors`.
+    """
+    responses = {"200": {"description": "OK", "content": _json(answer)}}
+    responses.update(
+        {
+            status: {"description": ERRORS[status], "content": _json("ErrorAnswer")}
+            for status in ("401", *errors)
+        }
+    )
+    return {"operationId": identifier, "summary": summary, "responses": responses}
+
+
+def body(component: str, example: dict[str, Any]) -> dict[str, Any]:
+    """A required JSON body."""
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                **_json(component)["application/json"],
+                "examples": {"example": example},
+            }
+        },
+    }
+
+
+def _json(component: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": TEMPLATE.format(model=component)}}}
+
+
+def _plain_paths() -> dict[str, Any]:
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    alive = {
+        "200": {"description": "Yes.", "content": text},
+        "503": {"description": "No.", "content": text},
+    }
+    document = {
+        "200": {
+            "description": "OK",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    }
+    document["503"] = {"description": "Starting.", "content": _json("ErrorAnswer")}
+    return {
+        "/healthz": {
+            "get": {
+                "operationId": "healthz",
+                "summary": "Is the process alive?",
+                "responses": alive,
+            }
+        },
+        "/livez": {
+            "get": {
+                "operationId": "livez",
+                "summary": "Can the process answer at all?",
+                "responses": alive,
+            }
+        },
+        "/readyz": {
+            "get": {
+                "operationId": "readyz",
+                "summary": "Can it predict for at least one use case?",
+                "responses": alive,
+            }
+        },
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                "summary": "Prometheus metrics.",
+                "responses": {"200": alive["200"]},
+            }
+        },
+        "/docs.json": {
+            "get": {"operationId": "document", "summary": "This document.", "responses": document}
+        },
+    }
+
+
+def _components(
+    schemas: Mapping[str, RequestSchema], feedback: Mapping[str, FeedbackSchema]
+) -> dict[str, Any]:
+    _, document = models_json_schema(
+        [(model, "serialization") for model in ANSWERS], ref_template=TEMPLATE
+    )
+    components = dict(document["$defs"])
+    adapters = [
+        *(schema.adapter for schema in schemas.values()),
+        *(schema.adapter for schema in feedback.values()),
+    ]
+    for adapter in adapters:
+        request = adapter.json_schema(ref_template=TEMPLATE)
+        components.update(request.pop("$defs"))
+        components[str(request["title"])] = request
+    return components

@@ -1,0 +1,110 @@
+"""A version's trial: a child process loads it as the endpoint would, before the endpoint does.
+
+    python -m serving.models.probation <use case> <version> <digest> <folder> <public key>
+
+A damaged model can end the process that parses it; then it is the child that ends, and the version
+is refused by the signal's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from include.errors import FlightdeckError, ServingError
+from include.release.model_store import Desired
+from include.settings import PROJECT_ROOT
+
+TRIAL_SECONDS = 90.0
+ERROR_CHARACTERS = 400
+LIBRARIES = ("numpy", "polars", "xgboost", "scikit-learn", "onnxruntime")
+
+
+def try_in_child(
+    use_case: str, desired: Desired, key: Path, *, seconds: float = TRIAL_SECONDS
+) -> None:
+    """Raise `ServingError` saying how the child failed; return when it has loaded the version and
+    answered its golden rows.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "serving.models.probation",
+        use_case,
+        str(desired.version),
+        desired.digest,
+        str(desired.folder),
+        str(key),
+    ]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() != "PROMETHEUS_MULTIPROC_DIR"
+    }
+    environment.update(PYTHONPATH=str(PROJECT_ROOT), OMP_NUM_THREADS="1")
+    try:
+        child = subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServingError(
+            f"The trial of {use_case} version {desired.version} gave no answer within"
+            f" {seconds:g} s."
+        ) from error
+    if child.returncode == 0:
+        return
+    if child.returncode < 0:
+        how = f"the process that loaded it died of {signal.Signals(-child.returncode).name}"
+    else:
+        how = (child.stdout or child.stderr).strip()[
+            -ERROR_CHARACTERS:
+        ] or f"its process ended with {child.returncode}"
+    raise ServingError(
+        f"{use_case} version {desired.version} did not stand its trial and does not serve: {how}"
+    )
+
+
+def libraries() -> dict[str, str]:
+    """What a trial's outcome depends on beside the package: a version that stood it need not stand
+    it again while these are the same.
+    """
+    return {name: _installed(name) for name in LIBRARIES}
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def main(arguments: list[str]) -> int:
+    """Load what the arguments name; print the reason where that fails."""
+    from include.catalogue import load_use_case
+    from serving.models.slots import load_served
+
+    name, number, digest, folder, key = arguments
+    try:
+        served = load_served(
+            Desired(int(number), digest, Path(folder)), load_use_case(name), Path(key)
+        )
+    except FlightdeckError as error:
+        sys.stdout.write(f"{type(error).__name__}: {error}")
+        return 3
+    sys.stdout.write(json.dumps({"version": served.version}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

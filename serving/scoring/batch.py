@@ -1,0 +1,161 @@
+"""One batch of requests of one use case: look up, score, flag, log; all with the same model object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from include.features.online.store import OnlineFeatures
+from include.inference_log.log import LoggedPrediction, prediction_ids
+from include.spec import UseCase
+from serving.contract.metrics import FLAGS, stage
+from serving.models.slots import ServedModel
+from serving.scoring.explaining import Explanation, explain_rows, rows_to_explain
+from serving.scoring.lookup import gather_features
+from serving.scoring.policy import refuse_by_policy
+from serving.scoring.scorer import Moment
+
+_Made = tuple[str, dict[str, Any], dict[str, Any], Any, list[str], Explanation | None]
+
+
+@dataclass(slots=True)
+class Question:
+    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for
+    contributions by input.
+
+    `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from
+    another request under that id.
+    """
+
+    use_case: str
+    rows: list[dict[str, Any]]
+    arrived: float = field(default_factory=time.perf_counter)
+    explain: bool = False
+    key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A batch that is ready to be logged: one answer per question, one log row per row."""
+
+    answers: list[bytes]
+    log_rows: list[LoggedPrediction]
+    flags: dict[str, int]
+
+
+def score_batch(
+    use_case: UseCase,
+    served: ServedModel,
+    online: OnlineFeatures,
+    questions: Sequence[Question],
+    *,
+    wait: bool = True,
+) -> Scored:
+    """Answer all questions with `served`; the answers must not leave before the log rows are
+    durable.
+
+    With `wait=False` a locked online store raises `sqlite3.OperationalError` at once.
+    """
+    rows = (
+        [row for question in questions for row in question.rows]
+        if len(questions) > 1
+        else questions[0].rows
+    )
+    started = time.perf_counter()
+    found = gather_features(use_case, online, rows, wait=wait)
+    refuse_by_policy(use_case, found, [len(question.rows) for question in questions])
+    looked_up = time.perf_counter()
+    sources = [{**features, **row} for features, row in zip(found.features, rows, strict=True)]
+    matrix, scores = served.scorer.score(sources)
+    scored = time.perf_counter()
+    stage(use_case.name, "lookup").observe(looked_up - started)
+    stage(use_case.name, "score").observe(scored - looked_up)
+    flags = [
+        row_flags(unknown, stale, served.scorer.rows.unseen(source))
+        for unknown, stale, source in zip(found.unknown, found.stale, sources, strict=True)
+    ]
+    identifiers = prediction_ids(len(rows))
+    wanted = [question.explain for question in questions for _ in question.rows]
+    explained = explain_rows(
+        served.model,
+        matrix,
+        rows_to_explain(served.model, wanted, identifiers, use_case.serving.explain_share),
+    )
+    made = zip(
+        identifiers,
+        rows,
+        found.features,
+        scores,
+        flags,
+        map(explained.get, range(len(rows))),
+        strict=True,
+    )
+    return _assemble(
+        served,
+        questions,
+        made,
+        Moment(served.version, scored, time.time_ns() // 1000),
+        _count(flags),
+    )
+
+
+def _assemble(
+    served: ServedModel,
+    questions: Sequence[Question],
+    made: Iterator[_Made],
+    moment: Moment,
+    counts: dict[str, int],
+) -> Scored:
+    scorer = served.scorer
+    answers: list[bytes] = []
+    log_rows: list[LoggedPrediction] = []
+    for question in questions:
+        predictions = []
+        for identifier, row, features, score, flags, explanation in islice(
+            made, len(question.rows)
+        ):
+            log_rows.append(
+                scorer.logged(
+                    identifier, row, features, score, flags, question.arrived, moment, explanation
+                )
+            )
+            predictions.append(
+                scorer.answered(identifier, score, flags, explanation if question.explain else None)
+            )
+        answers.append(
+            orjson.dumps(
+                {
+                    "use_case": question.use_case,
+                    "model_version": moment.version,
+                    "predictions": predictions,
+                }
+            )
+        )
+    return Scored(answers, log_rows, counts)
+
+
+def row_flags(unknown: Sequence[str], stale: Sequence[str], unseen: list[str]) -> list[str]:
+    """`unknown:<view>`, `stale:<view>` and `unseen:<input>` of a row."""
+    if not unknown and not stale:
+        return unseen
+    return [*(f"unknown:{view}" for view in unknown), *(f"stale:{view}" for view in stale), *unseen]
+
+
+def count_flags(use_case: str, flags: dict[str, int]) -> None:
+    """Add answered flags to the metrics."""
+    for flag, rows in flags.items():
+        FLAGS.labels(use_case, flag).inc(rows)
+
+
+def _count(flags: list[list[str]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in flags:
+        for flag in row:
+            counts[flag] = counts.get(flag, 0) + 1
+    return counts

@@ -1,0 +1,88 @@
+"""A slot of the endpoint without the endpoint: trials in a child process, and what serves when the
+model store is away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.release.model_store import desired_path, set_desired, version_folder, withdraw
+from proofs.harness.damage.packages import crashing_package
+from serving.models.slots import ModelSlot
+from tests.serving.world import World
+
+pytestmark = pytest.mark.slow
+NAME = "flight_delays"
+
+
+@pytest.fixture
+def slot(world: World) -> Iterator[ModelSlot]:
+    """Version 1 serves."""
+    set_desired(world.settings, NAME, 1, world.digests[1])
+    slot = ModelSlot(world.settings, world.use_case)
+    slot.restore()
+    yield slot
+    set_desired(world.settings, NAME, 1, world.digests[1])
+
+
+def serving(slot: ModelSlot) -> int | None:
+    return None if slot.serving is None else slot.serving.version
+
+
+def test_a_model_that_kills_its_process_kills_only_the_child(slot: ModelSlot, world: World) -> None:
+    folder = version_folder(world.settings, NAME, 8)
+    set_desired(
+        world.settings, NAME, 8, crashing_package(world.settings, world.packages[2], folder)
+    )
+    slot.refresh()
+    assert "died of SIGSEGV" in (slot.last_error or "")
+    assert serving(slot) == 1
+    set_desired(world.settings, NAME, 2, world.digests[2])
+    slot.refresh()
+    assert (serving(slot), slot.last_error) == (2, None)
+
+
+def test_the_last_good_version_serves_after_a_start_without_the_model_store(
+    slot: ModelSlot, world: World
+) -> None:
+    models = world.settings.serving_dir / "models"
+    away = models.rename(models.with_name("away"))
+    try:
+        again = ModelSlot(world.settings, world.use_case)
+        again.restore()
+        assert serving(again) == 1
+        # The copy is checked like any other package.
+        copy = Path(
+            json.loads(desired_path(world.settings, NAME).with_name("last_good.json").read_bytes())[
+                "folder"
+            ]
+        )
+        content = (copy / "transform.json").read_bytes()
+        (copy / "transform.json").write_bytes(content + b" ")
+        refused = ModelSlot(world.settings, world.use_case)
+        refused.restore()
+        assert serving(refused) is None
+        assert refused.last_error is not None
+    finally:
+        away.rename(models)
+    refused.refresh()  # not yet time to try again: nothing changes
+    assert serving(refused) is None
+    restored = ModelSlot(world.settings, world.use_case)
+    restored.restore()
+    assert serving(restored) == 1
+    assert (copy / "transform.json").read_bytes() == content
+
+
+def test_a_withdrawn_model_does_not_come_back_at_the_next_start(
+    slot: ModelSlot, world: World
+) -> None:
+    withdraw(world.settings, NAME)
+    slot.refresh()
+    assert serving(slot) is None
+    again = ModelSlot(world.settings, world.use_case)
+    again.restore()
+    assert serving(again) is None

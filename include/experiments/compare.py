@@ -36,26 +36,32 @@ def compare(client: MlflowClient, trainings: Sequence[Training]) -> dict[str, An
             " flight_delays/2"
         )
     lineages, architectures, slices = (
-        [read_json(client, one.mlflow_run_id, file) or {} for one in trainings]
+        [read_json(client, training.mlflow_run_id, file) or {} for training in trainings]
         for file in (LINEAGE_FILE, ARCHITECTURE_FILE, SLICES_FILE)
     )
     return {
-        "trainings": [_head(one) for one in trainings],
-        "parameters": _differing([one.parameters for one in trainings]),
+        "trainings": [_head(training) for training in trainings],
+        "parameters": _differing([training.parameters for training in trainings]),
         "metrics": _metrics(trainings),
         "slices": _slices(slices),
         "gates": _gates(trainings),
         "data": _differing(
-            [_data(one, lineage) for one, lineage in zip(trainings, lineages, strict=True)]
+            [
+                _data(training, lineage)
+                for training, lineage in zip(trainings, lineages, strict=True)
+            ]
         ),
         "code": _differing(
-            [_code(one, lineage) for one, lineage in zip(trainings, lineages, strict=True)]
+            [
+                _code(training, lineage)
+                for training, lineage in zip(trainings, lineages, strict=True)
+            ]
         ),
-        "architecture": _differing([_architecture(found) for found in architectures]),
+        "architecture": _differing([_architecture(architecture) for architecture in architectures]),
     }
 
 
-def _head(one: Training) -> dict[str, Any]:
+def _head(training: Training) -> dict[str, Any]:
     names = (
         "name",
         "use_case",
@@ -67,21 +73,21 @@ def _head(one: Training) -> dict[str, Any]:
         "interval_end",
         "by",
     )
-    told = {name: getattr(one, name) for name in names}
+    facts = {name: getattr(training, name) for name in names}
     return {
-        **told,
-        "kinds": list(one.kinds),
-        "reasons": list(one.reasons),
-        "annotations": [remark.text for remark in one.annotations],
+        **facts,
+        "kinds": list(training.kinds),
+        "reasons": list(training.reasons),
+        "annotations": [remark.text for remark in training.annotations],
     }
 
 
-def _differing(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _differing(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """`[{"name", "values": one per training}]` of what is not the same in all; a missing value is
     null.
     """
-    names = sorted({name for values in given for name in values})
-    rows = [{"name": name, "values": [values.get(name) for values in given]} for name in names]
+    names = sorted({name for values in columns for name in values})
+    rows = [{"name": name, "values": [values.get(name) for values in columns]} for name in names]
     return [row for row in rows if any(value != row["values"][0] for value in row["values"])]
 
 
@@ -89,25 +95,28 @@ def _metrics(trainings: Sequence[Training]) -> list[dict[str, Any]]:
     """Overall metrics of test and golden: value, 95 % interval where there is one, difference to
     the first training.
     """
-    names = {name for one in trainings for name in one.metrics}
+    names = {name for training in trainings for name in training.metrics}
     overall = sorted(
         name for name in names if name.split(".")[0] in SPLITS and name.count(".") == 1
     )
     return [
-        {"name": name, "values": [_measured(one, trainings[0], name) for one in trainings]}
+        {
+            "name": name,
+            "values": [_measured(training, trainings[0], name) for training in trainings],
+        }
         for name in overall
     ]
 
 
-def _measured(one: Training, first: Training, name: str) -> dict[str, Any] | None:
-    value, base = one.metrics.get(name), first.metrics.get(name)
+def _measured(training: Training, first: Training, name: str) -> dict[str, Any] | None:
+    value, base = training.metrics.get(name), first.metrics.get(name)
     if value is None:
         return None
-    bounds = {bound: one.metrics.get(f"{name}.{bound}") for bound in ("low", "high")}
+    bounds = {bound: training.metrics.get(f"{name}.{bound}") for bound in ("low", "high")}
     return {
         "value": value,
         **bounds,
-        "difference": None if base is None or one is first else value - base,
+        "difference": None if base is None or training is first else value - base,
     }
 
 
@@ -115,9 +124,9 @@ def _slices(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The test slices whose metrics are furthest apart, most first; a slice that was too small in
     one training is left out.
     """
-    given = [_slice_metrics(table) for table in tables]
-    common = sorted(set(given[0]).intersection(*given[1:])) if given else []
-    rows = [(key, [values[key] for values in given]) for key in common]
+    metrics = [_slice_metrics(table) for table in tables]
+    common = sorted(set(metrics[0]).intersection(*metrics[1:])) if metrics else []
+    rows = [(key, [values[key] for values in metrics]) for key in common]
     ordered = sorted(rows, key=lambda row: (min(row[1]) - max(row[1]), row[0]))[:SLICES_SHOWN]
     return [
         {"slice": key[0], "metric": key[1], "values": values, "spread": max(values) - min(values)}
@@ -142,28 +151,28 @@ def _gates(trainings: Sequence[Training]) -> list[dict[str, Any]]:
     names = sorted(
         {
             tag.removeprefix("gate.")
-            for one in trainings
-            for tag in one.tags
+            for training in trainings
+            for tag in training.tags
             if tag.startswith("gate.")
         }
     )
     return [
-        {"gate": name, "verdicts": [one.tags.get(f"gate.{name}") for one in trainings]}
+        {"gate": name, "verdicts": [training.tags.get(f"gate.{name}") for training in trainings]}
         for name in names
     ]
 
 
-def _data(one: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
+def _data(training: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
     data = lineage.get("data_set", {})
     facts = {
         "data set": data.get("name"),
-        "version": one.snapshot,
-        "digest": one.snapshot_digest,
+        "version": training.snapshot,
+        "digest": training.snapshot_digest,
         "rows": data.get("rows"),
     }
     facts |= {
-        "window start": one.interval_start,
-        "window end": one.interval_end,
+        "window start": training.interval_start,
+        "window end": training.interval_end,
         "definition": data.get("definition"),
     }
     golden = lineage.get("golden") or {}
@@ -173,7 +182,7 @@ def _data(one: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _code(one: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
+def _code(training: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
     code = lineage.get("code", {})
     environment = code.get("environment", {})
     plain = {name: value for name, value in environment.items() if name != "libraries"}
@@ -181,7 +190,7 @@ def _code(one: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
         f"library {name}": version for name, version in environment.get("libraries", {}).items()
     }
     return {
-        "commit": one.commit,
+        "commit": training.commit,
         "lock": code.get("lock"),
         "specification": lineage.get("specification"),
         **plain,
@@ -189,12 +198,14 @@ def _code(one: Training, lineage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _architecture(found: Mapping[str, Any]) -> dict[str, Any]:
-    if not found:
+def _architecture(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    if not architecture:
         return {}
     inputs = {
         f"input {item['name']}": f"{item['kind']} of {item['source']}, monotone {item['monotone']}"
-        for item in found["inputs"]
+        for item in architecture["inputs"]
     }
-    plain = {name: found[name] for name in ("estimator", "problem", "best_round", "pre_trained")}
-    return {**plain, **flat_counts(found["fitted"]), **inputs}
+    plain = {
+        name: architecture[name] for name in ("estimator", "problem", "best_round", "pre_trained")
+    }
+    return {**plain, **flat_counts(architecture["fitted"]), **inputs}

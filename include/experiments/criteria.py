@@ -43,29 +43,29 @@ class Condition:
     @classmethod
     def parse(cls, text: str, *, number: bool) -> Condition:
         """From its text. Raises `RegistryError` with an example."""
-        found = CONDITION.match(text)
+        match = CONDITION.match(text)
         example = "auc>0.7" if number else "xgboost.max_depth=6"
-        if found is None:
+        if match is None:
             valid = ", ".join(COMPARISONS)
             raise RegistryError(
                 f"{text!r} is no condition; write <name><comparison><value>, for example {example};"
                 f" valid are {valid}"
             )
-        name, comparison, value = found.groups()
+        name, comparison, value = match.groups()
         as_number = _number(value)
         if number and as_number is None:
             raise RegistryError(f"{text!r}: {value!r} is no number; write for example {example}")
         return cls(name, comparison, value if as_number is None else as_number)
 
-    def holds(self, given: float | str | None) -> bool:
+    def holds(self, observed: float | str | None) -> bool:
         """Whether a value fulfils it; a missing one never does."""
-        if given is None:
+        if observed is None:
             return False
-        wanted, compare = self.value, COMPARISONS[self.comparison]
-        if isinstance(wanted, float):
-            number = _number(given)
-            return number is not None and compare(number, wanted)
-        return compare(str(given), wanted)
+        limit, compare = self.value, COMPARISONS[self.comparison]
+        if isinstance(limit, float):
+            number = _number(observed)
+            return number is not None and compare(number, limit)
+        return compare(str(observed), limit)
 
 
 @dataclass(frozen=True)
@@ -87,44 +87,49 @@ class Criteria:
     commit: str | None = None
     text: str | None = None
 
-    def matches(self, one: Training) -> bool:
+    def matches(self, training: Training) -> bool:
         """Whether a training fulfils everything."""
         return all(
             (
-                self.decision in (None, one.decision),
-                self.kind is None or self.kind in one.kinds,
+                self.decision in (None, training.decision),
+                self.kind is None or self.kind in training.kinds,
                 self.since is None
                 or (
-                    one.interval_end != ""
-                    and datetime.fromisoformat(one.interval_end) >= self.since
+                    training.interval_end != ""
+                    and datetime.fromisoformat(training.interval_end) >= self.since
                 ),
                 self.until is None
                 or (
-                    one.interval_end != "" and datetime.fromisoformat(one.interval_end) < self.until
+                    training.interval_end != ""
+                    and datetime.fromisoformat(training.interval_end) < self.until
                 ),
-                all(condition.holds(metric(one, condition.name)) for condition in self.metrics),
                 all(
-                    condition.holds(one.parameters.get(condition.name))
+                    condition.holds(metric(training, condition.name)) for condition in self.metrics
+                ),
+                all(
+                    condition.holds(training.parameters.get(condition.name))
                     for condition in self.parameters
                 ),
                 all(
                     condition.holds(
-                        one.tags.get(condition.name, one.tags.get(f"flightdeck.{condition.name}"))
+                        training.tags.get(
+                            condition.name, training.tags.get(f"flightdeck.{condition.name}")
+                        )
                     )
                     for condition in self.tags
                 ),
                 self.snapshot is None
-                or self.snapshot == one.snapshot
-                or one.snapshot_digest.startswith(self.snapshot),
-                self.commit is None or one.commit.startswith(self.commit),
-                self.text is None or self.text.lower() in _text(one),
+                or self.snapshot == training.snapshot
+                or training.snapshot_digest.startswith(self.snapshot),
+                self.commit is None or training.commit.startswith(self.commit),
+                self.text is None or self.text.lower() in _text(training),
             )
         )
 
 
-def metric(one: Training, name: str) -> float | None:
+def metric(training: Training, name: str) -> float | None:
     """A metric by its full name, or that of the test split by its short one (`auc` is `test.auc`)."""
-    return one.metrics.get(name, one.metrics.get(f"test.{name}"))
+    return training.metrics.get(name, training.metrics.get(f"test.{name}"))
 
 
 def search(every: Sequence[Training], criteria: Criteria) -> list[Training]:
@@ -138,21 +143,21 @@ def search(every: Sequence[Training], criteria: Criteria) -> list[Training]:
         _known(
             "metric",
             (part.name for part in criteria.metrics),
-            {name for one in every for name in one.metrics},
+            {name for training in every for name in training.metrics},
             short="test.",
         )
         _known(
             "parameter",
             (part.name for part in criteria.parameters),
-            {name for one in every for name in one.parameters},
+            {name for training in every for name in training.parameters},
         )
         _known(
             "trigger",
             [criteria.kind] if criteria.kind else [],
-            {kind for one in every for kind in one.kinds},
+            {kind for training in every for kind in training.kinds},
         )
     _known("decision", [criteria.decision] if criteria.decision else [], set(DECISIONS))
-    return [one for one in every if criteria.matches(one)]
+    return [training for training in every if criteria.matches(training)]
 
 
 def parse_moment(text: str) -> datetime:
@@ -175,20 +180,23 @@ def _known(what: str, names: Iterable[str], there: set[str], *, short: str = "")
         if name in there or f"{short}{name}" in there:
             continue
         near = difflib.get_close_matches(
-            name, sorted(there | {one.removeprefix(short) for one in there}), n=4, cutoff=0.5
+            name,
+            sorted(there | {existing.removeprefix(short) for existing in there}),
+            n=4,
+            cutoff=0.5,
         )
         offered = f"near: {near}" if near else f"there are: {sorted(there)[:30]}"
         raise RegistryError(f"No training has the {what} {name!r}; {offered}.")
 
 
-def _text(one: Training) -> str:
-    said = (remark.text for remark in one.annotations)
+def _text(training: Training) -> str:
+    remarks = (remark.text for remark in training.annotations)
     return "\n".join(
         [
-            *said,
-            *one.reasons,
-            one.tags.get("flightdeck.causes", ""),
-            one.tags.get("flightdeck.params", ""),
+            *remarks,
+            *training.reasons,
+            training.tags.get("flightdeck.causes", ""),
+            training.tags.get("flightdeck.params", ""),
         ]
     ).lower()
 

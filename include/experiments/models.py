@@ -59,23 +59,23 @@ def search_versions(
     (`<view>:<feature>`, a key or a request field), `text` stands in the model's name or
     description. Raises `RegistryError` for an alias or a source that no version has.
     """
-    client, known = connect(settings), {model["name"]: model for model in models(settings)}
+    client, by_name = connect(settings), {model["name"]: model for model in models(settings)}
     registered = [
-        one
-        for one in search(trainings(settings, criteria.use_cases), criteria)
-        if one.version is not None and one.use_case in known
+        training
+        for training in search(trainings(settings, criteria.use_cases), criteria)
+        if training.version is not None and training.use_case in by_name
     ]
-    found = [_entry(client, one, known[one.use_case]) for one in registered]
-    _check("alias", alias, {name for model in known.values() for name in model["aliases"]})
-    _check("input", source, {name for entry in found for name in entry["sources"]})
+    entries = [_entry(client, training, by_name[training.use_case]) for training in registered]
+    _check("alias", alias, {name for model in by_name.values() for name in model["aliases"]})
+    _check("input", source, {name for entry in entries for name in entry["sources"]})
     return [
         entry
-        for entry in found
+        for entry in entries
         if (alias is None or alias in entry["aliases"])
         and (source is None or source in entry["sources"])
         and (
             text is None
-            or text.lower() in f"{entry['model']} {known[entry['model']]['description']}".lower()
+            or text.lower() in f"{entry['model']} {by_name[entry['model']]['description']}".lower()
         )
     ]
 
@@ -108,12 +108,12 @@ def export_version(settings: Settings, version: RegisteredVersion, folder: Path)
         )
         Path(files).rename(aside / "run")
         shutil.rmtree(aside / "files", ignore_errors=True)
-        found = client.get_model_version(version.name, str(version.version))
+        registered = client.get_model_version(version.name, str(version.version))
         (aside / "MODEL.md").write_text(
-            f"# {version.name}, version {version.version}\n\n{found.description}\n",
+            f"# {version.name}, version {version.version}\n\n{registered.description}\n",
             encoding="utf-8",
         )
-        told = {
+        facts = {
             "model": version.name,
             "version": version.version,
             "digest": version.digest,
@@ -121,7 +121,7 @@ def export_version(settings: Settings, version: RegisteredVersion, folder: Path)
             "tags": version.tags,
         }
         (aside / VERSION_FILE).write_text(
-            json.dumps(told, indent=1, sort_keys=True), encoding="utf-8"
+            json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8"
         )
         manifest = _digests(aside)
         (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -143,8 +143,10 @@ def verify_export(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise RegistryError(f"{folder} is no exported version: {MANIFEST_FILE} is missing.")
     manifest: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    found = {name: digest for name, digest in _digests(folder).items() if name != MANIFEST_FILE}
-    changed = sorted(name for name in {*manifest, *found} if manifest.get(name) != found.get(name))
+    digests = {name: digest for name, digest in _digests(folder).items() if name != MANIFEST_FILE}
+    changed = sorted(
+        name for name in {*manifest, *digests} if manifest.get(name) != digests.get(name)
+    )
     if changed:
         raise DigestMismatch(
             f"{folder} is not what was exported; changed, added or missing: {changed}. Export the"
@@ -153,25 +155,25 @@ def verify_export(folder: Path) -> dict[str, str]:
     return manifest
 
 
-def _entry(client: MlflowClient, one: Training, model: Mapping[str, Any]) -> dict[str, Any]:
-    architecture = read_json(client, one.mlflow_run_id, ARCHITECTURE_FILE) or {"inputs": []}
+def _entry(client: MlflowClient, training: Training, model: Mapping[str, Any]) -> dict[str, Any]:
+    architecture = read_json(client, training.mlflow_run_id, ARCHITECTURE_FILE) or {"inputs": []}
     return {
-        "model": one.use_case,
-        "version": one.version,
+        "model": training.use_case,
+        "version": training.version,
         "aliases": sorted(
-            alias for alias, number in model["aliases"].items() if number == one.version
+            alias for alias, number in model["aliases"].items() if number == training.version
         ),
-        "interval_end": one.interval_end,
+        "interval_end": training.interval_end,
         "metrics": {
             name: value
-            for name, value in one.metrics.items()
+            for name, value in training.metrics.items()
             if name.count(".") == 1 and name.startswith(("test.", "golden."))
         },
-        "made_of": one.tags.get("flightdeck.architecture"),
+        "made_of": training.tags.get("flightdeck.architecture"),
         "sources": sorted({item["source"] for item in architecture["inputs"]}),
-        "digest": one.tags.get("flightdeck.digest"),
-        "data_set": one.snapshot,
-        "annotations": [remark.text for remark in one.annotations],
+        "digest": training.tags.get("flightdeck.digest"),
+        "data_set": training.snapshot,
+        "annotations": [remark.text for remark in training.annotations],
     }
 
 

@@ -40,7 +40,7 @@ def compare_on_golden(
     set, another one, a package that is gone or was altered, another kind of label.
     """
     try:
-        use_cases = [_use_case(client, one) for one in trainings]
+        use_cases = [_use_case(client, training) for training in trainings]
         if (
             any(use_case.problem != "binary" for use_case in use_cases)
             or len({use_case.label for use_case in use_cases}) > 1
@@ -52,27 +52,27 @@ def compare_on_golden(
         frame, table = _golden_rows(client, settings, trainings, use_cases)
         with TemporaryDirectory(prefix="flightdeck-compare-") as folder:
             models = [
-                _model(settings, one, Path(folder) / str(number))
-                for number, one in enumerate(trainings)
+                _model(settings, training, Path(folder) / str(number))
+                for number, training in enumerate(trainings)
             ]
             scores = [model.score_frame(frame) for model in models]
     except (FlightdeckError, OSError, pl.exceptions.PolarsError) as error:
         return {"problem": f"{type(error).__name__}: {error}"}
     labels, days = labels_of(use_cases[0], frame), day_clusters(use_cases[0], frame)
     seed = use_cases[0].training.seed
-    told = [
-        _measured(one.name, labels, days, given, scores[0], seed)
-        for one, given in zip(trainings, scores, strict=True)
+    measured = [
+        _measured(training.name, labels, days, model_scores, scores[0], seed)
+        for training, model_scores in zip(trainings, scores, strict=True)
     ]
-    return {"rows": frame.height, "days": len(np.unique(days)), "table": table, "models": told}
+    return {"rows": frame.height, "days": len(np.unique(days)), "table": table, "models": measured}
 
 
-def _use_case(client: MlflowClient, one: Training) -> UseCase:
+def _use_case(client: MlflowClient, training: Training) -> UseCase:
     """The specification as it was declared when the training ran."""
-    text = read_text(client, one.mlflow_run_id, RECORD_FILE)
+    text = read_text(client, training.mlflow_run_id, RECORD_FILE)
     if text is None:
         raise RegistryError(
-            f"{one.name} left no {RECORD_FILE}: it ended before a model was trained"
+            f"{training.name} left no {RECORD_FILE}: it ended before a model was trained"
         )
     return TrainingRecord.model_validate_json(text).specification
 
@@ -84,7 +84,8 @@ def _golden_rows(
     use_cases: Sequence[UseCase],
 ) -> tuple[pl.DataFrame, str]:
     records = {
-        recorded(client, client.get_run(one.mlflow_run_id).info.experiment_id) for one in trainings
+        recorded(client, client.get_run(training.mlflow_run_id).info.experiment_id)
+        for training in trainings
     }
     record, *others = records
     if record is None or others:
@@ -96,10 +97,13 @@ def _golden_rows(
     return read_golden(use_cases[0], settings, record), f"{record.table}@{record.version}"
 
 
-def _model(settings: Settings, one: Training, folder: Path) -> ScoringModel:
-    digest, model_id = one.tags.get("flightdeck.digest"), one.tags.get("flightdeck.model_id")
+def _model(settings: Settings, training: Training, folder: Path) -> ScoringModel:
+    digest, model_id = (
+        training.tags.get("flightdeck.digest"),
+        training.tags.get("flightdeck.model_id"),
+    )
     if digest is None or model_id is None:
-        raise RegistryError(f"{one.name} left no model package")
+        raise RegistryError(f"{training.name} left no model package")
     package = download_package(
         f"models:/{model_id}", digest, folder, tracking_uri=settings.mlflow_tracking_uri
     )
@@ -115,18 +119,20 @@ def _measured(
     seed: int,
 ) -> dict[str, Any]:
     losses, base = _losses(labels, scores), _losses(labels, first)
-    told: dict[str, Any] = {"name": name, "auc": roc_auc(labels, scores)}
-    told |= {metric: float(values.mean()) for metric, values in losses.items()}
+    result: dict[str, Any] = {"name": name, "auc": roc_auc(labels, scores)}
+    result |= {metric: float(values.mean()) for metric, values in losses.items()}
     if scores is first:
-        return {**told, "differences": None}
+        return {**result, "differences": None}
     differences = {"auc": auc_difference(labels, scores, first, days, seed=seed)}
     differences |= {
         metric: paired_bootstrap(values - base[metric], days, seed=seed)
         for metric, values in losses.items()
     }
     return {
-        **told,
-        "differences": {metric: _interval(found) for metric, found in differences.items()},
+        **result,
+        "differences": {
+            metric: _interval(difference) for metric, difference in differences.items()
+        },
     }
 
 
@@ -134,5 +140,5 @@ def _losses(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
     return {"brier": (scores - labels) ** 2, "logloss": log_losses(labels, scores)}
 
 
-def _interval(found: Difference) -> dict[str, float]:
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+def _interval(difference: Difference) -> dict[str, float]:
+    return {"mean": difference.mean, "low": difference.low, "high": difference.high}

@@ -79,8 +79,10 @@ class Training:
 
 def experiment_names(client: MlflowClient) -> list[str]:
     """The use cases that have been trained, by name."""
-    found = client.search_experiments(max_results=1000)
-    return sorted(str(experiment.name) for experiment in found if experiment.experiment_id != "0")
+    experiments = client.search_experiments(max_results=1000)
+    return sorted(
+        str(experiment.name) for experiment in experiments if experiment.experiment_id != "0"
+    )
 
 
 def trainings(settings: Settings, use_cases: Sequence[str] = ()) -> list[Training]:
@@ -90,44 +92,44 @@ def trainings(settings: Settings, use_cases: Sequence[str] = ()) -> list[Trainin
     Raises `RegistryError` for a use case that has no run, with those that have.
     """
     client = connect(settings)
-    known = experiment_names(client)
-    unknown = [name for name in use_cases if name not in known]
+    trained = experiment_names(client)
+    unknown = [name for name in use_cases if name not in trained]
     if unknown:
         raise RegistryError(
             f"Nothing has been trained for {unknown}; there are runs of"
-            f" {known or 'no use case yet'}."
+            f" {trained or 'no use case yet'}."
         )
     tables, remarks = TableStore(settings.tables_uri), _remarks(settings)
-    found = []
-    for name in use_cases or known:
+    results = []
+    for name in use_cases or trained:
         experiment = client.get_experiment_by_name(name)
         ledger = _ledger(tables, name)
-        found += [
+        results += [
             _training(name, run, ledger, remarks) for run in _runs(client, experiment.experiment_id)
         ]
-    return sorted(found, key=lambda one: (one.interval_end, one.started), reverse=True)
+    return sorted(results, key=lambda one: (one.interval_end, one.started), reverse=True)
 
 
-def find_training(settings: Settings, wanted: str) -> Training:
+def find_training(settings: Settings, name: str) -> Training:
     """One training by `<model>/<version>`, by the beginning of its MLflow run id (6 characters or
     more), or by its DAG run's id.
 
     Raises `RegistryError` with what is near when there is none, or when there are several.
     """
     every = trainings(settings)
-    found = [
-        one
-        for one in every
-        if wanted in (one.name, one.run_id)
-        or (len(wanted) >= 6 and one.mlflow_run_id.startswith(wanted))
+    matches = [
+        training
+        for training in every
+        if name in (training.name, training.run_id)
+        or (len(name) >= 6 and training.mlflow_run_id.startswith(name))
     ]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(one.name for one in (found or every)[:12])
-    problem = f"{wanted!r} means several trainings" if found else f"There is no training {wanted!r}"
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(training.name for training in (matches or every)[:12])
+    problem = f"{name!r} means several trainings" if matches else f"There is no training {name!r}"
     raise RegistryError(
         f"{problem}; write <model>/<version> or the beginning of an MLflow run id."
-        f" {'These' if found else 'There'} are: {names}."
+        f" {'These' if matches else 'There'} are: {names}."
     )
 
 
@@ -192,7 +194,7 @@ def _ledger(tables: TableStore, use_case: str) -> dict[str, dict[str, Any]]:
 
 
 def _remarks(settings: Settings) -> dict[str, tuple[Annotation, ...]]:
-    found: dict[str, tuple[Annotation, ...]] = {}
+    remarks: dict[str, tuple[Annotation, ...]] = {}
     for remark in current(TableStore(settings.tables_uri), "run"):
-        found[remark.subject] = (*found.get(remark.subject, ()), remark)
-    return found
+        remarks[remark.subject] = (*remarks.get(remark.subject, ()), remark)
+    return remarks

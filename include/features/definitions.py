@@ -34,9 +34,9 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
         "references": list(use_case.feature_references),
     }
     path = settings.feature_store_dir / f"views-{use_case.name}.json"
-    kept = _read(path, key)
-    if kept is not None:
-        return kept
+    cached = _read(path, key)
+    if cached is not None:
+        return cached
     views = use_case_views(use_case, open_store(settings))
     aside = path.with_suffix(f".{os.getpid()}.tmp")
     aside.write_text(json.dumps({"key": key, "views": json.loads(_VIEWS.dump_json(views))}))

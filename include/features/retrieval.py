@@ -48,11 +48,11 @@ def point_in_time(
     views = known_views(use_case, settings)
     _check(use_case, entities, views)
     keys = list(dict.fromkeys(key for view in views for key in view.join_keys))
-    asked = entities.select(
+    questions = entities.select(
         *keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)
     ).with_row_index(ROW)
     # One order serves the joins of all views.
-    found = asked.sort(STAMP)
+    joined = questions.sort(STAMP)
     for view in views:
         read = partial(
             read_view,
@@ -60,9 +60,9 @@ def point_in_time(
             created_by=created_by,
             version=None if versions is None else versions.get(view.name),
         )
-        found = _join(found, asked, view, read)
+        joined = _join(joined, questions, view, read)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
-    values = found.select(ROW, *order)
+    values = joined.select(ROW, *order)
     if not values[ROW].is_sorted():
         values = values.sort(ROW)
     return entities.hstack(values.drop(ROW))
@@ -98,38 +98,41 @@ def read_view(
 
 
 def _join(
-    found: pl.DataFrame, asked: pl.DataFrame, view: View, read: Callable[[pl.Expr], pl.DataFrame]
+    joined: pl.DataFrame,
+    questions: pl.DataFrame,
+    view: View,
+    read: Callable[[pl.Expr], pl.DataFrame],
 ) -> pl.DataFrame:
     """`found`, which is sorted by time, with the view's columns."""
     # Without null keys in the view: an as-of join would match them with each other, a look-up by
     # key never does.
-    known = (
-        _known(view, asked, read)
+    values = (
+        _known(view, questions, read)
         .drop_nulls(list(view.join_keys))
         .sort(view.timestamp, maintain_order=True)
     )
-    return found.join_asof(
-        known.rename({feature: view.column(feature) for feature in view.features}),
+    return joined.join_asof(
+        values.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
         right_on=view.timestamp,
         by=list(view.join_keys),
         strategy="backward",
         tolerance=view.ttl,
         check_sortedness=False,
-    ).select(*found.columns, *(view.column(feature) for feature in view.features))
+    ).select(*joined.columns, *(view.column(feature) for feature in view.features))
 
 
 def _known(
-    view: View, asked: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]
+    view: View, questions: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]
 ) -> pl.DataFrame:
     """The part of the view's table that can answer these questions."""
     stamp = pl.col(view.timestamp)
-    if asked.height == 0:
+    if questions.height == 0:
         return read(pl.lit(value=False))
-    newest = stamp <= asked[STAMP].max()
+    newest = stamp <= questions[STAMP].max()
     if view.ttl is None:
         return read(newest)
-    return read(newest & (stamp >= asked.select(pl.col(STAMP).min() - view.ttl).item()))
+    return read(newest & (stamp >= questions.select(pl.col(STAMP).min() - view.ttl).item()))
 
 
 def _check(use_case: UseCase, entities: pl.DataFrame, views: tuple[View, ...]) -> None:

@@ -125,12 +125,12 @@ class RowTransform:
     def _count_hours(self, row: Mapping[str, Any], values: list[float]) -> bool:
         """The same for the inputs that count from the event time."""
         for position, name in self._ahead:
-            moment, asked = row[name], row[self._event_time]
-            if moment is None or asked is None:
+            moment, event_time = row[name], row[self._event_time]
+            if moment is None or event_time is None:
                 continue
-            if not (_is_plain(moment) and _is_plain(asked)):
+            if not (_is_plain(moment) and _is_plain(event_time)):
                 return False
-            between = moment - asked
+            between = moment - event_time
             values[position] = (
                 (between.days * 86_400 + between.seconds) * 1_000_000 + between.microseconds
             ) / HOUR_US

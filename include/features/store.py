@@ -138,11 +138,11 @@ def _views(
         for part in service.feature_view_projections
         for feature in part.features
     }
-    wanted = set(references)
-    if offered != wanted:
+    required = set(references)
+    if offered != required:
         raise FeatureStoreError(
             f"The inputs of {use_case} and the feature service {service_name!r} disagree: only the"
-            f" inputs name {sorted(wanted - offered)}, only the service {sorted(offered - wanted)}."
+            f" inputs name {sorted(required - offered)}, only the service {sorted(offered - required)}."
             f" Edit `inputs` in include/use_cases/{use_case}/spec.py or the FeatureService in"
             " feature_repo/, then apply the definitions."
         )
@@ -161,10 +161,10 @@ def _service(use_case: str, name: str, store: FeatureStore) -> Any:
     try:
         return store.get_feature_service(name)
     except FeatureServiceNotFoundException as error:
-        known = sorted(service.name for service in store.list_feature_services())
+        services = sorted(service.name for service in store.list_feature_services())
         raise FeatureStoreError(
             f"{use_case} reads the feature service {name!r}, which is not in Feast's registry;"
-            f" there are {known}. Define it in feature_repo/ or correct `feature_service` in"
+            f" there are {services}. Define it in feature_repo/ or correct `feature_service` in"
             f" include/use_cases/{use_case}/spec.py."
         ) from error
 
@@ -247,15 +247,15 @@ def _definitions(settings: Settings) -> list[Any]:
     """Every Feast object that a file of feature_repo holds under a public name."""
     from feast import Entity, FeatureService, FeatureView
 
-    found: dict[int, Any] = {}
+    objects: dict[int, Any] = {}
     with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
         for path in _definition_files(settings):
             for name, value in runpy.run_path(str(path)).items():
                 if not name.startswith("_") and isinstance(
                     value, (Entity, FeatureView, FeatureService)
                 ):
-                    found[id(value)] = value
-    return list(found.values())
+                    objects[id(value)] = value
+    return list(objects.values())
 
 
 def _definition_files(settings: Settings) -> list[Path]:

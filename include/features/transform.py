@@ -123,9 +123,9 @@ class FeatureTransform(BaseModel):
         counts: dict[str, int] = {}
         for item in self.inputs:
             if item.kind == "category":
-                known = {*self.categories[item.name], None}
+                trained = {*self.categories[item.name], None}
                 counts[item.name] = sum(
-                    value not in known for value in _as_list(columns[source_column(item)])
+                    value not in trained for value in _as_list(columns[source_column(item)])
                 )
         return counts
 
@@ -140,8 +140,8 @@ class FeatureTransform(BaseModel):
             return _to_float(moment.dt.convert_time_zone(item.timezone).dt.hour())
         if item.kind == "local_weekday":
             return _to_float(moment.dt.convert_time_zone(item.timezone).dt.weekday()) - 1.0
-        asked = _times(self.event_time, columns, times)
-        return _to_float(moment.dt.epoch("us") - asked.dt.epoch("us")) / HOUR_US
+        moments = _times(self.event_time, columns, times)
+        return _to_float(moment.dt.epoch("us") - moments.dt.epoch("us")) / HOUR_US
 
 
 def _distinct(frame: pl.DataFrame, name: str) -> tuple[str, ...]:

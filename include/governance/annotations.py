@@ -106,17 +106,17 @@ def current(tables: TableStore, kind: Kind, subject: str | None = None) -> list[
     return [remark for remark in written if remark.annotation_id not in replaced]
 
 
-def _replaceable(written: list[Annotation], subject: str, wanted: str) -> Annotation:
+def _replaceable(written: list[Annotation], subject: str, annotation_id: str) -> Annotation:
     replaced = {remark.replaces for remark in written}
     standing = {
         remark.annotation_id: remark for remark in written if remark.annotation_id not in replaced
     }
-    if wanted not in standing:
+    if annotation_id not in standing:
         there = ", ".join(
             f"{remark.annotation_id} ({remark.author}: {remark.text[:40]})"
             for remark in standing.values()
         )
         raise DataError(
-            f"{wanted!r} is no standing annotation of {subject}; there are {there or 'none'}."
+            f"{annotation_id!r} is no standing annotation of {subject}; there are {there or 'none'}."
         )
-    return standing[wanted]
+    return standing[annotation_id]

@@ -25,32 +25,32 @@ def use_cases() -> list[UseCase]:
     return [load_use_case(name) for name in names]
 
 
-def declared(known: Sequence[UseCase]) -> dict[str, tuple[DataSet, list[str]]]:
+def declared(cases: Sequence[UseCase]) -> dict[str, tuple[DataSet, list[str]]]:
     """Data set name -> declaration and the use cases that train on it.
 
     Raises `DataError` for two declarations of one name.
     """
-    found: dict[str, tuple[DataSet, list[str]]] = {}
-    for use_case in known:
+    by_name: dict[str, tuple[DataSet, list[str]]] = {}
+    for use_case in cases:
         data = use_case.training_data
-        first, users = found.setdefault(data.name, (data, []))
+        first, users = by_name.setdefault(data.name, (data, []))
         if first != data:
             raise DataError(
                 f"Two data sets are called {data.name!r}, one in {users[0]} and one in"
                 f" {use_case.name}: name one object in both."
             )
         users.append(use_case.name)
-    return found
+    return by_name
 
 
-def overview(tables: TableStore, known: Sequence[UseCase]) -> list[dict[str, Any]]:
+def overview(tables: TableStore, cases: Sequence[UseCase]) -> list[dict[str, Any]]:
     """One entry per data set, declared or built: what it is, who uses it, how many versions there
     are, the newest one.
     """
-    by_name, built = declared(known), versions(tables)
-    names = sorted({*by_name, *(one.data_set for one in built)})
+    by_name, built = declared(cases), versions(tables)
+    names = sorted({*by_name, *(version.data_set for version in built)})
     return [
-        _entry(name, by_name.get(name), [one for one in built if one.data_set == name])
+        _entry(name, by_name.get(name), [version for version in built if version.data_set == name])
         for name in names
     ]
 
@@ -59,60 +59,60 @@ def _entry(
     name: str, declaration: tuple[DataSet, list[str]] | None, built: Sequence[DataSetVersion]
 ) -> dict[str, Any]:
     data, users = declaration if declaration is not None else (None, [])
-    told = {
+    facts = {
         field: None if data is None else getattr(data, field)
         for field in ("description", "owner", "licence", "sensitivity")
     }
     return {
         "name": name,
-        **told,
+        **facts,
         "used_by": users,
         "versions": len(built),
         "newest": built[-1].name if built else None,
     }
 
 
-def details(tables: TableStore, known: Sequence[UseCase], wanted: str) -> dict[str, Any]:
+def details(tables: TableStore, cases: Sequence[UseCase], name: str) -> dict[str, Any]:
     """A data set, or one version of it (`<name or table>@<version>`), with everything that is
     known.
 
     Raises `DataError` when it is neither declared nor built.
     """
-    by_name = declared(known)
-    if wanted in by_name and not versions(tables, wanted):
+    by_name = declared(cases)
+    if name in by_name and not versions(tables, name):
         return {
-            "name": wanted,
-            "declaration": by_name[wanted][0].model_dump(mode="json"),
-            "used_by": by_name[wanted][1],
+            "name": name,
+            "declaration": by_name[name][0].model_dump(mode="json"),
+            "used_by": by_name[name][1],
             "versions": [],
         }
-    one = version_named(tables, wanted)
-    shown = versions(tables, one.data_set) if wanted == one.data_set else [one]
-    data, users = by_name.get(one.data_set, (None, []))
+    selected = version_named(tables, name)
+    shown = versions(tables, selected.data_set) if name == selected.data_set else [selected]
+    data, users = by_name.get(selected.data_set, (None, []))
     return {
-        "name": one.data_set,
+        "name": selected.data_set,
         "declaration": None if data is None else data.model_dump(mode="json"),
         "used_by": users,
         "versions": [_version(tables, version) for version in shown],
     }
 
 
-def _version(tables: TableStore, one: DataSetVersion) -> dict[str, Any]:
+def _version(tables: TableStore, version: DataSetVersion) -> dict[str, Any]:
     plain = {
-        name: value for name, value in one.__dict__.items() if name not in ("window", "recipe")
+        name: value for name, value in version.__dict__.items() if name not in ("window", "recipe")
     }
-    remarks = [remark.as_json() for remark in history(tables, "data_set", one.name)]
+    remarks = [remark.as_json() for remark in history(tables, "data_set", version.name)]
     return {
         **plain,
-        "window": one.window.as_json(),
-        "reached": _reached(tables, one),
+        "window": version.window.as_json(),
+        "reached": _reached(tables, version),
         "annotations": remarks,
     }
 
 
-def _reached(tables: TableStore, one: DataSetVersion) -> list[str]:
+def _reached(tables: TableStore, version: DataSetVersion) -> list[str]:
     try:
-        found = reached_by(tables, "data_set", name=one.table, version=one.version)
+        models = reached_by(tables, "data_set", name=version.table, version=version.version)
     except DataError:
         return []
     return [
@@ -121,12 +121,12 @@ def _reached(tables: TableStore, one: DataSetVersion) -> list[str]:
             if part.model_version is not None
             else f"{part.run_id} ({part.decision})"
         )
-        for part in found
+        for part in models
     ]
 
 
 def annotate_data_set(
-    tables: TableStore, wanted: str, text: str, *, author: str, replaces: str | None = None
+    tables: TableStore, name: str, text: str, *, author: str, replaces: str | None = None
 ) -> Annotation:
     """Write beside a data-set version, the newest where none is named.
 
@@ -135,7 +135,7 @@ def annotate_data_set(
     return annotate(
         tables,
         "data_set",
-        version_named(tables, wanted).name,
+        version_named(tables, name).name,
         text,
         author=author,
         replaces=replaces,

@@ -124,9 +124,9 @@ class Journal:
 
     def close(self) -> None:
         """End all segments: whoever reads them knows that they are complete."""
-        for held in (self._segments, self._spares):
-            while held:
-                held.popitem()[1].end()
+        for segments in (self._segments, self._spares):
+            while segments:
+                segments.popitem()[1].end()
 
     def _begin(self, use_case: str) -> _Segment:
         segment = self._spares.pop(use_case, None) or self._made(use_case)

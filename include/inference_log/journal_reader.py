@@ -54,12 +54,12 @@ def parts(path: Path, start: int = 0) -> Iterator[Part]:
         file.seek(start)
         data = file.read()
     position, damaged = 0, 0
-    while (found := _part(data, position, start, damaged)) is not None or (
+    while (part := _part(data, position, start, damaged)) is not None or (
         following := _next(data, position)
     ) > 0:
-        if found is not None:
-            yield found
-            position, damaged = found.end - start, 0
+        if part is not None:
+            yield part
+            position, damaged = part.end - start, 0
         else:
             damaged += following - position
             position = following
@@ -144,17 +144,19 @@ class KnownIds:
 
     def among(self, identifiers: Iterable[str]) -> set[str]:
         """Those of the ids (32 hex digits) that are there."""
-        wanted = {identifier: bytes.fromhex(identifier) for identifier in identifiers}
-        found: set[str] = set()
-        for path in segments(self._folder) if wanted else ():
+        bytes_of = {identifier: bytes.fromhex(identifier) for identifier in identifiers}
+        present: set[str] = set()
+        for path in segments(self._folder) if bytes_of else ():
             first, last = int(path.name.split("-")[0]) // 1000 - SLACK_MILLISECONDS, _modified(path)
-            asked = [
-                identifier for identifier in wanted if first <= int(identifier[:12], 16) <= last
+            candidates = [
+                identifier for identifier in bytes_of if first <= int(identifier[:12], 16) <= last
             ]
-            if asked:
-                held = self._ids(path)
-                found.update(identifier for identifier in asked if wanted[identifier] in held)
-        return found
+            if candidates:
+                segment_ids = self._ids(path)
+                present.update(
+                    identifier for identifier in candidates if bytes_of[identifier] in segment_ids
+                )
+        return present
 
     def _ids(self, path: Path) -> set[bytes]:
         position, ids = self._read.pop(path.name, (0, set()))

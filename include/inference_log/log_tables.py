@@ -72,9 +72,9 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         if use_case.privacy(use_case.id_column) == "hash"
         else TYPES[declared[use_case.id_column].type],
     }
-    given = {key: declared[key].type for key in use_case.serving.entity_keys}
-    given.update({field.name: field.type for field in use_case.serving.request_fields})
-    for name, kind in given.items():
+    keys = {key: declared[key].type for key in use_case.serving.entity_keys}
+    keys.update({field.name: field.type for field in use_case.serving.request_fields})
+    for name, kind in keys.items():
         mark = use_case.privacy(name)
         if mark != "drop":
             columns[name] = pl.String if mark == "hash" else TYPES[kind]

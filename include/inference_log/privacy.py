@@ -111,16 +111,16 @@ class Veil:
             return log
         plain = plain_schema(self.use_case)
         identifier = self.use_case.id_column
-        kept = log.drop(
+        remaining = log.drop(
             [name for name in self.marked if name in log.columns and name != identifier]
         )
         if self.marked.get(identifier) == "drop" or log.height == 0:
-            found = kept.with_columns(
+            decrypted = remaining.with_columns(
                 pl.lit(None, dtype=plain[name]).alias(name) for name in self.marked
             )
-            return found.select(list(plain))
+            return decrypted.select(list(plain))
         entities = self._entities(tables, log)
-        joined = kept.join(
+        joined = remaining.join(
             entities, left_on=identifier, right_on="__key", how="left", maintain_order="left"
         )
         if self.marked.get(identifier) == "hash":

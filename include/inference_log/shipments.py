@@ -66,7 +66,7 @@ def next_shipment(spool: Spool, use_case: str, ends: Ends, limit: int) -> Shipme
     rows = 0
     shipped = spool.shipped_parts(use_case)
     for name, end in ends.places.items():
-        start, place, held = shipped.get(name, 0), shipped.get(name, 0), 0
+        start, place, rows_before = shipped.get(name, 0), shipped.get(name, 0), 0
         for part in parts(ends.folder / name, start):
             if part.start >= end or rows >= limit:
                 break
@@ -77,9 +77,9 @@ def next_shipment(spool: Spool, use_case: str, ends: Ends, limit: int) -> Shipme
                     part.damaged,
                     part.start,
                 )
-            place, held, rows = part.end, held + part.rows, rows + part.rows
+            place, rows_before, rows = part.end, rows_before + part.rows, rows + part.rows
         if place > start:
-            pieces.append(Piece(name, start, place, held))
+            pieces.append(Piece(name, start, place, rows_before))
     return spool.begin_shipment(use_case, pieces) if pieces else None
 
 

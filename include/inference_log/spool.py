@@ -112,11 +112,11 @@ class Spool:
     def _create(self) -> str:
         with self._transaction():
             prepare(self._database)
-            known = self._database.execute("SELECT id FROM spool").fetchone()
-            if known is None:
-                known = (uuid4().hex,)
-                self._database.execute("INSERT INTO spool (id) VALUES (?)", known)
-        return str(known[0])
+            layout_id = self._database.execute("SELECT id FROM spool").fetchone()
+            if layout_id is None:
+                layout_id = (uuid4().hex,)
+                self._database.execute("INSERT INTO spool (id) VALUES (?)", layout_id)
+        return str(layout_id[0])
 
     def append(
         self, rows: Sequence[LoggedPrediction], keyed: Sequence[KeyedAnswer] = ()
@@ -157,7 +157,7 @@ class Spool:
         `journaled` are the ids among them that the journal of the use case held a moment ago.
         Raises `SpoolError` when the spool takes no rows; then none of them is kept.
         """
-        found: dict[str, list[str]] = {
+        outcomes: dict[str, list[str]] = {
             "recorded": [],
             "repeated": [],
             "conflicting": [],
@@ -166,7 +166,7 @@ class Spool:
         try:
             with self._transaction():
                 for row in rows:
-                    found[self._record(row, row.prediction_id in journaled)].append(
+                    outcomes[self._record(row, row.prediction_id in journaled)].append(
                         row.prediction_id
                     )
         except (sqlite3.Error, OSError) as error:
@@ -174,7 +174,7 @@ class Spool:
                 f"The inference log's spool {self.path} refused {len(rows)} rows of feedback:"
                 f" {error}."
             ) from error
-        return FeedbackOutcome(**{name: tuple(ids) for name, ids in found.items()})
+        return FeedbackOutcome(**{name: tuple(ids) for name, ids in outcomes.items()})
 
     def probe(self) -> None:
         """Write something that changes nothing; raises `SpoolError` while the disk is full or the
@@ -245,10 +245,10 @@ class Spool:
         )
         rows = sum(piece.rows for piece in pieces)
         with self._transaction():
-            found = self._database.execute(
+            row = self._database.execute(
                 "SELECT seq FROM sqlite_sequence WHERE name = 'predictions'"
             ).fetchone()
-            if found is None:
+            if row is None:
                 self._database.execute(
                     "INSERT INTO sqlite_sequence (name, seq) VALUES ('predictions', ?)", (rows,)
                 )
@@ -256,7 +256,7 @@ class Spool:
                 self._database.execute(
                     "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'predictions'", (rows,)
                 )
-            first = 1 if found is None else int(found[0]) + 1
+            first = 1 if row is None else int(row[0]) + 1
             self._database.execute(
                 "INSERT INTO shipments (use_case, first, pieces) VALUES (?, ?, ?)",
                 (use_case, first, stored),
@@ -375,12 +375,12 @@ class Spool:
         ).fetchone()
         return bytes(body) if fingerprint == answer.fingerprint else None
 
-    def _record(self, row: Feedback, known: bool) -> str:
+    def _record(self, row: Feedback, answered: bool) -> str:
         """The field of `FeedbackOutcome` that a row belongs to, after it was written where it is
         new.
         """
         if (
-            not known
+            not answered
             and self._database.execute(IS_KNOWN, (row.prediction_id, row.use_case)).fetchone()
             is None
         ):

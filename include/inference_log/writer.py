@@ -240,12 +240,12 @@ class LogWriter:
         ) from error
 
     def _journaled(self, rows: Sequence[Feedback]) -> set[str]:
-        found: set[str] = set()
+        journaled: set[str] = set()
         for name in {row.use_case for row in rows}:
-            found |= self._known[name].among(
+            journaled |= self._known[name].among(
                 row.prediction_id for row in rows if row.use_case == name
             )
-        return found
+        return journaled
 
     def _opened(self) -> Spool:
         if self._spool is None:

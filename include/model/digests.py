@@ -29,11 +29,11 @@ def verify_package(folder: Path, expected_digest: str) -> None:
     """Raise `DigestMismatch` unless the package's files are exactly those with `expected_digest`;
     the text names the files that differ.
     """
-    found = package_digest(folder)
-    if found == expected_digest:
+    actual = package_digest(folder)
+    if actual == expected_digest:
         return
     raise DigestMismatch(
-        f"The model package at {folder} has digest {found[:16]}, expected {expected_digest[:16]}:"
+        f"The model package at {folder} has digest {actual[:16]}, expected {expected_digest[:16]}:"
         f" {_differences(folder)} Do not use it; fetch the version from the registry again or train"
         " anew."
     )
@@ -81,8 +81,10 @@ def _differences(folder: Path) -> str:
         recorded = _recorded_digest(folder)["files"]
     except RegistryError as error:
         return str(error)
-    found = file_digests(folder)
-    changed = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
+    actual = file_digests(folder)
+    changed = sorted(
+        name for name in {*recorded, *actual} if recorded.get(name) != actual.get(name)
+    )
     return f"changed, added or missing files: {changed}." if changed else "it is another package."
 
 

@@ -149,7 +149,7 @@ def check_parity(engine: Engine, model: ScoringModel) -> None:
         raise EngineMismatch(f"{engine.name} is off by more than {limit:g}: {wrong}.")
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    if found.shape != expected.shape:
+def _difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    if actual.shape != expected.shape:
         return float("inf")
-    return float(np.abs(found - expected).max())
+    return float(np.abs(actual - expected).max())

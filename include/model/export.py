@@ -123,7 +123,7 @@ def _difference(model: ScoringModel, onnx: bytes) -> float:
     matrix = model.transform.apply(golden_columns(model.transform, model.golden["rows"]))
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     expected = model.score_matrix(matrix)
-    found = np.asarray(session.run(["score"], {"matrix": matrix})[0], dtype=np.float64).reshape(
+    actual = np.asarray(session.run(["score"], {"matrix": matrix})[0], dtype=np.float64).reshape(
         expected.shape
     )
-    return float(np.abs(found - expected).max())
+    return float(np.abs(actual - expected).max())

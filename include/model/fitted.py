@@ -94,10 +94,10 @@ class FittedSklearn:
         """Scores of the matrix; a class that the training rows did not hold has probability 0."""
         if self.problem == "regression":
             return np.asarray(self.estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
-        given = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
-        found = np.zeros((len(matrix), self.classes))
-        found[:, np.asarray(self.estimator.classes_, dtype=np.int64)] = given
-        return found[:, 1] if self.problem == "binary" else found
+        probabilities = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
+        scores = np.zeros((len(matrix), self.classes))
+        scores[:, np.asarray(self.estimator.classes_, dtype=np.int64)] = probabilities
+        return scores[:, 1] if self.problem == "binary" else scores
 
     def to_bytes(self) -> bytes:
         """skops' zip in its canonical form."""
@@ -130,21 +130,21 @@ def _tree_shape(left: list[int], right: list[int]) -> tuple[int, int, int]:
 
 
 def _describe_step(step: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"class": f"{type(step).__module__}.{type(step).__qualname__}"}
+    description: dict[str, Any] = {"class": f"{type(step).__module__}.{type(step).__qualname__}"}
     if hasattr(step, "get_params"):
         usual = _defaults(type(step))
-        given = {
+        parameters = {
             name: value
             for name, value in step.get_params(deep=False).items()
             if isinstance(value, PLAIN)
         }
-        found["parameters"] = {
+        description["parameters"] = {
             name: value
-            for name, value in given.items()
+            for name, value in parameters.items()
             if name not in usual or usual[name] != value
         }
-    found.update(_counts(step))
-    return found
+    description.update(_counts(step))
+    return description
 
 
 def _defaults(kind: type) -> dict[str, Any]:

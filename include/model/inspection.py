@@ -66,24 +66,24 @@ def unsafe_files(folder: Path) -> list[str]:
     """`<name>: <why>` of everything that a package may not hold: other names, links, folders,
     content of another format.
     """
-    found = []
+    unsafe = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            found.append(f"{name}: a symbolic link")
+            unsafe.append(f"{name}: a symbolic link")
         elif name not in ALLOWED_FILES:
-            found.append(f"{name}: not one of the files of a package")
+            unsafe.append(f"{name}: not one of the files of a package")
         elif not path.is_file():
-            found.append(f"{name}: not a regular file")
+            unsafe.append(f"{name}: not a regular file")
         elif not _has_its_format(path):
-            found.append(f"{name}: its content is not {FORMATS.get(name, 'JSON')}")
+            unsafe.append(f"{name}: its content is not {FORMATS.get(name, 'JSON')}")
         elif name == SKOPS_FILE:
-            found += [f"{name}: {why}" for why in _unsafe_types(folder)]
+            unsafe += [f"{name}: {why}" for why in _unsafe_types(folder)]
     models = [name for name in MODEL_FILES if (folder / name).is_file()]
     return (
-        found
+        unsafe
         if len(models) <= 1
-        else [*found, f"{SKOPS_FILE}: a package holds one model, this one holds {models}"]
+        else [*unsafe, f"{SKOPS_FILE}: a package holds one model, this one holds {models}"]
     )
 
 

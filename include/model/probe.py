@@ -64,12 +64,12 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
     }
 
 
-def library_differences(recorded: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
+def library_differences(recorded: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     """Libraries whose version here is not the recorded one, and a name for a record that lacks what
     scoring needs; empty = the same.
     """
-    differences = {name: "not recorded in the package" for name in wanted if name not in recorded}
-    for name in wanted:
+    differences = {name: "not recorded in the package" for name in names if name not in recorded}
+    for name in names:
         here = _installed(name)
         if name in recorded and recorded[name] != here:
             differences[name] = f"trained with {recorded[name]}, here is {here}"

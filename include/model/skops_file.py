@@ -82,14 +82,14 @@ def refused_types(content: bytes, allowed: Sequence[str]) -> list[str]:
     Raises `RegistryError` for another format.
     """
     try:
-        found = _library().get_untrusted_types(data=content)
+        types = _library().get_untrusted_types(data=content)
     except (
         Exception
     ) as error:  # the library raises whatever its parsers raise on a file that is no skops file
         raise RegistryError(
             f"model.skops cannot be read as a skops file: {type(error).__name__}: {error}"
         ) from error
-    return sorted(set(found) - set(allowed))
+    return sorted(set(types) - set(allowed))
 
 
 def load(content: bytes, allowed: Sequence[str]) -> Any:

@@ -70,11 +70,11 @@ def find_logged_model(
     client: MlflowClient, experiment_id: str, mlflow_run_id: str, digest: str
 ) -> str | None:
     """The id of the run's completely logged model with this digest, if there is one."""
-    found = client.search_logged_models(
+    candidates = client.search_logged_models(
         [experiment_id],
         filter_string=f"source_run_id = '{mlflow_run_id}' AND tags.digest = '{digest}'",
     )
-    ready = sorted(str(model.model_id) for model in found if str(model.status) == "READY")
+    ready = sorted(str(model.model_id) for model in candidates if str(model.status) == "READY")
     return ready[0] if ready else None
 
 

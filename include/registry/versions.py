@@ -72,18 +72,18 @@ def register_candidate(
     if not existing:
         _create(client, settings, use_case, run_id, digest, verdict)
         existing = _versions_of_run(client, use_case.name, run_id)
-    kept = min(existing, key=lambda item: int(item.version))
-    if kept.tags.get("digest") != digest:
+    first = min(existing, key=lambda item: int(item.version))
+    if first.tags.get("digest") != digest:
         raise RegistryError(
-            f"run {run_id} is already version {kept.version} with digest"
-            f" {kept.tags.get('digest', 'unknown')[:16]}, not {digest[:16]}. Train in a new run: a"
+            f"run {run_id} is already version {first.version} with digest"
+            f" {first.tags.get('digest', 'unknown')[:16]}, not {digest[:16]}. Train in a new run: a"
             " version never changes."
         )
     for superfluous in existing:
-        if superfluous.version != kept.version:
+        if superfluous.version != first.version:
             client.delete_model_version(use_case.name, superfluous.version)
-    _point_challenger(client, settings, use_case, int(kept.version))
-    return int(kept.version)
+    _point_challenger(client, settings, use_case, int(first.version))
+    return int(first.version)
 
 
 def champion(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
@@ -230,31 +230,31 @@ def _by_alias(settings: Settings, use_case: UseCase, alias: str) -> RegisteredVe
 
     client = connect(settings)
     try:
-        found = client.get_model_version_by_alias(use_case.name, alias)
+        registered = client.get_model_version_by_alias(use_case.name, alias)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error):
             return None
         raise RegistryError(
             f"The alias {alias!r} of model {use_case.name!r} cannot be read: {error}"
         ) from error
-    return _record(found, settings)
+    return _record(registered, settings)
 
 
-def _record(found: ModelVersion, settings: Settings) -> RegisteredVersion:
-    tags = dict(found.tags)
+def _record(registered: ModelVersion, settings: Settings) -> RegisteredVersion:
+    tags = dict(registered.tags)
     signature = tags.pop(SIGNATURE_TAG, None)
     if "digest" not in tags:
         raise RegistryError(
-            f"Version {found.version} of model {found.name!r} has no tag 'digest': it was not"
+            f"Version {registered.version} of model {registered.name!r} has no tag 'digest': it was not"
             " registered by Flightdeck."
         )
     return RegisteredVersion(
-        version=int(found.version),
-        run_id=str(found.run_id),
+        version=int(registered.version),
+        run_id=str(registered.run_id),
         digest=tags["digest"],
         tags=tags,
-        name=str(found.name),
-        source=str(found.source),
+        name=str(registered.name),
+        source=str(registered.source),
         tracking_uri=settings.mlflow_tracking_uri,
         signature=signature,
         public_key=public_key(settings),

@@ -25,7 +25,7 @@ LOCK = PROJECT_ROOT / "requirements.txt"
 def target_checks(
     target: Target,
     recorded: Mapping[str, str],
-    wanted: Sequence[str],
+    libraries: Sequence[str],
     measured: Mapping[str, Any],
     lock: Path = LOCK,
 ) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def target_checks(
         "target_python": _same(_minor(measured["python"]), python),
         "target_machine": _same(measured["machine"], machine),
         "target_libraries": _libraries(
-            recorded, wanted, locked_versions(lock, python, machine), python, machine
+            recorded, libraries, locked_versions(lock, python, machine), python, machine
         ),
         "target_memory_mb": {
             "passed": memory <= target.memory_megabytes,
@@ -60,19 +60,19 @@ def locked_versions(lock: Path, python: str, machine: str) -> dict[str, str]:
     environment.update(
         python_version=python, python_full_version=f"{python}.0", platform_machine=machine
     )
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     if not lock.is_file():
-        return found
+        return versions
     for line in lock.read_text(encoding="utf-8").splitlines():
         pin = PIN.match(line)
         if pin and (pin[3] is None or Marker(pin[3].strip()).evaluate(environment)):
-            found[pin[1].lower()] = pin[2]
-    return found
+            versions[pin[1].lower()] = pin[2]
+    return versions
 
 
 def _libraries(
     recorded: Mapping[str, str],
-    wanted: Sequence[str],
+    names: Sequence[str],
     locked: Mapping[str, str],
     python: str,
     machine: str,
@@ -83,7 +83,7 @@ def _libraries(
             f"trained with {recorded.get(name, 'an unrecorded version')}, locked {where} is"
             f" {locked.get(name, 'none')}"
         )
-        for name in wanted
+        for name in names
         if recorded.get(name) != locked.get(name)
     }
     return {
@@ -93,11 +93,11 @@ def _libraries(
     }
 
 
-def _same(observed: str, wanted: str) -> dict[str, Any]:
+def _same(observed: str, expected: str) -> dict[str, Any]:
     return {
-        "passed": observed == wanted,
+        "passed": observed == expected,
         "observed": f"checked on {observed}",
-        "limit": f"{wanted}; check the package on such a machine",
+        "limit": f"{expected}; check the package on such a machine",
     }
 
 

@@ -49,10 +49,14 @@ def content_columns(use_case: UseCase) -> list[str]:
     model_version, model_digest, interval_start, interval_end; of several classes also
     predicted_class.
     """
-    said = ["score", "decision", *(["predicted_class"] if use_case.problem == "multiclass" else [])]
+    columns = [
+        "score",
+        "decision",
+        *(["predicted_class"] if use_case.problem == "multiclass" else []),
+    ]
     return list(
         dict.fromkeys(
-            [*entity_columns(use_case), *feature_columns(use_case), *said, *ORIGIN_COLUMNS]
+            [*entity_columns(use_case), *feature_columns(use_case), *columns, *ORIGIN_COLUMNS]
         )
     )
 

@@ -23,14 +23,14 @@ def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVer
     """
     from include.registry.versions import champion
 
-    found = champion(settings, use_case)
-    if found is None:
+    version = champion(settings, use_case)
+    if version is None:
         raise RegistryError(
             f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. Run"
             f" {use_case.dag_id('training')}, and then {use_case.dag_id('deployment')} for the"
             " version that it registers."
         )
-    return found, registered_model(settings, use_case, found)
+    return version, registered_model(settings, use_case, version)
 
 
 def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:

@@ -76,16 +76,18 @@ def score_file(
                         ]
                     )
                 )
-        found = score_distribution(use_case, model, [{"score_counts": part} for part in counts])
-        if found["judged"] and found["score_psi"] > found["limit"]:
+        distribution = score_distribution(
+            use_case, model, [{"score_counts": part} for part in counts]
+        )
+        if distribution["judged"] and distribution["score_psi"] > distribution["limit"]:
             raise DataError(
-                f"{source}: the scores lie {found['score_psi']:.2f} (PSI) from those of the model's"
-                f" training, allowed are {found['limit']:g}. Nothing is written."
+                f"{source}: the scores lie {distribution['score_psi']:.2f} (PSI) from those of the model's"
+                f" training, allowed are {distribution['limit']:g}. Nothing is written."
             )
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    return {"rows": rows, "unseen": unseen, "score_psi": found["score_psi"]}
+    return {"rows": rows, "unseen": unseen, "score_psi": distribution["score_psi"]}
 
 
 def _columns(use_case: UseCase, model: ScoringModel, source: Path) -> list[str]:

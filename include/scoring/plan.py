@@ -122,12 +122,14 @@ def _check_all_ids(
     window = in_window(use_case.event_time, interval.start, interval.end)
     shares = -(-rows // UNIQUE_ROWS)
     for share in range(shares):
-        mine = (
+        selected = (
             pl.lit(value=True)
             if shares == 1
             else pl.col(use_case.id_column).hash() % shares == share
         )
-        scanned = tables.scan(use_case.entity_table, version=version).filter(window).filter(mine)
+        scanned = (
+            tables.scan(use_case.entity_table, version=version).filter(window).filter(selected)
+        )
         check_ids(
             use_case,
             scanned.select(use_case.id_column).collect(engine="streaming")[use_case.id_column],

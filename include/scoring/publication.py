@@ -124,10 +124,10 @@ def _unchanged(
         return False
     for partition in plan["partitions"]:
         part = partition_interval(partition)
-        held = tables.read(
+        published = tables.read(
             name, columns=content, where=in_window(use_case.event_time, part.start, part.end)
         )
-        if content_digest(use_case, held) != summaries[partition["number"]]["content"]:
+        if content_digest(use_case, published) != summaries[partition["number"]]["content"]:
             return False
     return True
 

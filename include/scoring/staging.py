@@ -76,9 +76,9 @@ def discard_staged(use_case: UseCase, tables: TableStore, interval: Interval) ->
     from pyarrow.fs import FileSelector, FileSystem
 
     files, path = FileSystem.from_uri(tables.uri(staging_folder(use_case)))
-    for found in files.get_file_info(FileSelector(path, allow_not_found=True)):
-        if found.base_name.startswith(f"{interval.label}."):
-            files.delete_dir(found.path)
+    for entry in files.get_file_info(FileSelector(path, allow_not_found=True)):
+        if entry.base_name.startswith(f"{interval.label}."):
+            files.delete_dir(entry.path)
 
 
 def summarise(

@@ -42,10 +42,10 @@ def bootstrap_intervals(
     Empty when there are fewer than two clusters: nothing can be resampled. Resamples that hold one
     class only say nothing of AUC and are left out.
     """
-    found = resampled_clusters(clusters, seed=seed, resamples=resamples)
-    if found is None:
+    clusters_drawn = resampled_clusters(clusters, seed=seed, resamples=resamples)
+    if clusters_drawn is None:
         return {}
-    member, drawn = found
+    member, drawn = clusters_drawn
     values = {
         "brier": mean_resamples((scores - labels) ** 2, member, drawn),
         "logloss": mean_resamples(log_losses(labels, scores), member, drawn),
@@ -79,9 +79,9 @@ def mean_resamples(values: np.ndarray, member: np.ndarray, drawn: np.ndarray) ->
 def percentile_intervals(values: Mapping[str, np.ndarray], clusters: int) -> dict[str, Interval95]:
     """Intervals of the metrics' resamples; a metric that no resample defines is left out."""
     return {
-        name: _interval(found, clusters)
-        for name, found in values.items()
-        if np.isfinite(found).any()
+        name: _interval(resamples, clusters)
+        for name, resamples in values.items()
+        if np.isfinite(resamples).any()
     }
 
 

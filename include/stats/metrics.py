@@ -71,8 +71,8 @@ def log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     (rows,), in nats.
     """
     labels, scores = _checked(labels, scores)
-    given = np.where(labels == 1, scores, 1.0 - scores)
-    return np.asarray(-np.log(np.clip(given, LOG_LOSS_CLIP, 1.0)))
+    probability = np.where(labels == 1, scores, 1.0 - scores)
+    return np.asarray(-np.log(np.clip(probability, LOG_LOSS_CLIP, 1.0)))
 
 
 def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -118,12 +118,12 @@ def causes_of_run(context: StepContext) -> list[dict[str, Any]]:
     """The causes that the context's run has consumed, as JSON; outside a wired run those that the
     context names.
     """
-    found = [
+    consumed = [
         cause.as_json()
         for cause in read_causes(context.settings, context.use_case.name)
         if cause.consumed_by == context.run.run_id
     ]
-    return found or [dict(cause) for cause in context.run.causes]
+    return consumed or [dict(cause) for cause in context.run.causes]
 
 
 def amend(

@@ -95,5 +95,5 @@ def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
     tables, name = TableStore(settings.tables_uri), table_name(use_case)
     if not tables.exists(name):
         return pl.DataFrame(schema=SCHEMA)
-    found = pl.concat([pl.DataFrame(schema=SCHEMA), tables.read(name)], how="diagonal")
-    return found.sort("interval_end", "run_id")
+    rows = pl.concat([pl.DataFrame(schema=SCHEMA), tables.read(name)], how="diagonal")
+    return rows.sort("interval_end", "run_id")

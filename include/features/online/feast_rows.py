@@ -46,19 +46,22 @@ def through_feast(store: FeatureStore) -> Iterator[Any]:
 def held_rows(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key, Held]:
     """What Feast's online store holds for the keys: the row's stamp and its values by feature."""
     distinct = list(dict.fromkeys(keys))
-    known = definition(store, view.name)
-    found: dict[Key, Held] = {}
+    feature_view = definition(store, view.name)
+    rows_by_key: dict[Key, Held] = {}
     for start in range(0, len(distinct), READ_BATCH):
         part = distinct[start : start + READ_BATCH]
         protos = [entity_key(view, key) for key in part]
         with through_feast(store) as provider:
-            answers = provider.online_read(store.config, known, protos, list(view.features))
+            answers = provider.online_read(store.config, feature_view, protos, list(view.features))
         for key, (stamp, values) in zip(part, answers, strict=True):
             moment = _with_zone(stamp)
             # Feast's Redis store answers with the time zero for what it does not hold.
             if moment is not None and moment != TIME_ZERO and values is not None:
-                found[key] = (moment, {name: plain(values.get(name)) for name in view.features})
-    return found
+                rows_by_key[key] = (
+                    moment,
+                    {name: plain(values.get(name)) for name in view.features},
+                )
+    return rows_by_key
 
 
 def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, Held]) -> None:
@@ -67,8 +70,8 @@ def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, Held]) -> Non
         return
     from feast.type_map import python_values_to_proto_values
 
-    known = definition(store, view.name)
-    types = {field.name: field.dtype.to_value_type() for field in known.features}
+    feature_view = definition(store, view.name)
+    types = {field.name: field.dtype.to_value_type() for field in feature_view.features}
     protos = {
         name: python_values_to_proto_values(
             [values[name] for _, values in rows.values()], types[name]
@@ -85,7 +88,7 @@ def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, Held]) -> Non
         for position, (key, (stamp, _)) in enumerate(rows.items())
     ]
     with through_feast(store) as provider:
-        provider.online_write_batch(store.config, known, batch, None)
+        provider.online_write_batch(store.config, feature_view, batch, None)
 
 
 @lru_cache(maxsize=64)

@@ -38,12 +38,12 @@ class NetworkReader(ABC):
         self._lock = Lock()
         self._connected = False
 
-    def read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
         """See `Reader`."""
         if not self._lock.acquire(timeout=TURN_SECONDS):
             raise unreachable(self._config, "earlier look-ups still wait for it")
         try:
-            return self._read(asked)
+            return self._read(keys_by_view)
         finally:
             self._lock.release()
 
@@ -52,21 +52,21 @@ class NetworkReader(ABC):
         with self._lock:
             self._drop()
 
-    def _read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
-        known = self._connected
+    def _read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+        connected = self._connected
         try:
-            if not known:
+            if not connected:
                 self._connect()
                 self._connected = True
-            return self._ask(asked)
+            return self._ask(keys_by_view)
         except self._failures as error:
             # A server that was started anew has closed the connection; one that is slow would be no
             # faster the second time.
-            again = known and self._is_broken(error)
+            again = connected and self._is_broken(error)
             self._drop()
             if not again:
                 raise unreachable(self._config, error) from error
-        return self._read(asked)
+        return self._read(keys_by_view)
 
     def _drop(self) -> None:
         self._connected = False
@@ -79,7 +79,7 @@ class NetworkReader(ABC):
     def _disconnect(self) -> None: ...
 
     @abstractmethod
-    def _ask(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]: ...
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]: ...
 
     @abstractmethod
     def _is_broken(self, error: Exception) -> bool:
@@ -103,9 +103,9 @@ def unreachable(config: Any, reason: object) -> FeatureStoreError:
     """The error for the store of Feast's configuration `config`; it names the store without its
     password.
     """
-    said = " ".join(str(reason).split()).rstrip(".")
+    text = " ".join(str(reason).split()).rstrip(".")
     return FeatureStoreError(
-        f"The online store, {_place(config)}, does not answer as it should: {said}. See that it"
+        f"The online store, {_place(config)}, does not answer as it should: {text}. See that it"
         " runs, that FLIGHTDECK_ONLINE_STORE names it, and that the definitions are applied to it."
     )
 

@@ -85,12 +85,12 @@ class PostgresReader(NetworkReader):
     def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002  # the connection itself knows
         return self._connection is None or self._connection.closed
 
-    def _ask(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
-        found: list[dict[bytes, list[Any]]] = []
-        for of_view, keys, empty in zip(self._bytes, asked, self._empty, strict=True):
-            found.append({of_view[key]: [None, empty.copy(), key] for key in keys})
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+        fetched: list[dict[bytes, list[Any]]] = []
+        for of_view, keys, empty in zip(self._bytes, keys_by_view, self._empty, strict=True):
+            fetched.append({of_view[key]: [None, empty.copy(), key] for key in keys})
         connection: Any = self._connection
-        arrays = [_array(rows) for rows in found]
+        arrays = [_array(rows) for rows in fetched]
         formats = [BINARY] * len(arrays)
         connection.pgconn.send_query_prepared(STATEMENT, arrays, formats, BINARY)
         result = self._result(connection.pgconn)
@@ -102,7 +102,7 @@ class PostgresReader(NetworkReader):
         )
         for row in range(result.ntuples):
             view = numbers[value(row, 0)]
-            entry = found[view][value(row, 1)]
+            entry = fetched[view][value(row, 1)]
             entry[0] = value(row, 4)
             entry[1][columns[view][value(row, 2)]] = values[value(row, 3)]
         return [
@@ -110,7 +110,7 @@ class PostgresReader(NetworkReader):
                 key: None if stamp is None else (self._moments[stamp], filled)
                 for stamp, filled, key in rows.values()
             }
-            for rows in found
+            for rows in fetched
         ]
 
     def _result(self, connection: Any) -> Any:

@@ -34,7 +34,7 @@ class Reader(Protocol):
     blocks: ClassVar[bool]
     """Whether a read may wait for something outside of this process."""
 
-    def read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
         """Per view: every asked key with its row's stamp and values by `<view>__<feature>`, or None
         where the store has no row.
 

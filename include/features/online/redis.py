@@ -65,9 +65,9 @@ class RedisReader(NetworkReader):
 
         return isinstance(error, Broken)
 
-    def _ask(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
         places: dict[bytes, list[tuple[int, Key]]] = {}
-        for view, keys in enumerate(asked):
+        for view, keys in enumerate(keys_by_view):
             for key in dict.fromkeys(keys):
                 places.setdefault(self._bytes[view][key], []).append((view, key))
         commands = [
@@ -81,15 +81,15 @@ class RedisReader(NetworkReader):
         self._connection.send_packed_command(
             self._connection.pack_commands(commands), check_health=False
         )
-        held: list[dict[Key, Held | None]] = [{} for _ in asked]
+        rows_by_view: list[dict[Key, Held | None]] = [{} for _ in keys_by_view]
         for rows in places.values():
             reply = self._connection.read_response()
             start = 0
             for view, key in rows:
                 stop = start + len(self._columns[view])
-                held[view][key] = self._row(view, reply[start:stop], reply[stop])
+                rows_by_view[view][key] = self._row(view, reply[start:stop], reply[stop])
                 start = stop + 1
-        return held
+        return rows_by_view
 
     def _row(self, view: int, values: Sequence[bytes | None], stamp: bytes | None) -> Held | None:
         if stamp is None:

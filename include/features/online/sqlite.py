@@ -64,13 +64,13 @@ class SqliteReader:
         self._count = 0
         self._statements: dict[tuple[int, ...], str] = {}
 
-    def read(self, asked: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
         """See `Reader`."""
         with self._lock:
-            held = self._current()
+            cached_by_view = self._current()
             missing = [
-                [key for key in keys if key not in known]
-                for keys, known in zip(asked, held, strict=True)
+                [key for key in keys if key not in cached]
+                for keys, cached in zip(keys_by_view, cached_by_view, strict=True)
             ]
             while any(missing):
                 self._fetch(missing)
@@ -79,9 +79,9 @@ class SqliteReader:
                     break
                 # Something was committed meanwhile: what was kept may be older than what was read
                 # just now.
-                held = self._forget((self._state[0], version))  # type: ignore[index]
-                missing = [list(keys) for keys in asked]
-            return held
+                cached_by_view = self._forget((self._state[0], version))  # type: ignore[index]
+                missing = [list(keys) for keys in keys_by_view]
+            return cached_by_view
 
     def close(self) -> None:
         """Close the file."""
@@ -136,10 +136,10 @@ class SqliteReader:
                 row[0] = stamp
                 if feature in columns[view]:
                     row[1][columns[view][feature]] = values[value]
-        for held, of_view in zip(self._held, rows, strict=True):
+        for cached, of_view in zip(self._held, rows, strict=True):
             self._count += len(of_view)
             for stamp, filled, key in of_view.values():
-                held[key] = None if stamp is None else (self._moments[stamp], filled)
+                cached[key] = None if stamp is None else (self._moments[stamp], filled)
 
     def _select(self, keys: list[list[bytes]]) -> Iterable[tuple[int, bytes, str, bytes, Any]]:
         """One statement over all views, of few different lengths, so that SQLite has parsed it

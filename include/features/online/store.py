@@ -110,9 +110,9 @@ class OnlineFeatures:
         time has no time zone, and `FeatureStoreError` when a store behind a network does not answer
         within seconds.
         """
-        found = self.lookup_rows(keys, event_times)
-        if found.features:
-            return found.by_columns()
+        rows = self.lookup_rows(keys, event_times)
+        if rows.features:
+            return rows.by_columns()
         return Lookup(
             {name: [] for view in self._open().views for name in map(view.column, view.features)},
             [],
@@ -140,13 +140,17 @@ class OnlineFeatures:
         if naive is not None:
             raise DataError(f"The event time {naive} has no time zone.")
         opened = self._open()
-        asked = [[_key(view, row) for row in keys] for view in opened.views]
-        held = opened.read([[key for key in column if key is not None] for column in asked], wait)
+        keys_by_view = [[_key(view, row) for row in keys] for view in opened.views]
+        rows_by_view = opened.read(
+            [[key for key in column if key is not None] for column in keys_by_view], wait
+        )
         features: list[dict[str, Any]] = []
         unknown: list[tuple[str, ...]] = []
         stale: list[tuple[str, ...]] = []
         for row, moment in enumerate(event_times):
-            values, missing, old = opened.row([column[row] for column in asked], held, moment)
+            values, missing, old = opened.row(
+                [column[row] for column in keys_by_view], rows_by_view, moment
+            )
             features.append(values)
             unknown.append(missing)
             stale.append(old)
@@ -169,39 +173,39 @@ class _Opened:
         self._reader = _reader(store, views)
         self.blocks = self._reader is None or self._reader.blocks
 
-    def read(self, asked: list[list[Key]], wait: bool) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: list[list[Key]], wait: bool) -> list[dict[Key, Held | None]]:
         """Per view, what the store holds for the keys."""
         if self._reader is None:
             return [
                 self._through_feast(view, keys)
-                for view, keys in zip(self.views, asked, strict=True)
+                for view, keys in zip(self.views, keys_by_view, strict=True)
             ]
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
-                return self._reader.read(asked)
+                return self._reader.read(keys_by_view)
             except sqlite3.OperationalError:
                 if not wait or time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
 
     def row(
-        self, keys: list[Key | None], held: list[dict[Key, Held | None]], moment: datetime
+        self, keys: list[Key | None], rows_by_view: list[dict[Key, Held | None]], moment: datetime
     ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
         """One row's values, and the views that know nothing of its key or nothing fresh enough."""
         values: dict[str, Any] = {}
         unknown: tuple[str, ...] = ()
         stale: tuple[str, ...] = ()
         for place, (view, key) in enumerate(zip(self.views, keys, strict=True)):
-            found = None if key is None else held[place].get(key)
-            if found is None:
+            stored = None if key is None else rows_by_view[place].get(key)
+            if stored is None:
                 unknown += (view.name,)
                 values.update(self._empty[place])
-            elif view.ttl is not None and moment - found[0] > view.ttl:
+            elif view.ttl is not None and moment - stored[0] > view.ttl:
                 stale += (view.name,)
                 values.update(self._empty[place])
             else:
-                values.update(found[1])
+                values.update(stored[1])
         return values, unknown, stale
 
     def close(self) -> None:
@@ -210,10 +214,10 @@ class _Opened:
             self._reader.close()
 
     def _through_feast(self, view: View, keys: list[Key]) -> dict[Key, Held | None]:
-        found = held_rows(self.store, view, keys)
+        stored = held_rows(self.store, view, keys)
         return {
             key: (stamp, {view.column(name): values[name] for name in view.features})
-            for key, (stamp, values) in found.items()
+            for key, (stamp, values) in stored.items()
         }
 
 
@@ -256,11 +260,11 @@ def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[
         view.table_uri,
         view.ttl,
     )
-    known = read_view(
+    latest = read_view(
         whole, pl.col(view.timestamp) <= pl.lit(until.astimezone(UTC), dtype=TIMESTAMP)
     ).drop_nulls(list(view.join_keys))
     newest = (
-        known.sort(view.timestamp)
+        latest.sort(view.timestamp)
         .unique(list(view.join_keys), keep="last")
         .sort(list(view.join_keys))
     )
@@ -270,15 +274,17 @@ def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[
             record[view.timestamp],
             {name: record[name] for name in whole.features},
         )
-    held = held_rows(store, whole, rows)
-    new = {key: row for key, row in rows.items() if key not in held or _supersedes(row, held[key])}
+    stored = held_rows(store, whole, rows)
+    new = {
+        key: row for key, row in rows.items() if key not in stored or _supersedes(row, stored[key])
+    }
     write_rows(store, whole, new)
     return {"written": len(new), "skipped": len(rows) - len(new)}
 
 
-def _supersedes(row: Held, held: Held) -> bool:
+def _supersedes(row: Held, stored: Held) -> bool:
     """Newer, or a correction of the very same stamp."""
-    return row[0] > held[0] or (row[0] == held[0] and row[1] != held[1])
+    return row[0] > stored[0] or (row[0] == stored[0] and row[1] != stored[1])
 
 
 def _key(view: View, row: Mapping[str, Any]) -> Key | None:

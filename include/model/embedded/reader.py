@@ -70,12 +70,12 @@ def matrix(features: Mapping[str, Any], rows: Sequence[Row]) -> np.ndarray:
 def verify(folder: Path) -> str:
     """The folder's digest; raises `ValueError` when a file is not what digest.json says."""
     recorded = json.loads((folder / "digest.json").read_bytes())
-    found = {
+    actual = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in recorded["files"]
     }
-    changed = sorted(name for name, digest in recorded["files"].items() if found[name] != digest)
+    changed = sorted(name for name, digest in recorded["files"].items() if actual[name] != digest)
     digest = hashlib.sha256(
-        "".join(f"{found[name]}  {name}\n" for name in sorted(found)).encode()
+        "".join(f"{actual[name]}  {name}\n" for name in sorted(actual)).encode()
     ).hexdigest()
     if changed or digest != recorded["digest"]:
         raise ValueError(
@@ -104,11 +104,11 @@ def _number(
     if kind == "local_weekday":
         return float(moment.astimezone(ZoneInfo(item["timezone"])).weekday())
     if kind == "hours_between":
-        asked = row[event_time]
+        event = row[event_time]
         return (
             math.nan
-            if asked is None
-            else (moment - _moment(event_time, asked)).total_seconds() / SECONDS_PER_HOUR
+            if event is None
+            else (moment - _moment(event_time, event)).total_seconds() / SECONDS_PER_HOUR
         )
     raise ValueError(f"column {column!r} is of kind {kind!r}, which this reader does not know")
 

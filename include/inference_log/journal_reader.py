@@ -133,7 +133,7 @@ def remove_left_over(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-class KnownIds:
+class JournaledIds:
     """Which prediction ids the journal of a use case holds; reads each segment once, and what is
     new of it.
     """

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 from include.inference_log.drop_counter import DropCounter
 from include.inference_log.journal import Frame, Journal, encode
-from include.inference_log.journal_reader import KnownIds, RowCount
+from include.inference_log.journal_reader import JournaledIds, RowCount
 from include.inference_log.log import (
     Feedback,
     FeedbackOutcome,
@@ -25,7 +25,7 @@ from include.inference_log.log import (
     SpoolError,
     spool_path,
 )
-from include.inference_log.privacy import Veil
+from include.inference_log.redaction import Redaction
 from include.inference_log.rows import EVENTS_KEPT_SECONDS
 from include.settings import Settings
 from include.spec import UseCase
@@ -52,11 +52,13 @@ class LogWriter:
         self._path = spool_path(settings)
         self._segment_bytes = settings.log_segment_bytes
         self._use_cases = dict(use_cases)
-        self._veils = {name: Veil(settings, use_case) for name, use_case in use_cases.items()}
+        self._redactions = {
+            name: Redaction(settings, use_case) for name, use_case in use_cases.items()
+        }
         self._counter = DropCounter(self._path.with_name("dropped.json"))
         self._spool: Spool | None = None
         self._journal: Journal | None = None
-        self._known: dict[str, KnownIds] = {}
+        self._known: dict[str, JournaledIds] = {}
         self._counts: dict[str, RowCount] = {}
         self._next_forgetting = time.monotonic() + FORGET_SECONDS
 
@@ -199,7 +201,7 @@ class LogWriter:
         sampled = (
             rows if share >= 1.0 else [row for row in rows if is_sampled(row.prediction_id, share)]
         )
-        return self._veils[use_case].cover(sampled)
+        return self._redactions[use_case].cover(sampled)
 
     def _attempt(self, use_case: str, rows: int, write: Callable[[], T]) -> T | None:
         """What `write` gives; None when it failed and the use case goes on without."""
@@ -268,7 +270,7 @@ class LogWriter:
         return spool
 
     def _open_journal(self, folder: Path) -> None:
-        self._known = {name: KnownIds(folder / name) for name in self._use_cases}
+        self._known = {name: JournaledIds(folder / name) for name in self._use_cases}
         self._counts = {name: RowCount(folder / name) for name in self._use_cases}
         self._journal = self._journal or Journal(folder, self._segment_bytes)
         self.make_room()

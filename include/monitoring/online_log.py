@@ -8,7 +8,7 @@ import polars as pl
 
 from include.inference_log.log import CHAMPION, LABEL, feedback_table, log_table
 from include.inference_log.log_tables import log_schema
-from include.inference_log.privacy import Veil, plain_schema
+from include.inference_log.redaction import Redaction, plain_schema
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TableStore
@@ -29,18 +29,18 @@ def read_log(
     if not tables.exists(name):
         return pl.DataFrame(schema=plain_schema(use_case))
     stored = tables.scan(name) if where is None else tables.scan(name).filter(where)
-    veil = Veil(settings, use_case)
+    redaction = Redaction(settings, use_case)
     known = set(stored.collect_schema().names())
     # A mark that came later than a row leaves the row's clear value in its column.
     frame = stored.select(
         pl.col(column).cast(dtype) if column in known else pl.lit(None, dtype=dtype).alias(column)
         for column, dtype in log_schema(use_case).items()
     ).collect()
-    frame = veil.lift(tables, frame.with_columns(pl.col("arm").fill_null(CHAMPION)))
+    frame = redaction.lift(tables, frame.with_columns(pl.col("arm").fill_null(CHAMPION)))
     sources = {item.source for item in use_case.inputs}
     hidden = [
         column
-        for column in veil.marked
+        for column in redaction.marked
         if column in sources and use_case.id_column in frame.columns
     ]
     if hidden:

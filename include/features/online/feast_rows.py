@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.features.online.network import failures, unreachable
 from include.features.online.postgres import connect
-from include.features.online.reader import Held, Key, entity_key, plain
+from include.features.online.reader import Key, StoredRow, entity_key, plain
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -43,11 +43,11 @@ def through_feast(store: FeatureStore) -> Iterator[Any]:
             raise unreachable(config, error) from error
 
 
-def held_rows(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key, Held]:
+def stored_rows(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key, StoredRow]:
     """What Feast's online store holds for the keys: the row's stamp and its values by feature."""
     distinct = list(dict.fromkeys(keys))
     feature_view = definition(store, view.name)
-    rows_by_key: dict[Key, Held] = {}
+    rows_by_key: dict[Key, StoredRow] = {}
     for start in range(0, len(distinct), READ_BATCH):
         part = distinct[start : start + READ_BATCH]
         protos = [entity_key(view, key) for key in part]
@@ -64,7 +64,7 @@ def held_rows(store: FeatureStore, view: View, keys: Iterable[Key]) -> dict[Key,
     return rows_by_key
 
 
-def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, Held]) -> None:
+def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, StoredRow]) -> None:
     """Write rows, whatever the store holds for their keys."""
     if not rows:
         return

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from include.errors import FeatureStoreError
-from include.features.online.reader import Held, Key
+from include.features.online.reader import Key, StoredRow
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -38,7 +38,7 @@ class NetworkReader(ABC):
         self._lock = Lock()
         self._connected = False
 
-    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         """See `Reader`."""
         if not self._lock.acquire(timeout=TURN_SECONDS):
             raise unreachable(self._config, "earlier look-ups still wait for it")
@@ -52,7 +52,7 @@ class NetworkReader(ABC):
         with self._lock:
             self._drop()
 
-    def _read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def _read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         connected = self._connected
         try:
             if not connected:
@@ -79,7 +79,7 @@ class NetworkReader(ABC):
     def _disconnect(self) -> None: ...
 
     @abstractmethod
-    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]: ...
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]: ...
 
     @abstractmethod
     def _is_broken(self, error: Exception) -> bool:

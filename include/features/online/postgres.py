@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from include.features.online.network import CONNECT_SECONDS, READ_SECONDS, NetworkReader
 from include.features.online.reader import (
-    Held,
-    Kept,
+    Cached,
     Key,
+    StoredRow,
     empty_columns,
     key_bytes,
     values_by_bytes,
@@ -59,7 +59,7 @@ class PostgresReader(NetworkReader):
         self._empty = [empty_columns(view) for view in views]
         self._numbers = {struct.pack(">i", number): number for number in range(len(views))}
         self._values = values_by_bytes()
-        self._moments = Kept(_moment)
+        self._moments = Cached(_moment)
         self._connection: Connection[Any] | None = None
         self._poll = poll()
 
@@ -85,7 +85,7 @@ class PostgresReader(NetworkReader):
     def _is_broken(self, error: Exception) -> bool:  # noqa: ARG002  # the connection itself knows
         return self._connection is None or self._connection.closed
 
-    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         fetched: list[dict[bytes, list[Any]]] = []
         for of_view, keys, empty in zip(self._bytes, keys_by_view, self._empty, strict=True):
             fetched.append({of_view[key]: [None, empty.copy(), key] for key in keys})

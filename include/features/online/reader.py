@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from include.features.store import View
 
 Key = tuple[str, ...]
-Held = tuple[datetime, dict[str, Any]]
-KEPT_ANSWERS = 100_000
+StoredRow = tuple[datetime, dict[str, Any]]
+CACHED_ANSWERS = 100_000
 # Of the wire format of protocol buffers: the type in a tag's low bits, and a tag below 16 with a
 # number after it.
 FIXED_64_BITS, DOUBLE_LENGTH = 1, 9
@@ -34,7 +34,7 @@ class Reader(Protocol):
     blocks: ClassVar[bool]
     """Whether a read may wait for something outside of this process."""
 
-    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         """Per view: every asked key with its row's stamp and values by `<view>__<feature>`, or None
         where the store has no row.
 
@@ -45,7 +45,7 @@ class Reader(Protocol):
         """Let go of the store."""
 
 
-class Kept(dict[K, V]):
+class Cached(dict[K, V]):
     """The answers of a function of one argument, all forgotten when they have become too many."""
 
     def __init__(self, function: Callable[[K], V]) -> None:
@@ -53,22 +53,22 @@ class Kept(dict[K, V]):
         self._function = function
 
     def __missing__(self, argument: K) -> V:
-        if len(self) >= KEPT_ANSWERS:
+        if len(self) >= CACHED_ANSWERS:
             self.clear()
         answer = self[argument] = self._function(argument)
         return answer
 
 
-def key_bytes(store: FeatureStore, view: View) -> Kept[Key, bytes]:
+def key_bytes(store: FeatureStore, view: View) -> Cached[Key, bytes]:
     """A view's keys as Feast serialises them."""
     from feast.infra.key_encoding_utils import serialize_entity_key
 
     version = store.config.entity_key_serialization_version
     serialise = partial(serialize_entity_key, entity_key_serialization_version=version)
-    return Kept(lambda key: serialise(entity_key(view, key)))
+    return Cached(lambda key: serialise(entity_key(view, key)))
 
 
-def values_by_bytes() -> Kept[bytes | None, Any]:
+def values_by_bytes() -> Cached[bytes | None, Any]:
     """Python values of serialised messages; many keys have the same, and most keep theirs when the
     store changes.
     """
@@ -86,7 +86,7 @@ def values_by_bytes() -> Kept[bytes | None, Any]:
             return number(serialised, 1)[0]
         return plain(message(serialised))
 
-    return Kept(value)
+    return Cached(value)
 
 
 def feature_columns(view: View) -> dict[str, str]:

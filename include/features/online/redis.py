@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.features.online.network import CONNECT_SECONDS, READ_SECONDS, NetworkReader
-from include.features.online.reader import Held, Kept, Key, key_bytes, values_by_bytes
+from include.features.online.reader import Cached, Key, StoredRow, key_bytes, values_by_bytes
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -43,7 +43,7 @@ class RedisReader(NetworkReader):
                 )[1]
             )
         self._values = values_by_bytes()
-        self._moments = Kept(_moment)
+        self._moments = Cached(_moment)
 
     @staticmethod
     def reads(config: Any) -> bool:
@@ -65,7 +65,7 @@ class RedisReader(NetworkReader):
 
         return isinstance(error, Broken)
 
-    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def _ask(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         places: dict[bytes, list[tuple[int, Key]]] = {}
         for view, keys in enumerate(keys_by_view):
             for key in dict.fromkeys(keys):
@@ -81,7 +81,7 @@ class RedisReader(NetworkReader):
         self._connection.send_packed_command(
             self._connection.pack_commands(commands), check_health=False
         )
-        rows_by_view: list[dict[Key, Held | None]] = [{} for _ in keys_by_view]
+        rows_by_view: list[dict[Key, StoredRow | None]] = [{} for _ in keys_by_view]
         for rows in places.values():
             reply = self._connection.read_response()
             start = 0
@@ -91,7 +91,9 @@ class RedisReader(NetworkReader):
                 start = stop + 1
         return rows_by_view
 
-    def _row(self, view: int, values: Sequence[bytes | None], stamp: bytes | None) -> Held | None:
+    def _row(
+        self, view: int, values: Sequence[bytes | None], stamp: bytes | None
+    ) -> StoredRow | None:
         if stamp is None:
             return None
         return self._moments[stamp], dict(

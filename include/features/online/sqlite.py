@@ -16,10 +16,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from include.features.online.reader import (
-    KEPT_ANSWERS,
-    Held,
-    Kept,
+    CACHED_ANSWERS,
+    Cached,
     Key,
+    StoredRow,
     empty_columns,
     feature_columns,
     key_bytes,
@@ -53,18 +53,18 @@ class SqliteReader:
         self._empty = [empty_columns(view) for view in views]
         self._bytes = [key_bytes(store, view) for view in views]
         self._values = values_by_bytes()
-        self._moments: Kept[Any, datetime] = Kept(
+        self._moments: Cached[Any, datetime] = Cached(
             lambda stamp: convert_timestamp(stamp).replace(tzinfo=UTC)
         )
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._state: tuple[int, int] | None = None
-        self._held: list[dict[Key, Held | None]] = []
+        self._cached: list[dict[Key, StoredRow | None]] = []
         self._count = 0
         self._statements: dict[tuple[int, ...], str] = {}
 
-    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: Sequence[Iterable[Key]]) -> list[dict[Key, StoredRow | None]]:
         """See `Reader`."""
         with self._lock:
             cached_by_view = self._current()
@@ -90,7 +90,7 @@ class SqliteReader:
                 self._connection.close()
                 self._connection = None
 
-    def _current(self) -> list[dict[Key, Held | None]]:
+    def _current(self) -> list[dict[Key, StoredRow | None]]:
         """What is kept and still holds; empty after a commit to the store, or when another file
         stands in its place.
         """
@@ -98,18 +98,18 @@ class SqliteReader:
         if self._connection is None or self._state is None or self._state[0] != file:
             self._open()
         state = file, self._version()
-        if state != self._state or self._count > KEPT_ANSWERS:
+        if state != self._state or self._count > CACHED_ANSWERS:
             return self._forget(state)
-        return self._held
+        return self._cached
 
     def _version(self) -> int:
         """What changes with every commit of another connection."""
         version: int = self._cursor.execute("PRAGMA data_version").fetchone()[0]  # type: ignore[union-attr]
         return version
 
-    def _forget(self, state: tuple[int, int]) -> list[dict[Key, Held | None]]:
-        self._state, self._held, self._count = state, [{} for _ in self._tables], 0
-        return self._held
+    def _forget(self, state: tuple[int, int]) -> list[dict[Key, StoredRow | None]]:
+        self._state, self._cached, self._count = state, [{} for _ in self._tables], 0
+        return self._cached
 
     def _open(self) -> None:
         if self._connection is not None:
@@ -136,7 +136,7 @@ class SqliteReader:
                 row[0] = stamp
                 if feature in columns[view]:
                     row[1][columns[view][feature]] = values[value]
-        for cached, of_view in zip(self._held, rows, strict=True):
+        for cached, of_view in zip(self._cached, rows, strict=True):
             self._count += len(of_view)
             for stamp, filled, key in of_view.values():
                 cached[key] = None if stamp is None else (self._moments[stamp], filled)

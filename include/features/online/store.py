@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from include.errors import DataError
-from include.features.online.feast_rows import definition, held_rows, write_rows
+from include.features.online.feast_rows import definition, stored_rows, write_rows
 from include.features.online.postgres import PostgresReader
-from include.features.online.reader import Held, Key, Reader, empty_columns
+from include.features.online.reader import Key, Reader, StoredRow, empty_columns
 from include.features.online.redis import RedisReader
 from include.features.online.sqlite import SqliteReader
 from include.features.retrieval import read_view
@@ -173,7 +173,7 @@ class _Opened:
         self._reader = _reader(store, views)
         self.blocks = self._reader is None or self._reader.blocks
 
-    def read(self, keys_by_view: list[list[Key]], wait: bool) -> list[dict[Key, Held | None]]:
+    def read(self, keys_by_view: list[list[Key]], wait: bool) -> list[dict[Key, StoredRow | None]]:
         """Per view, what the store holds for the keys."""
         if self._reader is None:
             return [
@@ -190,7 +190,10 @@ class _Opened:
                 time.sleep(RETRY_SECONDS)
 
     def row(
-        self, keys: list[Key | None], rows_by_view: list[dict[Key, Held | None]], moment: datetime
+        self,
+        keys: list[Key | None],
+        rows_by_view: list[dict[Key, StoredRow | None]],
+        moment: datetime,
     ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
         """One row's values, and the views that know nothing of its key or nothing fresh enough."""
         values: dict[str, Any] = {}
@@ -213,8 +216,8 @@ class _Opened:
         if self._reader is not None:
             self._reader.close()
 
-    def _through_feast(self, view: View, keys: list[Key]) -> dict[Key, Held | None]:
-        stored = held_rows(self.store, view, keys)
+    def _through_feast(self, view: View, keys: list[Key]) -> dict[Key, StoredRow | None]:
+        stored = stored_rows(self.store, view, keys)
         return {
             key: (stamp, {view.column(name): values[name] for name in view.features})
             for key, (stamp, values) in stored.items()
@@ -268,13 +271,13 @@ def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[
         .unique(list(view.join_keys), keep="last")
         .sort(list(view.join_keys))
     )
-    rows: dict[Key, Held] = {}
+    rows: dict[Key, StoredRow] = {}
     for record in newest.iter_rows(named=True):
         rows[tuple(record[name] for name in view.join_keys)] = (
             record[view.timestamp],
             {name: record[name] for name in whole.features},
         )
-    stored = held_rows(store, whole, rows)
+    stored = stored_rows(store, whole, rows)
     new = {
         key: row for key, row in rows.items() if key not in stored or _supersedes(row, stored[key])
     }
@@ -282,7 +285,7 @@ def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[
     return {"written": len(new), "skipped": len(rows) - len(new)}
 
 
-def _supersedes(row: Held, stored: Held) -> bool:
+def _supersedes(row: StoredRow, stored: StoredRow) -> bool:
     """Newer, or a correction of the very same stamp."""
     return row[0] > stored[0] or (row[0] == stored[0] and row[1] != stored[1])
 

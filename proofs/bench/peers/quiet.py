@@ -54,7 +54,12 @@ def no_row(*_: Any) -> None:
     """Instead of a row of the log."""
 
 
-for module in (serving.engine.committer, serving.engine.batcher, serving.engine.runtime, serving.scoring.batch):
+for module in (
+    serving.engine.committer,
+    serving.engine.batcher,
+    serving.engine.runtime,
+    serving.scoring.batch,
+):
     module.stage = no_stage  # type: ignore[attr-defined]
 serving.engine.batcher.Committer = NoCommitter  # type: ignore[attr-defined]
 Scorer.logged = no_row  # type: ignore[method-assign,assignment]

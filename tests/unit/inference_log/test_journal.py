@@ -13,7 +13,7 @@ import pytest
 from include.inference_log import log as inference_log
 from include.inference_log.journal import HEADER, Journal, encode
 from include.inference_log.journal_reader import (
-    KnownIds,
+    JournaledIds,
     RowCount,
     is_complete,
     parts,
@@ -269,7 +269,7 @@ def test_ids_are_known_by_the_use_case_that_answered(folder: Path) -> None:
     writer, rows = Journal(folder, SEGMENT), answered(3)
     writer.append("one", encode(rows[:2]))
     writer.append("two", encode(rows[2:]))
-    known = KnownIds(folder / "one")
+    known = JournaledIds(folder / "one")
     names = [row.prediction_id for row in rows]
     assert known.among(names) == set(names[:2])
     more = answered(1)

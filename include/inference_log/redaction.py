@@ -55,7 +55,7 @@ def _create(path: Path) -> None:
     install(path, secrets.token_bytes(KEY_BYTES), 0o600)
 
 
-class Veil:
+class Redaction:
     """Applies the privacy marks of one use case.
 
     `marked` maps each marked column to `hash` or `drop`.

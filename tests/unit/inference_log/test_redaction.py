@@ -13,7 +13,7 @@ import include.inference_log.log as log
 from include.catalogue import load_use_case
 from include.errors import ServingError
 from include.inference_log.log import log_frame, log_schema, log_table
-from include.inference_log.privacy import Veil, log_key
+from include.inference_log.redaction import Redaction, log_key
 from include.inference_log.writer import LogWriter
 from include.settings import Settings, load_settings
 from include.spec import UseCase
@@ -76,9 +76,9 @@ def test_marked_values_are_in_no_file(home: Settings, monkeypatch: pytest.Monkey
     assert found_in_files(home) == set()
     assert dict(frame.schema) == log_schema(use_case)
     assert "carrier" not in frame.columns
-    veil = Veil(home, use_case)
-    assert frame["tailnum"].unique().to_list() == [veil.hashed("tailnum", SECRET_TAIL)]
-    assert frame["flight_id"].unique().to_list() == [veil.hashed("flight_id", SECRET_ID)]
+    redaction = Redaction(home, use_case)
+    assert frame["tailnum"].unique().to_list() == [redaction.hashed("tailnum", SECRET_TAIL)]
+    assert frame["flight_id"].unique().to_list() == [redaction.hashed("flight_id", SECRET_ID)]
     assert len(frame["tailnum"][0]) == 32
     assert frame["dest"].unique().to_list() == ["LAX"]
     key = (home.keys_dir / "log.key").read_bytes()
@@ -94,18 +94,18 @@ def test_the_key_is_private_stays_and_decides_the_hash(home: Settings, tmp_path:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert log_key(home) == key
     use_case = marked(tailnum="hash", dest="hash")
-    veil = Veil(home, use_case)
-    elsewhere = Veil(load_settings({"FLIGHTDECK_HOME": str(tmp_path / "elsewhere")}), use_case)
+    redaction = Redaction(home, use_case)
+    elsewhere = Redaction(load_settings({"FLIGHTDECK_HOME": str(tmp_path / "elsewhere")}), use_case)
     assert (
-        veil.hashed("tailnum", "N1")
-        == Veil(home, use_case).hashed("tailnum", "N1")
+        redaction.hashed("tailnum", "N1")
+        == Redaction(home, use_case).hashed("tailnum", "N1")
         != elsewhere.hashed("tailnum", "N1")
     )
-    assert veil.hashed("tailnum", "N1") != veil.hashed("dest", "N1")
-    assert veil.hashed("tailnum", None) is None
+    assert redaction.hashed("tailnum", "N1") != redaction.hashed("dest", "N1")
+    assert redaction.hashed("tailnum", None) is None
     path.write_bytes(b"short")
     with pytest.raises(ServingError, match="must hold 32"):
-        Veil(home, use_case)
+        Redaction(home, use_case)
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ def test_who_holds_the_key_reads_the_log_as_if_nothing_were_marked(
         *answered(1, target_id=None),
         *answered(1, target_id="another"),
     ]
-    veil = Veil(home, hidden)
+    redaction = Redaction(home, hidden)
     frame = log_frame(
-        hidden, [(number, *row.as_row()) for number, row in enumerate(veil.cover(rows))]
+        hidden, [(number, *row.as_row()) for number, row in enumerate(redaction.cover(rows))]
     )
     assert SECRET_ID not in frame["flight_id"].to_list()
-    lifted = veil.lift(tables, frame)
+    lifted = redaction.lift(tables, frame)
     clear = log_frame(plain, [(number, *row.as_row()) for number, row in enumerate(rows)])
     assert dict(lifted.schema) == dict(clear.schema)
     assert lifted.row(0, named=True) == clear.row(0, named=True)
@@ -172,11 +172,11 @@ def test_who_holds_the_key_reads_the_log_as_if_nothing_were_marked(
 
 def test_a_dropped_id_leaves_nothing_to_join_by(home: Settings, tables: TableStore) -> None:
     hidden = marked(flight_id="drop", tailnum="drop")
-    veil = Veil(home, hidden)
+    redaction = Redaction(home, hidden)
     frame = log_frame(
-        hidden, [(1, *row.as_row()) for row in veil.cover(answered(1, target_id=SECRET_ID))]
+        hidden, [(1, *row.as_row()) for row in redaction.cover(answered(1, target_id=SECRET_ID))]
     )
-    lifted = veil.lift(tables, frame)
+    lifted = redaction.lift(tables, frame)
     assert (lifted["flight_id"].to_list(), lifted["tailnum"].to_list()) == ([None], [None])
     assert dict(lifted.schema) == log_schema(load_use_case("flight_delays"))
 

@@ -13,29 +13,29 @@ from include.settings import PROJECT_ROOT
 
 
 def _up(_: Sequence[str]) -> int:
-    from cli.platform import up
+    from cli.platform.lifecycle import up
 
     up()
     return 0
 
 
 def _down(_: Sequence[str]) -> int:
-    from cli.platform import down
+    from cli.platform.lifecycle import down
 
     down()
     return 0
 
 
 def _status(_: Sequence[str]) -> int:
-    from cli.platform import status
+    from cli.platform.lifecycle import status
 
     return 0 if status() else 1
 
 
 def _airflow(arguments: Sequence[str]) -> int:
-    from cli.environment import airflow_environment, process_environment
-    from cli.platform_preflight import migrate
-    from cli.platform_state import running_settings
+    from cli.platform.environment import airflow_environment, process_environment
+    from cli.platform.preflight import migrate
+    from cli.platform.state import running_settings
 
     settings = running_settings()
     migrate(settings)
@@ -55,13 +55,13 @@ def _demo(arguments: Sequence[str]) -> int:
 
 
 def _api_key(arguments: Sequence[str]) -> int:
-    from cli.api_keys import main as api_key
+    from cli.endpoint.api_keys import main as api_key
 
     return api_key(arguments)
 
 
 def _reproduce(arguments: Sequence[str]) -> int:
-    from cli.reproduce import main as reproduce
+    from cli.records.reproduce import main as reproduce
 
     return reproduce(arguments)
 
@@ -79,13 +79,13 @@ def _expectations(arguments: Sequence[str]) -> int:
 
 
 def _stream(arguments: Sequence[str]) -> int:
-    from cli.stream import main as stream
+    from cli.endpoint.stream import main as stream
 
     return stream(arguments)
 
 
 def _export(arguments: Sequence[str]) -> int:
-    from cli.export import main as export
+    from cli.endpoint.export import main as export
 
     return export(arguments)
 
@@ -97,25 +97,25 @@ def _experiments(arguments: Sequence[str]) -> int:
 
 
 def _lineage(arguments: Sequence[str]) -> int:
-    from cli.lineage import main as lineage
+    from cli.records.lineage import main as lineage
 
     return lineage(arguments)
 
 
 def _models(arguments: Sequence[str]) -> int:
-    from cli.models import main as models
+    from cli.records.models import main as models
 
     return models(arguments)
 
 
 def _datasets(arguments: Sequence[str]) -> int:
-    from cli.datasets import main as datasets
+    from cli.records.datasets import main as datasets
 
     return datasets(arguments)
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    from cli.serve import main as serve
+    from cli.endpoint.serve import main as serve
 
     return serve(arguments)
 

@@ -38,7 +38,7 @@ os.environ.update(
     FLIGHTDECK_SAMPLE_SHARE="0.15",
 )
 
-from cli.environment import airflow_environment  # noqa: E402  (the settings it reads are set above)
+from cli.platform.environment import airflow_environment  # noqa: E402  (the settings it reads are set above)
 from include.settings import Settings, load_settings  # noqa: E402
 
 (HOME / "mlflow").mkdir()

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.airflow_api import AirflowApi
 from cli.demo.replay import Replay
 from cli.demo.state import DemoState
 from cli.demo.summary import curl_line, print_summary, write_summary
 from cli.demo.traffic import asking_hours, requests_of_hour
+from cli.platform.airflow_api import AirflowApi
 from include.catalogue import load_use_case
 from include.interval import Interval
 from include.settings import Settings
@@ -29,7 +29,7 @@ WIDTH_WITHOUT_TERMINAL = 150
 
 def main(argv: list[str]) -> int:
     """Run the demo; returns the exit code."""
-    from cli.platform import up
+    from cli.platform.lifecycle import up
 
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument(

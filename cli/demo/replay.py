@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from cli.airflow_api import AirflowApi
 from cli.demo import facts
 from cli.demo.state import DemoState, MonthState
 from cli.demo.traffic import asking_hours, replay_day
+from cli.platform.airflow_api import AirflowApi
 from include.errors import PlatformError
 from include.interval import Interval
 from include.settings import Settings

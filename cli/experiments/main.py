@@ -14,8 +14,8 @@ from cli.experiments.tables import (
     print_training,
     print_trainings,
 )
-from cli.platform_state import running_settings
-from cli.reproduce import tracking_settings
+from cli.platform.state import running_settings
+from cli.records.reproduce import tracking_settings
 from include.experiments.compare import compare
 from include.experiments.criteria import metric, search
 from include.experiments.paired import compare_on_golden

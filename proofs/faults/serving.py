@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.environment import process_environment
+from cli.platform.environment import process_environment
 from include.errors import PlatformError
 from include.release.model_store import set_desired
 from include.settings import PREFIX, PROJECT_ROOT, Settings, load_settings

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import psutil
 
-from cli.environment import process_environment, settings_environment
+from cli.platform.environment import process_environment, settings_environment
 from include.settings import PROJECT_ROOT
 from proofs.faults.book import Account, logged_ids, settle
 from proofs.faults.line import Line

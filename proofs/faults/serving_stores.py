@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from cli.environment import process_environment
-from cli.platform_processes import platform_processes
+from cli.platform.environment import process_environment
+from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.inference_log.drop_counter import DropCounter
 from include.inference_log.log import gaps_table, ship, spool_path

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import psutil
 
-from cli.environment import process_environment
-from cli.platform_processes import platform_processes
+from cli.platform.environment import process_environment
+from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from proofs.harness.world import USE_CASE

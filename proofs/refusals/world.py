@@ -50,7 +50,7 @@ def enter(folder: Path) -> None:
 
     To be called before anything imports Airflow, which reads it at import.
     """
-    from cli.environment import airflow_environment
+    from cli.platform.environment import airflow_environment
 
     home = folder / "home"
     (home / "mlflow").mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import httpx
 import polars as pl
 import pytest
 
-from cli.environment import process_environment
+from cli.platform.environment import process_environment
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT
 from include.tables.store import TableStore

@@ -16,12 +16,12 @@ import httpx
 import psutil
 import pytest
 
-from cli.airflow_api import AirflowApi
-from cli.environment import airflow_environment, process_environment
-from cli.platform_leftovers import find_leftovers
-from cli.platform_processes import platform_processes
-from cli.platform_state import read_state
-from cli.supervision import pid_file, process_states, socket_path
+from cli.platform.airflow_api import AirflowApi
+from cli.platform.environment import airflow_environment, process_environment
+from cli.platform.leftovers import find_leftovers
+from cli.platform.processes import platform_processes
+from cli.platform.state import read_state
+from cli.platform.supervision import pid_file, process_states, socket_path
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 

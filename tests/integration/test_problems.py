@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cli.reproduce import reproduce
+from cli.records.reproduce import reproduce
 from include.catalogue import load_use_case
 from include.data_sets.champion_reference import champion_reference
 from include.evaluation.champion import score_champion

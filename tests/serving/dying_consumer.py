@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from cli.stream import main
+from cli.endpoint.stream import main
 from serving.stream.consumer import NatsOutbox
 
 PUBLISH = NatsOutbox.answer

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from cli.api_keys import add_key, revoke_key
+from cli.endpoint.api_keys import add_key, revoke_key
 from include.errors import SettingsError
 from include.release.endpoint import wait_until_serving
 from include.release.model_store import set_desired

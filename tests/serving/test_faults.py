@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.environment import process_environment
+from cli.platform.environment import process_environment
 from include.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.serve import check_port
+from cli.endpoint.serve import check_port
 from include.errors import PlatformError
 from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired

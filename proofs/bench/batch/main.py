@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.environment import common_environment, process_environment
+from cli.platform.environment import common_environment, process_environment
 from include.settings import Settings, load_settings
 from proofs.bench.measure import Measured, median, run_child
 

@@ -14,7 +14,7 @@ import serving.engine.batcher
 import serving.engine.committer
 import serving.engine.runtime
 import serving.scoring.batch
-from cli.serve import serve
+from cli.endpoint.serve import serve
 from include.settings import load_settings
 from serving.engine.committer import Committer
 from serving.engine.pending import Batch, resolve

@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cli.environment import common_environment, process_environment
+from cli.platform.environment import common_environment, process_environment
 from include.settings import PROJECT_ROOT, load_settings
 from proofs.bench.serving.report import aims, print_parts, print_servers, print_table
 from proofs.bench.serving.servers import (

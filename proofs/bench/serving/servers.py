@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from cli.environment import common_environment, process_environment
+from cli.platform.environment import common_environment, process_environment
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
 from proofs.bench.serving.world import World

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cli.environment import airflow_environment, process_environment
+from cli.platform.environment import airflow_environment, process_environment
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.bench.measure import Measured, median, run_child

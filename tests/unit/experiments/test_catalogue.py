@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli import datasets, lineage
+from cli.records import datasets, lineage
 from include.data_sets.query_script import execute
 from include.errors import DataError, FlightdeckError
 from include.governance.data_catalogue import declared, remarks_of

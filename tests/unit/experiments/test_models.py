@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import models
+from cli.records import models
 from include.errors import DigestMismatch, FlightdeckError
 from include.experiments.models import verify_export
 from include.model.package import load_model

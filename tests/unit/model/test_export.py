@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.export import main as export_command
+from cli.endpoint.export import main as export_command
 from include.errors import DigestMismatch, RegistryError, SignatureError
 from include.features.retrieval import point_in_time
 from include.model.digests import verify_files

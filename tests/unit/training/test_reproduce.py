@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli import reproduce as command
+from cli.records import reproduce as command
 from include.errors import PlatformError
 from include.registry import versions
 from include.registry.client import connect, readable_artifact

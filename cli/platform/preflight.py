@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from cli.environment import (
+from cli.platform.environment import (
     airflow_environment,
     airflow_home,
     log_dir,
     mlflow_environment,
     process_environment,
 )
-from cli.platform_processes import Process, mlflow_database
+from cli.platform.processes import Process, mlflow_database
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 

@@ -4,8 +4,8 @@ from collections import namedtuple
 
 import pytest
 
-from cli.platform_preflight import require_disk, require_ports
-from cli.platform_processes import platform_processes
+from cli.platform.preflight import require_disk, require_ports
+from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import load_settings
 

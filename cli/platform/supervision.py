@@ -23,9 +23,9 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from cli.environment import log_dir
-from cli.platform_processes import Process
-from cli.platform_state import run_dir
+from cli.platform.environment import log_dir
+from cli.platform.processes import Process
+from cli.platform.state import run_dir
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cli.experiments.tables import console, print_table
-from cli.platform_state import running_settings
-from cli.reproduce import tracking_settings
+from cli.platform.state import running_settings
+from cli.records.reproduce import tracking_settings
 from include.errors import RegistryError
 from include.experiments.runs import find_training
 from include.registry.client import connect

@@ -5,10 +5,10 @@ import time
 import psutil
 import pytest
 
-from cli.environment import PLATFORM_TAG
-from cli.platform_leftovers import end_leftovers, find_leftovers
-from cli.platform_state import PlatformState, write_state
-from cli.supervision import pid_file
+from cli.platform.environment import PLATFORM_TAG
+from cli.platform.leftovers import end_leftovers, find_leftovers
+from cli.platform.state import PlatformState, write_state
+from cli.platform.supervision import pid_file
 from include.settings import PROJECT_ROOT, load_settings
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(120)"
@@ -91,7 +91,7 @@ def test_nothing_is_ours_after_a_reboot(settings, spawn):
 
 
 def test_who_ignores_the_request_is_killed(settings, spawn, monkeypatch):
-    monkeypatch.setattr("cli.platform_leftovers.TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr("cli.platform.leftovers.TERMINATE_SECONDS", 0.3)
     stubborn = spawn(STUBBORN)
     assert end_leftovers([psutil.Process(stubborn.pid)]) == 1
     assert not psutil.pid_exists(stubborn.pid)

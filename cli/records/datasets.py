@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cli.experiments.tables import console, print_remarks, print_table
-from cli.platform_state import running_settings
-from cli.reproduce import tracking_settings
+from cli.platform.state import running_settings
+from cli.records.reproduce import tracking_settings
 from include.data_sets.query_script import SCRIPT_FILE
 from include.errors import RegistryError
 from include.experiments.runs import find_training

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from cli.environment import passwords
+from cli.platform.environment import passwords
 from include.errors import PlatformError
 from include.settings import Settings
 
@@ -27,7 +27,7 @@ class AirflowApi:
     times. What remains is a `PlatformError` that names the call, the status and Airflow's own
     explanation.
 
-    :param user: one of `cli.environment.USERS`; `engineer` may trigger, back-fill and watch.
+    :param user: one of `cli.platform.environment.USERS`; `engineer` may trigger, back-fill and watch.
     """
 
     def __init__(self, settings: Settings, user: str = "engineer") -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from cli.environment import PLATFORM_TAG
-from cli.platform_state import PlatformState, read_state
-from cli.supervision import pid_file
+from cli.platform.environment import PLATFORM_TAG
+from cli.platform.state import PlatformState, read_state
+from cli.platform.supervision import pid_file
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from cli.platform_processes import Process
-from cli.supervision import UP, ProcessState
+from cli.platform.processes import Process
+from cli.platform.supervision import UP, ProcessState
 
 TIMEOUT_SECONDS = 4.0
 

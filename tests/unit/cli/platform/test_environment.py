@@ -1,7 +1,7 @@
 import json
 import stat
 
-from cli.environment import (
+from cli.platform.environment import (
     USERS,
     airflow_environment,
     airflow_home,

@@ -1,6 +1,6 @@
 import pytest
 
-from cli.platform_state import PlatformState, read_state, running_settings, state_path, write_state
+from cli.platform.state import PlatformState, read_state, running_settings, state_path, write_state
 from include.errors import PlatformError
 from include.settings import load_settings
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.health import check
-from cli.platform_processes import Process
-from cli.supervision import ProcessState
+from cli.platform.health import check
+from cli.platform.processes import Process
+from cli.platform.supervision import ProcessState
 
 NOW = datetime.now(UTC)
 

@@ -14,18 +14,18 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from cli import health, supervision
-from cli.environment import (
+from cli.platform import health, supervision
+from cli.platform.environment import (
     PLATFORM_TAG,
     common_environment,
     log_dir,
     passwords,
     process_environment,
 )
-from cli.platform_leftovers import end_leftovers, find_leftovers
-from cli.platform_preflight import migrate, require_disk, require_ports
-from cli.platform_processes import Process, platform_processes
-from cli.platform_state import PlatformState, run_dir, running_settings, state_path, write_state
+from cli.platform.leftovers import end_leftovers, find_leftovers
+from cli.platform.preflight import migrate, require_disk, require_ports
+from cli.platform.processes import Process, platform_processes
+from cli.platform.state import PlatformState, run_dir, running_settings, state_path, write_state
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.platform_state import running_settings
+from cli.platform.state import running_settings
 from include.errors import SettingsError
 from include.settings import PREFIX
 

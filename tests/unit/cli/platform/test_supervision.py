@@ -3,9 +3,9 @@ import shlex
 
 import pytest
 
-from cli import supervision
-from cli.environment import ensure_secrets
-from cli.platform_processes import platform_processes
+from cli.platform import supervision
+from cli.platform.environment import ensure_secrets
+from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import load_settings
 

@@ -1,7 +1,7 @@
 """`make reproduce MODEL=flight_delays VERSION=3`: train a version again from its record and
 compare.
 
-The training runs in a child process (`python -m cli.reproduce FOLDER`) that is given the record and
+The training runs in a child process (`python -m cli.records.reproduce FOLDER`) that is given the record and
 the tables, and no registry.
 """
 
@@ -18,9 +18,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.environment import common_environment, process_environment
-from cli.platform_processes import mlflow_database
-from cli.platform_state import running_settings
+from cli.platform.environment import common_environment, process_environment
+from cli.platform.processes import mlflow_database
+from cli.platform.state import running_settings
 from include.catalogue import load_use_case
 from include.errors import PlatformError, RegistryError
 from include.settings import PROJECT_ROOT, Settings, load_settings
@@ -107,7 +107,7 @@ def train_in_clean_process(record: TrainingRecord, settings: Settings, folder: P
         update={"home": home, "mlflow_tracking_uri": NOWHERE, "training_threads": record.threads}
     )
     done = subprocess.run(
-        [sys.executable, "-m", "cli.reproduce", str(folder)],
+        [sys.executable, "-m", "cli.records.reproduce", str(folder)],
         env=process_environment(common_environment(apart)),
         cwd=PROJECT_ROOT,
         capture_output=True,

@@ -12,8 +12,8 @@ from typing import Any
 
 from cli.experiments.arguments import add_criteria, criteria
 from cli.experiments.tables import print_table
-from cli.platform_state import running_settings
-from cli.reproduce import tracking_settings
+from cli.platform.state import running_settings
+from cli.records.reproduce import tracking_settings
 from include.errors import RegistryError
 from include.experiments.models import export_version, models, search_versions, verify_export
 from include.registry.versions import version_named

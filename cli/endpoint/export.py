@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.platform_state import running_settings
-from cli.reproduce import tracking_settings
+from cli.platform.state import running_settings
+from cli.records.reproduce import tracking_settings
 from include.catalogue import load_use_case
 
 

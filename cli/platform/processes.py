@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from cli.environment import airflow_environment, common_environment, log_dir, mlflow_environment
+from cli.platform.environment import (
+    airflow_environment,
+    common_environment,
+    log_dir,
+    mlflow_environment,
+)
 from include.settings import Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit check proto up down status airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check proto up down status airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -56,6 +56,9 @@ test: venv  ## all tests
 
 test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
 	@$(VENV_PYTHON) -m pytest -q tests/unit -m "not slow"
+
+test-pythons: venv  ## the unit tests on every other supported Python that this machine has; about three minutes each
+	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
 
 check: venv  ## ruff, mypy, import-linter
 	@.venv/bin/ruff check .

@@ -10,10 +10,22 @@ from include.settings import PROJECT_ROOT
 
 LOCK = (PROJECT_ROOT / "requirements.txt").read_text()
 PINS = re.findall(r"^([a-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)(?: ; (.+?))? *\\?$", LOCK, re.MULTILINE)
-LEARNING = (
-    "joblib numpy onnx onnxruntime optuna pandas polars pyarrow scikit-learn scipy skl2onnx skops"
-    " threadpoolctl xgboost"
-).split()
+LEARNING = [
+    "joblib",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "optuna",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "skops",
+    "threadpoolctl",
+    "xgboost",
+]
 
 
 @pytest.mark.parametrize("package", LEARNING)

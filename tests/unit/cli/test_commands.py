@@ -28,6 +28,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "demo",
         "test",
         "test-unit",
+        "test-pythons",
         "check",
         "proto",
         "up",
@@ -62,7 +63,10 @@ def test_clean_removes_two_folders_only():
 def test_continuous_integration_checks_and_tests():
     script = PROJECT_ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert "make check test" in script.read_text()
+    commands = re.findall(r"^make .+$", script.read_text(), re.MULTILINE)
+    assert commands == ["make check test", "make test-pythons"]
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    assert [command for command in commands if command not in readme] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"]])

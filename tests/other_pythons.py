@@ -1,0 +1,102 @@
+"""Runs the quick unit tests on every supported Python of this machine but the one that runs this:
+`python -m tests.other_pythons [FOLDER_OR_OPTION ...]`.
+
+Each gets an environment of its own under `var/pythons`, made from the lock file, that the next call
+takes again. A Python that the machine lacks is named and skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cli.bootstrap import VERSIONS, Interpreter, fingerprint, probe
+from include.settings import PROJECT_ROOT
+
+ENVIRONMENTS = PROJECT_ROOT / "var" / "pythons"
+PLACES = "the PATH, pyenv's versions and uv's Pythons"
+TESTS = ["tests/unit", "-m", "not slow"]
+
+
+def candidates(minor: str, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Where a Python of a version may lie: the folders of the PATH, then what pyenv and uv keep."""
+    for folder in environment.get("PATH", "").split(os.pathsep):
+        yield Path(folder) / f"python{minor}"
+    home = Path(environment.get("HOME", "/"))
+    pyenv = Path(environment.get("PYENV_ROOT", home / ".pyenv"))
+    yield from sorted(pyenv.glob(f"versions/{minor}.*/bin/python"), reverse=True)
+    uv = home / ".local" / "share" / "uv" / "python"
+    yield from sorted(uv.glob(f"cpython-{minor}.*/bin/python{minor}"), reverse=True)
+
+
+def find(minor: str, environment: Mapping[str, str]) -> Interpreter | None:
+    """The first Python of a version that runs and can make environments."""
+    for path in candidates(minor, environment):
+        interpreter = probe(str(path)) if path.is_file() else None
+        if interpreter is not None and interpreter.minor == minor and not interpreter.missing:
+            return interpreter
+    return None
+
+
+def ensure(interpreter: Interpreter) -> Path:
+    """The Python of an environment that holds what requirements.txt says; made where there is none.
+
+    Raises `CalledProcessError` when it cannot be made.
+    """
+    folder = ENVIRONMENTS / interpreter.minor
+    python, stamp = folder / "bin" / "python", folder / "flightdeck.stamp"
+    if stamp.is_file() and stamp.read_text() == fingerprint(interpreter.version):
+        return python
+    uv = str(Path(sys.executable).parent / "uv")
+    stamp.unlink(missing_ok=True)
+    subprocess.run(
+        [uv, "venv", "--quiet", "--clear", "--python", interpreter.path, str(folder)], check=True
+    )
+    options = ["--quiet", "--system-certs", "--require-hashes", "--compile-bytecode"]
+    subprocess.run(
+        [uv, "pip", "install", *options, "--python", str(python), "-r", "requirements.txt"],
+        cwd=PROJECT_ROOT,
+        check=True,
+    )
+    stamp.write_text(fingerprint(interpreter.version))
+    return python
+
+
+def run_tests(minor: str, arguments: Sequence[str]) -> tuple[bool, str]:
+    """Whether nothing failed on a version, and a sentence about it."""
+    interpreter = find(minor, os.environ)
+    if interpreter is None:
+        return True, f"SKIPPED: this machine has no Python {minor} (looked on {PLACES})"
+    started = time.monotonic()
+    try:
+        python = ensure(interpreter)
+    except subprocess.CalledProcessError as error:
+        return False, f"FAILED: no environment for {interpreter.version}: {error}"
+    made = time.monotonic()
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    code = subprocess.run(command, cwd=PROJECT_ROOT, check=False).returncode
+    result = "passed" if code == 0 else f"FAILED with exit code {code}"
+    seconds = f"tests {time.monotonic() - made:.0f} s, environment {made - started:.0f} s"
+    return code == 0, f"{result} on {interpreter.version} ({interpreter.path}); {seconds}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 1 where a test failed on any version."""
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    passed, lines = True, [f"Python {this}: left out, `make test-unit` runs on it"]
+    for minor in (version for version in VERSIONS if version != this):
+        fine, sentence = run_tests(minor, arguments or TESTS)
+        passed = passed and fine
+        lines.append(f"Python {minor}: {sentence}")
+        sys.stdout.write(f"{lines[-1]}\n")
+        sys.stdout.flush()
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

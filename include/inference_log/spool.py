@@ -46,8 +46,8 @@ SELECT_GAPS = (
     "SELECT sequence, rows, total, noticed_at, reason FROM gaps WHERE use_case = ? AND sequence > ?"
     " ORDER BY sequence LIMIT ?"
 )
-IS_KNOWN = """SELECT 1 FROM predictions WHERE prediction_id = ?1 AND use_case = ?2
-UNION ALL SELECT 1 FROM answered WHERE prediction_id = ?1 AND use_case = ?2 LIMIT 1"""
+IS_KNOWN = """SELECT 1 FROM predictions WHERE prediction_id = :id AND use_case = :use_case
+UNION ALL SELECT 1 FROM answered WHERE prediction_id = :id AND use_case = :use_case LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +268,10 @@ class Spool:
         with self._transaction():
             self._database.execute("DELETE FROM shipments WHERE use_case = ?", (shipment.use_case,))
             self._database.executemany(
-                "INSERT INTO segments (name, use_case, shipped_to, shipped_rows) VALUES (?1, ?2,"
-                " ?3, ?4) ON CONFLICT (name) DO UPDATE SET shipped_to = ?3, shipped_rows ="
-                " shipped_rows + ?4",
+                "INSERT INTO segments (name, use_case, shipped_to, shipped_rows)"
+                " VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                " SET shipped_to = excluded.shipped_to,"
+                " shipped_rows = shipped_rows + excluded.shipped_rows",
                 [
                     (piece.segment, shipment.use_case, piece.end, piece.rows)
                     for piece in shipment.pieces
@@ -381,7 +382,9 @@ class Spool:
         """
         if (
             not answered
-            and self._database.execute(IS_KNOWN, (row.prediction_id, row.use_case)).fetchone()
+            and self._database.execute(
+                IS_KNOWN, {"id": row.prediction_id, "use_case": row.use_case}
+            ).fetchone()
             is None
         ):
             return "unknown"

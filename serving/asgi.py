@@ -12,21 +12,15 @@ import os
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.settings import load_settings
-from serving.contract.api_keys import ApiKeyGate, ApiKeys
-from serving.engine.runtime import Runtime
-from serving.http.answering import Holder
+from serving.http.api_key_gate import ApiKeyGate
 from serving.http.application import Application
-from serving.parent_watch import end_with_parent
-
-if TYPE_CHECKING:
-    from serving.grpc.server import GrpcServer
+from serving.lifecycle import Lifecycle
 
 SETTINGS = load_settings()
 SHARED_METRICS = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -38,13 +32,12 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class Endpoint:
-    """The application, and the life of what stands behind it."""
+    """The application, and what every server asks of a process: life, health, metrics."""
 
     def __init__(self) -> None:
-        self._holder = Holder()
-        self._routes = Application(self._holder)
-        self._grpc: GrpcServer | None = None
-        self._own = {
+        self.lifecycle = Lifecycle(SETTINGS)
+        self._routes = Application(self.lifecycle.holder)
+        self._process_routes = {
             "/livez": self._live,
             "/healthz": self._live,
             "/readyz": self._ready,
@@ -56,15 +49,15 @@ class Endpoint:
         if scope["type"] == "lifespan":
             await self._live_through(receive, send)
             return
-        own = (
-            self._own.get(scope["path"])
+        route = (
+            self._process_routes.get(scope["path"])
             if scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
             else None
         )
-        if own is None:
+        if route is None:
             await self._routes(scope, receive, send)
             return
-        status, kind, body = own()
+        status, kind, body = route()
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send(
@@ -75,42 +68,21 @@ class Endpoint:
         await receive()
         answer: Message = {"type": "lifespan.startup.complete"}
         try:
-            await self._start()
+            self.lifecycle.start()
+            await self.lifecycle.listen()
         except Exception as error:
             logger.exception("the endpoint does not start")
             answer = {"type": "lifespan.startup.failed", "message": repr(error)}
         await send(answer)
         await receive()
-        await self._stop()
+        await self.lifecycle.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self) -> None:
-        runtime = Runtime(SETTINGS)
-        runtime.start()
-        self._holder.runtime = runtime
-        end_with_parent()
-        if SETTINGS.grpc_port:
-            from serving.grpc.server import GrpcServer
-
-            self._grpc = GrpcServer(runtime, SETTINGS)
-            await self._grpc.start()
-
-    async def _stop(self) -> None:
-        if self._grpc is not None:
-            await self._grpc.stop()
-        runtime, self._holder.runtime = self._holder.runtime, None
-        if runtime is not None:
-            runtime.stop()
-
     def _live(self) -> tuple[int, str, bytes]:
-        runtime = self._holder.runtime
-        return _state(
-            None if runtime is not None and runtime.alive() else "a part of the endpoint has ended"
-        )
+        return _state(self.lifecycle.not_alive())
 
     def _ready(self) -> tuple[int, str, bytes]:
-        runtime = self._holder.runtime
-        return _state("the endpoint is starting" if runtime is None else runtime.not_ready())
+        return _state(self.lifecycle.not_ready())
 
     def _metrics(self) -> tuple[int, str, bytes]:
         registry = REGISTRY
@@ -133,6 +105,7 @@ def _state(reason: str | None) -> tuple[int, str, bytes]:
     )
 
 
-application: ASGIApp = Endpoint()
-if SETTINGS.api_keys_file is not None:
-    application = ApiKeyGate(application, keys=ApiKeys(SETTINGS.api_keys_file))
+ENDPOINT = Endpoint()
+application: ASGIApp = ENDPOINT
+if ENDPOINT.lifecycle.api_keys is not None:
+    application = ApiKeyGate(ENDPOINT, keys=ENDPOINT.lifecycle.api_keys)

@@ -8,7 +8,7 @@ application, mounted at /. `FLIGHTDECK_HOME` says where models, online store and
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -16,17 +16,13 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from include.settings import load_settings
-from serving.contract.api_keys import ApiKeyGate, ApiKeys
-from serving.engine.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT, Runtime
-from serving.http.answering import Holder
+from serving.engine.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT
+from serving.http.api_key_gate import ApiKeyGate
 from serving.http.application import Application
-from serving.parent_watch import end_with_parent
-
-if TYPE_CHECKING:
-    from serving.grpc.server import GrpcServer
+from serving.lifecycle import Lifecycle
 
 SETTINGS = load_settings()
-HOLDER = Holder()
+LIFECYCLE = Lifecycle(SETTINGS)
 
 # BentoML empties this folder at every start: two endpoints must not share it, as those of one user
 # would in ~/bentoml.
@@ -35,7 +31,7 @@ BentoMLContainer.prometheus_multiproc_dir.set(
 )
 
 
-@bentoml.asgi_app(Application(HOLDER), path="/", name="flightdeck")
+@bentoml.asgi_app(Application(LIFECYCLE.holder), path="/", name="flightdeck")
 @bentoml.service(
     name="flightdeck",
     workers=SETTINGS.serving_workers,
@@ -49,39 +45,26 @@ class FlightdeckService:
     """One generic endpoint for every use case in include/use_cases."""
 
     def __init__(self) -> None:
-        self.runtime = Runtime(load_settings())
-        self.grpc: GrpcServer | None = None
-        self.runtime.start()
-        HOLDER.runtime = self.runtime
-        end_with_parent()
+        LIFECYCLE.start()
 
     async def __is_ready__(self) -> bool:
         """Whether a model is loaded, its online store open and the log writable."""
-        return self.runtime.not_ready() is None
+        return LIFECYCLE.not_ready() is None
 
     async def __is_alive__(self) -> bool:
         """Whether the process can answer at all."""
-        return self.runtime.alive()
+        return LIFECYCLE.not_alive() is None
 
     @bentoml.on_startup
     async def listen(self) -> None:
-        """Open the gRPC port, on the event loop that answers HTTP too."""
-        if SETTINGS.grpc_port:
-            from serving.grpc.server import GrpcServer
-
-            self.grpc = GrpcServer(self.runtime, SETTINGS)
-            await self.grpc.start()
+        """Open the gRPC port."""
+        await LIFECYCLE.listen()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        """Answer what waits and close the stores."""
-        if self.grpc is not None:
-            await self.grpc.stop()
-        HOLDER.runtime = None
-        self.runtime.stop()
+        """Answer what is pending and close everything."""
+        await LIFECYCLE.stop()
 
 
-if SETTINGS.api_keys_file is not None:
-    cast("Any", FlightdeckService).add_asgi_middleware(
-        ApiKeyGate, keys=ApiKeys(SETTINGS.api_keys_file)
-    )
+if LIFECYCLE.api_keys is not None:
+    cast("Any", FlightdeckService).add_asgi_middleware(ApiKeyGate, keys=LIFECYCLE.api_keys)

@@ -1,31 +1,33 @@
-"""What waits in the lane, and how outcomes find their way back."""
+"""Pending requests, and how their outcomes find their way back."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from include.errors import FlightdeckError
 from include.inference_log.log import KeyedAnswer
 from serving.contract.errors import InvalidError, RequestError, UnanswerableError
-from serving.scoring.batch import Question, Scored
+from serving.contract.question import Question
+from serving.router.arm import Arm
+from serving.router.router import Router
+from serving.scoring.batch import Scored
 
-if TYPE_CHECKING:
-    from serving.engine.batcher import Lane
+logger = logging.getLogger("flightdeck.serving")
 
 Outcome = tuple["asyncio.Future[bytes]", bytes | None, BaseException | None]
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A question or a call that waits."""
+    """A pending question, or a function that the thread is to call."""
 
     future: asyncio.Future[bytes]
     loop: asyncio.AbstractEventLoop
     question: Question | None
-    call: Callable[[Lane], bytes] | None = None
+    call: Callable[[], bytes] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +37,10 @@ class Batch:
     jobs: list[Job]
     questions: list[Question]
     scored: Scored
+
+    def is_keyed(self) -> bool:
+        """Whether one of them has an id of its own, so that it must go to the spool."""
+        return any(question.key is not None for question in self.questions)
 
 
 @dataclass(slots=True)
@@ -49,6 +55,34 @@ class Gathered:
     rows_before: int = 0
     quiet_turns: int = 0
     explaining: float = 0.0
+
+
+def group_by_arm(
+    router: Router, jobs: Sequence[Job]
+) -> tuple[dict[Arm, tuple[str, list[Job]]], list[Outcome]]:
+    """Return the questions among the jobs, with their use case, by the arm that answers them; and
+    the outcomes of those that have none.
+    """
+    groups: dict[Arm, tuple[str, list[Job]]] = {}
+    refused: list[Outcome] = []
+    for job in jobs:
+        if job.question is None:
+            continue
+        try:
+            arm = router.pick(job.question)
+        except RequestError as error:
+            refused.append((job.future, None, error))
+            continue
+        except Exception as error:  # no router may keep the others' answers back
+            logger.exception("%s: no arm could be picked", job.question.use_case)
+            refused.append((job.future, None, error))
+            continue
+        group = groups.get(arm)
+        if group is None:
+            groups[arm] = (job.question.use_case, [job])
+        else:
+            group[1].append(job)
+    return groups, refused
 
 
 def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
@@ -96,7 +130,7 @@ def log_unavailable(error: FlightdeckError) -> UnanswerableError:
 
 
 def resolve(outcomes: list[Outcome]) -> None:
-    """Give every waiting request its outcome (in the event loop)."""
+    """Give every pending request its outcome (in the event loop)."""
     for future, answer, error in outcomes:
         if future.done():
             continue

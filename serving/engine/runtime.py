@@ -1,5 +1,5 @@
-"""What stands behind the routes: the use cases' schemas, the models, the lane, and the answer to
-"are you ready?".
+"""The runtime stands behind the routes: the use cases' schemas, the models, the router, the batcher,
+and the answer to "are you ready?".
 """
 
 from __future__ import annotations
@@ -7,27 +7,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import pkgutil
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import include.use_cases
 from include.catalogue import load_use_case
-from include.errors import FeatureStoreError
-from include.model.package import golden_columns
 from include.settings import Settings
-from serving.contract.answers import CheckAnswer, LogStatus, ModelsAnswer, ModelStatus
+from serving.contract.answers import LogStatus, ModelsAnswer, ModelStatus
 from serving.contract.errors import RequestError, UnanswerableError
 from serving.contract.feedback import feedback_schema
 from serving.contract.metrics import stage
+from serving.contract.question import Question
 from serving.contract.schema import RequestSchema, request_schema
-from serving.engine.batcher import Lane
+from serving.engine.batcher import Batcher
 from serving.engine.deadlines import Deadlines
-from serving.models.slots import ModelWatcher
-from serving.scoring.batch import Question
-from serving.scoring.online_stores import OnlineStores, features_unavailable
+from serving.models.watcher import ModelWatcher
+from serving.router.router import ChampionRouter
+from serving.scoring.golden_check import check_served
+from serving.scoring.online_stores import OnlineStores
 
 ANSWER_SECONDS = 10.0
 IN_FLIGHT_LIMIT = 256
@@ -54,7 +52,9 @@ class Runtime:
         }
         self.watcher = ModelWatcher(settings, self.use_cases)
         self.stores = OnlineStores(settings, self.use_cases)
-        self.lane = Lane(settings, self.use_cases, self.watcher.slots, self.stores)
+        self.batcher = Batcher(
+            settings, self.use_cases, ChampionRouter(self.watcher.slots), self.stores
+        )
         self._in_flight = 0
         self._deadlines: Deadlines[bytes] = Deadlines(ANSWER_SECONDS, _too_late)
 
@@ -63,24 +63,24 @@ class Runtime:
         sys.setswitchinterval(SWITCH_SECONDS)
         self.watcher.start()
         self.stores.start()
-        self.lane.start()
+        self.batcher.start()
 
     def stop(self) -> None:
-        """Answer what waits, then close everything."""
+        """Answer what is pending, then close everything."""
         self.watcher.stop()
         self.stores.stop()
-        self.lane.stop()
+        self.batcher.stop()
 
     def alive(self) -> bool:
-        """Whether the lane and the watcher still run; a process that lost one of them must be
+        """Whether the batcher and the watcher still run; a process that lost one of them must be
         replaced.
         """
-        return self.lane.alive and self.watcher.alive
+        return self.batcher.alive and self.watcher.alive
 
     def not_ready(self) -> str | None:
         """Why no prediction could not answer now; `None` when it can for at least one use case."""
-        if self.lane.log.refuses():
-            return f"log: {self.lane.log_error}"
+        if self.batcher.log.refuses():
+            return f"log: {self.batcher.log_error}"
         if not any(
             slot.serving is not None and self.stores.is_open(name)
             for name, slot in self.watcher.slots.items()
@@ -90,7 +90,7 @@ class Runtime:
 
     async def answer(self, question: Question) -> bytes:
         """The answer to a validated question as JSON; raises `RequestError`."""
-        answer = await self._in_time(lambda: self.lane.put(question))
+        answer = await self._in_time(lambda: self.batcher.put(question))
         stage(question.use_case, "total").observe(time.perf_counter() - question.arrived)
         return answer
 
@@ -109,19 +109,22 @@ class Runtime:
         return self.schemas[name]
 
     async def check(self, name: str) -> bytes:
-        """Score the served model's golden rows and look their keys up, through the lane, without
-        logging.
+        """Score the served model's golden rows and look their keys up, in the batcher's thread and
+        without logging.
         """
         self.schema(name)
-        return await self.call(lambda lane: check_served(lane, name))
+        slot = self.watcher.slots[name]
+        return await self.call(
+            lambda: check_served(self.use_cases[name], slot.served(), self.stores.get(name))
+        )
 
-    async def call(self, function: Callable[[Lane], bytes]) -> bytes:
-        """What a function gives that runs in the lane's thread, within the limits; raises
+    async def call(self, function: Callable[[], bytes]) -> bytes:
+        """Return what a function gives that runs in the batcher's thread, within the limits; raise
         `RequestError`.
         """
-        return await self._in_time(lambda: self.lane.call(function))
+        return await self._in_time(lambda: self.batcher.call(function))
 
-    async def _in_time(self, start: Any) -> bytes:
+    async def _in_time(self, start: Callable[[], asyncio.Future[bytes]]) -> bytes:
         if self._in_flight >= IN_FLIGHT_LIMIT:
             raise UnanswerableError(
                 429,
@@ -129,7 +132,7 @@ class Runtime:
                 f"{IN_FLIGHT_LIMIT} requests are being answered already; try again shortly.",
             )
         self._in_flight += 1
-        future: asyncio.Future[bytes] = start()
+        future = start()
         self._deadlines.watch(future)
         try:
             return await future
@@ -156,38 +159,26 @@ class Runtime:
                     features_ready=self.stores.is_open(name),
                 )
             )
-        error = self.lane.log_error
+        error = self.batcher.log_error
         return ModelsAnswer(
             models=statuses,
             log=LogStatus(
-                writable=error is None, error=error, dropped_rows=dict(self.lane.log.dropped)
+                writable=error is None, error=error, dropped_rows=dict(self.batcher.log.dropped)
             ),
         )
 
 
-def check_served(lane: Lane, name: str) -> bytes:
-    """The golden check of the model that serves, and a look-up of the golden rows' keys; runs in
-    the lane's thread.
-    """
-    served = lane.model(name)
-    use_case, model = lane.use_cases[name], served.model
-    golden = model.golden["rows"]
-    moments = golden_columns(model.transform, golden)[use_case.event_time]
-    try:
-        lane.stores.get(name).lookup(
-            [{key: row.get(key) for key in use_case.serving.entity_keys} for row in golden], moments
-        )
-    except (FeatureStoreError, sqlite3.Error) as error:
-        raise features_unavailable(str(error)) from error
-    answer = CheckAnswer(
-        use_case=name,
-        version=served.version,
-        digest=served.digest,
-        rows=len(golden),
-        largest_difference=model.check_golden(),
-    )
-    return answer.model_dump_json().encode()
-
-
 def _too_late() -> RequestError:
     return UnanswerableError(504, "timeout", f"No answer within {ANSWER_SECONDS:g} seconds.")
+
+
+class RuntimeHolder:
+    """Gives the routes the runtime, which only exists once the serving process has started."""
+
+    runtime: Runtime | None = None
+
+    def get(self) -> Runtime:
+        """Return the runtime; raise `UnanswerableError` while the process is starting."""
+        if self.runtime is None:
+            raise UnanswerableError(503, "starting", "The endpoint is starting.")
+        return self.runtime

@@ -1,5 +1,5 @@
 """The Open Inference Protocol over gRPC: a server of its own port in the serving process, on the
-same event loop and the same lane.
+same event loop and the same batcher.
 
 A refusal's status code follows from its HTTP status; its text is the message, and the trailing
 metadata hold `code` and `field`.
@@ -19,10 +19,10 @@ from include.settings import Settings
 from serving.contract.api_keys import ApiKeys, presented_key
 from serving.contract.body import MAX_BODY_BYTES
 from serving.contract.errors import RequestError
+from serving.contract.refusals import answer_or_refusal, refuse
 from serving.engine.runtime import Runtime
 from serving.grpc import open_inference_pb2 as messages
 from serving.grpc.messages import read_request, write_answer
-from serving.http.answering import internal, refuse
 from serving.oip.answering import SERVER, Models
 
 SERVICE = "inference.GRPCInferenceService"
@@ -44,9 +44,8 @@ logger = logging.getLogger("flightdeck.serving")
 class GrpcServer:
     """Start and stop it on the event loop that the runtime answers on."""
 
-    def __init__(self, runtime: Runtime, settings: Settings) -> None:
+    def __init__(self, runtime: Runtime, settings: Settings, keys: ApiKeys | None) -> None:
         self._address = f"{settings.host}:{settings.grpc_port}"
-        keys = None if settings.api_keys_file is None else ApiKeys(settings.api_keys_file)
         self._server = grpc.aio.server(
             # As many bytes as over REST; several workers of one endpoint share the port.
             options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 1)],
@@ -156,15 +155,22 @@ def _handlers(service: Service, keys: ApiKeys | None) -> grpc.GenericRpcHandler:
 async def _answered(
     procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | None, request: Any, context: Any
 ) -> Any:
-    try:
-        if keys is not None:
-            keys.check(presented_key(context.invocation_metadata() or ()))
-        return await procedure(request)
-    except RequestError as error:
-        refusal = error
-    except Exception as error:
-        logger.exception("a request failed unexpectedly")
-        refusal = internal(error)
+    outcome = await answer_or_refusal(_admitted(procedure, keys, request, context))
+    if isinstance(outcome, RequestError):
+        await _abort(outcome, context)
+        return None
+    return outcome
+
+
+async def _admitted(
+    procedure: Callable[[Any], Awaitable[Any]], keys: ApiKeys | None, request: Any, context: Any
+) -> Any:
+    if keys is not None:
+        keys.check(presented_key(context.invocation_metadata() or ()))
+    return await procedure(request)
+
+
+async def _abort(refusal: RequestError, context: Any) -> None:
     refuse(refusal)
     valid = f" Valid: {', '.join(refusal.valid)}." if refusal.valid else ""
     trailing = [
@@ -178,4 +184,3 @@ async def _answered(
         refusal.message[:500] + valid,
         tuple(trailing),
     )
-    return None

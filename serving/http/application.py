@@ -20,28 +20,30 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.contract.errors import RequestError
-from serving.http.answering import Holder, internal, json_response, refuse
+from serving.contract.refusals import internal, refuse
+from serving.engine.runtime import RuntimeHolder
+from serving.http.answering import json_response
 from serving.http.describing import describe_model
-from serving.http.feedback import tell
+from serving.http.feedback import record_feedback
 from serving.http.openapi import openapi_document
 from serving.http.predicting import explain, predict
 from serving.oip import rest
 
 logger = logging.getLogger("flightdeck.serving")
 
-Action = Callable[[Holder, str, Scope, Receive, Send], Awaitable[None]]
-ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain, "feedback": tell}
+Action = Callable[[RuntimeHolder, str, Scope, Receive, Send], Awaitable[None]]
+ACTIONS: dict[str, Action] = {"predict": predict, "explain": explain, "feedback": record_feedback}
 """What `POST /v1/models/{use_case}/<action>` does."""
 
 
-SERVERS_OWN = ("/healthz", "/livez", "/readyz", "/metrics")
-"""Answered in front of us; what comes through has another method."""
+PROCESS_PATHS = ("/healthz", "/livez", "/readyz", "/metrics")
+"""Answered in front of these routes; what comes through has another method."""
 
 
 class Application:
     """All routes of our own."""
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: RuntimeHolder) -> None:
         self._holder = holder
         self._rest = _everything_else(holder)
 
@@ -63,7 +65,7 @@ class Application:
             await self._rest(scope, receive, send)
 
 
-def _everything_else(holder: Holder) -> ASGIApp:
+def _everything_else(holder: RuntimeHolder) -> ASGIApp:
     async def models(_: Request) -> Response:
         return json_response(holder.get().models().model_dump_json().encode())
 
@@ -94,7 +96,7 @@ def _everything_else(holder: Holder) -> ASGIApp:
                 Route(f"/v1/models/{{use_case}}/{action}", unreachable, methods=["POST"])
                 for action in ACTIONS
             ),
-            *(Route(path, unreachable, methods=["GET"]) for path in SERVERS_OWN),
+            *(Route(path, unreachable, methods=["GET"]) for path in PROCESS_PATHS),
             Route("/", front, methods=["GET"]),
             Route("/v1/models", models, methods=["GET"]),
             Route("/v1/models/{use_case}", describe, methods=["GET"]),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from serving.contract.answers import InputDescription, ModelAnswer, RunningModel
 from serving.engine.runtime import Runtime
-from serving.models.slots import ServedModel
+from serving.scoring.served_model import ServedModel
 
 
 def describe_model(runtime: Runtime, name: str) -> ModelAnswer:

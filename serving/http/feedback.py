@@ -9,27 +9,30 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from include.inference_log.log import Feedback, SpoolError
+from include.inference_log.writer import LogWriter
 from serving.contract.body import read_json
 from serving.contract.errors import UnanswerableError
-from serving.engine.batcher import Lane
-from serving.http.answering import Holder, answer_with
+from serving.engine.runtime import RuntimeHolder
+from serving.http.answering import answer_with
 
 
-async def tell(holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def record_feedback(
+    holder: RuntimeHolder, use_case: str, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Make feedback durable and say what became of each row."""
     await answer_with(_record(holder, use_case, scope, receive), send)
 
 
-async def _record(holder: Holder, use_case: str, scope: Scope, receive: Receive) -> bytes:
+async def _record(holder: RuntimeHolder, use_case: str, scope: Scope, receive: Receive) -> bytes:
     runtime = holder.get()
     runtime.schema(use_case)
     rows = runtime.feedback_schemas[use_case].validate(await read_json(scope, receive))
-    return await runtime.call(lambda lane: _append(lane, use_case, rows))
+    return await runtime.call(lambda: _append(runtime.batcher.log, use_case, rows))
 
 
-def _append(lane: Lane, use_case: str, rows: Sequence[Feedback]) -> bytes:
+def _append(log: LogWriter, use_case: str, rows: Sequence[Feedback]) -> bytes:
     try:
-        outcome = lane.log.append_feedback(rows)
+        outcome = log.append_feedback(rows)
     except SpoolError as error:
         raise UnanswerableError(
             503, "log_unavailable", f"Feedback cannot be kept now; tell it again later. {error}"

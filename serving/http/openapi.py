@@ -65,7 +65,7 @@ ERRORS = {
     "504": "No answer in time.",
 }
 BODY_ERRORS = ("400", "408", "413", "415", "422", "429", "500", "503", "504")
-LANE_ERRORS = ("429", "500", "503", "504")
+BATCHER_ERRORS = ("429", "500", "503", "504")
 EXAMPLES: dict[str, Any] = {
     "string": "AA",
     "integer": 1,
@@ -126,7 +126,7 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
         BODY_ERRORS,
     )
     check = operation(
-        f"check_{name}", "Score the served model's golden rows again.", "CheckAnswer", LANE_ERRORS
+        f"check_{name}", "Score the served model's golden rows again.", "CheckAnswer", BATCHER_ERRORS
     )
     describe = operation(
         f"describe_{name}",

@@ -9,27 +9,28 @@ import time
 from starlette.types import Receive, Scope, Send
 
 from serving.contract.body import read_json
+from serving.contract.question import Question
 from serving.contract.request_id import request_id
-from serving.http.answering import Holder, answer_with
-from serving.scoring.batch import Question
+from serving.engine.runtime import RuntimeHolder
+from serving.http.answering import answer_with
 
 
 async def predict(
-    holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send
+    holder: RuntimeHolder, use_case: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer with a prediction per row."""
     await answer_with(_ask(holder, use_case, scope, receive, explain=False), send)
 
 
 async def explain(
-    holder: Holder, use_case: str, scope: Scope, receive: Receive, send: Send
+    holder: RuntimeHolder, use_case: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer with a prediction per row and the contributions of the inputs."""
     await answer_with(_ask(holder, use_case, scope, receive, explain=True), send)
 
 
 async def _ask(
-    holder: Holder, use_case: str, scope: Scope, receive: Receive, *, explain: bool
+    holder: RuntimeHolder, use_case: str, scope: Scope, receive: Receive, *, explain: bool
 ) -> bytes:
     runtime = holder.get()
     schema = runtime.schema(use_case)

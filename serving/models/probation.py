@@ -1,4 +1,4 @@
-"""A version's trial: a child process loads it as the endpoint would, before the endpoint does.
+"""A version's probation: a child process loads it as the endpoint would, before it does so itself.
 
     python -m serving.models.probation <use case> <version> <digest> <folder> <public key>
 
@@ -16,17 +16,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from include.catalogue import load_use_case
 from include.errors import FlightdeckError, ServingError
 from include.release.model_store import Desired
 from include.settings import PROJECT_ROOT
+from serving.models.loading import load_served
 
-TRIAL_SECONDS = 90.0
+PROBATION_SECONDS = 90.0
 ERROR_CHARACTERS = 400
 LIBRARIES = ("numpy", "polars", "xgboost", "scikit-learn", "onnxruntime")
 
 
 def try_in_child(
-    use_case: str, desired: Desired, key: Path, *, seconds: float = TRIAL_SECONDS
+    use_case: str, desired: Desired, key: Path, *, seconds: float = PROBATION_SECONDS
 ) -> None:
     """Raise `ServingError` saying how the child failed; return when it has loaded the version and
     answered its golden rows.
@@ -59,7 +61,7 @@ def try_in_child(
         )
     except subprocess.TimeoutExpired as error:
         raise ServingError(
-            f"The trial of {use_case} version {desired.version} gave no answer within"
+            f"The probation of {use_case} version {desired.version} gave no answer within"
             f" {seconds:g} s."
         ) from error
     if child.returncode == 0:
@@ -71,13 +73,13 @@ def try_in_child(
             -ERROR_CHARACTERS:
         ] or f"its process ended with {child.returncode}"
     raise ServingError(
-        f"{use_case} version {desired.version} did not stand its trial and does not serve: {how}"
+        f"{use_case} version {desired.version} did not pass its probation and does not serve: {how}"
     )
 
 
 def libraries() -> dict[str, str]:
-    """What a trial's outcome depends on beside the package: a version that stood it need not stand
-    it again while these are the same.
+    """List the versions that the outcome depends on beside the package: a version that passed need
+    not pass again while these are the same.
     """
     return {name: _installed(name) for name in LIBRARIES}
 
@@ -91,9 +93,6 @@ def _installed(name: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Load what the arguments name; print the reason where that fails."""
-    from include.catalogue import load_use_case
-    from serving.models.slots import load_served
-
     name, number, digest, folder, key = arguments
     try:
         served = load_served(

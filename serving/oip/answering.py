@@ -1,4 +1,5 @@
-"""One inference, whichever transport it came over: tensors in, the lane's answer, tensors out."""
+"""One inference, whichever transport it came over: tensors in, the batcher's answer, tensors out.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from typing import Any
 
 import orjson
 
+from serving.contract.question import Question
 from serving.engine.runtime import Runtime
 from serving.oip.interface import ModelInterface, check_version, interfaces, output_values, select
 from serving.oip.tensors import InferRequest
-from serving.scoring.batch import Question
 
 SERVER = {"name": "flightdeck", "version": "1", "extensions": ["binary_tensor_data"]}
 

@@ -6,7 +6,6 @@ A refusal is `{"error": "<text>", "code": ..., "field": ...}`: the protocol want
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,12 +16,12 @@ from starlette.routing import Route
 
 from serving.contract.body import DisconnectedError, read_bytes
 from serving.contract.errors import RequestError
-from serving.http.answering import Holder, internal, json_response, refuse
+from serving.contract.refusals import answer_or_refusal, refuse
+from serving.engine.runtime import RuntimeHolder
+from serving.http.answering import json_response
 from serving.oip.answering import SERVER, InferAnswer, Models
 from serving.oip.rest_request import HEADER_LENGTH, read_request
 from serving.oip.tensors import to_bytes
-
-logger = logging.getLogger("flightdeck.serving")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -30,19 +29,19 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Routes:
     """The protocol's routes."""
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: RuntimeHolder) -> None:
         self._holder = holder
         self._models: Models | None = None
 
     def table(self) -> list[Route]:
         """What answers where."""
-        one = "/v2/models/{name}"
+        model = "/v2/models/{name}"
         table: list[tuple[str, Handler, str]] = [
             ("/v2", self._server, "GET"),
             ("/v2/health/live", self._live, "GET"),
             ("/v2/health/ready", self._ready, "GET"),
         ]
-        for path in (one, one + "/versions/{version}"):
+        for path in (model, model + "/versions/{version}"):
             table += [
                 (path, self._metadata, "GET"),
                 (path + "/ready", self._model_ready, "GET"),
@@ -67,19 +66,19 @@ class Routes:
         return _health({"ready": self._holder.runtime is not None and self._get().server_ready()})
 
     async def _metadata(self, request: Request) -> Response:
-        model = self._get().select(*_asked(request))
+        model = self._get().select(*_model_and_version(request))
         return json_response(orjson.dumps(model.metadata(self._get().version(model))))
 
     async def _model_ready(self, request: Request) -> Response:
-        model = self._get().select(*_asked(request))
+        model = self._get().select(*_model_and_version(request))
         return _health({"name": model.name, "ready": self._get().ready(model)})
 
     async def _infer(self, request: Request) -> Response:
         document = read_request(request, await read_bytes(request.receive))
-        return _answer(await self._get().infer(*_asked(request), document))
+        return _answer(await self._get().infer(*_model_and_version(request), document))
 
 
-def _asked(request: Request) -> tuple[str, str]:
+def _model_and_version(request: Request) -> tuple[str, str]:
     return request.path_params["name"], request.path_params.get("version", "")
 
 
@@ -119,25 +118,21 @@ def _answer(answer: InferAnswer) -> Response:
 def _guarded(handler: Handler) -> Handler:
     async def guarded(request: Request) -> Response:
         try:
-            return await handler(request)
+            outcome = await answer_or_refusal(handler(request))
         except DisconnectedError:
             return Response(status_code=499)
-        except RequestError as error:
-            return _refusal(error)
-        except Exception as error:
-            logger.exception("a request failed unexpectedly")
-            return _refusal(internal(error))
+        return _refusal(outcome) if isinstance(outcome, RequestError) else outcome
 
     return guarded
 
 
 def _refusal(error: RequestError) -> Response:
     body, status = refuse(error)
-    told = orjson.loads(body)["error"]
-    valid = f" Valid: {', '.join(told['valid'])}." if told.get("valid") else ""
+    detail = orjson.loads(body)["error"]
+    valid = f" Valid: {', '.join(detail['valid'])}." if detail.get("valid") else ""
     return json_response(
         orjson.dumps(
-            {"error": told["message"] + valid, "code": told["code"], "field": told["field"]}
+            {"error": detail["message"] + valid, "code": detail["code"], "field": detail["field"]}
         ),
         status,
     )

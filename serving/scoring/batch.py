@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,30 +14,14 @@ from include.features.online.store import OnlineFeatures
 from include.inference_log.log import LoggedPrediction, prediction_ids
 from include.spec import UseCase
 from serving.contract.metrics import FLAGS, stage
-from serving.models.slots import ServedModel
+from serving.contract.question import Question
 from serving.scoring.explaining import Explanation, explain_rows, rows_to_explain
 from serving.scoring.lookup import gather_features
 from serving.scoring.policy import refuse_by_policy
 from serving.scoring.scorer import Moment
+from serving.scoring.served_model import ServedModel
 
 _Made = tuple[str, dict[str, Any], dict[str, Any], Any, list[str], Explanation | None]
-
-
-@dataclass(slots=True)
-class Question:
-    """One validated request. `arrived` is `time.perf_counter()` at its arrival; `explain` asks for
-    contributions by input.
-
-    `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from
-    another request under that id.
-    """
-
-    use_case: str
-    rows: list[dict[str, Any]]
-    arrived: float = field(default_factory=time.perf_counter)
-    explain: bool = False
-    key: str | None = None
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

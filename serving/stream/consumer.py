@@ -1,5 +1,5 @@
 """The consumer as a process: FastStream on NATS JetStream, with the models, the online store, the
-lane and the log of the endpoint.
+batcher and the log of the endpoint.
 
 Three streams per use case: `<use_case>-requests`, `-answers` and `-dead`, on the subjects
 `flightdeck.<use_case>.requests`, `.answers` and `.dead`. At most `in_flight` events are
@@ -21,8 +21,9 @@ from include.inference_log.rows import EVENTS_KEPT_SECONDS
 from include.settings import Settings
 from include.spec import UseCase
 from serving.contract.schema import request_schema
-from serving.engine.batcher import Lane
-from serving.models.slots import ModelWatcher
+from serving.engine.batcher import Batcher
+from serving.models.watcher import ModelWatcher
+from serving.router.router import ChampionRouter
 from serving.scoring.online_stores import OnlineStores
 from serving.stream.handler import Delivery, Handler
 
@@ -117,46 +118,43 @@ class Consumer:
         use_cases = {use_case.name: self.use_case}
         self.watcher = ModelWatcher(settings, use_cases)
         self.stores = OnlineStores(settings, use_cases)
-        self.lane = Lane(settings, use_cases, self.watcher.slots, self.stores)
+        self.batcher = Batcher(
+            settings, use_cases, ChampionRouter(self.watcher.slots), self.stores
+        )
         self.broker = NatsBroker(options.url, graceful_timeout=STOP_SECONDS, logger=None)
         self.handler = Handler(
-            request_schema(self.use_case), self.lane, NatsOutbox(self.broker, use_case.name)
+            request_schema(self.use_case), self.batcher, NatsOutbox(self.broker, use_case.name)
         )
         self._subscribe(options)
 
     async def run(self) -> None:
         """Wait for model and store, consume until SIGTERM or SIGINT, finish what was begun."""
-        for part in (self.watcher, self.stores, self.lane):
+        for part in (self.watcher, self.stores, self.batcher):
             part.start()
         try:
             await self._ready()
             await FastStream(self.broker, logger=None, after_startup=[self._started]).run()
         finally:
-            for part in (self.watcher, self.stores, self.lane):
+            for part in (self.watcher, self.stores, self.batcher):
                 part.stop()
             logger.info("%s: stopped; %s", self.use_case.name, self.handler.counts)
 
     async def _ready(self) -> None:
+        while missing := self._missing():
+            logger.debug("%s: waiting for %s", self.use_case.name, missing)
+            await asyncio.sleep(READY_POLL_SECONDS)
+
+    def _missing(self) -> str | None:
         name = self.use_case.name
-        waiting = True
-        while waiting:
-            missing = (
-                "a model"
-                if self.watcher.slots[name].serving is None
-                else ""
-                if self.stores.is_open(name)
-                else "the online store"
-            )
-            waiting = bool(missing)
-            if waiting:
-                logger.debug("%s: waiting for %s", name, missing)
-                await asyncio.sleep(READY_POLL_SECONDS)
+        if self.watcher.slots[name].serving is None:
+            return "a model"
+        return None if self.stores.is_open(name) else "the online store"
 
     def _started(self) -> None:
         logger.info(
             "%s: version %d consumes",
             self.use_case.name,
-            self.lane.model(self.use_case.name).version,
+            self.watcher.slots[self.use_case.name].served().version,
         )
 
     def _subscribe(self, options: StreamOptions) -> None:

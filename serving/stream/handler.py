@@ -28,8 +28,8 @@ import orjson
 from include.inference_log.rows import EVENT_PREFIX
 from serving.contract.body import parse
 from serving.contract.errors import InvalidError, RequestError, UnanswerableError, UnreadableError
+from serving.contract.question import Question
 from serving.contract.schema import RequestSchema
-from serving.scoring.batch import Question
 
 MAX_EVENT_ID = 200
 MAX_ATTEMPTS = 5
@@ -67,7 +67,7 @@ class Outbox(Protocol):
 
 
 class Answering(Protocol):
-    """What answers a question and has it logged: the lane."""
+    """What answers a question and has it logged: the batcher."""
 
     def put(self, question: Question) -> Awaitable[bytes]:
         """The answer's JSON; raises `RequestError`."""
@@ -79,7 +79,7 @@ class Handler:
     """Decides about deliveries. `counts` are events by outcome."""
 
     schema: RequestSchema
-    lane: Answering
+    batcher: Answering
     outbox: Outbox
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("answered", "duplicate", "set aside", "retried"), 0)
@@ -114,7 +114,7 @@ class Handler:
         ).hexdigest()
         name = self.schema.use_case.name
         try:
-            answer = await self.lane.put(
+            answer = await self.batcher.put(
                 Question(name, rows, key=EVENT_PREFIX + event_id, fingerprint=fingerprint)
             )
         except InvalidError as error:

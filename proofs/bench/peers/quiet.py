@@ -13,6 +13,7 @@ from typing import Any
 import serving.engine.batcher
 import serving.engine.committer
 import serving.engine.runtime
+import serving.engine.worker
 import serving.scoring.batch
 from cli.endpoint.serve import serve
 from include.settings import load_settings
@@ -56,7 +57,7 @@ def no_row(*_: Any) -> None:
 
 for module in (
     serving.engine.committer,
-    serving.engine.batcher,
+    serving.engine.worker,
     serving.engine.runtime,
     serving.scoring.batch,
 ):

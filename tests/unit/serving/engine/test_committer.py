@@ -12,10 +12,11 @@ from include.inference_log.log import ship
 from include.inference_log.writer import LogWriter
 from include.settings import Settings, load_settings
 from serving.contract.errors import UnanswerableError
+from serving.contract.question import Question
 from serving.engine import committer as committing
 from serving.engine.committer import Committer
 from serving.engine.pending import Batch, Job
-from serving.scoring.batch import Question, Scored
+from serving.scoring.batch import Scored
 from tests.unit.inference_log.log_helpers import answered, served
 
 CASE = "flight_delays"

@@ -1,0 +1,47 @@
+"""Loading a version: digest, signature and golden answers are checked before anybody is answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from include.errors import ServingError
+from include.model.package import load_model, verify_files
+from include.model.signing import verify_signature
+from include.release.model_store import Desired
+from include.spec import UseCase
+from serving.scoring.scorer import Scorer
+from serving.scoring.served_model import ServedModel
+
+WARM_UP_ROUNDS = 20
+GOLDEN_TOLERANCE = 1e-6
+
+
+def check_files(desired: Desired, key: Path) -> None:
+    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed;
+    nothing is parsed.
+    """
+    verify_files(desired.folder, desired.digest)
+    verify_signature(desired.folder, key)
+
+
+def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
+    """Check, load and warm up a version signed with `key`'s private half; raises a
+    `FlightdeckError` saying why it must not serve.
+    """
+    check_files(desired, key)
+    model = load_model(desired.folder, expected_digest=desired.digest)
+    if model.metadata.use_case != use_case.name:
+        raise ServingError(
+            f"The package at {desired.folder} belongs to use case {model.metadata.use_case!r}, not"
+            f" {use_case.name!r}."
+        )
+    difference = model.check_golden()
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ServingError(
+            f"The package at {desired.folder} answers its golden rows {difference:g} off; at most"
+            f" {GOLDEN_TOLERANCE:g} is right."
+        )
+    scorer = Scorer(use_case, model)
+    scorer.warm_up(WARM_UP_ROUNDS)
+    return ServedModel(desired.version, desired.digest, datetime.now(UTC), model, scorer)

@@ -1,0 +1,20 @@
+"""A loaded version of a model, with all that answering by it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from include.model.package import ScoringModel
+from serving.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded version; `scorer` is what answers with it."""
+
+    version: int
+    digest: str
+    since: datetime
+    model: ScoringModel
+    scorer: Scorer

@@ -124,6 +124,12 @@ class Verdict(BaseModel):
         return [finding for finding in self.findings if finding.outcome == "not judged"]
 
 
+class GateVerdict(Verdict):
+    """The findings of all gates, and the champion that the candidate was compared with."""
+
+    champion_version: int | None = None
+
+
 def at_most(
     rule: str, metric: str, limit: float | None, value: float | None, **where: str
 ) -> Finding:
@@ -160,7 +166,7 @@ def as_html(findings: Iterable[Finding], columns: Columns) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in _headings(columns))
     rows = "".join(
         "<tr>"
-        + "".join(f"<td>{html.escape(_text(_shown(item, field)))}</td>" for field in columns)
+        + "".join(f"<td>{html.escape(_text(getattr(item, field)))}</td>" for field in columns)
         + "</tr>"
         for item in in_order(findings)
     )
@@ -188,6 +194,8 @@ def _headings(columns: Columns) -> list[str]:
 def _shown(item: Finding, field: str) -> object:
     if field == "passed":
         return "**refused**" if item.outcome == "refused" else item.outcome
+    if field == "part":
+        return item.part or "all"
     return getattr(item, field)
 
 

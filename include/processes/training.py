@@ -10,6 +10,7 @@ from typing import Any
 
 from include.spec import UseCase
 from include.steps import StepContext
+from include.verdict import GateVerdict
 
 Inputs = dict[str, Any]
 
@@ -178,10 +179,10 @@ def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
 
 
 def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"accepted", "reasons", "rows", "champion_version", "digest"}`; a refusal closes the run and
+    """`{"accepted", "reasons", "findings", "champion_version", "digest"}`; a refusal closes the run and
     is recorded in `trainings`.
     """
-    from include.evaluation.gates.registry import judge
+    from include.evaluation.gates.registry import run_gates
     from include.registry.client import connect
     from include.training.gate_input import gather
     from include.training.lineage import record_lineage
@@ -199,22 +200,22 @@ def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
         run.data.tags,
         inspected,
     )
-    verdict = judge(given)
+    verdict = run_gates(given)
     log_verdict(client, mlflow_run_id, verdict)
-    if not verdict["accepted"]:
+    if not verdict.accepted:
         record_decision(
             context,
             decision=REFUSED,
-            reasons=verdict["reasons"],
+            reasons=verdict.reasons,
             mlflow_run_id=mlflow_run_id,
             version=None,
-            champion_before=verdict["champion_version"],
+            champion_before=verdict.champion_version,
             metrics=inputs["evaluate_model"]["metrics"],
             rows=inputs["build_snapshot"]["snapshot"]["rows"],
         )
         record_lineage(client, context, inputs, decision=REFUSED, version=None)
-        finish(client, mlflow_run_id, REFUSED, verdict["reasons"])
-    return {**verdict, "digest": given.package_digest}
+        finish(client, mlflow_run_id, REFUSED, verdict.reasons)
+    return {**verdict.model_dump(mode="json"), "digest": given.package_digest}
 
 
 def register_model(context: StepContext, inputs: Inputs) -> Inputs:
@@ -228,17 +229,16 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
     from include.training.tracking import finish, log_tags
     from include.triggers.decisions import ACCEPTED, record_decision
 
-    verdict, mlflow_run_id = inputs["check_gates"], inputs["open_run"]["mlflow_run_id"]
-    number = register_candidate(
-        context.settings, context.use_case, mlflow_run_id, verdict["digest"], verdict
-    )
+    digest, mlflow_run_id = inputs["check_gates"]["digest"], inputs["open_run"]["mlflow_run_id"]
+    verdict = GateVerdict.model_validate(inputs["check_gates"])
+    number = register_candidate(context.settings, context.use_case, mlflow_run_id, digest, verdict)
     record_decision(
         context,
         decision=ACCEPTED,
         reasons=[],
         mlflow_run_id=mlflow_run_id,
         version=number,
-        champion_before=verdict["champion_version"],
+        champion_before=verdict.champion_version,
         metrics=inputs["evaluate_model"]["metrics"],
         rows=inputs["build_snapshot"]["snapshot"]["rows"],
     )
@@ -246,7 +246,7 @@ def register_model(context: StepContext, inputs: Inputs) -> Inputs:
     log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
     record_lineage(client, context, inputs, decision=ACCEPTED, version=number)
     finish(client, mlflow_run_id, ACCEPTED)
-    return {"version": number, "digest": verdict["digest"]}
+    return {"version": number, "digest": digest}
 
 
 def _splits(context: StepContext, inputs: Inputs) -> dict[str, Any]:

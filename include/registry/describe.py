@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from include.verdict import GATE_COLUMNS, Finding, GateVerdict, as_markdown, markdown_cell
+
 SHOWN_METRICS = (
     "auc",
     "average_precision",
@@ -31,7 +33,7 @@ MAX_GATE_ROWS = 60
 
 
 def version_description(
-    verdict: Mapping[str, Any],
+    verdict: GateVerdict,
     run_tags: Mapping[str, str],
     metrics: Mapping[str, float],
     summary: Mapping[str, Any] | None = None,
@@ -43,23 +45,21 @@ def version_description(
     """
     parts = [
         _headline(verdict, run_tags),
-        _gates(verdict.get("rows", [])),
+        _gates(verdict.findings),
         _metrics(metrics),
         _origin(run_tags),
     ]
     return "\n\n".join([*parts, *([] if summary is None else [_data(summary)])])
 
 
-def version_tags(
-    verdict: Mapping[str, Any], run_tags: Mapping[str, str], digest: str
-) -> dict[str, str]:
+def version_tags(verdict: GateVerdict, run_tags: Mapping[str, str], digest: str) -> dict[str, str]:
     """`digest`, `decision`, `gate.<gate>` (passed or refused over all its rows) and where the
     version comes from.
     """
-    tags = {"digest": digest, "decision": "accepted" if verdict.get("accepted") else "refused"}
-    for gate, passed in gate_outcomes(verdict.get("rows", [])).items():
+    tags = {"digest": digest, "decision": "accepted" if verdict.accepted else "refused"}
+    for gate, passed in gate_outcomes(verdict.findings).items():
         tags[f"gate.{gate}"] = "passed" if passed else "refused"
-    compared = verdict.get("champion_version")
+    compared = verdict.champion_version
     tags["champion_compared"] = "none" if compared is None else str(compared)
     tags.update(
         {
@@ -71,59 +71,41 @@ def version_tags(
     return tags
 
 
-def gate_outcomes(rows: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
-    """Per gate, whether all its rows passed."""
+def gate_outcomes(findings: Sequence[Finding]) -> dict[str, bool]:
+    """Per gate, whether all its findings passed."""
     outcomes: dict[str, bool] = {}
-    for row in rows:
-        outcomes[row["gate"]] = outcomes.get(row["gate"], True) and bool(row["passed"])
+    for finding in findings:
+        outcomes[finding.rule] = outcomes.get(finding.rule, True) and finding.passed
     return outcomes
 
 
-def _headline(verdict: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    rows = verdict.get("rows", [])
-    compared = verdict.get("champion_version")
+def _headline(verdict: GateVerdict, tags: Mapping[str, str]) -> str:
+    findings = verdict.findings
+    compared = verdict.champion_version
     against = (
         "No champion existed: the bootstrap rule applied."
         if compared is None
         else f"Compared with champion version {compared}."
     )
     trigger = tags.get("flightdeck.trigger", "unknown")
-    outcome = "Accepted" if verdict.get("accepted") else "Refused"
-    judged = [row for row in rows if not _unjudged(row)]
-    passed = sum(bool(row["passed"]) for row in judged)
+    outcome = "Accepted" if verdict.accepted else "Refused"
+    unjudged = len(verdict.not_judged)
+    judged = len(findings) - unjudged
+    passed = judged - len(verdict.refused)
     return (
-        f"## {outcome}\n\n{passed} of {len(judged)} checks passed in {len(gate_outcomes(rows))}"
-        f" gates, {len(rows) - len(judged)} were not judged (slice too small). {against} Data"
+        f"## {outcome}\n\n{passed} of {judged} checks passed in {len(gate_outcomes(findings))}"
+        f" gates, {unjudged} were not judged (slice too small). {against} Data"
         f" interval: {tags.get('flightdeck.interval_start', '?')} to"
         f" {tags.get('flightdeck.interval_end', '?')}; started by: {trigger}."
     )
 
 
-def _gates(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        "| gate | metric | split | slice | threshold | observed | | reason |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    ordered = sorted(rows, key=lambda row: (bool(row["passed"]), bool(row["slice"])))
-    for row in ordered[:MAX_GATE_ROWS]:
-        outcome = "not judged" if _unjudged(row) else "passed" if row["passed"] else "**refused**"
-        cells = [
-            row["gate"],
-            row["metric"],
-            row["split"],
-            row["slice"] or "all",
-            row["threshold"],
-            row["observed"],
-            outcome,
-            row["reason"],
-        ]
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    if len(ordered) > MAX_GATE_ROWS:
-        lines.append(
-            f"\n{len(ordered) - MAX_GATE_ROWS} more passed rows are in the run's artefact"
-            " gates.json."
-        )
-    return "### Gates\n\n" + "\n".join(lines)
+def _gates(findings: Sequence[Finding]) -> str:
+    table = as_markdown(findings, GATE_COLUMNS, most=MAX_GATE_ROWS)
+    more = len(findings) - MAX_GATE_ROWS
+    if more > 0:
+        table += f"\n\n{more} more passed rows are in the run's artefact gates.json."
+    return f"### Gates\n\n{table}"
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
@@ -136,7 +118,7 @@ def _metrics(metrics: Mapping[str, float]) -> str:
     ]
     lines.extend(
         f"| {name} | "
-        + " | ".join(_cell(metrics.get(f"{split}.{name}")) for split in splits)
+        + " | ".join(markdown_cell(metrics.get(f"{split}.{name}")) for split in splits)
         + " |"
         for name in names
     )
@@ -156,21 +138,7 @@ def _data(summary: Mapping[str, Any]) -> str:
 
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     lines.extend(
-        "| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows_of(summary, "train")
+        "| " + " | ".join(markdown_cell(cell) for cell in row) + " |"
+        for row in rows_of(summary, "train")
     )
     return "### Training data (train split; all splits: data_summary.json)\n\n" + "\n".join(lines)
-
-
-def _unjudged(row: Mapping[str, Any]) -> bool:
-    """A slice below its minimum of rows: it has a threshold but nothing was observed, and it does
-    not refuse.
-    """
-    return bool(row["passed"]) and row["threshold"] is not None and row["observed"] is None
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return str(value).replace("|", "\\|").replace("\n", " ")

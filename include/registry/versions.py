@@ -6,11 +6,10 @@ releases a version holds its number and digest, and asks for exactly those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.errors import RegistryError
 from include.model.package import verify_package
@@ -21,6 +20,7 @@ from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
 from include.registry.run_files import read_json
 from include.settings import Settings
 from include.spec import UseCase
+from include.verdict import GateVerdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +53,7 @@ class RegisteredVersion:
 
 
 def register_candidate(
-    settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: Mapping[str, Any]
+    settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: GateVerdict
 ) -> int:
     """Make the logged model of MLflow run `run_id` a version with alias `challenger` and return its
     number.
@@ -62,9 +62,9 @@ def register_candidate(
     that exists. Raises `RegistryError` when the verdict does not accept, or when the run holds no
     model with this digest.
     """
-    if verdict.get("accepted") is not True:
+    if not verdict.accepted:
         raise RegistryError(
-            f"run {run_id} was refused ({verdict.get('reasons')}); only an accepted candidate"
+            f"run {run_id} was refused ({verdict.reasons}); only an accepted candidate"
             " becomes a version."
         )
     client = connect(settings)
@@ -170,7 +170,7 @@ def _create(
     use_case: UseCase,
     run_id: str,
     digest: str,
-    verdict: Mapping[str, Any],
+    verdict: GateVerdict,
 ) -> None:
     """One call makes the version with its record and its signature: a kill leaves a whole version
     or none.

@@ -19,6 +19,7 @@ from include.spec import DataSet, UseCase
 from include.steps import StepContext
 from include.training.tuning import Trial
 from include.triggers.causes import causes_of_run
+from include.verdict import GATE_COLUMNS, GateVerdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -246,19 +247,24 @@ def log_trials(
     log_table(client, mlflow_run_id, rows, "trials.json")
 
 
-def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: Mapping[str, Any]) -> None:
+def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: GateVerdict) -> None:
     """The gates' rows as the table gates.json, each gate's outcome as a tag, and the whole as the
     run's description.
     """
     from include.registry.describe import gate_outcomes, version_description
 
-    log_table(client, mlflow_run_id, verdict["rows"], "gates.json")
+    log_table(
+        client,
+        mlflow_run_id,
+        [finding.as_row(GATE_COLUMNS) for finding in verdict.findings],
+        "gates.json",
+    )
     run = client.get_run(mlflow_run_id)
     tags = {
         f"gate.{gate}": "passed" if passed else "refused"
-        for gate, passed in gate_outcomes(verdict["rows"]).items()
+        for gate, passed in gate_outcomes(verdict.findings).items()
     }
-    compared = verdict["champion_version"]
+    compared = verdict.champion_version
     tags["flightdeck.champion_compared"] = "none" if compared is None else str(compared)
     tags["mlflow.note.content"] = version_description(verdict, run.data.tags, run.data.metrics)
     log_tags(client, mlflow_run_id, tags)

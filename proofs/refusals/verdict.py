@@ -67,8 +67,8 @@ def _refusals(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
                 strict=True,
             )
         )
-    if verdict.get("rows"):
-        gates = [str(row["gate"]) for row in verdict["rows"] if not row["passed"]]
+    if verdict.get("findings"):
+        gates = [str(item["rule"]) for item in verdict["findings"] if not item["passed"]]
         return list(zip(gates, verdict["reasons"], strict=True))
     if verdict.get("checks"):
         checks = [name for name, check in verdict["checks"].items() if not check["passed"]]

@@ -164,7 +164,7 @@ def test_the_wired_training_registers_a_model_that_can_be_repeated(trained, tmp_
     assert trained.run.state == "success", reasons or trained.run.tasks
     results, settings = trained.run.results, trained.settings
     verdict = results["check_gates"]
-    gates = {row["gate"] for row in verdict["rows"]}
+    gates = {row["rule"] for row in verdict["findings"]}
     own = {
         "regression": {"errors", "slice_r2", "slice_bias"},
         "multiclass": {"logloss", "accuracy", "slice_brier"},

@@ -17,7 +17,7 @@ RANGE = {"accepted": False, "reasons": ["too high"], "failures": [{"rule": "rang
 GATES = {
     "accepted": False,
     "reasons": ["low"],
-    "rows": [{"gate": "brier", "passed": True}, {"gate": "auc", "passed": False}],
+    "findings": [{"rule": "brier", "passed": True}, {"rule": "auc", "passed": False}],
 }
 
 

@@ -21,6 +21,7 @@ from include.features.store import apply_definitions
 from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
+from include.verdict import Finding, GateVerdict
 from tests.conftest import free_port
 from tests.unit.scoring.world import FLIGHTS, JANUARY, World, ingest
 from tests.unit.scoring.world import _train as train
@@ -115,7 +116,11 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         trained = train(world.context(JANUARY, "training"))
         digest = trained["train_model"]["digest"]
         number = register_candidate(
-            settings, FLIGHTS, trained["open_run"]["mlflow_run_id"], digest, {"accepted": True}
+            settings,
+            FLIGHTS,
+            trained["open_run"]["mlflow_run_id"],
+            digest,
+            GateVerdict(findings=(Finding(rule="auc", passed=True),)),
         )
         assert tracking_settings(settings) == settings
         with_server = reproduce(settings, FLIGHTS.name, number)

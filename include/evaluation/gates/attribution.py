@@ -1,14 +1,15 @@
-"""The gate on reasons: what the scores are made of, by exact TreeSHAP contributions on test rows."""
+"""The gate on reasons: what makes the scores, by exact TreeSHAP contributions on test rows."""
 
 from __future__ import annotations
 
 from include.evaluation.attributions import attribution_summary
-from include.evaluation.gates.base import TEST, GateInput, GateRow, at_most
+from include.evaluation.gates.base import TEST, GateInput
+from include.verdict import Finding, at_most
 
 GATE = "attribution"
 
 
-def attribution(given: GateInput) -> list[GateRow]:
+def attribution(given: GateInput) -> list[Finding]:
     """No input has more than `max_attribution_share` of all contributions, no forbidden one more
     than `max_forbidden_share`.
 
@@ -19,8 +20,13 @@ def attribution(given: GateInput) -> list[GateRow]:
     if given.model is None or given.test is None or given.test.height == 0:
         reason = given.problem or "the candidate cannot be scored"
         return [
-            GateRow(
-                GATE, "largest_share", TEST, "", limits.max_attribution_share, None, False, reason
+            Finding(
+                rule=GATE,
+                metric="largest_share",
+                subject=TEST,
+                limit=limits.max_attribution_share,
+                passed=False,
+                reason=reason,
             )
         ]
     found = attribution_summary(given.model, given.model.transform.apply_frame(given.test))
@@ -28,11 +34,18 @@ def attribution(given: GateInput) -> list[GateRow]:
     largest = max(shares, key=lambda name: shares[name])
     bound = limits.max_forbidden_share
     forbidden = [
-        at_most(GATE, "forbidden_share", bound, shares.get(name, 0.0), name)
+        at_most(GATE, "forbidden_share", bound, shares.get(name, 0.0), subject=TEST, part=name)
         for name in limits.forbidden_inputs
     ]
     return [
-        at_most(GATE, "largest_share", limits.max_attribution_share, shares[largest], largest),
+        at_most(
+            GATE,
+            "largest_share",
+            limits.max_attribution_share,
+            shares[largest],
+            subject=TEST,
+            part=largest,
+        ),
         *forbidden,
     ]
 

@@ -1,16 +1,16 @@
 """The gates between a trained candidate and the registry.
 
-A gate is a function `(GateInput) -> list[GateRow]`: one row of evidence per thing it judged. All
-gates run, whatever an earlier one found, and the verdict lists all rows. What a gate needs and does
-not find, it refuses by name.
+A gate is a function `(GateInput) -> list[Finding]`: one finding per thing that it looked at. All
+gates run, whatever an earlier one found, and the verdict holds all of them. What a gate needs and
+does not find, it refuses by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,33 +20,13 @@ from include.model.inspection import Inspection
 from include.problems.base import ProblemStrategy
 from include.problems.registry import strategy
 from include.spec import Gates, UseCase
+from include.verdict import Finding, at_least
 
 if TYPE_CHECKING:
     from include.model.package import ScoringModel
 
 TEST = "test"
 SAME_METRIC = 1e-9
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """One judgement.
-
-    `observed` is None where the value is missing; `slice` is empty for the whole split.
-    """
-
-    gate: str
-    metric: str
-    split: str
-    slice: str
-    threshold: float | None
-    observed: float | None
-    passed: bool
-    reason: str
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields as plain JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -109,10 +89,10 @@ class GateInput:
         return problem.losses(self.labels, scores) / problem.loss_unit(self.labels)
 
 
-Gate = Callable[[GateInput], list[GateRow]]
+Gate = Callable[[GateInput], list[Finding]]
 
 
-def evaluated_object(given: GateInput) -> list[GateRow]:
+def evaluated_object(given: GateInput) -> list[Finding]:
     """The package at hand is the one that was evaluated, by digest and by scoring the test rows
     again.
     """
@@ -123,13 +103,25 @@ def evaluated_object(given: GateInput) -> list[GateRow]:
         if same
         else f"package has digest {found}, evaluated was {expected}"
     )
-    rows = [GateRow("evaluated_object", "digest", TEST, "", None, None, same, reason)]
+    rows = [
+        Finding(rule="evaluated_object", metric="digest", subject=TEST, passed=same, reason=reason)
+    ]
     problem = given.problem_strategy
     metric = problem.loss_metric
     recorded = given.metrics.get(f"test.{metric}")
     if given.scores is None or recorded is None:
         reason = given.problem or f"metric test.{metric} is missing in MLflow"
-        return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, None, False, reason)]
+        return [
+            *rows,
+            Finding(
+                rule="evaluated_object",
+                metric=metric,
+                subject=TEST,
+                limit=recorded,
+                passed=False,
+                reason=reason,
+            ),
+        ]
     again = float(problem.losses(given.labels, given.scores).mean())
     passed = abs(again - recorded) <= SAME_METRIC * max(1.0, abs(recorded))
     reason = (
@@ -137,15 +129,28 @@ def evaluated_object(given: GateInput) -> list[GateRow]:
         if passed
         else "scored again, the package does not give the recorded metric"
     )
-    return [*rows, GateRow("evaluated_object", metric, TEST, "", recorded, again, passed, reason)]
+    return [
+        *rows,
+        Finding(
+            rule="evaluated_object",
+            metric=metric,
+            subject=TEST,
+            limit=recorded,
+            observed=again,
+            passed=passed,
+            reason=reason,
+        ),
+    ]
 
 
-def auc(given: GateInput) -> list[GateRow]:
+def auc(given: GateInput) -> list[Finding]:
     """AUC on the test split is at least `min_auc`."""
-    return [at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"))]
+    return [
+        at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"), subject=TEST)
+    ]
 
 
-def bootstrap_rule(given: GateInput) -> list[GateRow]:
+def bootstrap_rule(given: GateInput) -> list[Finding]:
     """A use case's first model beats the prior:
 
     1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`.
@@ -158,56 +163,36 @@ def bootstrap_rule(given: GateInput) -> list[GateRow]:
         given.metrics.get(f"test.baseline.{metric}"),
     )
     skill = None if value is None or not baseline else 1.0 - value / baseline
-    return [at_least("bootstrap_rule", f"{metric}_skill", given.limits.min_baseline_skill, skill)]
+    return [
+        at_least(
+            "bootstrap_rule",
+            f"{metric}_skill",
+            given.limits.min_baseline_skill,
+            skill,
+            subject=TEST,
+        )
+    ]
 
 
 GATES: tuple[Gate, ...] = (evaluated_object, bootstrap_rule)
 
 
-def at_least(
-    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
-) -> GateRow:
-    """A row that passes where `value` is at least `limit`; a missing value or limit does not."""
-    passed = limit is not None and value is not None and value >= limit
-    return _row(gate, metric, limit, value, part, passed=passed, failure="below the threshold")
-
-
-def at_most(
-    gate: str, metric: str, limit: float | None, value: float | None, part: str = ""
-) -> GateRow:
-    """A row that passes where `value` is at most `limit`; a missing value or limit does not."""
-    passed = limit is not None and value is not None and value <= limit
-    return _row(gate, metric, limit, value, part, passed=passed, failure="above the threshold")
-
-
-def _row(
-    gate: str,
-    metric: str,
-    limit: float | None,
-    value: float | None,
-    part: str,
-    *,
-    passed: bool,
-    failure: str,
-) -> GateRow:
-    missing = (
-        "the metric is missing"
-        if value is None
-        else "the threshold is missing"
-        if limit is None
-        else ""
-    )
-    reason = missing or ("within the threshold" if passed else failure)
-    return GateRow(gate, metric, TEST, part, limit, value, passed, reason)
-
-
-def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> GateRow:
+def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> Finding:
     """A slice that is listed and not judged."""
     reason = f"too small to judge: {part.rows} rows, the specification asks for {part.minimum_rows}"
-    return GateRow(gate, metric, TEST, part.label, limit, None, True, reason)
+    return Finding(
+        rule=gate,
+        metric=metric,
+        subject=TEST,
+        part=part.label,
+        limit=limit,
+        passed=True,
+        judged=False,
+        reason=reason,
+    )
 
 
-def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[GateRow]:
+def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[Finding]:
     """A declared slice column of which no part can be judged is a refusal: the gate would pass on
     nothing. Crossings may be small.
     """
@@ -215,15 +200,14 @@ def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) ->
     wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
     absent = [name for name in wanted if name not in judged]
     return [
-        GateRow(
-            gate,
-            metric,
-            TEST,
-            column,
-            limit,
-            None,
-            False,
-            "the declared slice has no part with enough rows",
+        Finding(
+            rule=gate,
+            metric=metric,
+            subject=TEST,
+            part=column,
+            limit=limit,
+            passed=False,
+            reason="the declared slice has no part with enough rows",
         )
         for column in absent
     ]

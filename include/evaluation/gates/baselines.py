@@ -5,12 +5,13 @@ same test rows.
 from __future__ import annotations
 
 from include.evaluation.baselines import LAST_VALUE, SIMPLE
-from include.evaluation.gates.base import TEST, GateInput, GateRow
+from include.evaluation.gates.base import TEST, GateInput
+from include.verdict import Finding
 
 LOSS_NAMES = {"logloss": "log loss"}
 
 
-def baselines(given: GateInput) -> list[GateRow]:
+def baselines(given: GateInput) -> list[Finding]:
     """The loss beats prior and last value, and is at most `max_simple_model_deficit` above the
     simpler model's.
 
@@ -34,7 +35,15 @@ def baselines(given: GateInput) -> list[GateRow]:
             else f"{name} {value:.5f}, {baseline} {other:.5f}"
         )
         rows.append(
-            GateRow("baselines", f"gain_over_{baseline}", TEST, "", 0.0, gain, passed, reason)
+            Finding(
+                rule="baselines",
+                metric=f"gain_over_{baseline}",
+                subject=TEST,
+                limit=0.0,
+                observed=gain,
+                passed=passed,
+                reason=reason,
+            )
         )
     limit, metric = given.limits.max_simple_model_deficit, f"test.baseline.{SIMPLE}.{loss}"
     other = given.metrics.get(metric)
@@ -47,11 +56,19 @@ def baselines(given: GateInput) -> list[GateRow]:
     )
     return [
         *rows,
-        GateRow("baselines", "deficit_to_simple", TEST, "", limit, deficit, passed, reason),
+        Finding(
+            rule="baselines",
+            metric="deficit_to_simple",
+            subject=TEST,
+            limit=limit,
+            observed=deficit,
+            passed=passed,
+            reason=reason,
+        ),
     ]
 
 
-def golden(given: GateInput) -> list[GateRow]:
+def golden(given: GateInput) -> list[Finding]:
     """Where a golden set is declared, the candidate was measured on it and beats its prior's loss
     by `min_golden_gain` (as above).
     """
@@ -67,7 +84,17 @@ def golden(given: GateInput) -> list[GateRow]:
     reason = (
         missing if gain is None else f"{LOSS_NAMES.get(loss, loss)} {value:.5f}, prior {prior:.5f}"
     )
-    return [GateRow("golden", "gain_over_prior", "golden", "", limit, gain, passed, reason)]
+    return [
+        Finding(
+            rule="golden",
+            metric="gain_over_prior",
+            subject="golden",
+            limit=limit,
+            observed=gain,
+            passed=passed,
+            reason=reason,
+        )
+    ]
 
 
 BASELINE_GATES = (baselines, golden)

@@ -6,35 +6,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.evaluation.gates.base import (
-    TEST,
-    GateInput,
-    GateRow,
-    at_least,
-    at_most,
-    too_small,
-    undeclared_slices,
-)
+from include.evaluation.gates.base import TEST, GateInput, too_small, undeclared_slices
 from include.stats.metrics import CALIBRATION_BINS
+from include.verdict import Finding, at_least, at_most
 
 DRAWS = 200
 
 
-def calibration(given: GateInput) -> list[GateRow]:
+def calibration(given: GateInput) -> list[Finding]:
     """Expected calibration error on the test split is at most `max_calibration_error`."""
     return [
         at_most(
-            "calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece")
+            "calibration",
+            "ece",
+            given.limits.max_calibration_error,
+            given.metrics.get("test.ece"),
+            subject=TEST,
         )
     ]
 
 
-def brier(given: GateInput) -> list[GateRow]:
+def brier(given: GateInput) -> list[Finding]:
     """Brier score on the test split is at most `max_brier`."""
-    return [at_most("brier", "brier", given.limits.max_brier, given.metrics.get("test.brier"))]
+    return [
+        at_most(
+            "brier", "brier", given.limits.max_brier, given.metrics.get("test.brier"), subject=TEST
+        )
+    ]
 
 
-def slice_brier(given: GateInput) -> list[GateRow]:
+def slice_brier(given: GateInput) -> list[Finding]:
     """No slice's Brier skill, 1 - Brier / (r (1 - r)), is below `min_slice_brier_skill`.
 
     r is the slice's own observed rate, known only afterwards: 0 is as good as having known it. So a
@@ -53,15 +54,25 @@ def slice_brier(given: GateInput) -> list[GateRow]:
         if rate in {0.0, 1.0}:
             reason = f"the slice holds one class only (rate {rate:g}): its skill is undefined"
             rows.append(
-                GateRow("slice_brier", "brier_skill", TEST, part.label, limit, None, False, reason)
+                Finding(
+                    rule="slice_brier",
+                    metric="brier_skill",
+                    subject=TEST,
+                    part=part.label,
+                    limit=limit,
+                    passed=False,
+                    reason=reason,
+                )
             )
             continue
         skill = None if value is None or rate is None else 1.0 - value / (rate * (1.0 - rate))
-        rows.append(at_least("slice_brier", "brier_skill", limit, skill, part.label))
+        rows.append(
+            at_least("slice_brier", "brier_skill", limit, skill, subject=TEST, part=part.label)
+        )
     return rows
 
 
-def slice_calibration(given: GateInput) -> list[GateRow]:
+def slice_calibration(given: GateInput) -> list[Finding]:
     """No slice's calibration error exceeds what its size explains by more than
     `max_slice_calibration_excess`.
 
@@ -75,7 +86,14 @@ def slice_calibration(given: GateInput) -> list[GateRow]:
         reason = given.problem or "the candidate cannot be scored"
         return [
             *rows,
-            GateRow("slice_calibration", "ece_excess", TEST, "", limit, None, False, reason),
+            Finding(
+                rule="slice_calibration",
+                metric="ece_excess",
+                subject=TEST,
+                limit=limit,
+                passed=False,
+                reason=reason,
+            ),
         ]
     for part in given.slices:
         if not part.judged:
@@ -87,7 +105,9 @@ def slice_calibration(given: GateInput) -> list[GateRow]:
             if value is None
             else value - explained_error(given.scores[part.mask], seed=given.use_case.training.seed)
         )
-        rows.append(at_most("slice_calibration", "ece_excess", limit, excess, part.label))
+        rows.append(
+            at_most("slice_calibration", "ece_excess", limit, excess, subject=TEST, part=part.label)
+        )
     return rows
 
 

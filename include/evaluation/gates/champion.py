@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.evaluation.gates.base import (
-    TEST,
-    Champion,
-    GateInput,
-    GateRow,
-    too_small,
-    undeclared_slices,
-)
+from include.evaluation.gates.base import TEST, Champion, GateInput, too_small, undeclared_slices
 from include.evaluation.slices import SlicePart
 from include.stats.paired import Difference, auc_difference, paired_bootstrap
+from include.verdict import Finding
 
 
-def champion_improvement(given: GateInput) -> list[GateRow]:
+def champion_improvement(given: GateInput) -> list[Finding]:
     """The loss is lower than the champion's by `min_champion_improvement`, and surely so: log loss
     in nats, of a regression squared or absolute error as share of the best constant's loss on the
     test rows.
@@ -38,7 +32,14 @@ def champion_improvement(given: GateInput) -> list[GateRow]:
     scores, others, missing = _comparable(given, given.champion)
     if scores is None or others is None:
         return [
-            GateRow("champion_improvement", metric, TEST, "", bound, None, False, missing)
+            Finding(
+                rule="champion_improvement",
+                metric=metric,
+                subject=TEST,
+                limit=bound,
+                passed=False,
+                reason=missing,
+            )
             for metric, bound in metrics
         ]
     gained = given.losses(others) - given.losses(scores)
@@ -51,23 +52,28 @@ def champion_improvement(given: GateInput) -> list[GateRow]:
     )
     sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
     return [
-        GateRow(
-            "champion_improvement", gain, TEST, "", limit, found.mean, found.mean >= limit, better
+        Finding(
+            rule="champion_improvement",
+            metric=gain,
+            subject=TEST,
+            limit=limit,
+            observed=found.mean,
+            passed=found.mean >= limit,
+            reason=better,
         ),
-        GateRow(
-            "champion_improvement",
-            "improvement_confidence",
-            TEST,
-            "",
-            confidence,
-            share,
-            share >= confidence,
-            sure,
+        Finding(
+            rule="champion_improvement",
+            metric="improvement_confidence",
+            subject=TEST,
+            limit=confidence,
+            observed=share,
+            passed=share >= confidence,
+            reason=sure,
         ),
     ]
 
 
-def champion_slices(given: GateInput) -> list[GateRow]:
+def champion_slices(given: GateInput) -> list[Finding]:
     """No slice is materially worse than the champion on it, on the same rows: neither its loss nor,
     of a binary problem, its AUC.
 
@@ -83,7 +89,17 @@ def champion_slices(given: GateInput) -> list[GateRow]:
     rows = undeclared_slices(given, "champion_slices", metric, limit)
     scores, others, missing = _comparable(given, given.champion)
     if scores is None or others is None:
-        return [*rows, GateRow("champion_slices", metric, TEST, "", limit, None, False, missing)]
+        return [
+            *rows,
+            Finding(
+                rule="champion_slices",
+                metric=metric,
+                subject=TEST,
+                limit=limit,
+                passed=False,
+                reason=missing,
+            ),
+        ]
     sure = 1.0 - (1.0 - given.limits.slice_confidence) / max(
         1, sum(part.judged for part in given.slices)
     )
@@ -112,7 +128,7 @@ def _slice_metric(given: GateInput) -> tuple[str, float]:
 
 def _auc_row(
     given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
-) -> GateRow:
+) -> Finding:
     limit, labels, seed = (
         given.limits.max_slice_auc_drop,
         given.labels[part.mask],
@@ -120,7 +136,15 @@ def _auc_row(
     )
     if labels.min() == labels.max():
         reason = "the slice holds one class only: its AUC is undefined"
-        return GateRow("champion_slices", "auc_drop", TEST, part.label, limit, None, False, reason)
+        return Finding(
+            rule="champion_slices",
+            metric="auc_drop",
+            subject=TEST,
+            part=part.label,
+            limit=limit,
+            passed=False,
+            reason=reason,
+        )
     found = auc_difference(
         labels, others[part.mask], scores[part.mask], given.days[part.mask], seed=seed
     )
@@ -129,7 +153,7 @@ def _auc_row(
 
 def _loss_row(
     given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
-) -> GateRow:
+) -> Finding:
     lost = (given.losses(scores) - given.losses(others))[part.mask]
     found = paired_bootstrap(lost, given.days[part.mask], seed=given.use_case.training.seed)
     return _worse(
@@ -140,7 +164,7 @@ def _loss_row(
     )
 
 
-def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Difference) -> GateRow:
+def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Difference) -> Finding:
     (limit, sure), share = bounds, found.share_above(0.0)
     passed = found.mean <= limit or share < sure
     verdict = (
@@ -154,7 +178,16 @@ def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Dif
         f"{verdict}: worse in {share:.1%} of the resamples of {part.rows} rows over"
         f" {found.clusters} days, from {sure:.2%} on it is sure"
     )
-    return GateRow("champion_slices", metric, TEST, part.label, limit, found.mean, passed, reason)
+    return Finding(
+        rule="champion_slices",
+        metric=metric,
+        subject=TEST,
+        part=part.label,
+        limit=limit,
+        observed=found.mean,
+        passed=passed,
+        reason=reason,
+    )
 
 
 def _comparable(

@@ -9,33 +9,48 @@ from dataclasses import dataclass
 import numpy as np
 
 from include.errors import DataError
-from include.evaluation.gates.base import TEST, GateInput, GateRow
+from include.evaluation.gates.base import TEST, GateInput
 from include.evaluation.slices import column_values
 from include.spec.expectations import FairnessGroups
+from include.verdict import Finding
 
 COMPARABLE = 2
 
 
-def fairness(given: GateInput) -> list[GateRow]:
+def fairness(given: GateInput) -> list[Finding]:
     """Per declared grouping: difference and ratio of selection, true-positive and false-positive
     rate of the decisions.
 
     Of a regression instead the difference of the groups' mean errors.
     """
     problem = given.problem_strategy
-    rows: list[GateRow] = []
+    rows: list[Finding] = []
     for declared in given.limits.fairness:
         if given.scores is None or given.model is None or given.test is None:
             reason = given.problem or "the candidate cannot be scored"
             rows.append(
-                GateRow("fairness", "groups", TEST, declared.column, None, None, False, reason)
+                Finding(
+                    rule="fairness",
+                    metric="groups",
+                    subject=TEST,
+                    part=declared.column,
+                    passed=False,
+                    reason=reason,
+                )
             )
             continue
         try:
             values = column_values(declared.column, given.model.transform, given.test)
         except DataError as error:
             rows.append(
-                GateRow("fairness", "groups", TEST, declared.column, None, None, False, str(error))
+                Finding(
+                    rule="fairness",
+                    metric="groups",
+                    subject=TEST,
+                    part=declared.column,
+                    passed=False,
+                    reason=str(error),
+                )
             )
             continue
         groups = members(declared, values)
@@ -74,7 +89,7 @@ class _Rate:
 
 def _grouping(
     declared: FairnessGroups, groups: np.ndarray, labels: np.ndarray, decisions: np.ndarray
-) -> list[GateRow]:
+) -> list[Finding]:
     rates = (
         _Rate(
             "selection",
@@ -108,7 +123,7 @@ def _grouping(
     return rows
 
 
-def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[GateRow], list[str]]:
+def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[Finding], list[str]]:
     """The rows about groups that are too small, and the groups that are not."""
     counts = {
         name: int((groups == name).sum()) for name in sorted(declared.groups or {*groups.tolist()})
@@ -121,7 +136,7 @@ def _judged_groups(declared: FairnessGroups, groups: np.ndarray) -> tuple[list[G
     return rows, [name for name, count in counts.items() if count >= declared.minimum_rows]
 
 
-def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) -> list[GateRow]:
+def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) -> list[Finding]:
     """The largest less the smallest mean error (score less label) of the groups, by fairlearn."""
     from fairlearn.metrics import MetricFrame, mean_prediction
 
@@ -135,7 +150,15 @@ def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) ->
         )
         return [
             *rows,
-            GateRow("fairness", metric, TEST, declared.column, limit, None, False, reason),
+            Finding(
+                rule="fairness",
+                metric=metric,
+                subject=TEST,
+                part=declared.column,
+                limit=limit,
+                passed=False,
+                reason=reason,
+            ),
         ]
     chosen = np.isin(groups, judged)
     frame = MetricFrame(
@@ -148,30 +171,30 @@ def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) ->
     reason = ", ".join(f"{name} {frame.by_group[name]:+.4g}" for name in judged)
     return [
         *rows,
-        GateRow(
-            "fairness",
-            metric,
-            TEST,
-            declared.column,
-            limit,
-            difference,
-            difference <= limit,
-            reason,
+        Finding(
+            rule="fairness",
+            metric=metric,
+            subject=TEST,
+            part=declared.column,
+            limit=limit,
+            observed=difference,
+            passed=difference <= limit,
+            reason=reason,
         ),
     ]
 
 
-def _too_small(declared: FairnessGroups, name: str, count: int) -> GateRow:
+def _too_small(declared: FairnessGroups, name: str, count: int) -> Finding:
     reason = f"too small to judge: {count} rows" if count else "the declared group has no row"
-    return GateRow(
-        "fairness",
-        "group_rows",
-        TEST,
-        f"{declared.column}={name}",
-        float(declared.minimum_rows),
-        float(count),
-        count > 0,
-        reason,
+    return Finding(
+        rule="fairness",
+        metric="group_rows",
+        subject=TEST,
+        part=f"{declared.column}={name}",
+        limit=float(declared.minimum_rows),
+        observed=float(count),
+        passed=count > 0,
+        reason=reason,
     )
 
 
@@ -181,7 +204,7 @@ def _compared(
     judged: list[str],
     groups: np.ndarray,
     decisions: np.ndarray,
-) -> list[GateRow]:
+) -> list[Finding]:
     """Every rate is the mean decision over the rows that it is about: fairlearn's selection rate
     among all, positives or negatives.
     """
@@ -191,7 +214,15 @@ def _compared(
     if len(judged) < COMPARABLE:
         reason = f"fewer than two groups are large enough to compare: {judged}"
         return [
-            GateRow("fairness", metric, TEST, declared.column, bound, None, False, reason)
+            Finding(
+                rule="fairness",
+                metric=metric,
+                subject=TEST,
+                part=declared.column,
+                limit=bound,
+                passed=False,
+                reason=reason,
+            )
             for metric, bound in bounds.items()
         ]
     frame = MetricFrame(
@@ -208,24 +239,24 @@ def _compared(
     )
     (first, max_difference), (second, min_ratio) = bounds.items()
     return [
-        GateRow(
-            "fairness",
-            first,
-            TEST,
-            declared.column,
-            max_difference,
-            difference,
-            difference <= max_difference,
-            reason,
+        Finding(
+            rule="fairness",
+            metric=first,
+            subject=TEST,
+            part=declared.column,
+            limit=max_difference,
+            observed=difference,
+            passed=difference <= max_difference,
+            reason=reason,
         ),
-        GateRow(
-            "fairness",
-            second,
-            TEST,
-            declared.column,
-            min_ratio,
-            ratio,
-            rare or ratio >= min_ratio,
-            told,
+        Finding(
+            rule="fairness",
+            metric=second,
+            subject=TEST,
+            part=declared.column,
+            limit=min_ratio,
+            observed=ratio,
+            passed=rare or ratio >= min_ratio,
+            reason=told,
         ),
     ]

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.evaluation.gates.base import (
-    TEST,
-    Gate,
-    GateInput,
-    GateRow,
-    at_least,
-    at_most,
-    too_small,
-    undeclared_slices,
-)
+from include.evaluation.gates.base import TEST, Gate, GateInput, too_small, undeclared_slices
 from include.evaluation.gates.calibration import explained_error
+from include.verdict import Finding, at_least, at_most
 
 
-def quality(given: GateInput) -> list[GateRow]:
+def quality(given: GateInput) -> list[Finding]:
     """On the test split: log loss, macro AUC, accuracy and Brier score within their thresholds."""
     limits, metrics = given.limits, given.metrics
     return [
-        at_most("logloss", "logloss", limits.max_logloss, metrics.get("test.logloss")),
-        at_least("auc", "auc", limits.min_auc, metrics.get("test.auc")),
-        at_least("accuracy", "accuracy", limits.min_accuracy, metrics.get("test.accuracy")),
-        at_most("brier", "brier", limits.max_brier, metrics.get("test.brier")),
+        at_most(
+            "logloss", "logloss", limits.max_logloss, metrics.get("test.logloss"), subject=TEST
+        ),
+        at_least("auc", "auc", limits.min_auc, metrics.get("test.auc"), subject=TEST),
+        at_least(
+            "accuracy", "accuracy", limits.min_accuracy, metrics.get("test.accuracy"), subject=TEST
+        ),
+        at_most("brier", "brier", limits.max_brier, metrics.get("test.brier"), subject=TEST),
     ]
 
 
-def calibration(given: GateInput) -> list[GateRow]:
+def calibration(given: GateInput) -> list[Finding]:
     """The predicted class's probability is as often right as it says: its expected calibration
     error is within the threshold.
     """
     return [
         at_most(
-            "calibration", "ece", given.limits.max_calibration_error, given.metrics.get("test.ece")
+            "calibration",
+            "ece",
+            given.limits.max_calibration_error,
+            given.metrics.get("test.ece"),
+            subject=TEST,
         )
     ]
 
 
-def slice_brier(given: GateInput) -> list[GateRow]:
+def slice_brier(given: GateInput) -> list[Finding]:
     """No slice's Brier skill against its own class shares is below `min_slice_brier_skill`."""
     limit = given.limits.min_slice_brier_skill
     rows = undeclared_slices(given, "slice_brier", "brier_skill", limit)
@@ -53,13 +53,14 @@ def slice_brier(given: GateInput) -> list[GateRow]:
                     "brier_skill",
                     limit,
                     given.metrics.get(f"test.{part.key}.brier_skill"),
-                    part.label,
+                    subject=TEST,
+                    part=part.label,
                 )
             )
     return rows
 
 
-def slice_calibration(given: GateInput) -> list[GateRow]:
+def slice_calibration(given: GateInput) -> list[Finding]:
     """No slice's calibration error exceeds what its size explains by more than
     `max_slice_calibration_excess`.
     """
@@ -69,7 +70,14 @@ def slice_calibration(given: GateInput) -> list[GateRow]:
         reason = given.problem or "the candidate cannot be scored"
         return [
             *rows,
-            GateRow("slice_calibration", "ece_excess", TEST, "", limit, None, False, reason),
+            Finding(
+                rule="slice_calibration",
+                metric="ece_excess",
+                subject=TEST,
+                limit=limit,
+                passed=False,
+                reason=reason,
+            ),
         ]
     certainty = np.clip(given.scores.max(axis=1), 0.0, 1.0)
     for part in given.slices:
@@ -82,7 +90,9 @@ def slice_calibration(given: GateInput) -> list[GateRow]:
             if value is None
             else value - explained_error(certainty[part.mask], seed=given.use_case.training.seed)
         )
-        rows.append(at_most("slice_calibration", "ece_excess", limit, excess, part.label))
+        rows.append(
+            at_most("slice_calibration", "ece_excess", limit, excess, subject=TEST, part=part.label)
+        )
     return rows
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 
-from include.evaluation.gates.base import GateInput, GateRow
+from include.evaluation.gates.base import GateInput
 from include.model.inspection import GOLDEN_TOLERANCE, Inspection
+from include.verdict import Finding
 
 BYTES_PER_MEGABYTE = 1e6
 PACKAGE = "package"
 
 
-def package_size(given: GateInput) -> list[GateRow]:
+def package_size(given: GateInput) -> list[Finding]:
     """The files of the package weigh at most `max_package_megabytes`."""
     found, missing = _inspection(given)
     limit = given.limits.max_package_megabytes
@@ -24,7 +25,7 @@ def package_size(given: GateInput) -> list[GateRow]:
     return [_at_most("package_size", "megabytes", limit, found.size_bytes / BYTES_PER_MEGABYTE)]
 
 
-def artefact_safety(given: GateInput) -> list[GateRow]:
+def artefact_safety(given: GateInput) -> list[Finding]:
     """Nothing but the files of a package, each in its own format: no pickle, no code, no link."""
     found, missing = _inspection(given)
     if found is None:
@@ -46,7 +47,7 @@ def artefact_safety(given: GateInput) -> list[GateRow]:
     ]
 
 
-def runtime_validity(given: GateInput) -> list[GateRow]:
+def runtime_validity(given: GateInput) -> list[Finding]:
     """In a fresh process it loads, beside the libraries it was trained with, and gives its golden
     answers within 1e-6.
     """
@@ -80,7 +81,7 @@ def runtime_validity(given: GateInput) -> list[GateRow]:
     ]
 
 
-def latency(given: GateInput) -> list[GateRow]:
+def latency(given: GateInput) -> list[Finding]:
     """One row and 1,000 rows, transformed and scored as the endpoint does it, within the declared
     milliseconds.
     """
@@ -124,7 +125,7 @@ def _inspection(given: GateInput) -> tuple[Inspection | None, str]:
     return found, ""
 
 
-def _at_most(gate: str, metric: str, limit: float, value: float) -> GateRow:
+def _at_most(gate: str, metric: str, limit: float, value: float) -> Finding:
     passed = math.isfinite(value) and value <= limit
     return _row(
         gate,
@@ -138,5 +139,13 @@ def _at_most(gate: str, metric: str, limit: float, value: float) -> GateRow:
 
 def _row(
     gate: str, metric: str, limit: float | None, value: float | None, reason: str, *, passed: bool
-) -> GateRow:
-    return GateRow(gate, metric, PACKAGE, "", limit, value, passed, reason)
+) -> Finding:
+    return Finding(
+        rule=gate,
+        metric=metric,
+        subject=PACKAGE,
+        limit=limit,
+        observed=value,
+        passed=passed,
+        reason=reason,
+    )

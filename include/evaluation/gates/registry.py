@@ -6,10 +6,9 @@ A new gate is written in the file of its family and listed there; a new family i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from include.evaluation.gates.attribution import ATTRIBUTION_GATES
-from include.evaluation.gates.base import GATES, Gate, GateInput, GateRow, auc
+from include.evaluation.gates.base import GATES, Gate, GateInput, auc
 from include.evaluation.gates.baselines import BASELINE_GATES
 from include.evaluation.gates.calibration import CALIBRATION_GATES
 from include.evaluation.gates.champion import CHAMPION_GATES
@@ -20,6 +19,7 @@ from include.evaluation.gates.regression import REGRESSION_GATES
 from include.evaluation.gates.segments import SEGMENT_GATES
 from include.evaluation.gates.sensitivity import SENSITIVITY_GATES
 from include.spec import Problem
+from include.verdict import GateVerdict
 
 PROBLEM_GATES: dict[Problem, tuple[Gate, ...]] = {
     "binary": (auc, *CALIBRATION_GATES),
@@ -44,27 +44,11 @@ def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
     )
 
 
-def judge(given: GateInput, gates: Sequence[Gate] | None = None) -> dict[str, Any]:
-    """Run every gate:
-
-    `{"accepted", "reasons", "rows", "champion_version"}`. No row at all is a refusal too.
-    """
-    chosen = gates if gates is not None else all_gates(given.use_case.problem)
-    rows = [row for gate in chosen for row in gate(given)]
-    reasons = [_reason(row) for row in rows if not row.passed]
-    if not rows:
-        reasons = ["no gate judged anything"]
-    version = None if given.champion is None else given.champion.version
-    return {
-        "accepted": not reasons,
-        "reasons": reasons,
-        "rows": [row.as_json() for row in rows],
-        "champion_version": version,
-    }
-
-
-def _reason(row: GateRow) -> str:
-    where = f"{row.split}{', ' + row.slice if row.slice else ''}"
-    numbers = "" if row.observed is None else f" observed {row.observed:.5g},"
-    limit = "" if row.threshold is None else f" threshold {row.threshold:.5g}:"
-    return f"{row.gate} ({row.metric}, {where}):{numbers}{limit} {row.reason}"
+def run_gates(gate_input: GateInput, gates: Sequence[Gate] | None = None) -> GateVerdict:
+    """Run every gate of the problem, or those of `gates`."""
+    chosen = gates if gates is not None else all_gates(gate_input.use_case.problem)
+    champion = gate_input.champion
+    return GateVerdict(
+        findings=tuple(finding for gate in chosen for finding in gate(gate_input)),
+        champion_version=None if champion is None else champion.version,
+    )

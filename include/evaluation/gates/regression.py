@@ -4,44 +4,44 @@ the prediction and in every slice.
 
 from __future__ import annotations
 
-from include.evaluation.gates.base import (
-    Gate,
-    GateInput,
-    GateRow,
-    at_least,
-    at_most,
-    too_small,
-    undeclared_slices,
-)
+from include.evaluation.gates.base import TEST, Gate, GateInput, too_small, undeclared_slices
+from include.verdict import Finding, at_least, at_most
 
 
-def errors(given: GateInput) -> list[GateRow]:
+def errors(given: GateInput) -> list[Finding]:
     """On the test split: RMSE and MAE are small enough, R2 is large enough."""
     limits, metrics = given.limits, given.metrics
     return [
-        at_most("errors", "rmse", limits.max_rmse, metrics.get("test.rmse")),
-        at_most("errors", "mae", limits.max_mae, metrics.get("test.mae")),
-        at_least("errors", "r2", limits.min_r2, metrics.get("test.r2")),
+        at_most("errors", "rmse", limits.max_rmse, metrics.get("test.rmse"), subject=TEST),
+        at_most("errors", "mae", limits.max_mae, metrics.get("test.mae"), subject=TEST),
+        at_least("errors", "r2", limits.min_r2, metrics.get("test.r2"), subject=TEST),
     ]
 
 
-def calibration(given: GateInput) -> list[GateRow]:
+def calibration(given: GateInput) -> list[Finding]:
     """The mean error is near 0: over all rows (`max_bias`) and over each tenth of the rows by
     prediction (`max_decile_error`).
     """
     bias = given.metrics.get("test.bias")
     return [
-        at_most("calibration", "bias", given.limits.max_bias, None if bias is None else abs(bias)),
+        at_most(
+            "calibration",
+            "bias",
+            given.limits.max_bias,
+            None if bias is None else abs(bias),
+            subject=TEST,
+        ),
         at_most(
             "calibration",
             "decile_error",
             given.limits.max_decile_error,
             given.metrics.get("test.decile_error"),
+            subject=TEST,
         ),
     ]
 
 
-def slice_r2(given: GateInput) -> list[GateRow]:
+def slice_r2(given: GateInput) -> list[Finding]:
     """No slice's R2, against its own mean label, is below `min_slice_brier_skill`."""
     limit = given.limits.min_slice_brier_skill
     rows = undeclared_slices(given, "slice_r2", "r2", limit)
@@ -51,13 +51,18 @@ def slice_r2(given: GateInput) -> list[GateRow]:
         else:
             rows.append(
                 at_least(
-                    "slice_r2", "r2", limit, given.metrics.get(f"test.{part.key}.r2"), part.label
+                    "slice_r2",
+                    "r2",
+                    limit,
+                    given.metrics.get(f"test.{part.key}.r2"),
+                    subject=TEST,
+                    part=part.label,
                 )
             )
     return rows
 
 
-def slice_bias(given: GateInput) -> list[GateRow]:
+def slice_bias(given: GateInput) -> list[Finding]:
     """No slice's mean error exceeds `max_slice_bias` standard deviations of the test labels."""
     limit, spread = given.limits.max_slice_bias, given.problem_strategy.label_spread(given.labels)
     rows = undeclared_slices(given, "slice_bias", "bias", limit)
@@ -72,7 +77,8 @@ def slice_bias(given: GateInput) -> list[GateRow]:
                     "bias",
                     limit,
                     None if bias is None else abs(bias) / spread,
-                    part.label,
+                    subject=TEST,
+                    part=part.label,
                 )
             )
     return rows

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from include.evaluation.gates.base import TEST, GateInput, GateRow
+from include.evaluation.gates.base import TEST, GateInput
 from include.spec import Slice, UseCase
+from include.verdict import Finding
 
 # A segment that was to be expected in twice the rows that its slice needs, and cannot be judged,
 # has not shrunk by chance or season.
 MARGIN = 2
 
 
-def segments(given: GateInput) -> list[GateRow]:
+def segments(given: GateInput) -> list[Finding]:
     """Every segment that there should be has test rows, and enough of them to be judged by the
     other gates.
 
@@ -33,7 +34,7 @@ def segments(given: GateInput) -> list[GateRow]:
 SEGMENT_GATES = (segments,)
 
 
-def _column(given: GateInput, declared: Slice) -> Iterator[GateRow]:
+def _column(given: GateInput, declared: Slice) -> Iterator[Finding]:
     shares = None if given.champion is None else given.champion.segments.get(declared.column)
     found = {part.value: part.rows for part in given.slices if part.column == declared.name}
     if shares is not None:
@@ -54,26 +55,24 @@ def _column(given: GateInput, declared: Slice) -> Iterator[GateRow]:
             float(declared.minimum_rows if shares is not None else 1),
             float(found.get(value, 0)),
         )
-        yield GateRow(
-            "segments",
-            "rows",
-            TEST,
-            f"{declared.column}={value}",
-            least,
-            seen,
-            False,
-            f"the segment is missing: {told}",
+        yield Finding(
+            rule="segments",
+            metric="rows",
+            subject=TEST,
+            part=f"{declared.column}={value}",
+            limit=least,
+            observed=seen,
+            passed=False,
+            reason=f"the segment is missing: {told}",
         )
     if not missing:
-        yield GateRow(
-            "segments",
-            "rows",
-            TEST,
-            declared.column,
-            None,
-            None,
-            True,
-            f"no segment is missing: {', '.join(sorted(found))}",
+        yield Finding(
+            rule="segments",
+            metric="rows",
+            subject=TEST,
+            part=declared.column,
+            passed=True,
+            reason=f"no segment is missing: {', '.join(sorted(found))}",
         )
 
 

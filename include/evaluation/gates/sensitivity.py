@@ -12,15 +12,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from include.evaluation.gates.base import TEST, GateInput, GateRow, at_most
+from include.evaluation.gates.base import TEST, GateInput
 from include.features.transform import FeatureTransform
 from include.model.package import ScoringModel
 from include.spec.expectations import Direction
+from include.verdict import Finding, at_most
 
 SAMPLE_ROWS = 4000
 
 
-def perturbation(given: GateInput) -> list[GateRow]:
+def perturbation(given: GateInput) -> list[Finding]:
     """Noise on all continuous inputs changes scores by at most `max_perturbation_mean` (mean) and
     `max_perturbation_p99` (99 % quantile).
 
@@ -36,7 +37,14 @@ def perturbation(given: GateInput) -> list[GateRow]:
     model, matrix, missing = _sampled(given)
     if model is None:
         return [
-            GateRow("perturbation", metric, TEST, "", limit, None, False, missing)
+            Finding(
+                rule="perturbation",
+                metric=metric,
+                subject=TEST,
+                limit=limit,
+                passed=False,
+                reason=missing,
+            )
             for metric, limit in bounds.items()
         ]
     steps = limits.perturbation * spans(model, matrix)
@@ -46,18 +54,28 @@ def perturbation(given: GateInput) -> list[GateRow]:
     changes = _changes(given, model, matrix, (matrix + signs * steps).astype(np.float32))
     found = {"mean_change": float(changes.mean()), "p99_change": float(np.quantile(changes, 0.99))}
     return [
-        at_most("perturbation", metric, limit, found[metric]) for metric, limit in bounds.items()
+        at_most("perturbation", metric, limit, found[metric], subject=TEST)
+        for metric, limit in bounds.items()
     ]
 
 
-def missing_values(given: GateInput) -> list[GateRow]:
+def missing_values(given: GateInput) -> list[Finding]:
     """Any one input missing in every row changes the scores by at most `max_missing_change` in the
     mean.
     """
     limit = given.limits.max_missing_change
     model, matrix, missing = _sampled(given)
     if model is None:
-        return [GateRow("missing_values", "mean_change", TEST, "", limit, None, False, missing)]
+        return [
+            Finding(
+                rule="missing_values",
+                metric="mean_change",
+                subject=TEST,
+                limit=limit,
+                passed=False,
+                reason=missing,
+            )
+        ]
     rows = []
     for position, name in enumerate(model.transform.feature_names):
         emptied = matrix.copy()
@@ -68,29 +86,29 @@ def missing_values(given: GateInput) -> list[GateRow]:
                 "mean_change",
                 limit,
                 float(_changes(given, model, matrix, emptied).mean()),
-                name,
+                subject=TEST,
+                part=name,
             )
         )
     return rows
 
 
-def invariance(given: GateInput) -> list[GateRow]:
-    """The declared inputs, exchanged between rows, change the scores by at most the declared mean."""
+def invariance(given: GateInput) -> list[Finding]:
+    """Declared inputs, exchanged between rows, change the scores by at most the declared mean."""
     rows = []
     for declared in given.limits.invariances:
         label = "+".join(declared.inputs)
         model, matrix, missing = _sampled(given)
         if model is None or (missing := _absent(model.transform, declared.inputs)):
             rows.append(
-                GateRow(
-                    "invariance",
-                    "mean_change",
-                    TEST,
-                    label,
-                    declared.max_change,
-                    None,
-                    False,
-                    missing,
+                Finding(
+                    rule="invariance",
+                    metric="mean_change",
+                    subject=TEST,
+                    part=label,
+                    limit=declared.max_change,
+                    passed=False,
+                    reason=missing,
                 )
             )
             continue
@@ -99,11 +117,15 @@ def invariance(given: GateInput) -> list[GateRow]:
         exchanged = matrix.copy()
         exchanged[:, positions] = matrix[order][:, positions]
         moved = float(_changes(given, model, matrix, exchanged).mean())
-        rows.append(at_most("invariance", "mean_change", declared.max_change, moved, label))
+        rows.append(
+            at_most(
+                "invariance", "mean_change", declared.max_change, moved, subject=TEST, part=label
+            )
+        )
     return rows
 
 
-def direction(given: GateInput) -> list[GateRow]:
+def direction(given: GateInput) -> list[Finding]:
     """More of the declared inputs moves the mean score the expected way: it misses by at most the
     declared tolerance.
     """
@@ -130,12 +152,20 @@ def spans(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
     return found
 
 
-def _direction(given: GateInput, declared: Direction) -> GateRow:
+def _direction(given: GateInput, declared: Direction) -> Finding:
     metric = "mean_fall" if declared.expect == "not_lower" else "mean_rise"
     label = f"{declared.input}{declared.change:+g}"
     model, matrix, missing = _sampled(given)
     if model is None or (missing := _absent(model.transform, (declared.input,))):
-        return GateRow("direction", metric, TEST, label, declared.tolerance, None, False, missing)
+        return Finding(
+            rule="direction",
+            metric=metric,
+            subject=TEST,
+            part=label,
+            limit=declared.tolerance,
+            passed=False,
+            reason=missing,
+        )
     position = model.transform.feature_names.index(declared.input)
     lowest, highest = (
         bound if bound is not None else end
@@ -145,15 +175,14 @@ def _direction(given: GateInput, declared: Direction) -> GateRow:
     moved[:, position] = np.clip(matrix[:, position] + declared.change, lowest, highest)
     changed = ~np.isnan(matrix[:, position]) & (moved[:, position] != matrix[:, position])
     if not changed.any():
-        return GateRow(
-            "direction",
-            metric,
-            TEST,
-            label,
-            declared.tolerance,
-            None,
-            False,
-            "the change changes no test row",
+        return Finding(
+            rule="direction",
+            metric=metric,
+            subject=TEST,
+            part=label,
+            limit=declared.tolerance,
+            passed=False,
+            reason="the change changes no test row",
         )
     problem = given.problem_strategy
     before, after = (problem.watched(model.score_matrix(rows[changed])) for rows in (matrix, moved))
@@ -164,7 +193,16 @@ def _direction(given: GateInput, declared: Direction) -> GateRow:
         f"{'as expected' if passed else 'against the expectation'}: the mean score moves by"
         f" {rise:+.4f} over {int(changed.sum())} rows"
     )
-    return GateRow("direction", metric, TEST, label, declared.tolerance, miss, passed, reason)
+    return Finding(
+        rule="direction",
+        metric=metric,
+        subject=TEST,
+        part=label,
+        limit=declared.tolerance,
+        observed=miss,
+        passed=passed,
+        reason=reason,
+    )
 
 
 def _sampled(given: GateInput) -> tuple[ScoringModel | None, np.ndarray, str]:

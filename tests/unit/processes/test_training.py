@@ -32,6 +32,7 @@ from include.training.tracking import mark_failed
 from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from include.verdict import Finding, GateVerdict
 
 pytestmark = [
     pytest.mark.slow,
@@ -231,9 +232,9 @@ def without_times(results: dict[str, Any]) -> dict[str, Any]:
         if not name.endswith(("_ms", "_mb", "_seconds"))
     }
     verdict = results["check_gates"]
-    rows = [row for row in verdict["rows"] if row["gate"] != "latency"]
+    rows = [row for row in verdict["findings"] if row["rule"] != "latency"]
     evaluated = {**results["evaluate_model"], "inspection": {**inspection, "measured": steady}}
-    return {**results, "evaluate_model": evaluated, "check_gates": {**verdict, "rows": rows}}
+    return {**results, "evaluate_model": evaluated, "check_gates": {**verdict, "findings": rows}}
 
 
 def test_a_run_that_is_repeated_as_a_whole_leaves_no_second_anything(first, settings, client):
@@ -319,11 +320,15 @@ def test_a_refused_verdict_is_never_registered(first, settings):
             FLIGHTS,
             first.mlflow_run_id,
             first.results["train_model"]["digest"],
-            {"accepted": False},
+            GateVerdict(),
         )
     with pytest.raises(RegistryError, match="already version 1"):
         versions.register_candidate(
-            settings, FLIGHTS, first.mlflow_run_id, "0" * 64, {"accepted": True, "rows": []}
+            settings,
+            FLIGHTS,
+            first.mlflow_run_id,
+            "0" * 64,
+            GateVerdict(findings=(Finding(rule="auc", passed=True),)),
         )
 
 
@@ -336,7 +341,8 @@ def test_two_processes_that_register_at_once_leave_one_version(first, settings, 
         tags=original.tags,
         model_id=original.model_id,
     )
-    verdict, digest = first.results["check_gates"], first.results["train_model"]["digest"]
+    digest = first.results["train_model"]["digest"]
+    verdict = GateVerdict.model_validate(first.results["check_gates"])
     assert versions.register_candidate(settings, FLIGHTS, first.mlflow_run_id, digest, verdict) == 1
     assert [
         int(item.version) for item in client.search_model_versions(f"name='{FLIGHTS.name}'")
@@ -355,7 +361,7 @@ def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(
     assert verdict["accepted"] is False
     assert verdict["champion_version"] == 1
     assert {reason.split(" ")[0] for reason in verdict["reasons"]} == {"champion_improvement"}
-    improvement = next(row for row in verdict["rows"] if row["gate"] == "champion_improvement")
+    improvement = next(row for row in verdict["findings"] if row["rule"] == "champion_improvement")
     assert improvement["observed"] == pytest.approx(0.0, abs=1e-9), (
         "the same window trains the same model"
     )

@@ -1,39 +1,39 @@
 from __future__ import annotations
 
 from include.registry.describe import version_description, version_tags
+from include.verdict import Finding, GateVerdict
 
-ROWS = [
-    {
-        "gate": "auc",
-        "metric": "auc",
-        "split": "test",
-        "slice": "",
-        "threshold": 0.6,
-        "observed": 0.71234,
-        "passed": True,
-        "reason": "within",
-    },
-    {
-        "gate": "slices",
-        "metric": "x",
-        "split": "test",
-        "slice": "a=1",
-        "threshold": 0.1,
-        "observed": 0.2,
-        "passed": False,
-        "reason": "a|b",
-    },
-    {
-        "gate": "slices",
-        "metric": "x",
-        "split": "test",
-        "slice": "a=2",
-        "threshold": 0.1,
-        "observed": None,
-        "passed": True,
-        "reason": "small",
-    },
-]
+FINDINGS = (
+    Finding(
+        rule="auc",
+        metric="auc",
+        subject="test",
+        limit=0.6,
+        observed=0.71234,
+        passed=True,
+        reason="within",
+    ),
+    Finding(
+        rule="slices",
+        metric="x",
+        subject="test",
+        part="a=1",
+        limit=0.1,
+        observed=0.2,
+        passed=False,
+        reason="a|b",
+    ),
+    Finding(
+        rule="slices",
+        metric="x",
+        subject="test",
+        part="a=2",
+        limit=0.1,
+        passed=True,
+        judged=False,
+        reason="small",
+    ),
+)
 TAGS = {
     "flightdeck.trigger": "asset",
     "flightdeck.snapshot_digest": "abc",
@@ -43,7 +43,7 @@ TAGS = {
 
 def test_the_page_shows_refusals_first_and_does_not_count_what_was_not_judged():
     page = version_description(
-        {"accepted": False, "rows": ROWS, "champion_version": 4},
+        GateVerdict(findings=FINDINGS, champion_version=4),
         TAGS,
         {"test.auc": 0.71234, "train.auc": 0.8},
     )
@@ -59,10 +59,10 @@ def test_the_page_shows_refusals_first_and_does_not_count_what_was_not_judged():
 
 
 def test_tags_hold_one_outcome_per_gate_and_the_runs_own_tags_without_their_prefix():
-    tags = version_tags({"accepted": True, "rows": ROWS, "champion_version": None}, TAGS, "d")
+    tags = version_tags(GateVerdict(findings=FINDINGS), TAGS, "d")
     assert tags == {
         "digest": "d",
-        "decision": "accepted",
+        "decision": "refused",
         "gate.auc": "passed",
         "gate.slices": "refused",
         "champion_compared": "none",
@@ -73,7 +73,7 @@ def test_tags_hold_one_outcome_per_gate_and_the_runs_own_tags_without_their_pref
 
 def test_the_metrics_are_those_that_the_problem_has():
     page = version_description(
-        {"accepted": True, "rows": []}, {}, {"train.rmse": 30.5, "test.rmse": 33.25, "test.n": 10.0}
+        GateVerdict(), {}, {"train.rmse": 30.5, "test.rmse": 33.25, "test.n": 10.0}
     )
     assert "| rmse | 30.5 | - | 33.25 |" in page
     assert "| auc |" not in page

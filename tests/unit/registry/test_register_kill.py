@@ -18,6 +18,7 @@ from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import log_package
 from include.settings import PROJECT_ROOT, Settings, load_settings
+from include.verdict import Finding, GateVerdict
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 pytestmark = [
@@ -25,12 +26,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning"),
 ]
-VERDICT = {"accepted": True, "rows": [], "reasons": []}
+VERDICT = GateVerdict(findings=(Finding(rule="auc", passed=True),))
 CHILD = """
 import os, signal, sys
 from mlflow import MlflowClient
 from include.registry.versions import register_candidate
 from include.settings import load_settings
+from include.verdict import Finding, GateVerdict
 from tests.unit.model.synthetic import USE_CASE
 
 run_id, digest, method, moment = sys.argv[1:]
@@ -42,7 +44,8 @@ def killed(self, *arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(MlflowClient, method, killed)
-register_candidate(load_settings(), USE_CASE, run_id, digest, {"accepted": True, "rows": [], "reasons": []})
+VERDICT = GateVerdict(findings=(Finding(rule="auc", passed=True),))
+register_candidate(load_settings(), USE_CASE, run_id, digest, VERDICT)
 """
 
 
@@ -132,7 +135,7 @@ def test_a_refused_candidate_becomes_no_version_and_carries_no_alias(settings, o
             USE_CASE,
             run_id,
             original[1],
-            {"accepted": False, "reasons": ["worse"], "rows": []},
+            GateVerdict(findings=(Finding(rule="auc", passed=False, reason="worse"),)),
         )
     assert connect(settings).search_model_versions(f"name='{USE_CASE.name}'") == []
     assert versions.challenger(settings, USE_CASE) is None

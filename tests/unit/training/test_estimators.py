@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from include.errors import RegistryError, SpecError
 from include.evaluation.evaluate import day_clusters, evaluate, labels_of, metric_names
 from include.evaluation.gates.base import Champion, GateInput
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import slice_parts
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
@@ -93,9 +93,9 @@ def test_a_good_model_of_every_problem_passes_all_gates_from_its_package(
     assert given.inspection.unsafe == []
     assert given.inspection.measured["libraries"] == {}
     assert given.inspection.measured["architecture"] == package.model.metadata.architecture
-    verdict = judge(given)
-    assert not verdict["reasons"], verdict["reasons"]
-    gates = {row["gate"] for row in verdict["rows"]}
+    verdict = run_gates(given)
+    assert not verdict.reasons, verdict.reasons
+    gates = {row.rule for row in verdict.findings}
     assert {
         "evaluated_object",
         "bootstrap_rule",
@@ -108,8 +108,8 @@ def test_a_good_model_of_every_problem_passes_all_gates_from_its_package(
 
 
 def refused(case, package, **changes) -> set[str]:
-    rows_ = judge(gate_input(case, package, **changes))["rows"]
-    return {row["gate"] for row in rows_ if not row["passed"]}
+    rows_ = run_gates(gate_input(case, package, **changes)).findings
+    return {row.rule for row in rows_ if not row.passed}
 
 
 REFUSALS = {
@@ -152,7 +152,7 @@ def test_each_threshold_of_a_problem_refuses(packages, gate):
     given = gate_input(strict, package)
     if gate == "baselines":
         given.metrics["test.baseline.simple.mse"] = given.metrics["test.mse"] / 2
-    found = {row["gate"] for row in judge(given)["rows"] if not row["passed"]}
+    found = {row.rule for row in run_gates(given).findings if not row.passed}
     assert found == {gate}
 
 
@@ -191,7 +191,7 @@ def test_a_metric_that_is_missing_refuses(packages, metric):
     case, package = use_case("regression"), packages("regression", False)
     given = gate_input(case, package)
     del given.metrics[metric]
-    assert any("missing" in reason for reason in judge(given)["reasons"])
+    assert any("missing" in reason for reason in run_gates(given).reasons)
 
 
 @pytest.mark.parametrize(("problem", "sklearn"), CASES, ids=NAMES)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from include.evaluation.gates.base import Champion, GateInput
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
@@ -107,7 +107,7 @@ def recorded(labels: np.ndarray, scores: np.ndarray, parts: list[SlicePart]) -> 
 
 
 def refused_by(given: GateInput) -> set[str]:
-    return {row["gate"] for row in judge(given)["rows"] if not row["passed"]}
+    return {row.rule for row in run_gates(given).findings if not row.passed}
 
 
 def without(given: GateInput, metric: str) -> GateInput:
@@ -117,33 +117,33 @@ def without(given: GateInput, metric: str) -> GateInput:
 
 
 def test_a_good_first_model_is_accepted_by_every_gate():
-    verdict = judge(candidate())
-    assert verdict["accepted"] is True
-    assert verdict["reasons"] == []
-    assert verdict["champion_version"] is None
-    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
+    verdict = run_gates(candidate())
+    assert verdict.accepted is True
+    assert verdict.reasons == []
+    assert verdict.champion_version is None
+    assert {row.rule for row in verdict.findings} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
 
 
 def test_a_better_candidate_replaces_the_bootstrap_rule_by_the_comparison():
-    verdict = judge(candidate(1.0, champion_quality=0.5))
-    assert verdict["accepted"] is True
-    assert verdict["champion_version"] == 3
-    judged = {row["gate"] for row in verdict["rows"]}
+    verdict = run_gates(candidate(1.0, champion_quality=0.5))
+    assert verdict.accepted is True
+    assert verdict.champion_version == 3
+    judged = {row.rule for row in verdict.findings}
     assert {"champion_improvement", "champion_slices"} <= judged
     assert "bootstrap_rule" not in judged
 
 
 def test_a_constant_score_is_refused_by_auc_and_bootstrap_rule_and_all_gates_have_run():
-    verdict = judge(candidate(0.0))
-    assert verdict["accepted"] is False
-    assert {row["gate"] for row in verdict["rows"] if not row["passed"]} == {
+    verdict = run_gates(candidate(0.0))
+    assert verdict.accepted is False
+    assert {row.rule for row in verdict.findings if not row.passed} == {
         "auc",
         "baselines",
         "bootstrap_rule",
     }
-    assert {row["gate"] for row in verdict["rows"]} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
+    assert {row.rule for row in verdict.findings} == {*ALWAYS, *PACKAGE, "bootstrap_rule"}
     assert any(
-        "auc" in reason and "0.5" in reason and "0.6" in reason for reason in verdict["reasons"]
+        "auc" in reason and "0.5" in reason and "0.6" in reason for reason in verdict.reasons
     )
 
 
@@ -159,20 +159,20 @@ def test_a_constant_score_is_refused_by_auc_and_bootstrap_rule_and_all_gates_hav
     ],
 )
 def test_a_missing_metric_is_a_refusal_that_names_it(metric):
-    verdict = judge(without(candidate(), metric))
-    assert verdict["accepted"] is False
-    assert any("missing" in reason for reason in verdict["reasons"])
+    verdict = run_gates(without(candidate(), metric))
+    assert verdict.accepted is False
+    assert any("missing" in reason for reason in verdict.reasons)
 
 
 def test_a_slice_that_is_too_small_is_listed_and_not_judged():
     given = candidate()
     small = replace(given.slices[2], minimum_rows=ROWS)
-    rows = judge(replace(given, slices=[*given.slices[:2], small]))["rows"]
-    listed = [row for row in rows if row["slice"] == "depot=west"]
-    assert [(row["gate"], row["passed"], row["observed"]) for row in listed] == [
+    rows = run_gates(replace(given, slices=[*given.slices[:2], small])).findings
+    listed = [row for row in rows if row.part == "depot=west"]
+    assert [(row.rule, row.passed, row.observed) for row in listed] == [
         (gate, True, None) for gate in sorted(SLICES)
     ]
-    assert all("too small" in row["reason"] for row in listed)
+    assert all("too small" in row.reason for row in listed)
 
 
 def test_a_declared_slice_without_any_judged_part_is_a_refusal():
@@ -180,8 +180,8 @@ def test_a_declared_slice_without_any_judged_part_is_a_refusal():
     use_case = USE_CASE.model_copy(
         update={"slices": (*USE_CASE.slices, Slice(column="pickup_hour"))}
     )
-    verdict = judge(replace(given, use_case=use_case))
-    refused = [(row["gate"], row["slice"]) for row in verdict["rows"] if not row["passed"]]
+    verdict = run_gates(replace(given, use_case=use_case))
+    refused = [(row.rule, row.part) for row in verdict.findings if not row.passed]
     assert refused == [
         (gate, "pickup_hour") for gate in ("slice_brier", "slice_calibration", "champion_slices")
     ]
@@ -191,7 +191,7 @@ def test_a_champion_that_cannot_be_scored_is_a_refusal_and_not_the_bootstrap_rul
     given = replace(candidate(), champion=Champion(3, None, "DigestMismatch: model.ubj"))
     assert refused_by(given) == {"champion_improvement", "champion_slices"}
     assert any(
-        "version 3" in reason and "model.ubj" in reason for reason in judge(given)["reasons"]
+        "version 3" in reason and "model.ubj" in reason for reason in run_gates(given).reasons
     )
 
 
@@ -222,17 +222,14 @@ def test_a_candidate_that_cannot_be_loaded_is_refused_by_every_gate_that_needs_i
         *MODEL,
     }
     assert all(
-        "transform.json" in row["reason"] for row in judge(given)["rows"] if row["gate"] in MODEL
+        "transform.json" in row.reason for row in run_gates(given).findings if row.rule in MODEL
     )
 
 
 def test_no_gate_at_all_is_a_refusal():
-    assert judge(candidate(), gates=[]) == {
-        "accepted": False,
-        "reasons": ["no gate judged anything"],
-        "rows": [],
-        "champion_version": None,
-    }
+    verdict = run_gates(candidate(), gates=[])
+    assert not verdict.accepted
+    assert verdict.reasons == ["no rule judged anything"]
 
 
 def limited(given: GateInput, **limits: Any) -> GateInput:

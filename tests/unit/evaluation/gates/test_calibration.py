@@ -11,7 +11,7 @@ import pytest
 
 from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.calibration import explained_error
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.stats.metrics import calibration_error
 from tests.unit.evaluation.gates.test_base import candidate, recorded, refused_by
 
@@ -21,9 +21,7 @@ def scored(given: GateInput, scores: np.ndarray) -> GateInput:
 
 
 def refused_slices(given: GateInput, gate: str) -> list[str]:
-    return [
-        row["slice"] for row in judge(given)["rows"] if row["gate"] == gate and not row["passed"]
-    ]
+    return [row.part for row in run_gates(given).findings if row.rule == gate and not row.passed]
 
 
 def test_an_over_confident_score_is_refused_by_the_calibration_overall_and_in_every_slice():
@@ -71,9 +69,9 @@ def test_a_slice_that_scores_worse_than_its_own_rate_is_refused_by_name():
 def test_a_slice_with_one_class_only_has_no_skill_and_is_refused_by_that_name():
     given = candidate()
     labels = np.where(given.slices[2].mask, 0, given.labels)
-    reasons = judge(
+    reasons = run_gates(
         replace(given, labels=labels, metrics=recorded(labels, given.scores, given.slices))
-    )["reasons"]
+    ).reasons
     assert any("slice_brier" in reason and "one class only" in reason for reason in reasons)
 
 

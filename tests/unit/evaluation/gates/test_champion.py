@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from include.evaluation.gates.base import GateInput
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import SlicePart
 from include.stats.metrics import log_loss, roc_auc
 from include.stats.paired import auc_difference
@@ -25,7 +25,7 @@ from tests.unit.evaluation.gates.test_base import (
 
 
 def rows_of(given: GateInput, gate: str) -> dict[str, dict]:
-    return {row["metric"]: row for row in judge(given)["rows"] if row["gate"] == gate}
+    return {row.metric: row for row in run_gates(given).findings if row.rule == gate}
 
 
 def lucky() -> GateInput:
@@ -40,47 +40,47 @@ def lucky() -> GateInput:
 
 def test_a_worse_candidate_is_refused_with_the_interval_of_the_difference():
     found = rows_of(candidate(0.5, champion_quality=1.0), "champion_improvement")
-    assert [row["passed"] for row in found.values()] == [False, False]
-    assert found["logloss_improvement"]["observed"] < 0
-    assert found["improvement_confidence"]["observed"] == 0.0
-    assert "95 % interval -0." in found["logloss_improvement"]["reason"]
+    assert [row.passed for row in found.values()] == [False, False]
+    assert found["logloss_improvement"].observed < 0
+    assert found["improvement_confidence"].observed == 0.0
+    assert "95 % interval -0." in found["logloss_improvement"].reason
 
 
 def test_the_observed_improvement_is_the_difference_of_the_log_losses():
     given = candidate(1.0, champion_quality=0.5)
     expected = log_loss(given.labels, given.champion.scores) - log_loss(given.labels, given.scores)
-    assert rows_of(given, "champion_improvement")["logloss_improvement"][
-        "observed"
-    ] == pytest.approx(expected)
+    assert rows_of(given, "champion_improvement")["logloss_improvement"].observed == pytest.approx(
+        expected
+    )
 
 
 def test_an_equal_candidate_is_refused_even_where_no_improvement_is_asked_for():
     given = candidate(0.8, champion_quality=0.8)
     found = rows_of(given, "champion_improvement")
     assert given.limits.min_champion_improvement == 0.0
-    assert found["logloss_improvement"]["passed"] is True
+    assert found["logloss_improvement"].passed is True
     assert (
-        found["improvement_confidence"]["observed"],
-        found["improvement_confidence"]["passed"],
+        found["improvement_confidence"].observed,
+        found["improvement_confidence"].passed,
     ) == (0.0, False)
 
 
 def test_a_candidate_that_is_better_by_one_lucky_day_is_refused_for_want_of_confidence():
     found = rows_of(lucky(), "champion_improvement")
-    assert found["logloss_improvement"]["passed"] is True
-    assert found["logloss_improvement"]["observed"] > 0.005
-    assert found["improvement_confidence"]["passed"] is False
-    assert 0.3 < found["improvement_confidence"]["observed"] < 0.9
+    assert found["logloss_improvement"].passed is True
+    assert found["logloss_improvement"].observed > 0.005
+    assert found["improvement_confidence"].passed is False
+    assert 0.3 < found["improvement_confidence"].observed < 0.9
     assert "champion_improvement" not in refused_by(limited(lucky(), champion_confidence=0.3))
 
 
 def test_the_improvement_asked_for_is_what_has_to_be_sure():
     given = candidate(1.0, champion_quality=0.9)
-    gained = rows_of(given, "champion_improvement")["logloss_improvement"]["observed"]
+    gained = rows_of(given, "champion_improvement")["logloss_improvement"].observed
     found = rows_of(limited(given, min_champion_improvement=gained), "champion_improvement")
-    assert found["logloss_improvement"]["passed"] is True
-    assert 0.2 < found["improvement_confidence"]["observed"] < 0.8
-    assert found["improvement_confidence"]["passed"] is False
+    assert found["logloss_improvement"].passed is True
+    assert 0.2 < found["improvement_confidence"].observed < 0.8
+    assert found["improvement_confidence"].passed is False
 
 
 def test_a_candidate_that_is_better_overall_and_worse_in_one_slice_is_refused_by_that_slice_only():
@@ -88,12 +88,12 @@ def test_a_candidate_that_is_better_overall_and_worse_in_one_slice_is_refused_by
     west = given.slices[2].mask & (np.arange(ROWS) % 6 == 0)
     parts = [*given.slices, SlicePart("depot", "dock", west, int(west.sum()), 50)]
     scores = np.where(west, given.scores[west].mean(), given.scores)
-    verdict = judge(
+    verdict = run_gates(
         replace(given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts))
     )
-    refused = {(row["gate"], row["slice"]) for row in verdict["rows"] if not row["passed"]}
+    refused = {(row.rule, row.part) for row in verdict.findings if not row.passed}
     assert refused == {("champion_slices", "depot=dock")}
-    assert any("surely worse" in reason for reason in verdict["reasons"])
+    assert any("surely worse" in reason for reason in verdict.reasons)
 
 
 def test_a_loss_over_few_days_is_reported_and_no_refusal():
@@ -103,17 +103,15 @@ def test_a_loss_over_few_days_is_reported_and_no_refusal():
     bad = mask & (given.days == 4)
     scores = np.where(bad, np.where(given.labels == 1, 0.05, 0.95), given.scores)
     parts = [*given.slices, SlicePart("depot", "dock", mask, int(mask.sum()), 50)]
-    found = judge(
+    found = run_gates(
         replace(given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts))
-    )["rows"]
-    rows = [
-        row for row in found if (row["gate"], row["slice"]) == ("champion_slices", "depot=dock")
-    ]
-    assert {row["metric"]: (row["observed"] > row["threshold"], row["passed"]) for row in rows} == {
+    ).findings
+    rows = [row for row in found if (row.rule, row.part) == ("champion_slices", "depot=dock")]
+    assert {row.metric: (row.observed > row.limit, row.passed) for row in rows} == {
         "auc_drop": (True, True),
         "logloss_increase": (True, True),
     }
-    assert all("not surely worse" in row["reason"] for row in rows)
+    assert all("not surely worse" in row.reason for row in rows)
 
 
 def test_the_more_slices_are_looked_at_the_surer_a_loss_has_to_be():
@@ -121,9 +119,9 @@ def test_the_more_slices_are_looked_at_the_surer_a_loss_has_to_be():
     more = replace(given, slices=[*given.slices, *given.slices])
     reasons = [
         next(
-            row["reason"]
-            for row in judge(which)["rows"]
-            if row["gate"] == "champion_slices" and row["observed"] is not None
+            row.reason
+            for row in run_gates(which).findings
+            if row.rule == "champion_slices" and row.observed is not None
         )
         for which in (given, more)
     ]

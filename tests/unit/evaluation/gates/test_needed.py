@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from include.evaluation.gates.base import GateInput
-from include.evaluation.gates.registry import all_gates, judge
+from include.evaluation.gates.registry import all_gates, run_gates
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.spec import Golden
@@ -107,4 +107,4 @@ def test_each_gate_alone_refuses_its_case_which_gets_through_without_it(gate):
     given = ALONE[gate.__name__]()
     assert refused_by(given) == {gate.__name__}
     others = [other for other in all_gates() if other is not gate]
-    assert judge(given, gates=others)["accepted"] is True
+    assert run_gates(given, gates=others).accepted is True

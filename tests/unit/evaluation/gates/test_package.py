@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.model.inspection import Inspection
 from include.spec import Golden
 from tests.unit.evaluation.gates.test_base import (
@@ -51,10 +51,10 @@ def inspected(**changes: Any) -> Inspection:
 )
 def test_each_gate_refuses_its_own_fault_and_no_other(inspection, gate, text):
     given = replace(candidate(), inspection=inspection)
-    verdict = judge(given)
+    verdict = run_gates(given)
     assert refused_by(given) == {gate}
-    assert len(verdict["reasons"]) == 1
-    assert text in verdict["reasons"][0]
+    assert len(verdict.reasons) == 1
+    assert text in verdict.reasons[0]
 
 
 def test_a_package_that_killed_its_process_is_refused_by_that_name_and_its_size_is_judged_still():
@@ -66,7 +66,7 @@ def test_a_package_that_killed_its_process_is_refused_by_that_name_and_its_size_
     assert {"runtime_validity", "latency", "evaluated_object"} <= refused
     assert not {"package_size", "artefact_safety"} & refused
     assert any(
-        "runtime_validity" in reason and "SIGSEGV" in reason for reason in judge(given)["reasons"]
+        "runtime_validity" in reason and "SIGSEGV" in reason for reason in run_gates(given).reasons
     )
 
 
@@ -93,7 +93,7 @@ def test_a_candidate_must_beat_prior_and_last_value_and_not_lag_behind_the_simpl
         assert ("baselines" in refused_by(equal)) is refused
     worse = replace(given, metrics={**given.metrics, "test.baseline.simple.logloss": value - 1e-6})
     assert refused_by(worse) == {"baselines"}
-    assert "logistic regression" in judge(worse)["reasons"][0]
+    assert "logistic regression" in run_gates(worse).reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,15 @@ def test_a_candidate_must_beat_prior_and_last_value_and_not_lag_behind_the_simpl
     ["test.baseline.logloss", "test.baseline.last_value.logloss", "test.baseline.simple.logloss"],
 )
 def test_a_missing_baseline_is_a_refusal_that_names_it(metric):
-    verdict = judge(without(candidate(), metric))
-    assert [reason for reason in verdict["reasons"] if f"metric {metric} is missing" in reason]
+    verdict = run_gates(without(candidate(), metric))
+    assert [reason for reason in verdict.reasons if f"metric {metric} is missing" in reason]
 
 
 def test_a_declared_golden_set_must_have_been_measured_on_and_beat_its_prior():
     use_case = USE_CASE.model_copy(update={"golden": Golden(until=START)})
     given = replace(candidate(), use_case=use_case)
     assert refused_by(given) == {"golden"}
-    assert "golden.logloss is missing" in judge(given)["reasons"][0]
+    assert "golden.logloss is missing" in run_gates(given).reasons[0]
     measured = {**given.metrics, "golden.logloss": 0.5, "golden.baseline.logloss": 0.6}
     assert refused_by(replace(given, metrics=measured)) == set()
     assert refused_by(replace(given, metrics={**measured, "golden.logloss": 0.7})) == {"golden"}

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from include.evaluation.gates.base import GateInput
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.evaluation.gates.segments import declared_values
 from include.evaluation.slices import reference_segments
 from tests.unit.evaluation.gates.test_base import ROWS, candidate, fitted
@@ -23,9 +23,9 @@ def known(given: GateInput, **shares: float) -> GateInput:
 
 def refused_segments(given: GateInput) -> list[tuple[str, float]]:
     return [
-        (row["slice"], row["observed"])
-        for row in judge(given)["rows"]
-        if row["gate"] == "segments" and not row["passed"]
+        (row.part, row.observed)
+        for row in run_gates(given).findings
+        if row.rule == "segments" and not row.passed
     ]
 
 
@@ -49,7 +49,7 @@ def test_a_segment_of_the_champion_without_test_rows_is_refused_by_name():
     assert refused_segments(gone) == [("depot=west", 0.0)]
     assert any(
         "segments" in reason and "depot=west" in reason and "1000 rows" in reason
-        for reason in judge(gone)["reasons"]
+        for reason in run_gates(gone).reasons
     )
 
 

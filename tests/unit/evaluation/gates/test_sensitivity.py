@@ -15,7 +15,7 @@ import pytest
 
 from include.evaluation.gates.attribution import attribution
 from include.evaluation.gates.base import GateInput
-from include.evaluation.gates.registry import judge
+from include.evaluation.gates.registry import run_gates
 from include.evaluation.gates.sensitivity import (
     direction,
     invariance,
@@ -116,7 +116,7 @@ def test_hours_and_categories_have_no_small_change_and_a_point_mass_takes_the_sp
 
 def test_an_input_on_which_everything_hangs_is_refused_by_name_when_it_is_missing():
     rows = missing_values(limited(candidate(), max_missing_change=0.1))
-    assert [(row.slice, row.passed) for row in rows] == [
+    assert [(row.part, row.passed) for row in rows] == [
         ("depot", True),
         ("pickup_hour", True),
         ("load", False),
@@ -129,7 +129,7 @@ def test_an_invariant_input_that_matters_is_refused_and_one_that_does_not_is_not
         Invariance(inputs=("load", "depot"), max_change=0.06),
     )
     rows = invariance(limited(candidate(), invariances=declared))
-    assert [(row.slice, row.passed) for row in rows] == [
+    assert [(row.part, row.passed) for row in rows] == [
         ("pickup_hour", True),
         ("load+depot", False),
     ]
@@ -169,7 +169,7 @@ def test_a_dominant_and_a_forbidden_input_are_refused_by_name():
             max_forbidden_share=0.2,
         )
     )
-    assert [(row.metric, row.slice, row.passed) for row in rows] == [
+    assert [(row.metric, row.part, row.passed) for row in rows] == [
         ("largest_share", "load", False),
         ("forbidden_share", "depot", False),
         ("forbidden_share", "pickup_hour", True),
@@ -183,7 +183,7 @@ def test_an_expectation_of_an_input_that_the_model_lacks_is_refused():
         invariances=(Invariance(inputs=("colour",)),),
         directions=(replace_input(HIGHER, "colour"),),
     )
-    assert all("colour" in reason for reason in judge(declared)["reasons"])
+    assert all("colour" in reason for reason in run_gates(declared).reasons)
     assert {"invariance", "direction"} == refused_by(declared)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Context
 
+from include.training.tracking import mark_failed
 from plugins.run_context import step_context
 
 
@@ -11,8 +12,6 @@ def close_tracking_run(context: Context) -> None:
     """Close the MLflow run of a training that ended without a decision: a run left RUNNING would
     look alive for ever.
     """
-    from include.training.tracking import mark_failed
-
     use_case = str(context["dag"].dag_id).partition("__")[0]
     step = step_context(context, use_case, "training", uses_interval=False)
     mark_failed(

@@ -14,6 +14,7 @@ from include.errors import SpecError
 from include.interval import Interval
 from include.settings import Settings, load_settings
 from include.steps import RunInfo, StepContext
+from include.triggers.causes import PENDING, read_causes
 
 TRIGGERS = {
     "asset_triggered": "asset",
@@ -95,8 +96,6 @@ def _recorded(settings: Settings, use_case: str, run: RunInfo) -> tuple[dict[str
     """
     if run.trigger != "asset" or run.process != "training":
         return ()
-    from include.triggers.causes import PENDING, read_causes
-
     found = read_causes(settings, use_case)
     mine = [cause for cause in found if cause.consumed_by == run.run_id] or [
         cause for cause in found if cause.status == PENDING

@@ -20,11 +20,15 @@ import polars as pl
 
 from include.errors import FlightdeckError
 from include.features.transform import FeatureTransform
+from include.model.package import load_model
+from include.model.reference import bin_shares
+from include.problems.registry import strategy
 from include.quality.validation import Failure, example_row
+from include.registry.versions import champion, download
 from include.settings import Settings
 from include.spec import UseCase
+from include.stats.psi import psi
 
-FLOOR = 1e-4
 COMPARED = ("category", "local_hour", "local_weekday")
 LEAST_EDGES = 2
 
@@ -48,9 +52,6 @@ def champion_reference(
 
     `None` without a champion. A package that cannot be read is a failure, not a pass.
     """
-    from include.model.package import load_model
-    from include.registry.versions import champion, download
-
     current = champion(settings, use_case)
     if current is None:
         return None, []
@@ -170,8 +171,6 @@ def _label(
 def _other_labels(
     use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
 ) -> list[Failure]:
-    from include.problems.registry import strategy
-
     problem, column, checks = strategy(use_case), use_case.label.column, use_case.data_checks
     labels = problem.labels(frame)
     if use_case.problem == "regression":
@@ -209,8 +208,6 @@ def _input(
     use_case: UseCase, entry: Mapping[str, Any], values: np.ndarray, kind: str
 ) -> tuple[tuple[str, str, str] | None, str]:
     """Rule, limit and what was seen of the first rule that is broken; or a note."""
-    from include.model.reference import bin_shares
-
     checks = use_case.data_checks
     shares = bin_shares(entry, values)
     missing = shares[-1] - float(entry["missing_share"])
@@ -221,12 +218,10 @@ def _input(
             f"{shares[-1]:.2%} missing",
         ), ""
     if kind in COMPARED:
-        old, new = np.maximum(entry["shares"], FLOOR), np.maximum(shares, FLOOR)
-        psi = float(((new - old) * np.log(new / old)).sum())
-        limit = checks.max_snapshot_psi
+        distance, limit = psi(entry["shares"], shares), checks.max_snapshot_psi
         return (
-            ("distribution (PSI)", f"a PSI of at most {limit}", f"{psi:.3f}")
-            if psi > limit
+            ("distribution (PSI)", f"a PSI of at most {limit}", f"{distance:.3f}")
+            if distance > limit
             else None
         ), ""
     moved = decile_shift(np.asarray(entry["edges"], dtype=np.float64), values)

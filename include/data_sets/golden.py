@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from include.data_sets.snapshot import as_data_set, questions
 from include.errors import DataError, TableNotFound
+from include.features.retrieval import point_in_time
 from include.interval import Interval
 from include.settings import Settings
 from include.spec import Golden, UseCase
@@ -95,9 +97,6 @@ def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interv
     """Rows with snapshot columns: event time before `until`, label known before the interval ends,
     chosen by a hash of their id.
     """
-    from include.data_sets.snapshot import as_data_set, questions
-    from include.features.retrieval import point_in_time
-
     tables, data = TableStore(settings.tables_uri), use_case.training_data
     until, end = (pl.lit(moment, dtype=TIMESTAMP) for moment in (golden.until, interval.end))
     entities = questions(data, tables, pl.col(data.event_time) < until)

@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from include.data_sets.snapshot import as_data_set, table_of
 from include.errors import DataError
-from include.features.store import View
+from include.features.definitions import known_views
+from include.features.views import View
 from include.interval import Interval
 from include.settings import Settings
 from include.spec import DataSet, UseCase
@@ -38,9 +40,6 @@ def training_query(
     `sources` are the tables at the versions that were read, `golden` is the table and version whose
     ids stay out.
     """
-    from include.data_sets.snapshot import as_data_set, table_of
-    from include.features.definitions import known_views
-
     tables, data = TableStore(settings.tables_uri), use_case.training_data
     views = known_views(as_data_set(use_case), settings)
     tables_of = {view.name: table_of(tables, view.table_uri) for view in views}

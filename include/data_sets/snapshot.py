@@ -15,7 +15,10 @@ from typing import Any
 
 import polars as pl
 
+from include.data_sets.versions import DataSetVersion, Recipe, find, record
 from include.errors import DataError, DigestMismatch, EmptyWindow
+from include.features.definitions import known_views
+from include.features.retrieval import point_in_time
 from include.interval import Interval
 from include.settings import Settings
 from include.spec import DataSet, Input, UseCase
@@ -63,9 +66,6 @@ def build(
     same data set, is taken as it is. Raises `EmptyWindow` when no row of the window has a label
     yet.
     """
-    from include.data_sets.versions import DataSetVersion, Recipe, find, record
-    from include.features.definitions import known_views
-
     tables, window, data = (
         TableStore(settings.tables_uri),
         training_window(use_case, interval),
@@ -192,9 +192,6 @@ def _join(
     set_aside: pl.Series | None,
     sources: Mapping[str, int],
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    from include.features.definitions import known_views
-    from include.features.retrieval import point_in_time
-
     tables, data = TableStore(settings.tables_uri), question.training_data
     inside = in_window(data.event_time, window.start, window.end)
     entities = questions(data, tables, inside, version=sources[data.entity_table])

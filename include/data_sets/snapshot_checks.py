@@ -14,9 +14,11 @@ from typing import Any
 
 import polars as pl
 
+from include.data_sets.leakage import leaks
 from include.data_sets.snapshot import snapshot_columns
 from include.errors import DataError
 from include.interval import Interval
+from include.problems.registry import strategy
 from include.quality.validation import Failure, Validation, validate
 from include.spec import Column, Table, UseCase
 
@@ -141,8 +143,6 @@ def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
 
 def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     """No input alone predicts the label too well; judged where both labels occur."""
-    from include.data_sets.leakage import leaks
-
     if use_case.problem != "binary":
         return [] if _valid_labels(use_case, frame, table) else leaks(use_case, frame, table)
     return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
@@ -194,8 +194,6 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _valid_labels(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
-    from include.problems.registry import strategy
-
     problem, column = strategy(use_case), use_case.label.column
     try:
         lacking = problem.enough_labels(problem.labels(frame)) if frame.height else "no row"

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from include.errors import DataError, TableNotFound
 from include.features import retrieval
-from include.features.store import View
+from include.features.views import View
 from include.interval import Interval
 from include.spec import DataSet
 from include.tables.store import TIMESTAMP, TableStore, TableVersion, frame_digest
@@ -228,9 +228,7 @@ def _code() -> str:
     """Digest of the code that selects and joins: when it changes, nothing that it made before is
     taken over.
     """
-    from include.data_sets import snapshot
-
-    files: Sequence[Path] = [Path(str(module.__file__)) for module in (retrieval, snapshot)]
+    files: Sequence[Path] = (Path(str(retrieval.__file__)), Path(__file__).with_name("snapshot.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from include.features.store import View, open_store, registry_stamp, use_case_views
+from include.features.store import open_store, registry_stamp, use_case_views
+from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
 

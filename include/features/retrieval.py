@@ -17,7 +17,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from include.errors import DataError, TableNotFound
 from include.features.definitions import known_views
-from include.features.store import View
+from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP

@@ -15,8 +15,6 @@ import runpy
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from string import Template
@@ -26,6 +24,7 @@ from unittest.mock import patch
 
 from include.errors import FeatureStoreError
 from include.features.online.feast_rows import through_feast
+from include.features.views import View
 from include.settings import Settings
 from include.settings.online_store import masked, online_store_config
 from include.spec import UseCase
@@ -37,29 +36,6 @@ TABLES_VARIABLE = "FLIGHTDECK_TABLES_URI"
 STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
 REGISTRY_FILE = "registry.db"
 _environment = Lock()
-
-
-@dataclass(frozen=True)
-class View:
-    """What Feast's registry says about one feature view, reduced to the features that a use case
-    reads.
-
-    `table_uri` is the Delta table behind it, `ttl` how long a row holds after its timestamp
-    (`None`: for ever), `created` the column that says when a row was computed (empty: the view has
-    none).
-    """
-
-    name: str
-    join_keys: tuple[str, ...]
-    features: tuple[str, ...]
-    timestamp: str
-    table_uri: str
-    ttl: timedelta | None
-    created: str = ""
-
-    def column(self, feature: str) -> str:
-        """`<view>__<feature>`."""
-        return f"{self.name}__{feature}"
 
 
 def open_store(settings: Settings) -> FeatureStore:

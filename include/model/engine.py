@@ -12,16 +12,13 @@ have no ONNX form, the package's own estimator answers.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from include.errors import RegistryError
 from include.model.onnx_export import INPUT, OUTPUT, to_onnx
-from include.model.package import golden_columns
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
+from include.model.package import ScoringModel, golden_columns
 
 PARITY = 1e-6
 """Largest difference of a probability; of a value: that share of the largest golden value."""

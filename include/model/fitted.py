@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from include.model.skops_file import dump
+from include.spec import Problem
+
 if TYPE_CHECKING:
     import xgboost
-
-    from include.spec import Problem
 
 BOOSTER_FILE = "model.ubj"
 SKOPS_FILE = "model.skops"
@@ -101,8 +102,6 @@ class FittedSklearn:
 
     def to_bytes(self) -> bytes:
         """skops' zip in its canonical form."""
-        from include.model.skops_file import dump
-
         return dump(self.estimator)
 
     def describe(self) -> dict[str, Any]:

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from include.errors import RegistryError
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
+from include.model.package import ScoringModel
 
 INPUT, OUTPUT = "matrix", "score"
 ML_VERSION, VERSION, IR_VERSION = 5, 18, 9

@@ -18,6 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from include.errors import FlightdeckError
+from include.model.package import golden_columns, load_model
+
 WARM_UP = 20
 SINGLE_ROWS = 300
 BATCH_ROWS = 1000
@@ -30,8 +33,6 @@ def probe(folder: Path, digest: str) -> dict[str, Any]:
 
     Raises `DigestMismatch` or `RegistryError` when the package cannot be loaded.
     """
-    from include.model.package import golden_columns, load_model
-
     started = time.perf_counter()
     model = load_model(folder, expected_digest=digest)
     load_seconds = time.perf_counter() - started
@@ -111,8 +112,6 @@ def _milliseconds(call: Callable[[int], object], times: int) -> list[float]:
 
 def main() -> int:
     """Probe what the command line names; a refusal is `{"error": text}` and exit status 3."""
-    from include.errors import FlightdeckError
-
     try:
         result = probe(Path(sys.argv[1]), sys.argv[2])
     except FlightdeckError as error:

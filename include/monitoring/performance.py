@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from include.errors import RegistryError
 from include.evaluation.slices import slice_parts
+from include.model.package import ScoringModel
 from include.monitoring.decay import (
     MULTICLASS_BASELINE,
     REGRESSION_BASELINE,
@@ -33,9 +34,6 @@ from include.monitoring.labels import LABEL
 from include.problems.registry import strategy
 from include.spec import Monitoring, Problem, UseCase
 from include.stats.metrics import summary
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
 
 STANDARD_ERRORS = 2.0
 BASELINE_METRICS = ("n", "observed_rate", "auc", "brier", "logloss")

@@ -5,23 +5,21 @@ it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from include.errors import EmptyWindow, NotReadyYet
 from include.inference_log.log import log_schema
 from include.interval import Interval
+from include.model.package import ScoringModel
 from include.monitoring.online_log import read_log
+from include.registry.versions import version
 from include.scoring.batch import predictions_table
 from include.scoring.champion import registered_model
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.completed import is_complete
 from include.tables.store import TableStore, in_window
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,4 @@ def judged_model(use_case: UseCase, settings: Settings, population: Population) 
     """The very model that scored: not the champion of today, which may be another one when an
     interval is judged again.
     """
-    from include.registry.versions import version
-
     return registered_model(settings, use_case, version(settings, use_case, population.version))

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from include.model.package import ScoringModel
 from include.spec import UseCase
 from include.tables.store import TableStore
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
-
-    from include.model.package import ScoringModel
 
 SAMPLE_ROWS = 5_000
 SCORE = "score"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.errors import DataError
+from include.release.in_service import champion_in_service
 from include.spec import Table
 from include.steps import StepContext
 
@@ -39,9 +40,9 @@ def validate_data(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
     """
     from include.quality.delivery_verdict import judge_delivery
 
-    return judge_delivery(
-        context, {table.name: _landed_version(inputs, table) for table in context.use_case.tables}
-    )
+    champion, failures = champion_in_service(context.use_case, context.settings)
+    versions = {table.name: _landed_version(inputs, table) for table in context.use_case.tables}
+    return judge_delivery(context, versions, champion, failures)
 
 
 def publish_tables(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ against the champion's data.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -18,7 +18,7 @@ from include.quality.delivery import Delivery
 from include.quality.delivery_checks import check_delivery, label_times
 from include.quality.landing import read_landed
 from include.quality.quarantine import put_aside
-from include.quality.references import Champion, champion_in_service, references
+from include.quality.references import Champion, references
 from include.quality.statistics import describe
 from include.quality.validation import Failure, Validation, validate
 from include.spec import Table, UseCase
@@ -37,22 +37,27 @@ class Judged:
     references: list[str]
 
 
-def judge_delivery(context: StepContext, versions: Mapping[str, int | None]) -> dict[str, Any]:
+def judge_delivery(
+    context: StepContext,
+    versions: Mapping[str, int | None],
+    champion: Champion | None,
+    champion_failures: Sequence[Failure] = (),
+) -> dict[str, Any]:
     """Judge the landed rows (at `versions` of the landing tables), put refused ones aside and write
     the report and the Data Docs.
 
-    See `include.processes.ingestion.validate_data` for the result. Everything is judged, even when the first
-    table is refused.
+    `champion` is the version in service, `champion_failures` says why it could not be read. See
+    `include.processes.ingestion.validate_data` for the result. Everything is judged, even when the
+    first table is refused.
     """
     tables, use_case = TableStore(context.settings.tables_uri), context.use_case
-    champion, problems = champion_in_service(use_case, context.settings)
     judged: dict[str, Judged] = {}
     for table in use_case.tables:
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
         judged[table.name] = judge_table(context, tables, table, frame, champion)
     late = _label_times(use_case, tables, judged, context.interval)
     failures = [
-        *problems,
+        *champion_failures,
         *(failure for part in judged.values() for failure in part.failures),
         *late,
     ]

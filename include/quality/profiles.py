@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from include.stats.psi import psi as bin_psi
+
 POINTS = 256
 HEAVY = 0.05
 DOMINANT = 0.25
-FLOOR = 1e-4
 DECILES = np.linspace(0.0, 1.0, 11)[1:-1]
 KEPT_VALUES = 50_000
 
@@ -136,12 +137,12 @@ def psi(reference: Profile, new: Profile) -> float:
         return 0.0
     if reference.kind == "text":
         known = sorted({*reference.values, *new.values})
-        return _psi(_shares(reference, known), _shares(new, known))
+        return bin_psi(_shares(reference, known), _shares(new, known))
     split, (old, now) = _without_dominant(reference, new)
     if min(old.present, now.present) == 0:
         return split
     edges = np.unique(_quantiles(old, DECILES))
-    return max(split, _psi(_histogram(old, edges), _histogram(now, edges)))
+    return max(split, bin_psi(_histogram(old, edges), _histogram(now, edges)))
 
 
 def shift(reference: Profile, new: Profile) -> float:
@@ -216,7 +217,7 @@ def _without_dominant(reference: Profile, new: Profile) -> tuple[float, tuple[Pr
         np.array([1 - part.present / whole.present, part.present / whole.present])
         for part, whole in ((old, reference), (now, new))
     ]
-    return _psi(*shares), (old, now)
+    return bin_psi(*shares), (old, now)
 
 
 def _drop(whole: Profile, value: Any) -> Profile:
@@ -252,8 +253,3 @@ def _histogram(part: Profile, edges: np.ndarray) -> np.ndarray:
 def _shares(part: Profile, values: list[Any]) -> np.ndarray:
     weights = dict(zip(part.values, part.weights, strict=True))
     return np.array([weights.get(value, 0.0) for value in values]) / part.present
-
-
-def _psi(expected: np.ndarray, actual: np.ndarray) -> float:
-    old, now = np.maximum(expected, FLOOR), np.maximum(actual, FLOOR)
-    return float(((now - old) * np.log(now / old)).sum())

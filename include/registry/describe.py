@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from include.quality.summaries import HEADINGS, rows_of
 from include.verdict import GATE_COLUMNS, Finding, GateVerdict, as_markdown, markdown_cell
 
 SHOWN_METRICS = (
@@ -134,8 +135,6 @@ def _origin(tags: Mapping[str, str]) -> str:
 
 
 def _data(summary: Mapping[str, Any]) -> str:
-    from include.quality.summaries import HEADINGS, rows_of
-
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
     lines.extend(
         "| " + " | ".join(markdown_cell(cell) for cell in row) + " |"

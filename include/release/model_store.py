@@ -21,6 +21,8 @@ from typing import Any
 
 from include.errors import RegistryError, ServingError
 from include.files import sync
+from include.model.package import package_digest, verify_package
+from include.model.signing import public_key, verify_signature
 from include.settings import Settings
 
 
@@ -57,8 +59,6 @@ def publish(
     replaced. Raises `DigestMismatch` when the package is not the one with `digest`,
     `SignatureError` when it is not signed with our key.
     """
-    from include.model.signing import public_key
-
     key = public_key(settings)
     _verify(package_folder, digest, key)
     folder = version_folder(settings, use_case, version)
@@ -102,8 +102,6 @@ def keep_copy(folder: Path, state: Desired) -> Desired:
     It appears complete or not at all; raises `OSError` when there is no space. Checking it is for
     whoever loads it.
     """
-    from include.model.package import package_digest
-
     copy = folder / state.digest
     if copy.is_dir() and package_digest(copy) != state.digest:
         shutil.rmtree(copy)
@@ -174,9 +172,6 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def _verify(folder: Path, digest: str, key: Path) -> None:
-    from include.model.package import verify_package
-    from include.model.signing import verify_signature
-
     verify_package(folder, digest)
     verify_signature(folder, key)
 

@@ -8,19 +8,17 @@ partition.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from include.errors import DataError, EmptyWindow
+from include.features.retrieval import point_in_time
 from include.interval import Interval
+from include.model.package import ModelMetadata, ScoringModel
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, in_window
-
-if TYPE_CHECKING:
-    from include.model.package import ModelMetadata, ScoringModel
 
 CHUNK_ROWS = 100_000
 ORIGIN_COLUMNS = ("model_version", "model_digest", "interval_start", "interval_end")
@@ -124,8 +122,6 @@ def score_entities(
 
     `interval` is the whole one that is being scored; `view_versions` pins the features' tables.
     """
-    from include.features.retrieval import point_in_time
-
     parts = [
         score_rows(model, point_in_time(use_case, chunk, settings, versions=view_versions))
         for chunk in entities.iter_slices(CHUNK_ROWS)

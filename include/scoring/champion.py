@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from include.errors import RegistryError
+from include.model.package import ScoringModel, load_model
+from include.registry.versions import RegisteredVersion, champion, download
+from include.registry.versions import version as registered_version
 from include.settings import Settings
 from include.spec import UseCase
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
-    from include.registry.versions import RegisteredVersion
 
 
 def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVersion, ScoringModel]:
@@ -21,8 +19,6 @@ def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVer
 
     Raises `RegistryError` when no version is in service yet.
     """
-    from include.registry.versions import champion
-
     version = champion(settings, use_case)
     if version is None:
         raise RegistryError(
@@ -39,13 +35,9 @@ def planned_model(settings: Settings, use_case: UseCase, version: int, digest: s
 
     Raises `DigestMismatch` when the version is not the one with `digest`.
     """
-    from include.model.package import load_model
-
     folder = _folder(settings, use_case, version)
     if not folder.exists():
-        from include.registry.versions import version as registered
-
-        _fetch(registered(settings, use_case, version), folder)
+        _fetch(registered_version(settings, use_case, version), folder)
     return load_model(folder, expected_digest=digest, threads=settings.training_threads)
 
 
@@ -58,8 +50,6 @@ def registered_model(
     Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and
     it is fetched again.
     """
-    from include.model.package import load_model
-
     folder = _folder(settings, use_case, registered.version)
     if not folder.exists():
         _fetch(registered, folder)
@@ -74,8 +64,6 @@ def _fetch(registered: RegisteredVersion, folder: Path) -> None:
     """Fetch aside and rename: a killed process leaves no half copy, and of two at once the first
     one's copy stays.
     """
-    from include.registry.versions import download
-
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     try:

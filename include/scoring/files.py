@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from include.errors import DataError
 from include.interval import Interval
+from include.model.package import ScoringModel
 from include.model.reference import bin_counts
 from include.scoring.batch import (
     CHUNK_ROWS,
@@ -27,9 +28,6 @@ from include.scoring.batch import (
 from include.scoring.publication import score_distribution
 from include.scoring.staging import unseen_values
 from include.spec import UseCase
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
 
 
 def score_file(

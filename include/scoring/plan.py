@@ -11,18 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from include.errors import EmptyWindow
 from include.interval import Interval
+from include.registry.versions import RegisteredVersion
 from include.scoring.batch import check_ids
 from include.spec import UseCase
 from include.tables.store import TableStore, in_window
-
-if TYPE_CHECKING:
-    from include.registry.versions import RegisteredVersion
 
 GRAIN = "1m"
 UNIQUE_ROWS = 1_000_000

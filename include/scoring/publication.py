@@ -15,16 +15,17 @@ import polars as pl
 
 from include.errors import DataError, TableNotFound
 from include.interval import Interval
+from include.model.package import ScoringModel
+from include.model.reference_check import checked_reference
 from include.scoring.batch import content_columns, prediction_columns, predictions_table
 from include.scoring.plan import partition_interval
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
+from include.stats.psi import psi
 from include.tables.store import TableStore, TableVersion, in_window
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from include.model.package import ScoringModel
 
 METADATA = "flightdeck.scoring"
 
@@ -72,8 +73,6 @@ def score_distribution(
     use_case: UseCase, model: ScoringModel, summaries: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """How far the scores of all partitions together lie from the reference of the model's package."""
-    from include.monitoring.drift import checked_reference, psi
-
     expected = checked_reference(model)["score"]["shares"]
     counts = [
         sum(column)

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 from deltalake import CommitProperties, write_deltalake
 
 from include.interval import Interval
+from include.model.package import ScoringModel
 from include.model.reference import bin_counts
 from include.scoring.batch import content_columns
 from include.spec import UseCase
 from include.tables.store import TableStore
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
 
 METADATA = "flightdeck.partition"
 SEEDS = (1, 2)

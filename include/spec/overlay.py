@@ -12,14 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from include.errors import SpecError
-
-if TYPE_CHECKING:
-    from include.spec.use_case import UseCase
+from include.spec.use_case import UseCase
 
 
 def overlaid(use_case: UseCase, path: Path) -> UseCase:

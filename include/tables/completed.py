@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.interval import Interval
+from include.tables.store import TIMESTAMP, TableStore
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from include.tables.store import TableStore
 
 
 def intervals_table(use_case_name: str) -> str:
@@ -39,8 +38,6 @@ def mark_complete(
     """
     import polars as pl
     from deltalake import write_deltalake
-
-    from include.tables.store import TIMESTAMP
 
     name = intervals_table(use_case_name)
     row = {

@@ -19,12 +19,11 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from include.errors import DataError, SpecError
+from include.model.package import ScoringModel
 from include.spec import UseCase
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from include.model.package import ScoringModel
 
 CUSTOM_FOLDER = "custom"
 UNTYPED = "untyped"

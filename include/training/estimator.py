@@ -11,6 +11,8 @@ from include.spec import UseCase, XGBoost
 
 Device = Literal["cpu", "cuda"]
 
+DEFAULT_MAX_BIN = 256
+
 
 def declared_parameters(use_case: UseCase) -> dict[str, Any]:
     """Monotone constraints in the inputs' order, and the class weights as the weight of label 1

@@ -16,7 +16,8 @@ from include.model.inspection import inspect_package
 from include.problems.registry import strategy
 from include.registry.client import connect
 from include.steps import StepContext
-from include.training.package import open_package, package_folder, work_folder
+from include.training.folders import work_folder
+from include.training.package import open_package, package_folder
 from include.training.tracking import log_metrics, log_table, log_tags
 
 SLICE_COLUMNS = ("split", "column", "value", "status")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,23 +26,13 @@ from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
-from include.training.estimator import device_of
+from include.training.estimator import DEFAULT_MAX_BIN, device_of
 from include.training.fitting import Fit
+from include.training.folders import work_folder
 from include.training.provenance import library_versions
 from include.training.trainer import Rows, open_trainer
-from include.training.tuning import DEFAULT_MAX_BIN
 
 GOLDEN_ROWS = 20
-
-
-def work_folder(settings: Settings, use_case_name: str, run_id: str) -> Path:
-    """A run's own folder.
-
-    Characters that a file name may not hold are replaced and told apart by a digest.
-    """
-    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", run_id)
-    suffix = "" if safe == run_id else f".{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
-    return settings.home / "work" / use_case_name / f"{safe}{suffix}"
 
 
 def train_package(

@@ -18,6 +18,7 @@ from include.spec import UseCase
 from include.steps import StepContext
 from include.training.estimator import Device, device_of
 from include.training.provenance import Environment, environment, lock_digest
+from include.training.tracking import log_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,8 +81,6 @@ def record_digest(text: str) -> str:
 
 def log_record(client: MlflowClient, mlflow_run_id: str, record: TrainingRecord) -> None:
     """Write the record to the run, and its digest and that of the lock file as tags."""
-    from include.training.tracking import log_tags
-
     text = record.model_dump_json(indent=1)
     client.log_text(mlflow_run_id, text, RECORD_FILE)
     log_tags(client, mlflow_run_id, {RECORD_TAG: record_digest(text), LOCK_TAG: record.lock_digest})

@@ -36,6 +36,7 @@ from include.settings import Settings
 from include.spec import ScikitLearn, UseCase
 from include.steps import RunInfo, StepContext
 from include.training.estimator import cuda_devices
+from include.training.package import recorded_parameters, train_package
 from include.training.provenance import code_commit, environment, lock_digest
 from include.training.record import RECORD_FILE, RECORD_TAG, TrainingRecord, record_digest
 
@@ -254,8 +255,6 @@ def retrain(record: TrainingRecord, settings: Settings) -> tuple[Path, str]:
 
     `settings` name the tables; threads, seed, parameters and boundaries come from the record.
     """
-    from include.training.package import train_package
-
     threads = settings.model_copy(
         update={"training_threads": record.threads, "training_device": record.device}
     )
@@ -374,8 +373,6 @@ def _record(
 
 def _agree(record: TrainingRecord, model: ScoringModel, params: Mapping[str, str]) -> None:
     """The record, the package's metadata and MLflow's parameters tell of the same training."""
-    from include.training.package import recorded_parameters
-
     metadata = model.metadata
     fit = recorded_parameters(record.specification, record.parameters, record.threads)
     pairs: dict[str, tuple[Any, Any]] = {

@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
-
 from include.steps import StepContext
+from include.training.estimator import device_of
+from include.training.folders import work_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -29,10 +28,11 @@ STARTUP_TRIALS = 2
 TAIL_BYTES = 65_536
 
 
-class KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # Optuna is untyped
+class KernelLock:
     """An exclusive `flock` beside the journal.
 
-    Optuna's own locks outlive a killed holder by 30 seconds.
+    It has the two methods of Optuna's `BaseJournalFileLock`, whose own kinds outlive a killed
+    holder by 30 seconds.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -57,9 +57,6 @@ def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
 
     A run that is repeated on other data, declarations or code starts a new one.
     """
-    from include.training.estimator import device_of
-    from include.training.package import work_folder
-
     use_case = context.use_case
     searched = {
         "snapshot": inputs["build_snapshot"]["snapshot"]["digest"],
@@ -103,6 +100,7 @@ def open_study(journal: Path | None, *, warm_up: int) -> optuna.Study:
 
 def _storage(journal: Path) -> optuna.storages.JournalStorage:
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     journal.parent.mkdir(parents=True, exist_ok=True)
     lock = KernelLock(journal)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.data_sets.snapshot import Snapshot
 from include.errors import RegistryError
 from include.registry.client import artifact_location, connect
+from include.registry.describe import gate_outcomes, version_description
 from include.settings import Settings
 from include.spec import DataSet, UseCase
 from include.steps import StepContext
@@ -251,8 +252,6 @@ def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: GateVerdict) 
     """The gates' rows as the table gates.json, each gate's outcome as a tag, and the whole as the
     run's description.
     """
-    from include.registry.describe import gate_outcomes, version_description
-
     log_table(
         client,
         mlflow_run_id,

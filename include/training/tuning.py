@@ -18,7 +18,7 @@ import polars as pl
 from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
-from include.training.estimator import Device
+from include.training.estimator import DEFAULT_MAX_BIN, Device
 from include.training.study import open_study
 from include.training.trainer import Rows, Trainer, open_trainer
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import optuna
     import xgboost
 
-DEFAULT_MAX_BIN = 256
 REPORT_EVERY = 10
 COMPLETE = "complete"
 PRUNED = "pruned"

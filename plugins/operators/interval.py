@@ -6,6 +6,8 @@ from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
 
+from include.tables.completed import is_complete
+from include.tables.store import TableStore
 from plugins.run_context import step_context
 
 
@@ -23,9 +25,6 @@ class IntervalCompleteSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the intervals that `awaited` recorded cover this run's interval."""
-        from include.tables.completed import is_complete
-        from include.tables.store import TableStore
-
         step = step_context(context, self.use_case, self.process)
         tables = TableStore(step.settings.tables_uri)
         complete = is_complete(tables, self.use_case, self.awaited, step.interval)

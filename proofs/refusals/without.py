@@ -91,6 +91,7 @@ Replacement = tuple[str, Any]
 
 
 def _delivery(rule: str) -> Iterator[Replacement]:
+    from include.processes import ingestion
     from include.quality import column_checks, delivery_checks
     from include.quality import delivery_verdict as judge
 
@@ -104,8 +105,8 @@ def _delivery(rule: str) -> Iterator[Replacement]:
     if rule == "label after event":
         yield f"{judge.__name__}.label_times", lambda *_: []
     if rule == "reference":
-        for name in ("references", "champion_in_service"):
-            yield f"{judge.__name__}.{name}", _silenced(vars(judge)[name])
+        for module, name in ((judge, "references"), (ingestion, "champion_in_service")):
+            yield f"{module.__name__}.{name}", _silenced(vars(module)[name])
 
 
 def _snapshot(rule: str) -> Iterator[Replacement]:

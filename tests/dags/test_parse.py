@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,8 @@ import pytest
 from include.catalogue import load_use_case
 from include.settings import PROJECT_ROOT
 
-HEAVY = (
-    "mlflow",
-    "xgboost",
-    "sklearn",
-    "feast",
-    "great_expectations",
-    "evidently",
-    "bentoml",
-    "deltalake",
-    "polars",
-    "duckdb",
-    "matplotlib",
-    "optuna",
-)
+RUFF = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+HEAVY = RUFF["flake8-tidy-imports"]["banned-module-level-imports"]
 PROCESSES = ("features", "training", "deployment", "batch_scoring", "monitoring")
 DAG_FILES = sorted(
     path for path in (PROJECT_ROOT / "dags").glob("*.py") if path.name != "__init__.py"

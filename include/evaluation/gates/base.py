@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
+from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
 from include.problems.registry import strategy
 from include.spec import Gates, UseCase
 from include.verdict import Finding, at_least
-
-if TYPE_CHECKING:
-    from include.model.package import ScoringModel
 
 TEST = "test"
 SAME_METRIC = 1e-9

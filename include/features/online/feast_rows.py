@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from include.features.online.network import failures, unreachable
 from include.features.online.postgres import connect
 from include.features.online.reader import Key, StoredRow, entity_key, plain
+from include.features.views import View
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-    from include.features.store import View
 
 READ_BATCH = 2000
 TIME_ZERO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -22,12 +22,11 @@ from include.features.online.reader import (
     key_bytes,
     values_by_bytes,
 )
+from include.features.views import View
 
 if TYPE_CHECKING:
     from feast import FeatureStore
     from psycopg import Connection
-
-    from include.features.store import View
 
 STATEMENT = b"flightdeck_lookup"
 # PostgreSQL's numbers of the types bytea and bytea[], and its day zero.

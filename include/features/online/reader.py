@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from include.features.views import View
+
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-    from include.features.store import View
 
 Key = tuple[str, ...]
 StoredRow = tuple[datetime, dict[str, Any]]

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from include.features.online.network import CONNECT_SECONDS, READ_SECONDS, NetworkReader
 from include.features.online.reader import Cached, Key, StoredRow, key_bytes, values_by_bytes
+from include.features.views import View
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-    from include.features.store import View
-
 
 class RedisReader(NetworkReader):
     """A `Reader` of a single Redis, by a connection like Feast's own but with the limits of a

@@ -25,11 +25,10 @@ from include.features.online.reader import (
     key_bytes,
     values_by_bytes,
 )
+from include.features.views import View
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-    from include.features.store import View
 
 READ_BATCH = 1024
 

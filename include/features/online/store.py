@@ -24,7 +24,8 @@ from include.features.online.reader import Key, Reader, StoredRow, empty_columns
 from include.features.online.redis import RedisReader
 from include.features.online.sqlite import SqliteReader
 from include.features.retrieval import read_view
-from include.features.store import View, open_store, refresh_definitions, use_case_views
+from include.features.store import open_store, refresh_definitions, use_case_views
+from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP

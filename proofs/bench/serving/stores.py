@@ -19,7 +19,8 @@ from include.errors import PlatformError
 from include.features.online.postgres import PostgresReader
 from include.features.online.redis import RedisReader
 from include.features.online.store import OnlineFeatures, materialise
-from include.features.store import View, apply_definitions, open_store
+from include.features.store import apply_definitions, open_store
+from include.features.views import View
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import UseCase
 from proofs.bench.serving.inprocess import REPETITIONS, microseconds, typed

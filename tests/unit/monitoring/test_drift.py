@@ -13,8 +13,10 @@ from scipy.stats import chi2
 
 from include.errors import DataError, RegistryError
 from include.model.package import ScoringModel
-from include.monitoring.drift import checked_reference, measure, psi, psi_noise, verdict
+from include.model.reference_check import checked_reference
+from include.monitoring.drift import measure, verdict
 from include.spec import Monitoring
+from include.stats.psi import psi, psi_noise
 from tests.unit.model.synthetic import fitted_package, parcels
 
 LIMITS = Monitoring(feature_psi=0.25, drifted_share=0.3, minimum_rows=500)

@@ -15,7 +15,8 @@ from include.model.signing import attach_signature, sign_package
 from include.quality.delivery import Delivery
 from include.quality.delivery_checks import Judgement, check_delivery, label_times
 from include.quality.published import describe_table, read, record
-from include.quality.references import Champion, champion_in_service, references
+from include.quality.references import Champion, references
+from include.release.in_service import champion_in_service
 from include.release.model_store import desired_path, publish, set_desired
 from include.settings import Settings
 from include.spec import DataChecks, UseCase

@@ -202,8 +202,8 @@ def test_labels_that_came_before_their_events_get_through_without_their_rule(fir
             pl.col("known_at", "scheduled_arrival") - pl.duration(hours=hours)
         ),
     )
-    assert {failure["rule"] for failure in judge_delivery(first, {})["failures"]} == {
+    assert {failure["rule"] for failure in judge_delivery(first, {}, None)["failures"]} == {
         "label after event"
     }
     with switched_off(["validate_data: label after event"]):
-        assert judge_delivery(first, {})["accepted"] is True
+        assert judge_delivery(first, {}, None)["accepted"] is True

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from include.interval import Interval
-from include.settings import PROJECT_ROOT
 from include.tables.completed import intervals_table, is_complete, mark_complete, missing
 from include.tables.store import TableStore
 
@@ -48,14 +45,3 @@ def test_the_same_evidence_is_recorded_once(tmp_path: Path):
         '{"version": 1}',
         '{"version": 2}',
     ]
-
-
-def test_importing_is_cheap():
-    code = (
-        "import sys, include.tables.completed; print([m for m in ('polars', 'deltalake', 'pandas') if"
-        " m in sys.modules])"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT
-    )
-    assert run.stdout.strip() == "[]"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 
-from include.training.package import work_folder
+from include.training.folders import work_folder
 from include.training.provenance import UNKNOWN, code_commit, library_versions
 
 

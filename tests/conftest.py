@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,16 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 HOME = Path(tempfile.mkdtemp(prefix="flightdeck-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
 
 for name in [name for name in os.environ if name.startswith(("FLIGHTDECK_", "AIRFLOW", "MLFLOW_"))]:
     del os.environ[name]

@@ -5,18 +5,12 @@ order of the loop.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
 from include.settings import Settings
-from tests.integration.dag_runs import DagRunResult, run_dag
-from tests.serving.conftest import Endpoint
-
-
-def month(number: int) -> datetime:
-    """The first moment of a month of 2013."""
-    return datetime(2013, number, 1, tzinfo=UTC)
+from tests.integration.dag_runs import DagRunResult, month, run_dag
+from tests.serving.endpoint import Endpoint
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,7 @@ from include.tables.store import TableStore, in_window
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.damage.rows import Frames, Rows, write_delivery
 from proofs.refusals.data_cases import DELIVERIES
-from tests.integration.conftest import month
-from tests.integration.dag_runs import run_dag
+from tests.integration.dag_runs import month, run_dag
 
 pytestmark = [pytest.mark.slow]
 

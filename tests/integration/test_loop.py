@@ -21,8 +21,7 @@ from include.tables.store import TableStore, in_window
 from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.integration.conftest import month
-from tests.integration.dag_runs import run_dag
+from tests.integration.dag_runs import month, run_dag
 
 pytestmark = [pytest.mark.slow]
 

@@ -27,7 +27,7 @@ from include.settings import load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.integration.dag_runs import run_dag
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.unit.scoring.world import ingest
 
 pytestmark = [

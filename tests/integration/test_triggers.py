@@ -23,8 +23,7 @@ from include.triggers.decisions import read_decisions
 from include.triggers.policy import collect_causes
 from include.use_cases.flight_delays import spec
 from plugins.run_context import step_context
-from tests.integration.conftest import month
-from tests.integration.dag_runs import DagRunResult, run_dag
+from tests.integration.dag_runs import DagRunResult, month, run_dag
 
 pytestmark = [
     pytest.mark.slow,

@@ -18,8 +18,8 @@ from include.errors import SettingsError
 from include.release.endpoint import wait_until_serving
 from include.release.model_store import set_desired
 from serving.contract.answers import ErrorAnswer
-from tests.conftest import free_port
-from tests.serving.conftest import Endpoint
+from tests.ports import free_port
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = [pytest.mark.slow]

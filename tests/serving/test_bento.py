@@ -15,7 +15,7 @@ import pytest
 
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from serving.contract.answers import (
     ModelsAnswer,
     PredictAnswer,
 )
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ import pytest
 
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
-from tests.conftest import free_port
-from tests.serving.conftest import Endpoint
+from tests.ports import free_port
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ from include.inference_log.log import ship, spool_path
 from include.model.package import load_model
 from include.release.model_store import desired_path, set_desired, version_folder
 from include.tables.store import TableStore
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from include.inference_log.writer import is_sampled
 from include.model.package import load_model
 from include.release.model_store import set_desired
 from serving.contract.answers import ErrorAnswer, ExplainAnswer
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow

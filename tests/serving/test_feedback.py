@@ -11,7 +11,7 @@ import pytest
 from include.inference_log.log import ship, ship_feedback
 from include.tables.store import TableStore
 from serving.contract.answers import ErrorAnswer, FeedbackAnswer
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

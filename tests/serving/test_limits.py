@@ -19,7 +19,7 @@ import pytest
 from include.inference_log.log import spool_path
 from serving.contract.body import MAX_BODY_BYTES, READ_SECONDS
 from serving.engine.runtime import IN_FLIGHT_LIMIT
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from include.monitoring.serving_metrics import metrics_table, sample
 from include.tables.store import TableStore
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ from tritonclient.utils import InferenceServerException
 
 from include.features.retrieval import point_in_time
 from include.release.model_store import set_desired
-from tests.conftest import free_port
-from tests.serving.conftest import Endpoint
+from tests.ports import free_port
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World, logged_rows
 
 pytestmark = [

@@ -16,7 +16,7 @@ from include.features.store import apply_definitions
 from include.release.model_store import set_desired
 from include.settings import load_settings
 from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer, StoreServer
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import INTERVAL, World
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, withdraw
 from include.settings import Settings
 from include.steps import RunInfo, StepContext
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import INTERVAL, World
 
 pytestmark = [

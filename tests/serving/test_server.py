@@ -20,8 +20,8 @@ from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired
 from proofs.harness.traffic import ask
 from serving.http.protocol import HEADER_SECONDS
-from tests.conftest import free_port
-from tests.serving.conftest import START_SECONDS, Endpoint
+from tests.ports import free_port
+from tests.serving.endpoint import START_SECONDS, Endpoint
 from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow

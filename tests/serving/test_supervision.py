@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from include.release.model_store import set_desired
-from tests.serving.conftest import Endpoint
+from tests.serving.endpoint import Endpoint
 from tests.serving.world import World
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.calibration import explained_error
 from include.evaluation.gates.registry import run_gates
 from include.stats.metrics import calibration_error
-from tests.unit.evaluation.gates.test_base import candidate, recorded, refused_by
+from tests.unit.evaluation.gates.candidates import candidate, recorded, refused_by
 
 
 def scored(given: GateInput, scores: np.ndarray) -> GateInput:

@@ -14,7 +14,7 @@ from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import SlicePart
 from include.stats.metrics import log_loss, roc_auc
 from include.stats.paired import auc_difference
-from tests.unit.evaluation.gates.test_base import (
+from tests.unit.evaluation.gates.candidates import (
     ROWS,
     candidate,
     limited,

@@ -14,7 +14,7 @@ from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.fairness import fairness
 from include.evaluation.gates.registry import run_gates
 from include.spec.expectations import FairnessGroups
-from tests.unit.evaluation.gates.test_base import candidate, limited
+from tests.unit.evaluation.gates.candidates import candidate, limited
 
 DEPOTS = FairnessGroups(column="depot")
 WEST = 2

@@ -13,7 +13,7 @@ from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.spec import Golden
 from include.spec.expectations import Direction, FairnessGroups, Invariance
-from tests.unit.evaluation.gates.test_base import (
+from tests.unit.evaluation.gates.candidates import (
     DIGEST,
     MEASURED,
     ROWS,

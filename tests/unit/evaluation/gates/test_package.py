@@ -12,7 +12,7 @@ import pytest
 from include.evaluation.gates.registry import run_gates
 from include.model.inspection import Inspection
 from include.spec import Golden
-from tests.unit.evaluation.gates.test_base import (
+from tests.unit.evaluation.gates.candidates import (
     DIGEST,
     MEASURED,
     PACKAGE,

@@ -12,7 +12,7 @@ from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.registry import run_gates
 from include.evaluation.gates.segments import declared_values
 from include.evaluation.slices import reference_segments
-from tests.unit.evaluation.gates.test_base import ROWS, candidate, fitted
+from tests.unit.evaluation.gates.candidates import ROWS, candidate, fitted
 from tests.unit.model.synthetic import USE_CASE
 
 

@@ -28,7 +28,7 @@ from include.model.package import ScoringModel, load_model, write_package
 from include.spec import UseCase
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.fitting import fit_booster, to_dmatrix
-from tests.unit.evaluation.gates.test_base import candidate, fitted, limited, refused_by
+from tests.unit.evaluation.gates.candidates import candidate, fitted, limited, refused_by
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 HIGHER = Direction(input="load", change=0.3, expect="not_lower", maximum=1.0)

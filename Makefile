@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check proto up down status airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -25,7 +25,7 @@ export FLIGHTDECK_SERVING_PORT := $(SERVING_PORT)
 endif
 
 VENV_PYTHON := .venv/bin/python
-CLI := $(VENV_PYTHON) -m cli
+CLI := .venv/bin/flightdeck
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ down: venv  ## stop the platform; nothing of it is left running
 status: venv  ## what runs, where, since when, healthy or not
 	@$(CLI) status
 
+logs: venv  ## the last lines of the platform's logs: NAME=serving for one, FOLLOW=1 to go on, LINES=100
+	@$(CLI) logs $(NAME) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))
+
 airflow: venv  ## the airflow command in the platform's environment: make airflow ARGS="dags list"
 	@$(CLI) airflow $(ARGS)
 
@@ -86,7 +89,7 @@ lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves ever
 		$(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
 
 clean:  ## stop the platform, then remove var/ and .venv, and nothing else
-	@if [ -e var/run/platform.json ] && [ -x $(VENV_PYTHON) ]; then $(CLI) down; fi
+	@if [ -e var/run/platform.json ] && [ -x $(VENV_PYTHON) ]; then $(VENV_PYTHON) -m cli down; fi
 	@rm -rf var .venv
 
 venv:

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 VENV = ROOT / ".venv"
 STAMP = VENV / "flightdeck.stamp"
 LOG = ROOT / "var" / "log" / "install.log"
+LAUNCHER = VENV / "bin" / "flightdeck"
 VERSIONS = ("3.11", "3.12", "3.13")
 NEEDED_GB = 4.0
 # Prints the version, or the module that is missing: Debian packages venv and ensurepip on their
@@ -76,23 +78,24 @@ def find_interpreter(chosen: str) -> Interpreter:
     """
     supported = ", ".join(VERSIONS)
     if chosen:
-        found = probe(chosen)
-        if found is None:
+        interpreter = probe(chosen)
+        if interpreter is None:
             raise BootstrapError(
                 f"PYTHON={chosen} is not a Python that runs; give one of version {supported}."
             )
-        if found.minor not in VERSIONS:
+        if interpreter.minor not in VERSIONS:
             raise BootstrapError(
-                f"PYTHON={chosen} is Python {found.version}, and Flightdeck needs {supported}."
+                f"PYTHON={chosen} is Python {interpreter.version}, and Flightdeck needs"
+                f" {supported}."
             )
-        _require_complete(found)
-        return found
+        _require_complete(interpreter)
+        return interpreter
     names = ["python3", *(f"python{version}" for version in reversed(VERSIONS))]
-    found_all = [interpreter for interpreter in map(probe, names) if interpreter is not None]
-    suitable = [interpreter for interpreter in found_all if interpreter.minor in VERSIONS]
+    present = [interpreter for interpreter in map(probe, names) if interpreter is not None]
+    suitable = [interpreter for interpreter in present if interpreter.minor in VERSIONS]
     if not suitable:
         seen = (
-            ", ".join(f"{interpreter.path} is {interpreter.version}" for interpreter in found_all)
+            ", ".join(f"{interpreter.path} is {interpreter.version}" for interpreter in present)
             or "there is no python3"
         )
         raise BootstrapError(
@@ -140,7 +143,10 @@ def require_disk() -> None:
 
 
 def run(step: str, command: list[str]) -> None:
-    """Run an installer with its output in the log; raise with its own last complaint when it fails."""
+    """Run an installer with its output in the log.
+
+    Raises `BootstrapError` with its own last complaint when it fails.
+    """
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -178,7 +184,8 @@ def _complaint(output: str) -> str:
     ):
         for line in lines:
             if re.search(pattern, line, re.IGNORECASE):
-                return f"{line[:300].rstrip('.')}{'; is there a network?' if pattern.startswith('dns') else ''}"
+                question = "; is there a network?" if pattern.startswith("dns") else ""
+                return f"{line[:300].rstrip('.')}{question}"
     return lines[-1][:300].rstrip(".") if lines else "it said nothing"
 
 
@@ -227,28 +234,62 @@ def install() -> None:
     )
 
 
+def launcher() -> str:
+    """The console command: a script that names this checkout, so that it works from any folder and
+    behind a link.
+
+    No editable install: that needs a build backend, which pip would fetch beside the lock, and it
+    would put `tests` and `dags` on the path of every program of `.venv`. `-P` hides a folder `cli`
+    or `include` of whoever calls; -m and PYTHONPATH are what `make` and the platform use.
+    """
+    python, root = shlex.quote(str(VENV / "bin" / "python")), shlex.quote(str(ROOT))
+    return (
+        "#!/bin/sh\n"
+        "# Written by cli/bootstrap.py: the commands of the checkout that this .venv belongs to.\n"
+        f'PYTHONPATH={root} exec {python} -P -m cli "$@"\n'
+    )
+
+
+def write_launcher() -> None:
+    """Put `flightdeck` into `.venv/bin` unless it is there as it must be: a checkout that moved, or
+    that an older version set up, gets it anew.
+    """
+    if LAUNCHER.is_file() and LAUNCHER.read_text() == launcher():
+        return
+    aside = LAUNCHER.with_name(f".flightdeck.{os.getpid()}")
+    aside.write_text(launcher())
+    aside.chmod(0o755)
+    aside.replace(LAUNCHER)
+
+
 def ensure(chosen: str) -> None:
-    """Make `.venv` right unless it is."""
-    wanted = find_interpreter(chosen) if chosen else None
-    if is_right(wanted):
+    """Make `.venv` right unless it is, and the console command in it."""
+    ensure_packages(chosen)
+    write_launcher()
+
+
+def ensure_packages(chosen: str) -> None:
+    """Make `.venv` what the lock file says unless it is."""
+    required = find_interpreter(chosen) if chosen else None
+    if is_right(required):
         return
     with only_one():
         # Another call may have done it while this one waited for its turn.
-        if not is_right(wanted):
-            rebuild(wanted)
+        if not is_right(required):
+            rebuild(required)
 
 
-def is_right(wanted: Interpreter | None) -> bool:
+def is_right(required: Interpreter | None) -> bool:
     """Whether `.venv` is finished, holds what requirements.txt says and is of the version that is
     asked for, if any is.
     """
     present = installed_version()
     return present is not None and STAMP.read_text() == fingerprint(
-        wanted.version if wanted else present
+        required.version if required else present
     )
 
 
-def rebuild(wanted: Interpreter | None) -> None:
+def rebuild(required: Interpreter | None) -> None:
     """Create `.venv` anew, or install into a finished one whose lock file has changed since.
 
     The stamp goes first and comes last: a kill in between is noticed by the next call.
@@ -258,8 +299,8 @@ def rebuild(wanted: Interpreter | None) -> None:
     LOG.write_bytes(b"")
     if STAMP.exists():
         STAMP.unlink()
-    if version is None or (wanted is not None and wanted.version != version):
-        interpreter = wanted or find_interpreter("")
+    if version is None or (required is not None and required.version != version):
+        interpreter = required or find_interpreter("")
         create(interpreter)
         version = interpreter.version
     install()

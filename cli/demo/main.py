@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 from cli.demo.replay import Replay
@@ -15,6 +15,7 @@ from cli.demo.state import DemoState
 from cli.demo.summary import curl_line, print_summary, write_summary
 from cli.demo.traffic import asking_hours, requests_of_hour
 from cli.platform.airflow_api import AirflowApi
+from cli.platform.lifecycle import up
 from include.catalogue import load_use_case
 from include.interval import Interval
 from include.settings import Settings
@@ -27,18 +28,23 @@ ALL_MONTHS = 12 - HISTORY_MONTHS
 WIDTH_WITHOUT_TERMINAL = 150
 
 
-def main(argv: list[str]) -> int:
-    """Run the demo; returns the exit code."""
-    from cli.platform.lifecycle import up
+def demo(
+    months: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=ALL_MONTHS,
+            metavar="N",
+            help="How many months to replay, from April 2013 on.",
+        ),
+    ] = DEFAULT_MONTHS,
+) -> None:
+    """Replay months of real flights.
 
-    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument(
-        "--months",
-        type=_months,
-        default=DEFAULT_MONTHS,
-        help="months to replay from April on (1 to 9)",
-    )
-    arguments = parser.parse_args(argv)
+    Starts the platform, trains the first model on the winter, then sends every month's requests,
+    scores, monitors, and retrains where an alarm asks for it. It goes on where an earlier call
+    ended.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
@@ -63,10 +69,9 @@ def main(argv: list[str]) -> int:
                 console.print(line, highlight=False)
 
         replay = Replay(use_case, settings, AirflowApi(settings), state, say, save)
-        rows = run(replay, arguments.months)
+        rows = run(replay, months)
     save()
     finish(console, use_case, settings, rows, state.seconds, demo_dir)
-    return 0
 
 
 def run(replay: Replay, months: int) -> list[dict[str, Any]]:
@@ -101,11 +106,3 @@ def finish(
     last_hour = list(asking_hours(month_interval(int(rows[-1]["month"][-2:]))))[-1]
     example = requests_of_hour(use_case, settings, last_hour)[0]
     print_summary(console, rows, seconds, urls, curl_line(settings, use_case.name, example))
-
-
-def _months(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= ALL_MONTHS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of months; valid: 1 to {ALL_MONTHS} (April to December 2013)"
-        )
-    return int(text)

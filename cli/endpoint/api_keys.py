@@ -1,6 +1,6 @@
-"""`python -m cli api-key NAME`: a new key for one caller of the endpoint.
+"""The command `api-key`: a new key for one caller of the endpoint.
 
-It is shown once; the file keeps its hash.
+It is shown once; the file holds its hash.
 """
 
 from __future__ import annotations
@@ -9,35 +9,48 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cli.platform.state import running_settings
-from include.errors import SettingsError
 from include.settings import PREFIX
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+NAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,64}")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Add a key to the file that `FLIGHTDECK_API_KEYS_FILE` names; with `--revoke` take a caller's
-    keys out again.
+def api_key(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The caller: 1 to 64 letters, digits, '.', '_' or '-'."
+        ),
+    ],
+    *,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Take the caller's keys out again instead.")
+    ] = False,
+) -> None:
+    """Make or revoke a key.
+
+    The key is shown once; the file that FLIGHTDECK_API_KEYS_FILE names, else var/keys/api_keys,
+    holds its hash.
     """
-    names = [argument for argument in arguments if argument != "--revoke"]
-    if len(names) != 1 or NAME.fullmatch(names[0]) is None:
-        raise SettingsError(
-            "api-key takes one NAME of 1 to 64 letters, digits, '.', '_' or '-', and optionally"
-            " --revoke."
+    if NAME.fullmatch(name) is None:
+        raise typer.BadParameter(
+            f"{name!r} is no name of a caller; valid are 1 to 64 letters, digits, '.', '_' or '-',"
+            " the first of them no '-'.",
+            param_hint="NAME",
         )
     settings = running_settings()
     path = settings.api_keys_file or settings.home / "keys" / "api_keys"
-    if "--revoke" in arguments:
-        print(f"{revoke_key(path, names[0])} keys of {names[0]} are no longer in {path}.")
-        return 0
-    print(add_key(path, names[0]))
+    if revoke:
+        print(f"{revoke_key(path, name)} keys of {name} are no longer in {path}.")
+        return
+    print(add_key(path, name))
     if settings.api_keys_file is None:
         print(f"The endpoint asks for keys once it is started with {PREFIX}API_KEYS_FILE={path}")
-    return 0
 
 
 def add_key(path: Path, name: str) -> str:
@@ -50,9 +63,9 @@ def add_key(path: Path, name: str) -> str:
 def revoke_key(path: Path, name: str) -> int:
     """Take a caller's lines out of the file; how many there were."""
     lines = _lines(path)
-    kept = [line for line in lines if line.split(" ")[0] != name]
-    _replace(path, kept)
-    return len(lines) - len(kept)
+    others = [line for line in lines if line.split(" ")[0] != name]
+    _replace(path, others)
+    return len(lines) - len(others)
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,39 +1,36 @@
-"""`python -m cli export USE_CASE VERSION --to FOLDER`: a registered version for a place where
-nothing of Flightdeck runs.
-"""
+"""The command `export`: a registered version for a place where nothing of Flightdeck runs."""
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from cli.platform.state import running_settings
-from cli.records.reproduce import tracking_settings
+import typer
+
+from cli.records.tracking import command_settings
 from include.catalogue import load_use_case
+from include.model.export import export_model
+from include.model.package import load_model
+from include.registry.versions import download, version
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Fetch, verify, export."""
-    parser = argparse.ArgumentParser(
-        prog="export",
-        description="Export a registered version as ONNX and UBJ with its features' specification.",
-    )
-    parser.add_argument("use_case")
-    parser.add_argument("version", type=int, help="the version's number in the registry")
-    parser.add_argument(
-        "--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet"
-    )
-    given = parser.parse_args(arguments)
-    from include.model.export import export_model
-    from include.model.package import load_model
-    from include.registry.versions import download, version
+def export(
+    context: typer.Context,
+    use_case: Annotated[str, typer.Argument(metavar="USE_CASE", help="For example flight_delays.")],
+    number: Annotated[
+        int, typer.Argument(metavar="VERSION", help="The version's number in the registry.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that does not exist yet.")],
+) -> None:
+    """Export a registered version.
 
-    settings = tracking_settings(running_settings())
-    registered = version(settings, load_use_case(given.use_case), given.version)
+    Its signature and digest are checked on the way; `flightdeck models export` writes the other
+    kind, the package with its whole record.
+    """
+    settings = command_settings(context)
+    registered = version(settings, load_use_case(use_case), number)
     with tempfile.TemporaryDirectory(prefix="flightdeck-export-") as folder:
         model = load_model(download(registered, Path(folder)), expected_digest=registered.digest)
-        digest = export_model(settings, model, registered.version, given.to.absolute())
-    print(f"{given.use_case} version {registered.version} -> {given.to}, digest {digest[:16]}")
-    return 0
+        digest = export_model(settings, model, registered.version, to.absolute())
+    print(f"{use_case} version {registered.version} -> {to}, digest {digest[:16]}")

@@ -1,15 +1,13 @@
-"""`python -m cli serve`: the endpoint under uvicorn, in the foreground;
-
-SIGTERM finishes what was begun.
-"""
+"""The command `serve`: the endpoint under uvicorn, in the foreground."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
@@ -21,20 +19,26 @@ HANGING_SECONDS = 20
 """A worker whose interpreter has not run for so long is killed and started anew."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve until told to end."""
+def serve_command(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The address to listen on; default: FLIGHTDECK_HOST."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Default: FLIGHTDECK_SERVING_PORT.", min=1, max=65535),
+    ] = None,
+) -> None:
+    """Run the prediction endpoint.
+
+    SIGTERM finishes what was begun; SIGHUP replaces the workers one by one.
+    """
     settings = load_settings()
-    parser = argparse.ArgumentParser(
-        prog="python -m cli serve", description="The prediction endpoint under uvicorn."
-    )
-    parser.add_argument("--host", default=settings.host)
-    parser.add_argument("--port", type=int, default=settings.serving_port)
-    chosen = parser.parse_args(arguments)
+    address, number = host or settings.host, port or settings.serving_port
     os.chdir(PROJECT_ROOT)
-    check_port(chosen.host, chosen.port)
-    prepare_metrics(settings, chosen.port)
-    serve(settings, chosen.host, chosen.port)
-    return 0
+    check_port(address, number)
+    prepare_metrics(settings, number)
+    serve(settings, address, number)
 
 
 def check_port(host: str, port: int) -> None:

@@ -1,54 +1,49 @@
-"""`python -m cli stream`: score the events of a broker with the model in service."""
+"""The command `stream`: score the events of a broker with the model in service."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+import time
+from typing import Annotated
+
+import typer
 
 from include.catalogue import load_use_case
 from include.settings import load_settings
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Consume until SIGTERM or Ctrl-C; exit code 0 when everything begun was finished."""
+def stream(
+    use_case: Annotated[
+        str, typer.Argument(metavar="[USE_CASE]", help="The use case.")
+    ] = "flight_delays",
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The broker; default: FLIGHTDECK_NATS_URL.")
+    ] = None,
+    in_flight: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Events that may be unacknowledged at once.")
+    ] = 256,
+    ack_wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Seconds until the broker sends an unacknowledged event again."
+        ),
+    ] = 30.0,
+) -> None:
+    """Score the events of a broker.
+
+    It runs until SIGTERM or Ctrl-C, and finishes what was begun.
+    """
     settings = load_settings()
-    parser = argparse.ArgumentParser(
-        prog="stream",
-        description="Score the events of a NATS JetStream broker with the model in service.",
-    )
-    parser.add_argument("use_case", nargs="?", default="flight_delays")
-    parser.add_argument(
-        "--url",
-        default=settings.nats_url,
-        help="the broker (default: %(default)s; FLIGHTDECK_NATS_URL)",
-    )
-    parser.add_argument(
-        "--in-flight",
-        type=int,
-        default=256,
-        help="events that may be unacknowledged at once (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--ack-wait",
-        type=float,
-        default=30.0,
-        help="seconds after which the broker gives an unacknowledged event again (default: 30)",
-    )
-    given = parser.parse_args(arguments)
+    logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
     )
     from serving.stream.consumer import Consumer, StreamOptions
 
-    consumer = Consumer(
-        settings,
-        load_use_case(given.use_case),
-        StreamOptions(given.url, given.in_flight, given.ack_wait),
-    )
-    asyncio.run(consumer.run())
-    return 0
+    options = StreamOptions(url or settings.nats_url, in_flight, ack_wait)
+    asyncio.run(Consumer(settings, load_use_case(use_case), options).run())

@@ -1,21 +1,23 @@
-"""The command: reads MLflow, the ledger of trainings and the annotations; writes annotations only."""
+"""The command `experiments`, which reads MLflow, the ledger of trainings and the annotations, and
+writes annotations only.
+"""
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from cli.experiments.arguments import criteria, parser
+import typer
+
+from cli.experiments import arguments
 from cli.experiments.tables import (
     print_comparison,
     print_experiments,
     print_training,
     print_trainings,
 )
-from cli.platform.state import running_settings
-from cli.records.reproduce import tracking_settings
+from cli.lazy import new_application
+from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
+from cli.records.tracking import command_settings
 from include.experiments.compare import compare
 from include.experiments.criteria import metric, search
 from include.experiments.paired import compare_on_golden
@@ -23,96 +25,154 @@ from include.experiments.runs import Training, find_training, trainings
 from include.governance.annotations import annotate, history
 from include.registry.client import connect
 from include.registry.run_files import read_json
-from include.settings import Settings
 from include.tables.store import TableStore
 from include.training.architecture import ARCHITECTURE_FILE
 from include.training.lineage import LINEAGE_FILE
 
-
-def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
-    """0; what cannot be found or understood is an error that says what there is."""
-    given = parser().parse_args(arguments)
-    settings = tracking_settings(running_settings()) if settings is None else settings
-    answer, show = COMMANDS[given.command](settings, given)
-    if given.json:
-        print(json.dumps(answer, indent=1, default=str))
-    else:
-        show(answer)
-    return 0
+application = new_application(
+    no_args_is_help=True,
+    epilog="Examples: experiments search --metric 'auc>0.7' --decision accepted --since 2013-06-01;"
+    " experiments search --param 'xgboost.max_depth=6' --trigger alarm --text snow;"
+    " experiments compare flight_delays/1 flight_delays/2",
+)
 
 
-Answer = tuple[Any, Callable[[Any], None]]
+@application.callback()
+def _experiments() -> None:
+    """List, search, show, compare and annotate what has been trained."""
 
 
-def _list(settings: Settings, _: Namespace) -> Answer:
+@application.command("list")
+def list_experiments(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Print one line per use case."""
     by_name: dict[str, list[Training]] = {}
-    for one in trainings(settings):
-        by_name.setdefault(one.use_case, []).append(one)
-    return [_experiment(name, found) for name, found in sorted(by_name.items())], print_experiments
+    for training in trainings(command_settings(context)):
+        by_name.setdefault(training.use_case, []).append(training)
+    rows = [_experiment(name, group) for name, group in sorted(by_name.items())]
+    print_answer(rows, print_experiments, as_json=as_json)
 
 
-def _experiment(name: str, found: list[Training]) -> dict[str, Any]:
-    decisions = [one.decision for one in found]
-    versions = [one for one in found if one.version is not None]
+def _experiment(name: str, group: list[Training]) -> dict[str, Any]:
+    decisions = [training.decision for training in group]
+    versions = [training for training in group if training.version is not None]
     return {
         "use_case": name,
-        "trainings": len(found),
+        "trainings": len(group),
         **{decision: decisions.count(decision) for decision in ("accepted", "refused", "failed")},
-        "newest_interval_end": found[0].interval_end,
-        "newest_version": max((one.version or 0 for one in versions), default=None),
+        "newest_interval_end": group[0].interval_end,
+        "newest_version": max((training.version or 0 for training in versions), default=None),
         "best_auc": max(
-            (value for one in versions if (value := metric(one, "auc")) is not None), default=None
+            (value for training in versions if (value := metric(training, "auc")) is not None),
+            default=None,
         ),
     }
 
 
-def _search(settings: Settings, given: Namespace) -> Answer:
-    wanted = criteria(given)
-    found = search(trainings(settings, wanted.use_cases), wanted)
-    if given.sort:
-        found = sorted(found, key=lambda one: _or_least(metric(one, given.sort)), reverse=True)
-    return [one.as_json() for one in found[: given.limit]], print_trainings
+@application.command("search")
+def search_experiments(
+    context: typer.Context,
+    *,
+    use_case: arguments.UseCases = None,
+    decision: arguments.Decision = None,
+    trigger: arguments.Trigger = None,
+    since: arguments.Since = None,
+    until: arguments.Until = None,
+    metrics: arguments.Metrics = None,
+    parameters: arguments.Parameters = None,
+    tags: arguments.Tags = None,
+    snapshot: arguments.Snapshot = None,
+    commit: arguments.Commit = None,
+    text: arguments.Text = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC", help="Largest first; newest data first without it."),
+    ] = None,
+    limit: arguments.Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Print the trainings that fulfil every condition."""
+    settings = command_settings(context)
+    conditions = arguments.criteria(
+        use_cases=use_case,
+        decision=decision,
+        trigger=trigger,
+        since=since,
+        until=until,
+        metrics=metrics,
+        parameters=parameters,
+        tags=tags,
+        snapshot=snapshot,
+        commit=commit,
+        text=text,
+    )
+    matching = search(trainings(settings, conditions.use_cases), conditions)
+    if sort:
+        matching = sorted(
+            matching, key=lambda training: _or_least(metric(training, sort)), reverse=True
+        )
+    rows = [training.as_json() for training in matching[:limit]]
+    print_answer(rows, print_trainings, as_json=as_json)
 
 
 def _or_least(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-def _show(settings: Settings, given: Namespace) -> Answer:
-    one, client = find_training(settings, given.training), connect(settings)
-    remarks = history(TableStore(settings.tables_uri), "run", one.mlflow_run_id)
+@application.command("show")
+def show_experiment(
+    context: typer.Context, training: TrainingName, *, as_json: AsJson = False
+) -> None:
+    """Print everything about one training."""
+    settings = command_settings(context)
+    run, client = find_training(settings, training), connect(settings)
+    remarks = history(TableStore(settings.tables_uri), "run", run.mlflow_run_id)
     answer = {
-        **one.as_json(),
-        "architecture": read_json(client, one.mlflow_run_id, ARCHITECTURE_FILE),
-        "lineage": read_json(client, one.mlflow_run_id, LINEAGE_FILE),
-        "gates": read_json(client, one.mlflow_run_id, "gates.json"),
+        **run.as_json(),
+        "architecture": read_json(client, run.mlflow_run_id, ARCHITECTURE_FILE),
+        "lineage": read_json(client, run.mlflow_run_id, LINEAGE_FILE),
+        "gates": read_json(client, run.mlflow_run_id, "gates.json"),
         "annotation_history": [remark.as_json() for remark in remarks],
     }
-    return answer, print_training
+    print_answer(answer, print_training, as_json=as_json)
 
 
-def _compare(settings: Settings, given: Namespace) -> Answer:
-    chosen, client = [find_training(settings, name) for name in given.trainings], connect(settings)
+@application.command("compare")
+def compare_experiments(
+    context: typer.Context,
+    names: Annotated[
+        list[str], typer.Argument(metavar="TRAINING...", help="Two or more, as for `show`.")
+    ],
+    *,
+    no_golden: Annotated[
+        bool, typer.Option("--no-golden", help="Do not score the golden set again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print how trainings differ from the first of them."""
+    settings = command_settings(context)
+    chosen, client = [find_training(settings, name) for name in names], connect(settings)
     answer = compare(client, chosen)
-    answer["golden"] = None if given.no_golden else compare_on_golden(client, settings, chosen)
-    return answer, print_comparison
+    answer["golden"] = None if no_golden else compare_on_golden(client, settings, chosen)
+    print_answer(answer, print_comparison, as_json=as_json)
 
 
-def _annotate(settings: Settings, given: Namespace) -> Answer:
-    one = find_training(settings, given.training)
+@application.command("annotate")
+def annotate_experiment(
+    context: typer.Context,
+    training: TrainingName,
+    text: Remark,
+    *,
+    who: Author,
+    replaces: Replaces = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a remark beside a training; remarks are never removed."""
+    settings = command_settings(context)
+    run = find_training(settings, training)
     tables = TableStore(settings.tables_uri)
-    remark = annotate(
-        tables, "run", one.mlflow_run_id, given.text, author=given.who, replaces=given.replaces
-    )
-    return remark.as_json(), lambda told: print(
-        f"{told['annotation_id']}  {one.name}: {told['text']} ({told['author']})"
-    )
+    remark = annotate(tables, "run", run.mlflow_run_id, text, author=who, replaces=replaces)
 
+    def show(answer: dict[str, Any]) -> None:
+        print(f"{answer['annotation_id']}  {run.name}: {answer['text']} ({answer['author']})")
 
-COMMANDS: dict[str, Callable[[Settings, Namespace], Answer]] = {
-    "list": _list,
-    "search": _search,
-    "show": _show,
-    "compare": _compare,
-    "annotate": _annotate,
-}
+    print_answer(remark.as_json(), show, as_json=as_json)

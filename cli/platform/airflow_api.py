@@ -27,7 +27,8 @@ class AirflowApi:
     times. What remains is a `PlatformError` that names the call, the status and Airflow's own
     explanation.
 
-    :param user: one of `cli.platform.environment.USERS`; `engineer` may trigger, back-fill and watch.
+    :param user: one of `cli.platform.environment.USERS`; `engineer` may trigger, back-fill and
+        watch.
     """
 
     def __init__(self, settings: Settings, user: str = "engineer") -> None:

@@ -25,7 +25,14 @@ from cli.platform.environment import (
 from cli.platform.leftovers import end_leftovers, find_leftovers
 from cli.platform.preflight import migrate, require_disk, require_ports
 from cli.platform.processes import Process, platform_processes
-from cli.platform.state import PlatformState, run_dir, running_settings, state_path, write_state
+from cli.platform.state import (
+    PlatformState,
+    read_state,
+    run_dir,
+    running_settings,
+    state_path,
+    write_state,
+)
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
 
@@ -208,6 +215,14 @@ def status() -> bool:
     states = supervision.process_states(settings)
     verdicts = health.check(processes, states)
     _print_table(processes, states, verdicts)
+    for name, verdict in verdicts.items():
+        if not verdict.ok:
+            print(
+                f"{name} is not healthy: {verdict.reason}; `make logs NAME={name}` shows its log."
+            )
+    state = read_state(settings)
+    if state is not None:
+        print(f"\nUp since {datetime.fromtimestamp(state.started_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
     print("", *address_lines(settings), sep="\n")
     return all(verdict.ok for verdict in verdicts.values())
 
@@ -227,7 +242,7 @@ def _print_table(
                 str(state.pid or "-"),
                 _since(state.since),
                 process.address or "-",
-                "yes" if verdict.ok else f"no: {verdict.reason}",
+                "yes" if verdict.ok else "no",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -241,9 +256,10 @@ def _since(moment: datetime | None) -> str:
     if moment is None:
         return "-"
     age = int((datetime.now(UTC) - moment).total_seconds())
-    hours, minutes = divmod(age // 60, 60)
-    ago = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{age} s"
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({ago})"
+    for seconds, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if age >= 2 * seconds or (age >= seconds and unit == "min"):
+            return f"{age // seconds} {unit}"
+    return f"{age} s"
 
 
 def address_lines(settings: Settings) -> list[str]:

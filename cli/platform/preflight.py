@@ -20,6 +20,7 @@ from cli.platform.environment import (
     process_environment,
 )
 from cli.platform.processes import Process, mlflow_database
+from cli.platform.stamped import stamped
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 
@@ -151,7 +152,7 @@ def _start(settings: Settings, migration: Migration) -> subprocess.Popen[bytes]:
     migration.database.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", *migration.command],
+            stamped([sys.executable, "-m", *migration.command]),
             env=process_environment(migration.environment),
             cwd=PROJECT_ROOT,
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,6 @@
-"""The processes of the platform: what is started, in which order, and how each is known to be well."""
+"""The processes of the platform: what is started, in which order, and how the health of each is
+seen.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from cli.platform.environment import log_dir
 from cli.platform.processes import Process
+from cli.platform.stamped import stamped
 from cli.platform.state import run_dir
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
@@ -90,7 +91,7 @@ def _program(process: Process) -> str:
     return _section(
         f"program:{process.name}",
         {
-            "command": shlex.join(process.command),
+            "command": shlex.join(stamped(process.command)),
             "directory": PROJECT_ROOT,
             "environment": ",".join(
                 f"{name}={_quoted(name, value)}"

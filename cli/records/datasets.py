@@ -1,17 +1,17 @@
-"""`python -m cli datasets {list,show,summary,query,annotate}`: the data sets, their versions, what
-is in them and known of them.
-"""
+"""The command `datasets`: the data sets, their versions, what is in them and known of them."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from cli.experiments.tables import console, print_remarks, print_table
-from cli.platform.state import running_settings
-from cli.records.reproduce import tracking_settings
+import typer
+
+from cli.lazy import new_application
+from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
+from cli.records.tracking import command_settings
+from cli.tables import print_facts, print_remarks, print_table
 from include.data_sets.query_script import SCRIPT_FILE
 from include.errors import RegistryError
 from include.experiments.runs import find_training
@@ -22,88 +22,100 @@ from include.registry.run_files import read_text
 from include.settings import Settings
 from include.tables.store import TableStore
 
-
-def parser() -> argparse.ArgumentParser:
-    """The words of the command."""
-    top = argparse.ArgumentParser(prog="datasets", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("list", parents=[shared], help="one line per data set")
-    show = commands.add_parser(
-        "show",
-        parents=[shared],
-        help="the declaration, the versions, the models they reached, the annotations",
-    )
-    show.add_argument(
-        "data_set",
+DECLARED = (
+    "description",
+    "owner",
+    "licence",
+    "purpose",
+    "sensitivity",
+    "limits",
+    "filters",
+    "features",
+)
+DataSetName = Annotated[
+    str,
+    typer.Argument(
         metavar="NAME[@VERSION]",
-        help="a data set, or the table and version of one of its versions",
-    )
-    summary = commands.add_parser(
-        "summary",
-        parents=[shared],
-        help="statistics of every column of a model's training data, per split",
-    )
-    summary.add_argument("--split", default="train", choices=("train", "validation", "test", "all"))
-    query = commands.add_parser(
-        "query", parents=[shared], help="the SQL script that gives a model's training set"
-    )
-    for command in (summary, query):
-        command.add_argument(
-            "model", help="<model>/<version>, or the beginning of an MLflow run id"
-        )
-    annotate = commands.add_parser(
-        "annotate",
-        parents=[shared],
-        help="write a remark beside a version; remarks are never removed",
-    )
-    annotate.add_argument("data_set", metavar="NAME[@VERSION]")
-    annotate.add_argument("text")
-    annotate.add_argument("--who", required=True, help="who says it")
-    annotate.add_argument(
-        "--replaces", metavar="ID", help="the remark that this one corrects; both are kept"
-    )
-    return top
+        help="A data set, or the table and version of one of its versions.",
+    ),
+]
+Split = Literal["train", "validation", "test", "all"]
+
+application = new_application(no_args_is_help=True)
 
 
-def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
-    """0; what cannot be found is an error that says what there is."""
-    given = parser().parse_args(arguments)
-    settings = tracking_settings(running_settings()) if settings is None else settings
-    if given.command == "query":
-        print(_file(settings, given.model, SCRIPT_FILE))
-        return 0
-    answer = _answer(settings, given)
-    if given.json:
-        print(json.dumps(answer, indent=1, default=str))
-    elif given.command == "summary":
-        print_table(f"{given.model}, {given.split} split", HEADINGS, rows_of(answer, given.split))
-    else:
-        SHOW[given.command](answer)
-    return 0
+@application.callback()
+def _datasets() -> None:
+    """List, show, query and annotate the data sets and their versions."""
 
 
-def _answer(settings: Settings, given: argparse.Namespace) -> Any:
-    tables = TableStore(settings.tables_uri)
-    if given.command == "list":
-        return overview(tables, use_cases())
-    if given.command == "show":
-        return details(tables, use_cases(), given.data_set)
-    if given.command == "annotate":
-        return annotate_data_set(
-            tables, given.data_set, given.text, author=given.who, replaces=given.replaces
-        ).as_json()
-    return json.loads(_file(settings, given.model, SUMMARY_FILE))
+@application.command("list")
+def list_data_sets(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Print one line per data set."""
+    tables = TableStore(command_settings(context).tables_uri)
+    print_answer(overview(tables, use_cases()), _print_overview, as_json=as_json)
+
+
+@application.command("show")
+def show_data_set(
+    context: typer.Context, data_set: DataSetName, *, as_json: AsJson = False
+) -> None:
+    """Print the declaration, the versions, the models they reached and the annotations."""
+    tables = TableStore(command_settings(context).tables_uri)
+    print_answer(details(tables, use_cases(), data_set), _print_details, as_json=as_json)
+
+
+@application.command("summary")
+def summarise_data_set(
+    context: typer.Context,
+    model: TrainingName,
+    *,
+    split: Annotated[
+        Split,
+        typer.Option(
+            metavar="SPLIT", help="train, validation, test or all: the part of the training data."
+        ),
+    ] = "train",
+    as_json: AsJson = False,
+) -> None:
+    """Print statistics of every column of a model's training data, per split."""
+    answer = json.loads(_file(command_settings(context), model, SUMMARY_FILE))
+
+    def show(summary: Any) -> None:
+        print_table(f"{model}, {split} split", HEADINGS, rows_of(summary, split))
+
+    print_answer(answer, show, as_json=as_json)
+
+
+@application.command("query")
+def query_data_set(context: typer.Context, model: TrainingName) -> None:
+    """Print the SQL script that gives a model's training set."""
+    print(_file(command_settings(context), model, SCRIPT_FILE))
+
+
+@application.command("annotate")
+def annotate_version(
+    context: typer.Context,
+    data_set: DataSetName,
+    text: Remark,
+    *,
+    who: Author,
+    replaces: Replaces = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a remark beside a version; remarks are never removed."""
+    tables = TableStore(command_settings(context).tables_uri)
+    remark = annotate_data_set(tables, data_set, text, author=who, replaces=replaces)
+    print_answer(remark.as_json(), _print_remark, as_json=as_json)
 
 
 def _file(settings: Settings, model: str, file: str) -> str:
-    one = find_training(settings, model)
-    text = read_text(connect(settings), one.mlflow_run_id, file)
+    training = find_training(settings, model)
+    text = read_text(connect(settings), training.mlflow_run_id, file)
     if text is None:
         raise RegistryError(
-            f"{one.name} left no {file}: its training ended before a model was fitted, or is older"
-            " than this file."
+            f"{training.name} left no {file}: its training ended before a model was fitted, or is"
+            " older than this file."
         )
     return text
 
@@ -118,55 +130,28 @@ def _print_overview(answer: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_details(answer: Mapping[str, Any]) -> None:
-    there, declaration = console(), answer["declaration"]
-    there.print(answer["name"], style="bold")
-    for name in (
-        (
-            "description",
-            "owner",
-            "licence",
-            "purpose",
-            "sensitivity",
-            "limits",
-            "filters",
-            "features",
-        )
-        if declaration
-        else ()
-    ):
-        value = declaration[name]
-        there.print(
-            f"  {name:<12}{'; '.join(value) if isinstance(value, list) else value or '-'}",
-            soft_wrap=True,
-        )
+    declaration = answer["declaration"]
     if declaration is None:
-        there.print("  not declared in this checkout any more")
-    for one in answer["versions"]:
-        there.print(f"{one['table']}@{one['version']}", style="bold")
-        told = {
-            "rows": one["rows"],
-            "digest": one["digest"],
-            "window": f"{one['window']['start']} to {one['window']['end']}",
+        print_facts(answer["name"], {"declared": "not in this checkout any more"})
+    else:
+        print_facts(answer["name"], {name: _joined(declaration[name]) for name in DECLARED})
+    for version in answer["versions"]:
+        facts = {
+            "rows": version["rows"],
+            "digest": version["digest"],
+            "window": f"{version['window']['start']} to {version['window']['end']}",
+            "counts": version["counts"],
+            "sources": ", ".join(f"{name}@{number}" for name, number in version["sources"].items()),
+            "built by": version["built_by"],
+            "reached": ", ".join(version["reached"]),
         }
-        told |= {
-            "counts": one["counts"],
-            "sources": ", ".join(f"{name}@{version}" for name, version in one["sources"].items()),
-        }
-        for name, value in {
-            **told,
-            "built by": one["built_by"],
-            "reached": ", ".join(one["reached"]) or "-",
-        }.items():
-            there.print(f"  {name:<12}{value}", soft_wrap=True)
-        print_remarks(one["annotations"])
+        print_facts(f"{version['table']}@{version['version']}", facts)
+        print_remarks(version["annotations"])
+
+
+def _joined(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _print_remark(answer: Mapping[str, Any]) -> None:
     print(f"{answer['annotation_id']}  {answer['subject']}: {answer['text']} ({answer['author']})")
-
-
-SHOW: dict[str, Callable[[Any], None]] = {
-    "list": _print_overview,
-    "show": _print_details,
-    "annotate": _print_remark,
-}

@@ -1,18 +1,19 @@
-"""`python -m cli lineage`: from a model version to everything it came from, and from a table, data
+"""The command `lineage`: from a model version to everything it came from, and from a table, data
 set, commit or cause to its models.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from cli.experiments.tables import console, print_table
-from cli.platform.state import running_settings
-from cli.records.reproduce import tracking_settings
+import typer
+
+from cli.records.answers import AsJson
+from cli.records.tracking import command_settings
+from cli.tables import print_facts, print_table
 from include.errors import RegistryError
 from include.experiments.runs import find_training
 from include.registry.client import connect
@@ -21,104 +22,108 @@ from include.settings import Settings
 from include.tables.store import TableStore
 from include.training.lineage import LINEAGE_FILE, Reached, reached_by
 
-BACK = {
-    "of_table": "table",
-    "of_data_set": "data_set",
-    "of_golden": "golden",
-    "of_commit": "code",
-    "of_lock": "lock",
-    "of_package": "package",
-    "of_cause": "cause",
-}
 BY_DIGEST = ("code", "lock", "package")
 
 
-def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
-    """0; what cannot be found is an error that says what there is."""
-    parser = argparse.ArgumentParser(prog="lineage", description=__doc__)
-    parser.add_argument("model", nargs="?", help="the use case, e.g. flight_delays")
-    parser.add_argument(
-        "version", nargs="?", help="the version's number, or the beginning of an MLflow run id"
-    )
-    way_back = parser.add_mutually_exclusive_group()
-    for name in ("table", "data-set", "golden"):
-        way_back.add_argument(
-            f"--of-{name}",
-            metavar="NAME@VERSION",
-            help="the models that this reached; without @VERSION any version",
-        )
-    for name, what in (
-        ("commit", "SHA"),
-        ("lock", "SHA-256"),
-        ("package", "DIGEST"),
-        ("cause", "ID"),
-    ):
-        way_back.add_argument(f"--of-{name}", metavar=what)
-    parser.add_argument("--json", action="store_true", help="for programs")
-    given = parser.parse_args(arguments)
-    settings = tracking_settings(running_settings()) if settings is None else settings
-    backwards = [
-        (kind, value) for name, kind in BACK.items() if (value := getattr(given, name)) is not None
-    ]
-    if backwards:
-        found = back(settings, *backwards[0])
-        (
-            print(json.dumps([asdict(one) for one in found], indent=1))
-            if given.json
-            else _print_reached(backwards[0], found)
-        )
-        return 0
-    if given.model is None or given.version is None:
-        parser.error(
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME@VERSION",
+        help="The models that this reached; without @VERSION any version of it.",
+    ),
+]
+Sha = Annotated[str | None, typer.Option(metavar="SHA", help="The beginning is enough.")]
+
+
+def lineage_command(
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="The use case, for example flight_delays."),
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VERSION]", help="The version's number, or the beginning of an MLflow run id."
+        ),
+    ] = None,
+    *,
+    of_table: Name = None,
+    of_data_set: Name = None,
+    of_golden: Name = None,
+    of_commit: Sha = None,
+    of_lock: Sha = None,
+    of_package: Sha = None,
+    of_cause: Annotated[str | None, typer.Option(metavar="ID", help="A cause's id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a version came from, or what something led to.
+
+    Name MODEL and VERSION, or one of the options that begin with --of.
+    """
+    origins = {
+        "table": of_table,
+        "data_set": of_data_set,
+        "golden": of_golden,
+        "code": of_commit,
+        "lock": of_lock,
+        "package": of_package,
+        "cause": of_cause,
+    }
+    named = [(kind, value) for kind, value in origins.items() if value is not None]
+    if len(named) > 1 or (named and model is not None):
+        raise typer.BadParameter("name MODEL VERSION, or only one of the options --of-...")
+    if not named and (model is None or version is None):
+        raise typer.BadParameter(
             "name MODEL VERSION, or one of --of-table, --of-data-set, --of-commit, --of-cause"
         )
-    document = lineage(settings, given.model, given.version)
-    print(json.dumps(document, indent=1)) if given.json else _print(document)
-    return 0
+    settings = command_settings(context)
+    if named:
+        trainings = back(settings, *named[0])
+        if as_json:
+            print(json.dumps([asdict(training) for training in trainings], indent=1))
+        else:
+            _print_reached(named[0], trainings)
+        return
+    document = lineage(settings, str(model), str(version))
+    print(json.dumps(document, indent=1)) if as_json else _print(document)
 
 
 def lineage(settings: Settings, model: str, version: str) -> dict[str, Any]:
     """The lineage of a version or a run. Raises `RegistryError` when there is none."""
-    one = find_training(
+    training = find_training(
         settings,
         f"{model}/{version}" if version.isdecimal() and len(version) <= len("999999") else version,
     )
-    document: dict[str, Any] | None = read_json(connect(settings), one.mlflow_run_id, LINEAGE_FILE)
+    document: dict[str, Any] | None = read_json(
+        connect(settings), training.mlflow_run_id, LINEAGE_FILE
+    )
     if document is None:
         raise RegistryError(
-            f"{one.name} left no {LINEAGE_FILE}: it was trained before lineage was kept, or has not"
-            " been decided."
+            f"{training.name} left no {LINEAGE_FILE}: it was trained before lineage was kept, or"
+            " has not been decided."
         )
     return document
 
 
-def back(settings: Settings, kind: str, wanted: str) -> list[Reached]:
+def back(settings: Settings, kind: str, origin: str) -> list[Reached]:
     """The trainings that a thing reached:
 
-    `wanted` is `<name>@<version>`, a name, or the beginning of a digest.
+    `origin` is `<name>@<version>`, a name, or the beginning of a digest.
     """
     tables = TableStore(settings.tables_uri)
     if kind in BY_DIGEST:
-        return reached_by(tables, kind, digest=wanted)
-    name, _, number = wanted.rpartition("@") if "@" in wanted else (wanted, "", "")
+        return reached_by(tables, kind, digest=origin)
+    name, _, number = origin.rpartition("@") if "@" in origin else (origin, "", "")
     if number and not number.isdecimal():
         raise RegistryError(
-            f"{wanted!r}: {number!r} is no version; write for example raw/flights@3."
+            f"{origin!r}: {number!r} is no version; write for example raw/flights@3."
         )
     return reached_by(tables, kind, name=name, version=int(number) if number else None)
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    there, data, code, trigger = (
-        console(),
-        document["data_set"],
-        document["code"],
-        document["trigger"],
-    )
-    there.print(
-        f"{document['model']} version {document['version'] or '-'}, {document['decision']}",
-        style="bold",
-    )
+    data, code, trigger = document["data_set"], document["code"], document["trigger"]
     package, golden, trials = (
         document["package"] or {},
         document["golden"] or {},
@@ -147,8 +152,8 @@ def _print(document: Mapping[str, Any]) -> None:
         ),
         "MLflow run": document["mlflow_run_id"],
     }
-    for name, value in facts.items():
-        there.print(f"  {name:<12}{value or '-'}", soft_wrap=True)
+    title = f"{document['model']} version {document['version'] or '-'}, {document['decision']}"
+    print_facts(title, facts)
     print_table(
         "Source tables",
         ("table", "version", "what for"),
@@ -170,13 +175,20 @@ def _cause(cause: Mapping[str, Any]) -> str:
     return f"{cause['kind']} {cause['cause_id']} {cause.get('reason') or ''}".strip()
 
 
-def _print_reached(wanted: tuple[str, str], found: Sequence[Reached]) -> None:
+def _print_reached(origin: tuple[str, str], trainings: Sequence[Reached]) -> None:
     rows = (
-        (one.model, one.model_version, one.decision, one.role, one.run_id, one.mlflow_run_id[:12])
-        for one in found
+        (
+            training.model,
+            training.model_version,
+            training.decision,
+            training.role,
+            training.run_id,
+            training.mlflow_run_id[:12],
+        )
+        for training in trainings
     )
     print_table(
-        f"Reached by {wanted[0].replace('_', ' ')} {wanted[1]}",
+        f"Reached by {origin[0].replace('_', ' ')} {origin[1]}",
         ("model", "version", "decision", "as", "DAG run", "MLflow run"),
         rows,
     )

@@ -1,84 +1,113 @@
-"""`python -m cli models {list,search,export,verify}`: which models are registered, and a version
-with its whole record in one folder.
+"""The command `models`: which models are registered, and a version with its whole record in one
+folder.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cli.experiments.arguments import add_criteria, criteria
-from cli.experiments.tables import print_table
-from cli.platform.state import running_settings
-from cli.records.reproduce import tracking_settings
+import typer
+
+from cli.experiments import arguments
+from cli.lazy import new_application
+from cli.records.answers import AsJson, print_answer
+from cli.records.tracking import command_settings
+from cli.tables import print_table
 from include.errors import RegistryError
 from include.experiments.models import export_version, models, search_versions, verify_export
 from include.registry.versions import version_named
-from include.settings import Settings
+
+application = new_application(no_args_is_help=True)
 
 
-def main(arguments: Sequence[str], settings: Settings | None = None) -> int:
-    """0; what cannot be found, or was altered, is an error that says so."""
-    given = _parser().parse_args(arguments)
-    if given.command == "verify":
-        print(f"{len(verify_export(given.folder))} files are as they were exported")
-        return 0
-    settings = tracking_settings(running_settings()) if settings is None else settings
-    if given.command == "export":
-        name, number = _named(given.version)
-        manifest = export_version(
-            settings, version_named(settings, name, number), given.to.absolute()
-        )
-        print(
-            f"{given.version} -> {given.to}: {len(manifest)} files; check them with: models verify"
-            f" {given.to}"
-        )
-        return 0
-    if given.command == "list":
-        answer, show = models(settings), _print_models
-    else:
-        wanted = criteria(given)
-        answer, show = (
-            search_versions(
-                settings, wanted, alias=given.alias, source=given.input, text=given.about
-            )[: given.limit],
-            _print_versions,
-        )
-    print(json.dumps(answer, indent=1)) if given.json else show(answer)
-    return 0
+@application.callback()
+def _models() -> None:
+    """List, search, export and verify registered models."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="models", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("list", parents=[shared], help="one line per registered model")
-    search = commands.add_parser(
-        "search", parents=[shared], help="the registered versions that fulfil every condition"
+@application.command("list")
+def list_models(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Print one line per registered model."""
+    print_answer(models(command_settings(context)), _print_models, as_json=as_json)
+
+
+@application.command("search")
+def search_models(
+    context: typer.Context,
+    *,
+    use_case: arguments.UseCases = None,
+    decision: arguments.Decision = None,
+    trigger: arguments.Trigger = None,
+    since: arguments.Since = None,
+    until: arguments.Until = None,
+    metrics: arguments.Metrics = None,
+    parameters: arguments.Parameters = None,
+    tags: arguments.Tags = None,
+    snapshot: arguments.Snapshot = None,
+    commit: arguments.Commit = None,
+    text: arguments.Text = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(metavar="ALIAS", help="An alias of the version, for example champion."),
+    ] = None,
+    model_input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="VIEW:FEATURE",
+            help="What one of its inputs reads, an entity key, or a request field.",
+        ),
+    ] = None,
+    about: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Within the model's name and description.")
+    ] = None,
+    limit: arguments.Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Print the registered versions that fulfil every condition."""
+    settings = command_settings(context)
+    conditions = arguments.criteria(
+        use_cases=use_case,
+        decision=decision,
+        trigger=trigger,
+        since=since,
+        until=until,
+        metrics=metrics,
+        parameters=parameters,
+        tags=tags,
+        snapshot=snapshot,
+        commit=commit,
+        text=text,
     )
-    add_criteria(search)
-    search.add_argument("--alias", help="that the version carries, e.g. champion")
-    search.add_argument(
-        "--input",
-        metavar="VIEW:FEATURE",
-        help="that one of its inputs reads, or an entity key or a request field",
+    versions = search_versions(settings, conditions, alias=alias, source=model_input, text=about)
+    print_answer(versions[:limit], _print_versions, as_json=as_json)
+
+
+@application.command("export")
+def export_model_version(
+    context: typer.Context,
+    version: Annotated[
+        str, typer.Argument(metavar="MODEL/VERSION", help="For example flight_delays/1.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A folder that does not exist yet.")],
+) -> None:
+    """Write the signed package, every file of the run, page and tags, with a manifest."""
+    settings = command_settings(context)
+    name, number = _named(version)
+    manifest = export_version(settings, version_named(settings, name, number), to.absolute())
+    print(
+        f"{version} -> {to}: {len(manifest)} files; check them with: flightdeck models verify {to}"
     )
-    search.add_argument("--about", metavar="TEXT", help="within the model's name and description")
-    export = commands.add_parser(
-        "export", help="the signed package, every file of the run, page and tags, with a manifest"
-    )
-    export.add_argument("version", metavar="MODEL/VERSION")
-    export.add_argument(
-        "--to", type=Path, required=True, metavar="FOLDER", help="a folder that does not exist yet"
-    )
-    commands.add_parser("verify", help="whether an export is as it was written").add_argument(
-        "folder", type=Path
-    )
-    return top
+
+
+@application.command("verify")
+def verify_export_folder(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `models export` wrote.")],
+) -> None:
+    """Check that an export is as it was written."""
+    print(f"{len(verify_export(folder))} files are as they were exported")
 
 
 def _named(text: str) -> tuple[str, int]:

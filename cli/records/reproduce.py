@@ -1,71 +1,53 @@
 """`make reproduce MODEL=flight_delays VERSION=3`: train a version again from its record and
 compare.
 
-The training runs in a child process (`python -m cli.records.reproduce FOLDER`) that is given the record and
-the tables, and no registry.
+The training runs in a child process (`python -m cli.records.reproduce FOLDER`) that gets the record
+and the tables, and no registry.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cli.platform.environment import common_environment, process_environment
-from cli.platform.processes import mlflow_database
-from cli.platform.state import running_settings
+from cli.records.tracking import command_settings
 from include.catalogue import load_use_case
-from include.errors import PlatformError, RegistryError
+from include.errors import RegistryError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.training import reproduce as again
 from include.training.record import RECORD_FILE, TrainingRecord
 
 ANSWER_FILE = "answer.json"
-SERVER_SECONDS = 3
 NOWHERE = "no-registry:/"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """0 only if the same model came out; the report is printed and written below
-    `<home>/reproduce/`.
+def reproduce_command(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The use case, for example flight_delays.")
+    ],
+    version: Annotated[
+        int, typer.Argument(metavar="VERSION", help="The version's number in the registry.", min=1)
+    ],
+) -> int:
+    """Train a registered version again from its record.
+
+    The exit code is 0 only if the same model came out; the report is printed, and written below
+    var/reproduce.
     """
-    parser = argparse.ArgumentParser(
-        prog="reproduce", description="Train a registered version again from its record."
-    )
-    parser.add_argument("model", help="the use case, e.g. flight_delays")
-    parser.add_argument("version", type=int, help="the version's number in the registry")
-    given = parser.parse_args(arguments)
-    settings = tracking_settings(running_settings())
-    report = reproduce(settings, given.model, given.version)
+    settings = command_settings(context)
+    report = reproduce(settings, model, version)
     print(describe(report))
     print(f"report    {write_report(settings, report)}")
     return 0 if report.proven else 1
-
-
-def tracking_settings(settings: Settings) -> Settings:
-    """The settings with MLflow's server if it answers, with its SQLite file if not."""
-    if not settings.mlflow_tracking_uri.startswith(("http://", "https://")):
-        return settings
-    try:
-        with urllib.request.urlopen(  # noqa: S310
-            f"{settings.mlflow_tracking_uri}/health", timeout=SERVER_SECONDS
-        ):  # http(s), see above
-            return settings
-    except (urllib.error.URLError, OSError) as error:
-        database = mlflow_database(settings)
-        if not database.is_file():
-            raise PlatformError(
-                f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is"
-                f" no {database}; run `make up`, or name the home with FLIGHTDECK_HOME."
-            ) from error
-    return settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}"})
 
 
 def reproduce(settings: Settings, model: str, number: int) -> again.Report:
@@ -103,12 +85,12 @@ def train_in_clean_process(record: TrainingRecord, settings: Settings, folder: P
     """
     (folder / RECORD_FILE).write_text(record.model_dump_json())
     home = folder / "home"
-    apart = settings.model_copy(
+    isolated = settings.model_copy(
         update={"home": home, "mlflow_tracking_uri": NOWHERE, "training_threads": record.threads}
     )
     done = subprocess.run(
         [sys.executable, "-m", "cli.records.reproduce", str(folder)],
-        env=process_environment(common_environment(apart)),
+        env=process_environment(common_environment(isolated)),
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,

@@ -64,7 +64,7 @@ GROUPS = ("kills", "models", "stores", "clients", "generated", "disk")
 
 def main(arguments: Sequence[str]) -> int:
     """Make the faults, or the groups named by `--only`; 1 when one was not borne."""
-    parser = argparse.ArgumentParser(prog="python -m cli faults-serving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="flightdeck faults-serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
     parser.add_argument(

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
     1 when one got through, or the good one was refused.
     """
-    parser = argparse.ArgumentParser(prog="python -m cli refusals", description=__doc__)
+    parser = argparse.ArgumentParser(prog="flightdeck refusals", description=__doc__)
     parser.add_argument(
         "--only",
         action="append",

@@ -16,7 +16,8 @@ import pytest
 
 from cli.platform.environment import process_environment
 from cli.platform.processes import mlflow_database, platform_processes
-from cli.records.reproduce import reproduce, tracking_settings
+from cli.records.reproduce import reproduce
+from cli.records.tracking import tracking_settings
 from include.features.store import apply_definitions
 from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings

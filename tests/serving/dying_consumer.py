@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from cli.endpoint.stream import main
+from cli.application import invoke
 from serving.stream.consumer import NatsOutbox
 
 PUBLISH = NatsOutbox.answer
@@ -26,4 +26,4 @@ async def die(self: NatsOutbox, event_id: str, body: bytes) -> bool:
 
 if __name__ == "__main__":
     NatsOutbox.answer = die
-    main([sys.argv[1], *sys.argv[3:]])
+    invoke(["stream", sys.argv[1], *sys.argv[3:]])

@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     0 when it was measured.
     """
     parser = argparse.ArgumentParser(
-        prog="bench-batch", description="Batch scoring against raw chunked inplace_predict."
+        prog="flightdeck bench-batch",
+        description="Batch scoring against raw chunked inplace_predict.",
     )
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROWS:,} rows instead of {ROWS:,}"

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     0 when everything was measured that can run here.
     """
     parser = argparse.ArgumentParser(
-        prog="bench-serving", description="The endpoint against its peers."
+        prog="flightdeck bench-serving", description="The endpoint against its peers."
     )
     parser.add_argument(
         "--quick",

@@ -131,7 +131,8 @@ def main(arguments: Sequence[str]) -> int:
     0 when it was measured, whether or not the aims are reached.
     """
     parser = argparse.ArgumentParser(
-        prog="bench-training", description="What training costs, as ratios within one run."
+        prog="flightdeck bench-training",
+        description="What training costs, as ratios within one run.",
     )
     parser.add_argument(
         "--quick",

@@ -19,6 +19,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setattr(bootstrap, "REQUIREMENTS", tmp_path / "requirements.txt")
     monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "LAUNCHER", tmp_path / ".venv" / "bin" / "flightdeck")
     monkeypatch.setattr(bootstrap, "STAMP", tmp_path / ".venv" / "flightdeck.stamp")
     monkeypatch.setattr(bootstrap, "LOG", tmp_path / "var" / "log" / "install.log")
     (tmp_path / "requirements.txt").write_text(
@@ -107,6 +108,34 @@ def test_a_finished_environment_is_left_alone(root, path):
     finished_venv(root)
     assert bootstrap.main([]) == 0
     assert not (root / "var").exists()
+
+
+def test_the_console_command_works_from_any_folder_and_prefers_the_checkout(root, tmp_path):
+    finished_venv(root)
+    (root / "cli").mkdir()
+    (root / "cli" / "__init__.py").touch()
+    (root / "cli" / "__main__.py").write_text("import sys; print('ours', *sys.argv[1:])")
+    elsewhere = tmp_path / "a folder"
+    (elsewhere / "cli").mkdir(parents=True)
+    (elsewhere / "cli" / "__main__.py").write_text("print('theirs')")
+    assert bootstrap.main([]) == 0
+    link = elsewhere / "linked"
+    link.symlink_to(bootstrap.LAUNCHER)
+    for path in (bootstrap.LAUNCHER, link):
+        done = subprocess.run(
+            [path, "logs", "a b"], cwd=elsewhere, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "ours logs a b\n"
+
+
+def test_the_console_command_of_a_checkout_that_moved_is_written_anew(root):
+    finished_venv(root)
+    bootstrap.LAUNCHER.write_text("#!/bin/sh\nexec /nowhere/python -m cli\n")
+    bootstrap.main([])
+    assert str(root) in bootstrap.LAUNCHER.read_text()
+    before = bootstrap.LAUNCHER.stat().st_mtime_ns
+    bootstrap.main([])
+    assert bootstrap.LAUNCHER.stat().st_mtime_ns == before
 
 
 def test_another_lock_file_or_another_interpreter_asks_for_work(root):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cli.__main__ import COMMANDS, main
+from cli.application import COMMANDS, invoke, run
 from include.settings import PROJECT_ROOT
 
 
@@ -34,6 +34,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "up",
         "down",
         "status",
+        "logs",
         "airflow",
         "lock",
         "clean",
@@ -69,12 +70,129 @@ def test_continuous_integration_checks_and_tests():
     assert [command for command in commands if command not in readme] == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"]])
-def test_an_unknown_command_lists_the_known(arguments, capsys):
-    assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert f"{{{','.join(COMMANDS)}}}" in said
-    assert "{up,down,status,airflow,demo," in said
+HEAVY = {
+    *("pydantic", "httpx", "psutil", "supervisor", "polars", "pandas", "numpy", "mlflow"),
+    *("airflow", "deltalake", "feast", "rich"),
+}
+
+
+def test_help_lists_every_command_with_a_whole_sentence(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in page.splitlines())
+    words = " ".join(page.split())
+    for name, command in COMMANDS.items():
+        assert f"{name} {command.help}" in words
+        assert command.help[-1] in ".?"
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from cli.application import run; run(['--help']);"
+        f" print('LOADED', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "LOADED []"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_command_helps(name, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path / "home"))
+    assert run([name, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert f"flightdeck {name}" in page
+    if not COMMANDS[name].parses_itself:
+        assert COMMANDS[name].help in " ".join(page.split())
+        assert all(len(line) <= 80 for line in page.splitlines())
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("group", ["experiments", "models", "datasets"])
+def test_every_command_of_a_group_helps(group, capsys):
+    commands = COMMANDS[group].load(group).commands
+    for name, command in commands.items():
+        assert run([group, name, "--help"]) == 0
+        assert " ".join(command.help.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_makes_no_key(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
+    assert run(["api-key", "--help"]) == 0
+    assert run(["api-key", "-x"]) == 2
+    assert run(["api-key", "--", "--help"]) == 2
+    assert run(["api-key", "two words"]) == 2
+    assert run(["api-key"]) == 2
+    assert list(tmp_path.rglob("*")) == []
+    assert run(["api-key", "ada"]) == 0
+    assert (tmp_path / "keys" / "api_keys").read_text().startswith("ada ")
+
+
+def test_an_unknown_command_is_answered_with_what_was_meant(capsys):
+    assert run(["staus"]) == 2
+    assert "There is no command 'staus'; did you mean 'status'?" in capsys.readouterr().err
+    assert run(["xyzzy"]) == 2
+    assert f"valid are {', '.join(COMMANDS)}." in capsys.readouterr().err
+    assert run(["models", "exprt"]) == 2
+    assert "Did you mean 'export'?" in capsys.readouterr().err
+
+
+def test_no_command_at_all_shows_the_help(capsys):
+    assert run([]) == 2
+    assert "api-key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reproduce", "flight_delays", "first"],
+        ["demo", "--months", "10"],
+        ["lineage"],
+        ["lineage", "--of-table", "a", "--of-commit", "b"],
+        ["serve", "--port", "0"],
+        ["up", "now"],
+        ["models", "list", "--colour"],
+        ["--verbose"],
+    ],
+)
+def test_arguments_that_make_no_sense_end_with_2_and_no_traceback(arguments, capsys):
+    assert run(arguments) == 2
+    output = capsys.readouterr()
+    assert "Error: " in output.err
+    assert "Traceback" not in output.err
+
+
+def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path):
+    from cli.platform import commands
+
+    seen = []
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
+    monkeypatch.setattr(commands, "migrate", lambda _: None)
+    monkeypatch.setattr(
+        commands.subprocess,
+        "run",
+        lambda command, **_: seen.append(command) or subprocess.CompletedProcess(command, 3),
+    )
+    assert run(["airflow", "dags", "list", "--output", "json", "-v", "--help"]) == 3
+    assert seen[0][3:] == ["dags", "list", "--output", "json", "-v", "--help"]
+
+
+def test_a_proof_refuses_arguments_that_make_no_sense(capsys):
+    assert run(["refusals", "--nonsense"]) == 2
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+def test_a_proof_gets_its_arguments_as_they_are(monkeypatch):
+    from proofs.refusals import main as proof
+
+    seen = []
+    monkeypatch.setattr(proof, "main", lambda arguments: seen.extend(arguments) or 1)
+    assert invoke(["refusals", "--only", "a b", "--keep", "x", "--help"]) == 1
+    assert seen == ["--only", "a b", "--keep", "x", "--help"]
 
 
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():
@@ -88,5 +206,5 @@ def test_a_wrong_setting_is_one_sentence_without_a_traceback():
         check=False,
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("status: FLIGHTDECK_AIRFLOW_PORT is 'many'")
+    assert result.stderr.startswith("flightdeck status: FLIGHTDECK_AIRFLOW_PORT is 'many'")
     assert result.stderr.count("\n") == 1

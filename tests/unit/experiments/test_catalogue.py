@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.records import datasets, lineage
+from cli.application import invoke
 from include.data_sets.query_script import execute
 from include.errors import DataError, FlightdeckError
 from include.governance.data_catalogue import declared, remarks_of
@@ -27,13 +27,13 @@ def world(tmp_path_factory) -> Trainings:
 
 
 def asked(world, capsys, command, *arguments):
-    assert command.main([*arguments, "--json"], world.settings) == 0
+    assert invoke([command, *arguments, "--json"], world.settings) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_data_sets_are_listed_with_who_answers_for_them(world, capsys):
     (row,) = [
-        row for row in asked(world, capsys, datasets, "list") if row["name"] == "flight_delays"
+        row for row in asked(world, capsys, "datasets", "list") if row["name"] == "flight_delays"
     ]
     snapshot = world.first["build_snapshot"]["snapshot"]
     assert (row["name"], row["owner"], row["licence"], row["sensitivity"]) == (
@@ -50,7 +50,7 @@ def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(w
     first = asked(
         world,
         capsys,
-        datasets,
+        "datasets",
         "annotate",
         "flight_delays",
         "Snow in the second week",
@@ -60,7 +60,7 @@ def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(w
     asked(
         world,
         capsys,
-        datasets,
+        "datasets",
         "annotate",
         "flight_delays",
         "Snow on 8 February",
@@ -69,7 +69,7 @@ def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(w
         "--replaces",
         first["annotation_id"],
     )
-    told = asked(world, capsys, datasets, "show", "flight_delays")
+    told = asked(world, capsys, "datasets", "show", "flight_delays")
     (version,) = told["versions"]
     assert told["declaration"]["limits"] == list(DEPARTURES.limits)
     assert version["sources"] == world.first["build_snapshot"]["snapshot"]["sources"]
@@ -83,13 +83,13 @@ def test_a_version_knows_its_sources_its_models_and_what_was_written_beside_it(w
         for remark in remarks_of(world.tables, world.first["build_snapshot"]["snapshot"])
     ] == ["bob"]
     with pytest.raises(DataError, match="There is no data-set version 'flights@3'"):
-        datasets.main(["annotate", "flights@3", "text", "--who", "ada"], world.settings)
+        invoke(["datasets", "annotate", "flights@3", "text", "--who", "ada"], world.settings)
 
 
 def test_from_a_model_come_the_summary_and_the_query_of_its_data(world, capsys):
-    summary = asked(world, capsys, datasets, "summary", "flight_delays/1")
+    summary = asked(world, capsys, "datasets", "summary", "flight_delays/1")
     assert summary["train"]["carrier"]["rows"] == world.first["split_data"]["rows"]["train"]
-    assert datasets.main(["query", "flight_weather/1"], world.settings) == 0
+    assert invoke(["datasets", "query", "flight_weather/1"], world.settings) == 0
     assert (
         frame_digest(execute(capsys.readouterr().out))
         == world.weather["build_snapshot"]["snapshot"]["digest"]
@@ -108,23 +108,23 @@ def test_mlflow_shows_the_data_set_with_its_metadata(world):
 
 
 def test_lineage_goes_both_ways(world, capsys):
-    document = asked(world, capsys, lineage, "flight_delays", "1")
+    document = asked(world, capsys, "lineage", "flight_delays", "1")
     table = next(part for part in document["sources"] if part["role"] == "labels")
-    reached = asked(world, capsys, lineage, "--of-table", f"{table['table']}@{table['version']}")
+    reached = asked(world, capsys, "lineage", "--of-table", f"{table['table']}@{table['version']}")
     assert [(one["model"], one["model_version"]) for one in reached] == [
         ("flight_delays", 1),
         ("flight_delays", None),
         ("flight_weather", 1),
     ]
-    assert asked(world, capsys, lineage, "--of-commit", document["code"]["commit"][:12]) != []
+    assert asked(world, capsys, "lineage", "--of-commit", document["code"]["commit"][:12]) != []
     assert [
         one["run_id"]
-        for one in asked(world, capsys, lineage, "--of-package", document["package"]["digest"])
+        for one in asked(world, capsys, "lineage", "--of-package", document["package"]["digest"])
     ] == ["first"]
     assert (
-        asked(world, capsys, lineage, "flight_delays", world.shallow["open_run"]["mlflow_run_id"])[
-            "decision"
-        ]
+        asked(
+            world, capsys, "lineage", "flight_delays", world.shallow["open_run"]["mlflow_run_id"]
+        )["decision"]
         == "refused"
     )
 
@@ -132,35 +132,35 @@ def test_lineage_goes_both_ways(world, capsys):
 @pytest.mark.parametrize(
     ("command", "arguments", "text"),
     [
-        (lineage, ["flight_delays", "7"], "There is no training 'flight_delays/7'"),
-        (lineage, ["--of-table", "raw/flights@99"], "There are: .*raw/arrivals@0"),
-        (lineage, ["--of-table", "raw/flights@new"], "'new' is no version"),
-        (datasets, ["show", "trains"], "There is no data-set version 'trains'; there are"),
-        (datasets, ["summary", "trains/1"], "There is no training 'trains/1'"),
+        ("lineage", ["flight_delays", "7"], "There is no training 'flight_delays/7'"),
+        ("lineage", ["--of-table", "raw/flights@99"], "There are: .*raw/arrivals@0"),
+        ("lineage", ["--of-table", "raw/flights@new"], "'new' is no version"),
+        ("datasets", ["show", "trains"], "There is no data-set version 'trains'; there are"),
+        ("datasets", ["summary", "trains/1"], "There is no training 'trains/1'"),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(world, command, arguments, text):
     with pytest.raises(FlightdeckError, match=text):
-        command.main(arguments, world.settings)
+        invoke([command, *arguments], world.settings)
 
 
 def test_people_get_tables(world, capsys):
     for command, arguments, words in (
-        (datasets, ["list"], ("CC0", "public")),
+        ("datasets", ["list"], ("CC0", "public")),
         (
-            datasets,
+            "datasets",
             ["show", "flight_delays"],
             ("limits", "flight_weather/1", "carrier_daily:late_rate_7d"),
         ),
         (
-            datasets,
+            "datasets",
             ["summary", "flight_delays/1", "--split", "test"],
             ("median", "weather_hourly__temperature"),
         ),
-        (lineage, ["flight_delays", "1"], ("training_set.sql", "raw/arrivals", "commit")),
-        (lineage, ["--of-cause", "c1"], ("flight_delays", "accepted")),
+        ("lineage", ["flight_delays", "1"], ("training_set.sql", "raw/arrivals", "commit")),
+        ("lineage", ["--of-cause", "c1"], ("flight_delays", "accepted")),
     ):
-        assert command.main(arguments, world.settings) == 0
+        assert invoke([command, *arguments], world.settings) == 0
         printed = capsys.readouterr().out
         assert all(word in printed for word in words), printed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.experiments import main
+from cli.application import invoke
 from include.data_sets.golden import GoldenRecord, read_golden
 from include.errors import DataError, FlightdeckError, RegistryError
 from include.experiments.compare import compare
@@ -44,7 +44,7 @@ def found(every, **criteria) -> set[str]:
 
 
 def asked(world, capsys, *arguments):
-    assert main([*arguments, "--json"], world.settings) == 0
+    assert invoke(["experiments", *arguments, "--json"], world.settings) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -154,7 +154,7 @@ def test_annotations_are_found_corrected_and_never_lost(world, capsys):
 )
 def test_what_cannot_be_understood_or_found_is_told_with_what_can(world, arguments, text):
     with pytest.raises(FlightdeckError, match=text):
-        main(arguments, world.settings)
+        invoke(["experiments", *arguments], world.settings)
 
 
 def test_a_comparison_tells_what_differs_and_nothing_else(world):
@@ -238,7 +238,7 @@ def test_people_get_tables_and_programs_get_json(world, capsys):
             ("scored now", "Slices that differ most", "the same in all", "champion_improvement"),
         ),
     ):
-        assert main(arguments, world.settings) == 0
+        assert invoke(["experiments", *arguments], world.settings) == 0
         printed = capsys.readouterr().out
         assert all(word in printed for word in words), printed
 

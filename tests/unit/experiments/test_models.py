@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.records import models
+from cli.application import invoke
 from include.errors import DigestMismatch, FlightdeckError
 from include.experiments.models import verify_export
 from include.model.package import load_model
@@ -30,12 +30,12 @@ def world(tmp_path_factory) -> Trainings:
 @pytest.fixture(scope="module")
 def exported(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "flight_delays-1"
-    assert models.main(["export", "flight_delays/1", "--to", str(folder)], world.settings) == 0
+    assert invoke(["models", "export", "flight_delays/1", "--to", str(folder)], world.settings) == 0
     return folder
 
 
 def asked(world, capsys, *arguments):
-    assert models.main([*arguments, "--json"], world.settings) == 0
+    assert invoke(["models", *arguments, "--json"], world.settings) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -90,10 +90,10 @@ def test_an_export_that_was_changed_is_noticed(exported, capsys):
     try:
         file.write_bytes(kept.replace(b"passed", b"passes"))
         with pytest.raises(DigestMismatch, match=r"\['run/gates.json'\]"):
-            models.main(["verify", str(exported)])
+            invoke(["models", "verify", str(exported)])
     finally:
         file.write_bytes(kept)
-    assert models.main(["verify", str(exported)]) == 0
+    assert invoke(["models", "verify", str(exported)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_an_export_that_was_changed_is_noticed(exported, capsys):
 )
 def test_what_cannot_be_is_told(world, arguments, text):
     with pytest.raises(FlightdeckError, match=text):
-        models.main(arguments, world.settings)
+        invoke(["models", *arguments], world.settings)
 
 
 def test_people_get_tables(world, capsys):
-    assert models.main(["list"], world.settings) == 0
-    assert models.main(["search"], world.settings) == 0
+    assert invoke(["models", "list"], world.settings) == 0
+    assert invoke(["models", "search"], world.settings) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("champion=1", "made of", "xgboost"))

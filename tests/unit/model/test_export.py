@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.endpoint.export import main as export_command
+from cli.application import invoke
 from include.errors import DigestMismatch, RegistryError, SignatureError
 from include.features.retrieval import point_in_time
 from include.model.digests import verify_files
@@ -64,7 +64,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLIGHTDECK_HOME", str(world.settings.home))
         patch.setenv("FLIGHTDECK_MLFLOW_TRACKING_URI", world.settings.mlflow_tracking_uri)
-        assert export_command(["flight_delays", str(world.version), "--to", str(target)]) == 0
+        assert invoke(["export", "flight_delays", str(world.version), "--to", str(target)]) == 0
     return target
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from cli.records import reproduce as command
+from cli.records.tracking import tracking_settings
 from include.errors import PlatformError
 from include.registry import versions
 from include.registry.client import connect, readable_artifact
@@ -202,10 +203,10 @@ def test_the_database_stands_in_for_a_server_that_is_down(tmp_path):
         {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_MLFLOW_PORT": str(free_port())}
     )
     with pytest.raises(PlatformError, match="make up"):
-        command.tracking_settings(settings)
+        tracking_settings(settings)
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "mlflow.db").touch()
-    chosen = command.tracking_settings(settings)
+    chosen = tracking_settings(settings)
     assert chosen.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     served = readable_artifact(
         "mlflow-artifacts:/1/abc/artifacts/record.json", chosen.mlflow_tracking_uri

@@ -6,6 +6,7 @@ import pytest
 from cli.platform import supervision
 from cli.platform.environment import ensure_secrets
 from cli.platform.processes import platform_processes
+from cli.platform.stamped import stamped
 from include.errors import PlatformError
 from include.settings import load_settings
 
@@ -29,7 +30,7 @@ def test_the_configuration_reads_back_as_supervisord_reads_it(tmp_path):
     assert programs.keys() == {process.name for process in processes}
     for process in processes:
         program = programs[process.name]
-        assert tuple(shlex.split(program.command)) == process.command
+        assert tuple(shlex.split(program.command)) == stamped(process.command)
         assert program.environment == process.environment
         assert program.stopasgroup
         assert program.killasgroup

@@ -1,0 +1,172 @@
+"""`flightdeck`: the dictionary of all commands, and how one is run.
+
+A new command is a line of `COMMANDS` and the function or `typer.Typer` that it names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import typer
+
+from cli.lazy import Command, LazyGroup, new_application
+from include.errors import FlightdeckError
+
+PROGRAM = "flightdeck"
+PLATFORM, RECORDS, ENDPOINT, PROOFS = "Platform", "Records of models and data", "Endpoint", "Proofs"
+
+# `proofs` is named and not imported: whatever is packed has no proofs.
+COMMANDS: dict[str, Command] = {
+    "up": Command(
+        "cli.platform.commands:up", "Start the platform and wait until it is healthy.", PLATFORM
+    ),
+    "down": Command(
+        "cli.platform.commands:down", "Stop the platform; nothing of it is left running.", PLATFORM
+    ),
+    "status": Command(
+        "cli.platform.commands:status",
+        "Show what runs, where, since when, and whether it is healthy.",
+        PLATFORM,
+    ),
+    "logs": Command("cli.platform.commands:logs", "Show or follow the platform's logs.", PLATFORM),
+    "airflow": Command(
+        "cli.platform.commands:airflow",
+        "Run Airflow's own command line in the platform's environment.",
+        PLATFORM,
+    ),
+    "demo": Command(
+        "cli.demo.main:demo", "Replay months of real flights through the whole loop.", PLATFORM
+    ),
+    "experiments": Command(
+        "cli.experiments.main:application",
+        "List, search, show, compare and annotate what has been trained.",
+        RECORDS,
+    ),
+    "models": Command(
+        "cli.records.models:application",
+        "List, search, export and verify registered models.",
+        RECORDS,
+    ),
+    "datasets": Command(
+        "cli.records.datasets:application",
+        "List, show, query and annotate the data sets and their versions.",
+        RECORDS,
+    ),
+    "lineage": Command(
+        "cli.records.lineage:lineage_command",
+        "Show what a version came from, or what a table, data set, commit or cause led to.",
+        RECORDS,
+    ),
+    "reproduce": Command(
+        "cli.records.reproduce:reproduce_command",
+        "Train a registered version again from its record and compare the two.",
+        RECORDS,
+    ),
+    "expectations": Command(
+        "cli.records.expectations:expectations",
+        "Write the data rules of the use cases as Great Expectations suites.",
+        RECORDS,
+    ),
+    "serve": Command(
+        "cli.endpoint.serve:serve_command",
+        "Run the prediction endpoint in the foreground.",
+        ENDPOINT,
+    ),
+    "stream": Command(
+        "cli.endpoint.stream:stream",
+        "Score the events of a NATS JetStream broker with the model in service.",
+        ENDPOINT,
+    ),
+    "export": Command(
+        "cli.endpoint.export:export",
+        "Export a registered version as ONNX and UBJ, for where nothing of Flightdeck runs.",
+        ENDPOINT,
+    ),
+    "api-key": Command(
+        "cli.endpoint.api_keys:api_key",
+        "Make a key for one caller of the endpoint, or revoke a caller's keys.",
+        ENDPOINT,
+    ),
+    "refusals": Command(
+        "proofs.refusals.main:main",
+        "Send bad data, models and packages through the DAGs: which gate refuses each?",
+        PROOFS,
+        parses_itself=True,
+    ),
+    "faults-serving": Command(
+        "proofs.faults.serving:main",
+        "Kill processes, fill disks, spoil models and clients of the endpoint.",
+        PROOFS,
+        parses_itself=True,
+    ),
+    "bench-training": Command(
+        "proofs.bench.training.main:main",
+        "Measure what training costs, as ratios within one run.",
+        PROOFS,
+        parses_itself=True,
+    ),
+    "bench-serving": Command(
+        "proofs.bench.serving.main:main",
+        "Measure the endpoint against its peers, as ratios within one run.",
+        PROOFS,
+        parses_itself=True,
+    ),
+    "bench-batch": Command(
+        "proofs.bench.batch.main:main",
+        "Measure batch scoring against raw prediction over the same file.",
+        PROOFS,
+        parses_itself=True,
+    ),
+}
+
+
+class Flightdeck(LazyGroup):
+    """All commands."""
+
+    lazy_commands: ClassVar[Mapping[str, Command]] = COMMANDS
+
+
+def _application() -> typer.Typer:
+    application = new_application(cls=Flightdeck, no_args_is_help=True)
+
+    @application.callback()
+    def flightdeck() -> None:
+        """Run the production life of a model as Airflow DAGs."""
+
+    return application
+
+
+def invoke(arguments: Sequence[str], settings: Any = None) -> int:
+    """Run one command and return its exit code; its errors are raised.
+
+    `settings` stand for those of the running platform.
+    """
+    command = typer.main.get_command(_application())
+    result = command.main(
+        args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=settings
+    )
+    return result if isinstance(result, int) else 0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code: 2 for arguments that make no sense, 1 for an error
+    made on purpose, both told without a traceback.
+    """
+    # Processes that this one starts in passing must not leave imports uncompiled: it doubles their
+    # start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        return invoke(arguments)
+    except typer.TyperException as error:
+        error.show() if hasattr(error, "show") else print(error, file=sys.stderr)
+        return error.exit_code
+    except FlightdeckError as error:
+        print(f"{PROGRAM} {arguments[0]}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader, for example `head`, has seen enough; Python must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,113 @@
+"""The commands `up`, `down`, `status`, `logs` and `airflow`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+
+from cli.lazy import new_application
+from cli.platform import lifecycle
+from cli.platform import logs as platform_logs
+from cli.platform.environment import airflow_environment, log_dir, process_environment
+from cli.platform.preflight import migrate
+from cli.platform.state import running_settings
+from include.settings import PROJECT_ROOT
+
+
+def up() -> None:
+    """Start the platform.
+
+    Ports: FLIGHTDECK_AIRFLOW_PORT, FLIGHTDECK_MLFLOW_PORT, FLIGHTDECK_SERVING_PORT,
+    FLIGHTDECK_GRPC_PORT.
+    """
+    lifecycle.up()
+
+
+def down() -> None:
+    """Stop the platform."""
+    lifecycle.down()
+
+
+def status() -> int:
+    """Show what runs.
+
+    The exit code is 0 when every process is healthy, else 1.
+    """
+    return 0 if lifecycle.status() else 1
+
+
+def logs(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="One log, for example serving; all of them without it."
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")
+    ] = False,
+    lines: Annotated[
+        int,
+        typer.Option(
+            "--lines", "-n", min=0, metavar="N", help="How many of the last lines to show."
+        ),
+    ] = 40,
+) -> None:
+    """Show or follow logs.
+
+    Every line begins with a time in UTC; without NAME the lines of all logs stand in the order of
+    time, each after the name of its log. The files are in var/log.
+    """
+    folder = log_dir(running_settings())
+    names = platform_logs.names(folder)
+    if name is not None and name not in names:
+        similar = get_close_matches(name, names, n=1)
+        advice = f"did you mean {similar[0]!r}?" if similar else ""
+        present = f"there are {', '.join(names)}" if names else "there is none yet"
+        raise typer.BadParameter(
+            f"{folder} has no log {name!r}; {present}. {advice}".strip(), param_hint="NAME"
+        )
+    chosen = names if name is None else [name]
+    if not chosen:
+        print(f"There is no log in {folder} yet; `make up` starts the platform.")
+        return
+    for line in platform_logs.last_lines(folder, chosen, lines):
+        print(line)
+    if follow:
+        for line in platform_logs.follow(folder, chosen):
+            print(line, flush=True)
+
+
+airflow = new_application()
+
+
+@airflow.command(
+    context_settings={
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+        "ignore_unknown_options": True,
+    }
+)
+def _airflow(
+    context: typer.Context,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="What follows `airflow`, for example: dags list.", metavar="ARGUMENTS"),
+    ] = None,
+) -> int:
+    """Run Airflow's own command line.
+
+    `flightdeck airflow dags --help` shows Airflow's help.
+    """
+    settings = running_settings()
+    migrate(settings)
+    return subprocess.run(
+        [sys.executable, "-m", "airflow", *(arguments or []), *context.args],
+        env=process_environment(airflow_environment(settings)),
+        cwd=PROJECT_ROOT,
+        check=False,
+    ).returncode

@@ -68,6 +68,9 @@ check: venv  ## ruff, mypy, import-linter
 
 proto: venv  ## renew the gRPC stubs from serving/grpc/open_inference.proto
 	@$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. serving/grpc/open_inference.proto
+	@# A pool of their own: a client's stubs of the same protocol may be loaded in the same process.
+	@sed -i.old 's/_descriptor_pool.Default()/_descriptor_pool.DescriptorPool()/' serving/grpc/open_inference_pb2.py
+	@rm serving/grpc/open_inference_pb2.py.old
 
 up: venv  ## start the platform and wait until it is healthy
 	@$(CLI) up

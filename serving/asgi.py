@@ -1,4 +1,4 @@
-"""The endpoint as one ASGI application for any server: our routes, and what BentoML brings of its
+"""The endpoint is one ASGI application for any server: our routes, and what BentoML brings of its
 own, under the same paths.
 
 `python -m cli serve` runs it under uvicorn. `bentoml serve serving.service:FlightdeckService` runs

@@ -1,4 +1,4 @@
-"""One serving process from its start to its end, whichever server runs it.
+"""The lifecycle of a serving process is the same whichever server runs it.
 
 `serving.asgi` lives it under uvicorn, `serving.service` under BentoML: `start` before the event
 loop takes requests, `listen` in it, `stop` when the server takes no more requests over HTTP.
@@ -41,7 +41,7 @@ class Lifecycle:
             await self._grpc.start()
 
     async def stop(self) -> None:
-        """Answer what was asked over gRPC and what is pending, then close the log and the stores."""
+        """Answer what has come over gRPC and what is pending, then close the log and the stores."""
         if self._grpc is not None:
             await self._grpc.stop()
         runtime, self.holder.runtime = self.holder.runtime, None

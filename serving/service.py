@@ -48,11 +48,11 @@ class FlightdeckService:
         LIFECYCLE.start()
 
     async def __is_ready__(self) -> bool:
-        """Whether a model is loaded, its online store open and the log writable."""
+        """Say whether a model is loaded, its online store open and the log writable."""
         return LIFECYCLE.not_ready() is None
 
     async def __is_alive__(self) -> bool:
-        """Whether the process can answer at all."""
+        """Say whether the process can answer at all."""
         return LIFECYCLE.not_alive() is None
 
     @bentoml.on_startup

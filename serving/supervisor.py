@@ -1,5 +1,5 @@
-"""uvicorn's supervisor of workers, but one that sees at once that a worker is dead, and that no
-worker's death ends.
+"""The supervisor is uvicorn's, but sees at once that a worker is dead, and no worker's death ends
+it.
 
 uvicorn asks a worker over a pipe whether it lives, and keeps the worker's end open itself: of a
 worker that is killed while it is asked it waits for the answer until the time is up. And a worker

@@ -56,7 +56,9 @@ class ClassPrediction(_Answered):
 
 
 class Explanation(_Answer):
-    """Why a row got its score: base value and contributions add up to the raw score, in log odds."""
+    """Why a row got its score: base value and contributions add up to the raw score, in log
+    odds.
+    """
 
     base_value: float = Field(
         description="The raw score of the average training row.", examples=[-1.13]
@@ -84,7 +86,9 @@ class ExplainedValue(ValuePrediction):
 
 
 class ExplainAnswer(_Answer):
-    """The predictions with their reasons, in the order of the request's rows, all by one version."""
+    """The predictions with their reasons, in the order of the request's rows, all by one
+    version.
+    """
 
     use_case: str
     model_version: int = Field(ge=1)

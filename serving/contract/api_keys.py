@@ -1,4 +1,4 @@
-"""Optional API keys: who may ask, by SHA-256 of keys that the endpoint itself never holds.
+"""API keys say who may ask, by SHA-256 of keys that the endpoint itself never holds.
 
 `FLIGHTDECK_API_KEYS_FILE` names a file with one line `<name> <sha256 of the key, hexadecimal>` per
 caller; `python -m cli api-key NAME` makes a key, shows it once and adds its line. A key is 32

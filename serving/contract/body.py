@@ -1,5 +1,5 @@
-"""Reading a request's body: bounded in size and time, and parsed by the letter of RFC 8259 with
-unique names.
+"""A request's body is read here: bounded in size and time, and parsed by the letter of RFC 8259
+with unique names.
 
 orjson parses a document in a fifth of the time of `json` with hooks, but keeps the last of two
 equal names without a word. A name that was dropped takes its two quotation marks along, so their
@@ -32,20 +32,20 @@ class DisconnectedError(Exception):
 
 
 async def read_json(scope: Scope, receive: Receive) -> Any:
-    """The request's JSON document; raises `UnreadableError` saying what is wrong with it."""
+    """Return the request's JSON document; raise `UnreadableError` saying what is wrong with it."""
     return parse(await read_body(scope, receive))
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The body of a request that says it is JSON; raises `UnreadableError` when it is another type,
-    too large or too slow.
+    """Return the body of a request that says it is JSON; raise `UnreadableError` when it is another
+    type, too large or too slow.
     """
     check_headers(scope)
     return await read_bytes(receive)
 
 
 async def read_bytes(receive: Receive) -> bytes:
-    """The body, whatever it is."""
+    """Return the body, whatever it is."""
     if _is_there(receive):
         return await _read(receive)
     try:
@@ -58,8 +58,8 @@ async def read_bytes(receive: Receive) -> bytes:
 
 
 def _is_there(receive: Receive) -> bool:
-    """Whether the server has the whole body already, as it has of most requests: then a timer would
-    cost more than the reading.
+    """Say whether the server has the whole body already, as it has of most requests: then a timer
+    would cost more than the reading.
 
     `receive` is a method of uvicorn's request; of another server nothing is known.
     """
@@ -163,13 +163,13 @@ def _parse_slowly(body: bytes) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         raise DuplicateNameError(
             next(name for position, name in enumerate(names) if name in names[:position])
         )
-    return found
+    return document
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -177,7 +177,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _find_duplicate(value: Any, at: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
-    """Where the first repeated name stands."""
+    """Say where the first repeated name stands."""
     if not isinstance(value, list):
         return None
     items = value if isinstance(value, _Pairs) else enumerate(value)
@@ -186,8 +186,8 @@ def _find_duplicate(value: Any, at: tuple[str | int, ...]) -> tuple[str | int, .
         if name in seen:
             return (*at, name)
         seen.add(name)
-        if found := _find_duplicate(part, (*at, name)):
-            return found
+        if inner := _find_duplicate(part, (*at, name)):
+            return inner
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the endpoint answers when it does not answer with predictions.
+"""These errors are what the endpoint answers when it does not answer with predictions.
 
     RequestError
     |-- UnreadableError       the body is not a JSON document (400), too large (413), of another
@@ -33,7 +33,7 @@ class RequestError(Exception):
     valid: Sequence[str] | None = None
 
     def body(self) -> bytes:
-        """The JSON document of the answer."""
+        """Return the JSON document of the answer."""
         error: dict[str, Any] = {
             "code": self.code,
             "message": _clean(self.message),
@@ -57,7 +57,7 @@ class UnanswerableError(RequestError):
 
 
 def field_path(location: Sequence[str | int]) -> str:
-    """`("rows", 0, "carrier")` -> `rows[0].carrier`."""
+    """Write a location as a path: `("rows", 0, "carrier")` is `rows[0].carrier`."""
     path = ""
     for part in location:
         if isinstance(part, int):
@@ -68,7 +68,7 @@ def field_path(location: Sequence[str | int]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Callers choose part of the text: lone surrogates cannot be encoded, and nobody needs more
-    than 500 characters back.
+    """Escape and cut a text that callers have chosen part of: lone surrogates cannot be encoded,
+    and nobody needs more than 500 characters back.
     """
     return text[:500].encode("utf-8", "backslashreplace").decode()

@@ -65,7 +65,7 @@ class FeedbackSchema:
     _check: Callable[[Any], Any]
 
     def validate(self, document: Any) -> list[Feedback]:
-        """The rows, received now; without `known_at` they became known now.
+        """Return the rows, received now; without `known_at` they became known now.
 
         Raises `InvalidError` with the first field at fault.
         """
@@ -77,21 +77,21 @@ class FeedbackSchema:
         return [self._feedback(position, row, now) for position, row in enumerate(rows)]
 
     def _feedback(self, position: int, row: dict[str, Any], now: int) -> Feedback:
-        told = [name for name in (LABEL, REWARD) if name in row]
-        if len(told) != 1:
+        names = [name for name in (LABEL, REWARD) if name in row]
+        if len(names) != 1:
             path = f"feedback[{position}]"
             text = (
                 f"{path} needs exactly one of label and reward, and has"
-                f" {' and '.join(told) or 'neither'}."
+                f" {' and '.join(names) or 'neither'}."
             )
             raise InvalidError(
-                422, "missing_field" if not told else "invalid_value", text, path, [LABEL, REWARD]
+                422, "missing_field" if not names else "invalid_value", text, path, [LABEL, REWARD]
             )
-        value, known_at = row[told[0]], row.get("known_at")
+        value, known_at = row[names[0]], row.get("known_at")
         return Feedback(
             use_case=self.use_case.name,
             prediction_id=row["prediction_id"],
-            name=told[0],
+            name=names[0],
             value=None if isinstance(value, str) else float(value),
             text=value if isinstance(value, str) else None,
             known_at=now if known_at is None else _microseconds(known_at),

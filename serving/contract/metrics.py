@@ -83,7 +83,7 @@ ENGINE = Gauge(
 
 @lru_cache(maxsize=256)
 def stage(use_case: str, name: str) -> Histogram:
-    """The histogram of one stage of one use case; finding it by its labels costs as much as
+    """Return the histogram of one stage of one use case; finding it by its labels costs as much as
     counting.
     """
     return STAGE_SECONDS.labels(use_case, name)

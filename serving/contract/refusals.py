@@ -1,4 +1,4 @@
-"""How any transport learns what came of a request: its answer, or a refusal that is counted."""
+"""Every transport learns here what came of a request: its answer, or a refusal that is counted."""
 
 from __future__ import annotations
 

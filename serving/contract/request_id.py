@@ -1,5 +1,5 @@
-"""The id that a caller may give a request, so that asking again after a lost connection answers the
-same and logs nothing twice.
+"""A caller may give a request an id, so that asking again after a lost connection answers the same
+and logs nothing twice.
 
 `X-Request-Id`: 1 to 128 letters, digits, `.`, `_`, `:` or `-`. The endpoint keeps the answer of
 such a request for an hour, in the same commit as its log rows and in the same file, so it does not
@@ -33,7 +33,8 @@ PARAMETER = {
 
 
 def request_id(scope: Scope, document: Any) -> tuple[str | None, str]:
-    """The id and the fingerprint of a document that has been validated; (None, "") without one.
+    """Return the id and the fingerprint of a document that has been validated; (None, "") without
+    one.
 
     Raises `UnreadableError` for an id of another form.
     """

@@ -1,5 +1,5 @@
-"""The request of one use case, made from its specification: strict types, no unknown field, finite
-numbers, times with a zone.
+"""The schema of a use case's request is made from its specification: strict types, no unknown
+field, finite numbers, times with a zone.
 
 The checks are one compiled validator over typed dictionaries: a row costs about a microsecond and
 becomes no object. The OpenAPI document is made from the same definition, and the patterns and
@@ -34,10 +34,13 @@ FEATURES = "features"
 _LEAP_DAY = (
     "(19(7[26]|8[048]|9[26])|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))-02-29"
 )
-_DAY = "(19[7-9][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_DAY = (
+    "(19[7-9][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    "|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
 TIME_PATTERN = (
-    f"^({_DAY}|{_LEAP_DAY})[Tt"
-    " ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
+    f"^({_DAY}|{_LEAP_DAY})[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{{1,6}})?)?"
+    "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
 )
 TIME_TEXT = "ISO 8601 with a time zone, for example 2013-04-01T12:00:00Z, from 1970 to 2199"
 # Beyond it a 32-bit float, which the model reads, would be infinite.
@@ -86,7 +89,7 @@ TEXTS = {
 }
 KINDS = {"number": "number", "category": "string"}
 Location = tuple[int | str, ...]
-Told = Callable[[Location], list[str] | None]
+ValidTexts = Callable[[Location], list[str] | None]
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -106,8 +109,8 @@ class RequestSchema:
     _check: Callable[[Any], Any]
 
     def validate(self, document: Any) -> list[dict[str, Any]]:
-        """The request's rows as dictionaries of typed values; raises `InvalidError` with the first
-        field at fault.
+        """Return the request's rows as dictionaries of typed values; raise `InvalidError` with the
+        first field at fault.
 
         Every row holds the id (null if it was not sent); `features` only if it was sent.
         """
@@ -136,8 +139,8 @@ class RequestSchema:
         return None if kind is None else [TEXTS[kind], *(["null"] if name in self.nullable else [])]
 
 
-def invalid(error: ValidationError, siblings: Told, valid: Told) -> InvalidError:
-    """The first of a validator's complaints;
+def invalid(error: ValidationError, siblings: ValidTexts, valid: ValidTexts) -> InvalidError:
+    """Return the first of a validator's complaints.
 
     `siblings` lists the fields beside one, `valid` what may stand there.
     """
@@ -198,11 +201,14 @@ def request_schema(use_case: UseCase) -> RequestSchema:
     )
     features = feature_kinds(use_case)
     stem = component_name(use_case)
-    given: Any = strict_object(
+    row_features: Any = strict_object(
         f"{stem}Features", {name: _typed(kind, True, Field()) for name, kind in features.items()}
     )
     definitions[FEATURES] = NotRequired[
-        Annotated[given, Field(description="All features of the row, instead of looking them up.")]
+        Annotated[
+            row_features,
+            Field(description="All features of the row, instead of looking them up."),
+        ]
     ]
     row: Any = strict_object(f"{stem}Row", definitions)
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=use_case.serving.max_rows)]
@@ -221,12 +227,12 @@ def request_schema(use_case: UseCase) -> RequestSchema:
 
 
 def component_name(use_case: UseCase) -> str:
-    """What the names of a use case's types begin with in the OpenAPI document."""
+    """Say what the names of a use case's types begin with in the OpenAPI document."""
     return "".join(part.capitalize() for part in use_case.name.split("_"))
 
 
 def feature_kinds(use_case: UseCase) -> dict[str, str]:
-    """`view__feature` -> the type of its values, in the inputs' order."""
+    """Map `view__feature` to the type of its values, in the inputs' order."""
     stored: list[Input] = [item for item in use_case.inputs if item.view is not None]
     return {item.source.replace(":", "__"): KINDS.get(item.kind, "timestamp") for item in stored}
 
@@ -236,6 +242,6 @@ def _typed(kind: str, nullable: bool, field: Any) -> Any:
 
 
 def strict_object(name: str, fields: dict[str, Any]) -> Any:
-    """The type of a JSON object that holds these fields and no other."""
+    """Return the type of a JSON object that holds these fields and no other."""
     made: Any = TypedDict(name, fields)  # type: ignore[misc]
     return with_config(STRICT)(made)

@@ -3,8 +3,8 @@
 The path of a request:
 
  1. `serving.http.protocol` reads it from the socket and `serving.http.application` finds its route,
-    `serving.http.predicting`. (Or it comes by `serving.oip.rest`, `serving.grpc.server`, or as an
-    event by `serving.stream.consumer`.)
+    `serving.http.predicting`. (Or it comes by `serving.http.inference_protocol`, by
+    `serving.grpc.server`, or as an event by `serving.stream.consumer`.)
  2. `serving.contract.body` reads the document; `serving.contract.schema` checks it against the use
     case; `serving.contract.request_id` finds the caller's own id. The three make it a
     `serving.contract.question`.
@@ -87,12 +87,12 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Say whether the thread runs."""
         return self._worker.alive
 
     @property
     def log_error(self) -> str | None:
-        """Why the inference log takes no rows, or None."""
+        """Say why the inference log takes no rows, or None."""
         return self.log.error
 
     def start(self) -> None:
@@ -132,7 +132,7 @@ class Batcher:
         return job.future
 
     def _is_quick(self, question: Question) -> bool:
-        """Whether the event loop may answer it, with what it has gathered already."""
+        """Say whether the event loop may answer it, with what it has gathered already."""
         if len(question.rows) > LOOP_ROWS or self._stores.blocks(question.use_case):
             return False
         if not question.explain:

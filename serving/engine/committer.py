@@ -1,5 +1,5 @@
-"""Group commit: all that one turn of the event loop has scored is written together, and no answer
-leaves before its rows are durable.
+"""The committer commits in groups: all that one turn of the event loop has scored is written
+together, and no answer leaves before its rows are durable.
 
 The loop itself writes a frame and waits for the disk, as a database does that syncs before it
 answers: 0.1 ms on a solid-state disk, and what arrives meanwhile is the next frame. Handing it to a
@@ -35,7 +35,7 @@ logger = logging.getLogger("flightdeck.serving")
 
 @dataclass(slots=True, eq=False)
 class _Commit:
-    """Batches of one use case that are written together;
+    """Batches of one use case that are written together.
 
     `file` is what must be synced, None when nothing of them is logged.
     """
@@ -48,7 +48,7 @@ class _Commit:
 
 
 class Committer:
-    """Use from one event loop."""
+    """Writes batches and gives their answers. Use it from one event loop."""
 
     def __init__(self, log: LogWriter, make_room: Callable[[], None]) -> None:
         """`make_room` is called when `LogWriter.make_room` should be, which takes too long for the
@@ -56,7 +56,7 @@ class Committer:
         """
         self._log = log
         self._make_room = make_room
-        self._waiting: dict[str, list[Batch]] = {}
+        self._uncommitted: dict[str, list[Batch]] = {}
         self._background: asyncio.Task[None] | None = None
         self._syncing: Syncing | None = None
         self._patient_until = 0.0
@@ -66,7 +66,7 @@ class Committer:
         if self._background is None and time.monotonic() >= self._patient_until:
             self._commit_now(use_case, batches)
             return
-        self._waiting.setdefault(use_case, []).extend(batches)
+        self._uncommitted.setdefault(use_case, []).extend(batches)
         if self._background is None:
             self._background = asyncio.get_running_loop().create_task(
                 self._commit_in_background(), name="flightdeck-committer"
@@ -90,24 +90,23 @@ class Committer:
         try:
             if self._syncing is None:
                 self._syncing = open_syncing()
-            while self._waiting:
-                waiting, self._waiting = self._waiting, {}
+            while self._uncommitted:
+                uncommitted, self._uncommitted = self._uncommitted, {}
                 commits = [
                     commit
-                    for use_case, batches in waiting.items()
+                    for use_case, batches in uncommitted.items()
                     if (commit := self._written(use_case, batches)) is not None
                 ]
                 for commit in commits:
                     self._end(commit, await _synced(self._syncing, commit))
         finally:
-            # Should it ever fail, what waits meets its deadline, and the next batch finds a new
-            # task.
+            # Should it ever fail, what is pending meets its deadline, and the next batch finds a
+            # new task.
             self._background = None
 
     def _written(self, use_case: str, batches: Sequence[Batch]) -> _Commit | None:
-        """The batches in the journal, not yet durable;
-
-        None when they could not be written and are answered with that.
+        """Write the batches to the journal, not yet durable; return None when that failed and they
+        are answered with it.
         """
         try:
             frame = self._log.encode(
@@ -149,7 +148,7 @@ class Committer:
 
 
 async def _synced(syncing: Syncing, commit: _Commit) -> OSError | None:
-    """Why the commit is not durable; None when it is, or need not be."""
+    """Say why the commit is not durable; None when it is, or need not be."""
     try:
         if commit.file is not None:
             await syncing.fdsync(commit.file)

@@ -1,4 +1,4 @@
-"""One deadline for many futures: they all have the same time, so the one that began first is the
+"""Many futures share one deadline: they all have the same time, so the one that began first is the
 first to end.
 
 A timer for each request, made and cancelled, costs more than reading its body; here one timer looks

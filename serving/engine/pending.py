@@ -1,4 +1,4 @@
-"""Pending requests, and how their outcomes find their way back."""
+"""Requests are pending here, by arm, until their outcomes find their way back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Batch:
     scored: Scored
 
     def is_keyed(self) -> bool:
-        """Whether one of them has an id of its own, so that it must go to the spool."""
+        """Say whether one of them has an id of its own, so that it must go to the spool."""
         return any(question.key is not None for question in self.questions)
 
 
@@ -86,7 +86,7 @@ def group_by_arm(
 
 
 def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:
-    """The answers of requests that carry an id of their own, by the question's position."""
+    """Return the answers of requests that carry an id of their own, by the question's position."""
     keyed: dict[int, KeyedAnswer] = {}
     first = 0
     for number, question in enumerate(questions):
@@ -105,7 +105,7 @@ def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, Ke
 
 
 def outcome_of(job: Job, answer: bytes | RequestError) -> Outcome:
-    """What a job gets."""
+    """Return what a job gets."""
     return (
         (job.future, None, answer)
         if isinstance(answer, RequestError)
@@ -114,7 +114,7 @@ def outcome_of(job: Job, answer: bytes | RequestError) -> Outcome:
 
 
 def key_reused(question: Question) -> RequestError:
-    """The refusal of a request whose id stands for another one."""
+    """Return the refusal of a request whose id stands for another one."""
     message = (
         f"The request id {question.key!r} has been used for another request; give every new request"
         " an id of its own."
@@ -123,7 +123,7 @@ def key_reused(question: Question) -> RequestError:
 
 
 def log_unavailable(error: FlightdeckError) -> UnanswerableError:
-    """The answer while nothing can be logged."""
+    """Return the answer while nothing can be logged."""
     return UnanswerableError(
         503, "log_unavailable", f"Nothing is answered that cannot be logged. {error}"
     )

@@ -1,4 +1,4 @@
-"""What the answering processes use: processor time and memory, as metrics.
+"""The meter counts what the answering processes use: processor time and memory, as metrics.
 
 Import only inside the serving process.
 """
@@ -21,7 +21,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class ResourceMeter:
-    """Use one object in one thread of a process."""
+    """Counts what this process has used. Use one object in one thread of it."""
 
     def __init__(self) -> None:
         self._counted = 0.0

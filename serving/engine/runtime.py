@@ -1,5 +1,5 @@
-"""The runtime stands behind the routes: the use cases' schemas, the models, the router, the batcher,
-and the answer to "are you ready?".
+"""The runtime stands behind the routes: the use cases' schemas, the models, the router, the
+batcher, and the answer to "are you ready?".
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class Runtime:
-    """Started once per serving process."""
+    """What answers in a serving process; started once."""
 
     def __init__(self, settings: Settings) -> None:
         names = sorted(
@@ -72,13 +72,14 @@ class Runtime:
         self.batcher.stop()
 
     def alive(self) -> bool:
-        """Whether the batcher and the watcher still run; a process that lost one of them must be
-        replaced.
+        """Say whether the batcher and the watcher still run; a process that lost one of them must
+        be replaced.
         """
         return self.batcher.alive and self.watcher.alive
 
     def not_ready(self) -> str | None:
-        """Why no prediction could not answer now; `None` when it can for at least one use case."""
+        """Say why nothing can be predicted now; `None` when it can for at least one use case.
+        """
         if self.batcher.log.refuses():
             return f"log: {self.batcher.log_error}"
         if not any(
@@ -89,14 +90,14 @@ class Runtime:
         return None
 
     async def answer(self, question: Question) -> bytes:
-        """The answer to a validated question as JSON; raises `RequestError`."""
+        """Return the answer to a validated question as JSON; raise `RequestError`."""
         answer = await self._in_time(lambda: self.batcher.put(question))
         stage(question.use_case, "total").observe(time.perf_counter() - question.arrived)
         return answer
 
     def schema(self, name: str) -> RequestSchema:
-        """The request schema of a use case; raises `UnanswerableError` (404) listing the served
-        ones.
+        """Return the request schema of a use case; raise `UnanswerableError` (404) listing the
+        served ones.
         """
         if name not in self.schemas:
             raise UnanswerableError(
@@ -140,7 +141,7 @@ class Runtime:
             self._in_flight -= 1
 
     def models(self) -> ModelsAnswer:
-        """What serves and what should."""
+        """Return what serves and what should."""
         statuses = []
         for name, slot in self.watcher.slots.items():
             served, desired = slot.serving, slot.desired

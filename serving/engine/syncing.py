@@ -1,4 +1,4 @@
-"""Syncing a file without waiting for it: by the kernel's asynchronous input and output, or by a
+"""A file is synced without waiting for it: by the kernel's asynchronous input and output, or by a
 thread where there is none.
 """
 
@@ -26,8 +26,8 @@ class Syncing(Protocol):
 
 
 def open_syncing() -> Syncing:
-    """The fastest way that this machine allows (io_uring is slower here: it hands every sync to a
-    thread of its own).
+    """Return the fastest way that this machine allows (io_uring is slower here: it hands every sync
+    to a thread of its own).
     """
     for variant in (linux_aio_asyncio, thread_aio_asyncio):
         if variant is not None:

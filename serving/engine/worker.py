@@ -1,4 +1,4 @@
-"""The batcher's thread: it answers what would keep the event loop.
+"""The worker is the batcher's thread: it answers what would keep the event loop.
 
 It may wait for a store over a network or a locked one, it scores very many rows and long
 explanations, and what goes to the spool is written here: requests that carry an id of their own,
@@ -75,7 +75,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Say whether the thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:

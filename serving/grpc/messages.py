@@ -18,7 +18,7 @@ CONTENTS = {
 
 
 def read_request(request: Any) -> InferRequest:
-    """The request, its tensors raw or listed as they came; raises `InvalidError`."""
+    """Return the request, its tensors raw or listed as they came; raise `InvalidError`."""
     no_parameters(request.parameters, (), "parameters")
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
@@ -51,7 +51,7 @@ def read_request(request: Any) -> InferRequest:
 
 
 def write_answer(answer: InferAnswer) -> Any:
-    """The answer with raw contents."""
+    """Return the answer with raw contents."""
     outputs = [
         messages.ModelInferResponse.InferOutputTensor(
             name=tensor.name, datatype=tensor.datatype, shape=[len(tensor.values)]

@@ -76,15 +76,15 @@ class Service:
         self._models = models
 
     async def server_live(self, _: Any) -> Any:
-        """Whether the process answers at all."""
+        """Say whether the process answers at all."""
         return messages.ServerLiveResponse(live=self._models.runtime.alive())
 
     async def server_ready(self, _: Any) -> Any:
-        """Whether any model can be asked."""
+        """Say whether any model can be asked."""
         return messages.ServerReadyResponse(ready=self._models.server_ready())
 
     async def model_ready(self, request: Any) -> Any:
-        """Whether one model can be asked."""
+        """Say whether one model can be asked."""
         return messages.ModelReadyResponse(
             ready=self._models.ready(self._models.select(request.name, request.version))
         )
@@ -94,7 +94,7 @@ class Service:
         return messages.ServerMetadataResponse(name=SERVER["name"], version=SERVER["version"])
 
     async def model_metadata(self, request: Any) -> Any:
-        """The tensors of one model."""
+        """Return the tensors of one model."""
         model = self._models.select(request.name, request.version)
         return messages.ModelMetadataResponse(**model.metadata(self._models.version(model)))
 
@@ -144,10 +144,10 @@ def _handlers(service: Service, keys: ApiKeys | None) -> grpc.GenericRpcHandler:
         {
             name: grpc.unary_unary_rpc_method_handler(
                 partial(_answered, procedure, None if name in FREE else keys),
-                request_deserializer=asked.FromString,
+                request_deserializer=request.FromString,
                 response_serializer=answer.SerializeToString,
             )
-            for name, (procedure, asked, answer) in procedures.items()
+            for name, (procedure, request, answer) in procedures.items()
         },
     )
 

@@ -22,12 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.contract.errors import RequestError
 from serving.contract.refusals import internal, refuse
 from serving.engine.runtime import RuntimeHolder
+from serving.http import inference_protocol
 from serving.http.answering import json_response
 from serving.http.describing import describe_model
 from serving.http.feedback import record_feedback
 from serving.http.openapi import openapi_document
 from serving.http.predicting import explain, predict
-from serving.oip import rest
 
 logger = logging.getLogger("flightdeck.serving")
 
@@ -102,7 +102,7 @@ def _everything_else(holder: RuntimeHolder) -> ASGIApp:
             Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),
             Route("/docs.json", document, methods=["GET"]),
-            *rest.Routes(holder).table(),
+            *inference_protocol.Routes(holder).table(),
         ],
         exception_handlers={RequestError: _refused, HTTPException: _no_route, Exception: _failed},
     )

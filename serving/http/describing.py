@@ -10,8 +10,8 @@ from serving.scoring.served_model import ServedModel
 
 
 def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
-    """The use case's interface, its status and its model; raises `UnanswerableError` (404) for
-    another name.
+    """Return the use case's interface, its status and its model; raise `UnanswerableError` (404)
+    for another name.
     """
     schema = runtime.schema(name)
     use_case = schema.use_case

@@ -78,7 +78,7 @@ EXAMPLES: dict[str, Any] = {
 def openapi_document(
     schemas: Mapping[str, RequestSchema], feedback: Mapping[str, FeedbackSchema]
 ) -> dict[str, Any]:
-    """The document for the served use cases."""
+    """Return the document for the served use cases."""
     paths: dict[str, Any] = {
         "/v1/models": {
             "get": operation(
@@ -106,7 +106,7 @@ def openapi_document(
 def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
     stem, base = component_name(schema.use_case), f"/v1/models/{name}"
     rows = {"summary": schema.use_case.title, "value": request_example(schema)}
-    told = {"summary": "What came true", "value": feedback_example(schema.use_case)}
+    truth = {"summary": "What came true", "value": feedback_example(schema.use_case)}
     predict = operation(
         f"predict_{name}",
         "Probability, decision and prediction id per row.",
@@ -126,7 +126,10 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
         BODY_ERRORS,
     )
     check = operation(
-        f"check_{name}", "Score the served model's golden rows again.", "CheckAnswer", BATCHER_ERRORS
+        f"check_{name}",
+        "Score the served model's golden rows again.",
+        "CheckAnswer",
+        BATCHER_ERRORS,
     )
     describe = operation(
         f"describe_{name}",
@@ -150,7 +153,9 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
                 "requestBody": body(f"{stem}Request", rows),
             }
         },
-        f"{base}/feedback": {"post": {**feedback, "requestBody": body(f"{stem}Feedback", told)}},
+        f"{base}/feedback": {
+            "post": {**feedback, "requestBody": body(f"{stem}Feedback", truth)}
+        },
         f"{base}/check": {"post": check},
     }
 
@@ -179,8 +184,8 @@ def feedback_example(use_case: UseCase) -> dict[str, Any]:
 
 
 def operation(identifier: str, summary: str, answer: str, errors: Iterable[str]) -> dict[str, Any]:
-    """One operation that answers with a component, and with `ErrorAnswer` under each status of
-    `errors`.
+    """Return one operation that answers with a component, and with `ErrorAnswer` under each status
+    of `errors`.
     """
     responses = {"200": {"description": "OK", "content": _json(answer)}}
     responses.update(

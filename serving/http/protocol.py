@@ -1,10 +1,10 @@
-"""What our server adds to uvicorn's HTTP protocol: a connection that does not end its headers is
-closed, and every refusal is JSON.
+"""The protocol adds to uvicorn's: a connection that does not end its headers is closed, and every
+refusal is JSON.
 
 uvicorn waits for the headers of a request for as long as its client likes, and keeps whatever
 comes. Here they have `HEADER_SECONDS` and `HEADER_BYTES`; bodies are bounded where they are read
-(`serving.contract.body`). And an answer's head and body, which uvicorn sends one after the other, leave with
-one system call: a tenth of the server's time for a prediction.
+(`serving.contract.body`). And an answer's head and body, which uvicorn sends one after the other,
+leave with one system call: a tenth of the server's time for a prediction.
 """
 
 from __future__ import annotations
@@ -55,10 +55,8 @@ class JoinedCycle(RequestResponseCycle):
         self.on_response()
 
     def _joined(self, head: Any, message: Any) -> bytes | None:
-        """The whole answer;
-
-        None where it is not ours to write: in pieces, of no length, to HEAD, to a connection that
-        is to end.
+        """Return the whole answer; None where it is not ours to write: in pieces, of no length, to
+        HEAD, to a connection that is to end.
         """
         if (
             message["type"] != "http.response.body"

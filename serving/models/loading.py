@@ -1,4 +1,4 @@
-"""Loading a version: digest, signature and golden answers are checked before anybody is answered."""
+"""A version is loaded here: digest, signature and golden answers are checked before it answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A version's probation: a child process loads it as the endpoint would, before it does so itself.
+"""A version is on probation while a child process loads it as the endpoint would, before it does so
+itself.
 
     python -m serving.models.probation <use case> <version> <digest> <folder> <public key>
 

@@ -1,4 +1,4 @@
-"""The served models: one slot per use case, filled from the model store's desired state.
+"""A slot holds the model that serves for a use case, and follows the model store's desired state.
 
 A new version is on probation in a child process first. Then it is loaded, checked against digest,
 signature and golden answers and warmed up beside the old one, and one reference is replaced.
@@ -84,7 +84,8 @@ class ModelSlot:
             return False
 
     def _passed_here(self) -> bool:
-        """Whether the last good version passed its probation with the libraries installed now."""
+        """Say whether the last good version passed its probation with the libraries installed now.
+        """
         try:
             return bool(
                 json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries()
@@ -97,9 +98,8 @@ class ModelSlot:
         `RETRY_SECONDS`, and the old one stays.
         """
         stamp = _stamp(self._desired_path)
-        if stamp is None or (
-            stamp == self._last_stamp and (self.last_error is None or time.monotonic() < self._retry_at)
-        ):
+        patient = self.last_error is None or time.monotonic() < self._retry_at
+        if stamp is None or (stamp == self._last_stamp and patient):
             return
         self._last_stamp = stamp
         try:
@@ -134,7 +134,7 @@ class ModelSlot:
         VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
 
     def _remember(self, desired: Desired) -> None:
-        """For the next start. A disk that is full must not keep the version from serving now."""
+        """Keep it for the next start. A full disk must not keep the version from serving now."""
         try:
             copy = keep_copy(self._last_good_path.with_name("last_good"), desired)
             write_state(self._last_good_path, {**copy.as_json(), "libraries": libraries()})

@@ -1,4 +1,4 @@
-"""The thread that has every slot follow its desired state."""
+"""The watcher has every slot follow its desired state, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ModelWatcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Say whether the thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:

@@ -1,5 +1,4 @@
-"""One inference, whichever transport it came over: tensors in, the batcher's answer, tensors out.
-"""
+"""An inference is answered, whichever transport it came over: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -45,18 +44,20 @@ class Models:
         self._models = interfaces(runtime.schemas)
 
     def select(self, name: str, version: str = "") -> ModelInterface:
-        """The model, if that version (or any, for none) serves; raises `UnanswerableError` (404)."""
+        """Return the model if that version (or any, for none) serves; raise `UnanswerableError`
+        (404).
+        """
         model = select(self._models, name)
         check_version(name, version, self.version(model))
         return model
 
     def version(self, model: ModelInterface) -> int | None:
-        """The version that serves."""
+        """Return the version that serves."""
         served = self.runtime.watcher.slots[model.use_case.name].serving
         return None if served is None else served.version
 
     def ready(self, model: ModelInterface) -> bool:
-        """Whether the model can be asked now."""
+        """Say whether the model can be asked now."""
         return (
             self.version(model) is not None
             and self.runtime.stores.is_open(model.use_case.name)
@@ -64,14 +65,14 @@ class Models:
         )
 
     def server_ready(self) -> bool:
-        """Whether any model can be asked now."""
+        """Say whether any model can be asked now."""
         return self.runtime.not_ready() is None
 
     async def infer(self, name: str, version: str, request: InferRequest) -> InferAnswer:
         """Answer a request; raises `RequestError`."""
         arrived = time.perf_counter()
         model = self.select(name, version)
-        wanted = model.wanted(request)
+        binary_outputs = model.binary_outputs(request)
         rows = model.rows(request)
         answer = orjson.loads(
             await self.runtime.answer(Question(model.use_case.name, rows, arrived))
@@ -79,6 +80,6 @@ class Models:
         predictions = answer["predictions"]
         outputs = [
             OutputTensor(key, model.outputs[key].datatype, output_values(predictions, key), binary)
-            for key, binary in wanted.items()
+            for key, binary in binary_outputs.items()
         ]
         return InferAnswer(name, str(answer["model_version"]), request.identifier, outputs)

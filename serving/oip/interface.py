@@ -1,5 +1,5 @@
-"""Use cases as models of the Open Inference Protocol: `<use case>` by entity keys, `<use
-case>.features` by all features of a row.
+"""Use cases are models of the Open Inference Protocol: `<use case>` by entity keys,
+`<use case>.features` by all features of a row.
 
 A request's tensors become the rows that `/predict` takes and pass the same checks; an answer's
 predictions become tensors. In a nullable BYTES tensor an empty string stands for null, in a feature
@@ -37,12 +37,12 @@ class ModelInterface:
 
     @property
     def use_case(self) -> UseCase:
-        """The use case behind it."""
+        """Return the use case behind it."""
         return self.schema.use_case
 
     def rows(self, request: InferRequest) -> list[dict[str, Any]]:
-        """The request as checked rows; raises `InvalidError` with the tensor at fault, such as
-        `carrier[3]`.
+        """Return the request as checked rows; raise `InvalidError` with the tensor at fault, such
+        as `carrier[3]`.
         """
         columns = self._columns(request)
         lengths = {name: len(values) for name, values in columns.items()}
@@ -68,8 +68,8 @@ class ModelInterface:
                 error.valid,
             ) from None
 
-    def wanted(self, request: InferRequest) -> dict[str, bool]:
-        """The outputs to answer with, and whether as bytes: those asked for, or all."""
+    def binary_outputs(self, request: InferRequest) -> dict[str, bool]:
+        """Return the outputs to answer with, and whether as bytes: those asked for, or all."""
         for name in request.outputs:
             if name not in self.outputs:
                 raise InvalidError(
@@ -82,7 +82,7 @@ class ModelInterface:
         return request.outputs or dict.fromkeys(self.outputs, request.binary)
 
     def metadata(self, version: int | None) -> dict[str, Any]:
-        """The protocol's model metadata."""
+        """Return the protocol's model metadata."""
         return {
             "name": self.name,
             "versions": [] if version is None else [str(version)],
@@ -93,16 +93,16 @@ class ModelInterface:
 
     def _columns(self, request: InferRequest) -> dict[str, list[Any]]:
         optional = {self.use_case.id_column: TensorSpec(self.use_case.id_column, "BYTES")}
-        known = {**optional, **self.inputs}
+        tensors = {**optional, **self.inputs}
         columns: dict[str, list[Any]] = {}
         for tensor in request.inputs:
-            if tensor.name not in known:
+            if tensor.name not in tensors:
                 raise InvalidError(
                     422,
                     "unknown_tensor",
                     f"{self.name} has no input {tensor.name!r}.",
                     tensor.name,
-                    list(known),
+                    list(tensors),
                 )
             if tensor.name in columns:
                 raise InvalidError(
@@ -111,7 +111,7 @@ class ModelInterface:
                     f"The tensor {tensor.name!r} is there twice.",
                     tensor.name,
                 )
-            values = values_of(tensor, known[tensor.name])
+            values = values_of(tensor, tensors[tensor.name])
             columns[tensor.name] = self._nulls(tensor.name, values)
         missing = [name for name in self.inputs if name not in columns]
         if missing:
@@ -134,15 +134,15 @@ class ModelInterface:
         ]
 
     def _with_features(self, row: dict[str, Any]) -> dict[str, Any]:
-        given = {name: value for name, value in row.items() if name in self.features}
+        features = {name: value for name, value in row.items() if name in self.features}
         return {
             **{name: value for name, value in row.items() if name not in self.features},
-            FEATURES: given,
+            FEATURES: features,
         }
 
 
 def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
-    """The interface that a model name asks for: a use case's own, or the one by features."""
+    """Return the interface that a model name asks for: a use case's own, or the one by features."""
     required = {
         field: kind for field, kind in schema.types.items() if field != schema.use_case.id_column
     }
@@ -156,7 +156,7 @@ def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
 
 
 def interfaces(schemas: dict[str, RequestSchema]) -> dict[str, ModelInterface]:
-    """All models of the protocol by name."""
+    """Return all models of the protocol by name."""
     names = [
         (name + ending, schema) for name, schema in schemas.items() for ending in ("", BY_FEATURES)
     ]
@@ -164,7 +164,7 @@ def interfaces(schemas: dict[str, RequestSchema]) -> dict[str, ModelInterface]:
 
 
 def select(models: dict[str, ModelInterface], name: str) -> ModelInterface:
-    """The model of that name; raises `UnanswerableError` (404) listing the others."""
+    """Return the model of that name; raise `UnanswerableError` (404) listing the others."""
     if name not in models:
         raise UnanswerableError(
             404, "unknown_model", f"There is no model {name!r} here.", valid=sorted(models)
@@ -172,14 +172,14 @@ def select(models: dict[str, ModelInterface], name: str) -> ModelInterface:
     return models[name]
 
 
-def check_version(name: str, wanted: str, serving: int | None) -> None:
-    """Raise `UnanswerableError` (404) unless the wanted version, if one is, serves."""
-    if wanted and wanted != str(serving):
+def check_version(name: str, version: str, serving: int | None) -> None:
+    """Raise `UnanswerableError` (404) unless the version that was asked for, if any, serves."""
+    if version and version != str(serving):
         valid = [] if serving is None else [str(serving)]
         raise UnanswerableError(
             404,
             "unknown_version",
-            f"Version {wanted!r} of {name} is not in service.",
+            f"Version {version!r} of {name} is not in service.",
             "version",
             valid,
         )
@@ -194,7 +194,7 @@ ALWAYS = (TensorSpec("prediction_id", "BYTES"), TensorSpec("flags", "BYTES"))
 
 
 def output_values(predictions: list[dict[str, Any]], name: str) -> list[Any]:
-    """One output of all predictions; flags become one text per row, separated by commas."""
+    """Return one output of all predictions; flags become one text per row, separated by commas."""
     return [",".join(row[name]) if name == "flags" else row[name] for row in predictions]
 
 

@@ -23,9 +23,9 @@ _STRINGS = {"type": "array", "items": {"type": "string"}}
 
 
 def components() -> dict[str, Any]:
-    """The protocol's messages."""
+    """Return the protocol's messages."""
     request = REQUEST.json_schema(ref_template=TEMPLATE)
-    given = {
+    tensors = {
         "type": "array",
         "items": {"type": "object", "properties": _TENSOR, "required": list(_TENSOR)},
     }
@@ -43,8 +43,8 @@ def components() -> dict[str, Any]:
         "name": {"type": "string"},
         "versions": _STRINGS,
         "platform": {"type": "string"},
-        "inputs": given,
-        "outputs": given,
+        "inputs": tensors,
+        "outputs": tensors,
     }
     error = {
         "error": {"type": "string"},
@@ -69,9 +69,9 @@ def components() -> dict[str, Any]:
 
 
 def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> dict[str, Any]:
-    """The protocol's routes, for each of its models."""
+    """Return the protocol's routes, for each of its models."""
     health, gone = ("InferHealth",), ("500", "503")
-    found: dict[str, Any] = {
+    routes: dict[str, Any] = {
         "/v2": {
             "get": _operation(
                 "oip_server", "The protocol's server metadata.", "InferServer", (), errors
@@ -101,23 +101,23 @@ def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> di
             "schema": {"$ref": TEMPLATE.format(model="InferRequest")},
             "examples": {"example": {"value": _example(model)}},
         }
-        found[base] = {
+        routes[base] = {
             "get": _operation(
                 f"oip_model_{tag}", "The model's tensors.", "InferModel", gone, errors
             )
         }
-        found[f"{base}/ready"] = {
+        routes[f"{base}/ready"] = {
             "get": _operation(
                 f"oip_ready_{tag}", "Can it be asked?", *health, ("500",), errors, "InferHealth"
             )
         }
-        found[f"{base}/infer"] = {
+        routes[f"{base}/infer"] = {
             "post": {
                 **infer,
                 "requestBody": {"required": True, "content": {"application/json": body}},
             }
         }
-    return found
+    return routes
 
 
 INFER_ERRORS = ("400", "408", "413", "415", "422", "429", "500", "503", "504")

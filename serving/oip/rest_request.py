@@ -34,11 +34,11 @@ _Size = Annotated[
 ]
 
 
-def _parameters(name: str, **known: Any) -> Any:
-    """An object of optional parameters: one that would change nothing is refused, so that nobody
-    believes that it did.
+def _parameters(name: str, **types: Any) -> Any:
+    """Return an object of optional parameters: one that would change nothing is refused, so that
+    nobody believes that it did.
     """
-    fields = {field: NotRequired[kind] for field, kind in known.items()}
+    fields = {field: NotRequired[kind] for field, kind in types.items()}
     return NotRequired[strict_object(name, fields)]
 
 
@@ -70,7 +70,7 @@ REQUEST = TypeAdapter[Any](
 
 
 def read_request(request: Request, body: bytes) -> InferRequest:
-    """The request from its JSON header and the bytes behind it; raises `RequestError`."""
+    """Return the request from its JSON header and the bytes behind it; raise `RequestError`."""
     header, rest = _split(request, body)
     try:
         document = REQUEST.validator.validate_python(parse(header))

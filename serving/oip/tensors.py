@@ -54,7 +54,7 @@ class InputTensor:
 class InferRequest:
     """One request for inference over either transport.
 
-    `outputs` maps the wanted tensors to whether they are wanted as bytes.
+    `outputs` maps the tensors that are asked for to whether they shall be bytes.
     """
 
     inputs: list[InputTensor]
@@ -64,8 +64,8 @@ class InferRequest:
 
 
 def values_of(tensor: InputTensor, spec: TensorSpec) -> list[Any]:
-    """The tensor's elements, one per row; raises `InvalidError` unless datatype, shape and data fit
-    each other and the interface.
+    """Return the tensor's elements, one per row; raise `InvalidError` unless datatype, shape and
+    data fit each other and the interface.
     """
     if tensor.datatype != spec.datatype:
         raise _wrong(tensor, f"has the datatype {tensor.datatype!r}", [spec.datatype])
@@ -85,20 +85,20 @@ def values_of(tensor: InputTensor, spec: TensorSpec) -> list[Any]:
 
 
 def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
-    """The elements as the protocol's raw bytes."""
+    """Return the elements as the protocol's raw bytes."""
     if datatype == "BYTES":
         encoded = [str(value).encode() for value in values]
         return b"".join(struct.pack("<I", len(value)) + value for value in encoded)
     return np.asarray(values, dtype=DTYPES[datatype]).tobytes()
 
 
-def no_parameters(given: Any, known: tuple[str, ...], where: str) -> None:
+def no_parameters(parameters: Any, valid_names: tuple[str, ...], where: str) -> None:
     """Raise `InvalidError` for a parameter that would change nothing: nobody should believe that it
     did.
     """
-    for name in given:
-        if name not in known:
-            valid = list(known) or ["no parameter"]
+    for name in parameters:
+        if name not in valid_names:
+            valid = list(valid_names) or ["no parameter"]
             raise InvalidError(
                 422,
                 "unknown_parameter",

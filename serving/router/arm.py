@@ -1,4 +1,4 @@
-"""A version among those that answer for one use case, and the part that it plays."""
+"""An arm is one of the versions that answer for a use case, and the part that it plays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version answers a request.
+"""A router decides which version answers a request.
 
 The batcher asks a `Router` and knows nothing of releases: a canary, an A/B test or a bandit is
 another class with the same one method.

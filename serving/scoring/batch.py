@@ -1,4 +1,6 @@
-"""One batch of requests of one use case: look up, score, flag, log; all with the same model object."""
+"""A batch of requests of one use case is looked up, scored, flagged and made ready for the log, all
+with the same model object.
+"""
 
 from __future__ import annotations
 
@@ -52,29 +54,29 @@ def score_batch(
         else questions[0].rows
     )
     started = time.perf_counter()
-    found = gather_features(use_case, online, rows, wait=wait)
-    refuse_by_policy(use_case, found, [len(question.rows) for question in questions])
+    lookup = gather_features(use_case, online, rows, wait=wait)
+    refuse_by_policy(use_case, lookup, [len(question.rows) for question in questions])
     looked_up = time.perf_counter()
-    sources = [{**features, **row} for features, row in zip(found.features, rows, strict=True)]
+    sources = [{**features, **row} for features, row in zip(lookup.features, rows, strict=True)]
     matrix, scores = served.scorer.score(sources)
     scored = time.perf_counter()
     stage(use_case.name, "lookup").observe(looked_up - started)
     stage(use_case.name, "score").observe(scored - looked_up)
     flags = [
         row_flags(unknown, stale, served.scorer.rows.unseen(source))
-        for unknown, stale, source in zip(found.unknown, found.stale, sources, strict=True)
+        for unknown, stale, source in zip(lookup.unknown, lookup.stale, sources, strict=True)
     ]
     identifiers = prediction_ids(len(rows))
-    wanted = [question.explain for question in questions for _ in question.rows]
+    asks_why = [question.explain for question in questions for _ in question.rows]
     explained = explain_rows(
         served.model,
         matrix,
-        rows_to_explain(served.model, wanted, identifiers, use_case.serving.explain_share),
+        rows_to_explain(served.model, asks_why, identifiers, use_case.serving.explain_share),
     )
     made = zip(
         identifiers,
         rows,
-        found.features,
+        lookup.features,
         scores,
         flags,
         map(explained.get, range(len(rows))),
@@ -125,7 +127,7 @@ def _assemble(
 
 
 def row_flags(unknown: Sequence[str], stale: Sequence[str], unseen: list[str]) -> list[str]:
-    """`unknown:<view>`, `stale:<view>` and `unseen:<input>` of a row."""
+    """Return `unknown:<view>`, `stale:<view>` and `unseen:<input>` of a row."""
     if not unknown and not stale:
         return unseen
     return [*(f"unknown:{view}" for view in unknown), *(f"stale:{view}" for view in stale), *unseen]

@@ -1,4 +1,4 @@
-"""Why a row got its score: exact TreeSHAP contributions (Lundberg et al., 2020) by input, as
+"""A row's score is explained by exact TreeSHAP contributions (Lundberg et al., 2020) by input, as
 XGBoost computes them.
 
 Base value and contributions of a row add up to its raw score, the margin in log odds; the logistic
@@ -26,7 +26,7 @@ class Explanation:
     contributions: dict[str, float]
 
     def as_answer(self) -> dict[str, object]:
-        """The part of an answer."""
+        """Return the part of an answer."""
         raw_score = self.base_value + sum(self.contributions.values())
         return {
             "base_value": self.base_value,
@@ -35,34 +35,34 @@ class Explanation:
         }
 
     def as_logged(self) -> dict[str, float]:
-        """The inference log's `attributions`."""
+        """Return the inference log's `attributions`."""
         return {"base_value": self.base_value, **self.contributions}
 
 
 def is_explainable(model: ScoringModel) -> bool:
-    """Whether the model has one raw score that trees add up to."""
+    """Say whether the model has one raw score that trees add up to."""
     return isinstance(model.fitted, FittedBooster) and model.metadata.problem != "multiclass"
 
 
 def rows_to_explain(
-    model: ScoringModel, wanted: Sequence[bool], identifiers: Sequence[str], share: float
+    model: ScoringModel, asks_why: Sequence[bool], identifiers: Sequence[str], share: float
 ) -> list[int]:
-    """The positions of the rows that were asked about, or that belong to the logged sample by their
-    prediction ids.
+    """Return the positions of the rows that were asked about, or that belong to the logged sample
+    by their prediction ids.
 
     Nothing is sampled of a model that cannot be explained: only who asks is refused.
     """
     share = share if is_explainable(model) else 0.0
-    if share == 0.0 and not any(wanted):
+    if share == 0.0 and not any(asks_why):
         return []
-    return [row for row, asked in enumerate(wanted) if asked or is_sampled(identifiers[row], share)]
+    return [row for row, asks in enumerate(asks_why) if asks or is_sampled(identifiers[row], share)]
 
 
 def explain_rows(
     model: ScoringModel, matrix: np.ndarray, positions: Sequence[int]
 ) -> dict[int, Explanation]:
-    """The explanations of some rows of a transformed matrix; raises `UnanswerableError` (409) for a
-    model without trees.
+    """Return the explanations of some rows of a transformed matrix; raise `UnanswerableError` (409)
+    for a model without trees.
     """
     if not positions:
         return {}
@@ -78,11 +78,11 @@ def explain_rows(
     data = xgboost.DMatrix(matrix[list(positions)], nthread=1)
     # The transform has made this very matrix: checking names and types again would cost as much as
     # the contributions.
-    found = np.asarray(
+    shares = np.asarray(
         booster.predict(data, pred_contribs=True, validate_features=False), dtype=np.float64
     )
     names = model.transform.feature_names
     return {
         position: Explanation(float(row[-1]), dict(zip(names, row[:-1].tolist(), strict=True)))
-        for position, row in zip(positions, found, strict=True)
+        for position, row in zip(positions, shares, strict=True)
     }

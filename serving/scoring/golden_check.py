@@ -1,4 +1,4 @@
-"""The check of a model that serves, on its own golden rows."""
+"""A model that serves is checked on its own golden rows."""
 
 from __future__ import annotations
 

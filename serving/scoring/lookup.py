@@ -1,4 +1,4 @@
-"""The features of a batch: looked up, except where a row brings its own."""
+"""The features of a batch are looked up, except where a row brings its own."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ NOTHING: tuple[str, ...] = ()
 def gather_features(
     use_case: UseCase, online: OnlineFeatures, rows: Sequence[dict[str, Any]], *, wait: bool = True
 ) -> LookedUp:
-    """One look-up for all rows that need one; the others' values as sent, neither unknown nor
-    stale.
+    """Return the features of all rows, by one look-up for those that need it; the others' values
+    as sent, neither unknown nor stale.
 
     With `wait=False` a locked online store raises `sqlite3.OperationalError` at once.
     """
-    asking = [row for row in rows if "features" not in row]
-    if not asking:
+    by_key = [row for row in rows if "features" not in row]
+    if not by_key:
         return LookedUp(
             [row["features"] for row in rows], [NOTHING] * len(rows), [NOTHING] * len(rows)
         )
-    found = online.lookup_rows(asking, [row[use_case.event_time] for row in asking], wait=wait)
-    if len(asking) == len(rows):
-        return found
-    looked_up = zip(found.features, found.unknown, found.stale, strict=True)
+    fetched = online.lookup_rows(by_key, [row[use_case.event_time] for row in by_key], wait=wait)
+    if len(by_key) == len(rows):
+        return fetched
+    looked_up = zip(fetched.features, fetched.unknown, fetched.stale, strict=True)
     parts = [
         (row["features"], NOTHING, NOTHING) if "features" in row else next(looked_up)
         for row in rows

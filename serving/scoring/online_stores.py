@@ -1,5 +1,5 @@
-"""The online stores of all use cases, opened by a thread of their own: importing Feast and reading
-its registry takes seconds.
+"""The online stores of all use cases are opened by a thread of their own: importing Feast and
+reading its registry takes seconds.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class OnlineStores:
         self._thread.join(timeout=10.0)
 
     def is_open(self, use_case: str) -> bool:
-        """Whether the use case's store can be read."""
+        """Say whether the use case's store can be read."""
         return use_case in self._opened
 
     def blocks(self, use_case: str) -> bool:
-        """Whether a look-up goes over a network, so that an event loop must not wait for it."""
+        """Say whether a look-up goes over a network, so that an event loop must not wait for it."""
         opened = self._opened.get(use_case)
         return opened is not None and opened.blocks
 
     def get(self, use_case: str) -> OnlineFeatures:
-        """The use case's store; raises `UnanswerableError` while it cannot be opened."""
+        """Return the use case's store; raise `UnanswerableError` while it cannot be opened."""
         if use_case not in self._opened:
             raise features_unavailable(self._errors.get(use_case, "it is being opened"))
         return self._opened[use_case]
@@ -78,7 +78,7 @@ class OnlineStores:
 
 
 def features_unavailable(reason: str) -> UnanswerableError:
-    """The answer when features cannot be looked up."""
+    """Return the answer when features cannot be looked up."""
     return UnanswerableError(
         503, "features_unavailable", f"The online store cannot be read: {reason.rstrip('.')}."
     )

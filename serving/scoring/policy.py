@@ -1,5 +1,5 @@
-"""What a specification says about rows whose features are unknown or stale: count them as missing,
-or refuse the request.
+"""The policy is what a specification says about rows whose features are unknown or stale: count
+them as missing, or refuse the request.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What turns one use case's rows into scores, log rows and answers with one model: everything that
-can be known before a request is.
+"""The scorer turns a use case's rows into scores, log rows and answers by one model; what can be
+known before a request comes is prepared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Moment:
 
 
 class Scorer:
-    """Immutable once it is warm; safe to share between threads.
+    """Scores with one model; immutable once it is warm, and safe to share between threads.
 
     `explain_seconds` is what the reasons of one row take.
     """
@@ -50,7 +50,7 @@ class Scorer:
         self.rows = RowTransform(model.transform)
         self.threshold = model.metadata.decision_threshold
         self.problem, self.classes = model.metadata.problem, model.metadata.classes
-        self.given = [
+        self.request_columns = [
             *use_case.serving.entity_keys,
             *(item.name for item in use_case.serving.request_fields),
         ]
@@ -70,8 +70,8 @@ class Scorer:
             )
 
     def score(self, sources: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, list[Any]]:
-        """The transformed matrix and the scores of rows that map every source column to its value;
-        of several classes a list each.
+        """Return the transformed matrix and the scores of rows that map every source column to its
+        value; of several classes a list each.
         """
         matrix = self.rows.matrix(sources)
         return matrix, self.engine.predict(matrix).tolist()
@@ -87,8 +87,8 @@ class Scorer:
         moment: Moment,
         explanation: Explanation | None,
     ) -> LoggedPrediction:
-        """The row of the inference log; of several classes with the probability of the predicted
-        one. Only binary answers decide.
+        """Return the row of the inference log; of several classes with the probability of the
+        predicted one. Only binary answers decide.
         """
         return LoggedPrediction(
             identifier,
@@ -97,7 +97,7 @@ class Scorer:
             moment.answered_at,
             (row[self.use_case.event_time] - EPOCH) // MICROSECOND,
             row[self.use_case.id_column],
-            {name: row[name] for name in self.given},
+            {name: row[name] for name in self.request_columns},
             features,
             max(score) if self.problem == "multiclass" else score,
             self.problem == "binary" and score >= self.threshold,
@@ -110,13 +110,14 @@ class Scorer:
     def answered(
         self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None
     ) -> dict[str, Any]:
-        """The row of the answer, as `serving.contract.answers` describes it for the problem."""
-        answer = {"prediction_id": identifier, **self._said(score), "flags": flags}
+        """Return the row of the answer, as `serving.contract.answers` describes it for the problem.
+        """
+        answer = {"prediction_id": identifier, **self._by_problem(score), "flags": flags}
         if explanation is not None:
             answer["explanation"] = explanation.as_answer()
         return answer
 
-    def _said(self, score: Any) -> dict[str, Any]:
+    def _by_problem(self, score: Any) -> dict[str, Any]:
         if self.problem == "binary":
             return {"probability": score, "decision": score >= self.threshold}
         if self.problem == "regression":

@@ -1,4 +1,4 @@
-"""The consumer as a process: FastStream on NATS JetStream, with the models, the online store, the
+"""The consumer is a process: FastStream on NATS JetStream, with the models, the online store, the
 batcher and the log of the endpoint.
 
 Three streams per use case: `<use_case>-requests`, `-answers` and `-dead`, on the subjects
@@ -59,7 +59,7 @@ class Channel:
 
 
 def channel(use_case: str, kind: str) -> Channel:
-    """`requests`, `answers` or `dead` of a use case.
+    """Return `requests`, `answers` or `dead` of a use case.
 
     What is stored goes before the log forgets the events' ids: nothing can be delivered again that
     is not known any more.

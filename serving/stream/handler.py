@@ -1,5 +1,5 @@
-"""What the consumer of a broker does with one event: check it, have it answered and logged, publish
-the answer, and only then acknowledge.
+"""The handler checks an event of a broker, has it answered and logged, publishes the answer, and
+only then lets it be acknowledged.
 
 An event is the JSON document of a prediction request with an `event_id`: `{"event_id": "...",
 "rows": [...]}`, under the same strict checks. Every event ends in one of four ways:
@@ -70,7 +70,7 @@ class Answering(Protocol):
     """What answers a question and has it logged: the batcher."""
 
     def put(self, question: Question) -> Awaitable[bytes]:
-        """The answer's JSON; raises `RequestError`."""
+        """Return the answer's JSON; raise `RequestError`."""
         ...
 
 
@@ -86,9 +86,8 @@ class Handler:
     )
 
     async def handle(self, delivery: Delivery) -> float | None:
-        """Work on a delivery;
-
-        None when it may be acknowledged, else the seconds after which it should come again.
+        """Work on a delivery; return None when it may be acknowledged, else the seconds after which
+        it should come again.
         """
         try:
             outcome = await self._answer(delivery)
@@ -154,7 +153,7 @@ class Handler:
 
 
 def read_event(body: bytes) -> tuple[str, dict[str, Any]]:
-    """The event's id, and the request without it.
+    """Return the event's id, and the request without it.
 
     Raises `RequestError` as the endpoint does for a bad body.
     """
@@ -180,7 +179,9 @@ def read_event(body: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def dead_letter(delivery: Delivery, error: RequestError) -> bytes:
-    """The event as it came, and why it was set aside; a body that is no UTF-8 is given in base64."""
+    """Return the event as it came, and why it was set aside; a body that is no UTF-8 is given in
+    base64.
+    """
     try:
         payload, encoding = delivery.body.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
@@ -197,7 +198,7 @@ def dead_letter(delivery: Delivery, error: RequestError) -> bytes:
 
 
 async def _published(publishing: Awaitable[bool], new: str, repeated: str) -> str | None:
-    """The outcome, or None while the broker takes nothing."""
+    """Return the outcome, or None while the broker takes nothing."""
     try:
         return new if await publishing else repeated
     except OSError as error:

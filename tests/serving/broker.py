@@ -96,7 +96,7 @@ class Broker:
         return list(self.run(work))
 
     def outstanding(self) -> tuple[int, int]:
-        """Events that were not delivered yet, and those that were delivered and not acknowledged."""
+        """Count the events not delivered yet, and those delivered and not acknowledged."""
 
         async def work(stream: JetStreamContext) -> tuple[int, int]:
             state = await stream.consumer_info(REQUESTS, DURABLE)

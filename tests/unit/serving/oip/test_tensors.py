@@ -1,4 +1,6 @@
-"""Tensors: what was written comes back, and bytes that do not fit are refused by the tensor's name."""
+"""Tensors: what was written comes back, and bytes that do not fit are refused by
+the tensor's name.
+"""
 
 from __future__ import annotations
 

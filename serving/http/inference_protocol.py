@@ -34,7 +34,7 @@ class Routes:
         self._models: Models | None = None
 
     def table(self) -> list[Route]:
-        """What answers where."""
+        """Say what answers where."""
         model = "/v2/models/{name}"
         table: list[tuple[str, Handler, str]] = [
             ("/v2", self._server, "GET"),

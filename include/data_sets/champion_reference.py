@@ -63,8 +63,8 @@ def champion_reference(
             return None, [
                 Failure(table, "", "reference", expected, f"{type(error).__name__}: {error}", None)
             ]
-    known = model.metadata
-    if known.problem != use_case.problem:
+    champion_metadata = model.metadata
+    if champion_metadata.problem != use_case.problem:
         expected = f"a champion whose problem is {use_case.problem}"
         return None, [
             Failure(
@@ -72,7 +72,7 @@ def champion_reference(
                 "",
                 "reference",
                 expected,
-                f"champion {current.version} is a {known.problem} model",
+                f"champion {current.version} is a {champion_metadata.problem} model",
                 None,
             )
         ]
@@ -81,9 +81,9 @@ def champion_reference(
             current.version,
             model.transform,
             model.reference,
-            known.base_rate,
-            known.prior,
-            known.label_spread,
+            champion_metadata.base_rate,
+            champion_metadata.prior,
+            champion_metadata.label_spread,
         ),
         [],
     )
@@ -123,11 +123,11 @@ def against_champion(
                 Failure(table, column, rule, expected, f"{seen} ({item.name})", example_row(frame))
             )
         notes += [f"{table}.{column}: {note}"] if note else []
-    known = {item.name for item in champion.transform.inputs}
+    champion_metadata = {item.name for item in champion.transform.inputs}
     notes += [
         f"{table}: input {item.name} is new: champion {champion.version} has none"
         for item in use_case.inputs
-        if item.name not in known
+        if item.name not in champion_metadata
     ]
     return failures, notes
 

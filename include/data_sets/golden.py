@@ -70,8 +70,8 @@ def freeze(
     """
     if use_case.golden is None:
         return None
-    known = recorded(client, experiment_id)
-    if known is None:
+    frozen_record = recorded(client, experiment_id)
+    if frozen_record is None:
         tables, name = TableStore(settings.tables_uri), golden_table(use_case)
         # A table without a tag is what a killed run left: the same rows, to be recorded now.
         frame = (
@@ -80,10 +80,10 @@ def freeze(
             else draw(use_case, use_case.golden, settings, interval)
         )
         written = tables.replace_all(name, frame)
-        known = GoldenRecord(name, written.version, frame_digest(frame), frame.height)
-        client.set_experiment_tag(experiment_id, TAG, json.dumps(known.as_json()))
-    read_golden(use_case, settings, known)
-    return known
+        frozen_record = GoldenRecord(name, written.version, frame_digest(frame), frame.height)
+        client.set_experiment_tag(experiment_id, TAG, json.dumps(frozen_record.as_json()))
+    read_golden(use_case, settings, frozen_record)
+    return frozen_record
 
 
 def golden_ids(

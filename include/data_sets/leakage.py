@@ -33,7 +33,9 @@ def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
             single_auc(matrix[:, position], labels, checks, category=item.kind == "category")
             for labels in columns
         ]
-        area = max((found for found in areas if found is not None), default=None)
+        area = max(
+            (area_of_input for area_of_input in areas if area_of_input is not None), default=None
+        )
         if area is not None and area > checks.max_single_auc:
             expected = (
                 f"an area under the ROC curve of at most {checks.max_single_auc} for one input"
@@ -77,11 +79,11 @@ def single_auc(
     """
     groups = _groups(values, category=category)
     rows = np.bincount(groups)
-    kept = rows[groups] >= checks.minimum_leak_group
-    if kept.sum() < checks.minimum_leak_rows or len(np.unique(labels[kept])) < BOTH:
+    large_enough = rows[groups] >= checks.minimum_leak_group
+    if large_enough.sum() < checks.minimum_leak_rows or len(np.unique(labels[large_enough])) < BOTH:
         return None
     positives = np.bincount(groups, weights=labels)
-    return roc_auc(labels[kept], (positives / np.maximum(rows, 1))[groups[kept]])
+    return roc_auc(labels[large_enough], (positives / np.maximum(rows, 1))[groups[large_enough]])
 
 
 def _groups(values: np.ndarray, *, category: bool) -> np.ndarray:

@@ -72,11 +72,11 @@ def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fai
     column = use_case.label.column
     if use_case.problem != "binary":
         return _valid_labels(use_case, frame, table)
-    found = frame[column].unique().sort().to_list()
+    values = frame[column].unique().sort().to_list()
     return (
         []
-        if found == [0, 1]
-        else [Failure(table, column, "both classes", "[0, 1]", str(found[:10]), None)]
+        if values == [0, 1]
+        else [Failure(table, column, "both classes", "[0, 1]", str(values[:10]), None)]
     )
 
 

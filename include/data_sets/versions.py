@@ -67,16 +67,24 @@ class Recipe:
         set_aside: pl.Series | None,
     ) -> Recipe:
         """`set_aside` are the ids that stay out. The code that joins is part of the recipe too."""
-        asked = {
+        question = {
             "data_set": data.model_dump(mode="json", exclude=DESCRIPTIVE),
             "views": json.loads(_VIEWS.dump_json(views)),
         }
-        definition = _sha256(json.dumps(asked, sort_keys=True))
-        apart = (
+        definition = _sha256(json.dumps(question, sort_keys=True))
+        excluded = (
             "" if set_aside is None else _sha256("\n".join(sorted(map(str, set_aside.to_list()))))
         )
-        told = [definition, window.as_json(), dict(sorted(sources.items())), apart, _code()]
-        return cls(definition, _sha256(json.dumps(told, sort_keys=True)), window, dict(sources))
+        ingredients = [
+            definition,
+            window.as_json(),
+            dict(sorted(sources.items())),
+            excluded,
+            _code(),
+        ]
+        return cls(
+            definition, _sha256(json.dumps(ingredients, sort_keys=True)), window, dict(sources)
+        )
 
 
 @dataclass(frozen=True)
@@ -166,9 +174,9 @@ class DataSetVersion:
 
 def find(tables: TableStore, data: DataSet, recipe: Recipe) -> DataSetVersion | None:
     """The version that this recipe gave before, if its rows are still those that were recorded."""
-    for known in versions(tables, data.name):
-        if known.recipe == recipe.digest and _intact(tables, known):
-            return known
+    for recorded in versions(tables, data.name):
+        if recorded.recipe == recipe.digest and _intact(tables, recorded):
+            return recorded
     return None
 
 
@@ -200,26 +208,28 @@ def version_named(tables: TableStore, name: str) -> DataSetVersion:
 
     Raises `DataError` with what there is.
     """
-    wanted, _, number = name.partition("@")
-    known = versions(tables)
-    found = [
-        one
-        for one in known
-        if wanted in (one.table, one.data_set) and number in ("", str(one.version))
+    requested, _, number = name.partition("@")
+    recorded = versions(tables)
+    matches = [
+        entry
+        for entry in recorded
+        if requested in (entry.table, entry.data_set) and number in ("", str(entry.version))
     ]
-    if not found:
-        there = sorted({one.name for one in known})
+    if not matches:
+        there = sorted({entry.name for entry in recorded})
         raise DataError(
             f"There is no data-set version {name!r}; there are"
             f" {there or 'none yet: a training builds the first'}."
         )
-    return found[-1]
+    return matches[-1]
 
 
-def _intact(tables: TableStore, known: DataSetVersion) -> bool:
+def _intact(tables: TableStore, recorded: DataSetVersion) -> bool:
     """Whether the rows can be read and are those that were recorded."""
     try:
-        return frame_digest(tables.read(known.table, version=known.version)) == known.digest
+        return (
+            frame_digest(tables.read(recorded.table, version=recorded.version)) == recorded.digest
+        )
     except (TableNotFound, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return False
 

@@ -50,20 +50,20 @@ def attribution_summary(
     Of several classes the mean over them too.
     """
     chosen = np.unique(np.linspace(0, len(matrix) - 1, min(rows, len(matrix))).round().astype(int))
-    found = (
+    attributed = (
         contributions(model, matrix[chosen])[..., :-1]
         if method(model) == TREESHAP
         else permutations(model, matrix[chosen])
     )
-    found = found.reshape(-1, found.shape[-1])
-    sizes = np.abs(found).mean(axis=0)
+    attributed = attributed.reshape(-1, attributed.shape[-1])
+    sizes = np.abs(attributed).mean(axis=0)
     total = float(sizes.sum()) or 1.0
     return [
         {
             "input": model.transform.feature_names[position],
             "mean_absolute": float(sizes[position]),
             "share": float(sizes[position]) / total,
-            "mean": float(found[:, position].mean()),
+            "mean": float(attributed[:, position].mean()),
         }
         for position in np.argsort(-sizes, kind="stable").tolist()
     ]

@@ -59,7 +59,7 @@ def baseline_metrics(
     transform: FeatureTransform,
     matrices: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
-    known: Prior,
+    prior: Prior,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """`{baseline:
 
@@ -67,20 +67,20 @@ def baseline_metrics(
     name.
     """
     problem = strategy(use_case)
-    wanted = {name: matrices[name] for name in JUDGED if name in matrices}
-    found: dict[str, dict[str, np.ndarray]] = {}
+    splits = {name: matrices[name] for name in JUDGED if name in matrices}
+    scores_of: dict[str, dict[str, np.ndarray]] = {}
     newest = labels.get("train")
     last = {
-        name: problem.last_value(transform, matrix, known, newest)
-        for name, matrix in wanted.items()
+        name: problem.last_value(transform, matrix, prior, newest)
+        for name, matrix in splits.items()
     }
-    found[LAST_VALUE] = {name: scores for name, scores in last.items() if scores is not None}
+    scores_of[LAST_VALUE] = {name: scores for name, scores in last.items() if scores is not None}
     if "train" in matrices:
-        found[SIMPLE] = simple_model(
+        scores_of[SIMPLE] = simple_model(
             transform,
             matrices["train"],
             labels["train"],
-            wanted,
+            splits,
             seed=use_case.training.seed,
             problem=use_case.problem,
             classes=len(use_case.label.classes) or BINARY_CLASSES,
@@ -90,6 +90,6 @@ def baseline_metrics(
             split: only(problem.summary(labels[split], scores), problem.baseline_metrics)
             for split, scores in parts.items()
         }
-        for baseline, parts in found.items()
+        for baseline, parts in scores_of.items()
         if parts
     }

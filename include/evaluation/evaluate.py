@@ -48,11 +48,11 @@ def evaluate(
         scores = model.score_matrix(matrices[split])
         result["splits"][split] = problem.summary(labels[split], scores)
         prior = problem.prior_scores(model.metadata, frame.height)
-        wanted = {problem.loss_metric, problem.skill_metric}
+        required = {problem.loss_metric, problem.skill_metric}
         result["baseline"][split] = {
             name: value
             for name, value in problem.summary(labels[split], prior).items()
-            if name in wanted
+            if name in required
         }
         parts = slice_parts(use_case, model.transform, frame)
         result["slices"].extend(_slices(problem, parts, split, labels[split], scores))
@@ -96,9 +96,11 @@ def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
             metrics.update(
                 {f"{split}.baseline.{baseline}.{name}": value for name, value in values.items()}
             )
-    for found in evaluation["intervals"]:
-        key = ".".join(part for part in (found["split"], found["key"], found["metric"]) if part)
-        metrics.update({f"{key}.low": found["low"], f"{key}.high": found["high"]})
+    for interval in evaluation["intervals"]:
+        key = ".".join(
+            part for part in (interval["split"], interval["key"], interval["metric"]) if part
+        )
+        metrics.update({f"{key}.low": interval["low"], f"{key}.high": interval["high"]})
     for part in evaluation["slices"]:
         metrics.update(
             {
@@ -160,12 +162,12 @@ def _intervals(
             "split": split,
             "key": key,
             "metric": metric,
-            "low": found.low,
-            "high": found.high,
-            "clusters": found.clusters,
+            "low": interval.low,
+            "high": interval.high,
+            "clusters": interval.clusters,
         }
         for key, mask in masks
-        for metric, found in problem.intervals(
+        for metric, interval in problem.intervals(
             labels[mask], scores[mask], days[mask], seed=use_case.training.seed
         ).items()
     ]

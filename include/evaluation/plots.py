@@ -103,11 +103,11 @@ def calibration_plot(labels: np.ndarray, scores: np.ndarray) -> Plot:
 
 def deciles_plot(parts: Sequence[Mapping[str, float]]) -> Plot:
     """Mean score against mean label of groups of rows."""
-    means, found = [part["mean_score"] for part in parts], [part["mean_label"] for part in parts]
-    ends = (min(*means, *found), max(*means, *found))
+    means, observed = [part["mean_score"] for part in parts], [part["mean_label"] for part in parts]
+    ends = (min(*means, *observed), max(*means, *observed))
     return lambda axes: _diagonal(
         axes,
-        {f"{len(parts)} groups of equal size": (means, found)},
+        {f"{len(parts)} groups of equal size": (means, observed)},
         ("mean score", "mean label"),
         ends,
     )
@@ -152,8 +152,8 @@ def _diagonal(
     ends: tuple[float, float],
 ) -> None:
     axes.plot(ends, ends, linestyle="--", color="grey", label="perfect")
-    for label, (means, found) in lines.items():
-        axes.plot(means, found, marker="o", label=label)
+    for label, (means, observed) in lines.items():
+        axes.plot(means, observed, marker="o", label=label)
     axes.set(title="Calibration, test split", xlabel=names[0], ylabel=names[1])
     axes.legend(loc="upper left")
 

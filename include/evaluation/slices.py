@@ -67,10 +67,10 @@ def slice_parts(
 
 
 def _parts(declared: Slice, values: np.ndarray) -> list[SlicePart]:
-    found = sorted(set(values.tolist()))
+    distinct = sorted(set(values.tolist()))
     return [
         SlicePart(declared.name, value, mask, int(mask.sum()), declared.minimum_rows)
-        for value, mask in ((value, values == value) for value in found)
+        for value, mask in ((value, values == value) for value in distinct)
     ]
 
 

@@ -39,7 +39,7 @@ class Fitted(Protocol):
         """
 
     def to_bytes(self) -> bytes:
-        """The content of its file; the same fit gives the same bytes where the library allows it."""
+        """The content of its file: of the same fit the same bytes, where the library allows it."""
 
     def describe(self) -> dict[str, Any]:
         """What it is made of, as plain JSON."""

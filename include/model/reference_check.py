@@ -1,4 +1,4 @@
-"""Whether a package's reference.json is the one of its model: what compares with it asks here first."""
+"""The check that a package's reference.json belongs to its model, made before any comparison."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def _reference_problems(reference: Mapping[str, Any], transform: FeatureTransfor
     problems += [f"inputs {foreign} are not the model's"] if foreign else []
     for item in transform.inputs:
         if item.name in entries:
-            known = list(transform.categories[item.name]) if item.kind == "category" else None
-            problems += entry_problems(item.name, entries[item.name], known)
+            model_categories = (
+                list(transform.categories[item.name]) if item.kind == "category" else None
+            )
+            problems += entry_problems(item.name, entries[item.name], model_categories)
     return problems + entry_problems(SCORE, reference.get("score") or {}, None)
 
 

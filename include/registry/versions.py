@@ -245,8 +245,8 @@ def _record(registered: ModelVersion, settings: Settings) -> RegisteredVersion:
     signature = tags.pop(SIGNATURE_TAG, None)
     if "digest" not in tags:
         raise RegistryError(
-            f"Version {registered.version} of model {registered.name!r} has no tag 'digest': it was not"
-            " registered by Flightdeck."
+            f"Version {registered.version} of model {registered.name!r} has no tag 'digest': it was"
+            " not registered by Flightdeck."
         )
     return RegisteredVersion(
         version=int(registered.version),

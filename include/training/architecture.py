@@ -55,31 +55,31 @@ def architecture_line(architecture: dict[str, Any]) -> str:
     `xgboost, 181 trees of at most 6 levels (4,120 leaves), 20 inputs, none monotone`.
     """
     counts = flat_counts(architecture["fitted"])
-    told = [str(architecture["estimator"])]
+    parts = [str(architecture["estimator"])]
     if "trees" in counts:
-        told.append(
+        parts.append(
             f"{counts['trees']:,} trees of at most {counts.get('max_depth', 0)} levels"
             f" ({counts.get('leaves', 0):,} leaves)"
         )
     if "coefficients" in counts:
-        told.append(f"{counts['coefficients']:,} coefficients")
+        parts.append(f"{counts['coefficients']:,} coefficients")
     inputs = architecture["inputs"]
     monotone = [item["name"] for item in inputs if item["monotone"]]
-    told.append(
+    parts.append(
         f"{len(inputs)} inputs,"
         f" {'monotone: ' + ', '.join(monotone) if monotone else 'none monotone'}"
     )
     if architecture.get("best_round") is not None:
         declared = architecture["declared"]
-        told.append(
+        parts.append(
             f"stopped at round {architecture['best_round'] + 1} of {declared['boost_rounds']}"
         )
-    told.append(f"started from {', '.join(architecture['pre_trained']) or 'nothing pre-trained'}")
-    return ", ".join(told)
+    parts.append(f"started from {', '.join(architecture['pre_trained']) or 'nothing pre-trained'}")
+    return ", ".join(parts)
 
 
 def flat_counts(fitted: dict[str, Any]) -> dict[str, int]:
-    """The counts of a fitted model, those of a pipeline's steps added up (of depths the largest)."""
+    """The counts of a fitted model: of a pipeline's steps the sums, of depths the largest."""
     counts: dict[str, int] = {}
     for part in [fitted, *fitted.get("steps", [])]:
         for name, value in part.items():

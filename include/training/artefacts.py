@@ -112,17 +112,17 @@ def custom_artefacts(use_case: UseCase) -> tuple[Custom, ...]:
     except ModuleNotFoundError:
         there = False
     added: tuple[Custom, ...] = import_module(module).ARTEFACTS if there else ()
-    patterns = [one.type.pattern for one in added]
-    names = {one.name for one in OURS}
-    for one in added:
+    patterns = [artefact.type.pattern for artefact in added]
+    names = {artefact.name for artefact in OURS}
+    for artefact in added:
         if (
-            one.type.name in names
-            or patterns.count(one.type.pattern) > 1
-            or "*" in one.type.pattern
-            or "/" in one.type.pattern
+            artefact.type.name in names
+            or patterns.count(artefact.type.pattern) > 1
+            or "*" in artefact.type.pattern
+            or "/" in artefact.type.pattern
         ):
             raise SpecError(
-                f"{module}: {one.type.name!r} in {one.type.pattern!r}: name it otherwise than"
+                f"{module}: {artefact.type.name!r} in {artefact.type.pattern!r}: name it other than"
                 f" {sorted(names)}, with a file of its own."
             )
     return added
@@ -143,11 +143,11 @@ def log_custom(
     what is not what it says.
     """
     written = []
-    for one in custom_artefacts(use_case) if artefacts is None else artefacts:
-        content = one.make(use_case, model, splits)
+    for artefact in custom_artefacts(use_case) if artefacts is None else artefacts:
+        content = artefact.make(use_case, model, splits)
         if content is not None:
-            written.append(f"{CUSTOM_FOLDER}/{one.type.pattern}")
-            client.log_text(mlflow_run_id, checked(one.type, content), written[-1])
+            written.append(f"{CUSTOM_FOLDER}/{artefact.type.pattern}")
+            client.log_text(mlflow_run_id, checked(artefact.type, content), written[-1])
     return written
 
 
@@ -181,14 +181,14 @@ def checked(kind: ArtefactType, content: Any) -> str:
 
 def type_of(path: str, use_case: UseCase) -> str:
     """The name of the kind of a file of a run; `untyped` for one that nobody declared."""
-    for one in OURS:
-        if fnmatch(path, one.pattern):
-            return one.name
+    for artefact in OURS:
+        if fnmatch(path, artefact.pattern):
+            return artefact.name
     return next(
         (
-            one.type.name
-            for one in custom_artefacts(use_case)
-            if path == f"{CUSTOM_FOLDER}/{one.type.pattern}"
+            artefact.type.name
+            for artefact in custom_artefacts(use_case)
+            if path == f"{CUSTOM_FOLDER}/{artefact.type.pattern}"
         ),
         UNTYPED,
     )

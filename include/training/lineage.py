@@ -179,18 +179,18 @@ def reached_by(
         if tables.exists(TABLE)
         else pl.DataFrame(schema=SCHEMA)
     )
-    found = edges
+    matches = edges
     if name is not None:
-        found = found.filter(pl.col("name") == name)
+        matches = matches.filter(pl.col("name") == name)
     if version is not None:
-        found = found.filter(pl.col("version") == version)
+        matches = matches.filter(pl.col("version") == version)
     if digest is not None:
-        found = found.filter(pl.col("digest").str.starts_with(digest))
-    if found.is_empty():
+        matches = matches.filter(pl.col("digest").str.starts_with(digest))
+    if matches.is_empty():
         raise DataError(
             f"No training came from {kind} {_told(name, version, digest)}. {_offered(edges)}"
         )
-    rows = found.sort("model", "model_version", "run_id", nulls_last=True).unique(
+    rows = matches.sort("model", "model_version", "run_id", nulls_last=True).unique(
         ["model", "run_id", "role"], maintain_order=True
     )
     return [
@@ -246,18 +246,18 @@ def edges_of(document: Mapping[str, Any]) -> pl.DataFrame:
 
 def _write_edges(tables: TableStore, document: Mapping[str, Any]) -> None:
     rows, uri = edges_of(document), tables.uri(TABLE)
-    mine = (pl.col("model") == document["model"]) & (pl.col("run_id") == document["run_id"])
+    of_this_run = (pl.col("model") == document["model"]) & (pl.col("run_id") == document["run_id"])
     write_deltalake(uri, pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
     quoted = {name: str(document[name]).replace("'", "''") for name in ("model", "run_id")}
     predicate = f"model = '{quoted['model']}' AND run_id = '{quoted['run_id']}'"
     for _ in range(ATTEMPTS):
-        if same_rows(tables.read(TABLE, where=mine), rows):
+        if same_rows(tables.read(TABLE, where=of_this_run), rows):
             return
         try:
             write_deltalake(uri, rows.to_arrow(), mode="overwrite", predicate=predicate)
         except CommitFailedError:
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # spreads writers, protects nothing
-    if not same_rows(tables.read(TABLE, where=mine), rows):
+    if not same_rows(tables.read(TABLE, where=of_this_run), rows):
         raise DataError(f"{uri}: other writers won {ATTEMPTS} times in a row. Run the task again.")
 
 
@@ -318,9 +318,9 @@ def _trials(
 
 
 def _causes(context: StepContext) -> list[dict[str, Any]]:
-    kept = ("cause_id", "kind", "reason", "who", "source_dag_id", "source_run_id")
+    columns = ("cause_id", "kind", "reason", "who", "source_dag_id", "source_run_id")
     return [
-        {name: cause.get(name) for name in kept}
+        {name: cause.get(name) for name in columns}
         for cause in causes_of_run(context)
         if cause.get("cause_id")
     ]

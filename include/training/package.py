@@ -1,4 +1,4 @@
-"""The one fit that ships: from the snapshot's splits to a model package on disk, and back from it."""
+"""The one fit that ships: from the snapshot's splits to a model package on disk, and back."""
 
 from __future__ import annotations
 

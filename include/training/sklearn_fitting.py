@@ -48,9 +48,13 @@ def build_estimator(
         )
     estimator.set_params(**parameters)
     _check_kind(use_case, declared, estimator)
-    own, seed = estimator.get_params(), use_case.training.seed
+    estimator_parameters, seed = estimator.get_params(), use_case.training.seed
     estimator.set_params(
-        **{name: seed for name in own if own[name] is None and _last(name) == "random_state"}
+        **{
+            name: seed
+            for name in estimator_parameters
+            if estimator_parameters[name] is None and _last(name) == "random_state"
+        }
     )
     return (
         Pipeline([("prepare", preparation(transform)), (MODEL_STEP, estimator)])
@@ -89,9 +93,13 @@ def fit_sklearn(
             " training.estimator.prepare, or impute in the factory's pipeline."
         ) from error
     # How many processes fitted it (a declared n_jobs) is no part of the model: it scores with one.
-    own = estimator.get_params()
+    estimator_parameters = estimator.get_params()
     estimator.set_params(
-        **{name: None for name in own if own[name] is not None and _last(name) == "n_jobs"}
+        **{
+            name: None
+            for name in estimator_parameters
+            if estimator_parameters[name] is not None and _last(name) == "n_jobs"
+        }
     )
     return FittedSklearn(estimator, use_case.problem, len(use_case.label.classes) or BINARY_CLASSES)
 
@@ -150,8 +158,8 @@ def _from_factory(use_case: UseCase, declared: ScikitLearn, transform: FeatureTr
 def _check_kind(use_case: UseCase, declared: ScikitLearn, estimator: Any) -> None:
     from sklearn.base import is_classifier, is_regressor
 
-    wanted = is_regressor if use_case.problem == "regression" else is_classifier
-    if not wanted(estimator):
+    is_expected_kind = is_regressor if use_case.problem == "regression" else is_classifier
+    if not is_expected_kind(estimator):
         kind = "regressor" if use_case.problem == "regression" else "classifier"
         raise SpecError(
             f"{use_case.name}: problem is {use_case.problem!r}, but {declared.label} is no {kind}"

@@ -43,12 +43,12 @@ def find_run(client: MlflowClient, use_case_name: str, run_id: str) -> Run | Non
         return None
     if "'" in run_id:
         raise RegistryError(f"run id {run_id!r} holds a quote; use letters, digits and .-_:+")
-    found = client.search_runs(
+    existing = client.search_runs(
         [experiment.experiment_id],
         f"tags.`{RUN_TAG}` = '{run_id}'",
         order_by=["attributes.start_time ASC"],
     )
-    return found[0] if found else None
+    return existing[0] if existing else None
 
 
 def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
@@ -214,14 +214,14 @@ def log_trials(
 ) -> None:
     """One child run per trial (found again on a retry) and all of them as the table trials.json."""
     children = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{mlflow_run_id}'")
-    known = {run.data.tags.get(TRIAL_TAG): run.info.run_id for run in children}
+    run_ids = {run.data.tags.get(TRIAL_TAG): run.info.run_id for run in children}
     for trial in trials:
         tags = {
             "mlflow.parentRunId": mlflow_run_id,
             TRIAL_TAG: str(trial.number),
             TRIAL_STATE_TAG: trial.state,
         }
-        child = known.get(str(trial.number))
+        child = run_ids.get(str(trial.number))
         if child is None:
             child = client.create_run(
                 experiment_id, tags=tags, run_name=f"trial {trial.number}"
@@ -272,8 +272,8 @@ def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: GateVerdict) 
 def _experiment(client: MlflowClient, settings: Settings, use_case: UseCase) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(use_case.name)
-    if found is None:
+    existing = client.get_experiment_by_name(use_case.name)
+    if existing is None:
         tags = {
             "mlflow.note.content": f"{use_case.title}. {use_case.task}",
             "owner": use_case.owner,
@@ -286,10 +286,10 @@ def _experiment(client: MlflowClient, settings: Settings, use_case: UseCase) -> 
             )
         except MlflowException:
             # Another run may have created it in between; anything else is still missing now.
-            found = client.get_experiment_by_name(use_case.name)
-            if found is None:
+            existing = client.get_experiment_by_name(use_case.name)
+            if existing is None:
                 raise
-    return str(found.experiment_id)
+    return str(existing.experiment_id)
 
 
 def _causes_tag(causes: Sequence[Mapping[str, Any]]) -> str:

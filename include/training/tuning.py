@@ -81,14 +81,14 @@ def tune(
     training = use_case.training
     trainer = _trainer(use_case, train, validation, threads=threads, device=device)
     study = open_study(journal, warm_up=training.prune_after_rounds)
-    wanted = trials if training.search_space else 1
+    planned = trials if training.search_space else 1
     done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
-    while len(done) < wanted and not (
+    while len(done) < planned and not (
         done and earlier + time.monotonic() - started >= training.tuning_seconds
     ):
         _next_trial(use_case, study, len(done), trainer)
         done = _finished(study)
-    return done[:wanted]
+    return done[:planned]
 
 
 def best_trial(trials: list[Trial]) -> Trial:
@@ -142,13 +142,13 @@ def _next_trial(use_case: UseCase, study: optuna.Study, place: int, trainer: Tra
     searched = {name: _suggest(trial, use_case, name) for name in training.search_space}
     watch = _watch(trial)
     fit = trainer.fit({**training.parameters, **searched}, callbacks=[watch])
-    found = {
+    outcome = {
         "parameters": searched,
         "validation_loss": fit.validation_loss,
         "best_iteration": fit.best_iteration,
         "loss": fit.loss,
     }
-    trial.set_user_attr("found", found)
+    trial.set_user_attr("found", outcome)
     if watch.stopped:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:

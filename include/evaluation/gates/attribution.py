@@ -9,16 +9,16 @@ from include.verdict import Finding, at_most
 GATE = "attribution"
 
 
-def attribution(given: GateInput) -> list[Finding]:
+def attribution(candidate: GateInput) -> list[Finding]:
     """No input has more than `max_attribution_share` of all contributions, no forbidden one more
     than `max_forbidden_share`.
 
     An input's share is its mean absolute contribution (log odds) over the sum of all inputs'. A
     forbidden input that the model does not have at all is no refusal.
     """
-    limits = given.limits
-    if given.model is None or given.test is None or given.test.height == 0:
-        reason = given.problem or "the candidate cannot be scored"
+    limits = candidate.limits
+    if candidate.model is None or candidate.test is None or candidate.test.height == 0:
+        reason = candidate.problem or "the candidate cannot be scored"
         return [
             Finding(
                 rule=GATE,
@@ -29,8 +29,10 @@ def attribution(given: GateInput) -> list[Finding]:
                 reason=reason,
             )
         ]
-    found = attribution_summary(given.model, given.model.transform.apply_frame(given.test))
-    shares = {str(row["input"]): float(row["share"]) for row in found}
+    summary_rows = attribution_summary(
+        candidate.model, candidate.model.transform.apply_frame(candidate.test)
+    )
+    shares = {str(row["input"]): float(row["share"]) for row in summary_rows}
     largest = max(shares, key=lambda name: shares[name])
     bound = limits.max_forbidden_share
     forbidden = [

@@ -89,25 +89,30 @@ class GateInput:
 Gate = Callable[[GateInput], list[Finding]]
 
 
-def evaluated_object(given: GateInput) -> list[Finding]:
+def evaluated_object(candidate: GateInput) -> list[Finding]:
     """The package at hand is the one that was evaluated, by digest and by scoring the test rows
     again.
     """
-    same = given.evaluated_digest is not None and given.package_digest == given.evaluated_digest
-    expected, found = (str(value)[:16] for value in (given.evaluated_digest, given.package_digest))
+    same = (
+        candidate.evaluated_digest is not None
+        and candidate.package_digest == candidate.evaluated_digest
+    )
+    expected, actual = (
+        str(value)[:16] for value in (candidate.evaluated_digest, candidate.package_digest)
+    )
     reason = (
-        f"digest {found} was evaluated"
+        f"digest {actual} was evaluated"
         if same
-        else f"package has digest {found}, evaluated was {expected}"
+        else f"package has digest {actual}, evaluated was {expected}"
     )
     rows = [
         Finding(rule="evaluated_object", metric="digest", subject=TEST, passed=same, reason=reason)
     ]
-    problem = given.problem_strategy
+    problem = candidate.problem_strategy
     metric = problem.loss_metric
-    recorded = given.metrics.get(f"test.{metric}")
-    if given.scores is None or recorded is None:
-        reason = given.problem or f"metric test.{metric} is missing in MLflow"
+    recorded = candidate.metrics.get(f"test.{metric}")
+    if candidate.scores is None or recorded is None:
+        reason = candidate.problem or f"metric test.{metric} is missing in MLflow"
         return [
             *rows,
             Finding(
@@ -119,7 +124,7 @@ def evaluated_object(given: GateInput) -> list[Finding]:
                 reason=reason,
             ),
         ]
-    again = float(problem.losses(given.labels, given.scores).mean())
+    again = float(problem.losses(candidate.labels, candidate.scores).mean())
     passed = abs(again - recorded) <= SAME_METRIC * max(1.0, abs(recorded))
     reason = (
         "scored again, same metric"
@@ -140,31 +145,33 @@ def evaluated_object(given: GateInput) -> list[Finding]:
     ]
 
 
-def auc(given: GateInput) -> list[Finding]:
+def auc(candidate: GateInput) -> list[Finding]:
     """AUC on the test split is at least `min_auc`."""
     return [
-        at_least("auc", "auc", given.limits.min_auc, given.metrics.get("test.auc"), subject=TEST)
+        at_least(
+            "auc", "auc", candidate.limits.min_auc, candidate.metrics.get("test.auc"), subject=TEST
+        )
     ]
 
 
-def bootstrap_rule(given: GateInput) -> list[Finding]:
+def bootstrap_rule(candidate: GateInput) -> list[Finding]:
     """A use case's first model beats the prior:
 
     1 - Brier / prior's Brier (a regression's loss) is at least `min_baseline_skill`.
     """
-    if given.champion is not None:
+    if candidate.champion is not None:
         return []
-    metric = given.problem_strategy.skill_metric
+    metric = candidate.problem_strategy.skill_metric
     value, baseline = (
-        given.metrics.get(f"test.{metric}"),
-        given.metrics.get(f"test.baseline.{metric}"),
+        candidate.metrics.get(f"test.{metric}"),
+        candidate.metrics.get(f"test.baseline.{metric}"),
     )
     skill = None if value is None or not baseline else 1.0 - value / baseline
     return [
         at_least(
             "bootstrap_rule",
             f"{metric}_skill",
-            given.limits.min_baseline_skill,
+            candidate.limits.min_baseline_skill,
             skill,
             subject=TEST,
         )
@@ -189,13 +196,15 @@ def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> Finding:
     )
 
 
-def undeclared_slices(given: GateInput, gate: str, metric: str, limit: float) -> list[Finding]:
+def undeclared_slices(candidate: GateInput, gate: str, metric: str, limit: float) -> list[Finding]:
     """A declared slice column of which no part can be judged is a refusal: the gate would pass on
     nothing. Crossings may be small.
     """
-    judged = {part.column for part in given.slices if part.judged}
-    wanted = [declared.name for declared in given.use_case.slices if declared.crossed_with is None]
-    absent = [name for name in wanted if name not in judged]
+    judged = {part.column for part in candidate.slices if part.judged}
+    declared_columns = [
+        declared.name for declared in candidate.use_case.slices if declared.crossed_with is None
+    ]
+    absent = [name for name in declared_columns if name not in judged]
     return [
         Finding(
             rule=gate,

@@ -11,22 +11,22 @@ from include.verdict import Finding
 LOSS_NAMES = {"logloss": "log loss"}
 
 
-def baselines(given: GateInput) -> list[Finding]:
+def baselines(candidate: GateInput) -> list[Finding]:
     """The loss beats prior and last value, and is at most `max_simple_model_deficit` above the
     simpler model's.
 
     In nats; of a regression as share of the best constant's loss on the test rows.
     """
-    problem = given.problem_strategy
-    unit, loss = problem.loss_unit(given.labels), problem.loss_metric
+    problem = candidate.problem_strategy
+    unit, loss = problem.loss_unit(candidate.labels), problem.loss_metric
     name = LOSS_NAMES.get(loss, loss)
-    value = given.metrics.get(f"test.{loss}")
+    value = candidate.metrics.get(f"test.{loss}")
     rows = []
     for baseline, metric in (
         ("prior", f"test.baseline.{loss}"),
         (LAST_VALUE, f"test.baseline.{LAST_VALUE}.{loss}"),
     ):
-        other = given.metrics.get(metric)
+        other = candidate.metrics.get(metric)
         gain = None if value is None or other is None else (other - value) / unit
         passed = gain is not None and gain > 0.0
         reason = (
@@ -45,8 +45,8 @@ def baselines(given: GateInput) -> list[Finding]:
                 reason=reason,
             )
         )
-    limit, metric = given.limits.max_simple_model_deficit, f"test.baseline.{SIMPLE}.{loss}"
-    other = given.metrics.get(metric)
+    limit, metric = candidate.limits.max_simple_model_deficit, f"test.baseline.{SIMPLE}.{loss}"
+    other = candidate.metrics.get(metric)
     deficit = None if value is None or other is None else (value - other) / unit
     passed = deficit is not None and deficit <= limit
     reason = (
@@ -68,16 +68,19 @@ def baselines(given: GateInput) -> list[Finding]:
     ]
 
 
-def golden(given: GateInput) -> list[Finding]:
+def golden(candidate: GateInput) -> list[Finding]:
     """Where a golden set is declared, the candidate was measured on it and beats its prior's loss
     by `min_golden_gain` (as above).
     """
-    if given.use_case.golden is None:
+    if candidate.use_case.golden is None:
         return []
-    limit = given.limits.min_golden_gain
-    problem = given.problem_strategy
-    loss, unit = problem.loss_metric, problem.loss_unit(given.labels)
-    value, prior = given.metrics.get(f"golden.{loss}"), given.metrics.get(f"golden.baseline.{loss}")
+    limit = candidate.limits.min_golden_gain
+    problem = candidate.problem_strategy
+    loss, unit = problem.loss_metric, problem.loss_unit(candidate.labels)
+    value, prior = (
+        candidate.metrics.get(f"golden.{loss}"),
+        candidate.metrics.get(f"golden.baseline.{loss}"),
+    )
     gain = None if value is None or prior is None else (prior - value) / unit
     passed = gain is not None and gain >= limit
     missing = _missing(value, f"golden.{loss}", loss)

@@ -13,43 +13,47 @@ from include.verdict import Finding, at_least, at_most
 DRAWS = 200
 
 
-def calibration(given: GateInput) -> list[Finding]:
+def calibration(candidate: GateInput) -> list[Finding]:
     """Expected calibration error on the test split is at most `max_calibration_error`."""
     return [
         at_most(
             "calibration",
             "ece",
-            given.limits.max_calibration_error,
-            given.metrics.get("test.ece"),
+            candidate.limits.max_calibration_error,
+            candidate.metrics.get("test.ece"),
             subject=TEST,
         )
     ]
 
 
-def brier(given: GateInput) -> list[Finding]:
+def brier(candidate: GateInput) -> list[Finding]:
     """Brier score on the test split is at most `max_brier`."""
     return [
         at_most(
-            "brier", "brier", given.limits.max_brier, given.metrics.get("test.brier"), subject=TEST
+            "brier",
+            "brier",
+            candidate.limits.max_brier,
+            candidate.metrics.get("test.brier"),
+            subject=TEST,
         )
     ]
 
 
-def slice_brier(given: GateInput) -> list[Finding]:
+def slice_brier(candidate: GateInput) -> list[Finding]:
     """No slice's Brier skill, 1 - Brier / (r (1 - r)), is below `min_slice_brier_skill`.
 
     r is the slice's own observed rate, known only afterwards: 0 is as good as having known it. So a
     slice in which the event is common, whose Brier score is high whatever the model, is not
     punished for that.
     """
-    limit = given.limits.min_slice_brier_skill
-    rows = undeclared_slices(given, "slice_brier", "brier_skill", limit)
-    for part in given.slices:
+    limit = candidate.limits.min_slice_brier_skill
+    rows = undeclared_slices(candidate, "slice_brier", "brier_skill", limit)
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_brier", "brier_skill", limit, part))
             continue
         value, rate = (
-            given.metrics.get(f"test.{part.key}.{name}") for name in ("brier", "observed_rate")
+            candidate.metrics.get(f"test.{part.key}.{name}") for name in ("brier", "observed_rate")
         )
         if rate in {0.0, 1.0}:
             reason = f"the slice holds one class only (rate {rate:g}): its skill is undefined"
@@ -72,7 +76,7 @@ def slice_brier(given: GateInput) -> list[Finding]:
     return rows
 
 
-def slice_calibration(given: GateInput) -> list[Finding]:
+def slice_calibration(candidate: GateInput) -> list[Finding]:
     """No slice's calibration error exceeds what its size explains by more than
     `max_slice_calibration_excess`.
 
@@ -80,10 +84,10 @@ def slice_calibration(given: GateInput) -> list[Finding]:
     labels drawn from the scores themselves (consistency resampling; Broecker and Smith, 2007,
     "Increasing the Reliability of Reliability Diagrams").
     """
-    limit = given.limits.max_slice_calibration_excess
-    rows = undeclared_slices(given, "slice_calibration", "ece_excess", limit)
-    if given.scores is None:
-        reason = given.problem or "the candidate cannot be scored"
+    limit = candidate.limits.max_slice_calibration_excess
+    rows = undeclared_slices(candidate, "slice_calibration", "ece_excess", limit)
+    if candidate.scores is None:
+        reason = candidate.problem or "the candidate cannot be scored"
         return [
             *rows,
             Finding(
@@ -95,15 +99,16 @@ def slice_calibration(given: GateInput) -> list[Finding]:
                 reason=reason,
             ),
         ]
-    for part in given.slices:
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_calibration", "ece_excess", limit, part))
             continue
-        value = given.metrics.get(f"test.{part.key}.ece")
+        value = candidate.metrics.get(f"test.{part.key}.ece")
         excess = (
             None
             if value is None
-            else value - explained_error(given.scores[part.mask], seed=given.use_case.training.seed)
+            else value
+            - explained_error(candidate.scores[part.mask], seed=candidate.use_case.training.seed)
         )
         rows.append(
             at_most("slice_calibration", "ece_excess", limit, excess, subject=TEST, part=part.label)

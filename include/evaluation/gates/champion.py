@@ -15,7 +15,7 @@ from include.stats.paired import Difference, auc_difference, paired_bootstrap
 from include.verdict import Finding
 
 
-def champion_improvement(given: GateInput) -> list[Finding]:
+def champion_improvement(candidate: GateInput) -> list[Finding]:
     """The loss is lower than the champion's by `min_champion_improvement`, and surely so: log loss
     in nats, of a regression squared or absolute error as share of the best constant's loss on the
     test rows.
@@ -24,12 +24,15 @@ def champion_improvement(given: GateInput) -> list[Finding]:
     `champion_confidence` of the resamples. An equal model differs by 0 in every one of them and is
     refused, whatever the improvement asked for.
     """
-    if given.champion is None:
+    if candidate.champion is None:
         return []
-    limit, confidence = given.limits.min_champion_improvement, given.limits.champion_confidence
-    gain = f"{given.problem_strategy.loss_metric}_improvement"
+    limit, confidence = (
+        candidate.limits.min_champion_improvement,
+        candidate.limits.champion_confidence,
+    )
+    gain = f"{candidate.problem_strategy.loss_metric}_improvement"
     metrics = ((gain, limit), ("improvement_confidence", confidence))
-    scores, others, missing = _comparable(given, given.champion)
+    scores, others, missing = _comparable(candidate, candidate.champion)
     if scores is None or others is None:
         return [
             Finding(
@@ -42,13 +45,16 @@ def champion_improvement(given: GateInput) -> list[Finding]:
             )
             for metric, bound in metrics
         ]
-    gained = given.losses(others) - given.losses(scores)
-    found = paired_bootstrap(gained, given.days, seed=given.use_case.training.seed)
-    share = found.share_above(limit)
-    interval = f"95 % interval {found.low:.5f} to {found.high:.5f} over {found.clusters} days"
+    gained = candidate.losses(others) - candidate.losses(scores)
+    difference = paired_bootstrap(gained, candidate.days, seed=candidate.use_case.training.seed)
+    share = difference.share_above(limit)
+    interval = (
+        f"95 % interval {difference.low:.5f} to {difference.high:.5f}"
+        f" over {difference.clusters} days"
+    )
     better = (
-        f"{'better' if found.mean > 0 else 'not better'} than champion version"
-        f" {given.champion.version}; {interval}"
+        f"{'better' if difference.mean > 0 else 'not better'} than champion version"
+        f" {candidate.champion.version}; {interval}"
     )
     sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
     return [
@@ -57,8 +63,8 @@ def champion_improvement(given: GateInput) -> list[Finding]:
             metric=gain,
             subject=TEST,
             limit=limit,
-            observed=found.mean,
-            passed=found.mean >= limit,
+            observed=difference.mean,
+            passed=difference.mean >= limit,
             reason=better,
         ),
         Finding(
@@ -73,7 +79,7 @@ def champion_improvement(given: GateInput) -> list[Finding]:
     ]
 
 
-def champion_slices(given: GateInput) -> list[Finding]:
+def champion_slices(candidate: GateInput) -> list[Finding]:
     """No slice is materially worse than the champion on it, on the same rows: neither its loss nor,
     of a binary problem, its AUC.
 
@@ -83,11 +89,11 @@ def champion_slices(given: GateInput) -> list[Finding]:
     `slice_confidence`) / n of the resamples for n judged slices: of many slices one looks worse by
     chance (Bonferroni).
     """
-    if given.champion is None:
+    if candidate.champion is None:
         return []
-    metric, limit = _slice_metric(given)
-    rows = undeclared_slices(given, "champion_slices", metric, limit)
-    scores, others, missing = _comparable(given, given.champion)
+    metric, limit = _slice_metric(candidate)
+    rows = undeclared_slices(candidate, "champion_slices", metric, limit)
+    scores, others, missing = _comparable(candidate, candidate.champion)
     if scores is None or others is None:
         return [
             *rows,
@@ -100,39 +106,42 @@ def champion_slices(given: GateInput) -> list[Finding]:
                 reason=missing,
             ),
         ]
-    sure = 1.0 - (1.0 - given.limits.slice_confidence) / max(
-        1, sum(part.judged for part in given.slices)
+    sure = 1.0 - (1.0 - candidate.limits.slice_confidence) / max(
+        1, sum(part.judged for part in candidate.slices)
     )
-    for part in given.slices:
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("champion_slices", metric, limit, part))
         else:
             rows += (
-                [_auc_row(given, part, scores, others, sure)]
-                if given.use_case.problem == "binary"
+                [_auc_row(candidate, part, scores, others, sure)]
+                if candidate.use_case.problem == "binary"
                 else []
             )
-            rows.append(_loss_row(given, part, scores, others, sure))
+            rows.append(_loss_row(candidate, part, scores, others, sure))
     return rows
 
 
 CHAMPION_GATES = (champion_improvement, champion_slices)
 
 
-def _slice_metric(given: GateInput) -> tuple[str, float]:
+def _slice_metric(candidate: GateInput) -> tuple[str, float]:
     """The metric by which slices are compared first, and its limit."""
-    if given.use_case.problem == "binary":
-        return "auc_drop", given.limits.max_slice_auc_drop
-    return f"{given.problem_strategy.loss_metric}_increase", given.limits.max_slice_loss_increase
+    if candidate.use_case.problem == "binary":
+        return "auc_drop", candidate.limits.max_slice_auc_drop
+    return (
+        f"{candidate.problem_strategy.loss_metric}_increase",
+        candidate.limits.max_slice_loss_increase,
+    )
 
 
 def _auc_row(
-    given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
+    candidate: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
 ) -> Finding:
     limit, labels, seed = (
-        given.limits.max_slice_auc_drop,
-        given.labels[part.mask],
-        given.use_case.training.seed,
+        candidate.limits.max_slice_auc_drop,
+        candidate.labels[part.mask],
+        candidate.use_case.training.seed,
     )
     if labels.min() == labels.max():
         reason = "the slice holds one class only: its AUC is undefined"
@@ -145,38 +154,42 @@ def _auc_row(
             passed=False,
             reason=reason,
         )
-    found = auc_difference(
-        labels, others[part.mask], scores[part.mask], given.days[part.mask], seed=seed
+    difference = auc_difference(
+        labels, others[part.mask], scores[part.mask], candidate.days[part.mask], seed=seed
     )
-    return _worse(part, "auc_drop", (limit, sure), found)
+    return _worse(part, "auc_drop", (limit, sure), difference)
 
 
 def _loss_row(
-    given: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
+    candidate: GateInput, part: SlicePart, scores: np.ndarray, others: np.ndarray, sure: float
 ) -> Finding:
-    lost = (given.losses(scores) - given.losses(others))[part.mask]
-    found = paired_bootstrap(lost, given.days[part.mask], seed=given.use_case.training.seed)
+    lost = (candidate.losses(scores) - candidate.losses(others))[part.mask]
+    difference = paired_bootstrap(
+        lost, candidate.days[part.mask], seed=candidate.use_case.training.seed
+    )
     return _worse(
         part,
-        f"{given.problem_strategy.loss_metric}_increase",
-        (given.limits.max_slice_loss_increase, sure),
-        found,
+        f"{candidate.problem_strategy.loss_metric}_increase",
+        (candidate.limits.max_slice_loss_increase, sure),
+        difference,
     )
 
 
-def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Difference) -> Finding:
-    (limit, sure), share = bounds, found.share_above(0.0)
-    passed = found.mean <= limit or share < sure
+def _worse(
+    part: SlicePart, metric: str, bounds: tuple[float, float], difference: Difference
+) -> Finding:
+    (limit, sure), share = bounds, difference.share_above(0.0)
+    passed = difference.mean <= limit or share < sure
     verdict = (
         "within the threshold"
-        if found.mean <= limit
+        if difference.mean <= limit
         else "above the threshold, not surely worse"
         if passed
         else "surely worse"
     )
     reason = (
         f"{verdict}: worse in {share:.1%} of the resamples of {part.rows} rows over"
-        f" {found.clusters} days, from {sure:.2%} on it is sure"
+        f" {difference.clusters} days, from {sure:.2%} on it is sure"
     )
     return Finding(
         rule="champion_slices",
@@ -184,14 +197,14 @@ def _worse(part: SlicePart, metric: str, bounds: tuple[float, float], found: Dif
         subject=TEST,
         part=part.label,
         limit=limit,
-        observed=found.mean,
+        observed=difference.mean,
         passed=passed,
         reason=reason,
     )
 
 
 def _comparable(
-    given: GateInput, champion: Champion
+    candidate: GateInput, champion: Champion
 ) -> tuple[np.ndarray | None, np.ndarray | None, str]:
     if champion.scores is None:
         return (
@@ -202,9 +215,9 @@ def _comparable(
                 f" {champion.problem or 'no scores'}"
             ),
         )
-    if given.scores is None:
-        return None, None, given.problem or "the candidate cannot be scored"
-    if given.scores.shape != champion.scores.shape:
+    if candidate.scores is None:
+        return None, None, candidate.problem or "the candidate cannot be scored"
+    if candidate.scores.shape != champion.scores.shape:
         return (
             None,
             None,
@@ -213,4 +226,4 @@ def _comparable(
                 f" {champion.scores.shape}"
             ),
         )
-    return given.scores, champion.scores, ""
+    return candidate.scores, champion.scores, ""

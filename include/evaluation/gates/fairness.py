@@ -17,17 +17,17 @@ from include.verdict import Finding
 COMPARABLE = 2
 
 
-def fairness(given: GateInput) -> list[Finding]:
+def fairness(candidate: GateInput) -> list[Finding]:
     """Per declared grouping: difference and ratio of selection, true-positive and false-positive
     rate of the decisions.
 
     Of a regression instead the difference of the groups' mean errors.
     """
-    problem = given.problem_strategy
+    problem = candidate.problem_strategy
     rows: list[Finding] = []
-    for declared in given.limits.fairness:
-        if given.scores is None or given.model is None or given.test is None:
-            reason = given.problem or "the candidate cannot be scored"
+    for declared in candidate.limits.fairness:
+        if candidate.scores is None or candidate.model is None or candidate.test is None:
+            reason = candidate.problem or "the candidate cannot be scored"
             rows.append(
                 Finding(
                     rule="fairness",
@@ -40,7 +40,7 @@ def fairness(given: GateInput) -> list[Finding]:
             )
             continue
         try:
-            values = column_values(declared.column, given.model.transform, given.test)
+            values = column_values(declared.column, candidate.model.transform, candidate.test)
         except DataError as error:
             rows.append(
                 Finding(
@@ -54,11 +54,14 @@ def fairness(given: GateInput) -> list[Finding]:
             )
             continue
         groups = members(declared, values)
-        if given.use_case.problem == "regression":
-            rows += _errors(declared, groups, given.scores - given.labels)
+        if candidate.use_case.problem == "regression":
+            rows += _errors(declared, groups, candidate.scores - candidate.labels)
         else:
             rows += _grouping(
-                declared, groups, problem.positives(given.labels), problem.decisions(given.scores)
+                declared,
+                groups,
+                problem.positives(candidate.labels),
+                problem.decisions(candidate.scores),
             )
     return rows
 
@@ -232,7 +235,7 @@ def _compared(
     difference, largest = float(frame.difference()), float(frame.group_max())
     rare = largest < declared.minimum_rate
     ratio = float(frame.ratio()) if largest > 0.0 else 1.0
-    told = (
+    explanation = (
         f"{reason}; all below {declared.minimum_rate:g}: judged by the difference"
         if rare
         else reason
@@ -257,6 +260,6 @@ def _compared(
             limit=min_ratio,
             observed=ratio,
             passed=rare or ratio >= min_ratio,
-            reason=told,
+            reason=explanation,
         ),
     ]

@@ -9,9 +9,9 @@ from include.evaluation.gates.calibration import explained_error
 from include.verdict import Finding, at_least, at_most
 
 
-def quality(given: GateInput) -> list[Finding]:
+def quality(candidate: GateInput) -> list[Finding]:
     """On the test split: log loss, macro AUC, accuracy and Brier score within their thresholds."""
-    limits, metrics = given.limits, given.metrics
+    limits, metrics = candidate.limits, candidate.metrics
     return [
         at_most(
             "logloss", "logloss", limits.max_logloss, metrics.get("test.logloss"), subject=TEST
@@ -24,7 +24,7 @@ def quality(given: GateInput) -> list[Finding]:
     ]
 
 
-def calibration(given: GateInput) -> list[Finding]:
+def calibration(candidate: GateInput) -> list[Finding]:
     """The predicted class's probability is as often right as it says: its expected calibration
     error is within the threshold.
     """
@@ -32,18 +32,18 @@ def calibration(given: GateInput) -> list[Finding]:
         at_most(
             "calibration",
             "ece",
-            given.limits.max_calibration_error,
-            given.metrics.get("test.ece"),
+            candidate.limits.max_calibration_error,
+            candidate.metrics.get("test.ece"),
             subject=TEST,
         )
     ]
 
 
-def slice_brier(given: GateInput) -> list[Finding]:
+def slice_brier(candidate: GateInput) -> list[Finding]:
     """No slice's Brier skill against its own class shares is below `min_slice_brier_skill`."""
-    limit = given.limits.min_slice_brier_skill
-    rows = undeclared_slices(given, "slice_brier", "brier_skill", limit)
-    for part in given.slices:
+    limit = candidate.limits.min_slice_brier_skill
+    rows = undeclared_slices(candidate, "slice_brier", "brier_skill", limit)
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_brier", "brier_skill", limit, part))
         else:
@@ -52,7 +52,7 @@ def slice_brier(given: GateInput) -> list[Finding]:
                     "slice_brier",
                     "brier_skill",
                     limit,
-                    given.metrics.get(f"test.{part.key}.brier_skill"),
+                    candidate.metrics.get(f"test.{part.key}.brier_skill"),
                     subject=TEST,
                     part=part.label,
                 )
@@ -60,14 +60,14 @@ def slice_brier(given: GateInput) -> list[Finding]:
     return rows
 
 
-def slice_calibration(given: GateInput) -> list[Finding]:
+def slice_calibration(candidate: GateInput) -> list[Finding]:
     """No slice's calibration error exceeds what its size explains by more than
     `max_slice_calibration_excess`.
     """
-    limit = given.limits.max_slice_calibration_excess
-    rows = undeclared_slices(given, "slice_calibration", "ece_excess", limit)
-    if given.scores is None:
-        reason = given.problem or "the candidate cannot be scored"
+    limit = candidate.limits.max_slice_calibration_excess
+    rows = undeclared_slices(candidate, "slice_calibration", "ece_excess", limit)
+    if candidate.scores is None:
+        reason = candidate.problem or "the candidate cannot be scored"
         return [
             *rows,
             Finding(
@@ -79,16 +79,17 @@ def slice_calibration(given: GateInput) -> list[Finding]:
                 reason=reason,
             ),
         ]
-    certainty = np.clip(given.scores.max(axis=1), 0.0, 1.0)
-    for part in given.slices:
+    certainty = np.clip(candidate.scores.max(axis=1), 0.0, 1.0)
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_calibration", "ece_excess", limit, part))
             continue
-        value = given.metrics.get(f"test.{part.key}.ece")
+        value = candidate.metrics.get(f"test.{part.key}.ece")
         excess = (
             None
             if value is None
-            else value - explained_error(certainty[part.mask], seed=given.use_case.training.seed)
+            else value
+            - explained_error(certainty[part.mask], seed=candidate.use_case.training.seed)
         )
         rows.append(
             at_most("slice_calibration", "ece_excess", limit, excess, subject=TEST, part=part.label)

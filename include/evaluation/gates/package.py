@@ -16,23 +16,23 @@ BYTES_PER_MEGABYTE = 1e6
 PACKAGE = "package"
 
 
-def package_size(given: GateInput) -> list[Finding]:
+def package_size(candidate: GateInput) -> list[Finding]:
     """The files of the package weigh at most `max_package_megabytes`."""
-    found, missing = _inspection(given)
-    limit = given.limits.max_package_megabytes
-    if found is None:
+    inspected, missing = _inspection(candidate)
+    limit = candidate.limits.max_package_megabytes
+    if inspected is None:
         return [_row("package_size", "megabytes", limit, None, missing, passed=False)]
-    return [_at_most("package_size", "megabytes", limit, found.size_bytes / BYTES_PER_MEGABYTE)]
+    return [_at_most("package_size", "megabytes", limit, inspected.size_bytes / BYTES_PER_MEGABYTE)]
 
 
-def artefact_safety(given: GateInput) -> list[Finding]:
+def artefact_safety(candidate: GateInput) -> list[Finding]:
     """Nothing but the files of a package, each in its own format: no pickle, no code, no link."""
-    found, missing = _inspection(given)
-    if found is None:
+    inspected, missing = _inspection(candidate)
+    if inspected is None:
         return [_row("artefact_safety", "files", None, None, missing, passed=False)]
     reason = (
-        f"refused files: {'; '.join(found.unsafe)}"
-        if found.unsafe
+        f"refused files: {'; '.join(inspected.unsafe)}"
+        if inspected.unsafe
         else "only the files of a package, each in its format"
     )
     return [
@@ -40,22 +40,22 @@ def artefact_safety(given: GateInput) -> list[Finding]:
             "artefact_safety",
             "files",
             0.0,
-            float(len(found.unsafe)),
+            float(len(inspected.unsafe)),
             reason,
-            passed=not found.unsafe,
+            passed=not inspected.unsafe,
         )
     ]
 
 
-def runtime_validity(given: GateInput) -> list[Finding]:
+def runtime_validity(candidate: GateInput) -> list[Finding]:
     """In a fresh process it loads, beside the libraries it was trained with, and gives its golden
     answers within 1e-6.
     """
-    found, missing = _inspection(given)
-    if found is None or found.measured is None:
-        reason = missing if found is None else found.problem
+    inspected, missing = _inspection(candidate)
+    if inspected is None or inspected.measured is None:
+        reason = missing if inspected is None else inspected.problem
         return [_row("runtime_validity", "loads", None, None, reason, passed=False)]
-    measured = found.measured
+    measured = inspected.measured
     different = measured["libraries"]
     reason = f"other libraries: {different}" if different else "the libraries of the training"
     return [
@@ -81,48 +81,49 @@ def runtime_validity(given: GateInput) -> list[Finding]:
     ]
 
 
-def latency(given: GateInput) -> list[Finding]:
+def latency(candidate: GateInput) -> list[Finding]:
     """One row and 1,000 rows, transformed and scored as the endpoint does it, within the declared
     milliseconds.
     """
-    limits = given.limits
-    wanted = {
+    limits = candidate.limits
+    limit_of = {
         "latency_p50_ms": limits.max_latency_p50_ms,
         "latency_p99_ms": limits.max_latency_p99_ms,
         "batch_ms": limits.max_batch_ms,
     }
-    found, missing = _inspection(given)
-    if found is None or found.measured is None:
-        reason = missing if found is None else f"not measured: {found.problem}"
+    inspected, missing = _inspection(candidate)
+    if inspected is None or inspected.measured is None:
+        reason = missing if inspected is None else f"not measured: {inspected.problem}"
         return [
             _row("latency", name, limit, None, reason, passed=False)
-            for name, limit in wanted.items()
+            for name, limit in limit_of.items()
         ]
     return [
-        _at_most("latency", name, limit, found.measured[name]) for name, limit in wanted.items()
+        _at_most("latency", name, limit, inspected.measured[name])
+        for name, limit in limit_of.items()
     ]
 
 
 PACKAGE_GATES = (package_size, artefact_safety, runtime_validity, latency)
 
 
-def _inspection(given: GateInput) -> tuple[Inspection | None, str]:
+def _inspection(candidate: GateInput) -> tuple[Inspection | None, str]:
     """The inspection of the package that was evaluated, or why there is none.
 
     `evaluated_object` judges that it still is that one.
     """
-    found = given.inspection
-    if found is None:
-        return None, given.problem or "the package was not inspected"
-    if found.measured is not None and found.digest != given.evaluated_digest:
+    inspected = candidate.inspection
+    if inspected is None:
+        return None, candidate.problem or "the package was not inspected"
+    if inspected.measured is not None and inspected.digest != candidate.evaluated_digest:
         return (
             None,
             (
-                f"inspected was the package {found.digest[:16]}, evaluated was"
-                f" {str(given.evaluated_digest)[:16]}"
+                f"inspected was the package {inspected.digest[:16]}, evaluated was"
+                f" {str(candidate.evaluated_digest)[:16]}"
             ),
         )
-    return found, ""
+    return inspected, ""
 
 
 def _at_most(gate: str, metric: str, limit: float, value: float) -> Finding:

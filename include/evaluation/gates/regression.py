@@ -8,9 +8,9 @@ from include.evaluation.gates.base import TEST, Gate, GateInput, too_small, unde
 from include.verdict import Finding, at_least, at_most
 
 
-def errors(given: GateInput) -> list[Finding]:
+def errors(candidate: GateInput) -> list[Finding]:
     """On the test split: RMSE and MAE are small enough, R2 is large enough."""
-    limits, metrics = given.limits, given.metrics
+    limits, metrics = candidate.limits, candidate.metrics
     return [
         at_most("errors", "rmse", limits.max_rmse, metrics.get("test.rmse"), subject=TEST),
         at_most("errors", "mae", limits.max_mae, metrics.get("test.mae"), subject=TEST),
@@ -18,34 +18,34 @@ def errors(given: GateInput) -> list[Finding]:
     ]
 
 
-def calibration(given: GateInput) -> list[Finding]:
+def calibration(candidate: GateInput) -> list[Finding]:
     """The mean error is near 0: over all rows (`max_bias`) and over each tenth of the rows by
     prediction (`max_decile_error`).
     """
-    bias = given.metrics.get("test.bias")
+    bias = candidate.metrics.get("test.bias")
     return [
         at_most(
             "calibration",
             "bias",
-            given.limits.max_bias,
+            candidate.limits.max_bias,
             None if bias is None else abs(bias),
             subject=TEST,
         ),
         at_most(
             "calibration",
             "decile_error",
-            given.limits.max_decile_error,
-            given.metrics.get("test.decile_error"),
+            candidate.limits.max_decile_error,
+            candidate.metrics.get("test.decile_error"),
             subject=TEST,
         ),
     ]
 
 
-def slice_r2(given: GateInput) -> list[Finding]:
+def slice_r2(candidate: GateInput) -> list[Finding]:
     """No slice's R2, against its own mean label, is below `min_slice_brier_skill`."""
-    limit = given.limits.min_slice_brier_skill
-    rows = undeclared_slices(given, "slice_r2", "r2", limit)
-    for part in given.slices:
+    limit = candidate.limits.min_slice_brier_skill
+    rows = undeclared_slices(candidate, "slice_r2", "r2", limit)
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_r2", "r2", limit, part))
         else:
@@ -54,7 +54,7 @@ def slice_r2(given: GateInput) -> list[Finding]:
                     "slice_r2",
                     "r2",
                     limit,
-                    given.metrics.get(f"test.{part.key}.r2"),
+                    candidate.metrics.get(f"test.{part.key}.r2"),
                     subject=TEST,
                     part=part.label,
                 )
@@ -62,15 +62,18 @@ def slice_r2(given: GateInput) -> list[Finding]:
     return rows
 
 
-def slice_bias(given: GateInput) -> list[Finding]:
+def slice_bias(candidate: GateInput) -> list[Finding]:
     """No slice's mean error exceeds `max_slice_bias` standard deviations of the test labels."""
-    limit, spread = given.limits.max_slice_bias, given.problem_strategy.label_spread(given.labels)
-    rows = undeclared_slices(given, "slice_bias", "bias", limit)
-    for part in given.slices:
+    limit, spread = (
+        candidate.limits.max_slice_bias,
+        candidate.problem_strategy.label_spread(candidate.labels),
+    )
+    rows = undeclared_slices(candidate, "slice_bias", "bias", limit)
+    for part in candidate.slices:
         if not part.judged:
             rows.append(too_small("slice_bias", "bias", limit, part))
         else:
-            bias = given.metrics.get(f"test.{part.key}.bias")
+            bias = candidate.metrics.get(f"test.{part.key}.bias")
             rows.append(
                 at_most(
                     "slice_bias",

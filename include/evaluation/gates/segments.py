@@ -15,7 +15,7 @@ from include.verdict import Finding
 MARGIN = 2
 
 
-def segments(given: GateInput) -> list[Finding]:
+def segments(candidate: GateInput) -> list[Finding]:
     """Every segment that there should be has test rows, and enough of them to be judged by the
     other gates.
 
@@ -25,35 +25,37 @@ def segments(given: GateInput) -> list[Finding]:
     """
     return [
         row
-        for declared in given.use_case.slices
+        for declared in candidate.use_case.slices
         if declared.crossed_with is None
-        for row in _column(given, declared)
+        for row in _column(candidate, declared)
     ]
 
 
 SEGMENT_GATES = (segments,)
 
 
-def _column(given: GateInput, declared: Slice) -> Iterator[Finding]:
-    shares = None if given.champion is None else given.champion.segments.get(declared.column)
-    found = {part.value: part.rows for part in given.slices if part.column == declared.name}
+def _column(candidate: GateInput, declared: Slice) -> Iterator[Finding]:
+    shares = (
+        None if candidate.champion is None else candidate.champion.segments.get(declared.column)
+    )
+    rows_of = {part.value: part.rows for part in candidate.slices if part.column == declared.name}
     if shares is not None:
-        missing = dict(_shrunk(shares, found, declared.minimum_rows, len(given.labels)))
+        missing = dict(_shrunk(shares, rows_of, declared.minimum_rows, len(candidate.labels)))
     else:
         missing = {
             value: 1.0
-            for value in declared_values(given.use_case, declared.column)
-            if value not in found
+            for value in declared_values(candidate.use_case, declared.column)
+            if value not in rows_of
         }
     for value, expected in missing.items():
-        told = (
+        explanation = (
             f"{expected:.0f} rows were to be expected"
             if shares is not None
             else "the specification declares it"
         )
         least, seen = (
             float(declared.minimum_rows if shares is not None else 1),
-            float(found.get(value, 0)),
+            float(rows_of.get(value, 0)),
         )
         yield Finding(
             rule="segments",
@@ -63,7 +65,7 @@ def _column(given: GateInput, declared: Slice) -> Iterator[Finding]:
             limit=least,
             observed=seen,
             passed=False,
-            reason=f"the segment is missing: {told}",
+            reason=f"the segment is missing: {explanation}",
         )
     if not missing:
         yield Finding(
@@ -72,16 +74,16 @@ def _column(given: GateInput, declared: Slice) -> Iterator[Finding]:
             subject=TEST,
             part=declared.column,
             passed=True,
-            reason=f"no segment is missing: {', '.join(sorted(found))}",
+            reason=f"no segment is missing: {', '.join(sorted(rows_of))}",
         )
 
 
 def _shrunk(
-    shares: Mapping[str, float], found: Mapping[str, int], minimum: int, rows: int
+    shares: Mapping[str, float], rows_of: Mapping[str, int], minimum: int, rows: int
 ) -> Iterator[tuple[str, float]]:
     for value, share in shares.items():
         expected = share * rows
-        if expected >= MARGIN * minimum and found.get(value, 0) < minimum:
+        if expected >= MARGIN * minimum and rows_of.get(value, 0) < minimum:
             yield value, expected
 
 
@@ -90,6 +92,6 @@ def declared_values(use_case: UseCase, column: str) -> tuple[str, ...]:
     empty where it declares none.
     """
     sources = {item.name: item.source for item in use_case.inputs if item.kind == "category"}
-    wanted = sources.get(column, column)
+    origin = sources.get(column, column)
     table = use_case.table(use_case.entity_table)
-    return next((found.categories for found in table.columns if found.name == wanted), ())
+    return next((entry.categories for entry in table.columns if entry.name == origin), ())

@@ -21,7 +21,7 @@ from include.verdict import Finding, at_most
 SAMPLE_ROWS = 4000
 
 
-def perturbation(given: GateInput) -> list[Finding]:
+def perturbation(candidate: GateInput) -> list[Finding]:
     """Noise on all continuous inputs changes scores by at most `max_perturbation_mean` (mean) and
     `max_perturbation_p99` (99 % quantile).
 
@@ -29,12 +29,12 @@ def perturbation(given: GateInput) -> list[Finding]:
     to highest decile of the training data (where that is one point, of the test rows' standard
     deviation). Hours, weekdays and categories have no small change and stay.
     """
-    limits = given.limits
+    limits = candidate.limits
     bounds = {
         "mean_change": limits.max_perturbation_mean,
         "p99_change": limits.max_perturbation_p99,
     }
-    model, matrix, missing = _sampled(given)
+    model, matrix, missing = _sampled(candidate)
     if model is None:
         return [
             Finding(
@@ -48,23 +48,26 @@ def perturbation(given: GateInput) -> list[Finding]:
             for metric, limit in bounds.items()
         ]
     steps = limits.perturbation * spans(model, matrix)
-    signs = np.random.default_rng(given.use_case.training.seed).choice(
+    signs = np.random.default_rng(candidate.use_case.training.seed).choice(
         np.array([-1.0, 1.0]), size=matrix.shape
     )
-    changes = _changes(given, model, matrix, (matrix + signs * steps).astype(np.float32))
-    found = {"mean_change": float(changes.mean()), "p99_change": float(np.quantile(changes, 0.99))}
+    changes = _changes(candidate, model, matrix, (matrix + signs * steps).astype(np.float32))
+    measured = {
+        "mean_change": float(changes.mean()),
+        "p99_change": float(np.quantile(changes, 0.99)),
+    }
     return [
-        at_most("perturbation", metric, limit, found[metric], subject=TEST)
+        at_most("perturbation", metric, limit, measured[metric], subject=TEST)
         for metric, limit in bounds.items()
     ]
 
 
-def missing_values(given: GateInput) -> list[Finding]:
+def missing_values(candidate: GateInput) -> list[Finding]:
     """Any one input missing in every row changes the scores by at most `max_missing_change` in the
     mean.
     """
-    limit = given.limits.max_missing_change
-    model, matrix, missing = _sampled(given)
+    limit = candidate.limits.max_missing_change
+    model, matrix, missing = _sampled(candidate)
     if model is None:
         return [
             Finding(
@@ -85,7 +88,7 @@ def missing_values(given: GateInput) -> list[Finding]:
                 "missing_values",
                 "mean_change",
                 limit,
-                float(_changes(given, model, matrix, emptied).mean()),
+                float(_changes(candidate, model, matrix, emptied).mean()),
                 subject=TEST,
                 part=name,
             )
@@ -93,12 +96,12 @@ def missing_values(given: GateInput) -> list[Finding]:
     return rows
 
 
-def invariance(given: GateInput) -> list[Finding]:
+def invariance(candidate: GateInput) -> list[Finding]:
     """Declared inputs, exchanged between rows, change the scores by at most the declared mean."""
     rows = []
-    for declared in given.limits.invariances:
+    for declared in candidate.limits.invariances:
         label = "+".join(declared.inputs)
-        model, matrix, missing = _sampled(given)
+        model, matrix, missing = _sampled(candidate)
         if model is None or (missing := _absent(model.transform, declared.inputs)):
             rows.append(
                 Finding(
@@ -113,10 +116,10 @@ def invariance(given: GateInput) -> list[Finding]:
             )
             continue
         positions = [model.transform.feature_names.index(name) for name in declared.inputs]
-        order = np.random.default_rng(given.use_case.training.seed).permutation(len(matrix))
+        order = np.random.default_rng(candidate.use_case.training.seed).permutation(len(matrix))
         exchanged = matrix.copy()
         exchanged[:, positions] = matrix[order][:, positions]
-        moved = float(_changes(given, model, matrix, exchanged).mean())
+        moved = float(_changes(candidate, model, matrix, exchanged).mean())
         rows.append(
             at_most(
                 "invariance", "mean_change", declared.max_change, moved, subject=TEST, part=label
@@ -125,11 +128,11 @@ def invariance(given: GateInput) -> list[Finding]:
     return rows
 
 
-def direction(given: GateInput) -> list[Finding]:
+def direction(candidate: GateInput) -> list[Finding]:
     """More of the declared inputs moves the mean score the expected way: it misses by at most the
     declared tolerance.
     """
-    return [_direction(given, declared) for declared in given.limits.directions]
+    return [_direction(candidate, declared) for declared in candidate.limits.directions]
 
 
 SENSITIVITY_GATES = (perturbation, missing_values, invariance, direction)
@@ -139,23 +142,23 @@ def spans(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
     """Per input, the training data's span from lowest to highest decile, float64 of shape
     (inputs,); 0 for what is not continuous.
     """
-    found = np.zeros(matrix.shape[1])
+    measured = np.zeros(matrix.shape[1])
     for position, item in enumerate(model.transform.inputs):
         if item.kind not in {"number", "hours_between"}:
             continue
         edges = model.reference["inputs"][item.name]["edges"]
         span = float(edges[-1] - edges[0]) if edges else 0.0
-        known = matrix[~np.isnan(matrix[:, position]), position].astype(np.float64)
+        present = matrix[~np.isnan(matrix[:, position]), position].astype(np.float64)
         # The decile edges of a point mass (no rain in nine hours of ten) are neighbouring floats.
         point = span <= 1e-6 * max(1.0, abs(float(edges[0])) if edges else 1.0)
-        found[position] = (float(known.std()) if known.size else 0.0) if point else span
-    return found
+        measured[position] = (float(present.std()) if present.size else 0.0) if point else span
+    return measured
 
 
-def _direction(given: GateInput, declared: Direction) -> Finding:
+def _direction(candidate: GateInput, declared: Direction) -> Finding:
     metric = "mean_fall" if declared.expect == "not_lower" else "mean_rise"
     label = f"{declared.input}{declared.change:+g}"
-    model, matrix, missing = _sampled(given)
+    model, matrix, missing = _sampled(candidate)
     if model is None or (missing := _absent(model.transform, (declared.input,))):
         return Finding(
             rule="direction",
@@ -184,9 +187,9 @@ def _direction(given: GateInput, declared: Direction) -> Finding:
             passed=False,
             reason="the change changes no test row",
         )
-    problem = given.problem_strategy
+    problem = candidate.problem_strategy
     before, after = (problem.watched(model.score_matrix(rows[changed])) for rows in (matrix, moved))
-    rise = float((after - before).mean()) / problem.label_spread(given.labels)
+    rise = float((after - before).mean()) / problem.label_spread(candidate.labels)
     miss = -rise if declared.expect == "not_lower" else rise
     passed = miss <= declared.tolerance
     reason = (
@@ -205,16 +208,20 @@ def _direction(given: GateInput, declared: Direction) -> Finding:
     )
 
 
-def _sampled(given: GateInput) -> tuple[ScoringModel | None, np.ndarray, str]:
+def _sampled(candidate: GateInput) -> tuple[ScoringModel | None, np.ndarray, str]:
     """The model and its matrix of the sampled test rows, or why there is none."""
-    if given.model is None or given.test is None or given.test.height == 0:
-        return None, np.empty((0, 0)), given.problem or "the candidate cannot be scored"
+    if candidate.model is None or candidate.test is None or candidate.test.height == 0:
+        return None, np.empty((0, 0)), candidate.problem or "the candidate cannot be scored"
     chosen = np.unique(
-        np.linspace(0, given.test.height - 1, min(SAMPLE_ROWS, given.test.height))
+        np.linspace(0, candidate.test.height - 1, min(SAMPLE_ROWS, candidate.test.height))
         .round()
         .astype(int)
     )
-    return given.model, given.model.transform.apply_frame(given.test[chosen.tolist()]), ""
+    return (
+        candidate.model,
+        candidate.model.transform.apply_frame(candidate.test[chosen.tolist()]),
+        "",
+    )
 
 
 def _absent(transform: FeatureTransform, names: Iterable[str]) -> str:
@@ -223,9 +230,9 @@ def _absent(transform: FeatureTransform, names: Iterable[str]) -> str:
 
 
 def _changes(
-    given: GateInput, model: ScoringModel, before: np.ndarray, after: np.ndarray
+    candidate: GateInput, model: ScoringModel, before: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
-    problem = given.problem_strategy
+    problem = candidate.problem_strategy
     return problem.changes(
         model.score_matrix(before), model.score_matrix(after)
-    ) / problem.label_spread(given.labels)
+    ) / problem.label_spread(candidate.labels)

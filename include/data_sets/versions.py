@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from deltalake import write_deltalake
 from pydantic import TypeAdapter
 
 from include.errors import DataError, TableNotFound
@@ -23,6 +22,7 @@ from include.features import retrieval
 from include.features.views import View
 from include.interval import Interval
 from include.spec import DataSet
+from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore, TableVersion, frame_digest
 
 TABLE = "data_sets/versions"
@@ -182,13 +182,8 @@ def find(tables: TableStore, data: DataSet, recipe: Recipe) -> DataSetVersion | 
 
 def record(tables: TableStore, version: DataSetVersion) -> DataSetVersion:
     """Add the version's row; the same version of the same recipe is recorded once."""
-    row = pl.DataFrame([version.as_row()], schema=SCHEMA).to_arrow()
-    write_deltalake(tables.uri(TABLE), pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
-    same = " AND ".join(
-        f"kept.{name} = new.{name}" for name in ("recipe", "table", "version", "digest")
-    )
-    merge = tables.open(TABLE).merge(row, predicate=same, source_alias="new", target_alias="kept")
-    merge.when_not_matched_insert_all().execute()
+    ledger = Ledger(tables, TABLE, SCHEMA, key=("recipe", "table", "version", "digest"))
+    ledger.add(pl.DataFrame([version.as_row()], schema=SCHEMA))
     return version
 
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import polars as pl
-from deltalake import write_deltalake
 
 from include.errors import DataError
+from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
 
 Kind = Literal["run", "data_set", "model"]
@@ -84,17 +84,15 @@ def annotate(
         replaces,
     )
     row = pl.DataFrame([{**remark.__dict__}], schema=SCHEMA)
-    write_deltalake(tables.uri(TABLE), row.to_arrow(), mode="append")
+    _ledger(tables).append(row)
     return remark
 
 
 def history(tables: TableStore, kind: Kind, subject: str | None = None) -> list[Annotation]:
     """Every remark ever written (on one subject), oldest first, replaced ones included."""
-    if not tables.exists(TABLE):
-        return []
     where = pl.col("kind") == kind
-    frame = tables.read(
-        TABLE, where=where if subject is None else where & (pl.col("subject") == subject)
+    frame = _ledger(tables).read(
+        where if subject is None else where & (pl.col("subject") == subject)
     )
     return [Annotation(**row) for row in frame.sort("written_at", "annotation_id").to_dicts()]
 
@@ -104,6 +102,10 @@ def current(tables: TableStore, kind: Kind, subject: str | None = None) -> list[
     written = history(tables, kind, subject)
     replaced = {remark.replaces for remark in written}
     return [remark for remark in written if remark.annotation_id not in replaced]
+
+
+def _ledger(tables: TableStore) -> Ledger:
+    return Ledger(tables, TABLE, SCHEMA, key=("annotation_id",))
 
 
 def _replaceable(written: list[Annotation], subject: str, annotation_id: str) -> Annotation:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.interval import Interval
+from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
 
 if TYPE_CHECKING:
@@ -33,36 +34,25 @@ def mark_complete(
     """Record that `process` has finished `interval`; `evidence` (JSON) says what it left, e.g.
     table versions.
 
-    Appends only, so that processes may record at the same time. The same interval with the same
-    evidence is recorded once.
+    Processes may record at the same time. The same interval with the same evidence is recorded
+    once.
     """
     import polars as pl
-    from deltalake import write_deltalake
 
-    name = intervals_table(use_case_name)
+    schema: dict[str, Any] = {
+        "process": pl.String,
+        "interval_start": TIMESTAMP,
+        "interval_end": TIMESTAMP,
+        "evidence_json": pl.String,
+    }
     row = {
         "process": process,
         "interval_start": interval.start.astimezone(UTC),
         "interval_end": interval.end.astimezone(UTC),
         "evidence_json": json.dumps(evidence, sort_keys=True),
     }
-    if (
-        tables.exists(name)
-        and not _recorded(tables, use_case_name, process, interval)
-        .filter(
-            pl.all_horizontal(
-                pl.col("interval_start") == row["interval_start"],
-                pl.col("interval_end") == row["interval_end"],
-                pl.col("evidence_json") == row["evidence_json"],
-            )
-        )
-        .is_empty()
-    ):
-        return
-    frame = pl.DataFrame([row]).with_columns(
-        pl.col("interval_start", "interval_end").cast(TIMESTAMP)
-    )
-    write_deltalake(tables.uri(name), frame.to_arrow(), mode="append")
+    ledger = Ledger(tables, intervals_table(use_case_name), schema, key=tuple(schema))
+    ledger.add(pl.DataFrame([row], schema=schema))
 
 
 def is_complete(tables: TableStore, use_case_name: str, process: str, interval: Interval) -> bool:

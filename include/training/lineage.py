@@ -9,21 +9,18 @@ answers the question in the other direction.
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from deltalake import write_deltalake
-from deltalake.exceptions import CommitFailedError
 
 from include.errors import DataError
 from include.interval import Interval
 from include.steps import StepContext
 from include.tables.completed import intervals_table
-from include.tables.store import TableStore, same_rows
+from include.tables.ledger import Ledger
+from include.tables.store import TableStore
 from include.training.artefacts import type_of
 from include.training.provenance import environment, lock_digest
 from include.triggers.causes import causes_of_run
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 
 LINEAGE_FILE = "lineage.json"
 TABLE = "lineage/edges"
-ATTEMPTS = 30
 SCHEMA: dict[str, Any] = {
     "model": pl.String,
     "run_id": pl.String,
@@ -245,20 +241,7 @@ def edges_of(document: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _write_edges(tables: TableStore, document: Mapping[str, Any]) -> None:
-    rows, uri = edges_of(document), tables.uri(TABLE)
-    of_this_run = (pl.col("model") == document["model"]) & (pl.col("run_id") == document["run_id"])
-    write_deltalake(uri, pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
-    quoted = {name: str(document[name]).replace("'", "''") for name in ("model", "run_id")}
-    predicate = f"model = '{quoted['model']}' AND run_id = '{quoted['run_id']}'"
-    for _ in range(ATTEMPTS):
-        if same_rows(tables.read(TABLE, where=of_this_run), rows):
-            return
-        try:
-            write_deltalake(uri, rows.to_arrow(), mode="overwrite", predicate=predicate)
-        except CommitFailedError:
-            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # spreads writers, protects nothing
-    if not same_rows(tables.read(TABLE, where=of_this_run), rows):
-        raise DataError(f"{uri}: other writers won {ATTEMPTS} times in a row. Run the task again.")
+    Ledger(tables, TABLE, SCHEMA, key=("model", "run_id")).upsert(edges_of(document))
 
 
 def _sources(context: StepContext, sources: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -10,20 +10,16 @@ prediction): of two that overlap one fails to commit, reads again and decides ag
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
 
-from include.errors import DataError
 from include.interval import Interval
 from include.settings import Settings
 from include.steps import StepContext
+from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
 
 Kind = Literal["schedule", "backfill", "new_data", "alarm", "manual", "event", "local"]
@@ -32,8 +28,6 @@ Status = Literal["pending", "consumed", "suppressed"]
 PENDING: Status = "pending"
 CONSUMED: Status = "consumed"
 SUPPRESSED: Status = "suppressed"
-WRITER = "triggers"
-ATTEMPTS = 60
 
 SCHEMA: dict[str, Any] = {
     "cause_id": pl.String,
@@ -110,8 +104,7 @@ def table_name(use_case_name: str) -> str:
 
 def read_causes(settings: Settings, use_case_name: str) -> list[Cause]:
     """All causes in the order in which they were recorded."""
-    tables, name = TableStore(settings.tables_uri), table_name(use_case_name)
-    return _causes(tables.open(name)) if tables.exists(name) else []
+    return _causes(_ledger(settings, use_case_name).read())
 
 
 def causes_of_run(context: StepContext) -> list[dict[str, Any]]:
@@ -134,32 +127,18 @@ def amend(
 
     Raises `DataError` when other writers win every attempt.
     """
-    uri = TableStore(settings.tables_uri).uri(table_name(use_case_name))
-    for _ in range(ATTEMPTS):
-        try:
-            return _try_to_amend(uri, change)
-        except CommitFailedError:
-            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # spreads writers, protects nothing
-    raise DataError(f"{uri}: other writers won {ATTEMPTS} times in a row. Run the task again.")
-
-
-def _try_to_amend(uri: str, change: Callable[[list[Cause]], list[Cause]]) -> list[Cause]:
-    DeltaTable.create(uri, schema=pl.DataFrame(schema=SCHEMA).to_arrow().schema, mode="ignore")
-    table = DeltaTable(uri)
-    before = _causes(table)
-    after = change(before)
-    if after == before:
-        return after
-    written = table.transaction_version(WRITER)
-    mark = Transaction(app_id=WRITER, version=0 if written is None else written + 1)
-    rows = pl.DataFrame([cause.as_row() for cause in after], schema=SCHEMA).to_arrow()
-    # Written against the version that was read: a commit in between makes this one fail instead of
-    # losing its rows.
-    write_deltalake(
-        table, rows, mode="overwrite", commit_properties=CommitProperties(app_transactions=[mark])
+    return _causes(
+        _ledger(settings, use_case_name).amend(
+            lambda rows: pl.DataFrame(
+                [cause.as_row() for cause in change(_causes(rows))], schema=SCHEMA
+            )
+        )
     )
-    return after
 
 
-def _causes(table: DeltaTable) -> list[Cause]:
-    return [Cause.from_row(row) for row in pl.scan_delta(table).collect().to_dicts()]
+def _ledger(settings: Settings, use_case_name: str) -> Ledger:
+    return Ledger(TableStore(settings.tables_uri), table_name(use_case_name), SCHEMA)
+
+
+def _causes(rows: pl.DataFrame) -> list[Cause]:
+    return [Cause.from_row(row) for row in rows.to_dicts()]

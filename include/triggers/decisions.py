@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from deltalake import write_deltalake
 
 from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
-from include.tables.store import TIMESTAMP, TableStore, same_rows
+from include.tables.ledger import Ledger
+from include.tables.store import TIMESTAMP, TableStore
 from include.triggers.causes import causes_of_run
 
 ACCEPTED = "accepted"
@@ -75,25 +75,13 @@ def record_decision(
         },
         schema=SCHEMA,
     )
-    tables, name = TableStore(context.settings.tables_uri), table_name(context.use_case)
-    if not tables.exists(name):
-        write_deltalake(tables.uri(name), pl.DataFrame(schema=SCHEMA).to_arrow(), mode="ignore")
-    if same_rows(tables.read(name, where=pl.col("run_id") == context.run.run_id), row):
-        return
-    merge = tables.open(name).merge(
-        row.to_arrow(),
-        predicate="kept.run_id = new.run_id",
-        source_alias="new",
-        target_alias="kept",
-        merge_schema=True,
-    )
-    merge.when_matched_update_all().when_not_matched_insert_all().execute()
+    _ledger(context.use_case, context.settings).upsert(row)
 
 
 def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
     """All rows by end of interval; an empty frame with the same columns before the first decision."""
-    tables, name = TableStore(settings.tables_uri), table_name(use_case)
-    if not tables.exists(name):
-        return pl.DataFrame(schema=SCHEMA)
-    rows = pl.concat([pl.DataFrame(schema=SCHEMA), tables.read(name)], how="diagonal")
-    return rows.sort("interval_end", "run_id")
+    return _ledger(use_case, settings).read().sort("interval_end", "run_id")
+
+
+def _ledger(use_case: UseCase, settings: Settings) -> Ledger:
+    return Ledger(TableStore(settings.tables_uri), table_name(use_case), SCHEMA, key=("run_id",))

@@ -22,7 +22,7 @@ from include.errors import FlightdeckError
 from include.features.transform import FeatureTransform
 from include.model.package import load_model
 from include.model.reference import bin_shares
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.quality.validation import Failure, example_row
 from include.registry.versions import champion, download
 from include.settings import Settings
@@ -64,8 +64,8 @@ def champion_reference(
                 Failure(table, "", "reference", expected, f"{type(error).__name__}: {error}", None)
             ]
     champion_metadata = model.metadata
-    if champion_metadata.problem != use_case.problem:
-        expected = f"a champion whose problem is {use_case.problem}"
+    if champion_metadata.problem != use_case.problem.kind:
+        expected = f"a champion whose problem is {use_case.problem.kind}"
         return None, [
             Failure(
                 table,
@@ -153,55 +153,13 @@ def decile_shift(edges: np.ndarray, values: np.ndarray) -> float | None:
 def _label(
     use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
 ) -> list[Failure]:
-    """The share of positives, or of each class, has not moved by more than the limit; of a
-    regression the mean, in standard deviations.
-    """
-    limit, column = use_case.data_checks.max_label_change, use_case.label.column
-    if use_case.problem != "binary":
-        return _other_labels(use_case, frame, table, champion)
-    share = float(frame[column].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]  # the mean of a number is a number
-    if abs(share - champion.base_rate) <= limit:
+    """The labels have not moved by more than the limit of their kind."""
+    moved = strategy_of(use_case).label_move(frame, champion, use_case.data_checks)
+    if moved.distance <= moved.limit:
         return []
-    expected = f"within {limit} of champion {champion.version}'s {champion.base_rate:.2%}"
-    return [
-        Failure(table, column, "label share", expected, f"{share:.2%} positive", example_row(frame))
-    ]
-
-
-def _other_labels(
-    use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
-) -> list[Failure]:
-    problem, column, checks = strategy(use_case), use_case.label.column, use_case.data_checks
-    labels = problem.labels(frame)
-    if use_case.problem == "regression":
-        limit, moved = (
-            checks.max_snapshot_shift,
-            abs(problem.base_rate(labels) - champion.base_rate) / (champion.label_spread or 1.0),
-        )
-        seen = f"a mean of {problem.base_rate(labels):.4g}, {moved:.3f} standard deviations away"
-        expected = (
-            f"within {limit} standard deviations of champion {champion.version}'s mean"
-            f" {champion.base_rate:.4g}"
-        )
-    else:
-        limit, shares = checks.max_label_change, problem.class_shares(labels)
-        moved = max(
-            (abs(ours - theirs) for ours, theirs in zip(shares, champion.prior, strict=False)),
-            default=1.0,
-        )
-        seen, expected = (
-            f"class shares {_shares(shares)}",
-            f"within {limit} of champion {champion.version}'s {_shares(champion.prior)}",
-        )
-    return (
-        []
-        if moved <= limit
-        else [Failure(table, column, "label share", expected, seen, example_row(frame))]
-    )
-
-
-def _shares(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.2%}" for value in values)
+    expected = moved.expected.format(champion=f"champion {champion.version}")
+    column = use_case.label.column
+    return [Failure(table, column, "label share", expected, moved.observed, example_row(frame))]
 
 
 def _input(

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from include.features.transform import FeatureTransform
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.quality.validation import Failure, example_row
 from include.spec import DataChecks, UseCase
 from include.stats.metrics import roc_auc
@@ -59,12 +59,8 @@ def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:
     """The label as 0 and 1: itself, each class against the rest, or of a regression whether it is
     above the median.
     """
-    labels = strategy(use_case).labels(frame)
-    if use_case.problem == "multiclass":
-        return [(labels == place).astype(np.int64) for place in range(len(use_case.label.classes))]
-    if use_case.problem == "regression":
-        return [(labels > np.median(labels)).astype(np.int64)]
-    return [labels]
+    problem = strategy_of(use_case)
+    return problem.one_against_rest(problem.labels(frame))
 
 
 def single_auc(

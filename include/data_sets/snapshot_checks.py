@@ -16,9 +16,8 @@ import polars as pl
 
 from include.data_sets.leakage import leaks
 from include.data_sets.snapshot import snapshot_columns
-from include.errors import DataError
 from include.interval import Interval
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.quality.validation import Failure, Validation, validate
 from include.spec import Column, Table, UseCase
 
@@ -44,7 +43,7 @@ def declaration(use_case: UseCase, table: str) -> Table:
     """The snapshot as a table: its columns as the source tables declare them, features as numbers
     or strings that may be missing.
     """
-    sources = (use_case.table(use_case.entity_table), use_case.table(use_case.label.table))
+    sources = (use_case.table(use_case.entity_table), use_case.table(use_case.data_set.label_table))
     declared = {column.name: column for source in reversed(sources) for column in source.columns}
     for item in use_case.inputs:
         if item.view is not None:
@@ -69,20 +68,16 @@ def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fai
     """The label is 0 or 1, and both occur; of another problem: every label is valid, every class
     occurs, values differ.
     """
+    unfit = strategy_of(use_case).unfit(frame)
+    if unfit is None:
+        return []
     column = use_case.label.column
-    if use_case.problem != "binary":
-        return _valid_labels(use_case, frame, table)
-    values = frame[column].unique().sort().to_list()
-    return (
-        []
-        if values == [0, 1]
-        else [Failure(table, column, "both classes", "[0, 1]", str(values[:10]), None)]
-    )
+    return [Failure(table, column, unfit.rule, unfit.expected, unfit.observed, None)]
 
 
 def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
     """Every label became known after its question was asked."""
-    column, event_time = use_case.label.time_column, use_case.event_time
+    column, event_time = use_case.data_set.label_time, use_case.event_time
     early = frame.filter((pl.col(column) <= pl.col(event_time)).fill_null(value=True))
     if early.height == 0:
         return []
@@ -102,7 +97,7 @@ def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fail
     """The share of positive labels lies within its bounds; that both classes occur is a rule of its
     own. Others have no such share.
     """
-    if use_case.problem != "binary":
+    if not use_case.problem.label_is_rate:
         return []
     checks, column = use_case.data_checks, use_case.label.column
     share = frame.select(pl.col(column).cast(pl.Float64).mean()).item() or 0.0
@@ -142,10 +137,8 @@ def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
 
 
 def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
-    """No input alone predicts the label too well; judged where both labels occur."""
-    if use_case.problem != "binary":
-        return [] if _valid_labels(use_case, frame, table) else leaks(use_case, frame, table)
-    return leaks(use_case, frame, table) if frame[use_case.label.column].n_unique() == BOTH else []
+    """No input alone predicts the label too well; judged where labels can be learned from."""
+    return [] if strategy_of(use_case).unfit(frame) else leaks(use_case, frame, table)
 
 
 def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
@@ -191,23 +184,6 @@ CHECKS: tuple[Check, ...] = (
     no_leak,
     in_time_order,
 )
-
-
-def _valid_labels(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
-    problem, column = strategy(use_case), use_case.label.column
-    try:
-        lacking = problem.enough_labels(problem.labels(frame)) if frame.height else "no row"
-    except DataError as error:
-        return [Failure(table, column, "valid labels", problem.valid, str(error), None)]
-    return (
-        [
-            Failure(
-                table, column, "labels to learn from", "every class, or two values", lacking, None
-            )
-        ]
-        if lacking
-        else []
-    )
 
 
 def _example(rows: pl.DataFrame) -> dict[str, Any]:

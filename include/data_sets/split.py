@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from include.errors import DataError
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP
 
@@ -28,7 +28,7 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
     or the mean label. Raises `DataError` when a split would be empty or its labels are too few to
     train or test (one class only).
     """
-    problem = strategy(use_case)
+    problem = strategy_of(use_case)
     times, training = frame[use_case.event_time], use_case.training
     first = int(frame.height * training.train_share)
     second = int(frame.height * (training.train_share + training.validation_share))

@@ -7,15 +7,16 @@ The prior (the training split's base rate, for every row) is in `evaluate` alrea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.model.fitted import BINARY_CLASSES, FittedSklearn
-from include.problems.base import Prior, only
-from include.problems.registry import strategy
-from include.spec import Problem, UseCase
+from include.model.fitted import FittedSklearn
+from include.problems.base import Prior, ProblemStrategy, only
+from include.problems.registry import strategy_of
+from include.spec import UseCase
 
 LAST_VALUE = "last_value"
 SIMPLE = "simple"
@@ -29,10 +30,9 @@ def simple_model(
     train: np.ndarray,
     labels: np.ndarray,
     others: Mapping[str, np.ndarray],
+    problem: ProblemStrategy[Any],
     *,
     seed: int,
-    problem: Problem = "binary",
-    classes: int = BINARY_CLASSES,
 ) -> dict[str, np.ndarray]:
     """Scores of a logistic (of a regression: ridge) regression for each matrix of `others`, after
     `include.features.preparation`.
@@ -40,17 +40,12 @@ def simple_model(
     Matrices are float32 of shape (rows, inputs), as the transform gives them. Fitted on the newest
     `FIT_ROWS` rows of `train`.
     """
-    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
 
-    simple = (
-        Ridge()
-        if problem == "regression"
-        else LogisticRegression(max_iter=ITERATIONS, tol=1e-3, random_state=seed)
-    )
+    simple = problem.simple_estimator(seed=seed, iterations=ITERATIONS)
     model = make_pipeline(preparation(transform), simple)
     model.fit(train[-FIT_ROWS:], labels[-FIT_ROWS:])
-    fitted = FittedSklearn(model, problem, classes)
+    fitted = FittedSklearn(model, problem.answers)
     return {name: fitted.predict(matrix) for name, matrix in others.items()}
 
 
@@ -66,7 +61,7 @@ def baseline_metrics(
     {split: metrics}}` on `JUDGED` splits. What cannot be had is left out: the gate refuses it by
     name.
     """
-    problem = strategy(use_case)
+    problem = strategy_of(use_case)
     splits = {name: matrices[name] for name in JUDGED if name in matrices}
     scores_of: dict[str, dict[str, np.ndarray]] = {}
     newest = labels.get("train")
@@ -81,9 +76,8 @@ def baseline_metrics(
             matrices["train"],
             labels["train"],
             splits,
+            problem,
             seed=use_case.training.seed,
-            problem=use_case.problem,
-            classes=len(use_case.label.classes) or BINARY_CLASSES,
         )
     return {
         baseline: {

@@ -14,11 +14,15 @@ from include.evaluation.gates.base import Champion
 from include.evaluation.slices import reference_segments
 from include.model.package import load_model
 from include.registry.versions import RegisteredVersion, download
-from include.spec import Problem
+from include.spec import ProblemKind
 
 
 def score_champion(
-    version: RegisteredVersion, frame: pl.DataFrame, *, threads: int, problem: Problem = "binary"
+    version: RegisteredVersion,
+    frame: pl.DataFrame,
+    *,
+    threads: int,
+    problem: ProblemKind = "binary",
 ) -> Champion:
     """Its scores for `frame`; without them, and with what is wrong named, when its artefact is
     missing, altered or does not fit.

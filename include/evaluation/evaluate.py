@@ -15,7 +15,7 @@ from include.evaluation.baselines import JUDGED, baseline_metrics
 from include.evaluation.slices import SlicePart, slice_parts
 from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import UseCase
 
 TEST = "test"
@@ -34,7 +34,7 @@ def evaluate(
     contribution of every input on the test set, and `attribution_method`. Which metrics there are
     is the problem's matter (`include.problems.registry`).
     """
-    problem = strategy(use_case)
+    problem = strategy_of(use_case)
     matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}
     labels = {split: labels_of(use_case, frame) for split, frame in splits.items()}
     result: dict[str, Any] = {
@@ -75,7 +75,7 @@ def labels_of(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
     """The label column as metrics take it, shape (rows,): int64 0 and 1 or class numbers, float64
     for a regression.
     """
-    return strategy(use_case).labels(frame)
+    return strategy_of(use_case).labels(frame)
 
 
 def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
@@ -112,7 +112,7 @@ def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _slices(
-    problem: ProblemStrategy,
+    problem: ProblemStrategy[Any],
     parts: Sequence[SlicePart],
     split: str,
     labels: np.ndarray,
@@ -147,7 +147,7 @@ def day_clusters(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
 
 
 def _intervals(
-    problem: ProblemStrategy,
+    problem: ProblemStrategy[Any],
     split: str,
     frame: pl.DataFrame,
     parts: Sequence[SlicePart],

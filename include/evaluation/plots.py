@@ -12,7 +12,7 @@ from include.model.fitted import FittedBooster
 from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
 from include.problems.regression import decile_means
-from include.spec import Problem, UseCase
+from include.spec import ProblemKind, UseCase
 from include.stats.metrics import calibration_bins, roc_auc, roc_curve
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def write_plots(
     labels: np.ndarray,
     scores: np.ndarray,
     attributions: Sequence[Mapping[str, Any]],
-    problem: ProblemStrategy | None = None,
+    problem: ProblemStrategy[Any] | None = None,
 ) -> list[Path]:
     """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png and
     XGBoost's importance.png.
@@ -45,7 +45,7 @@ def write_plots(
     if problem is None:
         plots = _rate_plots(labels, scores)
     else:
-        plots = PLOTS[problem.use_case.problem](labels, scores, problem.use_case)
+        plots = PLOTS[problem.use_case.problem.kind](labels, scores, problem.use_case)
     if isinstance(model.fitted, FittedBooster):
         plots["importance.png"] = lambda axes: _importance(axes, model)
     plots["attributions.png"] = lambda axes: _attributions(axes, attributions)
@@ -192,7 +192,7 @@ def _class_plots(labels: np.ndarray, scores: np.ndarray, use_case: UseCase) -> d
     predicted = scores.argmax(axis=1)
     right = (predicted == labels).astype(np.int64)
     return {
-        "confusion.png": confusion_plot(labels, predicted, use_case.label.classes),
+        "confusion.png": confusion_plot(labels, predicted, use_case.problem.class_names),
         "calibration.png": calibration_plot(right, np.clip(scores.max(axis=1), 0.0, 1.0)),
     }
 
@@ -204,7 +204,7 @@ def _value_plots(labels: np.ndarray, scores: np.ndarray, _use_case: UseCase) -> 
     }
 
 
-PLOTS: dict[Problem, Callable[[np.ndarray, np.ndarray, UseCase], dict[str, Plot]]] = {
+PLOTS: dict[ProblemKind, Callable[[np.ndarray, np.ndarray, UseCase], dict[str, Plot]]] = {
     "binary": _rate_plots,
     "multiclass": _class_plots,
     "regression": _value_plots,

@@ -42,8 +42,8 @@ def compare_on_golden(
     try:
         use_cases = [_use_case(client, training) for training in trainings]
         if (
-            any(use_case.problem != "binary" for use_case in use_cases)
-            or len({use_case.label for use_case in use_cases}) > 1
+            any(not use_case.problem.label_is_rate for use_case in use_cases)
+            or len({(use_case.data_set.label_table, use_case.label) for use_case in use_cases}) > 1
         ):
             raise DataError(
                 "the models do not answer the same binary question, so their scores cannot be"

@@ -87,7 +87,7 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         "latency_ms": pl.Float64,
         "arm": pl.String,
         "attributions": pl.String,
-        **({"predicted_class": pl.String} if use_case.problem == "multiclass" else {}),
+        **{name: TYPES[kind] for name, kind in use_case.problem.answer_columns.items()},
     }
 
 

@@ -30,11 +30,6 @@ from include.settings import Settings
 
 TOLERANCE = 1e-6
 FORMAT = 1
-SCORES = {
-    "binary": "probability of label 1",
-    "regression": "value in the label's unit",
-    "multiclass": "probability of each class",
-}
 README = """# {use_case}, version {version}
 
 Package {digest}. The score is the {score}. Needs numpy, and onnxruntime or xgboost; `reader.py` is all the code there is.
@@ -93,8 +88,8 @@ def feature_specification(model: ScoringModel, version: int) -> dict[str, Any]:
         "package_digest": model.digest,
         "problem": metadata.problem,
         "classes": list(metadata.classes),
-        "score": SCORES[metadata.problem],
-        "decision_threshold": metadata.decision_threshold if metadata.problem == "binary" else None,
+        "score": metadata.answers.meaning,
+        "decision_threshold": metadata.answers.threshold,
         "event_time": transform.event_time,
         "inputs": inputs,
     }

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from include.model.answers import Answers
 from include.model.skops_file import dump
-from include.spec import Problem
 
 if TYPE_CHECKING:
     import xgboost
@@ -23,7 +23,6 @@ BOOSTER_FILE = "model.ubj"
 SKOPS_FILE = "model.skops"
 MODEL_FILES = (BOOSTER_FILE, SKOPS_FILE)
 PLAIN = (str, int, float, bool, type(None))
-BINARY_CLASSES = 2
 
 
 class Fitted(Protocol):
@@ -86,19 +85,13 @@ class FittedSklearn:
 
     file = SKOPS_FILE
 
-    def __init__(self, estimator: Any, problem: Problem, classes: int) -> None:
+    def __init__(self, estimator: Any, answers: Answers) -> None:
         self.estimator = estimator
-        self.problem = problem
-        self.classes = classes
+        self.answers = answers
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Scores of the matrix; a class that the training rows did not hold has probability 0."""
-        if self.problem == "regression":
-            return np.asarray(self.estimator.predict(matrix), dtype=np.float64).reshape(len(matrix))
-        probabilities = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
-        scores = np.zeros((len(matrix), self.classes))
-        scores[:, np.asarray(self.estimator.classes_, dtype=np.int64)] = probabilities
-        return scores[:, 1] if self.problem == "binary" else scores
+        return self.answers.from_sklearn(self.estimator, matrix)
 
     def to_bytes(self) -> bytes:
         """skops' zip in its canonical form."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from include.model.answers import Answers, answers_of
 from include.model.fitted import BOOSTER_FILE, SKOPS_FILE
-from include.spec import Problem
+from include.spec import ProblemKind
 from include.spec.estimators import TRUSTED_TYPE
 
 XGBOOST = "xgboost"
@@ -65,7 +66,7 @@ class ModelMetadata(_Record):
     metrics: dict[str, float]
     libraries: dict[str, str]
     code_commit: str
-    problem: Problem = "binary"
+    problem: ProblemKind = "binary"
     classes: tuple[str, ...] = ()
     prior: tuple[float, ...] = ()
     label_spread: float | None = None
@@ -83,6 +84,11 @@ class ModelMetadata(_Record):
                 " include.use_cases.<name>"
             )
         return value
+
+    @property
+    def answers(self) -> Answers:
+        """How the model's scores become answers."""
+        return answers_of(self.problem, self.classes, self.decision_threshold)
 
     @property
     def model_file(self) -> str:

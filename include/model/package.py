@@ -38,7 +38,6 @@ from include.model.digests import (
     verify_package,
 )
 from include.model.fitted import (
-    BINARY_CLASSES,
     BOOSTER_FILE,
     MODEL_FILES,
     SKOPS_FILE,
@@ -141,8 +140,7 @@ class ScoringModel:
     def score_matrix(self, matrix: np.ndarray) -> np.ndarray:
         """The same from the transformed matrix, float32 of shape (rows, inputs), NaN = missing."""
         if matrix.shape[0] == 0:
-            classes = len(self.metadata.classes) if self.metadata.problem == "multiclass" else None
-            return np.empty(0 if classes is None else (0, classes), dtype=np.float64)
+            return self.metadata.answers.empty()
         return self.fitted.predict(matrix)
 
     def check_golden(self) -> float:
@@ -285,7 +283,7 @@ def _load_fitted(folder: Path, metadata: ModelMetadata, threads: int) -> Fitted:
         return FittedBooster(_load_booster(folder / BOOSTER_FILE, threads))
     allowed = skops_file.allowed_types(metadata.estimator, metadata.trusted_types)
     estimator = skops_file.load((folder / SKOPS_FILE).read_bytes(), allowed)
-    return FittedSklearn(estimator, metadata.problem, len(metadata.classes) or BINARY_CLASSES)
+    return FittedSklearn(estimator, metadata.answers)
 
 
 def _load_booster(path: Path, threads: int) -> xgboost.Booster:

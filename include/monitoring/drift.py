@@ -91,7 +91,7 @@ def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> lis
             kind=SCORE,
         )
     )
-    if model.metadata.problem == "multiclass":
+    if model.metadata.answers.class_names:
         result.append(_predicted_class(model, frame, limits))
     return result
 

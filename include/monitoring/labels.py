@@ -8,7 +8,7 @@ import polars as pl
 
 from include.interval import Interval
 from include.monitoring.online_log import told_labels
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, TableVersion, in_window
 
@@ -28,16 +28,16 @@ def read_labels(use_case: UseCase, tables: TableStore, since: datetime) -> pl.Da
     `label` is 0 or 1, the number of the class, or the value of a regression; null where what was
     reported is no valid label.
     """
-    declared = use_case.label
-    reported = pl.col(declared.time_column) >= pl.lit(since, dtype=TIMESTAMP)
+    declared = use_case.data_set
+    reported = pl.col(declared.label_time) >= pl.lit(since, dtype=TIMESTAMP)
     rows = tables.read(
-        declared.table,
-        columns=[use_case.id_column, declared.column, declared.time_column],
+        declared.label_table,
+        columns=[use_case.id_column, use_case.label.column, declared.label_time],
         where=reported,
     )
     label, known_at = (
-        strategy(use_case).label_expression().alias(LABEL),
-        pl.col(declared.time_column).alias(KNOWN_AT),
+        strategy_of(use_case).label_expression().alias(LABEL),
+        pl.col(declared.label_time).alias(KNOWN_AT),
     )
     renamed = rows.select(use_case.id_column, label, known_at)
     return renamed.sort(KNOWN_AT, use_case.id_column).unique(

@@ -24,24 +24,11 @@ import polars as pl
 from include.errors import RegistryError
 from include.evaluation.slices import slice_parts
 from include.model.package import ScoringModel
-from include.monitoring.decay import (
-    MULTICLASS_BASELINE,
-    REGRESSION_BASELINE,
-    multiclass_checks,
-    regression_checks,
-)
+from include.monitoring.decay import DECAY
 from include.monitoring.labels import LABEL
-from include.problems.registry import strategy
-from include.spec import Monitoring, Problem, UseCase
+from include.problems.registry import strategy_of
+from include.spec import Monitoring, ProblemKind, UseCase
 from include.stats.metrics import summary
-
-STANDARD_ERRORS = 2.0
-BASELINE_METRICS = ("n", "observed_rate", "auc", "brier", "logloss")
-BASELINES: dict[Problem, tuple[str, ...]] = {
-    "binary": BASELINE_METRICS,
-    "multiclass": MULTICLASS_BASELINE,
-    "regression": REGRESSION_BASELINE,
-}
 
 
 def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, float]:
@@ -55,7 +42,7 @@ def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, f
         return {}
     if use_case is None:
         return summary(labelled[LABEL].to_numpy(), labelled["score"].to_numpy())
-    return strategy(use_case).table_summary(labelled)
+    return strategy_of(use_case).table_summary(labelled)
 
 
 def baseline(model: ScoringModel) -> dict[str, float]:
@@ -63,7 +50,7 @@ def baseline(model: ScoringModel) -> dict[str, float]:
 
     Raises `RegistryError` when one is missing: no baseline is never "no decay".
     """
-    known, wanted = model.metadata.metrics, BASELINES[model.metadata.problem]
+    known, wanted = model.metadata.metrics, DECAY[model.metadata.problem].baseline_metrics
     missing = [name for name in wanted if not math.isfinite(known.get(name, math.nan))]
     if missing:
         raise RegistryError(
@@ -78,7 +65,7 @@ def judge(
     metrics: Mapping[str, float],
     reference: Mapping[str, float],
     limits: Monitoring,
-    problem: Problem = "binary",
+    problem: ProblemKind = "binary",
 ) -> dict[str, Any]:
     """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "checks",
     "findings"}`.
@@ -89,43 +76,26 @@ def judge(
     open, and why.
     """
     rows = int(metrics.get("n", 0))
-    checks = _checks(metrics, reference, limits, problem)
+    rules = DECAY[problem]
+    checks = rules.checks(metrics, reference, limits)
     drop = next((check for check in checks if check["metric"] == "auc_drop"), None)
     not_judged: list[str] = []
     if rows < limits.minimum_rows:
         not_judged.append(
             f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}"
         )
-    elif drop is None and problem == "binary":
-        not_judged.append(f"auc_drop: all {rows} labelled rows are of one class")
+    else:
+        not_judged += rules.left_open(rows, checks)
     enough = rows >= limits.minimum_rows
     return {
         "judged": enough,
         "minimum_rows": limits.minimum_rows,
         "not_judged": not_judged,
         "auc_drop": drop["observed"] if drop else None,
-        "calibration_gap": (
-            metrics["mean_score"] - metrics["observed_rate"]
-            if rows and problem == "binary"
-            else None
-        ),
+        "calibration_gap": rules.calibration_gap(metrics),
         "checks": checks,
         "findings": [check for check in checks if _beyond(check)] if enough else [],
     }
-
-
-def _checks(
-    metrics: Mapping[str, float],
-    reference: Mapping[str, float],
-    limits: Monitoring,
-    problem: Problem,
-) -> list[dict[str, Any]]:
-    if problem == "multiclass":
-        return multiclass_checks(metrics, reference, limits)
-    if problem == "regression":
-        return regression_checks(metrics, reference, limits)
-    found = (_auc_drop(metrics, reference, limits), _calibration_gap(metrics, limits))
-    return [check for check in found if check is not None]
 
 
 def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -147,53 +117,6 @@ def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[
             {"column": part.column, "value": part.value, "status": status, "metrics": metrics}
         )
     return result
-
-
-def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
-    """Hanley and McNeil (1982), equation 1: of an AUC from that many independent rows of each
-    class.
-    """
-    one = auc / (2.0 - auc)
-    two = 2.0 * auc**2 / (1.0 + auc)
-    variance = (
-        auc * (1.0 - auc) + (positives - 1.0) * (one - auc**2) + (negatives - 1.0) * (two - auc**2)
-    )
-    return math.sqrt(max(variance, 0.0) / (positives * negatives))
-
-
-def _auc_drop(
-    metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-) -> dict[str, Any] | None:
-    if "auc" not in metrics:
-        return None
-    errors = [auc_standard_error(side["auc"], *_classes(side)) for side in (metrics, reference)]
-    return {
-        "metric": "auc_drop",
-        "observed": reference["auc"] - metrics["auc"],
-        "limit": limits.max_auc_drop,
-        "noise": STANDARD_ERRORS * math.hypot(*errors),
-        "auc": metrics["auc"],
-        "test_auc": reference["auc"],
-    }
-
-
-def _calibration_gap(metrics: Mapping[str, float], limits: Monitoring) -> dict[str, Any] | None:
-    if not metrics:
-        return None
-    rate = metrics["observed_rate"]
-    return {
-        "metric": "calibration_gap",
-        "observed": abs(metrics["mean_score"] - rate),
-        "limit": limits.max_calibration_gap,
-        "noise": STANDARD_ERRORS * math.sqrt(rate * (1.0 - rate) / metrics["n"]),
-        "mean_score": metrics["mean_score"],
-        "observed_rate": rate,
-    }
-
-
-def _classes(metrics: Mapping[str, float]) -> tuple[float, float]:
-    positives = metrics["n"] * metrics["observed_rate"]
-    return positives, metrics["n"] - positives
 
 
 def _beyond(check: Mapping[str, Any]) -> bool:

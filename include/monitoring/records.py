@@ -14,8 +14,9 @@ from typing import Any
 import polars as pl
 
 from include.interval import Interval
+from include.problems.registry import strategy_of
 from include.settings import Settings
-from include.spec import Problem, UseCase
+from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
 
 MONITORING_SCHEMA: dict[str, Any] = {
@@ -39,13 +40,6 @@ MONITORING_SCHEMA: dict[str, Any] = {
     "online_auc": pl.Float64,
     "parity_max_difference": pl.Float64,
 }
-
-PROBLEM_METRICS: dict[Problem, tuple[str, ...]] = {
-    "binary": (),
-    "multiclass": ("accuracy", "ece"),
-    "regression": ("rmse", "mae", "bias", "r2", "mean_label"),
-}
-"""Columns that the row of an interval has beside `MONITORING_SCHEMA`."""
 
 DRIFT_SCHEMA: dict[str, Any] = {
     "interval_start": TIMESTAMP,
@@ -92,7 +86,8 @@ def monitoring_schema(use_case: UseCase) -> dict[str, Any]:
     """The columns of `<use_case>/monitoring`: the same for every use case, and the metrics of its
     problem.
     """
-    return {**MONITORING_SCHEMA, **dict.fromkeys(PROBLEM_METRICS[use_case.problem], pl.Float64)}
+    metrics = strategy_of(use_case).monitored_metrics
+    return {**MONITORING_SCHEMA, **dict.fromkeys(metrics, pl.Float64)}
 
 
 def write_drift(

@@ -7,14 +7,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
 
 from include.errors import DataError
 from include.features.transform import FeatureTransform
-from include.spec import UseCase
+from include.model.answers import Answers
+from include.spec import DataChecks, UseCase
+from include.spec.problem import ProblemDeclaration
 from include.stats.bootstrap import Interval95
 
 LAST_ROWS = 1000
@@ -33,15 +35,46 @@ class Prior(Protocol):
         """Shares of all classes of a multiclass problem."""
 
 
+Declared_co = TypeVar("Declared_co", bound=ProblemDeclaration, covariant=True)
+
+
+class FormerLabels(Prior, Protocol):
+    """The same with their spread."""
+
+    @property
+    def label_spread(self) -> float | None:
+        """The standard deviation of a regression's labels."""
+
+
 @dataclass(frozen=True)
-class ProblemStrategy(ABC):
-    """One problem of one use case.
+class LabelMove:
+    """How far labels have moved from a champion's: `expected` names it as `{champion}`."""
+
+    distance: float
+    limit: float
+    expected: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Why labels can neither train nor test: the rule, what it expects, what was seen."""
+
+    rule: str
+    expected: str
+    observed: str
+
+
+@dataclass(frozen=True)
+class ProblemStrategy(ABC, Generic[Declared_co]):
+    """One problem of one use case: `problem` is what the use case declares of it.
 
     Labels have shape (rows,); scores (rows,), of a multiclass problem (rows, classes). Losses are
     non-negative and lower is better.
     """
 
     use_case: UseCase
+    problem: Declared_co
 
     loss_metric = "logloss"
     """The metric in `summary` that is the mean of `losses`."""
@@ -50,6 +83,63 @@ class ProblemStrategy(ABC):
     baseline_metrics: ClassVar[tuple[str, ...]] = ("auc", "brier", "logloss")
     """What is recorded of baselines."""
     simple_name = "logistic regression"
+    monitored_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics of an interval's labels that a problem has beside those of a binary one."""
+    compares_auc: ClassVar[bool] = False
+    """Whether a slice's AUC is compared with the champion's beside its loss."""
+    estimator_kind: ClassVar[Literal["classifier", "regressor"]] = "classifier"
+    """What scikit-learn must take an estimator for."""
+    scoring_method: ClassVar[str] = "predict_proba"
+    """The method of scikit-learn that gives the scores."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> Answers:
+        """How scores become answers."""
+
+    @property
+    def validation_loss(self) -> str:
+        """The loss on the validation split by which rounds are stopped and trials compared."""
+        return "logloss"
+
+    @abstractmethod
+    def booster_objective(self) -> dict[str, Any]:
+        """XGBoost's `objective` and `eval_metric`, and what else follows from the problem."""
+
+    def booster_weights(self) -> dict[str, Any]:
+        """The declared class weights as parameters of XGBoost; empty where none are declared or
+        they weigh rows.
+        """
+        return {}
+
+    def row_weights(self, labels: np.ndarray) -> np.ndarray | None:  # noqa: ARG002  # only of several classes
+        """The weights of rows that XGBoost is given instead, shape (rows,)."""
+        return None
+
+    def simple_estimator(self, *, seed: int, iterations: int) -> Any:  # scikit-learn is untyped
+        """The simple model that a candidate has to come near to, not fitted."""
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(max_iter=iterations, tol=1e-3, random_state=seed)
+
+    @abstractmethod
+    def one_against_rest(self, labels: np.ndarray) -> list[np.ndarray]:
+        """The labels as 0 and 1, in as many ways as an input could give them away."""
+
+    def recorded_spread(self, labels: np.ndarray) -> float | None:  # noqa: ARG002  # of a number only
+        """The labels' standard deviation for the package's metadata; None where it tells nothing."""
+        return None
+
+    unsound: ClassVar[str] = "not probabilities (not finite, or outside 0 to 1)"
+    """What is wrong with a score that `are_sound` refuses."""
+
+    def are_sound(self, answers: np.ndarray) -> np.ndarray:
+        """Where the one number that a table keeps of a row can be one, shape (rows,)."""
+        return np.asarray((answers >= 0.0) & (answers <= 1.0))
+
+    def can_measure(self, answered: pl.DataFrame) -> bool:  # noqa: ARG002  # a class may be missing
+        """Whether a log's answers tell all that metrics need."""
+        return True
 
     @abstractmethod
     def label_expression(self) -> pl.Expr:
@@ -59,15 +149,20 @@ class ProblemStrategy(ABC):
 
     def labels(self, frame: pl.DataFrame) -> np.ndarray:
         """Labels of the frame's rows. Raises `DataError` where one is missing or not valid."""
-        found = frame.select(self.label_expression())[:, 0]
-        if found.null_count():
+        values = frame.select(self.label_expression())[:, 0]
+        if values.null_count():
             column = self.use_case.label.column
-            wrong = frame.filter(found.is_null())[column].unique().head(5).to_list()
+            wrong = frame.filter(values.is_null())[column].unique().head(5).to_list()
             raise DataError(
-                f"{self.use_case.name}: {found.null_count()} labels in column {column!r} are not"
+                f"{self.use_case.name}: {values.null_count()} labels in column {column!r} are not"
                 f" valid: {wrong}. {self.valid}"
             )
-        return found.to_numpy()
+        return values.to_numpy()
+
+    @property
+    @abstractmethod
+    def example_label(self) -> int | float | str:
+        """A valid label, as feedback tells it."""
 
     @property
     @abstractmethod
@@ -99,7 +194,7 @@ class ProblemStrategy(ABC):
         return ()
 
     @abstractmethod
-    def prior_scores(self, known: Prior, rows: int) -> np.ndarray:
+    def prior_scores(self, prior: Prior, rows: int) -> np.ndarray:
         """The prior's answer for that many rows."""
 
     @abstractmethod
@@ -107,7 +202,7 @@ class ProblemStrategy(ABC):
         self,
         transform: FeatureTransform,
         matrix: np.ndarray,
-        known: Prior,
+        prior: Prior,
         newest: np.ndarray | None,
     ) -> np.ndarray | None:
         """The last known value's answer;
@@ -140,16 +235,32 @@ class ProblemStrategy(ABC):
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         """1 where the decision is positive, shape (rows,)."""
         raise DataError(
-            f"{self.use_case.name}: a {self.use_case.problem} decides nothing; {len(scores)} scores"
+            f"{self.use_case.name}: a {self.problem.kind} decides nothing; {len(scores)} scores"
             " were given."
         )
 
     def positives(self, labels: np.ndarray) -> np.ndarray:
         """1 where the label is positive, shape (rows,)."""
         raise DataError(
-            f"{self.use_case.name}: a {self.use_case.problem} has no positive label; {len(labels)}"
+            f"{self.use_case.name}: a {self.problem.kind} has no positive label; {len(labels)}"
             " labels were given."
         )
+
+    @abstractmethod
+    def label_move(
+        self, frame: pl.DataFrame, former: FormerLabels, checks: DataChecks
+    ) -> LabelMove:
+        """How far the labels of a training set are from those of the champion's."""
+
+    def unfit(self, frame: pl.DataFrame) -> Unfit | None:
+        """Why the labels of a training set can neither train nor test; None if they can."""
+        try:
+            lacking = self.enough_labels(self.labels(frame)) if frame.height else "no row"
+        except DataError as error:
+            return Unfit("valid labels", self.valid, str(error))
+        if not lacking:
+            return None
+        return Unfit("labels to learn from", "every class, or two values", lacking)
 
     @abstractmethod
     def enough_labels(self, labels: np.ndarray) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from include.errors import DataError
 from include.features.transform import FeatureTransform
-from include.problems.base import Prior, ProblemStrategy
-from include.spec import UseCase
+from include.model.answers import RateAnswers
+from include.problems.base import FormerLabels, LabelMove, Prior, ProblemStrategy, Unfit
+from include.spec import Binary, DataChecks, UseCase
 from include.stats.bootstrap import Interval95, bootstrap_intervals
 from include.stats.metrics import log_losses, summary
 
@@ -19,10 +22,30 @@ its log loss stays finite.
 """
 
 
-class Binary(ProblemStrategy):
+class BinaryStrategy(ProblemStrategy[Binary]):
     """Labels 0 and 1, scores of shape (rows,)."""
 
     valid = "Valid are 0 and 1."
+    example_label = 1
+    compares_auc = True
+
+    @property
+    def answers(self) -> RateAnswers:
+        """Probability and decision."""
+        return RateAnswers(self.use_case.serving.decision_threshold)
+
+    def booster_objective(self) -> dict[str, Any]:
+        """Log loss."""
+        return {"objective": "binary:logistic", "eval_metric": "logloss"}
+
+    def booster_weights(self) -> dict[str, Any]:
+        """The weight of label 1 relative to label 0."""
+        weights = self.use_case.training.class_weights
+        return {} if weights is None else {"scale_pos_weight": weights[1] / weights[0]}
+
+    def one_against_rest(self, labels: np.ndarray) -> list[np.ndarray]:
+        """The label itself."""
+        return [labels]
 
     def label_expression(self) -> pl.Expr:
         """The column as an integer."""
@@ -40,22 +63,22 @@ class Binary(ProblemStrategy):
         """Share of label 1."""
         return float(labels.mean())
 
-    def prior_scores(self, known: Prior, rows: int) -> np.ndarray:
+    def prior_scores(self, prior: Prior, rows: int) -> np.ndarray:
         """The training split's base rate."""
-        return np.full(rows, known.base_rate)
+        return np.full(rows, prior.base_rate)
 
     def last_value(
         self,
         transform: FeatureTransform,
         matrix: np.ndarray,
-        known: Prior,
+        prior: Prior,
         newest: np.ndarray | None,  # noqa: ARG002
     ) -> np.ndarray | None:  # a rate is declared or there is none
         """The declared `baseline_input`, the base rate where it is missing."""
         return (
             None
             if self.use_case.baseline_input is None
-            else last_value(self.use_case, transform, matrix, known.base_rate)
+            else last_value(self.use_case, transform, matrix, prior.base_rate)
         )
 
     def intervals(
@@ -83,6 +106,24 @@ class Binary(ProblemStrategy):
     def positives(self, labels: np.ndarray) -> np.ndarray:
         """The label."""
         return labels
+
+    def label_move(
+        self, frame: pl.DataFrame, former: FormerLabels, checks: DataChecks
+    ) -> LabelMove:
+        """By the share of positives."""
+        share = frame.select(pl.col(self.use_case.label.column).cast(pl.Float64).mean()).item()
+        share, limit = share or 0.0, checks.max_label_change
+        return LabelMove(
+            abs(share - former.base_rate),
+            limit,
+            f"within {limit} of {{champion}}'s {former.base_rate:.2%}",
+            f"{share:.2%} positive",
+        )
+
+    def unfit(self, frame: pl.DataFrame) -> Unfit | None:
+        """The label is 0 or 1, and both occur."""
+        values = frame[self.use_case.label.column].unique().sort().to_list()
+        return None if values == [0, 1] else Unfit("both classes", "[0, 1]", str(values[:10]))
 
     def enough_labels(self, labels: np.ndarray) -> str:
         """Both classes are needed."""

@@ -5,13 +5,16 @@ predicted class.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from include.errors import DataError
 from include.features.transform import FeatureTransform
-from include.problems.base import LAST_ROWS, Prior, ProblemStrategy
+from include.model.answers import ClassAnswers
+from include.problems.base import LAST_ROWS, FormerLabels, LabelMove, Prior, ProblemStrategy
+from include.spec import DataChecks, Multiclass
 from include.stats.bootstrap import (
     Interval95,
     auc_resamples,
@@ -29,40 +32,71 @@ SMOOTHING = 0.01
 """
 
 
-class Multiclass(ProblemStrategy):
+class MulticlassStrategy(ProblemStrategy[Multiclass]):
     """Labels are class numbers, scores have shape (rows, classes) and sum to 1 in every row."""
 
     baseline_metrics = ("accuracy", "auc", "brier", "logloss")
+    monitored_metrics = ("accuracy", "ece")
+
+    @property
+    def answers(self) -> ClassAnswers:
+        """The predicted class and all probabilities."""
+        return ClassAnswers(self.classes)
+
+    def booster_objective(self) -> dict[str, Any]:
+        """Log loss over the classes."""
+        return {
+            "objective": "multi:softprob",
+            "eval_metric": "mlogloss",
+            "num_class": len(self.classes),
+        }
+
+    def row_weights(self, labels: np.ndarray) -> np.ndarray | None:
+        """The declared weight of every row's class."""
+        weights = self.use_case.training.class_weights
+        return None if weights is None else np.asarray(weights, dtype=np.float64)[labels]
+
+    def one_against_rest(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Each class against the others."""
+        return [(labels == place).astype(np.int64) for place in range(len(self.classes))]
+
+    def can_measure(self, answered: pl.DataFrame) -> bool:
+        """Whether every answer tells its predicted class."""
+        return PREDICTED in answered.columns and not answered[PREDICTED].null_count()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes in the order of the probabilities."""
-        return self.use_case.label.classes
+        return self.problem.classes
+
+    @property
+    def example_label(self) -> str:
+        """The first class."""
+        return self.classes[0]
 
     @property
     def valid(self) -> str:
         """Which labels are valid."""
         return (
-            f"Valid are numbers, cut at {self.use_case.label.bounds}."
-            if self.use_case.label.bounds
+            f"Valid are numbers, cut at {self.problem.bounds}."
+            if self.problem.bounds
             else f"Valid are {self.classes}."
         )
 
     def label_expression(self) -> pl.Expr:
         """The class's number: the place of its name, or how many bounds the value exceeds."""
-        declared = self.use_case.label
-        column = pl.col(declared.column)
-        if declared.bounds:
+        column = pl.col(self.use_case.label.column)
+        if self.problem.bounds:
             above = pl.sum_horizontal(
-                [(column > bound).cast(pl.Int64) for bound in declared.bounds]
+                [(column > bound).cast(pl.Int64) for bound in self.problem.bounds]
             )
             return (
                 pl.when(column.is_not_null() & column.cast(pl.Float64).is_not_nan())
                 .then(above)
                 .cast(pl.Int64)
-                .alias(declared.column)
+                .alias(self.use_case.label.column)
             )
-        places = {name: place for place, name in enumerate(declared.classes)}
+        places = {name: place for place, name in enumerate(self.classes)}
         return column.cast(pl.String).replace_strict(places, default=None, return_dtype=pl.Int64)
 
     def summary(self, labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
@@ -130,15 +164,15 @@ class Multiclass(ProblemStrategy):
             for share in np.bincount(labels, minlength=len(self.classes)) / max(1, len(labels))
         )
 
-    def prior_scores(self, known: Prior, rows: int) -> np.ndarray:
+    def prior_scores(self, prior: Prior, rows: int) -> np.ndarray:
         """The training split's class shares."""
-        return np.tile(np.asarray(known.prior), (rows, 1))
+        return np.tile(np.asarray(prior.prior), (rows, 1))
 
     def last_value(
         self,
         transform: FeatureTransform,  # noqa: ARG002
         matrix: np.ndarray,
-        known: Prior,
+        prior: Prior,
         newest: np.ndarray | None,
     ) -> np.ndarray | None:  # shares are one answer for all rows
         """The class shares of the newest training rows, with a hundredth of the prior."""
@@ -146,7 +180,7 @@ class Multiclass(ProblemStrategy):
             return None
         shares = (1.0 - SMOOTHING) * np.asarray(
             self.class_shares(newest[-LAST_ROWS:])
-        ) + SMOOTHING * np.asarray(known.prior)
+        ) + SMOOTHING * np.asarray(prior.prior)
         return np.tile(shares, (len(matrix), 1))
 
     def intervals(
@@ -194,6 +228,21 @@ class Multiclass(ProblemStrategy):
         """1 for the declared positive class."""
         return np.asarray(labels == self._positive()).astype(np.int64)
 
+    def label_move(
+        self, frame: pl.DataFrame, former: FormerLabels, checks: DataChecks
+    ) -> LabelMove:
+        """By the share of the class that moved furthest."""
+        limit, shares = checks.max_label_change, self.class_shares(self.labels(frame))
+        return LabelMove(
+            max(
+                (abs(new - old) for new, old in zip(shares, former.prior, strict=False)),
+                default=1.0,
+            ),
+            limit,
+            f"within {limit} of {{champion}}'s {_shares(former.prior)}",
+            f"class shares {_shares(shares)}",
+        )
+
     def enough_labels(self, labels: np.ndarray) -> str:
         """Every class is needed."""
         absent = [name for place, name in enumerate(self.classes) if not (labels == place).any()]
@@ -225,10 +274,10 @@ class Multiclass(ProblemStrategy):
         return [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in self.classes]
 
     def _positive(self) -> int:
-        positive = self.use_case.label.positive
+        positive = self.problem.positive
         if positive is None:
             raise DataError(
-                f"{self.use_case.name} declares no label.positive, which this judgement is about."
+                f"{self.use_case.name} declares no problem.positive, which this judgement is about."
             )
         return self.classes.index(positive)
 
@@ -255,3 +304,7 @@ class Multiclass(ProblemStrategy):
                 " among the labels."
             )
         return labels.astype(np.int64), scores
+
+
+def _shares(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.2%}" for value in values)

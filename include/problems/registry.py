@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from include.problems.base import ProblemStrategy
-from include.problems.binary import Binary
-from include.problems.multiclass import Multiclass
-from include.problems.regression import Regression
-from include.spec import Problem, UseCase
+from typing import Any
 
-STRATEGIES: dict[Problem, type[ProblemStrategy]] = {
-    "binary": Binary,
-    "multiclass": Multiclass,
-    "regression": Regression,
+from include.problems.base import ProblemStrategy
+from include.problems.binary import BinaryStrategy
+from include.problems.multiclass import MulticlassStrategy
+from include.problems.regression import RegressionStrategy
+from include.spec import ProblemKind, UseCase
+
+STRATEGIES: dict[ProblemKind, type[ProblemStrategy[Any]]] = {
+    "binary": BinaryStrategy,
+    "multiclass": MulticlassStrategy,
+    "regression": RegressionStrategy,
 }
 
 
-def strategy(use_case: UseCase) -> ProblemStrategy:
-    """What the problem of the use case asks for: labels, metrics, losses, baselines."""
-    return STRATEGIES[use_case.problem](use_case)
+def strategy_of(use_case: UseCase) -> ProblemStrategy[Any]:
+    """What the problem of the use case asks for: labels, metrics, losses, baselines, answers."""
+    return STRATEGIES[use_case.problem.kind](use_case, use_case.problem)

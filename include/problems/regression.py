@@ -5,12 +5,16 @@ RMSE, MAE, R2, bias, and the mean error of every tenth of the rows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from include.errors import DataError
 from include.features.transform import FeatureTransform
-from include.problems.base import LAST_ROWS, Prior, ProblemStrategy
+from include.model.answers import ValueAnswers
+from include.problems.base import LAST_ROWS, FormerLabels, LabelMove, Prior, ProblemStrategy
+from include.spec import DataChecks, Regression
 from include.stats.bootstrap import (
     Interval95,
     mean_resamples,
@@ -23,20 +27,61 @@ VALUES = 2
 VALID = "Valid are finite numbers."
 
 
-class Regression(ProblemStrategy):
+class RegressionStrategy(ProblemStrategy[Regression]):
     """Labels and scores are numbers of shape (rows,).
 
-    The loss is squared or absolute error, as `Gates.loss` says.
+    The loss is squared or absolute error, as `problem.loss` says.
     """
 
     baseline_metrics = ("mse", "rmse", "mae", "r2")
     simple_name = "ridge regression"
     valid = VALID
+    example_label = 1.5
+    monitored_metrics = ("rmse", "mae", "bias", "r2", "mean_label")
+    estimator_kind = "regressor"
+    scoring_method = "predict"
+    unsound = "not finite"
+
+    @property
+    def answers(self) -> ValueAnswers:
+        """The value."""
+        return ValueAnswers()
+
+    @property
+    def validation_loss(self) -> str:
+        """`rmse` or `mae`."""
+        return "rmse" if self.problem.loss == "squared" else "mae"
+
+    def booster_objective(self) -> dict[str, Any]:
+        """Squared or absolute error."""
+        squared = self.problem.loss == "squared"
+        return {
+            "objective": "reg:squarederror" if squared else "reg:absoluteerror",
+            "eval_metric": "rmse" if squared else "mae",
+        }
+
+    def simple_estimator(self, *, seed: int, iterations: int) -> Any:  # noqa: ARG002  # solved exactly
+        """A ridge regression."""
+        from sklearn.linear_model import Ridge
+
+        return Ridge()
+
+    def one_against_rest(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Whether the label is above the median."""
+        return [(labels > np.median(labels)).astype(np.int64)]
+
+    def are_sound(self, answers: np.ndarray) -> np.ndarray:
+        """Where the value is finite."""
+        return np.asarray(np.isfinite(answers))
+
+    def recorded_spread(self, labels: np.ndarray) -> float | None:
+        """The standard deviation that thresholds are measured in."""
+        return self.label_spread(labels)
 
     @property
     def loss_metric(self) -> str:  # type: ignore[override]  # the two classifications have one loss each
         """`mse` or `mae`."""
-        return "mse" if self.use_case.gates.loss == "squared" else "mae"
+        return "mse" if self.problem.loss == "squared" else "mae"
 
     @property
     def skill_metric(self) -> str:  # type: ignore[override]  # the same
@@ -85,13 +130,13 @@ class Regression(ProblemStrategy):
         """Squared or absolute errors, in the label's unit (squared)."""
         labels, scores = _checked(labels, scores)
         errors = np.abs(scores - labels)
-        return np.asarray(errors**2) if self.use_case.gates.loss == "squared" else errors
+        return np.asarray(errors**2) if self.problem.loss == "squared" else errors
 
     def loss_unit(self, labels: np.ndarray) -> float:
         """The labels' variance, or their mean absolute deviation from the median: the loss of the
         best constant.
         """
-        if self.use_case.gates.loss == "squared":
+        if self.problem.loss == "squared":
             return float(labels.var()) or 1.0
         return float(np.abs(labels - np.median(labels)).mean()) or 1.0
 
@@ -103,15 +148,15 @@ class Regression(ProblemStrategy):
         """The mean label."""
         return float(labels.mean())
 
-    def prior_scores(self, known: Prior, rows: int) -> np.ndarray:
+    def prior_scores(self, prior: Prior, rows: int) -> np.ndarray:
         """The training split's mean label."""
-        return np.full(rows, known.base_rate)
+        return np.full(rows, prior.base_rate)
 
     def last_value(
         self,
         transform: FeatureTransform,
         matrix: np.ndarray,
-        known: Prior,
+        prior: Prior,
         newest: np.ndarray | None,
     ) -> np.ndarray | None:
         """The declared `baseline_input` as it is (the mean label where it is missing), else the
@@ -121,7 +166,7 @@ class Regression(ProblemStrategy):
             values = matrix[:, transform.feature_names.index(self.use_case.baseline_input)].astype(
                 np.float64
             )
-            return np.where(np.isnan(values), known.base_rate, values)
+            return np.where(np.isnan(values), prior.base_rate, values)
         if newest is None or len(newest) == 0:
             return None
         return np.full(len(matrix), float(newest[-LAST_ROWS:].mean()))
@@ -156,6 +201,19 @@ class Regression(ProblemStrategy):
     def answer(self, scores: np.ndarray) -> np.ndarray:
         """The value."""
         return scores
+
+    def label_move(
+        self, frame: pl.DataFrame, former: FormerLabels, checks: DataChecks
+    ) -> LabelMove:
+        """By the mean, in standard deviations."""
+        limit, mean = checks.max_snapshot_shift, self.base_rate(self.labels(frame))
+        distance = abs(mean - former.base_rate) / (former.label_spread or 1.0)
+        return LabelMove(
+            distance,
+            limit,
+            f"within {limit} standard deviations of {{champion}}'s mean {former.base_rate:.4g}",
+            f"a mean of {mean:.4g}, {distance:.3f} standard deviations away",
+        )
 
     def enough_labels(self, labels: np.ndarray) -> str:
         """Two different values are needed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.errors import FlightdeckError
+from include.problems.registry import strategy_of
 from include.steps import StepContext
 from include.tables.store import TableStore
 
@@ -123,7 +124,7 @@ def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[s
         "model_version": population.version,
         "batch": metrics,
         "baseline": baseline,
-        **performance.judge(metrics, baseline, use_case.monitoring, use_case.problem),
+        **performance.judge(metrics, baseline, use_case.monitoring, use_case.problem.kind),
         "slices": performance.slices(use_case, model, batch),
         "online": {
             "rows": population.online.height,
@@ -208,9 +209,7 @@ def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
     """Metrics of the endpoint's answers; none where the log does not tell the predicted class."""
     from include.monitoring import performance
 
-    if use_case.problem == "multiclass" and (
-        "predicted_class" not in answered.columns or answered["predicted_class"].null_count()
-    ):
+    if not strategy_of(use_case).can_measure(answered):
         return {}
     return performance.measure(answered, use_case)
 
@@ -218,8 +217,6 @@ def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
 def _facts(
     use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]
 ) -> dict[str, Any]:
-    from include.monitoring.records import PROBLEM_METRICS
-
     metrics = performance["batch"]
     return {
         "model_version": drift["model_version"],
@@ -229,7 +226,7 @@ def _facts(
             name: metrics.get(name)
             for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")
         },
-        **{name: metrics.get(name) for name in PROBLEM_METRICS[use_case.problem]},
+        **{name: metrics.get(name) for name in strategy_of(use_case).monitored_metrics},
         "test_auc": performance["baseline"].get("auc"),
         "drift": drift["verdict"],
         "drifted_inputs": drift["drifted_inputs"],

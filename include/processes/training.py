@@ -151,7 +151,7 @@ def train_model(context: StepContext, inputs: Inputs) -> Inputs:
         digest=digest,
         transform=model.transform,
         example=splits["test"].head(3),
-        classes=context.use_case.label.classes,
+        classes=context.use_case.problem.class_names,
     )
     log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
     log_metrics(
@@ -317,7 +317,7 @@ def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> di
             for name, value in parameters.items()
         },
         "early_stopping_rounds": use_case.training.early_stopping_rounds,
-        "problem": use_case.problem,
+        "problem": use_case.problem.kind,
         "estimator": use_case.training.estimator.label,
         "seed": use_case.training.seed,
         "window_days": use_case.training.window_days,

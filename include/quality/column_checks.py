@@ -41,9 +41,10 @@ class Compared:
     @property
     def is_label(self) -> bool:
         """Whether this is the use case's label."""
-        label = self.delivery.use_case.label
-        named = self.delivery.table.name == label.table and self.column.name == label.column
-        return named and self.delivery.use_case.problem == "binary"
+        use_case = self.delivery.use_case
+        column = (self.delivery.table.name, self.column.name)
+        is_label = column == (use_case.data_set.label_table, use_case.label.column)
+        return is_label and use_case.problem.label_is_rate
 
     @property
     def has_distribution(self) -> bool:

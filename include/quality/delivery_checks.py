@@ -188,7 +188,7 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
 
     `entities` holds the ids and event times there are.
     """
-    column, event_time, key = use_case.label.time_column, use_case.event_time, use_case.id_column
+    column, event_time, key = use_case.data_set.label_time, use_case.event_time, use_case.id_column
     if not {key, column} <= set(labels.columns) or not {key, event_time} <= set(entities.columns):
         return []
     asked = entities.select(key, pl.col(event_time).alias("__asked")).unique(key)
@@ -203,7 +203,7 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
     example = example_row(early.rename({"__asked": f"{event_time} of the event"}))
     return [
         Failure(
-            use_case.label.table,
+            use_case.data_set.label_table,
             column,
             "label after event",
             expected,

@@ -118,8 +118,8 @@ def _label_times(
     use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval
 ) -> list[Failure]:
     """Labels of this delivery against the events of this and of all earlier deliveries."""
-    labels, entities = judged[use_case.label.table], judged[use_case.entity_table]
-    if any(failure.column == use_case.label.time_column for failure in labels.failures):
+    labels, entities = judged[use_case.data_set.label_table], judged[use_case.entity_table]
+    if any(failure.column == use_case.data_set.label_time for failure in labels.failures):
         return []
     columns = [use_case.id_column, use_case.event_time]
     known = [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []

@@ -16,6 +16,7 @@ from include.errors import DataError, EmptyWindow
 from include.features.retrieval import point_in_time
 from include.interval import Interval
 from include.model.package import ModelMetadata, ScoringModel
+from include.problems.registry import strategy_of
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, in_window
@@ -47,11 +48,7 @@ def content_columns(use_case: UseCase) -> list[str]:
     model_version, model_digest, interval_start, interval_end; of several classes also
     predicted_class.
     """
-    columns = [
-        "score",
-        "decision",
-        *(["predicted_class"] if use_case.problem == "multiclass" else []),
-    ]
+    columns = ["score", "decision", *use_case.problem.answer_columns]
     return list(
         dict.fromkeys(
             [*entity_columns(use_case), *feature_columns(use_case), *columns, *ORIGIN_COLUMNS]
@@ -143,19 +140,7 @@ def said(metadata: ModelMetadata, scores: np.ndarray) -> list[pl.Series]:
     most probable class, which then is `predicted_class`. `decision` is null unless the label is
     binary.
     """
-    if metadata.problem == "multiclass":
-        best = np.asarray(metadata.classes, dtype=object)[scores.argmax(axis=1)]
-        return [
-            pl.Series("score", scores.max(axis=1), dtype=pl.Float64),
-            pl.Series("decision", [None] * len(scores), dtype=pl.Boolean),
-            pl.Series("predicted_class", best.tolist(), dtype=pl.String),
-        ]
-    binary = metadata.problem == "binary"
-    decisions = scores >= metadata.decision_threshold if binary else [None] * len(scores)
-    return [
-        pl.Series("score", scores, dtype=pl.Float64),
-        pl.Series("decision", decisions, dtype=pl.Boolean),
-    ]
+    return metadata.answers.columns(scores)
 
 
 def with_origin(
@@ -203,23 +188,15 @@ def value_problems(use_case: UseCase, predictions: pl.DataFrame) -> list[str]:
     """What is wrong with the values: nulls where every prediction must say something, scores that
     are no probabilities (or numbers).
     """
-    decided = {"binary": "decision", "multiclass": "predicted_class"}.get(use_case.problem)
     required = (
         use_case.id_column,
         use_case.event_time,
-        "score",
-        *([decided] if decided else []),
+        *use_case.problem.required_answers,
         *ORIGIN_COLUMNS,
     )
     nulls = {name: predictions[name].null_count() for name in required}
     problems = [f"{nulls[name]} nulls in {name}" for name in required if nulls[name]]
     scores = predictions["score"].drop_nulls().to_numpy()
-    if use_case.problem == "regression":
-        unsound = int(np.count_nonzero(~np.isfinite(scores)))
-        return [*problems, f"{unsound} scores are not finite"] if unsound else problems
-    unsound = int(np.count_nonzero(~((scores >= 0.0) & (scores <= 1.0))))
-    return (
-        [*problems, f"{unsound} scores are not probabilities (not finite, or outside 0 to 1)"]
-        if unsound
-        else problems
-    )
+    problem = strategy_of(use_case)
+    unsound = int(np.count_nonzero(~problem.are_sound(scores)))
+    return [*problems, f"{unsound} scores are {problem.unsound}"] if unsound else problems

@@ -19,7 +19,7 @@ from include.spec.operations import (
     Target,
     Triggers,
 )
-from include.spec.problem import Problem
+from include.spec.problem import Binary, Multiclass, Problem, ProblemKind, Regression
 from include.spec.tables import (
     Column,
     ColumnType,
@@ -38,6 +38,7 @@ __all__ = [
     "NAME_PATTERN",
     "SENTINELS",
     "BatchScoring",
+    "Binary",
     "Column",
     "ColumnType",
     "DataChecks",
@@ -51,8 +52,11 @@ __all__ = [
     "Invariance",
     "Label",
     "Monitoring",
+    "Multiclass",
     "Part",
     "Problem",
+    "ProblemKind",
+    "Regression",
     "RequestField",
     "RowRule",
     "Schedule",

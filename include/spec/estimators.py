@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from include.spec.base import Part
 
+if TYPE_CHECKING:
+    from include.spec.training import Training
+
+DERIVED = (
+    "objective",
+    "eval_metric",
+    "num_class",
+    "seed",
+    "random_state",
+    "nthread",
+    "device",
+    "monotone_constraints",
+)
+"""Parameters of XGBoost that follow from other declarations."""
 SKLEARN_CLASS = re.compile(r"^sklearn(\.[a-z_][a-z0-9_]*)+\.[A-Z]\w*$")
 FUNCTION = re.compile(r"^[a-z_][a-z0-9_]*$")
 TRUSTED_TYPE = re.compile(r"^(sklearn|numpy|scipy|include\.use_cases\.[a-z0-9_]+)\.[\w.]+$")
@@ -16,47 +30,93 @@ TRUSTED_TYPE = re.compile(r"^(sklearn|numpy|scipy|include\.use_cases\.[a-z0-9_]+
 
 class XGBoost(Part):
     """Gradient-boosted trees with native categories, early stopping and monotone inputs;
-    `Training.parameters` are XGBoost's.
-
-    `device`: where it is fitted; `None` takes `FLIGHTDECK_TRAINING_DEVICE`. It always predicts on
-    the CPU.
+    `Training.parameters` are XGBoost's. It always predicts on the CPU.
     """
 
-    kind: Literal["xgboost"] = "xgboost"
-    device: Literal["cpu", "cuda"] | None = None
+    kind: Literal["xgboost"] = Field(default="xgboost", description="The kind's name.")
+    device: Literal["cpu", "cuda"] | None = Field(
+        default=None,
+        description="Where it is fitted. None by default: as `FLIGHTDECK_TRAINING_DEVICE` says.",
+    )
 
     @property
     def label(self) -> str:
         """What records and errors call it."""
         return "xgboost"
 
+    def check(self, training: Training, monotone: list[str]) -> None:  # noqa: ARG002  # it takes them
+        """Raise `ValueError` where the training sets what follows from other declarations."""
+        derived = sorted({*training.parameters, *training.search_space} & set(DERIVED))
+        if derived:
+            raise ValueError(
+                f"training.parameters or search_space set {derived}, which Flightdeck derives: from"
+                " problem, training.seed, inputs' monotone, estimator.device and"
+                " FLIGHTDECK_TRAINING_THREADS"
+            )
+
 
 class ScikitLearn(Part):
     """A scikit-learn estimator or pipeline; `Training.parameters` are its own (`step__parameter`
     inside a pipeline).
 
-    Declare one of `path` (a class, e.g. `sklearn.linear_model.LogisticRegression`) and `factory`:
-    the name of a function `(use_case, transform) -> estimator` in the use case's `model.py`,
-    imported inside tasks only. With `prepare`, medians for missing numbers, standardised numbers
-    and one column per category come in front; without it, the estimator gets the matrix of
-    `FeatureTransform` itself (float32, NaN = missing, categories as codes). `random_state` follows
-    the training's seed unless declared. `trusted_types` are types beyond Flightdeck's own list
-    (docs/estimators.md) that the fitted model may hold, by full name; a model with another one is
-    refused before anything of it is loaded. A repetition of the training may differ by at most
-    `reproduce_tolerance` in any score, where its bytes differ.
+    Declare one of `path` and `factory`. `random_state` follows the training's seed unless declared.
+    A model with a type that is not trusted is refused before anything of it is loaded.
     """
 
-    kind: Literal["sklearn"] = "sklearn"
-    path: str | None = None
-    factory: str | None = None
-    prepare: bool = True
-    trusted_types: tuple[str, ...] = ()
-    reproduce_tolerance: float = Field(default=1e-9, ge=0.0)
+    kind: Literal["sklearn"] = Field(default="sklearn", description="The kind's name.")
+    path: str | None = Field(
+        default=None,
+        description=(
+            "A class, such as `sklearn.linear_model.LogisticRegression`. None by default: a factory"
+            " makes it."
+        ),
+    )
+    factory: str | None = Field(
+        default=None,
+        description=(
+            "The name of a function `(use_case, transform) -> estimator` in the use case's"
+            " `model.py`, imported inside tasks only. None by default: the class at `path` is made"
+            " without arguments."
+        ),
+    )
+    prepare: bool = Field(
+        default=True,
+        description=(
+            "Whether medians for missing numbers, standardised numbers and one column per category"
+            " come in front. True by default: most estimators need all three. False: the estimator"
+            " gets the matrix of `FeatureTransform` itself (float32, NaN = missing, categories as"
+            " codes)."
+        ),
+    )
+    trusted_types: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Types beyond Flightdeck's own list (docs/estimators.md) that the fitted model may"
+            " hold, by full name. Empty by default: each one is code that loading may run."
+        ),
+    )
+    reproduce_tolerance: float = Field(
+        default=1e-9,
+        ge=0.0,
+        description=(
+            "Largest difference of any score between a training and its repetition where their"
+            " bytes differ, in the score's unit. 1e-9 by default: the last digits of a sum."
+        ),
+    )
 
     @property
     def label(self) -> str:
         """What records and errors call it: the class's path, or `model:<function>`."""
         return self.path if self.path is not None else f"model:{self.factory}"
+
+    def check(self, training: Training, monotone: list[str]) -> None:  # noqa: ARG002  # as XGBoost
+        """Raise `ValueError` where inputs are monotone, which no estimator here promises."""
+        if monotone:
+            raise ValueError(
+                f"inputs {monotone} are monotone, but training.estimator is scikit-learn's"
+                f" {self.label}: only XGBoost takes monotone inputs; use it, or give"
+                " gates.directions, which judge what the fitted model does"
+            )
 
     @model_validator(mode="after")
     def _one_declaration(self) -> ScikitLearn:

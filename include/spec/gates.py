@@ -1,8 +1,6 @@
-"""What a candidate must meet before it may be registered."""
+"""What a candidate must meet before it may be registered, whatever kind of problem it solves."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field
 
@@ -14,73 +12,184 @@ class Gates(Part):
     """Thresholds that a candidate must meet. Every gate is on; a metric that is missing is a
     refusal.
 
-    Absolute limits hold on the test split; which ones a problem needs is checked at construction
-    (docs/estimators.md): AUC, Brier score and calibration error of a binary one; macro AUC, Brier
-    score, calibration error of the predicted class, log loss and accuracy of a multiclass one;
-    RMSE, MAE, R2, absolute mean error (`max_bias`) and the largest absolute mean error of a tenth
-    of the rows, by prediction (`max_decile_error`), of a regression, in the label's unit. Losses
-    are log losses (nats); of a regression `loss` says which, as a share of the test labels'
-    variance (squared) or mean absolute deviation (absolute), so that the limits below fit any unit.
-    `max_slice_bias` bounds a regression's mean error in a slice, in standard deviations of the test
-    labels. Per slice, `min_slice_brier_skill` bounds 1 - Brier / (r (1 - r)) with the slice's own
-    observed rate r (in a regression its R2, in a multiclass problem the same over the classes), and
-    `max_slice_calibration_excess` its expected calibration error above what perfect probabilities
-    would show on as many rows. Against the champion, both are scored now on the candidate's own
-    test rows: the candidate's log loss must be lower by at least `min_champion_improvement` (nats),
-    and by more than that in a share `champion_confidence` of the paired bootstrap, so that an equal
-    model is refused even at 0. A slice refuses whose AUC falls by more than `max_slice_auc_drop`,
-    or whose log loss rises by more than `max_slice_loss_increase` (nats), if that it is worse at
-    all has the confidence `slice_confidence`, all slices together. Without a champion the candidate
-    must beat the base rate's Brier score by `min_baseline_skill` (relative), the bootstrap rule of
-    a use case's first model. The package: at most `max_package_megabytes` (10^6 bytes); on the
-    serving code path, in a fresh process with one thread, a row takes at most `max_latency_p50_ms`
-    (median) and `max_latency_p99_ms`, 1,000 rows at most `max_batch_ms` (milliseconds). Baselines,
-    by log loss on the test split (nats): lower than the prior's and the last value's, and at most
-    `max_simple_model_deficit` above that of a logistic regression on the same matrix. On the golden
-    set the log loss is at least `min_golden_gain` below the prior's (negative: so much above it at
-    most). `fairness`: the groups between which decisions may not differ too much, each with its
-    limits. Sensitivity, as mean absolute change of the probability on test rows: `perturbation` is
-    the noise's size, as a share of an input's span in training; `max_perturbation_mean` and
-    `max_perturbation_p99` (99 % quantile) bound what it changes, `max_missing_change` what one
-    input missing everywhere changes. `invariances` and `directions` are declared expectations.
-    Attribution, by mean absolute TreeSHAP contribution: `max_attribution_share` for any input,
-    `max_forbidden_share` for each of `forbidden_inputs` (inputs that are recorded and must not
-    matter).
+    Absolute limits on metrics belong to the kind of problem and are declared there (`problem`).
+    Losses are log losses in nats; of a regression they are a share of the test labels' variance
+    (squared loss) or mean absolute deviation (absolute loss), so that one limit fits any unit.
     """
 
-    min_auc: Share | None = None
-    max_brier: float | None = Field(default=None, ge=0.0, le=2.0)
-    max_calibration_error: Share | None = None
-    max_logloss: float | None = Field(default=None, gt=0.0)
-    min_accuracy: Share | None = None
-    max_rmse: float | None = Field(default=None, gt=0.0)
-    max_mae: float | None = Field(default=None, gt=0.0)
-    min_r2: float | None = Field(default=None, le=1.0)
-    max_bias: float | None = Field(default=None, ge=0.0)
-    max_decile_error: float | None = Field(default=None, ge=0.0)
-    loss: Literal["squared", "absolute"] = "squared"
-    max_slice_bias: float = Field(default=0.25, ge=0.0)
-    min_baseline_skill: float = 0.0
-    min_slice_brier_skill: float = Field(default=-0.05, le=1.0)
-    max_slice_calibration_excess: Share = 0.1
-    min_champion_improvement: float = Field(default=0.0, ge=0.0)
-    champion_confidence: Share = 0.9
-    max_slice_auc_drop: float = Field(default=0.05, ge=0.0)
-    max_slice_loss_increase: float = Field(default=0.02, ge=0.0)
-    slice_confidence: Share = 0.95
-    max_package_megabytes: float = Field(default=50.0, gt=0.0)
-    max_latency_p50_ms: float = Field(default=10.0, gt=0.0)
-    max_latency_p99_ms: float = Field(default=250.0, gt=0.0)
-    max_batch_ms: float = Field(default=250.0, gt=0.0)
-    max_simple_model_deficit: float = Field(default=0.0, ge=0.0)
-    min_golden_gain: float = 0.0
-    fairness: tuple[FairnessGroups, ...] = ()
-    perturbation: float = Field(default=0.01, gt=0.0)
-    max_perturbation_mean: Share = 0.03
-    max_perturbation_p99: Share = 0.25
-    max_missing_change: Share = 0.25
-    invariances: tuple[Invariance, ...] = ()
-    directions: tuple[Direction, ...] = ()
-    max_attribution_share: Share = 0.5
-    forbidden_inputs: tuple[str, ...] = ()
-    max_forbidden_share: Share = 0.01
+    min_baseline_skill: float = Field(
+        default=0.0,
+        description=(
+            "The bootstrap rule of a use case's first model: least relative improvement over the"
+            " prior, 1 - Brier / prior's Brier (a regression's loss). 0 by default: not worse than"
+            " knowing nothing."
+        ),
+    )
+    min_slice_brier_skill: float = Field(
+        default=-0.05,
+        le=1.0,
+        description=(
+            "Least skill in a slice, 1 - Brier / (r (1 - r)) with the slice's own observed rate r"
+            " (of a multiclass problem over the classes, of a regression its R2); a share. A little"
+            " below 0 by default: r is known only afterwards."
+        ),
+    )
+    max_slice_calibration_excess: Share = Field(
+        default=0.1,
+        description=(
+            "Largest expected calibration error of a slice above what perfect probabilities would"
+            " show on as many rows, in probability. 0.1 by default: a tenth off is a visible lie."
+        ),
+    )
+    min_champion_improvement: float = Field(
+        default=0.0,
+        ge=0.0,
+        description=(
+            "Least amount by which the candidate's loss is below the champion's, both scored now on"
+            " the candidate's test rows; nats, or a regression's share. 0 by default: any sure"
+            " improvement counts."
+        ),
+    )
+    champion_confidence: Share = Field(
+        default=0.9,
+        description=(
+            "Least share of the paired bootstrap in which the improvement exceeds"
+            " `min_champion_improvement`, so that an equal model is refused even at 0. 0.9 by"
+            " default: one mistaken promotion in ten looks is borne by canary and rollback."
+        ),
+    )
+    max_slice_auc_drop: float = Field(
+        default=0.05,
+        ge=0.0,
+        description=(
+            "Largest AUC (0 to 1) that a slice of a binary problem may lose against the champion"
+            " where it is surely worse. 0.05 by default: less is hardly noticed by a user."
+        ),
+    )
+    max_slice_loss_increase: float = Field(
+        default=0.02,
+        ge=0.0,
+        description=(
+            "Largest increase of a slice's loss against the champion where it is surely worse;"
+            " nats, or a regression's share. 0.02 by default: about what 0.05 of AUC is worth."
+        ),
+    )
+    slice_confidence: Share = Field(
+        default=0.95,
+        description=(
+            "From which share of the bootstrap on a slice is surely worse, all slices together"
+            " (Bonferroni). 0.95 by default, the usual level."
+        ),
+    )
+    max_package_megabytes: float = Field(
+        default=50.0,
+        gt=0.0,
+        description="Largest package, in 10^6 bytes. 50 by default: it is loaded in seconds.",
+    )
+    max_latency_p50_ms: float = Field(
+        default=10.0,
+        gt=0.0,
+        description=(
+            "Largest median time for one row on the serving code path, in a fresh process with one"
+            " thread; milliseconds. 10 by default: the look-up of features should dominate."
+        ),
+    )
+    max_latency_p99_ms: float = Field(
+        default=250.0,
+        gt=0.0,
+        description=(
+            "Largest 99 % quantile of the same; milliseconds. 250 by default: wide, because a"
+            " shared machine's pauses are in it."
+        ),
+    )
+    max_batch_ms: float = Field(
+        default=250.0,
+        gt=0.0,
+        description=(
+            "Largest time for 1,000 rows at once on the same path; milliseconds. 250 by default:"
+            " 4,000 rows a second and thread."
+        ),
+    )
+    max_simple_model_deficit: float = Field(
+        default=0.0,
+        ge=0.0,
+        description=(
+            "Largest loss above that of a logistic (ridge) regression on the same matrix; nats, or"
+            " a regression's share. 0 by default: a model worse than the simple one is not worth"
+            " its trouble. Prior and last value must always be beaten."
+        ),
+    )
+    min_golden_gain: float = Field(
+        default=0.0,
+        description=(
+            "Least amount by which the loss on the golden set is below the prior's; negative: so"
+            " much above it at most. Nats, or a regression's share. 0 by default: the old rows must"
+            " not be forgotten."
+        ),
+    )
+    fairness: tuple[FairnessGroups, ...] = Field(
+        default=(),
+        description=(
+            "Groups between which decisions may not differ too much, each with its limits. Empty by"
+            " default: which groups matter is the use case's to say."
+        ),
+    )
+    perturbation: float = Field(
+        default=0.01,
+        gt=0.0,
+        description=(
+            "Size of the noise on the inputs, as a share of each input's span in training. 0.01 by"
+            " default: the size of an error of measurement."
+        ),
+    )
+    max_perturbation_mean: Share = Field(
+        default=0.03,
+        description=(
+            "Largest mean absolute change of the score under that noise, in probability (of a"
+            " regression in standard deviations of the labels). 0.03 by default: three times the"
+            " noise."
+        ),
+    )
+    max_perturbation_p99: Share = Field(
+        default=0.25,
+        description=(
+            "Largest 99 % quantile of that change. 0.25 by default: trees jump at their borders,"
+            " but not across the whole range."
+        ),
+    )
+    max_missing_change: Share = Field(
+        default=0.25,
+        description=(
+            "Largest mean absolute change of the score when one input is missing everywhere. 0.25"
+            " by default: no single source may turn the answers over."
+        ),
+    )
+    invariances: tuple[Invariance, ...] = Field(
+        default=(),
+        description="Inputs that hardly matter, each with its limit. Empty by default: only the"
+        " use case knows them.",
+    )
+    directions: tuple[Direction, ...] = Field(
+        default=(),
+        description="What more of an input does to the score. Empty by default: only the use case"
+        " knows them.",
+    )
+    max_attribution_share: Share = Field(
+        default=0.5,
+        description=(
+            "Largest share of the mean absolute TreeSHAP contributions that one input may have. 0.5"
+            " by default: an input that outweighs all others is a leak or a single point of"
+            " failure."
+        ),
+    )
+    forbidden_inputs: tuple[str, ...] = Field(
+        default=(),
+        description="Inputs that are recorded and must not matter, by name. Empty by default.",
+    )
+    max_forbidden_share: Share = Field(
+        default=0.01,
+        description=(
+            "Largest share of the contributions that a forbidden input may have. 0.01 by default:"
+            " what chance splits give a useless input."
+        ),
+    )

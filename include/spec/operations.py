@@ -31,138 +31,292 @@ class DataChecks(Part):
     """What stops data beyond the declarations of its columns; every rule is on.
 
     A delivery is compared with the statistics of the intervals published before it (the last one,
-    and the last `reference_intervals` pooled) and of the champion's training data. A column has
-    changed drastically when it is further than the limit from *each* of them, by effect size:
-    `max_psi` (population stability index) or `max_shift` (standard deviations that the values
-    moved), judged from `minimum_rows` rows with a value on both sides. The same holds for the share
-    of nulls (`max_null_change`, absolute), of the positive label (`max_label_change`, absolute), of
-    values never seen before (`max_new_share`, above the share that the reference's own rare values
-    make likely), of a text value that is wholly absent now (`max_lost_share`, its share before) and
-    for the rows per day (`max_volume_change`, a factor either way). `max_repeated_keys` is the
-    largest share of rows whose key another interval has published. Without a champion the published
-    intervals alone are the reference, and the first interval of all is judged by its declarations
-    only; the result says so. A reference that should exist and does not is a refusal.
-
-    `sentinels` are values that stand for "missing". `min_label_share` and `max_label_share` bound
-    the positive label's share; `max_single_auc` is the largest area under the ROC curve that one
-    input alone may reach (label leakage), either way round, judged from `minimum_leak_rows` rows,
-    leaving out values with fewer than `minimum_leak_group` rows. Against the champion's reference a
-    training set's categories, hours and weekdays may be `max_snapshot_psi` away, its numbers
-    `max_snapshot_shift` spans between the champion's lowest and highest decile (far above a
-    season's change, far below a change of unit).
+    and several pooled) and of the champion's training data. A column has changed drastically when
+    it is further than the limit from *each* of them, by effect size. Without a champion the
+    published intervals alone are the reference, and the first interval of all is judged by its
+    declarations only; the result says so. A reference that should exist and does not is a refusal.
     """
 
-    minimum_rows: int = Field(default=1000, ge=1)
-    reference_intervals: int = Field(default=12, ge=1)
-    max_psi: float = Field(default=0.5, gt=0.0)
-    max_shift: float = Field(default=1.0, gt=0.0)
-    max_null_change: Share = 0.3
-    max_label_change: Share = 0.2
-    max_new_share: Share = 0.1
-    max_lost_share: Share = 0.02
-    max_volume_change: float = Field(default=4.0, gt=1.0)
-    max_repeated_keys: Share = 0.0
-    sentinels: tuple[float | str, ...] = SENTINELS
-    min_label_share: Share = 0.02
-    max_label_share: Share = 0.98
-    max_single_auc: Share = 0.9
-    minimum_leak_rows: int = Field(default=200, ge=20)
-    minimum_leak_group: int = Field(default=20, ge=2)
-    max_snapshot_psi: float = Field(default=0.5, gt=0.0)
-    max_snapshot_shift: float = Field(default=3.0, gt=0.0)
+    minimum_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Rows with a value that both sides need to be compared. 1,000 by default: with"
+        " fewer, distances are noise.",
+    )
+    reference_intervals: int = Field(
+        default=12,
+        ge=1,
+        description="How many published intervals are pooled. 12 by default: a year of months.",
+    )
+    max_psi: float = Field(
+        default=0.5,
+        gt=0.0,
+        description="Largest population stability index of a column. 0.5 by default: twice what is"
+        " called a major shift.",
+    )
+    max_shift: float = Field(
+        default=1.0,
+        gt=0.0,
+        description="Largest move of a number column's values, in its standard deviations. 1 by"
+        " default: a change of unit moves further.",
+    )
+    max_null_change: Share = Field(
+        default=0.3,
+        description="Largest absolute change of a column's share of nulls. 0.3 by"
+        " default: a third of a source is gone.",
+    )
+    max_label_change: Share = Field(
+        default=0.2,
+        description="Largest absolute change of the positive label's share. 0.2 by"
+        " default: far above a season's.",
+    )
+    max_new_share: Share = Field(
+        default=0.1,
+        description=(
+            "Largest share of values never seen before, above what the reference's own rare values"
+            " make likely. 0.1 by default."
+        ),
+    )
+    max_lost_share: Share = Field(
+        default=0.02,
+        description="Largest former share of a text value that is wholly absent now. 0.02 by"
+        " default: one in fifty does not vanish by chance.",
+    )
+    max_volume_change: float = Field(
+        default=4.0,
+        gt=1.0,
+        description="Largest change of the rows per day, a factor either way. 4 by default: beyond"
+        " weekends and holidays.",
+    )
+    max_repeated_keys: Share = Field(
+        default=0.0,
+        description="Largest share of rows whose key another interval has published. 0 by default:"
+        " a key is one row.",
+    )
+    sentinels: tuple[float | str, ...] = Field(
+        default=SENTINELS,
+        description="Values that stand for `missing` and are refused. The usual ones by default.",
+    )
+    min_label_share: Share = Field(
+        default=0.02,
+        description="Least share of the positive label in a training set. 0.02 by default: with"
+        " fewer, metrics are noise.",
+    )
+    max_label_share: Share = Field(
+        default=0.98, description="Largest share of it. 0.98 by default: the same from above."
+    )
+    max_single_auc: Share = Field(
+        default=0.9,
+        description=(
+            "Largest area under the ROC curve (0 to 1) that one input alone may reach, either way"
+            " round. 0.9 by default: that is the label in disguise."
+        ),
+    )
+    minimum_leak_rows: int = Field(
+        default=200, ge=20, description="Rows from which on that is judged. 200 by default."
+    )
+    minimum_leak_group: int = Field(
+        default=20,
+        ge=2,
+        description="Values of a category with fewer rows are left out of it. 20 by default: their"
+        " share of positives would be chance.",
+    )
+    max_snapshot_psi: float = Field(
+        default=0.5,
+        gt=0.0,
+        description=(
+            "Largest population stability index of a training set's categories, hours and weekdays"
+            " against the champion's reference. 0.5 by default: far above a season's change."
+        ),
+    )
+    max_snapshot_shift: float = Field(
+        default=3.0,
+        gt=0.0,
+        description=(
+            "Largest move of its numbers, in spans between the champion's lowest and highest"
+            " decile. 3 by default: far above a season's change, far below a change of unit."
+        ),
+    )
 
 
 class Monitoring(Part):
-    """When serving counts as decayed.
+    """When serving counts as decayed, against the champion's own training data and test split."""
 
-    A feature drifts when its PSI (population stability index) against the champion's training data
-    exceeds `feature_psi`; the population drifts when more than `drifted_share` of the model's
-    inputs do. Performance decays when AUC falls by more than `max_auc_drop` below the champion's
-    own test AUC, or the mean score misses the observed rate by more than `max_calibration_gap`; a
-    multiclass problem's where accuracy falls by more than `max_accuracy_drop`, or the predicted
-    classes' mean probability misses the accuracy by more than `max_calibration_gap`; a regression's
-    where its loss exceeds its own test loss by more than the share `max_loss_increase`, or its mean
-    error exceeds `max_bias` standard deviations of the test labels. Nothing is judged on fewer than
-    `minimum_rows` rows. `alarm_on` lists which findings start training.
-    """
-
-    feature_psi: float = Field(default=0.25, gt=0.0)
-    drifted_share: Share = 0.3
-    max_auc_drop: Share = 0.05
-    max_calibration_gap: Share = 0.05
-    max_accuracy_drop: Share = 0.05
-    max_loss_increase: float = Field(default=0.25, ge=0.0)
-    max_bias: float = Field(default=0.25, ge=0.0)
-    minimum_rows: int = Field(default=1000, ge=1)
-    alarm_on: tuple[Literal["drift", "performance"], ...] = ("performance",)
+    feature_psi: float = Field(
+        default=0.25,
+        gt=0.0,
+        description="Population stability index from which on an input drifts. 0.25 by default: the"
+        " usual limit of a major shift.",
+    )
+    drifted_share: Share = Field(
+        default=0.3,
+        description="Share of the model's inputs above which the population drifts. 0.3 by default:"
+        " single inputs move with the season.",
+    )
+    max_auc_drop: Share = Field(
+        default=0.05,
+        description="Of a binary problem: largest fall of the AUC (0 to 1) below the test split's."
+        " 0.05 by default.",
+    )
+    max_calibration_gap: Share = Field(
+        default=0.05,
+        description=(
+            "Largest distance between mean score and observed rate (of a multiclass problem between"
+            " the predicted classes' mean probability and accuracy), in probability. 0.05 by"
+            " default."
+        ),
+    )
+    max_accuracy_drop: Share = Field(
+        default=0.05,
+        description="Of a multiclass problem: largest fall of the accuracy. 0.05 by default.",
+    )
+    max_loss_increase: float = Field(
+        default=0.25,
+        ge=0.0,
+        description="Of a regression: largest increase of its loss, as a share of its test loss."
+        " 0.25 by default: a quarter more error.",
+    )
+    max_bias: float = Field(
+        default=0.25,
+        ge=0.0,
+        description="Of a regression: largest absolute mean error, in standard deviations of the"
+        " test labels. 0.25 by default.",
+    )
+    minimum_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Nothing is judged on fewer rows. 1,000 by default: an AUC is then known to"
+        " about 0.03.",
+    )
+    alarm_on: tuple[Literal["drift", "performance"], ...] = Field(
+        default=("performance",),
+        description=(
+            "Which findings start a training. Only performance by default: drift that costs nothing"
+            " is reported and starts nothing."
+        ),
+    )
 
 
 class BatchScoring(Part):
     """How an interval is cut for scoring, and what its output must look like before it is
     published.
 
-    A partition holds whole minutes of event time and at most `partition_rows` rows (more only if
-    one minute does): it is what one task scores, and what a worker holds in memory. From
-    `minimum_rows` rows on, the distribution of the scores may lie at most `max_score_psi`
-    (population stability index) from that of the model's training: far above what a season moves,
-    far below what a model does that has lost its inputs.
+    A partition holds whole minutes of event time; it is what one task scores, and what a worker
+    holds in memory.
     """
 
-    partition_rows: int = Field(default=250_000, ge=1)
-    max_score_psi: float = Field(default=2.0, gt=0.0)
-    minimum_rows: int = Field(default=1000, ge=1)
+    partition_rows: int = Field(
+        default=250_000,
+        ge=1,
+        description="Largest number of rows of a partition (more only if one minute has more)."
+        " 250,000 by default: some hundred megabytes.",
+    )
+    max_score_psi: float = Field(
+        default=2.0,
+        gt=0.0,
+        description=(
+            "Largest population stability index of the scores from those of the model's training. 2"
+            " by default: far above what a season moves, far below what a model does that has lost"
+            " its inputs."
+        ),
+    )
+    minimum_rows: int = Field(
+        default=1000, ge=1, description="Rows from which on that is judged. 1,000 by default."
+    )
 
 
 class Target(Part):
-    """The machines that the model is meant for: `python` such as 3.12 and `machine` such as aarch64
-    (empty: those that check it).
+    """The machines that the model is meant for."""
 
-    A process that loads the package and scores 1,000 rows may take `memory_megabytes` of resident
-    memory.
-    """
-
-    python: str = Field(default="", pattern=r"^(3\.[0-9]+)?$")
-    machine: str = ""
-    memory_megabytes: float = Field(default=1024.0, gt=0.0)
+    python: str = Field(
+        default="",
+        pattern=r"^(3\.[0-9]+)?$",
+        description="Python's version, such as 3.12. Empty by default: that of the machine that"
+        " checks the package.",
+    )
+    machine: str = Field(
+        default="",
+        description="The architecture, such as aarch64. Empty by default: that of the machine that"
+        " checks the package.",
+    )
+    memory_megabytes: float = Field(
+        default=1024.0,
+        gt=0.0,
+        description=(
+            "Resident memory, in 10^6 bytes, that a process may take which loads the package and"
+            " scores 1,000 rows. 1,024 by default: the smallest container that serves."
+        ),
+    )
 
 
 class Triggers(Part):
     """What starts a training by itself, beside the schedule. All distances are measured in data
     time, between interval ends.
 
-    New data: at least `new_rows` labels became known since the last training's window ended, and
-    they are at least `new_share` of the rows of that training (0.5 = half as many again). Without
-    an earlier training this trigger stays silent. Alarm: none within `alarm_cool_down` of the last
-    alarm that started a training, at most `alarms_per_day` on one UTC day. An alarm on faulty data
-    starts nothing: an input whose share of missing (or unseen) values lies `fault_missing_share`
-    above the training data's, features that are not complete, or a drift that could not be judged.
+    New data: enough labels became known since the last training's window ended; without an earlier
+    training this trigger stays silent. An alarm on faulty data starts nothing: inputs that are
+    missing, features that are not complete, or a drift that could not be judged.
     """
 
-    new_rows: int = Field(default=1000, ge=1)
-    new_share: float = Field(default=0.5, gt=0.0)
-    alarm_cool_down: timedelta = Field(default=timedelta(days=7), ge=timedelta(0))
-    alarms_per_day: int = Field(default=1, ge=1)
-    fault_missing_share: Share = 0.3
+    new_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Least number of new labels. 1,000 by default: a training's own minimum.",
+    )
+    new_share: float = Field(
+        default=0.5,
+        gt=0.0,
+        description="Least number of new labels as a share of the last training's rows. 0.5 by"
+        " default: half as many again.",
+    )
+    alarm_cool_down: timedelta = Field(
+        default=timedelta(days=7),
+        ge=timedelta(0),
+        description="Time after an alarm that started a training in which no other does. A week by"
+        " default: its model has to be seen first.",
+    )
+    alarms_per_day: int = Field(
+        default=1,
+        ge=1,
+        description="Trainings that alarms may start on one UTC day. 1 by default.",
+    )
+    fault_missing_share: Share = Field(
+        default=0.3,
+        description=(
+            "By how much an input's share of missing (or unseen) values must lie above the training"
+            " data's for its alarm to count as a fault. 0.3 by default: a source is broken."
+        ),
+    )
 
 
 class Schedule(Part):
-    """When the processes run. Cron strings; `training_cron` None means on alarm, on new data and by
-    hand only.
+    """When the processes run; no run is scheduled outside the data that exists."""
 
-    `start` and `end` bound the data that exists: no run is scheduled outside them.
-    """
-
-    start: datetime
-    end: datetime | None = None
-    features_cron: str = "@daily"
-    batch_scoring_cron: str = "@daily"
-    monitoring_cron: str = "@daily"
-    training_cron: str | None = None
+    start: datetime = Field(description="First moment with data (with its time zone).")
+    end: datetime | None = Field(
+        default=None, description="Last moment with data. None by default: data keeps coming."
+    )
+    features_cron: str = Field(
+        default="@daily",
+        description="Cron string of ingestion and features. Daily by default.",
+    )
+    batch_scoring_cron: str = Field(
+        default="@daily", description="Cron string of batch scoring. Daily by default."
+    )
+    monitoring_cron: str = Field(
+        default="@daily", description="Cron string of monitoring. Daily by default."
+    )
+    training_cron: str | None = Field(
+        default=None,
+        description="Cron string of training. None by default: on alarm, on new data and by hand"
+        " only.",
+    )
 
     @model_validator(mode="after")
     def _timezone_aware(self) -> Schedule:
-        for name in ("start", "end"):
-            value = getattr(self, name)
+        for name, value in (("start", self.start), ("end", self.end)):
             if value is not None and value.tzinfo is None:
-                raise ValueError(f"{name} has no time zone; write datetime(..., tzinfo=UTC)")
+                raise ValueError(
+                    f"{name} is {value}, without a time zone; write datetime(..., tzinfo=UTC)"
+                )
         return self

@@ -3,7 +3,7 @@ that its use case would not declare.
 
 `FLIGHTDECK_SPEC_OVERLAY` names a JSON file `{use case: {field: value, ...}}`. Objects are merged
 field by field, null puts a field back to its default or removes a key, anything else replaces what
-it stands for (RFC 7396). The result passes the same checks as a specification of code. The settings
+it stands for (RFC 7396); an object of another `kind` (of problem or estimator) replaces the whole. The result passes the same checks as a specification of code. The settings
 refuse an overlay in production.
 """
 
@@ -53,9 +53,16 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     for name, value in changes.items():
         if value is None:
             merged.pop(name, None)
-            continue
-        below = merged.get(name)
-        merged[name] = (
-            _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-        )
+        elif isinstance(value, dict):
+            below = merged.get(name)
+            merged[name] = _merged(_same_kind(below, value), value)
+        else:
+            merged[name] = value
     return merged
+
+
+def _same_kind(below: Any, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the changes are merged into: nothing, where they replace an object of another kind."""
+    if not isinstance(below, dict) or changes.get("kind", below.get("kind")) != below.get("kind"):
+        return {}
+    return below

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from include.spec.base import Part, Share
+from include.spec.base import Part, Share, suggestion
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Privacy = Literal["clear", "hash", "drop"]
@@ -17,59 +17,96 @@ Privacy = Literal["clear", "hash", "drop"]
 class Column(Part):
     """One column of a table and what a valid value is.
 
-    `max_null_share` is the largest share of nulls (0 to 1). `minimum` and `maximum` are inclusive
-    and in the column's unit. `categories` is the closed set of values; `unseen_share` of the rows
-    may hold others. `sentinels`, `max_psi`, `max_shift` and `max_new_share` replace the use case's
-    `DataChecks` for this column (a season moves the temperature more than a fault does). `privacy`
-    says how the inference log keeps a value that a caller sends under this name: `clear`, as keyed
-    `hash` (the same value gives the same text, which nobody without the key can undo or guess), or
-    not at all (`drop`). It is read from the entity table.
+    Limits that are None here are those of the use case's `DataChecks`; a column has its own where a
+    season moves it more than a fault does.
     """
 
-    name: str
-    type: ColumnType
-    max_null_share: Share = 0.0
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] = ()
-    unseen_share: Share = 0.0
-    sentinels: tuple[float | str, ...] | None = None
-    max_psi: float | None = Field(default=None, gt=0.0)
-    max_shift: float | None = Field(default=None, gt=0.0)
-    max_new_share: Share | None = None
-    privacy: Privacy = "clear"
-    description: str = ""
+    name: str = Field(description="The column's name.")
+    type: ColumnType = Field(description="What its values are cast to when they are landed.")
+    max_null_share: Share = Field(
+        default=0.0, description="Largest share of nulls. 0 by default: a value is there."
+    )
+    minimum: float | None = Field(
+        default=None,
+        description="Least valid value, in the column's unit. None by default: no bound.",
+    )
+    maximum: float | None = Field(
+        default=None,
+        description="Largest valid value, in the column's unit. None by default: no bound.",
+    )
+    categories: tuple[str, ...] = Field(
+        default=(), description="The closed set of values. Empty by default: any value."
+    )
+    unseen_share: Share = Field(
+        default=0.0,
+        description="Share of the rows that may hold another value than `categories`. 0 by default.",
+    )
+    sentinels: tuple[float | str, ...] | None = Field(
+        default=None,
+        description="Values that stand for `missing`. None by default: those of `DataChecks`.",
+    )
+    max_psi: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Largest population stability index. None by default: that of `DataChecks`.",
+    )
+    max_shift: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Largest move, in standard deviations. None by default: that of `DataChecks`.",
+    )
+    max_new_share: Share | None = Field(
+        default=None,
+        description="Largest share of new values. None by default: that of `DataChecks`.",
+    )
+    privacy: Privacy = Field(
+        default="clear",
+        description=(
+            "How the inference log keeps a value that a caller sends under this name, read from the"
+            " entity table: `clear` (the default), as keyed `hash` (the same value gives the same"
+            " text, which nobody without the key can undo or guess), or not at all (`drop`)."
+        ),
+    )
+    description: str = Field(
+        default="", description="What it means, with its unit, where the name does not say it."
+    )
 
 
 class RowRule(Part):
-    """What `columns` of one row say about each other: `holds` is a condition in SQL over them, as
-    in a CHECK constraint.
+    """What columns of one row say about each other."""
 
-    A row for which it is unknown (a null in it) breaks nothing, as in SQL. `max_broken_share` of
-    the rows may break it.
-    """
-
-    name: str
-    columns: tuple[str, ...] = Field(min_length=1)
-    holds: str
-    max_broken_share: Share = 0.0
+    name: str = Field(description="What failures call it.")
+    columns: tuple[str, ...] = Field(min_length=1, description="The columns that it reads.")
+    holds: str = Field(
+        description=(
+            "A condition in SQL over them, as in a CHECK constraint. A row for which it is unknown"
+            " (a null in it) breaks nothing, as in SQL."
+        )
+    )
+    max_broken_share: Share = Field(
+        default=0.0, description="Share of the rows that may break it. 0 by default."
+    )
 
 
 class Table(Part):
-    """One table that the use case ingests.
+    """One table that the use case ingests."""
 
-    `time_column` says when a row became known: windows of ingestion and every cut-off are cut along
-    it. `None` marks a static table, which is replaced as a whole. `key` identifies a row;
-    `minimum_rows` is per ingested window. `row_rules` hold in each row by itself.
-    """
-
-    name: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    time_column: str | None
-    minimum_rows: int = 1
-    row_rules: tuple[RowRule, ...] = ()
-    description: str = ""
+    name: str = Field(description="Its name below the table store, such as `raw/flights`.")
+    key: tuple[str, ...] = Field(description="The columns that identify a row.")
+    columns: tuple[Column, ...] = Field(description="All its columns.")
+    time_column: str | None = Field(
+        description=(
+            "When a row became known: windows of ingestion and every cut-off are cut along it. None"
+            " marks a static table, which is replaced as a whole."
+        )
+    )
+    minimum_rows: int = Field(
+        default=1, description="Least number of rows of an ingested window. 1 by default."
+    )
+    row_rules: tuple[RowRule, ...] = Field(
+        default=(), description="What holds in each row by itself. Empty by default."
+    )
+    description: str = Field(default="", description="What a row is.")
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Table:
@@ -77,49 +114,68 @@ class Table(Part):
         for name in (*self.key, *([self.time_column] if self.time_column else [])):
             if name not in names:
                 raise ValueError(
-                    f"table {self.name!r}: {name!r} is in key or time_column but not in columns"
-                    f" ({sorted(names)})"
+                    f"table {self.name!r}: key or time_column names {name!r}, which is not in"
+                    f" columns{suggestion(name, names)}"
                 )
         for rule in self.row_rules:
-            if not set(rule.columns) <= names:
-                raise ValueError(
-                    f"table {self.name!r}: row rule {rule.name!r} reads {rule.columns}; valid: its"
-                    f" columns {sorted(names)}"
-                )
+            for name in rule.columns:
+                if name not in names:
+                    raise ValueError(
+                        f"table {self.name!r}: row rule {rule.name!r} reads"
+                        f" {name!r}{suggestion(name, names)}"
+                    )
         return self
 
 
 class FeatureTable(Part):
     """One table of feature values, computed from the source tables and named like its Feast feature
     view.
-
-    `timestamp` is the moment at which a row's values were known. `None` in `windowed` marks a
-    static table.
     """
 
-    view: str
-    table: str
-    timestamp: str = "event_timestamp"
-    windowed: bool = True
+    view: str = Field(description="The feature view's name.")
+    table: str = Field(description="The table's name, such as `features/carrier_daily`.")
+    timestamp: str = Field(
+        default="event_timestamp",
+        description="The column with the moment at which a row's values were known. Feast's name by"
+        " default.",
+    )
+    windowed: bool = Field(
+        default=True,
+        description="Whether it grows by windows. True by default; False marks a static table.",
+    )
 
 
 class Input(Part):
     """One column of the model's matrix: where its value comes from and how it is turned into a
     number.
-
-    `source` is `<feature view>:<feature>` for a value from the feature store, `<entity or request
-    field>` otherwise. `kind`: `number` (as is), `category` (code of the value; unknown is missing),
-    `local_hour` and `local_weekday` (of a timestamp, in `timezone`; weekday 0 is Monday),
-    `hours_between` (from the event time to the timestamp). `monotone`: 1 where the prediction may
-    only rise with the value, -1 where it may only fall, 0 where either may happen.
     """
 
-    name: str
-    source: str
-    kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = "number"
-    timezone: str = "UTC"
-    monotone: Literal[-1, 0, 1] = 0
-    description: str = ""
+    name: str = Field(description="The input's name in the model.")
+    source: str = Field(
+        description="`<feature view>:<feature>` for a value from the feature store, `<entity key or"
+        " request field>` otherwise."
+    )
+    kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = Field(
+        default="number",
+        description=(
+            "`number` (the default: as it is), `category` (code of the value; unknown is missing),"
+            " `local_hour` and `local_weekday` (of a timestamp, in `timezone`; weekday 0 is"
+            " Monday), `hours_between` (from the event time to the timestamp)."
+        ),
+    )
+    timezone: str = Field(
+        default="UTC", description="Time zone of hours and weekdays. UTC by default."
+    )
+    monotone: Literal[-1, 0, 1] = Field(
+        default=0,
+        description=(
+            "1 where the prediction may only rise with the value, -1 where it may only fall, 0"
+            " where either may happen, as by default."
+        ),
+    )
+    description: str = Field(
+        default="", description="What it means, with its unit, where the name does not say it."
+    )
 
     @model_validator(mode="after")
     def _only_numbers_are_monotone(self) -> Input:
@@ -138,68 +194,106 @@ class Input(Part):
 class RequestField(Part):
     """A value that the caller sends beside the entity keys."""
 
-    name: str
-    type: ColumnType
-    description: str = ""
+    name: str = Field(description="Its name in the request and in the entity table.")
+    type: ColumnType = Field(description="What a caller must send.")
+    description: str = Field(default="", description="What the caller is told about it.")
 
 
 class Serving(Part):
     """The online interface: what a caller sends, from which probability on the decision is
     positive, and how answers are logged.
-
-    `log_share` of the answered rows are logged, chosen by their prediction ids. `log_days` is how
-    long the log's table and the feedback's keep a row (None: for ever), `feedback_days` how long
-    after an answer feedback on it is taken. `log_sync` says when rows are on the disk: before their
-    `answer` leaves, or within a `second` of it; then they outlive every process, and a machine that
-    loses its power may lose the last second. `log_full` says what happens while the log takes no
-    rows (a full disk, for example): `refuse` answers nothing that cannot be logged, `answer` goes
-    on answering, counts exactly what is missing and raises an alarm (docs/inference-log.md).
-    `max_smoke_ms`: a release asks the endpoint over HTTP to look up and score the golden rows,
-    again and again; where the median takes longer (milliseconds), the release is taken back.
     """
 
-    entity_keys: tuple[str, ...]
-    request_fields: tuple[RequestField, ...] = ()
-    decision_threshold: Share = 0.5
-    max_rows: int = Field(default=100, ge=1)
+    entity_keys: tuple[str, ...] = Field(
+        description="Columns of the entity table by which features are looked up."
+    )
+    request_fields: tuple[RequestField, ...] = Field(
+        default=(),
+        description="Values that the caller sends beside the keys. Empty by default: keys suffice.",
+    )
+    decision_threshold: Share = Field(
+        default=0.5,
+        description=(
+            "Probability from which on a binary decision is positive. 0.5 by default: both mistakes"
+            " cost the same. Other problems decide nothing by it."
+        ),
+    )
+    max_rows: int = Field(
+        default=100,
+        ge=1,
+        description="Largest number of rows of one request. 100 by default: more are batch scoring.",
+    )
     explain_share: Share = Field(
         default=0.0,
-        description="Share of the answers whose contributions are logged, chosen by prediction id.",
+        description=(
+            "Share of the answers whose contributions are logged, chosen by prediction id. 0 by"
+            " default: it costs four times the score."
+        ),
     )
     stale_features: Literal["default", "refuse"] = Field(
         default="default",
         description=(
-            "Features older than their time to live: count them as missing, or refuse the request."
+            "Features older than their time to live: count them as missing (`default`), or refuse"
+            " the request."
         ),
     )
     unknown_entities: Literal["default", "refuse"] = Field(
         default="default",
         description=(
-            "A key without a feature row: count its features as missing, or refuse the request."
+            "A key without a feature row: count its features as missing (`default`), or refuse the"
+            " request."
         ),
     )
-    log_share: Share = 1.0
-    log_days: int | None = Field(default=None, ge=1)
-    feedback_days: int = Field(default=90, ge=1)
-    log_full: Literal["refuse", "answer"] = "refuse"
-    log_sync: Literal["answer", "second"] = "answer"
-    max_smoke_ms: float = Field(default=250.0, gt=0.0)
+    log_share: Share = Field(
+        default=1.0,
+        description="Share of the answered rows that are logged, chosen by prediction id. 1 by"
+        " default: monitoring sees all.",
+    )
+    log_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days that the tables of the log and of the feedback keep a row. None by"
+        " default: for ever.",
+    )
+    feedback_days: int = Field(
+        default=90,
+        ge=1,
+        description="Days after an answer in which feedback on it is taken. 90 by default.",
+    )
+    log_full: Literal["refuse", "answer"] = Field(
+        default="refuse",
+        description=(
+            "What happens while the log takes no rows (a full disk, for example): `refuse` (the"
+            " default) answers nothing that cannot be logged, `answer` goes on answering, counts"
+            " exactly what is missing and raises an alarm (docs/inference-log.md)."
+        ),
+    )
+    log_sync: Literal["answer", "second"] = Field(
+        default="answer",
+        description=(
+            "When rows are on the disk: before their `answer` leaves (the default), or within a"
+            " `second` of it; then they outlive every process, and a machine that loses its power"
+            " may lose the last second."
+        ),
+    )
+    max_smoke_ms: float = Field(
+        default=250.0,
+        gt=0.0,
+        description=(
+            "A release asks the endpoint over HTTP to look up and score the golden rows, again and"
+            " again; where the median takes longer, in milliseconds, the release is taken back. 250"
+            " by default: what a person does not wait for."
+        ),
+    )
 
 
 class Label(Part):
-    """The ground truth: a table of its own, filled after the fact.
+    """The ground truth: a column of the data set's label table, filled after the fact."""
 
-    Rows of `table` carry `id_column`, `column` and `time_column`, the moment the label became
-    known. `column` holds 0 or 1 (binary), a number in any unit (regression) or one of `classes`
-    (multiclass). Where a multiclass column holds numbers, `bounds` cut them into classes: the
-    largest value of every class but the last. `positive` is the class whose prediction the fairness
-    gates watch.
-    """
-
-    table: str
-    column: str
-    time_column: str
-    description: str
-    classes: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-    positive: str | None = None
+    column: str = Field(
+        description=(
+            "The column: 0 or 1 (binary), a number in any unit (regression), or a class or a number"
+            " that `problem.bounds` cut (multiclass)."
+        )
+    )
+    description: str = Field(description="What it says, with its unit.")

@@ -14,54 +14,132 @@ from include.spec.estimators import Estimator, XGBoost
 class Training(Part):
     """Window, split and estimator of one training.
 
-    The window ends at the run's data interval end and is `window_days` long. The split is in time:
-    the first `train_share` of the rows train, the next `validation_share` stop early and tune, the
-    rest test. `estimator` is XGBoost or one of scikit-learn; `parameters` and `search_space` are
-    the estimator's (`search_space`: name -> (low, high); both integers means an integer). Rounds,
-    early stopping and pruning are XGBoost's. `group_by` names an entity key or request field whose
-    rows must not straddle splits: a group goes where its newest row goes. `class_weights` weigh the
-    rows of label 0 and 1 (or of each class) in the fit, never in a metric. The search ends after
-    `trials` trials or `tuning_seconds` of fitting, restarts included. From the third finished trial
-    on, a trial that is worse than their median is pruned, not before round `prune_after_rounds`.
+    The window ends at the run's data interval end. The split is in time: the oldest rows train, the
+    next ones stop early and tune, the newest test. Rounds, early stopping and pruning are XGBoost's.
     """
 
-    window_days: int = Field(ge=1)
-    estimator: Estimator = XGBoost()
-    train_share: Share = 0.7
-    validation_share: Share = 0.15
-    minimum_rows: int = Field(default=1000, ge=1)
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    boost_rounds: int = Field(default=400, ge=1)
-    early_stopping_rounds: int = Field(default=25, ge=1)
-    search_space: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    log_scale: tuple[str, ...] = ()
-    trials: int = Field(default=5, ge=1)
-    trial_rows: int = Field(default=30_000, ge=100)
-    tuning_seconds: float = Field(default=900.0, gt=0.0)
-    prune_after_rounds: int = Field(default=60, ge=1)
-    group_by: str | None = None
-    class_weights: tuple[PositiveFloat, ...] | None = None
-    seed: int = 20130101
+    window_days: int = Field(
+        ge=1,
+        description="Length of the window, in days. No default: it is the first thing to decide.",
+    )
+    estimator: Estimator = Field(
+        default=XGBoost(),
+        description="XGBoost (the default: it takes missing values and categories as they are) or"
+        " one of scikit-learn.",
+    )
+    train_share: Share = Field(
+        default=0.7,
+        description="Share of the window's rows that train, the oldest. 0.7 by default.",
+    )
+    validation_share: Share = Field(
+        default=0.15,
+        description=(
+            "Share of the rows after them that stop early and tune. 0.15 by default: as many as"
+            " remain for the test."
+        ),
+    )
+    minimum_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Fewer labelled rows in the window are a refusal. 1,000 by default: below that"
+        " the test split says little.",
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="The estimator's own parameters by name. Empty by default: the estimator's"
+        " defaults.",
+    )
+    boost_rounds: int = Field(
+        default=400,
+        ge=1,
+        description="Largest number of boosting rounds. 400 by default: early stopping ends sooner.",
+    )
+    early_stopping_rounds: int = Field(
+        default=25,
+        ge=1,
+        description="Rounds without a better validation loss after which a fit ends. 25 by default.",
+    )
+    search_space: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description=(
+            "Parameters that are searched: name -> (low, high); both integers means an integer."
+            " Empty by default: nothing is searched."
+        ),
+    )
+    log_scale: tuple[str, ...] = Field(
+        default=(),
+        description="Those of them that are drawn on a logarithmic scale. Empty by default.",
+    )
+    trials: int = Field(
+        default=5,
+        ge=1,
+        description="Trials after which the search ends. 5 by default: a search in minutes.",
+    )
+    trial_rows: int = Field(
+        default=30_000,
+        ge=100,
+        description="Largest number of training rows that a trial fits on, the newest. 30,000 by"
+        " default: enough to rank parameters.",
+    )
+    tuning_seconds: float = Field(
+        default=900.0,
+        gt=0.0,
+        description="Seconds of fitting after which the search ends, restarts included. 900 by"
+        " default: a quarter of an hour.",
+    )
+    prune_after_rounds: int = Field(
+        default=60,
+        ge=1,
+        description=(
+            "From the third finished trial on, a trial that is worse than their median is pruned,"
+            " not before this round. 60 by default: earlier losses rank badly."
+        ),
+    )
+    group_by: str | None = Field(
+        default=None,
+        description=(
+            "An entity key or request field whose rows must not straddle splits: a group goes where"
+            " its newest row goes. None by default: rows are independent."
+        ),
+    )
+    class_weights: tuple[PositiveFloat, ...] | None = Field(
+        default=None,
+        description=(
+            "Weights of the rows of label 0 and 1 (or of each class, in order) in the fit, never in"
+            " a metric. None by default: they would cost calibration."
+        ),
+    )
+    seed: int = Field(
+        default=20130101,
+        description="Seed of everything random in a training and in its gates. A date by default.",
+    )
 
     @model_validator(mode="after")
     def _test_rows_remain(self) -> Training:
         if self.train_share + self.validation_share >= 1.0:
             raise ValueError(
-                "train_share + validation_share must be below 1: the remainder is the test split"
+                f"train_share {self.train_share:g} + validation_share {self.validation_share:g}"
+                " must be below 1: the remainder is the test split"
             )
         return self
 
 
 class Slice(Part):
     """A partition of the rows on which every metric is computed as well: one slice per value of
-    `column`.
-
-    With `crossed_with` one slice per pair of values of the two columns.
+    `column`, or per pair of values of two columns.
     """
 
-    column: str
-    minimum_rows: int = Field(default=300, ge=1)
-    crossed_with: str | None = None
+    column: str = Field(description="The input, entity key or request field that cuts the rows.")
+    minimum_rows: int = Field(
+        default=300,
+        ge=1,
+        description="Smaller slices are listed and not judged. 300 rows by default: a rate is then"
+        " known to about 0.06.",
+    )
+    crossed_with: str | None = Field(
+        default=None,
+        description="A second column: one slice per pair of values. None by default.",
+    )
 
     @property
     def name(self) -> str:
@@ -72,17 +150,26 @@ class Slice(Part):
 class Golden(Part):
     """Labelled rows that are set aside once and never trained on: every candidate of every window
     is measured on the same ones.
-
-    At most `rows` of the labelled rows with an event time before `until`, and at most `max_share`
-    of those.
     """
 
-    until: datetime
-    rows: int = Field(default=2000, ge=1)
-    max_share: Share = 0.1
+    until: datetime = Field(
+        description="They have an event time before this moment (with its time zone)."
+    )
+    rows: int = Field(
+        default=2000,
+        ge=1,
+        description="Largest number of rows. 2,000 by default: a rate is then known to about 0.02.",
+    )
+    max_share: Share = Field(
+        default=0.1,
+        description="Largest share of the labelled rows before `until`. 0.1 by default: the rest"
+        " remains for training.",
+    )
 
     @model_validator(mode="after")
     def _timezone_aware(self) -> Golden:
         if self.until.tzinfo is None:
-            raise ValueError("until has no time zone; write datetime(..., tzinfo=UTC)")
+            raise ValueError(
+                f"until is {self.until}, without a time zone; write datetime(..., tzinfo=UTC)"
+            )
         return self

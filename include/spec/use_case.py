@@ -3,62 +3,110 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from include.errors import SpecError
-from include.spec.base import Part
+from include.spec.base import Part, one_of, suggestion
 from include.spec.data_set import DataSet
+from include.spec.estimators import Estimator
+from include.spec.former import from_former
 from include.spec.gates import Gates
 from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
-from include.spec.problem import Problem, check_problem
+from include.spec.problem import Problem
 from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
 from include.spec.training import Golden, Slice, Training
 
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
 
 
+def _service_of_data_set(fields: dict[str, Any]) -> str:
+    data_set: DataSet | None = fields.get("data_set")
+    return "" if data_set is None else data_set.feature_service
+
+
 class UseCase(Part):
     """Everything that Flightdeck knows about one use case."""
 
-    name: str
-    title: str
+    name: str = Field(
+        description="The use case's name, and that of its registered model, DAGs and endpoint."
+    )
+    title: str = Field(description="What people call it.")
     owner: str = Field(description="Who answers for the model: an e-mail address.")
     task: str = Field(description="What is predicted, for whom, when.")
-    problem: Problem = "binary"
-    business_impact: str
+    problem: Problem = Field(
+        description=(
+            "The kind of problem with what only that kind has: thresholds, classes, loss. No"
+            " default: its thresholds must be said."
+        )
+    )
+    business_impact: str = Field(description="What a right and a wrong answer are worth.")
     metric: str = Field(description="The metric that decides, and why this one.")
     data: str = Field(description="Source, licence, and what is left out.")
-    tags: tuple[str, ...] = ()
-    id_column: str = Field(description="Identifies one prediction target, e.g. one flight.")
-    event_time: str = Field(description="Column with the moment at which the question is asked.")
-    entity_table: str = Field(
-        description="Table with one row per target: its id, event time, keys and request fields."
+    tags: tuple[str, ...] = Field(
+        default=(), description="Words by which its DAGs are found in Airflow. Empty by default."
     )
-    tables: tuple[Table, ...]
-    feature_tables: tuple[FeatureTable, ...]
-    feature_service: str
-    inputs: tuple[Input, ...]
-    serving: Serving
-    label: Label
-    training: Training
-    slices: tuple[Slice, ...] = ()
-    golden: Golden | None = None
-    data_set: DataSet | None = Field(
-        default=None,
-        description="What it trains on, where several models share it; its own data set if not.",
+    data_set: DataSet = Field(
+        description=(
+            "What is asked and what is learned: tables, id, event time, label table, golden set."
+            " With a name where several models share it."
+        )
+    )
+    tables: tuple[Table, ...] = Field(description="The tables that it ingests.")
+    feature_tables: tuple[FeatureTable, ...] = Field(
+        description="The tables of feature values that it computes."
+    )
+    feature_service: str = Field(
+        default_factory=_service_of_data_set,
+        description="Feast's feature service that its model is served with. The data set's by"
+        " default.",
+    )
+    inputs: tuple[Input, ...] = Field(
+        description="The columns of the model's matrix, in their order."
+    )
+    serving: Serving = Field(description="The online interface.")
+    label: Label = Field(description="Which column of the label table is learned.")
+    training: Training = Field(description="Window, split, estimator and search.")
+    slices: tuple[Slice, ...] = Field(
+        default=(), description="Parts of the rows that are judged by themselves. Empty by default."
     )
     baseline_input: str | None = Field(
         default=None,
-        description="The number input that, as it is, predicts: the latest known rate.",
+        description=(
+            "The number input that, as it is, predicts: the latest known rate (or value). None by"
+            " default: of a regression and of several classes the newest training rows stand for"
+            " it."
+        ),
     )
-    gates: Gates
-    batch: BatchScoring = BatchScoring()
-    target: Target = Target()
-    monitoring: Monitoring = Monitoring()
-    data_checks: DataChecks = DataChecks()
-    triggers: Triggers = Triggers()
-    schedule: Schedule
+    gates: Gates = Field(
+        default=Gates(),
+        description="What a candidate must meet beyond `problem`. Every gate is on by default.",
+    )
+    batch: BatchScoring = Field(
+        default=BatchScoring(), description="How an interval is scored. See there for the defaults."
+    )
+    target: Target = Field(
+        default=Target(),
+        description="The machines that the model is meant for. Those that check it by default.",
+    )
+    monitoring: Monitoring = Field(
+        default=Monitoring(),
+        description="When serving counts as decayed. See there for the defaults.",
+    )
+    data_checks: DataChecks = Field(
+        default=DataChecks(), description="What stops data. Every rule is on by default."
+    )
+    triggers: Triggers = Field(
+        default=Triggers(),
+        description="What starts a training by itself. See there for the defaults.",
+    )
+    schedule: Schedule = Field(description="When the processes run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_todays_form(cls, values: Any) -> Any:
+        return from_former(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _consistent(self) -> UseCase:
@@ -67,154 +115,129 @@ class UseCase(Part):
         self._check_tables()
         self._check_inputs()
         self._check_data_set()
-        check_problem(self)
+        self._check_estimator(self.training.estimator)
+        self.problem.check(self)
         return self
 
     def _check_tables(self) -> None:
         tables = {table.name: table for table in self.tables}
-        for field, name in (("entity_table", self.entity_table), ("label.table", self.label.table)):
-            if name not in tables:
-                raise ValueError(f"{field} is {name!r}, which is not among tables {sorted(tables)}")
+        data = self.data_set
+        one_of("data_set.entity_table", data.entity_table, tables)
+        one_of("data_set.label_table", data.label_table, tables)
         entity_columns = {column.name for column in tables[self.entity_table].columns}
-        request_fields = [field.name for field in self.serving.request_fields]
-        for name in (self.id_column, self.event_time, *self.serving.entity_keys, *request_fields):
+        for name in (self.id_column, self.event_time, *self.request_columns):
             if name not in entity_columns:
                 raise ValueError(
-                    f"{name!r} is no column of the entity table {self.entity_table!r}"
-                    f" ({sorted(entity_columns)})"
+                    f"{name!r} is no column of the entity table"
+                    f" {self.entity_table!r}{suggestion(name, entity_columns)}"
                 )
         if self.privacy(self.event_time) != "clear":
             raise ValueError(
                 f"{self.event_time!r} is the event time, by which the log is cut: its privacy must"
                 " be 'clear'"
             )
-        label_columns = {column.name for column in tables[self.label.table].columns}
-        for name in (self.id_column, self.label.column, self.label.time_column):
+        label_columns = {column.name for column in tables[data.label_table].columns}
+        for name in (self.id_column, self.label.column, data.label_time):
             if name not in label_columns:
                 raise ValueError(
-                    f"{name!r} is no column of the label table {self.label.table!r}"
-                    f" ({sorted(label_columns)})"
+                    f"{name!r} is no column of the label table"
+                    f" {data.label_table!r}{suggestion(name, label_columns)}"
                 )
 
     def _check_inputs(self) -> None:
-        views = {feature_table.view for feature_table in self.feature_tables}
-        given = {*self.serving.entity_keys, *(field.name for field in self.serving.request_fields)}
+        views = [feature_table.view for feature_table in self.feature_tables]
+        sent = self.request_columns
         names = [item.name for item in self.inputs]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"inputs are declared twice: {repeated}")
         for item in self.inputs:
-            if item.view is not None and item.view not in views:
-                raise ValueError(
-                    f"input {item.name!r}: view {item.view!r} is not among feature_tables"
-                    f" {sorted(views)}"
+            if item.view is not None:
+                one_of(f"input {item.name!r}: view (of feature_tables)", item.view, views)
+            else:
+                one_of(
+                    f"input {item.name!r}: source (an entity key or request field)",
+                    item.source,
+                    sent,
                 )
-            if item.view is None and item.source not in given:
-                raise ValueError(
-                    f"input {item.name!r}: source {item.source!r} is neither an entity key nor a"
-                    f" request field {sorted(given)}"
-                )
-        self._check_columns({*names, *given}, given)
+        self._check_columns({*names, *sent}, sent)
 
-    def _check_columns(self, columns: set[str], given: set[str]) -> None:
-        if self.training.group_by is not None and self.training.group_by not in given:
-            raise ValueError(
-                f"training.group_by is {self.training.group_by!r}; valid: an entity key or request"
-                f" field {sorted(given)}"
-            )
-        for column in (
-            name for part in self.slices for name in (part.column, part.crossed_with or part.column)
-        ):
-            if column not in columns:
-                raise ValueError(
-                    f"slice column {column!r} is neither an input nor an entity key"
-                    f" {sorted(columns)}"
-                )
+    def _check_columns(self, columns: set[str], sent: tuple[str, ...]) -> None:
+        if self.training.group_by is not None:
+            one_of("training.group_by", self.training.group_by, sent)
+        for part in self.slices:
+            for column in (part.column, part.crossed_with or part.column):
+                one_of("slice column", column, columns)
         numbers = {item.name for item in self.inputs if item.kind == "number"}
         self._check_expectations({item.name for item in self.inputs}, numbers, columns)
-        if self.baseline_input is not None and self.baseline_input not in numbers:
-            raise ValueError(
-                f"baseline_input {self.baseline_input!r} is no input of kind number"
-                f" {sorted(numbers)}"
-            )
+        if self.baseline_input is not None:
+            one_of("baseline_input (an input of kind number)", self.baseline_input, numbers)
 
     def _check_expectations(self, inputs: set[str], numbers: set[str], columns: set[str]) -> None:
         gates = self.gates
         invariant = [name for declared in gates.invariances for name in declared.inputs]
-        wanted = (
+        declarations = (
             ("gates.invariances", invariant, inputs),
             ("gates.forbidden_inputs", gates.forbidden_inputs, inputs),
             ("gates.directions", [declared.input for declared in gates.directions], numbers),
             ("gates.fairness", [declared.column for declared in gates.fairness], columns),
         )
-        for field, names, valid in wanted:
+        for field, names, valid in declarations:
             for name in names:
                 if name not in valid:
-                    raise ValueError(f"{field} names {name!r}; valid: {sorted(valid)}")
+                    raise ValueError(f"{field} names {name!r}{suggestion(name, valid)}")
 
     def _check_data_set(self) -> None:
-        data = self.data_set
-        if data is None:
-            return
-        same = (
-            ("id_column", self.id_column, data.id_column),
-            ("event_time", self.event_time, data.event_time),
-            ("entity_table", self.entity_table, data.entity_table),
-            ("label.table", self.label.table, data.label_table),
-            ("label.time_column", self.label.time_column, data.label_time),
-            ("golden", self.golden, data.golden),
-        )
-        for field, ours, declared in same:
-            if ours != declared:
-                raise ValueError(
-                    f"{field} is {ours!r}, and the data set {data.name!r} says {declared!r}; a use"
-                    " case takes it over unchanged"
-                )
-        fields = [field.name for field in self.serving.request_fields]
-        within = (
-            ("label.column", [self.label.column], data.label_columns),
-            ("serving", [*self.serving.entity_keys, *fields], data.columns),
-            ("inputs", self.feature_references, data.features),
-        )
-        for field, names, valid in within:
-            for name in names:
-                if name not in valid:
-                    raise ValueError(
-                        f"{field} names {name!r}, which the data set {data.name!r} does not hold;"
-                        f" it holds {sorted(valid)}"
-                    )
+        data = self.training_data
+        data.check_holds("label.column", [self.label.column], data.label_columns)
+        data.check_holds("serving", self.request_columns, data.columns)
+        data.check_holds("inputs", self.feature_references, data.features)
+
+    def _check_estimator(self, estimator: Estimator) -> None:
+        monotone = [item.name for item in self.inputs if item.monotone]
+        estimator.check(self.training, monotone)
+        self.problem.check_monotone(monotone)
+
+    @property
+    def id_column(self) -> str:
+        """The data set's."""
+        return self.data_set.id_column
+
+    @property
+    def event_time(self) -> str:
+        """The data set's."""
+        return self.data_set.event_time
+
+    @property
+    def entity_table(self) -> str:
+        """The data set's."""
+        return self.data_set.entity_table
+
+    @property
+    def golden(self) -> Golden | None:
+        """The data set's."""
+        return self.data_set.golden
+
+    @property
+    def request_columns(self) -> tuple[str, ...]:
+        """Entity keys and request fields, in this order: what a caller sends."""
+        fields = (field.name for field in self.serving.request_fields)
+        return tuple(dict.fromkeys([*self.serving.entity_keys, *fields]))
 
     @property
     def training_data(self) -> DataSet:
-        """The declared data set; for a use case without one, a set of its own name with the columns
-        that it needs.
-        """
-        if self.data_set is not None:
-            return self.data_set
-        return DataSet(
+        """The data set; one without a name with the columns that the use case needs."""
+        return self.data_set.completed(
             name=self.name,
             description=self.data,
             owner=self.owner,
             licence="not declared",
             purpose=self.task,
             sensitivity="internal",
-            entity_table=self.entity_table,
-            id_column=self.id_column,
-            event_time=self.event_time,
-            columns=tuple(
-                dict.fromkeys(
-                    [
-                        *self.serving.entity_keys,
-                        *(field.name for field in self.serving.request_fields),
-                    ]
-                )
-            ),
+            columns=self.request_columns,
             feature_service=self.feature_service,
             features=tuple(dict.fromkeys(self.feature_references)),
-            label_table=self.label.table,
-            label_time=self.label.time_column,
             label_columns=(self.label.column,),
-            golden=self.golden,
         )
 
     def dag_id(self, process: str) -> str:

@@ -6,6 +6,7 @@ import ctypes
 from typing import Any, Literal
 
 from include.errors import SettingsError
+from include.problems.registry import strategy_of
 from include.settings import Settings
 from include.spec import UseCase, XGBoost
 
@@ -27,10 +28,7 @@ def declared_parameters(use_case: UseCase) -> dict[str, Any]:
         return parameters
     if any(item.monotone for item in use_case.inputs):
         parameters["monotone_constraints"] = tuple(item.monotone for item in use_case.inputs)
-    weights = use_case.training.class_weights
-    if weights is not None and use_case.problem == "binary":
-        parameters["scale_pos_weight"] = weights[1] / weights[0]
-    return parameters
+    return {**parameters, **strategy_of(use_case).booster_weights()}
 
 
 def device_of(use_case: UseCase, settings: Settings) -> Device:

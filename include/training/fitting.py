@@ -14,44 +14,20 @@ import numpy as np
 from include.errors import RegistryError
 from include.features.transform import FeatureTransform
 from include.model.fitted import Fitted, FittedBooster
+from include.problems.registry import strategy_of
 from include.spec import UseCase
 from include.training.estimator import Device, declared_parameters, device_parameters
 
 if TYPE_CHECKING:
     import xgboost
 
-OBJECTIVE = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist"}
 LOSS_NAMES = {"logloss": "logloss", "rmse": "rmse", "mae": "mae"}
 """How the loss that a fit reports is called, and under which name `summary` has it."""
 
 
-def loss_name(use_case: UseCase) -> str:
-    """The loss on the validation split by which rounds are stopped and trials compared:
-
-    `logloss`, of a regression `rmse` or `mae`.
-    """
-    if use_case.problem != "regression":
-        return "logloss"
-    return "rmse" if use_case.gates.loss == "squared" else "mae"
-
-
 def objective(use_case: UseCase) -> dict[str, Any]:
     """XGBoost's parameters that follow from the problem."""
-    if use_case.problem == "binary":
-        return OBJECTIVE
-    if use_case.problem == "multiclass":
-        return {
-            **OBJECTIVE,
-            "objective": "multi:softprob",
-            "eval_metric": "mlogloss",
-            "num_class": len(use_case.label.classes),
-        }
-    squared = use_case.gates.loss == "squared"
-    return {
-        **OBJECTIVE,
-        "objective": "reg:squarederror" if squared else "reg:absoluteerror",
-        "eval_metric": "rmse" if squared else "mae",
-    }
+    return {**strategy_of(use_case).booster_objective(), "tree_method": "hist"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +35,7 @@ class Fit:
     """A fitted estimator and its loss on the validation split; of XGBoost exactly the trees up to
     its best round.
 
-    `loss` names the loss (`loss_name`); log losses are in nats. Without rounds `best_iteration` is
+    `loss` names the loss (`validation_loss` of the problem); log losses are in nats. Without rounds `best_iteration` is
     0.
     """
 
@@ -161,5 +137,5 @@ def fit_booster(
         best,
         losses["validation"][best],
         losses,
-        loss_name(use_case),
+        strategy_of(use_case).validation_loss,
     )

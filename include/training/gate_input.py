@@ -66,7 +66,7 @@ def gather(
         scores=None if model is None else model.score_frame(test),
         champion=None
         if current is None
-        else score_champion(current, test, threads=threads, problem=use_case.problem),
+        else score_champion(current, test, threads=threads, problem=use_case.problem.kind),
         problem=problem,
         inspection=inspection,
         package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,

@@ -13,7 +13,7 @@ from include.data_sets.golden import SPLIT, GoldenRecord, read_golden
 from include.evaluation.evaluate import evaluate, metric_names
 from include.evaluation.plots import importance, write_plots
 from include.model.inspection import inspect_package
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.registry.client import connect
 from include.steps import StepContext
 from include.training.folders import work_folder
@@ -56,7 +56,7 @@ def measure(
     }
     plots = work_folder(settings, context.use_case.name, context.run.run_id) / "plots"
     test = frames["test"]
-    problem = strategy(context.use_case)
+    problem = strategy_of(context.use_case)
     write_plots(
         plots,
         model,

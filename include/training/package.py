@@ -21,7 +21,7 @@ from include.model.package import (
     write_package,
 )
 from include.model.reference import build_reference, class_reference
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase
@@ -46,7 +46,7 @@ def train_package(
     package; return folder, digest, fit.
     """
     use_case, threads = context.use_case, context.settings.training_threads
-    problem = strategy(use_case)
+    problem = strategy_of(use_case)
     transform = FeatureTransform.fit(use_case, splits["train"])
     rows = {
         name: Rows(transform.apply_frame(frame), problem.labels(frame))
@@ -80,18 +80,18 @@ def train_package(
         metrics=problem.summary(rows["test"].labels, scores["test"]),
         libraries=library_versions(),
         code_commit=code_commit,
-        problem=use_case.problem,
-        classes=use_case.label.classes,
+        problem=use_case.problem.kind,
+        classes=use_case.problem.class_names,
         prior=problem.class_shares(labels),
-        label_spread=problem.label_spread(labels) if use_case.problem == "regression" else None,
+        label_spread=problem.recorded_spread(labels),
         estimator=use_case.training.estimator.label,
         trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
         architecture=fit.fitted.describe(),
     )
     folder = work_folder(context.settings, use_case.name, context.run.run_id) / "package"
     reference = build_reference(transform, rows["train"].matrix, problem.answer(scores["train"]))
-    if use_case.problem == "multiclass":
-        reference["predicted_class"] = class_reference(use_case.label.classes, scores["train"])
+    for column in use_case.problem.answer_columns:
+        reference[column] = class_reference(use_case.problem.class_names, scores["train"])
     digest = write_package(
         folder, fit.fitted, transform, metadata, reference, _golden(transform, fit, splits["test"])
     )

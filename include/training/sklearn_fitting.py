@@ -11,7 +11,8 @@ import numpy as np
 from include.errors import SpecError
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
-from include.model.fitted import BINARY_CLASSES, FittedSklearn
+from include.model.fitted import FittedSklearn
+from include.problems.registry import strategy_of
 from include.spec import ScikitLearn, UseCase
 
 MODEL_STEP = "model"
@@ -101,7 +102,7 @@ def fit_sklearn(
             if estimator_parameters[name] is not None and _last(name) == "n_jobs"
         }
     )
-    return FittedSklearn(estimator, use_case.problem, len(use_case.label.classes) or BINARY_CLASSES)
+    return FittedSklearn(estimator, strategy_of(use_case).answers)
 
 
 def sample_weights(use_case: UseCase, labels: np.ndarray) -> np.ndarray | None:
@@ -158,14 +159,14 @@ def _from_factory(use_case: UseCase, declared: ScikitLearn, transform: FeatureTr
 def _check_kind(use_case: UseCase, declared: ScikitLearn, estimator: Any) -> None:
     from sklearn.base import is_classifier, is_regressor
 
-    is_expected_kind = is_regressor if use_case.problem == "regression" else is_classifier
-    if not is_expected_kind(estimator):
-        kind = "regressor" if use_case.problem == "regression" else "classifier"
+    problem = strategy_of(use_case)
+    matches = {"regressor": is_regressor, "classifier": is_classifier}[problem.estimator_kind]
+    if not matches(estimator):
         raise SpecError(
-            f"{use_case.name}: problem is {use_case.problem!r}, but {declared.label} is no {kind}"
-            " of scikit-learn."
+            f"{use_case.name}: problem is {use_case.problem.kind!r}, but {declared.label} is no"
+            f" {problem.estimator_kind} of scikit-learn."
         )
-    if use_case.problem != "regression" and not hasattr(estimator, "predict_proba"):
+    if not hasattr(estimator, problem.scoring_method):
         raise SpecError(
             f"{use_case.name}: {declared.label} gives no probabilities (predict_proba), which"
             " metrics and gates need; use another estimator or another loss, or wrap it in"

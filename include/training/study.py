@@ -64,10 +64,8 @@ def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
         "code": inputs["open_run"]["code_commit"],
         "device": device_of(use_case, context.settings),
         "problem": {
-            "name": use_case.problem,
-            "classes": use_case.label.classes,
-            "bounds": use_case.label.bounds,
-            "loss": use_case.gates.loss,
+            "name": use_case.problem.kind,
+            **use_case.problem.loss_declaration,
         },
         "training": use_case.training.model_dump(mode="json"),
         "inputs": [item.model_dump(mode="json") for item in use_case.inputs],

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from include.features.transform import FeatureTransform
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import ScikitLearn, UseCase
 from include.training.estimator import Device
-from include.training.fitting import LOSS_NAMES, Fit, fit_booster, loss_name, to_dmatrix
-from include.training.sklearn_fitting import fit_sklearn, sample_weights
+from include.training.fitting import LOSS_NAMES, Fit, fit_booster, to_dmatrix
+from include.training.sklearn_fitting import fit_sklearn
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class BoosterTrainer:
         max_bin: int,
     ) -> None:
         # In a binary problem the weights are XGBoost's own parameter (`declared_parameters`).
-        weights = (
-            sample_weights(use_case, train.labels) if use_case.problem == "multiclass" else None
-        )
+        weights = strategy_of(use_case).row_weights(train.labels)
         self._use_case, self._threads, self._device = use_case, threads, device
         self._train = to_dmatrix(
             transform, train.matrix, train.labels, threads=threads, max_bin=max_bin, weights=weights
@@ -92,8 +90,10 @@ class SklearnTrainer:
         """One fit of all training rows."""
         use_case, train, validation = self._use_case, self._train, self._validation
         fitted = fit_sklearn(use_case, self._transform, parameters, train.matrix, train.labels)
-        name = loss_name(use_case)
-        summary = strategy(use_case).summary(validation.labels, fitted.predict(validation.matrix))
+        name = strategy_of(use_case).validation_loss
+        summary = strategy_of(use_case).summary(
+            validation.labels, fitted.predict(validation.matrix)
+        )
         loss = summary[LOSS_NAMES[name]]
         return Fit(fitted, 0, loss, {"validation": [loss]}, name)
 

@@ -152,7 +152,7 @@ def count_new_labels(context: StepContext) -> dict[str, Any]:
     is the end of the last decided training's window, or of the newest announced interval where its
     training is still under way.
     """
-    use_case, label, until = context.use_case, context.use_case.label, context.interval.end
+    use_case, data_set, until = context.use_case, context.use_case.data_set, context.interval.end
     counted: dict[str, Any] = {
         "rows": 0,
         "since": None,
@@ -172,10 +172,10 @@ def count_new_labels(context: StepContext) -> dict[str, Any]:
     ]
     since = max([last["interval_end"], *announced])
     if until > since:
-        window = in_window(label.time_column, since, until)
+        window = in_window(data_set.label_time, since, until)
         counted["rows"] = (
             TableStore(context.settings.tables_uri)
-            .read(label.table, columns=[label.time_column], where=window)
+            .read(data_set.label_table, columns=[data_set.label_time], where=window)
             .height
         )
     share = counted["rows"] / last["rows"] if last["rows"] else None

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from include.inference_log.log import LABEL, Feedback
-from include.spec import UseCase
+from include.spec import ProblemKind, UseCase
 from serving.contract.errors import InvalidError
 from serving.contract.schema import (
     TIME_TEXT,
@@ -113,16 +113,24 @@ class FeedbackSchema:
         return texts.get(str(location[-1]))
 
 
+def _class_label(use_case: UseCase) -> tuple[Any, list[str]]:
+    classes = use_case.problem.class_names
+    return Literal[classes], list(classes)
+
+
+LABELS: dict[ProblemKind, Callable[[UseCase], tuple[Any, list[str]]]] = {
+    "binary": lambda _use_case: (ZERO_OR_ONE, ["0", "1"]),
+    "multiclass": _class_label,
+    "regression": lambda _use_case: (Number, ["a finite number"]),
+}
+"""The type of a label that feedback tells, and in words what is valid, by kind of problem."""
+
+
 def feedback_schema(use_case: UseCase) -> FeedbackSchema:
     """Compile the check: a label is 0 or 1, one of the classes, or a number, as the use case's
     problem has it.
     """
-    kinds: dict[str, tuple[Any, list[str]]] = {
-        "binary": (ZERO_OR_ONE, ["0", "1"]),
-        "multiclass": (Literal[use_case.label.classes], list(use_case.label.classes)),
-        "regression": (Number, ["a finite number"]),
-    }
-    label, labels = kinds[use_case.problem]
+    label, labels = LABELS[use_case.problem.kind](use_case)
     stem = component_name(use_case)
     fields: dict[str, Any] = {
         "prediction_id": Annotated[str, StringConstraints(pattern=ID_PATTERN)],

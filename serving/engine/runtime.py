@@ -78,8 +78,7 @@ class Runtime:
         return self.batcher.alive and self.watcher.alive
 
     def not_ready(self) -> str | None:
-        """Say why nothing can be predicted now; `None` when it can for at least one use case.
-        """
+        """Say why nothing can be predicted now; `None` when it can for at least one use case."""
         if self.batcher.log.refuses():
             return f"log: {self.batcher.log_error}"
         if not any(

@@ -21,7 +21,7 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
         title=use_case.title,
         owner=use_case.owner,
         task=use_case.task,
-        problem=use_case.problem,
+        problem=use_case.problem.kind,
         entity_keys=list(serving.entity_keys),
         request_fields=[field.name for field in serving.request_fields],
         event_time=use_case.event_time,

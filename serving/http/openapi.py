@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from include.problems.registry import strategy_of
 from include.spec import UseCase
 from serving.contract.answers import (
     CheckAnswer,
@@ -153,9 +154,7 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
                 "requestBody": body(f"{stem}Request", rows),
             }
         },
-        f"{base}/feedback": {
-            "post": {**feedback, "requestBody": body(f"{stem}Feedback", truth)}
-        },
+        f"{base}/feedback": {"post": {**feedback, "requestBody": body(f"{stem}Feedback", truth)}},
         f"{base}/check": {"post": check},
     }
 
@@ -171,7 +170,7 @@ def request_example(schema: RequestSchema) -> dict[str, Any]:
 
 def feedback_example(use_case: UseCase) -> dict[str, Any]:
     """Feedback that the schema accepts (on an answer that there never was)."""
-    label: Any = {"binary": 1, "regression": 1.5}.get(use_case.problem) or use_case.label.classes[0]
+    label = strategy_of(use_case).example_label
     return {
         "feedback": [
             {

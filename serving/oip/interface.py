@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.spec import UseCase
+from include.spec import ProblemKind, UseCase
 from serving.contract.errors import InvalidError, UnanswerableError
 from serving.contract.schema import FEATURES, RequestSchema
 from serving.oip.tensors import DATATYPES, InferRequest, TensorSpec, values_of
@@ -151,7 +151,7 @@ def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
         field: TensorSpec(field, DATATYPES[kind])
         for field, kind in {**required, **features}.items()
     }
-    outputs = {output.name: output for output in (*SCORES[schema.use_case.problem], *ALWAYS)}
+    outputs = {output.name: output for output in (*SCORES[schema.use_case.problem.kind], *ALWAYS)}
     return ModelInterface(name, schema, inputs, outputs, frozenset(features))
 
 
@@ -185,7 +185,7 @@ def check_version(name: str, version: str, serving: int | None) -> None:
         )
 
 
-SCORES = {
+SCORES: dict[ProblemKind, tuple[TensorSpec, ...]] = {
     "binary": (TensorSpec("probability", "FP64"), TensorSpec("decision", "BOOL")),
     "regression": (TensorSpec("value", "FP64"),),
     "multiclass": (TensorSpec("class", "BYTES"),),

@@ -41,7 +41,7 @@ class Explanation:
 
 def is_explainable(model: ScoringModel) -> bool:
     """Say whether the model has one raw score that trees add up to."""
-    return isinstance(model.fitted, FittedBooster) and model.metadata.problem != "multiclass"
+    return isinstance(model.fitted, FittedBooster) and model.metadata.answers.has_one_score
 
 
 def rows_to_explain(

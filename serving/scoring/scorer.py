@@ -48,8 +48,7 @@ class Scorer:
         self.explain_seconds = 0.0
         self.engine: Engine = open_engine(model)
         self.rows = RowTransform(model.transform)
-        self.threshold = model.metadata.decision_threshold
-        self.problem, self.classes = model.metadata.problem, model.metadata.classes
+        self.answers = model.metadata.answers
         self.request_columns = [
             *use_case.serving.entity_keys,
             *(item.name for item in use_case.serving.request_fields),
@@ -99,36 +98,22 @@ class Scorer:
             row[self.use_case.id_column],
             {name: row[name] for name in self.request_columns},
             features,
-            max(score) if self.problem == "multiclass" else score,
-            self.problem == "binary" and score >= self.threshold,
+            self.answers.main_score(score),
+            self.answers.decision(score),
             flags,
             (moment.now - arrived) * 1000.0,
             attributions=None if explanation is None else explanation.as_logged(),
-            predicted_class=self._class_of(score) if self.problem == "multiclass" else None,
+            predicted_class=self.answers.predicted_class(score),
         )
 
     def answered(
         self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None
     ) -> dict[str, Any]:
-        """Return the row of the answer, as `serving.contract.answers` describes it for the problem.
-        """
-        answer = {"prediction_id": identifier, **self._by_problem(score), "flags": flags}
+        """Return the row of the answer, as `serving.contract.answers` describes it for the problem."""
+        answer = {"prediction_id": identifier, **self.answers.fields(score), "flags": flags}
         if explanation is not None:
             answer["explanation"] = explanation.as_answer()
         return answer
-
-    def _by_problem(self, score: Any) -> dict[str, Any]:
-        if self.problem == "binary":
-            return {"probability": score, "decision": score >= self.threshold}
-        if self.problem == "regression":
-            return {"value": score}
-        return {
-            "class": self._class_of(score),
-            "probabilities": dict(zip(self.classes, score, strict=True)),
-        }
-
-    def _class_of(self, score: list[float]) -> str:
-        return self.classes[score.index(max(score))]
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -118,9 +118,7 @@ class Consumer:
         use_cases = {use_case.name: self.use_case}
         self.watcher = ModelWatcher(settings, use_cases)
         self.stores = OnlineStores(settings, use_cases)
-        self.batcher = Batcher(
-            settings, use_cases, ChampionRouter(self.watcher.slots), self.stores
-        )
+        self.batcher = Batcher(settings, use_cases, ChampionRouter(self.watcher.slots), self.stores)
         self.broker = NatsBroker(options.url, graceful_timeout=STOP_SECONDS, logger=None)
         self.handler = Handler(
             request_schema(self.use_case), self.batcher, NatsOutbox(self.broker, use_case.name)

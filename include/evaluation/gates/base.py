@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import Gates, UseCase
 from include.verdict import Finding, at_least
 
@@ -73,10 +74,14 @@ class GateInput:
         """The thresholds of the specification."""
         return self.use_case.gates
 
+    def threshold(self, name: str) -> float | None:
+        """An absolute threshold of the problem; None, and so a refusal, where it declares none."""
+        return self.use_case.problem.thresholds.get(name)
+
     @property
-    def problem_strategy(self) -> ProblemStrategy:
+    def problem_strategy(self) -> ProblemStrategy[Any]:
         """What the use case's problem asks for."""
-        return strategy(self.use_case)
+        return strategy_of(self.use_case)
 
     def losses(self, scores: np.ndarray) -> np.ndarray:
         """Losses of the test rows, in nats; of a regression as share of the best constant's loss on
@@ -149,7 +154,11 @@ def auc(candidate: GateInput) -> list[Finding]:
     """AUC on the test split is at least `min_auc`."""
     return [
         at_least(
-            "auc", "auc", candidate.limits.min_auc, candidate.metrics.get("test.auc"), subject=TEST
+            "auc",
+            "auc",
+            candidate.threshold("min_auc"),
+            candidate.metrics.get("test.auc"),
+            subject=TEST,
         )
     ]
 
@@ -181,7 +190,7 @@ def bootstrap_rule(candidate: GateInput) -> list[Finding]:
 GATES: tuple[Gate, ...] = (evaluated_object, bootstrap_rule)
 
 
-def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> Finding:
+def too_small(gate: str, metric: str, limit: float | None, part: SlicePart) -> Finding:
     """A slice that is listed and not judged."""
     reason = f"too small to judge: {part.rows} rows, the specification asks for {part.minimum_rows}"
     return Finding(
@@ -196,7 +205,9 @@ def too_small(gate: str, metric: str, limit: float, part: SlicePart) -> Finding:
     )
 
 
-def undeclared_slices(candidate: GateInput, gate: str, metric: str, limit: float) -> list[Finding]:
+def undeclared_slices(
+    candidate: GateInput, gate: str, metric: str, limit: float | None
+) -> list[Finding]:
     """A declared slice column of which no part can be judged is a refusal: the gate would pass on
     nothing. Crossings may be small.
     """

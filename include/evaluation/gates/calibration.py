@@ -19,7 +19,7 @@ def calibration(candidate: GateInput) -> list[Finding]:
         at_most(
             "calibration",
             "ece",
-            candidate.limits.max_calibration_error,
+            candidate.threshold("max_calibration_error"),
             candidate.metrics.get("test.ece"),
             subject=TEST,
         )
@@ -32,7 +32,7 @@ def brier(candidate: GateInput) -> list[Finding]:
         at_most(
             "brier",
             "brier",
-            candidate.limits.max_brier,
+            candidate.threshold("max_brier"),
             candidate.metrics.get("test.brier"),
             subject=TEST,
         )

@@ -113,11 +113,8 @@ def champion_slices(candidate: GateInput) -> list[Finding]:
         if not part.judged:
             rows.append(too_small("champion_slices", metric, limit, part))
         else:
-            rows += (
-                [_auc_row(candidate, part, scores, others, sure)]
-                if candidate.use_case.problem == "binary"
-                else []
-            )
+            if candidate.problem_strategy.compares_auc:
+                rows.append(_auc_row(candidate, part, scores, others, sure))
             rows.append(_loss_row(candidate, part, scores, others, sure))
     return rows
 
@@ -127,7 +124,7 @@ CHAMPION_GATES = (champion_improvement, champion_slices)
 
 def _slice_metric(candidate: GateInput) -> tuple[str, float]:
     """The metric by which slices are compared first, and its limit."""
-    if candidate.use_case.problem == "binary":
+    if candidate.problem_strategy.compares_auc:
         return "auc_drop", candidate.limits.max_slice_auc_drop
     return (
         f"{candidate.problem_strategy.loss_metric}_increase",

@@ -4,6 +4,7 @@ of error stay close (fairlearn).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from include.errors import DataError
 from include.evaluation.gates.base import TEST, GateInput
 from include.evaluation.slices import column_values
+from include.spec import ProblemKind
 from include.spec.expectations import FairnessGroups
 from include.verdict import Finding
 
@@ -23,7 +25,6 @@ def fairness(candidate: GateInput) -> list[Finding]:
 
     Of a regression instead the difference of the groups' mean errors.
     """
-    problem = candidate.problem_strategy
     rows: list[Finding] = []
     for declared in candidate.limits.fairness:
         if candidate.scores is None or candidate.model is None or candidate.test is None:
@@ -54,15 +55,9 @@ def fairness(candidate: GateInput) -> list[Finding]:
             )
             continue
         groups = members(declared, values)
-        if candidate.use_case.problem == "regression":
-            rows += _errors(declared, groups, candidate.scores - candidate.labels)
-        else:
-            rows += _grouping(
-                declared,
-                groups,
-                problem.positives(candidate.labels),
-                problem.decisions(candidate.scores),
-            )
+        rows += COMPARISONS[candidate.use_case.problem.kind](
+            candidate, declared, groups, candidate.scores
+        )
     return rows
 
 
@@ -263,3 +258,24 @@ def _compared(
             reason=explanation,
         ),
     ]
+
+
+def _decisions(
+    candidate: GateInput, declared: FairnessGroups, groups: np.ndarray, scores: np.ndarray
+) -> list[Finding]:
+    problem = candidate.problem_strategy
+    return _grouping(
+        declared, groups, problem.positives(candidate.labels), problem.decisions(scores)
+    )
+
+
+def _mean_errors(
+    candidate: GateInput, declared: FairnessGroups, groups: np.ndarray, scores: np.ndarray
+) -> list[Finding]:
+    return _errors(declared, groups, scores - candidate.labels)
+
+
+COMPARISONS: dict[
+    ProblemKind, Callable[[GateInput, FairnessGroups, np.ndarray, np.ndarray], list[Finding]]
+] = {"binary": _decisions, "multiclass": _decisions, "regression": _mean_errors}
+"""What is compared between groups, by kind of problem."""

@@ -11,16 +11,32 @@ from include.verdict import Finding, at_least, at_most
 
 def quality(candidate: GateInput) -> list[Finding]:
     """On the test split: log loss, macro AUC, accuracy and Brier score within their thresholds."""
-    limits, metrics = candidate.limits, candidate.metrics
+    metrics = candidate.metrics
     return [
         at_most(
-            "logloss", "logloss", limits.max_logloss, metrics.get("test.logloss"), subject=TEST
+            "logloss",
+            "logloss",
+            candidate.threshold("max_logloss"),
+            metrics.get("test.logloss"),
+            subject=TEST,
         ),
-        at_least("auc", "auc", limits.min_auc, metrics.get("test.auc"), subject=TEST),
         at_least(
-            "accuracy", "accuracy", limits.min_accuracy, metrics.get("test.accuracy"), subject=TEST
+            "auc", "auc", candidate.threshold("min_auc"), metrics.get("test.auc"), subject=TEST
         ),
-        at_most("brier", "brier", limits.max_brier, metrics.get("test.brier"), subject=TEST),
+        at_least(
+            "accuracy",
+            "accuracy",
+            candidate.threshold("min_accuracy"),
+            metrics.get("test.accuracy"),
+            subject=TEST,
+        ),
+        at_most(
+            "brier",
+            "brier",
+            candidate.threshold("max_brier"),
+            metrics.get("test.brier"),
+            subject=TEST,
+        ),
     ]
 
 
@@ -32,7 +48,7 @@ def calibration(candidate: GateInput) -> list[Finding]:
         at_most(
             "calibration",
             "ece",
-            candidate.limits.max_calibration_error,
+            candidate.threshold("max_calibration_error"),
             candidate.metrics.get("test.ece"),
             subject=TEST,
         )

@@ -18,10 +18,10 @@ from include.evaluation.gates.package import PACKAGE_GATES
 from include.evaluation.gates.regression import REGRESSION_GATES
 from include.evaluation.gates.segments import SEGMENT_GATES
 from include.evaluation.gates.sensitivity import SENSITIVITY_GATES
-from include.spec import Problem
+from include.spec import ProblemKind
 from include.verdict import GateVerdict
 
-PROBLEM_GATES: dict[Problem, tuple[Gate, ...]] = {
+PROBLEM_GATES: dict[ProblemKind, tuple[Gate, ...]] = {
     "binary": (auc, *CALIBRATION_GATES),
     "multiclass": MULTICLASS_GATES,
     "regression": REGRESSION_GATES,
@@ -29,7 +29,7 @@ PROBLEM_GATES: dict[Problem, tuple[Gate, ...]] = {
 """The gates on a problem's own metrics, overall and per slice."""
 
 
-def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
+def all_gates(problem: ProblemKind = "binary") -> tuple[Gate, ...]:
     """Every gate of a problem."""
     return (
         *GATES,
@@ -46,7 +46,7 @@ def all_gates(problem: Problem = "binary") -> tuple[Gate, ...]:
 
 def run_gates(gate_input: GateInput, gates: Sequence[Gate] | None = None) -> GateVerdict:
     """Run every gate of the problem, or those of `gates`."""
-    chosen = gates if gates is not None else all_gates(gate_input.use_case.problem)
+    chosen = gates if gates is not None else all_gates(gate_input.use_case.problem.kind)
     champion = gate_input.champion
     return GateVerdict(
         findings=tuple(finding for gate in chosen for finding in gate(gate_input)),

@@ -10,11 +10,21 @@ from include.verdict import Finding, at_least, at_most
 
 def errors(candidate: GateInput) -> list[Finding]:
     """On the test split: RMSE and MAE are small enough, R2 is large enough."""
-    limits, metrics = candidate.limits, candidate.metrics
+    metrics = candidate.metrics
     return [
-        at_most("errors", "rmse", limits.max_rmse, metrics.get("test.rmse"), subject=TEST),
-        at_most("errors", "mae", limits.max_mae, metrics.get("test.mae"), subject=TEST),
-        at_least("errors", "r2", limits.min_r2, metrics.get("test.r2"), subject=TEST),
+        at_most(
+            "errors",
+            "rmse",
+            candidate.threshold("max_rmse"),
+            metrics.get("test.rmse"),
+            subject=TEST,
+        ),
+        at_most(
+            "errors", "mae", candidate.threshold("max_mae"), metrics.get("test.mae"), subject=TEST
+        ),
+        at_least(
+            "errors", "r2", candidate.threshold("min_r2"), metrics.get("test.r2"), subject=TEST
+        ),
     ]
 
 
@@ -27,14 +37,14 @@ def calibration(candidate: GateInput) -> list[Finding]:
         at_most(
             "calibration",
             "bias",
-            candidate.limits.max_bias,
+            candidate.threshold("max_bias"),
             None if bias is None else abs(bias),
             subject=TEST,
         ),
         at_most(
             "calibration",
             "decile_error",
-            candidate.limits.max_decile_error,
+            candidate.threshold("max_decile_error"),
             candidate.metrics.get("test.decile_error"),
             subject=TEST,
         ),
@@ -65,7 +75,7 @@ def slice_r2(candidate: GateInput) -> list[Finding]:
 def slice_bias(candidate: GateInput) -> list[Finding]:
     """No slice's mean error exceeds `max_slice_bias` standard deviations of the test labels."""
     limit, spread = (
-        candidate.limits.max_slice_bias,
+        candidate.threshold("max_slice_bias"),
         candidate.problem_strategy.label_spread(candidate.labels),
     )
     rows = undeclared_slices(candidate, "slice_bias", "bias", limit)

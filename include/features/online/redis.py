@@ -17,6 +17,7 @@ from include.features.views import View
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+
 class RedisReader(NetworkReader):
     """A `Reader` of a single Redis, by a connection like Feast's own but with the limits of a
     look-up.

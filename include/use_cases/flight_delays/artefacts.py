@@ -34,7 +34,7 @@ def carriers(
     """One row per carrier, the largest first; nothing for a model that answers something else than
     late or not.
     """
-    if use_case.problem != "binary":
+    if not use_case.problem.label_is_rate:
         return None
     test = splits["test"]
     scored = test.select("carrier", use_case.label.column).with_columns(

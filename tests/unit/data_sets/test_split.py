@@ -87,5 +87,5 @@ def test_rows_of_one_group_never_straddle():
 
 def test_a_group_must_be_a_column_that_the_snapshot_has():
     training = USE_CASE.training.model_copy(update={"group_by": "customer"})
-    with pytest.raises(ValidationError, match=r"training.group_by is 'customer'; valid: .*depot"):
+    with pytest.raises(ValidationError, match=r"training.group_by is 'customer'.* valid: .*depot"):
         UseCase.model_validate({**USE_CASE.model_dump(), "training": training.model_dump()})

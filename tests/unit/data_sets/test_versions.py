@@ -168,8 +168,11 @@ def test_an_unknown_version_is_told_what_there_is(world, built):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"event_time": "scheduled_departure"}, "event_time is 'scheduled_departure'"),
-        ({"golden": None}, "golden is None"),
+        ({"golden": None}, "UseCase has no field 'golden'"),
+        (
+            {"data_set": {**DEPARTURES.model_dump(), "event_time": "asked"}},
+            "'asked' is no column of the entity table 'raw/flights'; did you mean 'asked_at'?",
+        ),
         ({"inputs": [{"name": "load", "source": "plane:load"}]}, "inputs names 'plane:load'"),
         (
             {"data_set": {**DEPARTURES.model_dump(), "label_columns": ["arrival_delay"]}},

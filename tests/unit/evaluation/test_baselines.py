@@ -9,6 +9,7 @@ from include.evaluation.attributions import attribution_summary, contributions
 from include.evaluation.baselines import simple_model
 from include.evaluation.evaluate import evaluate, labels_of, metric_names
 from include.problems.binary import CERTAINTY, last_value
+from include.problems.registry import strategy_of
 from include.spec import Slice
 from include.stats.metrics import log_loss, roc_auc
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
@@ -49,7 +50,12 @@ def test_the_simple_model_learns_and_takes_missing_and_unseen_values(model):
     )
     matrices = [model.transform.apply_frame(frame) for frame in (train, test)]
     scores = simple_model(
-        model.transform, matrices[0], labels_of(USE_CASE, train), {"test": matrices[1]}, seed=1
+        model.transform,
+        matrices[0],
+        labels_of(USE_CASE, train),
+        {"test": matrices[1]},
+        strategy_of(USE_CASE),
+        seed=1,
     )["test"]
     assert np.isfinite(scores).all()
     assert roc_auc(labels_of(USE_CASE, test), scores) > 0.65

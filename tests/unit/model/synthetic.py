@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,9 +24,12 @@ from include.model.package import (
 )
 from include.model.reference import build_reference
 from include.spec import (
+    Binary,
     Column,
+    DataSet,
     FeatureTable,
     Gates,
+    Golden,
     Input,
     Label,
     RequestField,
@@ -73,12 +77,17 @@ USE_CASE = UseCase(
     business_impact="A late parcel costs a call.",
     metric="AUC",
     data="Synthetic.",
-    id_column="parcel_id",
-    event_time="asked_at",
-    entity_table="raw/parcels",
+    problem=Binary(min_auc=0.6, max_brier=0.25, max_calibration_error=0.1),
+    data_set=DataSet(
+        entity_table="raw/parcels",
+        id_column="parcel_id",
+        event_time="asked_at",
+        feature_service="parcels_v1",
+        label_table="raw/deliveries",
+        label_time="known_at",
+    ),
     tables=(PARCELS, DELIVERIES),
     feature_tables=(FeatureTable(view="depot_daily", table="features/depot_daily"),),
-    feature_service="parcels_v1",
     inputs=(
         Input(name="depot", source="depot", kind="category"),
         Input(name="pickup_hour", source="pickup", kind="local_hour", timezone="Europe/Vienna"),
@@ -87,9 +96,7 @@ USE_CASE = UseCase(
     serving=Serving(
         entity_keys=("depot",), request_fields=(RequestField(name="pickup", type="timestamp"),)
     ),
-    label=Label(
-        table="raw/deliveries", column="late", time_column="known_at", description="1 if late."
-    ),
+    label=Label(column="late", description="1 if late."),
     training=Training(
         window_days=DAYS,
         minimum_rows=500,
@@ -103,14 +110,30 @@ USE_CASE = UseCase(
     slices=(Slice(column="depot", minimum_rows=50),),
     baseline_input="load",
     gates=Gates(
-        min_auc=0.6,
-        max_brier=0.25,
-        max_calibration_error=0.1,
         min_baseline_skill=0.01,
         max_attribution_share=0.8,
     ),
     schedule=Schedule(start=START),
 )
+
+
+def under_limits(case: UseCase, **limits: Any) -> UseCase:
+    """The use case with other limits, be they fields of its problem or of its gates."""
+    fields = type(case.problem).model_fields
+    problem = {name: value for name, value in limits.items() if name in fields}
+    gates = {name: value for name, value in limits.items() if name not in problem}
+    return case.model_copy(
+        update={
+            "problem": case.problem.model_copy(update=problem),
+            "gates": case.gates.model_copy(update=gates),
+        }
+    )
+
+
+def with_golden(golden: Golden) -> UseCase:
+    """The use case with rows set aside."""
+    data_set = USE_CASE.data_set.model_copy(update={"golden": golden})
+    return USE_CASE.model_copy(update={"data_set": data_set})
 
 
 def parcels(rows: int = 3000, seed: int = 1) -> pl.DataFrame:

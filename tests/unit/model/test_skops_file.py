@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from include.errors import RegistryError
 from include.model import skops_file
+from include.model.answers import ClassAnswers, RateAnswers
 from include.model.fitted import FittedSklearn
 from include.settings import PROJECT_ROOT
 
@@ -118,16 +119,18 @@ def test_what_is_no_skops_file_is_refused():
 
 def test_scores_have_the_shape_of_the_problem_and_a_class_unseen_in_training_has_probability_zero():
     logistic = models()["sklearn.linear_model.LogisticRegression"]
-    binary = FittedSklearn(logistic, "binary", 2).predict(np.round(ROWS))
+    binary = FittedSklearn(logistic, RateAnswers(0.5)).predict(np.round(ROWS))
     assert binary.shape == (300,)
-    of_three = FittedSklearn(logistic, "multiclass", 3).predict(np.round(ROWS))
+    of_three = FittedSklearn(logistic, ClassAnswers(("a", "b", "c"))).predict(np.round(ROWS))
     assert of_three.shape == (300, 3)
     np.testing.assert_allclose(of_three.sum(axis=1), 1.0)
     assert not of_three[:, 2].any()
 
 
 def test_the_inside_of_an_estimator_is_described():
-    found = {name: FittedSklearn(model, "binary", 2).describe() for name, model in models().items()}
+    found = {
+        name: FittedSklearn(model, RateAnswers(0.5)).describe() for name, model in models().items()
+    }
     forest = found[FOREST]["steps"][0]
     assert (forest["trees"], forest["parameters"]) == (
         5,

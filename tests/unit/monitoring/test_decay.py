@@ -14,7 +14,7 @@ from include.errors import RegistryError
 from include.model.reference import class_reference
 from include.monitoring import alarm, performance
 from include.monitoring.drift import _predicted_class
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import Monitoring
 from tests.unit.problems.problem_cases import CLASSES, use_case
 
@@ -45,7 +45,7 @@ BEFORE = {"regression": delays(5.0), "multiclass": outcomes(0.8)}
 
 def judged(problem, frame):
     case = use_case(problem)
-    reference = strategy(case).table_summary(BEFORE[problem])
+    reference = strategy_of(case).table_summary(BEFORE[problem])
     return performance.judge(performance.measure(frame, case), reference, LIMITS, problem)
 
 
@@ -78,7 +78,7 @@ def test_a_finding_raises_the_alarm_with_a_sentence():
 
 @pytest.mark.parametrize("problem", ["regression", "multiclass"])
 def test_a_baseline_that_lacks_a_metric_is_refused(problem):
-    known = strategy(use_case(problem)).table_summary(BEFORE[problem])
+    known = strategy_of(use_case(problem)).table_summary(BEFORE[problem])
     model = SimpleNamespace(metadata=SimpleNamespace(problem=problem, metrics=known, run_id="r"))
     assert performance.baseline(model).keys() <= known.keys()
     del known["n"]

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from include.errors import RegistryError
-from include.monitoring.performance import auc_standard_error, baseline, judge, measure, slices
+from include.monitoring.decay import auc_standard_error
+from include.monitoring.performance import baseline, judge, measure, slices
 from include.spec import Monitoring
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 

@@ -12,27 +12,15 @@ import polars as pl
 
 from include.interval import Interval
 from include.settings import load_settings
-from include.spec import Column, Gates, Label, Table, UseCase
+from include.spec import Column, Gates, Label, Multiclass, Regression, Table, UseCase
 from include.steps import RunInfo, StepContext
 from tests.unit.model.synthetic import DAYS, PARCELS, START, USE_CASE, parcels
 
 CLASSES = ("early", "on_time", "late")
 LABELS = {
     "binary": USE_CASE.label,
-    "regression": Label(
-        table="raw/deliveries",
-        column="minutes",
-        time_column="known_at",
-        description="Minutes late.",
-    ),
-    "multiclass": Label(
-        table="raw/deliveries",
-        column="outcome",
-        time_column="known_at",
-        description="",
-        classes=CLASSES,
-        positive="late",
-    ),
+    "regression": Label(column="minutes", description="Minutes late."),
+    "multiclass": Label(column="outcome", description=""),
 }
 # The parcels' labels are noisy functions of one input: a linear model is hard to beat, and without
 # that input little is known. How fast the machine of a test is, is no question here.
@@ -44,19 +32,23 @@ EASY = {
     "max_latency_p99_ms": 5000.0,
     "max_batch_ms": 5000.0,
 }
-GATES = {
-    "binary": USE_CASE.gates.model_copy(update=EASY),
-    "regression": Gates(
-        max_rmse=14, max_mae=11, min_r2=0.3, max_bias=3, max_decile_error=6, **EASY
-    ),
-    "multiclass": Gates(
+PROBLEMS = {
+    "binary": USE_CASE.problem,
+    "regression": Regression(max_rmse=14, max_mae=11, min_r2=0.3, max_bias=3, max_decile_error=6),
+    "multiclass": Multiclass(
+        classes=CLASSES,
+        positive="late",
         max_logloss=1.0,
         min_auc=0.7,
         max_brier=0.6,
         max_calibration_error=0.1,
         min_accuracy=0.5,
-        **EASY,
     ),
+}
+GATES = {
+    "binary": USE_CASE.gates.model_copy(update=EASY),
+    "regression": Gates(**EASY),
+    "multiclass": Gates(**EASY),
 }
 SKLEARN = {
     "binary": "sklearn.linear_model.LogisticRegression",
@@ -94,7 +86,7 @@ def use_case(problem: str, *, sklearn: bool = False, **training) -> UseCase:
     """The parcels' use case with another problem; with `sklearn` another estimator."""
     values = USE_CASE.model_dump()
     values |= {
-        "problem": problem,
+        "problem": PROBLEMS[problem].model_dump(),
         "label": LABELS[problem].model_dump(),
         "gates": GATES[problem].model_dump(),
     }

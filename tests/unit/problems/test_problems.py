@@ -10,9 +10,9 @@ import pytest
 from sklearn import metrics as reference
 
 from include.errors import DataError
-from include.problems.registry import strategy
+from include.problems.registry import strategy_of
 from include.spec import Label
-from tests.unit.problems.problem_cases import CLASSES, use_case
+from tests.unit.problems.problem_cases import CLASSES, PROBLEMS, use_case
 
 RANDOM = np.random.default_rng(5)
 ROWS = 600
@@ -23,12 +23,12 @@ def three_classes():
     labels = RANDOM.integers(0, 3, ROWS)
     logits = RANDOM.normal(size=(ROWS, 3)) + 1.5 * np.eye(3)[labels]
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return strategy(use_case("multiclass")), labels, scores
+    return strategy_of(use_case("multiclass")), labels, scores
 
 
 def values():
     labels = RANDOM.normal(10.0, 5.0, ROWS)
-    return strategy(use_case("regression")), labels, labels + RANDOM.normal(1.0, 2.0, ROWS)
+    return strategy_of(use_case("regression")), labels, labels + RANDOM.normal(1.0, 2.0, ROWS)
 
 
 def test_metrics_of_several_classes_are_those_of_scikit_learn():
@@ -95,22 +95,16 @@ def test_a_metric_that_is_not_defined_is_left_out():
 
 
 def test_labels_are_class_numbers_by_name_or_by_bounds():
-    by_name = strategy(use_case("multiclass"))
+    by_name = strategy_of(use_case("multiclass"))
     frame = pl.DataFrame({"outcome": ["late", "early", "on_time"], "minutes": [15.0, 15.1, -3.0]})
     assert by_name.labels(frame).tolist() == [2, 0, 1]
     cut = use_case("multiclass").model_copy(
         update={
-            "label": Label(
-                table="t",
-                column="minutes",
-                time_column="k",
-                description="",
-                classes=CLASSES,
-                bounds=(0.0, 15.0),
-            )
+            "label": Label(column="minutes", description=""),
+            "problem": PROBLEMS["multiclass"].model_copy(update={"bounds": (0.0, 15.0)}),
         }
     )
-    assert strategy(cut).labels(frame).tolist() == [1, 2, 0]
+    assert strategy_of(cut).labels(frame).tolist() == [1, 2, 0]
 
 
 WRONG = [("outcome", "lost"), ("outcome", None), ("minutes", float("inf")), ("minutes", None)]
@@ -120,7 +114,7 @@ WRONG = [("outcome", "lost"), ("outcome", None), ("minutes", float("inf")), ("mi
 def test_a_label_that_is_not_valid_is_named(column, wrong):
     problem, good = ("multiclass", "late") if column == "outcome" else ("regression", 1.0)
     with pytest.raises(DataError, match="1 labels in column"):
-        strategy(use_case(problem)).labels(pl.DataFrame({column: [good, wrong]}))
+        strategy_of(use_case(problem)).labels(pl.DataFrame({column: [good, wrong]}))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +129,7 @@ def test_a_label_that_is_not_valid_is_named(column, wrong):
 )
 def test_scores_that_are_no_probabilities_of_the_classes_are_refused(scores):
     with pytest.raises(DataError):
-        strategy(use_case("multiclass")).summary(np.array([0, 1, 2]), scores)
+        strategy_of(use_case("multiclass")).summary(np.array([0, 1, 2]), scores)
 
 
 def test_a_table_of_predictions_gives_the_metrics_that_one_probability_a_row_tells():

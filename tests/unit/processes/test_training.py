@@ -33,6 +33,7 @@ from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
+from tests.unit.model.synthetic import under_limits
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,10 +55,10 @@ ORDER = (
     steps.check_gates,
     steps.register_model,
 )
-EASY = USE_CASE.gates.model_copy(update={"min_auc": 0.55, "max_slice_auc_drop": 0.5})
+EASY = under_limits(USE_CASE, min_auc=0.55, max_slice_auc_drop=0.5)
 SMALL = USE_CASE.training.model_copy(update={"trials": 2, "boost_rounds": 40})
 SLICES = (Slice(column="origin", minimum_rows=300), Slice(column="carrier", minimum_rows=100))
-FLIGHTS = USE_CASE.model_copy(update={"gates": EASY, "training": SMALL, "slices": SLICES})
+FLIGHTS = EASY.model_copy(update={"training": SMALL, "slices": SLICES})
 
 
 @dataclass
@@ -87,9 +88,7 @@ def run_steps(
 
 
 def with_run(context: StepContext, run_id: str, **gates: float) -> StepContext:
-    use_case = context.use_case.model_copy(
-        update={"gates": context.use_case.gates.model_copy(update=gates)}
-    )
+    use_case = under_limits(context.use_case, **gates)
     return replace(context, use_case=use_case, run=replace(context.run, run_id=run_id))
 
 

@@ -11,36 +11,34 @@ from include.spec import UseCase
 from include.spec.overlay import _merged
 from include.use_cases.flight_delays.spec import USE_CASE
 
-NO_BINARY = {"min_auc": None, "max_brier": None, "max_calibration_error": None}
 REGRESSION = {
-    "problem": "regression",
-    "label": {"column": "arrival_delay"},
-    "gates": {
-        **NO_BINARY,
-        "fairness": [],
+    "problem": {
+        "kind": "regression",
         "max_rmse": 60,
         "max_mae": 40,
         "min_r2": 0.0,
         "max_bias": 10,
         "max_decile_error": 20,
     },
+    "label": {"column": "arrival_delay"},
+    "gates": {"fairness": []},
 }
 MULTICLASS = {
-    "problem": "multiclass",
-    "label": {
-        "column": "arrival_delay",
+    "problem": {
+        "kind": "multiclass",
         "classes": ["early", "on_time", "late"],
         "bounds": [-5, 15],
         "positive": "late",
+        "min_auc": 0.5,
+        "max_brier": 0.7,
+        "max_calibration_error": 0.2,
+        "max_logloss": 1.2,
+        "min_accuracy": 0.3,
     },
-    "gates": {"max_logloss": 1.2, "min_accuracy": 0.3},
+    "label": {"column": "arrival_delay"},
     "baseline_input": None,
 }
-LINEAR = {
-    "training": {
-        "estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge", "device": None}
-    }
-}
+LINEAR = {"training": {"estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge"}}}
 
 
 def changed(*changes):
@@ -52,67 +50,65 @@ def changed(*changes):
 
 
 def test_every_problem_can_be_declared():
-    assert changed(REGRESSION).problem == "regression"
-    assert changed(MULTICLASS).label.classes == ("early", "on_time", "late")
+    assert changed(REGRESSION).problem.kind == "regression"
+    assert changed(MULTICLASS).problem.class_names == ("early", "on_time", "late")
     assert changed(REGRESSION, LINEAR).training.estimator.label == "sklearn.linear_model.Ridge"
-    assert USE_CASE.problem == "binary"
+    assert USE_CASE.problem.kind == "binary"
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         (
-            ({"label": {"classes": ["a", "b", "c"]}},),
-            "label.classes belongs to problem='multiclass'",
+            ({"problem": {"classes": ["a", "b", "c"]}},),
+            "Binary has no field 'classes'",
         ),
         (
-            (MULTICLASS, {"label": {"classes": ["a", "b"], "bounds": [], "positive": None}}),
-            "problem='binary'",
+            (MULTICLASS, {"problem": {"classes": ["a", "b"], "bounds": [], "positive": None}}),
+            r"problem=Binary\(",
         ),
-        ((MULTICLASS, {"label": {"classes": ["a", "a", "late"]}}), "names a class twice"),
-        ((MULTICLASS, {"label": {"bounds": [15, -5]}}), "2 rising numbers for 3 classes"),
-        ((MULTICLASS, {"label": {"positive": "missed"}}), "not among label.classes"),
+        ((MULTICLASS, {"problem": {"classes": ["a", "a", "late"]}}), "names a class twice"),
+        ((MULTICLASS, {"problem": {"bounds": [15, -5]}}), "2 rising numbers for 3 classes"),
+        ((MULTICLASS, {"problem": {"positive": "lat"}}), "is 'lat'; did you mean 'late'?"),
         (
-            (MULTICLASS, {"label": {"positive": None}, "gates": {"directions": []}}),
-            "needs label.positive",
+            (MULTICLASS, {"problem": {"positive": None}, "gates": {"directions": []}}),
+            "problem.positive is missing, which gates.fairness",
         ),
-        ((MULTICLASS, {"label": {"positive": None}}), "about the probability of label.positive"),
+        (
+            (MULTICLASS, {"problem": {"positive": None}}),
+            "which gates.directions and gates.fairness",
+        ),
         ((MULTICLASS, {"baseline_input": "carrier_late_rate_7d"}), "one a class"),
-        ((REGRESSION, {"training": {"class_weights": [1, 2]}}), "'regression' has none"),
+        (
+            (REGRESSION, {"training": {"class_weights": [1, 2]}}),
+            r"problem=Regression\(...\) has none",
+        ),
         ((MULTICLASS, {"training": {"class_weights": [1, 2]}}), "2 weights for 3 classes"),
-        ((REGRESSION, {"gates": {"max_rmse": None}}), r"gates lack \['max_rmse'\]"),
-        ((REGRESSION, {"gates": {"min_auc": 0.6}}), "gates.min_auc is a threshold of"),
+        (
+            (REGRESSION, {"problem": {"max_rmse": None}}),
+            r"problem.regression.max_rmse\n +Field required",
+        ),
+        ((REGRESSION, {"problem": {"min_auc": 0.6}}), "Regression has no field 'min_auc'"),
+        (({"gates": {"min_slice_brier_skil": 0.1}},), "did you mean 'min_slice_brier_skill'"),
         (
             (REGRESSION, {"gates": {"fairness": [{"column": "origin"}]}}),
             "needs max_error_difference",
         ),
         (
             ({"gates": {"fairness": [{"column": "origin", "max_error_difference": 5}]}},),
-            "belongs to problem='regression'",
+            r"belongs to problem=Regression\(",
         ),
         (
             ({"training": {"parameters": {"objective": "reg:squarederror"}}},),
             "which Flightdeck derives",
         ),
         (
-            (
-                {
-                    "training": {
-                        "estimator": {"kind": "sklearn", "path": "os.system", "device": None}
-                    }
-                },
-            ),
+            ({"training": {"estimator": {"kind": "sklearn", "path": "os.system"}}},),
             "no class of scikit-learn",
         ),
-        (({"training": {"estimator": {"kind": "sklearn", "device": None}}},), "either path"),
+        (({"training": {"estimator": {"kind": "sklearn"}}},), "either path"),
         (
-            (
-                {
-                    "training": {
-                        "estimator": {"kind": "sklearn", "factory": "os.system", "device": None}
-                    }
-                },
-            ),
+            ({"training": {"estimator": {"kind": "sklearn", "factory": "os.system"}}},),
             "without a module",
         ),
         ((LINEAR, {"training": {"estimator": {"trusted_types": ["os.system"]}}}), "can be trusted"),
@@ -120,7 +116,11 @@ def test_every_problem_can_be_declared():
             (
                 {
                     "training": {
-                        "estimator": {"kind": "sklearn", "path": "sklearn.linear_model.Ridge"}
+                        "estimator": {
+                            "kind": "sklearn",
+                            "path": "sklearn.linear_model.Ridge",
+                            "device": "cpu",
+                        }
                     }
                 },
             ),

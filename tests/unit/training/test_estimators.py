@@ -28,6 +28,7 @@ from include.model.package import METADATA_FILE, load_model, package_digest, wri
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.sklearn_fitting import build_estimator, fit_sklearn
 from include.training.tuning import best_trial, tune
+from tests.unit.model.synthetic import under_limits
 from tests.unit.problems.problem_cases import rows, splits, trained, use_case
 
 pytestmark = pytest.mark.slow
@@ -148,7 +149,7 @@ REFUSALS = {
 def test_each_threshold_of_a_problem_refuses(packages, gate):
     problem, limits = REFUSALS[gate]
     case, package = use_case(problem), packages(problem, False)
-    strict = case.model_copy(update={"gates": case.gates.model_copy(update=limits)})
+    strict = under_limits(case, **limits)
     given = gate_input(strict, package)
     if gate == "baselines":
         given.metrics["test.baseline.simple.mse"] = given.metrics["test.mse"] / 2
@@ -238,7 +239,7 @@ def test_trials_of_a_regression_are_compared_by_its_loss():
     case, parts = use_case("regression"), splits(rows(1500))
     (trial,) = tune(case, parts["train"], parts["validation"], trials=1, threads=1)
     assert trial.as_json()["validation_rmse"] == trial.validation_loss > 1.0
-    absolute = case.model_copy(update={"gates": case.gates.model_copy(update={"loss": "absolute"})})
+    absolute = under_limits(case, loss="absolute")
     assert tune(absolute, parts["train"], parts["validation"], trials=1, threads=1)[0].loss == "mae"
 
 

@@ -27,6 +27,7 @@ from include.tables.completed import mark_complete
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.unit.model.synthetic import under_limits
 
 QUARTER = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 ORDER = (
@@ -43,9 +44,7 @@ ORDER = (
 EASY = {"min_auc": 0.55, "max_slice_auc_drop": 0.5}
 SMALL = USE_CASE.training.model_copy(update={"trials": 2, "boost_rounds": 40})
 SLICES = (Slice(column="origin", minimum_rows=300), Slice(column="carrier", minimum_rows=100))
-FLIGHTS = USE_CASE.model_copy(
-    update={"gates": USE_CASE.gates.model_copy(update=EASY), "training": SMALL, "slices": SLICES}
-)
+FLIGHTS = under_limits(USE_CASE, **EASY).model_copy(update={"training": SMALL, "slices": SLICES})
 SHALLOW = FLIGHTS.model_copy(
     update={
         "gates": FLIGHTS.gates.model_copy(update={"min_champion_improvement": 0.5}),

@@ -17,7 +17,7 @@ from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
 from include.stats.metrics import brier, log_loss, summary
-from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
+from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels, under_limits
 
 ROWS = 3000
 DIGEST = "d" * 64
@@ -116,9 +116,4 @@ def without(given: GateInput, metric: str) -> GateInput:
 
 def limited(given: GateInput, **limits: Any) -> GateInput:
     """The same candidate under other limits; `golden` and `slices` are fields of the use case."""
-    return replace(
-        given,
-        use_case=given.use_case.model_copy(
-            update={"gates": given.use_case.gates.model_copy(update=limits)}
-        ),
-    )
+    return replace(given, use_case=under_limits(given.use_case, **limits))

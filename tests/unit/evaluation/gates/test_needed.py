@@ -22,7 +22,7 @@ from tests.unit.evaluation.gates.candidates import (
     recorded,
     refused_by,
 )
-from tests.unit.model.synthetic import START, USE_CASE
+from tests.unit.model.synthetic import START, with_golden
 
 
 def flat_slice() -> GateInput:
@@ -52,9 +52,7 @@ def beaten_by_simple() -> GateInput:
 def no_better_than_prior_on_golden() -> GateInput:
     given = candidate()
     metrics = {**given.metrics, "golden.logloss": 0.6, "golden.baseline.logloss": 0.5}
-    return replace(
-        given, use_case=USE_CASE.model_copy(update={"golden": Golden(until=START)}), metrics=metrics
-    )
+    return replace(given, use_case=with_golden(Golden(until=START)), metrics=metrics)
 
 
 def inspected(size: int = 300_000, unsafe: tuple[str, ...] = (), **measured: object) -> GateInput:

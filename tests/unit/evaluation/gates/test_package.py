@@ -20,7 +20,7 @@ from tests.unit.evaluation.gates.candidates import (
     refused_by,
     without,
 )
-from tests.unit.model.synthetic import START, USE_CASE
+from tests.unit.model.synthetic import START, with_golden
 
 
 def inspected(**changes: Any) -> Inspection:
@@ -106,7 +106,7 @@ def test_a_missing_baseline_is_a_refusal_that_names_it(metric):
 
 
 def test_a_declared_golden_set_must_have_been_measured_on_and_beat_its_prior():
-    use_case = USE_CASE.model_copy(update={"golden": Golden(until=START)})
+    use_case = with_golden(Golden(until=START))
     given = replace(candidate(), use_case=use_case)
     assert refused_by(given) == {"golden"}
     assert "golden.logloss is missing" in run_gates(given).reasons[0]

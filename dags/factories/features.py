@@ -47,13 +47,13 @@ def build_features_dag(use_case: UseCase) -> DAG:
     ) as dag:
         chain(
             StepOperator(
-                task_id="ingest_source", step="include.processes.ingestion:ingest_source", **names
+                task_id="ingest_source", step="include.processes.features:ingest_source", **names
             ),
             DataValidationOperator(
-                task_id="validate_data", step="include.processes.ingestion:validate_data", **names
+                task_id="validate_data", step="include.processes.features:validate_data", **names
             ),
             StepOperator(
-                task_id="publish_tables", step="include.processes.ingestion:publish_tables", **names
+                task_id="publish_tables", step="include.processes.features:publish_tables", **names
             ),
             StepOperator(
                 task_id="compute_features",
@@ -68,7 +68,7 @@ def build_features_dag(use_case: UseCase) -> DAG:
             ),
             NewDataOperator(
                 task_id="check_new_data",
-                step="include.triggers.policy:check_new_data",
+                step="include.processes.features:check_new_data",
                 asset=asset(use_case, "new_data"),
                 **names,
             ),

@@ -51,7 +51,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
             AlarmOperator(
                 task_id="raise_alarm",
-                step="include.triggers.policy:propose_alarm",
+                step="include.processes.monitoring:propose_alarm",
                 asset=asset(use_case, "alarm"),
                 **names,
             ),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -153,18 +153,34 @@ def snapshot_columns(use_case: UseCase) -> list[str]:
     return use_case.training_data.all_columns
 
 
-def read(use_case: UseCase, settings: Settings, record: dict[str, Any]) -> pl.DataFrame:
+class SnapshotReference(Protocol):
+    """Which version of which table a training set is, and the digest of its rows."""
+
+    @property
+    def name(self) -> str:
+        """The table."""
+
+    @property
+    def version(self) -> int:
+        """Its version."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its rows."""
+
+
+def read(use_case: UseCase, settings: Settings, snapshot: SnapshotReference) -> pl.DataFrame:
     """The rows of a recorded snapshot, sorted by event time and id.
 
     Raises `TableNotFound` when the version is gone, `DigestMismatch` when its rows are not those
     that were recorded.
     """
-    frame = TableStore(settings.tables_uri).read(record["name"], version=record["version"])
+    frame = TableStore(settings.tables_uri).read(snapshot.name, version=snapshot.version)
     digest = frame_digest(frame)
-    if digest != record["digest"]:
+    if digest != snapshot.digest:
         raise DigestMismatch(
-            f"Snapshot {record['name']} version {record['version']} has digest {digest[:16]},"
-            f" recorded was {record['digest'][:16]}. Its files were changed; build the snapshot"
+            f"Snapshot {snapshot.name} version {snapshot.version} has digest {digest[:16]},"
+            f" recorded was {snapshot.digest[:16]}. Its files were changed; build the snapshot"
             " again in a new run."
         )
     return frame.sort(use_case.event_time, use_case.id_column)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from include.data_sets.champion_reference import against_champion, champion_reference
-from include.data_sets.snapshot import read, snapshot_columns, training_window
+from include.data_sets.snapshot import SnapshotReference, read, snapshot_columns, training_window
 from include.data_sets.snapshot_checks import check_snapshot
 from include.quality.data_docs import write_docs
 from include.quality.quarantine import put_aside
@@ -20,17 +20,17 @@ from include.steps import StepContext
 from include.tables.store import TableStore
 
 
-def judge_snapshot(context: StepContext, record: dict[str, Any], run: str) -> dict[str, Any]:
+def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) -> dict[str, Any]:
     """`{"accepted", "reasons", "failures", "warnings", "notes", "references", "report",
     "data_docs", "quarantine"}`, as for a delivery.
 
-    `record` is the snapshot's, `run` names the folder of the report. Everything is judged, even
+    `run` names the folder of the report. Everything is judged, even
     when the first rule is broken.
     """
     use_case, settings = context.use_case, context.settings
     frame, table, window = (
-        read(use_case, settings, record),
-        str(record["name"]),
+        read(use_case, settings, snapshot),
+        snapshot.name,
         training_window(use_case, context.interval),
     )
     validation = check_snapshot(use_case, frame, table, window)

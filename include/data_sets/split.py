@@ -7,6 +7,7 @@ where its newest row goes, so the training rows still all lie before the validat
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,21 @@ from include.tables.store import TIMESTAMP
 SPLITS = ("train", "validation", "test")
 
 
-def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TimeSplit:
+    """The moments that cut a snapshot, with rows, shares and base rates of the parts by name."""
+
+    boundaries: dict[str, str]
+    rows: dict[str, int]
+    shares: dict[str, float]
+    base_rates: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON."""
+        return asdict(self)
+
+
+def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> TimeSplit:
     """`{"boundaries": {"validation_start", "test_start"}, "rows": {split: n}, "shares": {...},
     "base_rates": {...}}`.
 
@@ -49,7 +64,7 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> dict[str, Any]:
         rates[name] = problem.base_rate(labels)
     rows = {name: part.height for name, part in parts.items()}
     shares = {name: count / frame.height for name, count in rows.items()}
-    return {"boundaries": boundaries, "rows": rows, "shares": shares, "base_rates": rates}
+    return TimeSplit(boundaries, rows, shares, rates)
 
 
 def cut(

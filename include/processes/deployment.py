@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from include.errors import FlightdeckError, ReleaseError
+from include.processes.results import PackagedModel, PackageVerdict, Release, SelectedVersion
+from include.registry import versions
+from include.release import checks
+from include.release.endpoint import smoke_test, wait_until_serving
 from include.release.ledger import Entry, Ledger
 from include.release.model_store import publish, set_desired, version_folder, withdraw
 from include.steps import StepContext
 
-if TYPE_CHECKING:
-    from include.registry.versions import RegisteredVersion
-
 SERVING_SECONDS = 120.0
 
 
-def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 a step's signature
-    """The version of parameter `version`, or the challenger: `{"version", "digest",
-    "mlflow_run_id", "reason"}`.
+def select_version(context: StepContext) -> SelectedVersion:
+    """Select the version of parameter `version`, or the challenger.
 
     Raises `ReleaseError` when there is none, or when its gates did not accept it.
     """
-    from include.registry import versions
-
     number = context.run.params.get("version")
     if number is None:
-        selected: RegisteredVersion | None = versions.challenger(context.settings, context.use_case)
+        selected: versions.RegisteredVersion | None = versions.challenger(
+            context.settings, context.use_case
+        )
         reason = "the challenger"
     else:
         selected = versions.version(context.settings, context.use_case, int(number))
@@ -43,63 +43,53 @@ def select_version(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
             f" (tag decision is {selected.tags.get('decision')!r}); only a version that passed the"
             " gates may serve."
         )
-    asked = context.run.params.get("reason")
-    return {
-        "version": selected.version,
-        "digest": selected.digest,
-        "mlflow_run_id": selected.run_id,
-        "reason": f"{reason}: {asked}" if asked else reason,
-    }
+    stated = context.run.params.get("reason")
+    return SelectedVersion(
+        version=selected.version,
+        digest=selected.digest,
+        mlflow_run_id=selected.run_id,
+        reason=f"{reason}: {stated}" if stated else reason,
+    )
 
 
-def package_model(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+def package_model(context: StepContext, selected: SelectedVersion) -> PackagedModel:
     """Fetch the selected version's package, verify it and put it into the model store; it does not
     serve yet.
 
-    Returns `{"version", "digest", "folder", "bytes"}`. A copy that is already there and intact is
-    kept, a damaged one replaced.
+    A copy that is already there and intact stays, a damaged one is replaced.
     """
-    from include.registry import versions
-
-    number, digest = _selected(inputs)
-    selected = versions.version(context.settings, context.use_case, number)
-    if selected.digest != digest:
+    number, digest = selected.version, selected.digest
+    registered = versions.version(context.settings, context.use_case, number)
+    if registered.digest != digest:
         raise ReleaseError(
-            f"Version {number} now has digest {selected.digest[:16]}, but {digest[:16]} was"
+            f"Version {number} now has digest {registered.digest[:16]}, but {digest[:16]} was"
             " selected. Start again."
         )
     with TemporaryDirectory(prefix="flightdeck-package-") as folder:
-        package = versions.download(selected, Path(folder))
+        package = versions.download(registered, Path(folder))
         stored = publish(context.settings, context.use_case.name, package, number, digest)
     size = sum(path.stat().st_size for path in stored.rglob("*") if path.is_file())
-    return {"version": number, "digest": digest, "folder": str(stored), "bytes": size}
+    return PackagedModel(version=number, digest=digest, folder=str(stored), bytes=size)
 
 
-def check_package(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The verdict on the package in the model store:
-
-    `{"accepted", "reasons", "checks", "version", "digest"}`.
-    """
-    from include.release import checks
-
-    packaged = inputs["package_model"]
-    verdict = checks.check_package(Path(packaged["folder"]), packaged["digest"], context.use_case)
-    return {**verdict, "version": packaged["version"], "digest": packaged["digest"]}
+def check_package(context: StepContext, packaged: PackagedModel) -> PackageVerdict:
+    """Check the package in the model store."""
+    verdict = checks.check_package(Path(packaged.folder), packaged.digest, context.use_case)
+    return PackageVerdict(**verdict, version=packaged.version, digest=packaged.digest)
 
 
-def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+def put_into_service(
+    context: StepContext, selected: SelectedVersion, verdict: PackageVerdict
+) -> Release:
     """Let the endpoint swap to the version, see that it does, record it in the ledger, then move
     the alias `champion`.
 
-    Returns `{"version", "digest", "previous_version", "ledger_row", "changed"}`. Repeating it for
+    Repeating it for
     the version in service adds no row. When the endpoint does not take the version, or fails its
     smoke test, the previous one is desired again, the ledger says `rolled_back` and `ReleaseError`
     is raised.
     """
-    from include.registry import versions
-    from include.release.endpoint import smoke_test, wait_until_serving
-
-    number, digest = _checked(inputs)
+    number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name
     ledger = Ledger(settings.ledger_path)
     previous = ledger.current(name)
@@ -113,24 +103,24 @@ def put_into_service(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
     changed = previous is None or (previous.version, previous.digest) != (number, digest)
     entry = previous
     if changed or entry is None:
-        evidence = {**_evidence(context, inputs), "endpoint": answered, "smoke": smoke}
+        evidence = {**_evidence(context, selected, verdict), "endpoint": answered, "smoke": smoke}
         entry = ledger.append(
             "promoted",
             name,
             number,
             digest,
             _actor(context),
-            inputs["select_version"]["reason"],
+            selected.reason,
             evidence,
         )
     versions.set_champion(settings, context.use_case, number)
-    return {
-        "version": number,
-        "digest": digest,
-        "previous_version": None if previous is None else previous.version,
-        "ledger_row": entry.number,
-        "changed": changed,
-    }
+    return Release(
+        version=number,
+        digest=digest,
+        previous_version=None if previous is None else previous.version,
+        ledger_row=entry.number,
+        changed=changed,
+    )
 
 
 def _roll_back(
@@ -156,12 +146,14 @@ def _roll_back(
     ledger.append("rolled_back", name, number, digest, _actor(context), str(error), evidence)
 
 
-def _evidence(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+def _evidence(
+    context: StepContext, selected: SelectedVersion, verdict: PackageVerdict
+) -> dict[str, Any]:
     return {
         "run": context.run.as_json(),
         "interval": context.interval.as_json(),
-        "mlflow_run_id": inputs["select_version"]["mlflow_run_id"],
-        "checks": inputs["check_package"]["checks"],
+        "mlflow_run_id": selected.mlflow_run_id,
+        "checks": verdict.checks,
     }
 
 
@@ -169,21 +161,15 @@ def _actor(context: StepContext) -> str:
     return context.run.triggered_by or f"{context.run.process}:{context.run.trigger}"
 
 
-def _selected(inputs: dict[str, Any]) -> tuple[int, str]:
-    return int(inputs["select_version"]["version"]), str(inputs["select_version"]["digest"])
-
-
-def _checked(inputs: dict[str, Any]) -> tuple[int, str]:
+def _checked(selected: SelectedVersion, verdict: PackageVerdict) -> tuple[int, str]:
     """What was selected, packaged and checked must be one thing, and accepted."""
-    selected = _selected(inputs)
-    verdict = inputs["check_package"]
-    if verdict["accepted"] is not True:
+    if verdict.accepted is not True:
         raise ReleaseError(
-            f"The package of version {selected[0]} was refused: {verdict['reasons']}."
+            f"The package of version {selected.version} was refused: {list(verdict.reasons)}."
         )
-    if (verdict["version"], verdict["digest"]) != selected:
+    if (verdict.version, verdict.digest) != (selected.version, selected.digest):
         raise ReleaseError(
-            f"Checked was version {verdict['version']}, selected is {selected[0]}: start the"
+            f"Checked was version {verdict.version}, selected is {selected.version}: start the"
             " deployment again."
         )
-    return selected
+    return selected.version, selected.digest

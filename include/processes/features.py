@@ -1,44 +1,93 @@
-"""The second half of the features process: compute the feature tables and bring the online store up
-to date.
+"""The steps of the features process: land the source's rows, validate and publish them, compute the
+feature tables, bring the online store up to date, and count new labels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from include.errors import DataError, NotReadyYet, SpecError
+from include.features.online.store import materialise
+from include.features.store import apply_definitions
 from include.interval import Interval
-from include.processes.ingestion import INGEST
+from include.processes.results import (
+    ComputedFeatures,
+    DataVerdict,
+    LandedTables,
+    MaterialisedViews,
+    PublishedTables,
+)
+from include.quality.delivery_verdict import judge_delivery
+from include.quality.landing import land, read_landed, use_case_data, write_rows
+from include.quality.published import describe_table, record
+from include.release.in_service import champion_in_service
 from include.steps import StepContext
+from include.tables.completed import mark_complete, missing
+from include.tables.store import TIMESTAMP, TableStore, TableVersion
+from include.triggers import policy
+from include.triggers.policy import Announcement
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from include.tables.store import TableStore
-
+INGEST = "ingest"
 FEATURES = "features"
 CREATED = "created_timestamp"
 INSTANT = timedelta(microseconds=1)
 
 
-def compute_features(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+def ingest_source(context: StepContext) -> LandedTables:
+    """Land the interval's source rows."""
+    tables = TableStore(context.settings.tables_uri)
+    return LandedTables(tables=land(tables, context.use_case, context.interval, context.settings))
+
+
+def validate_data(context: StepContext, landed: LandedTables) -> DataVerdict:
+    """Validate the rows that were landed; bad data is a verdict and never an error."""
+    champion, failures = champion_in_service(context.use_case, context.settings)
+    versions = {name: version.version for name, version in landed.tables.items()}
+    return DataVerdict(**judge_delivery(context, versions, champion, failures))
+
+
+def publish_tables(
+    context: StepContext, landed: LandedTables, verdict: DataVerdict
+) -> PublishedTables:
+    """Copy the landed rows that were validated to the tables of the specification and record the
+    interval as ingested.
+
+    Columns that are not declared are left out. The interval's statistics are kept: later deliveries
+    are compared with them. Raises `DataError` when the verdict does not accept the rows.
+    """
+    if verdict.accepted is not True:
+        raise DataError(
+            f"{context.use_case.name} {context.interval.label}: the landed rows have not been"
+            f" accepted ({'; '.join(verdict.reasons)}); only validated rows are published."
+        )
+    tables = TableStore(context.settings.tables_uri)
+    published: dict[str, TableVersion] = {}
+    described = []
+    for table in context.use_case.tables:
+        frame = read_landed(tables, table, context.interval, landed.tables[table.name].version)
+        declared = frame.select(column.name for column in table.columns)
+        published[table.name] = write_rows(tables, table.name, table, declared, context.interval)
+        described.append(describe_table(table, declared, context.interval))
+    record(tables, context.use_case, described)
+    mark_complete(tables, context.use_case.name, INGEST, context.interval, _evidence(published))
+    return PublishedTables(tables=published)
+
+
+def compute_features(context: StepContext) -> ComputedFeatures:
     """Write the interval's feature rows, those stamped in `(start, end]`, and record the interval
     as complete.
 
     A row stamped T knows what was known strictly before T, so the row stamped `end` belongs to this
     interval and serves questions just after it. Beside its stamp each row carries
     `created_timestamp`, the end of the interval that computed it: a training sees no row that was
-    created after its own window. Returns `{"tables": {view: version}}`. Raises `NotReadyYet` when a
-    part of the history that the features look back on has not been ingested (values computed from
-    half a history would be wrong without a sign).
+    created after its own window. Raises `NotReadyYet` when a part of the history that the features
+    look back on has not been ingested (values computed from half a history would be wrong without a
+    sign).
     """
-    import polars as pl
-
-    from include.quality.landing import use_case_data
-    from include.tables.completed import mark_complete
-    from include.tables.store import TIMESTAMP, TableStore
-
     use_case, interval = context.use_case, context.interval
     tables = TableStore(context.settings.tables_uri)
     data = use_case_data(use_case)
@@ -65,40 +114,41 @@ def compute_features(context: StepContext, inputs: dict[str, Any]) -> dict[str, 
             version = tables.replace_all(
                 part.table, _first_created(tables, part.table, frame, interval)
             )
-        written[part.view] = version.as_json()
-    mark_complete(tables, use_case.name, FEATURES, interval, {"tables": written})
-    return {"tables": written}
+        written[part.view] = version
+    mark_complete(tables, use_case.name, FEATURES, interval, _evidence(written))
+    return ComputedFeatures(tables=written)
 
 
-def materialise_online(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+def materialise_online(context: StepContext, *, until: datetime | None = None) -> MaterialisedViews:
     """Apply Feast's definitions and bring the online store up to a moment, never back.
 
-    The moment: `inputs["until"]` (ISO 8601 with a time zone), else the run's parameter
-    `materialise_until`, else the interval's end. Returns `{"until", "views": {view: {"written",
-    "skipped"}}}`.
+    The moment: `until`, else the run's parameter `materialise_until` (ISO 8601), else the
+    interval's end. Raises `DataError` for one without a time zone.
     """
-    from include.features.online.store import materialise
-    from include.features.store import apply_definitions
-
-    until = _until(context, inputs)
-    apply_definitions(context.settings)
-    return {
-        "until": until.isoformat(),
-        "views": materialise(context.use_case, context.settings, until),
-    }
-
-
-def _until(context: StepContext, inputs: dict[str, Any]) -> datetime:
-    wanted = inputs.get("until") or context.run.params.get("materialise_until")
-    if wanted is None:
-        return context.interval.end
-    until = datetime.fromisoformat(str(wanted))
-    if until.tzinfo is None:
+    moment = _moment(context) if until is None else until
+    if moment.tzinfo is None:
         raise DataError(
-            f"The moment to materialise until, {wanted!r}, has no time zone; write for example"
-            f" {wanted}+00:00."
+            f"The moment to materialise until, {moment.isoformat()!r}, has no time zone; write for"
+            f" example {moment.isoformat()}+00:00."
         )
-    return until.astimezone(UTC)
+    moment = moment.astimezone(UTC)
+    apply_definitions(context.settings)
+    views = materialise(context.use_case, context.settings, moment)
+    return MaterialisedViews(until=moment.isoformat(), views=views)
+
+
+def check_new_data(context: StepContext) -> Announcement:
+    """Whether enough labels became known since the last training to start the next one."""
+    return policy.check_new_data(context)
+
+
+def _moment(context: StepContext) -> datetime:
+    text = context.run.params.get("materialise_until")
+    return context.interval.end if text is None else datetime.fromisoformat(str(text))
+
+
+def _evidence(written: Mapping[str, TableVersion]) -> dict[str, Any]:
+    return {"tables": {name: version.as_json() for name, version in written.items()}}
 
 
 def _first_created(
@@ -107,10 +157,6 @@ def _first_created(
     """A static table's rows with the end of the first interval that delivered exactly this row; a
     changed row is a new one.
     """
-    import polars as pl
-
-    from include.tables.store import TIMESTAMP
-
     now = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
     if (
         not tables.exists(name)
@@ -127,8 +173,6 @@ def _first_created(
 
 
 def _check_history(tables: TableStore, context: StepContext, look_back: timedelta) -> None:
-    from include.tables.completed import missing
-
     begin = max(
         context.interval.start - look_back,
         min(context.use_case.schedule.start, context.interval.start),

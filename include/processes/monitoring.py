@@ -5,81 +5,77 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from include.errors import FlightdeckError
+from include.inference_log.log import ship, ship_feedback
+from include.inference_log.retention import expire
+from include.model.package import ScoringModel
+from include.monitoring import alarm, drift, labels, parity, performance, records, report
+from include.monitoring.online_log import read_log
+from include.monitoring.population import Population, judged_model, read_population
+from include.monitoring.serving_metrics import sample
 from include.problems.registry import strategy_of
+from include.processes.results import (
+    AlarmDecision,
+    CollectedLog,
+    DriftResult,
+    JoinedLabels,
+    MonitoringReport,
+    PerformanceResult,
+)
+from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.store import TableStore
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from include.model.package import ScoringModel
-    from include.monitoring.population import Population
-    from include.spec import UseCase
+from include.triggers import policy
+from include.triggers.policy import Announcement
 
 LOG = logging.getLogger(__name__)
 
 
-def collect_log(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+def collect_log(context: StepContext) -> CollectedLog:
     """Move what the endpoint has answered and was told into its tables, and delete what is older
     than `log_days`.
 
-    The endpoint's own metrics are sampled on the way, once per interval. Returns `shipped` and
-    `total` of `<use_case>/inference_log`, the same of `feedback`, what has `expired`, and what was
-    sampled as `metrics`.
+    The endpoint's own metrics are sampled on the way, once per interval.
     """
-    from include.inference_log.log import ship, ship_feedback
-    from include.inference_log.retention import expire
-    from include.monitoring.serving_metrics import sample
-
     settings, use_case, end = context.settings, context.use_case, context.interval.end
-    return {
+    return CollectedLog(
         **ship(settings, use_case.name),
-        "feedback": ship_feedback(settings, use_case.name),
-        "expired": expire(settings, use_case, end),
-        "metrics": sample(settings, use_case, end),
-    }
+        feedback=ship_feedback(settings, use_case.name),
+        expired=expire(settings, use_case, end),
+        metrics=sample(settings, use_case, end),
+    )
 
 
-def join_labels(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
+def join_labels(context: StepContext) -> JoinedLabels:
     """Write the labels that became known in the interval to `<use_case>/prediction_labels`, and
     count.
-
-    Returns `batch` and `online` (predictions, labelled, unlabelled and why, see `labels.count`),
-    and `table`: null as long as the endpoint has answered nothing.
     """
-    from include.monitoring import labels, records
-    from include.monitoring.online_log import read_log
-    from include.monitoring.population import read_population
-
     use_case, interval, tables = context.use_case, context.interval, _tables(context)
     population = read_population(use_case, tables, context.settings, interval)
-    known = labels.read_labels(use_case, tables, interval.start)
+    reported = labels.read_labels(use_case, tables, interval.start)
     log_name, written = f"{use_case.name}/inference_log", None
     if tables.exists(log_name):
         log = read_log(use_case, tables, context.settings)
-        written = labels.record_online(use_case, tables, log, known, interval).as_json()
-    result = {
-        "batch": labels.count(use_case, population.batch, known, interval.end),
-        "online": labels.count(use_case, population.online, known, interval.end),
-        "table": written,
-    }
-    records.write_json(_folder(context), "labels.json", result)
+        written = labels.record_online(use_case, tables, log, reported, interval)
+    result = JoinedLabels(
+        batch=labels.count(use_case, population.batch, reported, interval.end),
+        online=labels.count(use_case, population.online, reported, interval.end),
+        table=written,
+    )
+    records.write_json(_folder(context), "labels.json", result.as_json())
     return result
 
 
-def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """PSI of every input and of the score against the training data of the model that scored;
-    writes `<use_case>/drift`.
+def detect_drift(context: StepContext) -> DriftResult:
+    """Measure the PSI of every input and of the score against the training data of the model that
+    scored; writes `<use_case>/drift`.
 
-    Returns `verdict` (`stable`, `drifted`, `not judged`), `columns`, `online` (the same for the
-    endpoint's questions, reported only) and `table`. Raises `RegistryError` when the model's
-    reference is missing or does not fit.
+    Raises `RegistryError` when the model's reference is missing or does not fit.
     """
-    from include.monitoring import drift, records
-
     use_case, limits = context.use_case, context.use_case.monitoring
     population, model = _judged(context)
     measured = drift.measure(model, population.batch, limits)
@@ -87,66 +83,57 @@ def detect_drift(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
     online: dict[str, Any] = {"rows": population.online_judged.height}
     if population.online_judged.height:
         online.update(drift.verdict(drift.measure(model, population.online_judged, limits), limits))
-    result = {
-        "rows": population.batch.height,
-        "rows_of_other_versions": population.other_rows,
-        "model_version": population.version,
+    result = DriftResult(
+        rows=population.batch.height,
+        rows_of_other_versions=population.other_rows,
+        model_version=population.version,
         **drift.verdict(measured, limits),
-        "columns": columns,
-        "online": online,
-        "table": (
-            records.write_drift(use_case, _tables(context), context.interval, columns).as_json()
-        ),
-    }
-    records.write_json(_folder(context), "drift.json", result)
+        columns=tuple(columns),
+        online=online,
+        table=records.write_drift(use_case, _tables(context), context.interval, columns),
+    )
+    records.write_json(_folder(context), "drift.json", result.as_json())
     return result
 
 
-def evaluate_performance(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Metrics of the interval's labelled predictions, overall and per slice, and what they lost
+def evaluate_performance(context: StepContext) -> PerformanceResult:
+    """Measure the interval's labelled predictions, overall and per slice, and what they lost
     against the model's test split.
-
-    Returns `batch` and `baseline` (metrics), `findings`, `not_judged`, `slices`, `online` and
-    `parity`.
     """
-    from include.monitoring import labels, parity, performance, records
-
     use_case, interval = context.use_case, context.interval
     population, model = _judged(context)
-    known = labels.read_labels(use_case, _tables(context), interval.start)
-    batch = labels.attach(use_case, population.batch, known, interval.end)
+    reported = labels.read_labels(use_case, _tables(context), interval.start)
+    batch = labels.attach(use_case, population.batch, reported, interval.end)
     newest = population.online_judged.drop_nulls(use_case.id_column).unique(
         use_case.id_column, keep="last", maintain_order=True
     )
     metrics, baseline = performance.measure(batch, use_case), performance.baseline(model)
-    result = {
-        "rows": batch.height,
-        "model_version": population.version,
-        "batch": metrics,
-        "baseline": baseline,
+    result = PerformanceResult(
+        rows=batch.height,
+        model_version=population.version,
+        batch=metrics,
+        baseline=baseline,
         **performance.judge(metrics, baseline, use_case.monitoring, use_case.problem.kind),
-        "slices": performance.slices(use_case, model, batch),
-        "online": {
+        slices=performance.slices(use_case, model, batch),
+        online={
             "rows": population.online.height,
             "rows_of_other_versions": population.online.height - population.online_judged.height,
-            **_online(use_case, labels.attach(use_case, newest, known, interval.end)),
+            **_online(use_case, labels.attach(use_case, newest, reported, interval.end)),
         },
-        "parity": parity.compare(
+        parity=parity.compare(
             use_case, model.transform, population.batch, population.online_judged
         ),
-    }
-    records.write_json(_folder(context), "performance.json", result)
+    )
+    records.write_json(_folder(context), "performance.json", result.as_json())
     return result
 
 
-def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step takes inputs
-    """Evidently's HTML report and report.json in the interval's report folder.
+def build_report(context: StepContext) -> MonitoringReport:
+    """Write Evidently's HTML report and report.json into the interval's report folder.
 
     A report that cannot be built is reported as such (`html` null, `error`): the alarm does not
     wait for a picture.
     """
-    from include.monitoring import records, report
-
     folder = _folder(context)
     content: dict[str, Any] = {"html": None, "error": None, "left_out": {}, "sample_rows": {}}
     try:
@@ -161,7 +148,7 @@ def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
         content["html"] = str(records.write_text(folder, "report.html", page))
     except FlightdeckError as error:
         content["error"] = str(error)
-    except Exception as error:  # noqa: BLE001  # whatever Evidently raises must not keep the alarm from being decided
+    except Exception as error:  # noqa: BLE001  # whatever Evidently raises, the alarm is decided
         content["error"] = f"Evidently failed: {type(error).__name__}: {error}"
     else:
         content["evidently"] = _plain(details)
@@ -173,72 +160,73 @@ def build_report(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]
             content["error"],
         )
     path = records.write_json(folder, "report.json", content)
-    return {
-        **{key: content[key] for key in ("html", "error", "left_out", "sample_rows")},
-        "json": str(path),
-    }
+    shown = {key: content[key] for key in ("html", "error", "left_out", "sample_rows")}
+    return MonitoringReport(**shown, json_path=str(path))
 
 
-def decide_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
-
-    Reads `detect_drift`, `evaluate_performance`, `join_labels` and, where there is one,
-    `build_report` from `inputs`. Returns `alarm`, `verdict`, `reasons`, `not_judged`, `facts`.
-    """
-    from include.monitoring import alarm, records
-
-    drift, performance = inputs["detect_drift"], inputs["evaluate_performance"]
-    decision = alarm.policy(context.use_case.monitoring, drift, performance)
-    facts = _facts(context.use_case, drift, performance, inputs["join_labels"])
+def decide_alarm(
+    context: StepContext,
+    joined: JoinedLabels,
+    measured: DriftResult,
+    evaluated: PerformanceResult,
+    built: MonitoringReport | None,
+) -> AlarmDecision:
+    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`."""
+    use_case = context.use_case
+    decision = alarm.policy(use_case.monitoring, measured.as_json(), evaluated.as_json())
+    facts = _facts(use_case, measured, evaluated, joined)
     row = {
         **facts,
         "drifted_inputs_json": json.dumps(facts["drifted_inputs"]),
         "alarm": decision["alarm"],
         "verdict": decision["verdict"],
         "reasons_json": json.dumps([*decision["reasons"], *decision["not_judged"]]),
-        "report": inputs.get("build_report", {}).get("html"),
+        "report": None if built is None else built.html,
     }
-    known = {name: row[name] for name in records.monitoring_schema(context.use_case) if name in row}
-    table = records.write_monitoring(context.use_case, _tables(context), context.interval, known)
-    result = {**decision, "facts": facts, "table": table.as_json()}
-    records.write_json(_folder(context), "alarm.json", result)
+    columns = {name: row[name] for name in records.monitoring_schema(use_case) if name in row}
+    table = records.write_monitoring(use_case, _tables(context), context.interval, columns)
+    result = AlarmDecision(**decision, facts=facts, table=table)
+    records.write_json(_folder(context), "alarm.json", result.as_json())
     return result
+
+
+def propose_alarm(
+    context: StepContext, decision: AlarmDecision, measured: DriftResult
+) -> Announcement:
+    """Record an alarm as a cause of training, pending or suppressed."""
+    return policy.propose_alarm(context, decision, measured)
 
 
 def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:
     """Metrics of the endpoint's answers; none where the log does not tell the predicted class."""
-    from include.monitoring import performance
-
     if not strategy_of(use_case).can_measure(answered):
         return {}
     return performance.measure(answered, use_case)
 
 
 def _facts(
-    use_case: UseCase, drift: dict[str, Any], performance: dict[str, Any], labels: dict[str, Any]
+    use_case: UseCase, measured: DriftResult, evaluated: PerformanceResult, joined: JoinedLabels
 ) -> dict[str, Any]:
-    metrics = performance["batch"]
+    metrics = evaluated.batch
     return {
-        "model_version": drift["model_version"],
-        "rows": drift["rows"],
-        "labelled": labels["batch"]["labelled"],
+        "model_version": measured.model_version,
+        "rows": measured.rows,
+        "labelled": joined.batch["labelled"],
         **{
             name: metrics.get(name)
             for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")
         },
         **{name: metrics.get(name) for name in strategy_of(use_case).monitored_metrics},
-        "test_auc": performance["baseline"].get("auc"),
-        "drift": drift["verdict"],
-        "drifted_inputs": drift["drifted_inputs"],
-        "online_rows": performance["online"]["rows"],
-        "online_auc": performance["online"].get("auc"),
-        "parity_max_difference": performance["parity"]["largest"],
+        "test_auc": evaluated.baseline.get("auc"),
+        "drift": measured.verdict,
+        "drifted_inputs": list(measured.drifted_inputs),
+        "online_rows": evaluated.online["rows"],
+        "online_auc": evaluated.online.get("auc"),
+        "parity_max_difference": evaluated.parity["largest"],
     }
 
 
 def _judged(context: StepContext) -> tuple[Population, ScoringModel]:
-    from include.monitoring.population import judged_model, read_population
-
     population = read_population(
         context.use_case, _tables(context), context.settings, context.interval
     )
@@ -250,9 +238,7 @@ def _tables(context: StepContext) -> TableStore:
 
 
 def _folder(context: StepContext) -> Path:
-    from include.monitoring.records import report_folder
-
-    return report_folder(context.settings, context.use_case, context.interval)
+    return records.report_folder(context.settings, context.use_case, context.interval)
 
 
 def _plain(value: Any) -> Any:

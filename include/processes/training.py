@@ -5,325 +5,334 @@ Each is one unit of retry: doing it again gives the same tables, run and version
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from include.data_sets.golden import freeze, golden_ids
+from include.data_sets.snapshot import build, read
+from include.data_sets.snapshot_verdict import judge_snapshot
+from include.data_sets.split import cut, split_in_time
+from include.evaluation.gates.registry import run_gates
+from include.model.package import load_model
+from include.processes.results import (
+    BuiltSnapshot,
+    CandidateVerdict,
+    DataVerdict,
+    EvaluatedModel,
+    OpenRun,
+    RegisteredModel,
+    SplitData,
+    TrainedModel,
+    TunedModel,
+)
+from include.registry.client import connect
+from include.registry.logged_model import log_package
+from include.registry.versions import champion, register_candidate
 from include.spec import UseCase
 from include.steps import StepContext
-from include.verdict import GateVerdict
+from include.tables.store import TableStore
+from include.training import tracking
+from include.training.estimator import declared_parameters, device_of
+from include.training.evidence import log_evidence
+from include.training.gate_input import gather
+from include.training.lineage import Cuts, Search, TrainingFacts, record_lineage
+from include.training.measuring import measure
+from include.training.package import train_package
+from include.training.provenance import code_commit
+from include.training.record import log_record, record_of
+from include.training.study import journal_of
+from include.training.tuning import best_trial, tune
+from include.triggers import policy
+from include.triggers.decisions import ACCEPTED, REFUSED, record_decision
+from include.triggers.policy import ConsumedCauses
 
-Inputs = dict[str, Any]
+
+def collect_causes(context: StepContext) -> ConsumedCauses:
+    """Consume every pending cause of training for this run."""
+    return policy.collect_causes(context)
 
 
-def open_run(context: StepContext, inputs: Inputs) -> Inputs:  # noqa: ARG001  # every step has this signature
-    """Create or re-open the MLflow run: `{"mlflow_run_id", "experiment_id", "code_commit"}`."""
-    from include.training.provenance import code_commit
-    from include.training.tracking import open_run as open_tracking_run
-
+def open_run(context: StepContext) -> OpenRun:
+    """Create or re-open the MLflow run."""
     commit = code_commit()
-    return {**open_tracking_run(context, commit), "code_commit": commit}
+    return OpenRun(**tracking.open_run(context, commit), code_commit=commit)
 
 
-def build_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """Write the training set: `{"snapshot": {name, uri, version, digest, rows, start, end},
-    "counts": {...}, "golden": {...} or None}`.
+def build_snapshot(context: StepContext, run: OpenRun) -> BuiltSnapshot:
+    """Write the training set.
 
-    The golden set is frozen first, by the first training of all, and its rows are kept out of every
+    The golden set is frozen first, by the first training of all, and its rows are left out of every
     training set.
     """
-    from include.data_sets.golden import freeze, golden_ids
-    from include.data_sets.snapshot import build
-    from include.registry.client import connect
-
     settings, use_case = context.settings, context.use_case
-    golden = freeze(
-        use_case, settings, context.interval, connect(settings), inputs["open_run"]["experiment_id"]
-    )
+    golden = freeze(use_case, settings, context.interval, connect(settings), run.experiment_id)
     snapshot, counts = build(
         use_case, settings, context.interval, set_aside=golden_ids(use_case, settings, golden)
     )
-    return {
-        "snapshot": snapshot.as_json(),
-        "counts": counts,
-        "golden": None if golden is None else golden.as_json(),
-    }
+    return BuiltSnapshot(snapshot=snapshot, counts=counts, golden=golden)
 
 
-def validate_snapshot(context: StepContext, inputs: Inputs) -> Inputs:
-    """The verdict with its report and Data Docs (`judge_snapshot`), kept with the run; a refusal
-    closes the MLflow run and is recorded.
+def validate_snapshot(context: StepContext, run: OpenRun, built: BuiltSnapshot) -> DataVerdict:
+    """Validate the training set and keep report and Data Docs with the run; a refusal closes the
+    MLflow run and is recorded.
     """
-    from include.data_sets.snapshot_verdict import judge_snapshot
-    from include.registry.client import connect
-
-    run = inputs["open_run"]["mlflow_run_id"]
-    verdict = judge_snapshot(context, inputs["build_snapshot"]["snapshot"], run)
-    connect(context.settings).log_artifacts(run, str(Path(verdict["report"]).parent), "validation")
-    if not verdict["accepted"]:
-        _refuse_snapshot(context, inputs, verdict["failures"], verdict["reasons"])
+    verdict = DataVerdict(**judge_snapshot(context, built.snapshot, run.mlflow_run_id))
+    client = connect(context.settings)
+    client.log_artifacts(run.mlflow_run_id, str(Path(verdict.report).parent), "validation")
+    if not verdict.accepted:
+        _log_inputs(context, run, built)
+        tracking.log_table(client, run.mlflow_run_id, verdict.failures, "snapshot_failures.json")
+        current = champion(context.settings, context.use_case)
+        before = None if current is None else current.version
+        _decide(context, run, built, _facts(run, built), verdict.reasons, before)
     return verdict
 
 
-def split_data(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"boundaries", "rows", "shares", "base_rates"}`; later steps cut the snapshot at these
-    moments.
-    """
-    from include.data_sets.snapshot import read
-    from include.data_sets.split import split_in_time
-
-    return split_in_time(
-        context.use_case,
-        read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"]),
-    )
+def split_data(context: StepContext, built: BuiltSnapshot) -> SplitData:
+    """Find the moments that cut the snapshot; later steps cut it there."""
+    frame = read(context.use_case, context.settings, built.snapshot)
+    return SplitData.of(split_in_time(context.use_case, frame))
 
 
-def tune_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Search parameters on the newest training rows: `{"parameters", "best_trial",
-    "validation_logloss", "trials"}`.
+def tune_model(
+    context: StepContext, run: OpenRun, built: BuiltSnapshot, split: SplitData
+) -> TunedModel:
+    """Search parameters on the newest training rows.
 
-    Of a regression the loss is `validation_rmse` or `validation_mae`.
     A search that was killed goes on with the trials that it had finished.
     """
-    from include.registry.client import connect
-    from include.training.estimator import declared_parameters, device_of
-    from include.training.study import journal_of
-    from include.training.tracking import log_trials
-    from include.training.tuning import best_trial, tune
-
-    use_case, splits = context.use_case, _splits(context, inputs)
-    wanted = int(context.run.params.get("trials") or use_case.training.trials)
+    use_case, splits = context.use_case, _splits(context, built, split)
     trials = tune(
         use_case,
         splits["train"],
         splits["validation"],
-        trials=wanted,
+        trials=int(context.run.params.get("trials") or use_case.training.trials),
         threads=context.settings.training_threads,
-        journal=journal_of(context, inputs),
+        journal=journal_of(
+            context,
+            snapshot_digest=built.snapshot.digest,
+            boundaries=split.boundaries,
+            code_commit=run.code_commit,
+        ),
         device=device_of(use_case, context.settings),
     )
     best = best_trial(trials)
-    run = inputs["open_run"]
-    log_trials(connect(context.settings), run["experiment_id"], run["mlflow_run_id"], trials)
-    return {
-        "parameters": {
+    client = connect(context.settings)
+    tracking.log_trials(client, run.experiment_id, run.mlflow_run_id, trials)
+    return TunedModel(
+        parameters={
             **use_case.training.parameters,
             **best.parameters,
             **declared_parameters(use_case),
         },
-        "best_trial": best.number,
-        f"validation_{best.loss}": best.validation_loss,
-        "trials": [trial.as_json() for trial in trials],
-    }
-
-
-def train_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """The final fit:
-
-    `{"package": folder, "digest", "model_id", "best_iteration", "validation_logloss"}` (the loss as
-    in tune_model).
-    """
-    from include.model.package import load_model
-    from include.registry.client import connect
-    from include.registry.logged_model import log_package
-    from include.training.evidence import log_evidence
-    from include.training.package import train_package
-    from include.training.record import log_record, record_of
-    from include.training.tracking import log_metrics, log_params, log_tags
-
-    run, snapshot, splits = (
-        inputs["open_run"],
-        inputs["build_snapshot"]["snapshot"],
-        _splits(context, inputs),
+        best_trial=best.number,
+        loss=best.loss,
+        validation_loss=best.validation_loss,
+        trials=tuple(trial.as_json() for trial in trials),
     )
-    parameters = inputs["tune_model"]["parameters"]
-    folder, digest, fit = train_package(context, splits, parameters, snapshot, run["code_commit"])
-    client, mlflow_run_id = connect(context.settings), run["mlflow_run_id"]
-    model = load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
-    log_params(client, mlflow_run_id, _params(context.use_case, inputs, model.metadata.parameters))
-    _log_inputs(context, inputs)
-    log_record(client, mlflow_run_id, record_of(context, inputs))
-    log_evidence(client, context, inputs, splits, model)
+
+
+def train_model(
+    context: StepContext, run: OpenRun, built: BuiltSnapshot, split: SplitData, tuned: TunedModel
+) -> TrainedModel:
+    """Make the final fit, write its package, and keep with the run all that it came from."""
+    use_case, settings, snapshot = context.use_case, context.settings, built.snapshot
+    splits, mlflow_run_id = _splits(context, built, split), run.mlflow_run_id
+    folder, digest, fit = train_package(
+        context, splits, tuned.parameters, snapshot.as_json(), run.code_commit
+    )
+    client = connect(settings)
+    model = load_model(folder, expected_digest=digest, threads=settings.training_threads)
+    parameters = _params(use_case, built, split, model.metadata.parameters)
+    tracking.log_params(client, mlflow_run_id, parameters)
+    _log_inputs(context, run, built)
+    record = record_of(
+        context,
+        snapshot=snapshot,
+        boundaries=split.boundaries,
+        parameters=tuned.parameters,
+        code_commit=run.code_commit,
+    )
+    log_record(client, mlflow_run_id, record)
+    log_evidence(client, context, mlflow_run_id, snapshot, built.golden, splits, model)
     model_id = log_package(
         client,
-        experiment_id=run["experiment_id"],
+        experiment_id=run.experiment_id,
         mlflow_run_id=mlflow_run_id,
         package=folder,
         digest=digest,
         transform=model.transform,
         example=splits["test"].head(3),
-        classes=context.use_case.problem.class_names,
+        classes=use_case.problem.class_names,
     )
-    log_tags(client, mlflow_run_id, {"flightdeck.digest": digest, "flightdeck.model_id": model_id})
-    log_metrics(
-        client,
-        mlflow_run_id,
-        {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss},
+    tags = {"flightdeck.digest": digest, "flightdeck.model_id": model_id}
+    tracking.log_tags(client, mlflow_run_id, tags)
+    losses = {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss}
+    tracking.log_metrics(client, mlflow_run_id, losses)
+    return TrainedModel(
+        package=str(folder),
+        digest=digest,
+        model_id=model_id,
+        best_iteration=fit.best_iteration,
+        loss=fit.loss,
+        validation_loss=fit.validation_loss,
     )
-    return {
-        "package": str(folder),
-        "digest": digest,
-        "model_id": model_id,
-        "best_iteration": fit.best_iteration,
-        f"validation_{fit.loss}": fit.validation_loss,
-    }
 
 
-def evaluate_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Inspect and measure the package on disk:
-
-    `{"digest", "metrics" (test), "baseline", "inspection"}`.
-    """
-    from include.training.measuring import measure
-
-    return measure(context, inputs, _splits(context, inputs))
-
-
-def check_gates(context: StepContext, inputs: Inputs) -> Inputs:
-    """`{"accepted", "reasons", "findings", "champion_version", "digest"}`; a refusal closes the run and
-    is recorded in `trainings`.
-    """
-    from include.evaluation.gates.registry import run_gates
-    from include.registry.client import connect
-    from include.training.gate_input import gather
-    from include.training.lineage import record_lineage
-    from include.training.tracking import finish, log_verdict
-    from include.triggers.decisions import REFUSED, record_decision
-
-    client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
-    run = client.get_run(mlflow_run_id)
-    inspected = inputs["evaluate_model"]["inspection"]
-    given = gather(
-        context,
-        inputs["train_model"],
-        _splits(context, inputs)["test"],
-        run.data.metrics,
-        run.data.tags,
-        inspected,
+def evaluate_model(
+    context: StepContext,
+    run: OpenRun,
+    built: BuiltSnapshot,
+    split: SplitData,
+    trained: TrainedModel,
+) -> EvaluatedModel:
+    """Inspect and measure the package on disk."""
+    splits = _splits(context, built, split)
+    measured = measure(context, run.mlflow_run_id, trained, built.golden, splits)
+    return EvaluatedModel(
+        digest=measured.digest,
+        metrics=measured.metrics,
+        baseline=measured.baseline,
+        inspection=measured.inspection,
     )
-    verdict = run_gates(given)
-    log_verdict(client, mlflow_run_id, verdict)
-    if not verdict.accepted:
-        record_decision(
-            context,
-            decision=REFUSED,
-            reasons=verdict.reasons,
-            mlflow_run_id=mlflow_run_id,
-            version=None,
-            champion_before=verdict.champion_version,
-            metrics=inputs["evaluate_model"]["metrics"],
-            rows=inputs["build_snapshot"]["snapshot"]["rows"],
-        )
-        record_lineage(client, context, inputs, decision=REFUSED, version=None)
-        finish(client, mlflow_run_id, REFUSED, verdict.reasons)
-    return {**verdict.model_dump(mode="json"), "digest": given.package_digest}
 
 
-def register_model(context: StepContext, inputs: Inputs) -> Inputs:
-    """Register the accepted candidate as `challenger`:
-
-    `{"version", "digest"}`. Again gives the same version.
-    """
-    from include.registry.client import connect
-    from include.registry.versions import register_candidate
-    from include.training.lineage import record_lineage
-    from include.training.tracking import finish, log_tags
-    from include.triggers.decisions import ACCEPTED, record_decision
-
-    digest, mlflow_run_id = inputs["check_gates"]["digest"], inputs["open_run"]["mlflow_run_id"]
-    verdict = GateVerdict.model_validate(inputs["check_gates"])
-    number = register_candidate(context.settings, context.use_case, mlflow_run_id, digest, verdict)
-    record_decision(
-        context,
-        decision=ACCEPTED,
-        reasons=[],
-        mlflow_run_id=mlflow_run_id,
-        version=number,
-        champion_before=verdict.champion_version,
-        metrics=inputs["evaluate_model"]["metrics"],
-        rows=inputs["build_snapshot"]["snapshot"]["rows"],
-    )
+def check_gates(  # a verdict is recorded with all that led to it
+    context: StepContext,
+    run: OpenRun,
+    built: BuiltSnapshot,
+    split: SplitData,
+    tuned: TunedModel,
+    trained: TrainedModel,
+    evaluated: EvaluatedModel,
+) -> CandidateVerdict:
+    """Let every gate judge the candidate; a refusal closes the run and is recorded."""
     client = connect(context.settings)
-    log_tags(client, mlflow_run_id, {"flightdeck.version": str(number)})
-    record_lineage(client, context, inputs, decision=ACCEPTED, version=number)
-    finish(client, mlflow_run_id, ACCEPTED)
-    return {"version": number, "digest": digest}
-
-
-def _splits(context: StepContext, inputs: Inputs) -> dict[str, Any]:
-    """The snapshot's splits as frames, cut at the recorded boundaries."""
-    from include.data_sets.snapshot import read
-    from include.data_sets.split import cut
-
-    frame = read(context.use_case, context.settings, inputs["build_snapshot"]["snapshot"])
-    return cut(context.use_case, frame, inputs["split_data"]["boundaries"])
-
-
-def _log_inputs(context: StepContext, inputs: Inputs) -> None:
-    from include.data_sets.snapshot import Snapshot
-    from include.registry.client import connect
-    from include.tables.store import TableStore
-    from include.training.tracking import log_snapshot
-
-    snapshot = Snapshot(**inputs["build_snapshot"]["snapshot"])
-    schema = (
-        TableStore(context.settings.tables_uri)
-        .scan(snapshot.name, version=snapshot.version)
-        .collect_schema()
+    logged = client.get_run(run.mlflow_run_id).data
+    candidate = gather(
+        context,
+        trained,
+        _splits(context, built, split)["test"],
+        logged.metrics,
+        logged.tags,
+        evaluated.inspection,
     )
+    verdict = run_gates(candidate)
+    tracking.log_verdict(client, run.mlflow_run_id, verdict)
+    result = CandidateVerdict.of(verdict, candidate.package_digest)
+    if not result.accepted:
+        facts = _facts(run, built, split, tuned, trained)
+        before = result.champion_version
+        _decide(context, run, built, facts, result.reasons, before, metrics=evaluated.metrics)
+    return result
+
+
+def register_model(  # a version is registered with all that led to it
+    context: StepContext,
+    run: OpenRun,
+    built: BuiltSnapshot,
+    split: SplitData,
+    tuned: TunedModel,
+    trained: TrainedModel,
+    evaluated: EvaluatedModel,
+    verdict: CandidateVerdict,
+) -> RegisteredModel:
+    """Register the accepted candidate as `challenger`; again gives the same version."""
+    number = register_candidate(
+        context.settings, context.use_case, run.mlflow_run_id, trained.digest, verdict.gates
+    )
+    tags = {"flightdeck.version": str(number)}
+    tracking.log_tags(connect(context.settings), run.mlflow_run_id, tags)
+    facts = _facts(run, built, split, tuned, trained)
+    before = verdict.champion_version
+    _decide(context, run, built, facts, (), before, metrics=evaluated.metrics, version=number)
+    return RegisteredModel(version=number, digest=trained.digest)
+
+
+def _splits(
+    context: StepContext, built: BuiltSnapshot, split: SplitData
+) -> dict[str, pl.DataFrame]:
+    """The snapshot's splits as frames, cut at the recorded boundaries."""
+    frame = read(context.use_case, context.settings, built.snapshot)
+    return cut(context.use_case, frame, split.boundaries)
+
+
+def _log_inputs(context: StepContext, run: OpenRun, built: BuiltSnapshot) -> None:
+    snapshot, tables = built.snapshot, TableStore(context.settings.tables_uri)
+    schema = tables.scan(snapshot.name, version=snapshot.version).collect_schema()
     types = {name: str(dtype) for name, dtype in schema.items()}
     client, data = connect(context.settings), context.use_case.training_data
-    log_snapshot(
-        client,
-        inputs["open_run"]["mlflow_run_id"],
-        data,
-        snapshot,
-        types,
-        inputs["build_snapshot"]["counts"],
+    tracking.log_snapshot(client, run.mlflow_run_id, data, snapshot, types, built.counts)
+
+
+def _facts(
+    run: OpenRun,
+    built: BuiltSnapshot,
+    split: SplitData | None = None,
+    tuned: TunedModel | None = None,
+    trained: TrainedModel | None = None,
+) -> TrainingFacts:
+    """What the lineage tells of the run, as far as it came."""
+    return TrainingFacts(
+        run.mlflow_run_id,
+        run.experiment_id,
+        run.code_commit,
+        built.snapshot,
+        built.golden,
+        trained,
+        None
+        if tuned is None
+        else Search(tuned.best_trial, [int(trial["number"]) for trial in tuned.trials]),
+        None if split is None else Cuts(split.boundaries, split.rows),
     )
 
 
-def _refuse_snapshot(
-    context: StepContext, inputs: Inputs, failures: list[dict[str, Any]], reasons: list[str]
+def _decide(
+    context: StepContext,
+    run: OpenRun,
+    built: BuiltSnapshot,
+    facts: TrainingFacts,
+    reasons: Sequence[str],
+    champion_before: int | None,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    version: int | None = None,
 ) -> None:
-    from include.registry.client import connect
-    from include.registry.versions import champion
-    from include.training.lineage import record_lineage
-    from include.training.tracking import finish, log_table
-    from include.triggers.decisions import REFUSED, record_decision
-
-    _log_inputs(context, inputs)
-    client, mlflow_run_id = connect(context.settings), inputs["open_run"]["mlflow_run_id"]
-    log_table(client, mlflow_run_id, failures, "snapshot_failures.json")
-    current = champion(context.settings, context.use_case)
+    """Record the run's decision in the ledger, the lineage and MLflow; with a version it is
+    accepted.
+    """
+    client, decision = connect(context.settings), REFUSED if version is None else ACCEPTED
     record_decision(
         context,
-        decision=REFUSED,
-        reasons=reasons,
-        mlflow_run_id=mlflow_run_id,
-        version=None,
-        champion_before=None if current is None else current.version,
-        metrics={},
-        rows=inputs["build_snapshot"]["snapshot"]["rows"],
+        decision=decision,
+        reasons=list(reasons),
+        mlflow_run_id=run.mlflow_run_id,
+        version=version,
+        champion_before=champion_before,
+        metrics=metrics or {},
+        rows=built.snapshot.rows,
     )
-    record_lineage(client, context, inputs, decision=REFUSED, version=None)
-    finish(client, mlflow_run_id, REFUSED, reasons)
+    record_lineage(client, context, facts, decision=decision, version=version)
+    tracking.finish(client, run.mlflow_run_id, decision, reasons)
 
 
-def _params(use_case: UseCase, inputs: Inputs, parameters: dict[str, Any]) -> dict[str, Any]:
-    split, snapshot = inputs["split_data"], inputs["build_snapshot"]["snapshot"]
+def _params(
+    use_case: UseCase, built: BuiltSnapshot, split: SplitData, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    training, snapshot = use_case.training, built.snapshot
     return {
-        **{
-            f"{use_case.training.estimator.kind}.{name}": value
-            for name, value in parameters.items()
-        },
-        "early_stopping_rounds": use_case.training.early_stopping_rounds,
+        **{f"{training.estimator.kind}.{name}": value for name, value in parameters.items()},
+        "early_stopping_rounds": training.early_stopping_rounds,
         "problem": use_case.problem.kind,
-        "estimator": use_case.training.estimator.label,
-        "seed": use_case.training.seed,
-        "window_days": use_case.training.window_days,
+        "estimator": training.estimator.label,
+        "seed": training.seed,
+        "window_days": training.window_days,
         "feature_service": use_case.feature_service,
-        "snapshot": f"{snapshot['name']}@{snapshot['version']}",
-        **{f"split.{name}": moment for name, moment in split["boundaries"].items()},
-        **{f"rows.{name}": count for name, count in split["rows"].items()},
-        **{f"share.{name}": round(share, 4) for name, share in split["shares"].items()},
+        "snapshot": f"{snapshot.name}@{snapshot.version}",
+        **{f"split.{name}": moment for name, moment in split.boundaries.items()},
+        **{f"rows.{name}": count for name, count in split.rows.items()},
+        **{f"share.{name}": round(share, 4) for name, share in split.shares.items()},
     }

@@ -47,7 +47,7 @@ def judge_delivery(
     the report and the Data Docs.
 
     `champion` is the version in service, `champion_failures` says why it could not be read. See
-    `include.processes.ingestion.validate_data` for the result. Everything is judged, even when the
+    `include.processes.features.validate_data` for the result. Everything is judged, even when the
     first table is refused.
     """
     tables, use_case = TableStore(context.settings.tables_uri), context.use_case

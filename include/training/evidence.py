@@ -5,11 +5,13 @@ looked like, how it was queried.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from include.data_sets.golden import GoldenRecord
 from include.data_sets.query_script import SCRIPT_FILE, training_query
+from include.data_sets.snapshot import Snapshot
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.quality.summaries import SUMMARY_FILE, summarise
@@ -29,26 +31,26 @@ if TYPE_CHECKING:
 def log_evidence(
     client: MlflowClient,
     context: StepContext,
-    inputs: Mapping[str, Any],
+    mlflow_run_id: str,
+    snapshot: Snapshot,
+    golden: GoldenRecord | None,
     splits: Mapping[str, pl.DataFrame],
     model: ScoringModel,
 ) -> None:
     """Write `model_architecture.json`, `data_summary.json`, `training_set.sql` and the use case's
     own artefacts; again replaces them.
     """
-    run, snapshot = inputs["open_run"]["mlflow_run_id"], inputs["build_snapshot"]["snapshot"]
     architecture = describe_architecture(context.use_case, model)
-    client.log_dict(run, architecture, ARCHITECTURE_FILE)
-    client.log_dict(run, summarise(splits), SUMMARY_FILE)
-    golden = inputs["build_snapshot"].get("golden")
+    client.log_dict(mlflow_run_id, architecture, ARCHITECTURE_FILE)
+    client.log_dict(mlflow_run_id, summarise(splits), SUMMARY_FILE)
     script = training_query(
         context.use_case,
         context.settings,
-        sources=snapshot["sources"],
-        window=Interval.parse(snapshot["start"], snapshot["end"]),
-        name=f"{snapshot['name']}@{snapshot['version']}",
-        golden=None if golden is None else (golden["table"], golden["version"]),
+        sources=snapshot.sources,
+        window=Interval.parse(snapshot.start, snapshot.end),
+        name=f"{snapshot.name}@{snapshot.version}",
+        golden=None if golden is None else (golden.table, golden.version),
     )
-    client.log_text(run, script, SCRIPT_FILE)
-    log_custom(client, run, context.use_case, model, splits)
-    log_tags(client, run, {"flightdeck.architecture": architecture_line(architecture)})
+    client.log_text(mlflow_run_id, script, SCRIPT_FILE)
+    log_custom(client, mlflow_run_id, context.use_case, model, splits)
+    log_tags(client, mlflow_run_id, {"flightdeck.architecture": architecture_line(architecture)})

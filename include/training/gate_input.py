@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,27 +21,26 @@ from include.model.inspection import Inspection
 from include.model.package import ScoringModel
 from include.registry.versions import champion
 from include.steps import StepContext
-from include.training.package import open_package
+from include.training.package import TrainedPackage, open_package
 
 
 def gather(
     context: StepContext,
-    trained: Mapping[str, Any],
+    trained: TrainedPackage,
     test: pl.DataFrame,
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    inspected: Mapping[str, Any],
+    inspection: Inspection,
 ) -> GateInput:
     """A package that is missing or altered is no error here: the gates refuse it by name, and judge
     everything else.
 
-    `inspected` are the findings of `evaluate_model`; a package that did not load in a process of
+    `inspection` holds the findings of `evaluate_model`; a package that did not load in a process of
     its own is not opened in this one.
     """
     use_case, threads = context.use_case, context.settings.training_threads
     model: ScoringModel | None = None
     problem = ""
-    inspection = Inspection(**inspected)
     try:
         if inspection.measured is None:
             problem = inspection.problem
@@ -69,7 +67,7 @@ def gather(
         else score_champion(current, test, threads=threads, problem=use_case.problem.kind),
         problem=problem,
         inspection=inspection,
-        package=Path(trained["package"]) if Path(trained["package"]).is_dir() else None,
+        package=Path(trained.package) if Path(trained.package).is_dir() else None,
         model=model,
         test=test,
     )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from include.data_sets.golden import GoldenRecord
+from include.data_sets.snapshot import Snapshot
 from include.errors import DataError
 from include.interval import Interval
 from include.steps import StepContext
@@ -22,6 +24,7 @@ from include.tables.completed import intervals_table
 from include.tables.ledger import Ledger
 from include.tables.store import TableStore
 from include.training.artefacts import type_of
+from include.training.package import TrainedPackage
 from include.training.provenance import environment, lock_digest
 from include.triggers.causes import causes_of_run
 
@@ -70,17 +73,47 @@ class Reached:
     role: str
 
 
+@dataclass(frozen=True)
+class Search:
+    """The numbers of a search's trials, and of the best one."""
+
+    best: int
+    trials: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where a snapshot was cut, and how many rows each part has."""
+
+    boundaries: Mapping[str, str]
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What a training came from and left. What a refused run did not reach is None."""
+
+    mlflow_run_id: str
+    experiment_id: str
+    code_commit: str
+    snapshot: Snapshot
+    golden: GoldenRecord | None
+    trained: TrainedPackage | None = None
+    search: Search | None = None
+    cuts: Cuts | None = None
+
+
 def record_lineage(
     client: MlflowClient,
     context: StepContext,
-    inputs: Mapping[str, Any],
+    facts: TrainingFacts,
     *,
     decision: str,
     version: int | None,
 ) -> dict[str, Any]:
     """Write the run's document and its rows; the same again changes nothing."""
-    document = describe_lineage(client, context, inputs, decision=decision, version=version)
-    client.log_dict(inputs["open_run"]["mlflow_run_id"], document, LINEAGE_FILE)
+    document = describe_lineage(client, context, facts, decision=decision, version=version)
+    client.log_dict(facts.mlflow_run_id, document, LINEAGE_FILE)
     _write_edges(TableStore(context.settings.tables_uri), document)
     return document
 
@@ -88,7 +121,7 @@ def record_lineage(
 def describe_lineage(
     client: MlflowClient,
     context: StepContext,
-    inputs: Mapping[str, Any],
+    facts: TrainingFacts,
     *,
     decision: str,
     version: int | None,
@@ -97,47 +130,39 @@ def describe_lineage(
 
     What a refused run did not reach (splits, trials, a package) is null.
     """
-    tables, run, snapshot = (
-        TableStore(context.settings.tables_uri),
-        inputs["open_run"],
-        inputs["build_snapshot"]["snapshot"],
-    )
-    trained, tuned, split = (
-        inputs.get(step) for step in ("train_model", "tune_model", "split_data")
-    )
-    window = Interval.parse(snapshot["start"], snapshot["end"])
+    tables, snapshot = TableStore(context.settings.tables_uri), facts.snapshot
+    trained, search, cuts = facts.trained, facts.search, facts.cuts
+    window = Interval.parse(snapshot.start, snapshot.end)
     return {
         "model": context.use_case.name,
         "version": version,
         "decision": decision,
         "run_id": context.run.run_id,
-        "mlflow_run_id": run["mlflow_run_id"],
+        "mlflow_run_id": facts.mlflow_run_id,
         "package": None
         if trained is None
-        else {"digest": trained["digest"], "model_id": trained["model_id"]},
+        else {"digest": trained.digest, "model_id": trained.model_id},
         "data_set": {
-            "name": snapshot["data_set"],
-            "table": snapshot["name"],
-            "version": snapshot["version"],
-            "digest": snapshot["digest"],
-            "definition": snapshot["definition"],
-            "rows": snapshot["rows"],
+            "name": snapshot.data_set,
+            "table": snapshot.name,
+            "version": snapshot.version,
+            "digest": snapshot.digest,
+            "definition": snapshot.definition,
+            "rows": snapshot.rows,
             "window": window.as_json(),
         },
-        "sources": _sources(context, snapshot["sources"]),
+        "sources": _sources(context, snapshot.sources),
         "made_by": list(_processes(tables, context.use_case.name, window)),
         "features": {
             "service": context.use_case.training_data.feature_service,
-            "definition": snapshot["definition"],
+            "definition": snapshot.definition,
         },
-        "golden": inputs["build_snapshot"].get("golden"),
-        "splits": None
-        if split is None
-        else {"boundaries": split["boundaries"], "rows": split["rows"]},
-        "trials": None if tuned is None else _trials(client, run, tuned),
+        "golden": None if facts.golden is None else facts.golden.as_json(),
+        "splits": None if cuts is None else {"boundaries": cuts.boundaries, "rows": cuts.rows},
+        "trials": None if search is None else _trials(client, facts, search),
         "specification": _specification_digest(context),
         "code": {
-            "commit": run["code_commit"],
+            "commit": facts.code_commit,
             "lock": lock_digest(),
             "environment": environment().model_dump(),
         },
@@ -148,7 +173,7 @@ def describe_lineage(
         },
         "artefacts": [
             {**entry, "type": type_of(entry["path"], context.use_case)}
-            for entry in _artefacts(client, run["mlflow_run_id"])
+            for entry in _artefacts(client, facts.mlflow_run_id)
             if entry["path"] != LINEAGE_FILE
         ],
     }
@@ -284,20 +309,17 @@ def _processes(
         }
 
 
-def _trials(
-    client: MlflowClient, run: Mapping[str, Any], tuned: Mapping[str, Any]
-) -> dict[str, Any]:
+def _trials(client: MlflowClient, facts: TrainingFacts, search: Search) -> dict[str, Any]:
     children = client.search_runs(
-        [run["experiment_id"]],
-        f"tags.`mlflow.parentRunId` = '{run['mlflow_run_id']}'",
+        [facts.experiment_id],
+        f"tags.`mlflow.parentRunId` = '{facts.mlflow_run_id}'",
         max_results=1000,
     )
     numbered = {child.data.tags.get("flightdeck.trial"): child.info.run_id for child in children}
     listed = [
-        {"trial": trial["number"], "mlflow_run_id": numbered.get(str(trial["number"]))}
-        for trial in tuned.get("trials", [])
+        {"trial": number, "mlflow_run_id": numbered.get(str(number))} for number in search.trials
     ]
-    return {"best": tuned.get("best_trial"), "runs": listed}
+    return {"best": search.best, "runs": listed}
 
 
 def _causes(context: StepContext) -> list[dict[str, Any]]:

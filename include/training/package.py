@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -109,28 +109,44 @@ def recorded_parameters(
     return {**parameters, "nthread": threads, "boost_rounds": use_case.training.boost_rounds}
 
 
-def open_package(settings: Settings, trained: Mapping[str, Any]) -> ScoringModel:
+class TrainedPackage(Protocol):
+    """What the final fit left: a folder of the worker that trained, and the same in MLflow."""
+
+    @property
+    def package(self) -> str:
+        """The folder."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its files."""
+
+    @property
+    def model_id(self) -> str:
+        """MLflow's id of the logged model."""
+
+
+def open_package(settings: Settings, trained: TrainedPackage) -> ScoringModel:
     """The package that `train_model` wrote, checked against its digest.
 
     Raises `DigestMismatch`, `RegistryError`.
     """
     return load_model(
         package_folder(settings, trained),
-        expected_digest=trained["digest"],
+        expected_digest=trained.digest,
         threads=settings.training_threads,
     )
 
 
-def package_folder(settings: Settings, trained: Mapping[str, Any]) -> Path:
+def package_folder(settings: Settings, trained: TrainedPackage) -> Path:
     """Where the package that `train_model` wrote lies; on another machine it is missing and then
     fetched from MLflow.
     """
-    folder = Path(trained["package"])
+    folder = Path(trained.package)
     if folder.exists():
         return folder
     return download_package(
-        f"models:/{trained['model_id']}",
-        trained["digest"],
+        f"models:/{trained.model_id}",
+        trained.digest,
         folder.parent / "fetched",
         tracking_uri=settings.mlflow_tracking_uri,
     )

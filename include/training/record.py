@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from include.data_sets.snapshot import Snapshot
 from include.model.package import SnapshotRecord, TrainingInterval
 from include.spec import UseCase
 from include.steps import StepContext
@@ -55,23 +56,34 @@ class TrainingRecord(BaseModel):
         return self.specification.training.seed
 
 
-def record_of(context: StepContext, inputs: Mapping[str, Any]) -> TrainingRecord:
-    """The record of the run that `inputs` (results of the earlier steps) describe."""
-    snapshot = inputs["build_snapshot"]["snapshot"]
+def record_of(
+    context: StepContext,
+    *,
+    snapshot: Snapshot,
+    boundaries: Mapping[str, str],
+    parameters: Mapping[str, Any],
+    code_commit: str,
+) -> TrainingRecord:
+    """The record of a run: which data, cut where, fitted with which parameters by which code."""
     return TrainingRecord(
         specification=context.use_case,
         run_id=context.run.run_id,
         process=context.run.process,
         interval=TrainingInterval(start=context.interval.start, end=context.interval.end),
-        snapshot=SnapshotRecord(**{name: snapshot[name] for name in SnapshotRecord.model_fields}),
-        boundaries=inputs["split_data"]["boundaries"],
-        parameters=inputs["tune_model"]["parameters"],
+        snapshot=snapshot_record(snapshot),
+        boundaries=dict(boundaries),
+        parameters=dict(parameters),
         threads=context.settings.training_threads,
         device=device_of(context.use_case, context.settings),
-        code_commit=inputs["open_run"]["code_commit"],
+        code_commit=code_commit,
         lock_digest=lock_digest(),
         environment=environment(),
     )
+
+
+def snapshot_record(snapshot: Snapshot) -> SnapshotRecord:
+    """What the record and the package's metadata keep of a snapshot."""
+    return SnapshotRecord(**{name: getattr(snapshot, name) for name in SnapshotRecord.model_fields})
 
 
 def record_digest(text: str) -> str:

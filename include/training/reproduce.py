@@ -172,7 +172,7 @@ def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
     snapshot = record.snapshot
     wanted = f"{snapshot.name} version {snapshot.version}, digest {snapshot.digest[:16]}"
     try:
-        return read(record.specification, settings, snapshot.model_dump())
+        return read(record.specification, settings, snapshot)
     except RegistryError as error:
         advice = "The table's files were changed after the training; restore them from a backup."
         raise _missing("snapshot", wanted, str(error), advice) from error

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from include.steps import StepContext
 from include.training.estimator import device_of
@@ -52,16 +52,18 @@ class KernelLock:
             self._file = None
 
 
-def journal_of(context: StepContext, inputs: Mapping[str, Any]) -> Path:
+def journal_of(
+    context: StepContext, *, snapshot_digest: str, boundaries: Mapping[str, str], code_commit: str
+) -> Path:
     """The journal of this search in the run's folder.
 
     A run that is repeated on other data, declarations or code starts a new one.
     """
     use_case = context.use_case
     searched = {
-        "snapshot": inputs["build_snapshot"]["snapshot"]["digest"],
-        "boundaries": inputs["split_data"]["boundaries"],
-        "code": inputs["open_run"]["code_commit"],
+        "snapshot": snapshot_digest,
+        "boundaries": dict(boundaries),
+        "code": code_commit,
         "device": device_of(use_case, context.settings),
         "problem": {
             "name": use_case.problem.kind,

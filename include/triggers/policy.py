@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from include.errors import SpecError
+from include.errors import DataError, SpecError
 from include.interval import Interval
 from include.spec import Triggers
-from include.steps import StepContext
+from include.steps import StepContext, StepResult
 from include.tables.completed import missing
 from include.tables.store import TableStore, in_window
 from include.triggers.causes import CONSUMED, PENDING, SUPPRESSED, Cause, Kind, amend, read_causes
@@ -27,25 +27,65 @@ SHOWN_FAULTS = 5
 KINDS: dict[str, Kind] = {"scheduled": "schedule", "backfill": "backfill", "local": "local"}
 
 
-def propose_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Record monitoring's alarm as a cause, pending or suppressed: `{"announce", "reason",
-    "extra"}`.
+class Announcement(StepResult):
+    """Whether a recorded cause starts a training now, why (not), and what goes with the event."""
 
-    Reads `decide_alarm` and `detect_drift` from `inputs`. Raises `SpecError` where there is no
-    verdict. The same run again gets the decision that it has, and announces nothing that a training
-    has already consumed.
+    announce: bool
+    reason: str
+    extra: dict[str, Any]
+
+
+class ConsumedCauses(StepResult):
+    """Why a training runs; no cause where other runs (`taken_by`) have consumed all of them."""
+
+    causes: tuple[dict[str, Any], ...]
+    taken_by: tuple[str, ...]
+
+
+class Alarm(Protocol):
+    """What monitoring decided about an interval."""
+
+    @property
+    def alarm(self) -> bool:
+        """Whether somebody must act."""
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in a word."""
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """A sentence for each finding."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The interval's figures."""
+
+
+class Drift(Protocol):
+    """What was measured of the inputs."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there were enough rows."""
+
+    @property
+    def columns(self) -> Sequence[Mapping[str, Any]]:
+        """One entry per input and score."""
+
+
+def propose_alarm(context: StepContext, decision: Alarm, drift: Drift) -> Announcement:
+    """Record monitoring's alarm as a cause, pending or suppressed.
+
+    The same run again gets the decision that it has, and announces nothing that a training has
+    already consumed.
     """
-    verdict = inputs.get("decide_alarm")
-    if not isinstance(verdict, dict) or "alarm" not in verdict:
-        raise SpecError(
-            f"decide_alarm left no verdict with the field 'alarm'; it left: {verdict!r}"
-        )
-    if not verdict["alarm"]:
-        return {"announce": False, "reason": f"No alarm: {verdict['verdict']}.", "extra": {}}
-    limits, faults = context.use_case.triggers, data_faults(context, inputs)
-    reason = "; ".join(verdict["reasons"]) or str(verdict["verdict"])
+    if not decision.alarm:
+        return Announcement(announce=False, reason=f"No alarm: {decision.verdict}.", extra={})
+    limits, faults = context.use_case.triggers, data_faults(context, drift)
+    reason = "; ".join(decision.reasons) or decision.verdict
     alarm = _cause(
-        context, "alarm", reason, {"verdict": verdict["verdict"], "facts": verdict["facts"]}
+        context, "alarm", reason, {"verdict": decision.verdict, "facts": dict(decision.facts)}
     )
 
     def change(causes: list[Cause]) -> list[Cause]:
@@ -59,7 +99,9 @@ def propose_alarm(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any
 
     extra = {
         "interval": context.interval.as_json(),
-        **{key: verdict[key] for key in ("verdict", "reasons", "facts")},
+        "verdict": decision.verdict,
+        "reasons": list(decision.reasons),
+        "facts": dict(decision.facts),
     }
     return _announcement(_record(context, alarm.cause_id, change), extra)
 
@@ -93,16 +135,13 @@ def suppression(
     return None
 
 
-def data_faults(context: StepContext, inputs: Mapping[str, Any]) -> list[str]:
+def data_faults(context: StepContext, drift: Drift) -> list[str]:
     """What is wrong with the interval's data rather than with the model, in sentences."""
-    drift = inputs.get("detect_drift")
-    if not isinstance(drift, Mapping):
-        return ["drift was not measured"]
-    faults = [] if drift.get("judged") is True else ["drift could not be judged"]
+    faults = [] if drift.judged else ["drift could not be judged"]
     limit = context.use_case.triggers.fault_missing_share
     broken = [
         column
-        for column in drift["columns"]
+        for column in drift.columns
         if column["missing_share"] - column["reference_missing_share"] > limit
     ]
     faults += [
@@ -120,7 +159,7 @@ def data_faults(context: StepContext, inputs: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def check_new_data(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # every step has this signature
+def check_new_data(context: StepContext) -> Announcement:
     """Whether enough labels became known since the last training:
 
     `{"announce", "reason", "extra"}`.
@@ -140,7 +179,7 @@ def check_new_data(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
 
     recorded = _record(context, cause.cause_id, change)
     if recorded is None:
-        return {"announce": False, "reason": reason, "extra": {**extra, "evidence": counted}}
+        return Announcement(announce=False, reason=reason, extra={**extra, "evidence": counted})
     return _announcement(recorded, {**extra, "evidence": recorded.evidence})
 
 
@@ -212,9 +251,8 @@ def judge_new_data(limits: Triggers, counted: Mapping[str, Any]) -> tuple[str, b
     return f"{sentence}; limits {limits.new_rows} rows and {limits.new_share:.2f}.", enough
 
 
-def collect_causes(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """Consume every pending cause for this run, in one transaction: `{"causes": [...], "taken_by":
-    [...]}`.
+def collect_causes(context: StepContext) -> ConsumedCauses:
+    """Consume every pending cause for this run, in one transaction.
 
     A run takes the causes whose data its window reaches; a later one waits for its own run. A
     schedule and a person are causes themselves. `causes` is empty when this run was started by
@@ -248,7 +286,9 @@ def collect_causes(context: StepContext, inputs: dict[str, Any]) -> dict[str, An
         if cause.cause_id in announced and cause.consumed_by != run_id
     }
     mine = [cause.as_json() for cause in causes if cause.consumed_by == run_id]
-    return {"causes": mine, "taken_by": sorted(other for other in others if other)}
+    return ConsumedCauses(
+        causes=tuple(mine), taken_by=tuple(sorted(other for other in others if other))
+    )
 
 
 def own_causes(context: StepContext) -> list[Cause]:
@@ -324,18 +364,18 @@ def _record(context: StepContext, cause_id: str, change: Any) -> Cause | None:
     return next((cause for cause in causes if cause.cause_id == cause_id), None)
 
 
-def _announcement(cause: Cause | None, extra: dict[str, Any]) -> dict[str, Any]:
+def _announcement(cause: Cause | None, extra: dict[str, Any]) -> Announcement:
     """What the operator does about a recorded cause: announce it while it is pending, otherwise say
     what became of it.
     """
     if cause is None:
-        raise AssertionError("the cause was recorded in the same transaction")
+        raise DataError("The cause is gone that was recorded in this very transaction; run again.")
     found = {**extra, "cause_id": cause.cause_id}
     if cause.status == PENDING:
-        return {"announce": True, "reason": cause.reason, "extra": found}
+        return Announcement(announce=True, reason=cause.reason, extra=found)
     became = (
         f"Suppressed: {cause.suppressed_because}."
         if cause.status == SUPPRESSED
         else f"Training {cause.consumed_by} has taken it."
     )
-    return {"announce": False, "reason": became, "extra": found}
+    return Announcement(announce=False, reason=became, extra=found)

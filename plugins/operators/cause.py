@@ -10,18 +10,18 @@ from airflow.sdk import Asset, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.errors import SpecError
-from include.steps import load_step
+from include.steps import call_step, load_step
 from plugins.operators.step import StepOperator
 from plugins.run_context import step_context
 
-COLLECT = "include.triggers.policy:collect_causes"
+COLLECT = "include.processes.training:collect_causes"
 
 
 class AnnounceCauseOperator(StepOperator):
     """Runs a step that records a cause, and emits the asset event that starts training unless the
     step decides otherwise.
 
-    The step returns `announce` (bool), `reason` and `extra` (goes with the event). Without an
+    The step returns an `Announcement`. Without an
     announcement the task is skipped, for a task that succeeds emits its event; its result is pushed
     before.
 
@@ -36,7 +36,7 @@ class AnnounceCauseOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Record, then announce or skip."""
-        result = self.run_step(context)
+        result = self.run_step(context).as_json()
         if not result["announce"]:
             context["ti"].xcom_push(key="return_value", value=result)
             raise AirflowSkipException(result["reason"])
@@ -57,7 +57,7 @@ class OpenTrainingOperator(StepOperator):
         """Consume, then open."""
         step = step_context(context, self.use_case, self.process)
         try:
-            collected = load_step(COLLECT)(step, {})
+            collected = call_step(load_step(COLLECT), step, {}).as_json()
         except SpecError as error:
             raise AirflowFailException(str(error)) from error
         if not collected["causes"]:

@@ -7,15 +7,15 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.steps import Decision
 from plugins.operators.step import StepOperator
 
 
 class GateOperator(StepOperator):
-    """Runs a step that returns a verdict and fails closed.
+    """Runs a step that decides, and fails closed.
 
-    The step's result must hold `accepted` (bool) and `reasons` (sentences). Anything but `accepted:
-    true` is a refusal, a result without a verdict included. A refusal never retries: asking again
-    does not change the answer.
+    The step's result is a `Decision`. Anything but `accepted: true` is a refusal, a result without
+    a decision included. A refusal never retries: running again does not change the answer.
     """
 
     ui_color = "#fde7c8"
@@ -24,13 +24,14 @@ class GateOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the step, push its verdict, and fail the task unless it accepts."""
         result = self.run_step(context)
-        if result.get("accepted") is True:
-            self.log.info("%s: accepted. %s", self.task_id, result)
-            return result
-        context["ti"].xcom_push(key="return_value", value=result)
-        reasons = result.get("reasons") or [f"{self.step} returned no verdict"]
+        content = result.as_json()
+        if isinstance(result, Decision) and result.accepted is True:
+            self.log.info("%s: accepted. %s", self.task_id, content)
+            return content
+        context["ti"].xcom_push(key="return_value", value=content)
+        reasons = result.reasons if isinstance(result, Decision) else ()
         raise AirflowFailException(
-            f"{self.what} was refused: " + "; ".join(str(reason) for reason in reasons)
+            f"{self.what} was refused: " + "; ".join(reasons or [f"{self.step} decided nothing"])
         )
 
 

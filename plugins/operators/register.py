@@ -23,7 +23,7 @@ class RegisterModelOperator(StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Register, then announce."""
-        result = super().execute(context)
+        result: dict[str, Any] = super().execute(context)
         interval = step_context(context, self.use_case, self.process).interval
         context["outlet_events"][self.asset].extra = {
             "interval": interval.as_json(),

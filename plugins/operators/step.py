@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from include.steps import load_step
+from include.steps import StepResult, bind, call_step, load_step
 from plugins.run_context import step_context
 
 
 class StepOperator(BaseOperator):
-    """Runs one step function of `include` and returns its JSON result.
+    """Runs one step function of `include` and returns its result as JSON.
 
-    The step's inputs are the results of every step upstream, under their task ids.
+    The step's parameters say what it needs: each is the result of the one task upstream whose step
+    leaves that type. Only these results are read.
 
     :param step: `"include.processes.training:train_model"`.
     :param use_case: name of the use case.
@@ -23,6 +25,8 @@ class StepOperator(BaseOperator):
     """
 
     ui_color = "#e8f0fe"
+    supplied: tuple[str, ...] = ()
+    """Parameters of the step that come from elsewhere than a task upstream."""
 
     def __init__(
         self, *, step: str, use_case: str, process: str, uses_interval: bool = True, **kwargs: Any
@@ -33,25 +37,35 @@ class StepOperator(BaseOperator):
         self.process = process
         self.uses_interval = uses_interval
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Any:
         """Run the step."""
-        result = self.run_step(context)
+        result = self.run_step(context).as_json()
         self.log.info("%s: %s", self.task_id, result)
         return result
 
-    def run_step(self, context: Context) -> dict[str, Any]:
-        """Load the step, collect its inputs and call it."""
-        step = load_step(self.step)
-        step_input = step_context(
+    def run_step(self, context: Context) -> StepResult:
+        """Load the step, read what it needs and call it."""
+        airflow_free = step_context(
             context, self.use_case, self.process, uses_interval=self.uses_interval
         )
-        return step(step_input, self.upstream_results(context))
+        return call_step(load_step(self.step), airflow_free, self.inputs(context))
 
-    def upstream_results(self, context: Context) -> dict[str, Any]:
-        """Results of all steps upstream by task id; a step that was skipped has none."""
-        results = {}
-        for task_id in sorted(self.get_flat_relative_ids(upstream=True)):
-            result = context["ti"].xcom_pull(task_ids=task_id)
-            if result is not None:
-                results[task_id] = result
-        return results
+    def inputs(self, context: Context) -> dict[str, Any]:
+        """The results that the step needs, by parameter; of a skipped task None."""
+        bound = bind(
+            load_step(self.step),
+            {task_id: load_step(step) for task_id, step in self.upstream_steps()},
+            supplied=self.supplied,
+        )
+        return {name: self.pull(context, task_id) for name, task_id in bound.items()}
+
+    def upstream_steps(self) -> Iterator[tuple[str, str]]:
+        """Id and step of every task upstream that runs one, mapped tasks included."""
+        for task in self.get_flat_relatives(upstream=True):
+            step = getattr(task, "partial_kwargs", {}).get("step") or getattr(task, "step", None)
+            if step is not None:
+                yield task.task_id, step
+
+    def pull(self, context: Context, task_id: str) -> Any:
+        """The result of a task upstream, as JSON."""
+        return context["ti"].xcom_pull(task_ids=task_id)

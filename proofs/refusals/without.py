@@ -91,7 +91,7 @@ Replacement = tuple[str, Any]
 
 
 def _delivery(rule: str) -> Iterator[Replacement]:
-    from include.processes import ingestion
+    from include.processes import features
     from include.quality import column_checks, delivery_checks
     from include.quality import delivery_verdict as judge
 
@@ -105,7 +105,7 @@ def _delivery(rule: str) -> Iterator[Replacement]:
     if rule == "label after event":
         yield f"{judge.__name__}.label_times", lambda *_: []
     if rule == "reference":
-        for module, name in ((judge, "references"), (ingestion, "champion_in_service")):
+        for module, name in ((judge, "references"), (features, "champion_in_service")):
             yield f"{module.__name__}.{name}", _silenced(vars(module)[name])
 
 

@@ -13,6 +13,7 @@ from include.processes.batch_scoring import score_interval
 from include.scoring.batch import LINEAGE_COLUMNS
 from include.tables.store import in_window
 from tests.integration.dag_runs import run_dag
+from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, JANUARY, build_world
 
 
@@ -69,7 +70,7 @@ def test_mapped_partitions_publish_what_one_piece_publishes(airflow_database, in
     assert predictions.height == result["rows"] == sum(part["rows"] for part in planned)
     assert predictions["scoring_run"].unique().to_list() == [run.run_id]
     assert in_world.tables.version("flight_delays/predictions") == before + 1
-    again = score_interval(in_world.context(FEBRUARY, "batch_scoring"), {})
+    again = run_step(score_interval, in_world.context(FEBRUARY, "batch_scoring"))
     assert (again["partitions"], again["changed"]) == (1, False)
     rewritten = in_world.tables.read(
         "flight_delays/predictions", where=window & pl.col("score").is_not_null()

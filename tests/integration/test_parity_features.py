@@ -41,7 +41,7 @@ INSTANTS = [
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = build(tmp_path_factory.mktemp("parity"), months=2)
     materialise_online(
-        context_of(settings, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)), {}
+        context_of(settings, datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
     )
     return settings
 

@@ -24,6 +24,7 @@ from include.triggers.policy import collect_causes
 from include.use_cases.flight_delays import spec
 from plugins.run_context import step_context
 from tests.integration.dag_runs import DagRunResult, month, run_dag
+from tests.step_runs import run_step
 
 pytestmark = [
     pytest.mark.slow,
@@ -290,7 +291,7 @@ def test_a_run_whose_events_airflow_dropped_reads_its_interval_from_our_table(
     context = {"dag_run": dag_run, "params": {}, "ti": SimpleNamespace(try_number=1)}
     step = step_context(context, "flight_delays", "training")
     assert step.interval == waiting[1].interval
-    assert len(collect_causes(step, {})["causes"]) == 2
+    assert len(run_step(collect_causes, step)["causes"]) == 2
     later = Cause("alarm:9", "alarm", "decayed", "monitoring", Interval(month(9), month(10)))
     amend(settings, "flight_delays", lambda causes: [*causes, later])
     assert step_context(context, "flight_delays", "training").interval == waiting[1].interval

@@ -27,6 +27,7 @@ from include.settings import Settings
 from include.steps import RunInfo, StepContext
 from tests.serving.endpoint import Endpoint
 from tests.serving.world import INTERVAL, World
+from tests.step_runs import run_step
 
 pytestmark = [
     pytest.mark.slow,
@@ -91,7 +92,7 @@ def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: 
 def deploy(context: StepContext) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for step in ORDER:
-        inputs[step.__name__] = json.loads(json.dumps(step(context, inputs)))
+        inputs[step.__name__] = run_step(step, context, inputs)
     return inputs
 
 
@@ -114,7 +115,7 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     assert champion is not None
     assert champion.version == 2
 
-    assert steps.put_into_service(context, inputs)["changed"] is False
+    assert run_step(steps.put_into_service, context, inputs)["changed"] is False
     entry = ledger.rows("flight_delays")[-1]
     assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (
         1,
@@ -165,7 +166,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
         },
     }
     with pytest.raises(ReleaseError, match="golden"):
-        steps.put_into_service(context, inputs)
+        run_step(steps.put_into_service, context, inputs)
     row = ledger.rows("flight_delays")[-1]
     assert (row.event, row.version, row.evidence["back_to"]) == ("rolled_back", 5, before.version)
     assert ledger.current("flight_delays") == before
@@ -226,10 +227,16 @@ def test_a_refused_or_exchanged_package_is_never_put_into_service(
         "digest": world.digests[2],
     }
     with pytest.raises(ReleaseError, match="too slow"):
-        steps.put_into_service(context, {"select_version": selected, "check_package": refused})
+        run_step(
+            steps.put_into_service, context, {"select_version": selected, "check_package": refused}
+        )
     exchanged = {**refused, "accepted": True, "digest": world.digests[1]}
     with pytest.raises(ReleaseError, match="start the deployment again"):
-        steps.put_into_service(context, {"select_version": selected, "check_package": exchanged})
+        run_step(
+            steps.put_into_service,
+            context,
+            {"select_version": selected, "check_package": exchanged},
+        )
     assert endpoint.model()["version"] == 1
 
 
@@ -240,7 +247,7 @@ def test_a_version_without_an_accepted_verdict_is_not_selected(
     client.set_model_version_tag("flight_delays", "2", "decision", "refused")
     try:
         with pytest.raises(ReleaseError, match="no accepted verdict"):
-            steps.select_version(context_for(registry, world, endpoint), {})
+            run_step(steps.select_version, context_for(registry, world, endpoint))
     finally:
         client.set_model_version_tag("flight_delays", "2", "decision", "accepted")
     nobody = replace(
@@ -248,7 +255,7 @@ def test_a_version_without_an_accepted_verdict_is_not_selected(
         use_case=world.use_case.model_copy(update={"name": "other_case"}),
     )
     with pytest.raises(ReleaseError, match="no challenger yet"):
-        steps.select_version(nobody, {})
+        run_step(steps.select_version, nobody)
 
 
 def test_a_withdrawn_use_case_is_not_served_any_more(endpoint: Endpoint, world: World) -> None:

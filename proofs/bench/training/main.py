@@ -256,11 +256,11 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
     inner = {name: median(group) for name, group in found.items()}
     last, bare = found["dag"][-1].answer, found["bare"][-1].answer
     steps = " ".join(f"{name} {item['seconds']:.1f}" for name, item in last["tasks"].items())
-    same = last["validation_logloss"] == bare["validation_logloss"]
+    same = last["validation_loss"] == bare["validation_logloss"]
     fits = (
         "same fit on both sides"
         if same
-        else f"fits differ: {last['validation_logloss']} and {bare['validation_logloss']}"
+        else f"fits differ: {last['validation_loss']} and {bare['validation_logloss']}"
     )
     detail = f"run {last['state']}; {fits}; s: {_listed(walls, '.1f')}; steps: {steps}"
     yield Row(
@@ -301,7 +301,7 @@ def steps_memory(bench: Bench) -> Iterator[Row]:
             )
             if done.stopped or done.answer["result"].get("accepted") is False:
                 break
-            inputs[name] = done.answer["result"]
+            inputs[f"include.{reference}"] = done.answer["result"]
 
 
 def growth(bench: Bench) -> Iterator[Row]:
@@ -329,21 +329,21 @@ def growth(bench: Bench) -> Iterator[Row]:
 
 
 FEATURE_STEPS = (
-    "data.steps:ingest_source",
-    "data.steps:validate_data",
-    "data.steps:publish_tables",
-    "features.steps:compute_features",
+    "processes.features:ingest_source",
+    "processes.features:validate_data",
+    "processes.features:publish_tables",
+    "processes.features:compute_features",
 )
 TRAINING_STEPS = (
-    "training.steps:open_run",
-    "training.steps:build_snapshot",
-    "training.steps:validate_snapshot",
-    "training.steps:split_data",
-    "training.steps:tune_model",
-    "training.steps:train_model",
-    "training.steps:evaluate_model",
-    "training.steps:check_gates",
-    "training.steps:register_model",
+    "processes.training:open_run",
+    "processes.training:build_snapshot",
+    "processes.training:validate_snapshot",
+    "processes.training:split_data",
+    "processes.training:tune_model",
+    "processes.training:train_model",
+    "processes.training:evaluate_model",
+    "processes.training:check_gates",
+    "processes.training:register_model",
 )
 STEPS = {"features": FEATURE_STEPS, "training": TRAINING_STEPS}
 PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {

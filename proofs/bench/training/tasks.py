@@ -113,13 +113,13 @@ def predict(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def step(arguments: dict[str, Any]) -> dict[str, Any]:
-    """One step of a process with the results of those before it; `result` is its own."""
-    from include.steps import load_step
+    """Call one step with the results of those before it, by reference; `result` is its own."""
+    from include.steps import call_after, load_step
 
     run = load_step(arguments["step"])
     context = year_context("bench-steps", arguments["process"], trials=arguments["trials"])
     started = time.perf_counter()
-    result = run(context, arguments["inputs"])
+    result = call_after(run, context, arguments["inputs"]).as_json()
     return {"seconds": time.perf_counter() - started, "result": result}
 
 
@@ -162,7 +162,7 @@ def dag(arguments: dict[str, Any]) -> dict[str, Any]:
             name: {"state": state, "seconds": duration} for name, (state, duration) in tasks.items()
         },
         "package": trained.get("package"),
-        "validation_logloss": trained.get("validation_logloss"),
+        "validation_loss": trained.get("validation_loss"),
         "reasons": verdict.get("reasons"),
     }
 

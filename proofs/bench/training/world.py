@@ -54,7 +54,7 @@ def ingest(_: dict[str, Any]) -> dict[str, Any]:
     for name, frame in data.read_source(YEAR, settings.sample_share).items():
         tables.replace_all(name, frame)
     mark_complete(tables, use_case.name, "ingest", YEAR, {})
-    compute_features(context, {})
+    compute_features(context)
     apply_definitions(settings)
     return {
         "seconds": time.perf_counter() - started,

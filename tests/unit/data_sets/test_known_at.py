@@ -19,6 +19,7 @@ from include.processes.features import CREATED, compute_features
 from include.settings import Settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.step_runs import run_step
 from tests.unit.features.world import MONTHS, context_of
 from tests.unit.features.world import build as build_world
 
@@ -44,7 +45,7 @@ def world(tmp_path: Path) -> Settings:
 
 
 def training_set(settings: Settings) -> pl.DataFrame:
-    return read(FLIGHTS, settings, build(FLIGHTS, settings, WINDOW)[0].as_json())
+    return read(FLIGHTS, settings, build(FLIGHTS, settings, WINDOW)[0])
 
 
 def correct(settings: Settings, created: datetime) -> None:
@@ -110,7 +111,7 @@ def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(world: S
             pl.when(pl.col("tailnum") == "N14228").then(99.0).otherwise("seats").alias("seats")
         ),
     )
-    compute_features(context_of(world, FEBRUARY, MARCH), {})
+    run_step(compute_features, context_of(world, FEBRUARY, MARCH))
     rows = tables.read("features/plane")
     assert rows.filter(pl.col("tailnum") == "N14228")[CREATED].item() == MARCH
     assert rows.filter(pl.col("tailnum") != "N14228")[CREATED].unique().to_list() == [FEBRUARY]

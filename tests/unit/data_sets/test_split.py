@@ -15,22 +15,22 @@ from tests.unit.model.synthetic import START, USE_CASE, parcels
 def test_the_split_follows_time_and_loses_no_row():
     frame = parcels(2000)
     result = split_in_time(USE_CASE, frame)
-    parts = cut(USE_CASE, frame, result["boundaries"])
+    parts = cut(USE_CASE, frame, result.boundaries)
     assert pl.concat([parts[name] for name in SPLITS]).equals(frame)
     assert parts["train"]["asked_at"].max() < parts["validation"]["asked_at"].min()
     assert parts["validation"]["asked_at"].max() < parts["test"]["asked_at"].min()
-    assert result["rows"] == {name: parts[name].height for name in SPLITS}
-    assert result["shares"] == pytest.approx(
+    assert result.rows == {name: parts[name].height for name in SPLITS}
+    assert result.shares == pytest.approx(
         {"train": 0.7, "validation": 0.15, "test": 0.15}, abs=0.005
     )
-    assert result["base_rates"]["train"] == pytest.approx(parts["train"]["late"].mean())
+    assert result.base_rates["train"] == pytest.approx(parts["train"]["late"].mean())
 
 
 def test_rows_of_one_moment_stay_together():
     frame = parcels(2000)
     hours = frame.with_columns(pl.col("asked_at").dt.truncate("6h"))
     result = split_in_time(USE_CASE, hours)
-    parts = cut(USE_CASE, hours, result["boundaries"])
+    parts = cut(USE_CASE, hours, result.boundaries)
     moments = [set(parts[name]["asked_at"]) for name in SPLITS]
     assert not moments[0] & moments[1]
     assert not moments[1] & moments[2]
@@ -38,7 +38,7 @@ def test_rows_of_one_moment_stay_together():
 
 def test_a_boundary_belongs_to_the_later_split():
     frame = parcels(2000)
-    boundaries = split_in_time(USE_CASE, frame)["boundaries"]
+    boundaries = split_in_time(USE_CASE, frame).boundaries
     first = datetime.fromisoformat(boundaries["validation_start"])
     assert cut(USE_CASE, frame, boundaries)["validation"]["asked_at"].min() == first
 
@@ -71,7 +71,7 @@ def test_rows_of_one_group_never_straddle():
     )
     frame = frame.with_columns(depot=customer).drop("row")
     result = split_in_time(grouped, frame)
-    parts = cut(grouped, frame, result["boundaries"])
+    parts = cut(grouped, frame, result.boundaries)
     groups = [set(part["depot"].drop_nulls()) for part in parts.values()]
     assert groups[0].isdisjoint(groups[1])
     assert groups[0].isdisjoint(groups[2])
@@ -79,9 +79,9 @@ def test_rows_of_one_group_never_straddle():
     assert sum(part.height for part in parts.values()) == frame.height
     assert all(part["depot"].null_count() for part in parts.values())
     assert parts["train"]["asked_at"].max() < datetime.fromisoformat(
-        result["boundaries"]["validation_start"]
+        result.boundaries["validation_start"]
     )
-    plain = cut(USE_CASE, frame, result["boundaries"])
+    plain = cut(USE_CASE, frame, result.boundaries)
     assert set(plain["train"]["depot"]) & set(plain["validation"]["depot"]) - {None}
 
 

@@ -87,7 +87,7 @@ def test_two_models_with_one_data_set_share_one_version_that_is_built_once(world
         built.rows,
     )
     assert counts["set_aside"] > 100
-    frame = read(another_model(), world, shared.as_json())
+    frame = read(another_model(), world, shared)
     assert {"late", "arrival_delay", "carrier_daily__late_rate_7d"} <= set(frame.columns)
     assert set(frame["flight_id"]).isdisjoint(set_aside)
 
@@ -126,7 +126,7 @@ def test_a_filter_keeps_rows_out(world):
         update={"name": "newark", "filters": ("origin = 'EWR'", "distance > 500")}
     )
     snapshot, _ = build(FLIGHTS.model_copy(update={"data_set": newark}), world, WINDOW)
-    frame = read(FLIGHTS, world, snapshot.as_json())
+    frame = read(FLIGHTS, world, snapshot)
     flights = (
         TableStore(world.tables_uri).read("raw/flights").join(frame, on="flight_id", how="semi")
     )
@@ -143,7 +143,7 @@ def test_the_script_gives_every_cell_of_the_training_set_in_a_duckdb_that_knows_
     assert "ASOF LEFT JOIN known_weather_hourly" in text
     assert "known_at < TIMESTAMPTZ '2013-03-01 00:00:00+00:00'" in text
     found = run_apart(text, world)
-    expected = read(FLIGHTS, world, built.as_json())
+    expected = read(FLIGHTS, world, built)
     assert found.columns == expected.columns
     assert found.equals(expected.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC")))
     assert frame_digest(found) == built.digest

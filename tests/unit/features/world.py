@@ -9,11 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from include.interval import Interval
-from include.processes.features import compute_features
-from include.processes.ingestion import ingest_source, publish_tables
+from include.processes.features import compute_features, ingest_source, publish_tables
 from include.settings import Settings, load_settings
 from include.steps import RunInfo, StepContext
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.step_runs import ACCEPTED, run_step
 
 MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)]
 
@@ -39,7 +39,7 @@ def build(home: Path, months: int, share: float = 1.0) -> Settings:
     settings = settings_in(home, share)
     for start, end in pairwise(MONTHS[: months + 1]):
         context = context_of(settings, start, end)
-        ingest_source(context, {})
-        publish_tables(context, {"validate_data": {"accepted": True}})
-        compute_features(context, {})
+        landed = run_step(ingest_source, context)
+        run_step(publish_tables, context, {"ingest_source": landed, "validate_data": ACCEPTED})
+        run_step(compute_features, context)
     return settings

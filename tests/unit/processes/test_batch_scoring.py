@@ -15,6 +15,7 @@ from include.processes.batch_scoring import score_interval
 from include.scoring import batch, champion
 from include.tables.completed import is_complete
 from include.tables.store import TableStore, in_window
+from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, HISTORY, World, ingest, small_settings
 
 pytestmark = [
@@ -31,7 +32,7 @@ def entities(world: World) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def predictions(world: World) -> pl.DataFrame:
-    score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+    run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     return world.tables.read(
         "flight_delays/predictions", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
     )
@@ -53,13 +54,13 @@ def test_every_flight_is_scored_with_the_champion(
 
 
 def test_scoring_again_leaves_the_same_version(world: World, predictions: pl.DataFrame) -> None:
-    first = score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+    first = run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     marked = (
         world.tables.read("flight_delays/intervals")
         .filter(pl.col("process") == "batch_scoring")
         .height
     )
-    second = score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+    second = run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     assert first == second
     assert second["table"]["version"] == world.tables.version("flight_delays/predictions")
     assert (second["rows"], second["version"], second["digest"]) == (
@@ -116,7 +117,7 @@ def test_unsound_output_leaves_the_table_untouched(
         type(model), "score_matrix", lambda self, matrix: np.full(matrix.shape[0], 1.5)
     )
     with pytest.raises(DataError, match="not published"):
-        score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+        run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
     assert (
         world.tables.read("flight_delays/predictions", where=window)
@@ -128,13 +129,13 @@ def test_unsound_output_leaves_the_table_untouched(
 def test_features_must_be_complete(world: World) -> None:
     march = Interval(HISTORY.end, HISTORY.end + timedelta(days=31))
     with pytest.raises(NotReadyYet, match="flight_delays__features"):
-        score_interval(world.context(march, "batch_scoring"), {})
+        run_step(score_interval, world.context(march, "batch_scoring"))
 
 
 def test_an_interval_without_flights_is_named(world: World) -> None:
     night = Interval(FEBRUARY.start.replace(hour=3), FEBRUARY.start.replace(hour=4))
     with pytest.raises(EmptyWindow, match="nothing to score"):
-        score_interval(world.context(night, "batch_scoring"), {})
+        run_step(score_interval, world.context(night, "batch_scoring"))
 
 
 def test_an_id_that_comes_twice_is_refused(world: World, tmp_path: Path) -> None:
@@ -152,7 +153,9 @@ def test_without_a_champion_the_error_says_what_to_run(tmp_path: Path, world: Wo
     apply_definitions(settings)
     ingest(TableStore(settings.tables_uri), 0.01)
     with pytest.raises(RegistryError, match=r"flight_delays__training.*flight_delays__deployment"):
-        score_interval(replace(world.context(FEBRUARY, "batch_scoring"), settings=settings), {})
+        run_step(
+            score_interval, replace(world.context(FEBRUARY, "batch_scoring"), settings=settings)
+        )
 
 
 def test_a_changed_copy_of_the_champion_is_refused(world: World, predictions: pl.DataFrame) -> None:
@@ -168,6 +171,6 @@ def test_a_changed_copy_of_the_champion_is_refused(world: World, predictions: pl
     path.write_bytes(content + b" ")
     try:
         with pytest.raises(DigestMismatch, match="golden"):
-            score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+            run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     finally:
         path.write_bytes(content)

@@ -14,6 +14,7 @@ from include.settings import Settings
 from include.steps import RunInfo
 from include.tables.completed import is_complete
 from include.tables.store import TableStore
+from tests.step_runs import run_step
 from tests.unit.features.world import context_of, settings_in
 
 FEBRUARY = (datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
@@ -26,7 +27,7 @@ def test_computing_again_writes_no_new_version(two_months: Settings):
         name: tables.version(f"features/{name}")
         for name in ("carrier_daily", "route_daily", "origin_hourly", "weather_hourly", "plane")
     }
-    result = compute_features(context, {})
+    result = run_step(compute_features, context)
     assert {view: version["version"] for view, version in result["tables"].items()} == before
     assert json.loads(json.dumps(result)) == result
 
@@ -48,7 +49,7 @@ def test_half_a_history_is_refused_with_the_missing_days(tmp_path: Path):
     with pytest.raises(
         NotReadyYet, match=r"\[2013-01-04 00:00, 2013-03-01 00:00\) has not been ingested"
     ):
-        compute_features(context_of(settings_in(tmp_path), *FEBRUARY), {})
+        run_step(compute_features, context_of(settings_in(tmp_path), *FEBRUARY))
 
 
 def test_materialising_stops_where_the_run_says(two_months: Settings):
@@ -57,10 +58,12 @@ def test_materialising_stops_where_the_run_says(two_months: Settings):
         context,
         run=RunInfo("features", "test", params={"materialise_until": "2013-01-20T00:00:00+00:00"}),
     )
-    assert materialise_online(early, {})["until"] == "2013-01-20T00:00:00+00:00"
-    result = materialise_online(context, {"until": "2013-01-21T00:00:00-01:00"})
+    assert run_step(materialise_online, early)["until"] == "2013-01-20T00:00:00+00:00"
+    result = materialise_online(
+        context, until=datetime.fromisoformat("2013-01-21T00:00:00-01:00")
+    ).as_json()
     assert result["until"] == "2013-01-21T01:00:00+00:00"
     assert result["views"]["weather_hourly"] == {"written": 3, "skipped": 0}
-    assert materialise_online(context, {})["until"] == "2013-03-01T00:00:00+00:00"
+    assert run_step(materialise_online, context)["until"] == "2013-03-01T00:00:00+00:00"
     with pytest.raises(DataError, match="no time zone"):
-        materialise_online(context, {"until": "2013-01-21T00:00:00"})
+        materialise_online(context, until=datetime.fromisoformat("2013-01-21T00:00:00"))

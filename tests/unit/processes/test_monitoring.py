@@ -25,6 +25,7 @@ from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
 from include.stats.metrics import summary
 from include.tables.store import in_window
+from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World
 
 pytestmark = [
@@ -48,7 +49,7 @@ ALTERED = 0.002
 
 @pytest.fixture(scope="module")
 def predictions(world: World) -> pl.DataFrame:
-    score_interval(world.context(FEBRUARY, "batch_scoring"), {})
+    run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
     window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
     return world.tables.read("flight_delays/predictions", where=window).sort(
         "asked_at", "flight_id"
@@ -190,7 +191,7 @@ def test_the_report_is_one_page_without_a_network(results: dict[str, Any]) -> No
     assert page.name == "report.html"
     assert page.parent.name == FEBRUARY.label
     assert "<script src=" not in page.read_text(encoding="utf-8")
-    details = json.loads(Path(results["build_report"]["json"]).read_text(encoding="utf-8"))
+    details = json.loads(Path(results["build_report"]["json_path"]).read_text(encoding="utf-8"))
     assert len(details["evidently"]["metrics"]) > len(FLIGHTS.inputs)
 
 
@@ -202,10 +203,12 @@ def test_a_report_that_fails_does_not_hold_back_the_alarm(
 ) -> None:
     request.addfinalizer(lambda: run_all(world))
     monkeypatch.setattr(report, "render", lambda *given: 1 / 0)
-    broken = steps.build_report(world.context(FEBRUARY), {})
+    broken = run_step(steps.build_report, world.context(FEBRUARY))
     assert broken["html"] is None
     assert "ZeroDivisionError" in broken["error"]
-    decision = steps.decide_alarm(world.context(FEBRUARY), {**results, "build_report": broken})
+    decision = run_step(
+        steps.decide_alarm, world.context(FEBRUARY), {**results, "build_report": broken}
+    )
     assert decision["verdict"] == results["decide_alarm"]["verdict"]
     monkeypatch.undo()
 
@@ -245,7 +248,7 @@ def test_an_interval_that_is_not_scored_cannot_be_judged(
     march = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
     for step in (steps.join_labels, steps.detect_drift, steps.evaluate_performance):
         with pytest.raises(NotReadyYet, match="flight_delays__batch_scoring"):
-            step(world.context(march), {})
+            run_step(step, world.context(march))
 
 
 def test_a_missing_reference_is_an_error_and_never_no_drift(
@@ -258,9 +261,9 @@ def test_a_missing_reference_is_an_error_and_never_no_drift(
         model.reference = {}
         return model
 
-    monkeypatch.setattr(population, "judged_model", without_reference)
+    monkeypatch.setattr(steps, "judged_model", without_reference)
     with pytest.raises(RegistryError, match=r"reference\.json"):
-        steps.detect_drift(world.context(FEBRUARY), {})
+        run_step(steps.detect_drift, world.context(FEBRUARY))
 
 
 def test_few_rows_are_neither_an_alarm_nor_an_all_clear(

@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.data_sets.snapshot import read
+from include.data_sets.snapshot import Snapshot, read
 from include.errors import DataError, DigestMismatch, RegistryError
 from include.features.store import apply_definitions
 from include.interval import Interval
 from include.model.package import load_model, package_digest, source_columns
 from include.processes import training as steps
+from include.processes.results import TrainedModel
 from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import example_frame
@@ -33,6 +34,7 @@ from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
+from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
 
 pytestmark = [
@@ -81,7 +83,7 @@ def run_steps(
     for step in ORDER:
         if step.__name__ in results:
             continue
-        results[step.__name__] = json.loads(json.dumps(step(context, results)))
+        results[step.__name__] = run_step(step, context, results)
         if step.__name__ == until or results[step.__name__].get("accepted") is False:
             break
     return Trained(context, results)
@@ -266,7 +268,7 @@ def test_a_run_that_is_repeated_as_a_whole_leaves_no_second_anything(first, sett
 
 
 def test_the_snapshot_holds_only_what_was_known_before_the_interval_ended(first, settings):
-    snapshot = read(FLIGHTS, settings, first.results["build_snapshot"]["snapshot"])
+    snapshot = read(FLIGHTS, settings, Snapshot(**first.results["build_snapshot"]["snapshot"]))
     counts = first.results["build_snapshot"]["counts"]
     assert snapshot["known_at"].max() < QUARTER.end
     assert snapshot["asked_at"].min() >= QUARTER.start
@@ -284,7 +286,9 @@ def test_mlflow_loads_the_model_without_a_pickle_and_gives_the_same_probabilitie
     connect(settings)
     assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
     model = load_model(Path(first.results["train_model"]["package"]))
-    frame = read(FLIGHTS, settings, first.results["build_snapshot"]["snapshot"]).tail(50)
+    frame = read(FLIGHTS, settings, Snapshot(**first.results["build_snapshot"]["snapshot"])).tail(
+        50
+    )
     loaded = mlflow.pyfunc.load_model(f"models:/{FLIGHTS.name}/1")
     answers = np.asarray(loaded.predict(example_frame(model.transform, frame)))
     assert np.array_equal(answers, model.score_frame(frame))
@@ -308,7 +312,8 @@ def test_evaluation_fetches_the_package_from_mlflow_where_the_folder_is_missing(
 ):
     from include.training.package import open_package
 
-    elsewhere = {**first.results["train_model"], "package": str(tmp_path / "run" / "package")}
+    trained = TrainedModel(**first.results["train_model"])
+    elsewhere = trained.model_copy(update={"package": str(tmp_path / "run" / "package")})
     assert open_package(settings, elsewhere).digest == first.results["train_model"]["digest"]
 
 
@@ -383,7 +388,7 @@ def test_a_package_that_changes_after_its_evaluation_is_refused(first):
     package = Path(trained.results["train_model"]["package"])
     metadata = json.loads((package / "metadata.json").read_text())
     (package / "metadata.json").write_text(json.dumps({**metadata, "decision_threshold": 0.01}))
-    verdict = steps.check_gates(context, trained.results)
+    verdict = run_step(steps.check_gates, context, trained.results)
     assert verdict["accepted"] is False
     assert any(
         "evaluated_object" in reason and "metadata.json" in reason for reason in verdict["reasons"]
@@ -395,7 +400,7 @@ def test_every_run_is_measured_on_the_same_golden_rows_that_no_training_set_hold
 ):
     golden = first.results["build_snapshot"]["golden"]
     frozen = TableStore(settings.tables_uri).read(golden["table"])
-    snapshot = read(FLIGHTS, settings, first.results["build_snapshot"]["snapshot"])
+    snapshot = read(FLIGHTS, settings, Snapshot(**first.results["build_snapshot"]["snapshot"]))
     counts = first.results["build_snapshot"]["counts"]
     assert frozen.height == golden["rows"] > 100
     assert frozen["asked_at"].max() < FLIGHTS.golden.until
@@ -479,12 +484,12 @@ def test_a_training_set_that_is_too_small_is_refused_before_training(first, sett
 
 def test_a_run_that_dies_is_closed_as_failed_once(first, settings, client):
     context = with_run(first.context, "dies")
-    opened = steps.open_run(context, {})
+    opened = run_step(steps.open_run, context)
     assert client.get_run(opened["mlflow_run_id"]).info.status == "RUNNING"
     assert mark_failed(settings, FLIGHTS.name, "dies", "out of memory") is True
     assert client.get_run(opened["mlflow_run_id"]).info.status == "FAILED"
     assert mark_failed(settings, FLIGHTS.name, "dies", "out of memory") is False
-    assert steps.open_run(context, {})["mlflow_run_id"] == opened["mlflow_run_id"]
+    assert run_step(steps.open_run, context)["mlflow_run_id"] == opened["mlflow_run_id"]
     assert client.get_run(opened["mlflow_run_id"]).info.status == "RUNNING"
 
 

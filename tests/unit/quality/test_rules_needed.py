@@ -15,7 +15,7 @@ import pytest
 
 from include.errors import SpecError
 from include.interval import Interval
-from include.processes.ingestion import ingest_source
+from include.processes.features import ingest_source
 from include.quality.delivery_verdict import judge_delivery, judge_table
 from include.quality.published import describe_table, record
 from include.quality.references import Champion
@@ -25,6 +25,7 @@ from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.damage.rows import delayed, flipped, in_part
 from proofs.refusals.without import known, switched_off
+from tests.step_runs import run_step
 from tests.unit.features.world import context_of, settings_in
 
 pytestmark = [
@@ -189,7 +190,7 @@ def test_a_champion_whose_data_left_no_statistics_gets_through_without_the_rule_
 
 
 def test_labels_that_came_before_their_events_get_through_without_their_rule(first: StepContext):
-    landed = ingest_source(first, {})["tables"]
+    landed = run_step(ingest_source, first)["tables"]
     tables = TableStore(first.settings.tables_uri)
     name = landed[ARRIVALS]["name"]
     early = (pl.col("known_at") >= MAY.start + timedelta(days=1)) & (

@@ -15,6 +15,7 @@ from typing import Any
 from include.processes.batch_scoring import plan_partitions, publish_predictions, score_partition
 from include.steps import RunInfo, StepContext
 from proofs.bench.child import peak_mb
+from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, small_settings
 
 
@@ -25,12 +26,16 @@ def main(home: Path, partition_rows: int) -> None:
     context = StepContext(
         use_case, small_settings(home), FEBRUARY, RunInfo(process="batch_scoring", run_id="child")
     )
-    plan = plan_partitions(context, {})
+    plan = run_step(plan_partitions, context)
     results: list[dict[str, Any]] = []
     for partition in [] if plan["scored"] else plan["partitions"]:
-        results.append(score_partition(context, {"plan_partitions": plan, "partition": partition}))
+        results.append(
+            run_step(score_partition, context, {"plan_partitions": plan, "partition": partition})
+        )
         say({"number": partition["number"], "resumed": results[-1]["resumed"]})
-    published = publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
+    published = run_step(
+        publish_predictions, context, {"plan_partitions": plan, "score_partition": results}
+    )
     say({**published, "peak_mb": peak_mb()})
 
 

@@ -30,6 +30,7 @@ from include.scoring.staging import staged_table
 from include.settings import PROJECT_ROOT
 from include.steps import StepContext
 from include.tables.store import TableStore, in_window
+from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World, small_settings
 
 pytestmark = [
@@ -53,9 +54,9 @@ def context_of(world: World, run_id: str = "run", **rules: Any) -> StepContext:
 
 
 def scored(context: StepContext) -> dict[str, Any]:
-    plan = plan_partitions(context, {})
+    plan = run_step(plan_partitions, context)
     results = [
-        score_partition(context, {"plan_partitions": plan, "partition": part})
+        run_step(score_partition, context, {"plan_partitions": plan, "partition": part})
         for part in plan["partitions"]
     ]
     return {"plan_partitions": plan, "score_partition": results}
@@ -70,7 +71,7 @@ def published(tables: TableStore) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def whole(world: World) -> pl.DataFrame:
     """The predictions of the interval, scored in one piece."""
-    assert score_interval(world.context(FEBRUARY, "batch_scoring"), {})["partitions"] == 1
+    assert run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))["partitions"] == 1
     return published(world.tables)
 
 
@@ -96,7 +97,7 @@ def child(home: Path, partition_rows: int = PARTITION_ROWS) -> subprocess.Popen[
 
 
 def test_partitions_cover_the_interval_in_whole_minutes(world: World) -> None:
-    plan = plan_partitions(context_of(world), {})
+    plan = run_step(plan_partitions, context_of(world))
     parts = [partition_interval(part) for part in plan["partitions"]]
     assert len(parts) > 5
     assert (parts[0].start, parts[-1].end) == (FEBRUARY.start, FEBRUARY.end)
@@ -110,32 +111,34 @@ def test_partitions_cover_the_interval_in_whole_minutes(world: World) -> None:
             ).height
             == part["rows"]
         )
-    assert plan == plan_partitions(context_of(world, "another run"), {})
+    assert plan == run_step(plan_partitions, context_of(world, "another run"))
     assert plan["scored"] == []
 
 
 def test_many_partitions_are_the_same_predictions_as_one(world: World, whole: pl.DataFrame) -> None:
     before = world.tables.version("flight_delays/predictions")
     inputs = scored(context_of(world, "in pieces"))
-    result = publish_predictions(context_of(world, "in pieces"), inputs)
+    result = run_step(publish_predictions, context_of(world, "in pieces"), inputs)
     assert result["partitions"] == len(inputs["score_partition"]) > 5
     assert result["changed"] is False
     assert world.tables.version("flight_delays/predictions") == before
     assert published(world.tables).equals(whole)
     assert not list((world.settings.home / "tables" / "flight_delays" / "staging").iterdir())
-    assert publish_predictions(context_of(world, "in pieces"), inputs) == result
+    assert run_step(publish_predictions, context_of(world, "in pieces"), inputs) == result
 
 
 def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, world: World) -> None:
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
-    overtaken = plan_partitions(context, {})
-    score_partition(
-        context, {"plan_partitions": overtaken, "partition": overtaken["partitions"][0]}
+    overtaken = run_step(plan_partitions, context)
+    run_step(
+        score_partition,
+        context,
+        {"plan_partitions": overtaken, "partition": overtaken["partitions"][0]},
     )
     copy.replace_all("features/plane", copy.read("features/plane").head(5))
     inputs = scored(context)
     assert inputs["plan_partitions"]["scoring"] != overtaken["scoring"]
-    publish_predictions(context, inputs)
+    run_step(publish_predictions, context, inputs)
     assert not list((Path(copy.root) / "flight_delays" / "staging").iterdir())
 
 
@@ -162,14 +165,14 @@ def test_a_plan_reads_the_versions_that_it_names(
     world: World, copy: TableStore, whole: pl.DataFrame
 ) -> None:
     context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
-    plan = plan_partitions(context, {})
+    plan = run_step(plan_partitions, context)
     for name in ("raw/flights", "features/weather_hourly"):
         copy.replace_all(name, copy.read(name).head(10))
     results = [
-        score_partition(context, {"plan_partitions": plan, "partition": part})
+        run_step(score_partition, context, {"plan_partitions": plan, "partition": part})
         for part in plan["partitions"]
     ]
-    publish_predictions(context, {"plan_partitions": plan, "score_partition": results})
+    run_step(publish_predictions, context, {"plan_partitions": plan, "score_partition": results})
     assert published(copy).drop(batch.LINEAGE_COLUMNS).equals(whole.drop(batch.LINEAGE_COLUMNS))
 
 
@@ -201,7 +204,7 @@ def test_a_missing_or_repeated_partition_is_not_published(world: World, copy: Ta
         ([*results, results[0]], "comes more than once"),
     ):
         with pytest.raises(DataError, match=named):
-            publish_predictions(context, {**inputs, "score_partition": broken})
+            run_step(publish_predictions, context, {**inputs, "score_partition": broken})
     assert not copy.exists("flight_delays/predictions")
 
 
@@ -216,7 +219,7 @@ def test_a_staged_partition_that_was_changed_is_not_published(
         with pytest.raises(
             DataError, match=f"{number:05d} does not hold the rows that were scored"
         ):
-            publish_predictions(context, inputs)
+            run_step(publish_predictions, context, inputs)
         assert (
             not copy.exists("flight_delays/predictions")
             or copy.read("flight_delays/predictions").is_empty()
@@ -234,10 +237,13 @@ def test_scores_that_lie_far_from_the_training_are_not_published(
         DataError,
         match=r"the scores lie 0\.\d+ \(PSI\) from those of the model's training, allowed are 0.01",
     ):
-        publish_predictions(context, inputs)
+        run_step(publish_predictions, context, inputs)
     assert not copy.exists("flight_delays/predictions")
     few = context_of(world, max_score_psi=0.01, minimum_rows=1_000_000)
-    assert publish_predictions(replace(few, settings=context.settings), inputs)["changed"] is True
+    assert (
+        run_step(publish_predictions, replace(few, settings=context.settings), inputs)["changed"]
+        is True
+    )
 
 
 def test_memory_does_not_grow_with_the_rows(

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from include.data_sets.query_script import execute
-from include.data_sets.snapshot import read
+from include.data_sets.snapshot import Snapshot, read
 from include.data_sets.split import cut
 from include.data_sets.versions import versions as data_set_versions
 from include.errors import DataError
@@ -166,7 +166,7 @@ def test_the_script_in_the_run_gives_the_rows_that_were_trained_on(world):
 
 def test_the_summary_is_of_the_very_rows_of_every_split(world):
     summary = read_json(world.client, world.first["open_run"]["mlflow_run_id"], "data_summary.json")
-    frame = read(FLIGHTS, world.settings, world.first["build_snapshot"]["snapshot"])
+    frame = read(FLIGHTS, world.settings, Snapshot(**world.first["build_snapshot"]["snapshot"]))
     for split, rows in cut(FLIGHTS, frame, world.first["split_data"]["boundaries"]).items():
         late, carrier = summary[split]["late"], summary[split]["carrier"]
         assert (late["rows"], late["mean"]) == (rows.height, pytest.approx(rows["late"].mean()))

@@ -195,17 +195,17 @@ def test_a_journal_belongs_to_one_run_on_one_set_of_data_and_declarations(tmp_pa
     settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(tmp_path)})
     interval = Interval(START, START + timedelta(days=1))
     context = StepContext(USE_CASE, settings, interval, RunInfo("training", "run_1"))
-    inputs = {
-        "build_snapshot": {"snapshot": {"digest": "a"}},
-        "split_data": {"boundaries": {"test_start": "2020-01-20"}},
-        "open_run": {"code_commit": "c"},
+    searched = {
+        "snapshot_digest": "a",
+        "boundaries": {"test_start": "2020-01-20"},
+        "code_commit": "c",
     }
-    first = journal_of(context, inputs)
-    assert first == journal_of(context, inputs)
+    first = journal_of(context, **searched)
+    assert first == journal_of(context, **searched)
     others = [
-        journal_of(context, {**inputs, "build_snapshot": {"snapshot": {"digest": "b"}}}),
-        journal_of(context, {**inputs, "open_run": {"code_commit": "d"}}),
-        journal_of(replace(context, use_case=PRUNING), inputs),
-        journal_of(replace(context, run=RunInfo("training", "run_2")), inputs),
+        journal_of(context, **{**searched, "snapshot_digest": "b"}),
+        journal_of(context, **{**searched, "code_commit": "d"}),
+        journal_of(replace(context, use_case=PRUNING), **searched),
+        journal_of(replace(context, run=RunInfo("training", "run_2")), **searched),
     ]
     assert len({first, *others}) == 5

@@ -7,7 +7,6 @@ another use case on the same data set.
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from include.tables.completed import mark_complete
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
 
 QUARTER = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
@@ -111,7 +111,7 @@ def _run(settings: Settings, use_case: UseCase, run: RunInfo) -> dict[str, Any]:
     context = StepContext(use_case, settings, QUARTER, run)
     results: dict[str, Any] = {}
     for step in ORDER:
-        results[step.__name__] = json.loads(json.dumps(step(context, results)))
+        results[step.__name__] = run_step(step, context, results)
         if results[step.__name__].get("accepted") is False:
             break
     return results

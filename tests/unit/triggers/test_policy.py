@@ -8,6 +8,7 @@ import json
 import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -22,6 +23,7 @@ from include.tables.store import TIMESTAMP, TableStore
 from include.triggers.causes import Cause, amend, causes_of_run, read_causes
 from include.triggers.decisions import read_decisions, record_decision
 from include.triggers.policy import check_new_data, collect_causes, propose_alarm
+from tests.step_runs import run_step
 from tests.unit.model.synthetic import USE_CASE
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
@@ -64,7 +66,7 @@ def verdict(*, alarm: bool = True, judged: bool = True, missing: float = 0.1) ->
         "reasons": ["AUC is 0.6."],
         "facts": {"auc": 0.6},
     }
-    return {"decide_alarm": decided, "detect_drift": {"judged": judged, "columns": [column]}}
+    return SimpleNamespace(**decided), SimpleNamespace(judged=judged, columns=[column])
 
 
 def alarm(
@@ -80,12 +82,12 @@ def alarm(
         mark_complete(TableStore(settings.tables_uri), use_case.name, "features", interval, {})
     run = {} if run_id is None else {"run_id": run_id}
     return propose_alarm(
-        context(settings, "monitoring", interval, use_case=use_case, **run), verdict(**found)
-    )
+        context(settings, "monitoring", interval, use_case=use_case, **run), *verdict(**found)
+    ).as_json()
 
 
 def collect(settings, interval: Interval, run_id: str, **run) -> dict:
-    return collect_causes(context(settings, "training", interval, run_id=run_id, **run), {})
+    return run_step(collect_causes, context(settings, "training", interval, run_id=run_id, **run))
 
 
 def statuses(settings) -> list[tuple[str, str]]:
@@ -106,11 +108,6 @@ def test_an_alarm_is_announced_and_recorded_with_its_evidence(settings):
 def test_no_alarm_is_no_cause(settings):
     assert alarm(settings, day(0), alarm=False)["announce"] is False
     assert read_causes(settings, PARCELS.name) == []
-
-
-def test_a_missing_verdict_is_an_error(settings):
-    with pytest.raises(SpecError, match="left no verdict"):
-        propose_alarm(context(settings, "monitoring", day(0)), {})
 
 
 def test_the_cool_down_is_measured_between_interval_ends(settings):
@@ -221,7 +218,7 @@ def trained(settings, interval: Interval, rows: int | None) -> None:
 
 
 def new_data(settings, interval: Interval, **run) -> dict:
-    return check_new_data(context(settings, "features", interval, **run), {})
+    return run_step(check_new_data, context(settings, "features", interval, **run))
 
 
 def spread(interval: Interval, rows: int) -> list[datetime]:
@@ -384,7 +381,7 @@ def race(folder: str, name: str, gate) -> None:
             context(settings, "training", day(40)),
             run=RunInfo("training", f"{name}_{number}", "asset"),
         )
-        collect_causes(at, {})
+        run_step(collect_causes, at)
 
 
 def test_runs_at_the_same_time_never_share_a_cause_and_lose_none(settings, tmp_path):
@@ -405,7 +402,8 @@ def test_runs_at_the_same_time_never_share_a_cause_and_lose_none(settings, tmp_p
     for run in runs:
         run.join(60)
         assert run.exitcode == 0
-    collect_causes(
+    run_step(
+        collect_causes,
         replace(context(settings, "training", day(40)), run=RunInfo("training", "last", "asset")),
         {},
     )

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from include.errors import DataError, SpecError
-from include.processes.ingestion import ingest_source, publish_tables, validate_data
+from include.processes.features import ingest_source, publish_tables, validate_data
 from include.quality.landing import landing_name, use_case_data
 from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.completed import is_complete
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.step_runs import ACCEPTED, run_step
 from tests.unit.features.world import context_of, settings_in
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
@@ -39,11 +40,11 @@ def spoil(context: StepContext, table: str, column: str, value: object) -> None:
 
 def test_real_rows_are_landed_accepted_and_published(context: StepContext):
     inputs: dict[str, object] = {}
-    inputs["ingest_source"] = ingest_source(context, {})
+    inputs["ingest_source"] = run_step(ingest_source, context)
     assert not tables_of(context).exists("raw/flights")
-    inputs["validate_data"] = validate_data(context, inputs)
+    inputs["validate_data"] = run_step(validate_data, context, inputs)
     assert inputs["validate_data"]["accepted"] is True
-    published = publish_tables(context, inputs)
+    published = run_step(publish_tables, context, inputs)
     assert json.loads(json.dumps(inputs)) == inputs
     tables = tables_of(context)
     for table in USE_CASE.tables:
@@ -52,16 +53,19 @@ def test_real_rows_are_landed_accepted_and_published(context: StepContext):
 
 
 def test_the_same_interval_again_leaves_the_same_versions(context: StepContext):
-    first = ingest_source(context, {})
-    assert ingest_source(context, {}) == first
-    accepted = {"validate_data": {"accepted": True}}
-    assert publish_tables(context, accepted) == publish_tables(context, accepted)
+    first = run_step(ingest_source, context)
+    assert run_step(ingest_source, context) == first
+    accepted = {"ingest_source": first, "validate_data": ACCEPTED}
+    assert run_step(publish_tables, context, accepted) == run_step(
+        publish_tables, context, accepted
+    )
 
 
 def test_a_bad_batch_is_refused_with_an_example_and_a_report(context: StepContext):
-    ingest_source(context, {})
+    landed = run_step(ingest_source, context)
     spoil(context, "raw/weather", "humidity", 140.0)
-    verdict = validate_data(context, {})
+    landed["tables"]["raw/weather"]["version"] += 1
+    verdict = run_step(validate_data, context, {"ingest_source": landed})
     assert verdict["accepted"] is False
     (failure,) = verdict["failures"]
     assert (failure["table"], failure["column"], failure["rule"]) == (
@@ -93,7 +97,9 @@ def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(
         context,
         settings=context.settings.model_copy(update={"delivery_dir": tmp_path / "deliveries"}),
     )
-    verdict = validate_data(delivered, {"ingest_source": ingest_source(delivered, {})})
+    verdict = run_step(
+        validate_data, delivered, {"ingest_source": run_step(ingest_source, delivered)}
+    )
     assert {(failure["table"], failure["rule"]) for failure in verdict["failures"]} == {
         ("raw/flights", "columns"),
         ("raw/arrivals", "columns"),
@@ -101,18 +107,18 @@ def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(
     assert "missing ['carrier'], not declared ['airline']" in verdict["reasons"][0]
     (folder / "planes.parquet").unlink()
     with pytest.raises(DataError, match=r"planes\.parquet"):
-        ingest_source(delivered, {})
+        run_step(ingest_source, delivered)
 
 
 def test_a_new_column_is_recorded_and_left_out_when_publishing(context: StepContext):
-    inputs = {"ingest_source": ingest_source(context, {})}
+    inputs = {"ingest_source": run_step(ingest_source, context)}
     spoil(context, "raw/weather", "dew_point", 40.0)
     inputs["ingest_source"]["tables"]["raw/weather"]["version"] += 1
-    inputs["validate_data"] = validate_data(context, inputs)
+    inputs["validate_data"] = run_step(validate_data, context, inputs)
     assert inputs["validate_data"]["accepted"] is True
     (warning,) = inputs["validate_data"]["warnings"]
     assert warning.startswith("raw/weather.dew_point: new column (Float64)")
-    publish_tables(context, inputs)
+    run_step(publish_tables, context, inputs)
     assert "dew_point" not in tables_of(context).read("raw/weather").columns
 
 
@@ -120,8 +126,8 @@ def test_a_window_without_rows_is_refused(tmp_path: Path):
     later = context_of(
         settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC)
     )
-    inputs = {"ingest_source": ingest_source(later, {})}
-    verdict = validate_data(later, inputs)
+    inputs = {"ingest_source": run_step(ingest_source, later)}
+    verdict = run_step(validate_data, later, inputs)
     assert verdict["accepted"] is False
     assert {failure["table"] for failure in verdict["failures"]} == {
         "raw/flights",
@@ -130,20 +136,20 @@ def test_a_window_without_rows_is_refused(tmp_path: Path):
     }
 
 
-@pytest.mark.parametrize("inputs", [{}, {"validate_data": {"accepted": False, "reasons": ["bad"]}}])
-def test_nothing_is_published_without_an_accepting_verdict(
-    context: StepContext, inputs: dict[str, object]
-):
-    ingest_source(context, {})
+def test_nothing_is_published_without_an_accepting_verdict(context: StepContext):
+    inputs = {"ingest_source": run_step(ingest_source, context)}
+    with pytest.raises(SpecError, match="needs verdict: DataVerdict"):
+        run_step(publish_tables, context, inputs)
+    inputs["validate_data"] = {**ACCEPTED, "accepted": False, "reasons": ["bad"]}
     with pytest.raises(DataError, match="only validated rows are published"):
-        publish_tables(context, inputs)
+        run_step(publish_tables, context, inputs)
     assert not tables_of(context).exists("raw/flights")
 
 
 def test_what_is_published_is_the_version_that_was_ingested(context: StepContext):
-    inputs = {"ingest_source": ingest_source(context, {}), "validate_data": {"accepted": True}}
+    inputs = {"ingest_source": run_step(ingest_source, context), "validate_data": ACCEPTED}
     spoil(context, "raw/flights", "carrier", "ZZ")
-    publish_tables(context, inputs)
+    run_step(publish_tables, context, inputs)
     assert "ZZ" not in tables_of(context).read("raw/flights")["carrier"].to_list()
 
 

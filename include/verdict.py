@@ -55,7 +55,8 @@ class Finding(BaseModel):
     passed: bool = Field(description="false refuses the whole verdict")
     judged: bool = Field(default=True, description="false where too little was there to decide on")
     reason: str = Field(
-        default="", description="a phrase; one that ends with a full stop is a sentence of its own"
+        default="",
+        description="a phrase; without a metric, one that ends with a full stop is a sentence",
     )
     example: dict[str, JsonValue] | None = Field(default=None, description="one offending row")
 
@@ -69,13 +70,13 @@ class Finding(BaseModel):
     @property
     def sentence(self) -> str:
         """One sentence for people, with every fact that the finding holds."""
-        if self.reason.endswith("."):
-            return self.reason
         if self.metric:
             where = ", ".join(filter(None, (self.metric, self.subject, self.part)))
             seen = "" if self.observed is None else f" observed {_number(self.observed)},"
             limit = "" if self.limit is None else f" threshold {_number(self.limit)}:"
             return f"{self.rule} ({where}):{seen}{limit} {self.reason}"
+        if self.reason.endswith("."):
+            return self.reason
         head = ": ".join(filter(None, (self.place, self.rule)))
         return f"{head}: {self.reason or f'expected {self.limit}, observed {self.observed}'}"
 

@@ -1,7 +1,7 @@
 """The endpoint is one ASGI application for any server: our routes, and what BentoML brings of its
 own, under the same paths.
 
-`python -m cli serve` runs it under uvicorn. `bentoml serve serving.service:FlightdeckService` runs
+`flightdeck serve` runs it under uvicorn. `bentoml serve serving.service:FlightdeckService` runs
 the same routes with more around every request (docs/adr/0015-uvicorn-runs-the-endpoint.md).
 """
 

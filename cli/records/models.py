@@ -98,7 +98,8 @@ def export_model_version(
     name, number = _named(version)
     manifest = export_version(settings, version_named(settings, name, number), to.absolute())
     print(
-        f"{version} -> {to}: {len(manifest)} files; check them with: flightdeck models verify {to}"
+        f"{version} -> {to}: {len(manifest)} files; check them with: .venv/bin/flightdeck models"
+        f" verify {to}"
     )
 
 

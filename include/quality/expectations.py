@@ -18,7 +18,7 @@ from include.quality.validation import suite_name
 from include.settings import PROJECT_ROOT
 from include.spec import Table, UseCase
 
-COMMAND = "python -m cli expectations"
+COMMAND = "flightdeck expectations"
 CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 
 

@@ -36,7 +36,7 @@ class Settings(BaseModel):
     one may die unnoticed (docs/serving-operations.md). `grpc_port` is the endpoint's for the Open
     Inference Protocol: the next one to `serving_port` by default, 0 for none. `online_store` is
     where Feast keeps the newest features (docs/serving-operations.md); by default what
-    feature_store.yaml says. `nats_url` is the broker that `python -m cli stream` consumes from.
+    feature_store.yaml says. `nats_url` is the broker that `flightdeck stream` consumes from.
     `spec_overlay` is a JSON file that replaces values of specifications, for trials (see
     `include.spec.overlay`); not in production.
     """

@@ -1,7 +1,7 @@
 """API keys say who may ask, by SHA-256 of keys that the endpoint itself never holds.
 
 `FLIGHTDECK_API_KEYS_FILE` names a file with one line `<name> <sha256 of the key, hexadecimal>` per
-caller; `python -m cli api-key NAME` makes a key, shows it once and adds its line. A key is 32
+caller; `flightdeck api-key NAME` makes a key, shows it once and adds its line. A key is 32
 random bytes, so that its hash needs no salt. The file is read again when it changes: a line that is
 taken out refuses its key within seconds. No file is no check; a file without a valid line refuses
 everybody.
@@ -48,8 +48,8 @@ class ApiKeys:
             self._read()
         except OSError as error:
             text = (
-                f"FLIGHTDECK_API_KEYS_FILE is {path}, which cannot be read: {error}. `python -m cli"
-                " api-key NAME` makes it."
+                f"FLIGHTDECK_API_KEYS_FILE is {path}, which cannot be read: {error}."
+                " `.venv/bin/flightdeck api-key NAME` makes it."
             )
             raise SettingsError(text) from error
 
@@ -111,7 +111,8 @@ def parse_keys(text: str, path: Path) -> list[ApiKey]:
         parts = LINE.fullmatch(line.strip())
         if parts is None:
             raise SettingsError(
-                f"{path}, line {number}: must be `<name> <sha256>`, as `python -m cli api-key NAME`"
+                f"{path}, line {number}: must be `<name> <sha256>`, as"
+                " `.venv/bin/flightdeck api-key NAME`"
                 " writes it."
             )
         keys.append(ApiKey(parts[1], bytes.fromhex(parts[2])))

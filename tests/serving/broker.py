@@ -119,7 +119,7 @@ class Broker:
 
 
 class Consumer:
-    """`python -m cli stream` in a process of its own."""
+    """`flightdeck stream` in a process of its own."""
 
     def __init__(self, home: Path, url: str) -> None:
         self.log = home / "stream.log"

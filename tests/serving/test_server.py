@@ -1,4 +1,4 @@
-"""The endpoint as `python -m cli serve` runs it: the same answers, and what it must survive."""
+"""The endpoint as `flightdeck serve` runs it: the same answers, and what it must survive."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Our endpoint with nothing recorded: no log rows, no commit, no metrics. What it wins is their
 cost; never serve with it.
 
-`python -m proofs.bench.peers.quiet PORT` serves it as `python -m cli serve` does the endpoint.
+`python -m proofs.bench.peers.quiet PORT` serves it as `flightdeck serve` does the endpoint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every rule of a training set is needed: what it alone refuses gets through once the rule is off."""
+"""Every rule of a training set is needed: what it alone refuses gets through once it is off."""
 
 from __future__ import annotations
 

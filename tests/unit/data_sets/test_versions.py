@@ -207,9 +207,7 @@ def run_apart(text: str, world: Settings) -> pl.DataFrame:
     """The script in a process that imports DuckDB alone."""
     file = world.home / "training_set.sql"
     file.write_text(text)
-    code = (
-        "import duckdb;"
-        f" duckdb.sql(open({str(file)!r}).read()).write_parquet({str(file.with_suffix('.parquet'))!r})"
-    )
+    parquet = str(file.with_suffix(".parquet"))
+    code = f"import duckdb; duckdb.sql(open({str(file)!r}).read()).write_parquet({parquet!r})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
     return pl.read_parquet(file.with_suffix(".parquet"))

@@ -28,13 +28,16 @@ FIRST_LAYOUT = """
 CREATE TABLE spool (id TEXT NOT NULL);
 INSERT INTO spool VALUES ('first');
 CREATE TABLE predictions (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, prediction_id TEXT NOT NULL, use_case TEXT NOT NULL, model_version INTEGER NOT NULL,
-    answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT, request TEXT NOT NULL, features TEXT NOT NULL,
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, prediction_id TEXT NOT NULL,
+    use_case TEXT NOT NULL, model_version INTEGER NOT NULL,
+    answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT,
+    request TEXT NOT NULL, features TEXT NOT NULL,
     score REAL NOT NULL, decision INTEGER NOT NULL, flags TEXT NOT NULL, latency_ms REAL NOT NULL
 );
 CREATE TABLE shipped (use_case TEXT PRIMARY KEY, sequence INTEGER NOT NULL);
 INSERT INTO predictions
-VALUES (7, '0190a0b4f0c07d1e9f6a3c2b1d0e4f5a', 'flight_delays', 2, 1, 1364817600000000, 'X', '{}', '{}', 0.5, 1, '[]', 1.0);
+VALUES (7, '0190a0b4f0c07d1e9f6a3c2b1d0e4f5a', 'flight_delays', 2, 1, 1364817600000000, 'X',
+        '{}', '{}', 0.5, 1, '[]', 1.0);
 """
 
 

@@ -32,7 +32,9 @@ from include.settings import load_settings
 from tests.unit.inference_log.log_helpers import answered, log, served
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-settings = load_settings({"FLIGHTDECK_HOME": sys.argv[1], "FLIGHTDECK_LOG_SEGMENT_BYTES": "1000000"})
+settings = load_settings(
+    {"FLIGHTDECK_HOME": sys.argv[1], "FLIGHTDECK_LOG_SEGMENT_BYTES": "1000000"}
+)
 writer = LogWriter(settings, {"flight_delays": served(log_full=sys.argv[2])})
 writer.tend()
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
@@ -158,7 +160,8 @@ def test_the_counter_is_exact_over_processes_and_survives_a_kill(tmp_path: Path)
     path = tmp_path / "dropped.json"
     DropCounter(path).prepare()
     script = (
-        "import sys; from pathlib import Path; from include.inference_log.drop_counter import DropCounter\n"
+        "import sys; from pathlib import Path\n"
+        "from include.inference_log.drop_counter import DropCounter\n"
         "counter = DropCounter(Path(sys.argv[1]))\n"
         "while True: counter.add('a', 3); print('counted', flush=True)"
     )

@@ -34,9 +34,12 @@ pytestmark = [
 # -I: no current folder, no PYTHONPATH; and whoever asks for Flightdeck is refused.
 READ = """
 import json, sys
+REFUSED = (
+    "include serving plugins dags cli feature_repo proofs polars pandas pydantic".split()
+)
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"include", "serving", "plugins", "dags", "cli", "feature_repo", "polars", "pandas", "pydantic"}:
+        if name.split(".")[0] in REFUSED:
             raise ImportError(f"{name} is not there")
 sys.meta_path.insert(0, Refuse())
 sys.dont_write_bytecode = True

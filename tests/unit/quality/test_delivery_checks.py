@@ -1,4 +1,4 @@
-"""Deliveries of the real months of 2013, good and damaged, against what was published before them."""
+"""Deliveries of the real months of 2013, good and damaged, against what was published before."""
 
 from __future__ import annotations
 

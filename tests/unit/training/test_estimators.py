@@ -302,7 +302,7 @@ def test_an_estimator_that_cannot_be_used_says_why(case, text):
         )
 
 
-def test_the_seed_reaches_the_estimator_unless_declared_and_the_number_of_processes_stays_out_of_the_model():
+def test_the_seed_reaches_the_estimator_unless_declared_and_processes_stay_out_of_the_model():
     case = declared(path="sklearn.ensemble.RandomForestClassifier", parameters={"random_state": 7})
     train = rows(300)
     transform = FeatureTransform.fit(case, train)

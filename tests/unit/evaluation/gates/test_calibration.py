@@ -31,7 +31,7 @@ def test_an_over_confident_score_is_refused_by_the_calibration_overall_and_in_ev
     assert {"calibration", "slice_calibration"} <= verdict
 
 
-def test_one_slice_with_shifted_probabilities_is_refused_by_name_while_the_whole_is_calibrated_well_enough():
+def test_a_slice_with_shifted_probabilities_is_refused_while_the_whole_is_calibrated():
     given = candidate()
     west = given.slices[2].mask
     shifted = scored(given, np.where(west, np.clip(given.scores + 0.2, 0, 1), given.scores))

@@ -97,7 +97,7 @@ def test_a_candidate_that_is_better_overall_and_worse_in_one_slice_is_refused_by
 
 
 def test_a_loss_over_few_days_is_reported_and_no_refusal():
-    """Worse on one day of six in a small slice: above both thresholds, and chance may have done it."""
+    """Worse on one day of six in a small slice: above both thresholds, and it may be chance."""
     given = candidate(1.0, champion_quality=0.6)
     mask = (given.days >= 3) & (given.days < 9) & given.slices[0].mask
     bad = mask & (given.days == 4)

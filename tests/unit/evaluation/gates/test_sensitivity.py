@@ -135,7 +135,7 @@ def test_an_invariant_input_that_matters_is_refused_and_one_that_does_not_is_not
     ]
 
 
-def test_a_model_that_learned_the_wrong_way_round_is_refused_by_the_direction_only_where_it_is_declared():
+def test_a_model_that_learned_the_wrong_way_round_is_refused_only_where_a_direction_is_declared():
     right, wrong = (
         limited(with_model(model), directions=(HIGHER,)) for model in (fitted()[0], upside_down())
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.application import COMMANDS
 from include.settings import PROJECT_ROOT
 
 DOCS = PROJECT_ROOT / "docs"
@@ -75,3 +76,11 @@ def test_the_picture_files_are_small_and_shown():
     for image in (DOCS / "images").glob("*"):
         assert image.stat().st_size < IMAGE_BYTES, f"{name_of(image)} is too large for a clone"
         assert f"images/{image.name}" in shown, f"{name_of(image)} is shown nowhere"
+
+
+def test_every_command_that_a_page_names_exists():
+    text = "".join(page.read_text() for page in PAGES if page.parent.name != "adr")
+    assert "-m cli " not in text
+    named = set(re.findall(r"\.venv/bin/flightdeck ([a-z][a-z-]*)", text))
+    assert len(named) > 5
+    assert named <= set(COMMANDS)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
+from proofs.harness.ports import free_port
 
 HOME = Path(tempfile.mkdtemp(prefix="flightdeck-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)

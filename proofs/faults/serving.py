@@ -9,7 +9,6 @@ import argparse
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,15 +24,18 @@ from rich.console import Console
 from cli.platform.environment import process_environment
 from include.errors import PlatformError
 from include.release.model_store import set_desired
-from include.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
+from include.settings import PREFIX, PROJECT_ROOT, Settings
 from proofs.faults import serving_clients, serving_kills, serving_models, serving_stores
 from proofs.faults.line import Line, show, write
-from proofs.harness.endpoint import Endpoint
-from proofs.harness.world import USE_CASE, World, build_world
+from proofs.harness.data import home_settings
+from proofs.harness.endpoint import BENTOML_SERVICE, USE_CASE, Endpoint
+from proofs.harness.ports import HOST, free_ports
+from proofs.harness.world import World, build_world
 
 TABLE = PROJECT_ROOT / "var" / "faults" / "serving.json"
 WIDTH = 170
 GENERATORS = 2
+SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,10 @@ def run(
     Raises `PlatformError` when the endpoint cannot be started.
     """
     settings = _settings(folder)
+    service = BENTOML_SERVICE if bentoml else None
     world = build_world(settings)
     set_desired(settings, USE_CASE, 1, world.digests[1])
-    endpoint = Endpoint(settings, bentoml=bentoml)
+    endpoint = Endpoint(settings, port=settings.serving_port, service=service)
     lines: list[Line] = []
     try:
         endpoint.start()
@@ -125,7 +129,7 @@ def run(
     finally:
         endpoint.close()
     if "disk" in groups:
-        lines += _full_disk(world, console, bentoml=bentoml)
+        lines += _full_disk(world, console, service)
     return lines
 
 
@@ -220,7 +224,7 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     )
 
 
-def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
+def _full_disk(world: World, console: Console, service: str | None) -> list[Line]:
     """Both policies, each with an endpoint of its own on the small disk."""
     lines = []
     with serving_stores.small_log_disk(world) as what:
@@ -229,13 +233,9 @@ def _full_disk(world: World, console: Console, *, bentoml: bool) -> list[Line]:
             (serving_stores.answer_policy(world), serving_stores.fill_log_disk_and_answer),
         ):
             segment = {f"{PREFIX}LOG_SEGMENT_BYTES": str(serving_stores.SEGMENT_BYTES)}
-            endpoint = Endpoint(world.settings, bentoml=bentoml, **segment, **changes)
-            try:
-                endpoint.start()
+            with Endpoint(world.settings, service=service, changes=segment | changes) as endpoint:
                 endpoint.wait_for("/readyz")
-                lines.append(_attempt(lambda: fault(endpoint, world, what), endpoint, console))  # noqa: B023  # called at once
-            finally:
-                endpoint.close()
+                lines.append(_attempt(partial(fault, endpoint, world, what), endpoint, console))
     return lines
 
 
@@ -263,19 +263,16 @@ def _attempt(fault: Callable[[], Line], endpoint: Endpoint, console: Console) ->
 
 def _settings(folder: Path) -> Settings:
     """Two workers on a free port, everything else in `folder`."""
-    with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-        for probe in (first, second, third):
-            probe.bind(("127.0.0.1", 0))
-        ports = [probe.getsockname()[1] for probe in (first, second, third)]
-    variables = {
-        "ENV": "test",
-        "HOME": str(folder / "home"),
-        "SERVING_PORT": str(ports[0]),
-        "MLFLOW_PORT": str(ports[1]),
-        "GRPC_PORT": str(ports[2]),
-        "SERVING_WORKERS": "2",
-    }
-    return load_settings({f"{PREFIX}{name}": value for name, value in variables.items()})
+    serving, mlflow, grpc = free_ports(3)
+    return home_settings(
+        folder / "home",
+        SHARE,
+        SERVING_PORT=serving,
+        SERVING_WORKERS=2,
+        GRPC_PORT=grpc,
+        MLFLOW_PORT=mlflow,
+        MLFLOW_TRACKING_URI=f"http://{HOST}:{mlflow}",
+    )
 
 
 def _console() -> Console:

@@ -10,10 +10,10 @@ import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from proofs.faults.book import logged_ids, settle
 from proofs.faults.line import Line
-from proofs.harness.endpoint import Endpoint
-from proofs.harness.traffic import PREDICT, Traffic
+from proofs.harness.endpoint import PREDICT, Endpoint
+from proofs.harness.logged import logged_ids, settle
+from proofs.harness.traffic import Traffic
 from proofs.harness.world import World
 
 SLOW_SECONDS = 13.0

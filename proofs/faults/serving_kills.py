@@ -13,9 +13,9 @@ import psutil
 
 from cli.platform.environment import process_environment, settings_environment
 from include.settings import PROJECT_ROOT
-from proofs.faults.book import Account, logged_ids, settle
 from proofs.faults.line import Line
 from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import Account, logged_ids, settle
 from proofs.harness.traffic import Traffic
 from proofs.harness.world import World
 
@@ -62,7 +62,7 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
         "kill -9 one of two server workers under load",
         f"0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
         f"{sum(traffic.errors.values())} client errors, {account}, {_only_lost(account, once)}",
-        f"{done} kills, {account.answered} answers, {traffic.asked_again} requests asked again,"
+        f"{done} kills, {account.answered} answers, {traffic.repeats} requests asked again,"
         f" slowest {traffic.slowest:.1f} s; {_told(once)}",
     )
 
@@ -84,7 +84,7 @@ def kill_at_random(
             for _ in range(server_kills):
                 if chance.random() < WHOLE_SHARE:
                     endpoint.kill()
-                    endpoint.start()
+                    endpoint.launch()
                     whole += 1
                 else:
                     single += _kill_some_worker(endpoint, chance)
@@ -99,7 +99,7 @@ def kill_at_random(
         f"{whole + single + shippers.kills} kills, {sum(traffic.errors.values())} client errors,"
         f" {account}, {_only_lost(account, once)}",
         f"{single} of one worker, {whole} of the whole endpoint, {shippers.kills} of a shipper;"
-        f" {account.answered} answers, {traffic.asked_again} requests asked again, slowest"
+        f" {account.answered} answers, {traffic.repeats} requests asked again, slowest"
         f" {traffic.slowest:.1f} s; {_told(once)}",
     )
 

@@ -25,11 +25,11 @@ from include.inference_log.log import gaps_table, ship, spool_path
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
 from include.tables.store import TableStore
-from proofs.faults.book import logged_ids, settle
 from proofs.faults.line import Line
-from proofs.harness.endpoint import Endpoint, overlay
-from proofs.harness.traffic import Traffic, ask
-from proofs.harness.world import USE_CASE, World
+from proofs.harness.endpoint import USE_CASE, Endpoint, overlay
+from proofs.harness.logged import logged_ids, settle
+from proofs.harness.traffic import Traffic, predict
+from proofs.harness.world import World
 
 LOG_BYTES = 40_000_000
 SEGMENT_BYTES = 1 << 18
@@ -194,7 +194,7 @@ def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
             ready = endpoint.client.get("/readyz").status_code
         endpoint.wait_for("/readyz")
         traffic.wait_for(30)
-        again = ask(endpoint.client, world.rows[:1])[0]
+        again = predict(endpoint.client, world.rows[:1])[0]
     account = settle(world.settings, traffic.answered, before)
     codes = ", ".join(sorted(traffic.errors))
     told = account.answered
@@ -290,4 +290,4 @@ def _until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> N
 
 
 def _versions(traffic: Traffic) -> str:
-    return f"version {' and '.join(str(version) for version in sorted(traffic.versions))} answers"
+    return f"version {' and '.join(str(version) for version in traffic.versions)} answers"

@@ -1,10 +1,11 @@
-"""The endpoint as the platform runs it, in a process group of its own, with the means to hurt it."""
+"""The endpoint as a process: started as the platform starts it, met over HTTP, stopped or killed."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,86 +17,113 @@ from cli.platform.environment import process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
-from proofs.harness.world import USE_CASE
+from proofs.harness.ports import free_port
 
+USE_CASE = "flight_delays"
+PREDICT = f"/v1/models/{USE_CASE}/predict"
+BENTOML_SERVICE = "serving.service:FlightdeckService"
 START_SECONDS = 120.0
 STOP_SECONDS = 40.0
+POLL_SECONDS = 0.05
 MEETINGS = 10
+"""Answers in a row, each on a connection of its own, after which several workers were all met."""
 
 
 class Endpoint:
-    """`changes` are environment variables over the platform's own; with `bentoml` it runs `bentoml
-    serve` instead.
+    """An endpoint over the home of `settings`, in a process group of its own; `client` speaks to it.
 
-    Start, kill and look from one thread.
+    It listens on `port`, or on a free one. `changes` are environment variables over the platform's
+    own. With a `service` it is `bentoml serve SERVICE`, run in `folder`, instead of the platform's
+    process. As a context manager it is started at the beginning and closed at the end. Start, kill
+    and look from one thread.
     """
 
-    def __init__(self, settings: Settings, *, bentoml: bool = False, **changes: str) -> None:
-        self.settings = settings
-        self.bentoml = bentoml
-        self.url = settings.serving_url
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        port: int | None = None,
+        changes: Mapping[str, str] | None = None,
+        service: str | None = None,
+        folder: Path = PROJECT_ROOT,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{settings.host}:{self.port}"
+        self.settings = settings.model_copy(
+            update={"serving_port": self.port, "serving_url": self.url}
+        )
         self.log = settings.home / "serving.log"
-        self.changes = changes
         self.client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        self._changes = dict(changes or {})
+        self._service = service
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Endpoint:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def start(self) -> None:
-        """Start the platform's serving process and return at once."""
+        """Start it and wait until it is alive (not: ready)."""
+        self.launch()
+        self.wait_for("/livez")
+
+    def launch(self) -> None:
+        """Start its process and return at once."""
         serving = next(
             process for process in platform_processes(self.settings) if process.name == "serving"
         )
-        environment = process_environment({**serving.environment, **self.changes})
-        command = self._bentoml() if self.bentoml else serving.command
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command,
-                cwd=PROJECT_ROOT,
-                env=environment,
+                serving.command if self._service is None else self._bentoml(self._service),
+                cwd=self._folder,
+                env=process_environment({**serving.environment, **self._changes}),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
-    def _bentoml(self) -> tuple[str, ...]:
-        address = ("--host", self.settings.host, "--port", str(self.settings.serving_port))
-        return (
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            "serving.service:FlightdeckService",
-            *address,
-        )
+    def _bentoml(self, service: str) -> tuple[str, ...]:
+        address = ("--host", self.settings.host, "--port", str(self.port))
+        return (sys.executable, "-m", "bentoml", "serve", service, *address)
 
     def wait_for(self, path: str, status: int = 200, seconds: float = START_SECONDS) -> float:
         """Poll a path until every worker that is met answers with a status; the seconds that took."""
-        started = time.monotonic()
-        met, seen = 0, 0
-        while time.monotonic() < started + seconds:
-            with suppress(httpx.TransportError):
-                seen = self.client.get(path, headers={"Connection": "close"}).status_code
-                met = met + 1 if seen == status else 0
-                if met == MEETINGS:
-                    return time.monotonic() - started
-            time.sleep(0.05)
-        raise PlatformError(
-            f"{self.url}{path} did not answer {status} within {seconds:g} s but {seen};"
-            f" log:\n{self.tail()}"
+        return self._poll(
+            f"answer {status} to {path}",
+            lambda: self.client.get(path, headers={"Connection": "close"}).status_code,
+            status,
+            seconds,
         )
 
-    def wait_for_version(self, version: int, seconds: float = START_SECONDS) -> float:
+    def wait_for_version(self, version: int | None, seconds: float = START_SECONDS) -> float:
         """Poll until a version serves, as every worker says that is met; the seconds that took."""
-        started = time.monotonic()
-        met = 0
+        return self._poll(
+            f"serve version {version}", lambda: self.model()["version"], version, seconds
+        )
+
+    def _poll(self, deed: str, look: Callable[[], Any], expected: Any, seconds: float) -> float:
+        needed = MEETINGS if self.settings.serving_workers > 1 else 1
+        started, meetings, seen = time.monotonic(), 0, None
         while time.monotonic() < started + seconds:
-            with suppress(httpx.TransportError):
-                met = met + 1 if self.model()["version"] == version else 0
-                if met == MEETINGS:
-                    return time.monotonic() - started
-            time.sleep(0.05)
+            try:
+                seen = look()
+                meetings = meetings + 1 if seen == expected else 0
+            except httpx.TransportError as error:
+                seen = repr(error)
+            if meetings == needed:
+                return time.monotonic() - started
+            time.sleep(POLL_SECONDS)
         raise PlatformError(
-            f"version {version} did not serve within {seconds:g} s: {self.model()};"
-            f" log:\n{self.tail()}"
+            f"The endpoint {self.url} did not {deed} within {seconds:g} s; last seen: {seen}."
+            f" Its log ends with:\n{self.tail()}"
         )
 
     def model(self) -> dict[str, Any]:
@@ -105,9 +133,18 @@ class Endpoint:
         answer = self.client.get("/v1/models", headers={"Connection": "close"}).json()
         return next(model for model in answer["models"] if model["use_case"] == USE_CASE)
 
+    def predict(self, rows: list[dict[str, Any]]) -> httpx.Response:
+        """The answer to one request of the use case's rows."""
+        return self.client.post(PREDICT, json={"rows": rows})
+
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._process is not None and self._process.poll() is None
+
     def processes(self) -> list[psutil.Process]:
         """The supervisor and everything below it, supervisor first."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self.running:
             return []
         with suppress(psutil.NoSuchProcess):
             supervisor = psutil.Process(self._process.pid)
@@ -118,40 +155,54 @@ class Endpoint:
         """The processes that answer and are up."""
         return [process for process in self.processes()[1:] if _answers(process)]
 
-    @property
-    def running(self) -> bool:
-        """Whether the supervisor lives."""
-        return self._process is not None and self._process.poll() is None
+    def worker(self) -> psutil.Process:
+        """The one process that has the model."""
+        return max(self.processes()[1:], key=lambda child: child.memory_info().rss)
 
     def kill(self) -> None:
-        """kill -9 of all its processes at once."""
-        for process in reversed(self.processes()):
+        """kill -9 of all its processes at once (a worker has a session of its own)."""
+        family = self.processes()
+        for process in reversed(family):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        self._reap()
+        psutil.wait_procs(family, timeout=STOP_SECONDS)
+
+    def kill_supervisor(self) -> list[psutil.Process]:
+        """kill -9 of the supervisor alone; the workers it leaves."""
+        supervisor, *workers = self.processes()
+        supervisor.kill()
+        self._reap()
+        return workers
+
+    def terminate(self) -> int | None:
+        """SIGTERM to the supervisor; its exit code."""
         if self._process is not None:
-            self._process.wait(timeout=STOP_SECONDS)
+            self._process.terminate()
+        return self._reap()
 
     def stop(self) -> None:
         """The polite way, and the other one for what outlives it."""
-        below = self.processes()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        family = self.processes()
+        if family:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=STOP_SECONDS)
-        for process in psutil.wait_procs(below, timeout=5)[1]:
+                self.terminate()
+        for process in psutil.wait_procs(family, timeout=5)[1]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        if self._process is not None:
-            self._process.wait(timeout=STOP_SECONDS)
+        self._reap()
 
     def close(self) -> None:
         """Stop it and the client."""
         self.stop()
         self.client.close()
 
-    def tail(self, characters: int = 2000) -> str:
+    def tail(self, characters: int = 3000) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
+
+    def _reap(self) -> int | None:
+        return None if self._process is None else self._process.wait(timeout=STOP_SECONDS)
 
 
 def _answers(process: psutil.Process) -> bool:

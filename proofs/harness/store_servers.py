@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,8 +24,8 @@ from urllib.parse import quote
 import psutil
 
 from include.errors import PlatformError
+from proofs.harness.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 # With what a URL, Feast's comma-separated Redis options and JSON would each read as something else.
 PASSWORD = 'p@ss,"7=/%'  # noqa: S105  # of servers that live for minutes on the loopback
 START_SECONDS = 30.0
@@ -41,7 +40,7 @@ class StoreServer:
     url: str
 
     def __init__(self, kind: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"flightdeck-{kind}-"))
         self._kind = kind
         self._process: subprocess.Popen[bytes] | None = None
@@ -273,9 +272,3 @@ def _installed(package: str) -> Path:
             " requirements.txt names."
         )
     return Path(found.origin).parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -1,5 +1,5 @@
-"""Callers that ask the endpoint until they are stopped, as docs/serving-operations.md tells
-applications to: with an id, and again.
+"""Callers that send requests to the endpoint until they are stopped, as docs/serving-operations.md
+tells applications to: with an id, and again.
 """
 
 from __future__ import annotations
@@ -15,53 +15,51 @@ from uuid import uuid4
 import httpx
 
 from include.errors import PlatformError
-from proofs.harness.world import USE_CASE
+from proofs.harness.endpoint import PREDICT
 
 RETRY_STATUS = frozenset({429, 502, 503, 504})
 RETRY_SECONDS = 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
-PREDICT = f"/v1/models/{USE_CASE}/predict"
 
 
-def ask(
+def predict(
     client: httpx.Client, rows: list[dict[str, Any]], *, seconds: float = RETRY_SECONDS
 ) -> tuple[httpx.Response | None, int]:
-    """The answer, and how often it was asked again; None when none came within `seconds`.
+    """The answer, and how often the request was repeated; None when none came within `seconds`.
 
     One id for all attempts: whether an earlier attempt was answered and logged does not matter, it
     is answered and logged once. A request that is made once only (`seconds` is 0) has no id.
     """
     headers = {"X-Request-Id": uuid4().hex} if seconds else {}
-    deadline, wait, again = time.monotonic() + seconds, FIRST_WAIT, 0
+    deadline, wait, repeats = time.monotonic() + seconds, FIRST_WAIT, 0
     while True:
         answer = None
         with suppress(httpx.TransportError):
             answer = client.post(PREDICT, json={"rows": rows}, headers=headers)
         if answer is not None and answer.status_code not in RETRY_STATUS:
-            return answer, again
+            return answer, repeats
         if time.monotonic() >= deadline:
-            return answer, again
-        again += 1
+            return answer, repeats
+        repeats += 1
         time.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)
 
 
 class Traffic:
-    """`answered` are the prediction ids of all answers, `versions` how often each version answered,
-    `errors` what else came.
+    """`answers` are the documents of all answers, each with the `row` of its request, `errors` what
+    else came.
 
-    With `retries` a caller asks again, under one id, until it is answered; without, every attempt
-    has no id and counts by itself, and `errors` holds statuses and codes.
+    With `retries` a caller repeats a request, under one id, until it is answered; without, every
+    attempt has no id and counts by itself, and `errors` holds statuses and codes.
     """
 
     def __init__(
         self, url: str, rows: list[dict[str, Any]], *, callers: int = 4, retries: bool = True
     ) -> None:
-        self.answered: list[str] = []
-        self.versions: Counter[int] = Counter()
+        self.answers: list[dict[str, Any]] = []
         self.errors: Counter[str] = Counter()
         self.slowest = 0.0
-        self.asked_again = 0
+        self.repeats = 0
         self._retries = retries
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -70,9 +68,19 @@ class Traffic:
             for number in range(callers)
         ]
 
+    @property
+    def answered(self) -> list[str]:
+        """The prediction ids of all answers."""
+        return [row["prediction_id"] for answer in self.answers for row in answer["predictions"]]
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions that answered, in order."""
+        return sorted({answer["model_version"] for answer in self.answers})
+
     @contextmanager
     def flowing(self) -> Iterator[Traffic]:
-        """Ask for the time of the block."""
+        """Send requests for the time of the block."""
         for thread in self._threads:
             thread.start()
         try:
@@ -84,8 +92,8 @@ class Traffic:
 
     def wait_for(self, count: int, seconds: float = 60.0) -> None:
         """Let `count` more answers come."""
-        target, deadline = len(self.answered) + count, time.monotonic() + seconds
-        while len(self.answered) < target:
+        target, deadline = len(self.answers) + count, time.monotonic() + seconds
+        while len(self.answers) < target:
             if time.monotonic() > deadline:
                 raise PlatformError(
                     f"{count} answers did not come within {seconds:g} s; errors:"
@@ -99,23 +107,23 @@ class Traffic:
             number = 0
             while not self._stop.is_set():
                 number += 1
-                started = time.monotonic()
-                answer, again = ask(
-                    client,
-                    [rows[number % len(rows)]],
-                    seconds=RETRY_SECONDS if self._retries else 0.0,
+                row, started = rows[number % len(rows)], time.monotonic()
+                answer, repeats = predict(
+                    client, [row], seconds=RETRY_SECONDS if self._retries else 0.0
                 )
-                self._count(answer, again if self._retries else 0, time.monotonic() - started)
+                self._count(row, answer, repeats, time.monotonic() - started)
+                if answer is None:
+                    time.sleep(FIRST_WAIT)
 
-    def _count(self, answer: httpx.Response | None, again: int, seconds: float) -> None:
+    def _count(
+        self, row: dict[str, Any], answer: httpx.Response | None, repeats: int, seconds: float
+    ) -> None:
         with self._lock:
             self.slowest = max(self.slowest, seconds)
-            self.asked_again += again
+            self.repeats += repeats if self._retries else 0
             if answer is None:
                 self.errors["no answer"] += 1
             elif answer.status_code != httpx.codes.OK:
                 self.errors[f"{answer.status_code} {answer.json()['error']['code']}"] += 1
             else:
-                document = answer.json()
-                self.versions[document["model_version"]] += 1
-                self.answered.extend(row["prediction_id"] for row in document["predictions"])
+                self.answers.append({**answer.json(), "row": row})

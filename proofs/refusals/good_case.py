@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from proofs.harness.damage.rows import unharmed
+from proofs.harness.endpoint import BENTOML_SERVICE, Endpoint
 from proofs.refusals.case import Case
-from proofs.refusals.endpoint import serving
 from proofs.refusals.verdict import Outcome
 from proofs.refusals.world import World
 
@@ -18,7 +18,8 @@ def _good(world: World) -> Outcome:
         outcome = run()
         if outcome.seen != "passed":
             return outcome
-    with serving(world.settings):
+    settings = world.settings
+    with Endpoint(settings, port=settings.serving_port, service=BENTOML_SERVICE):
         return world.deploy()
 
 

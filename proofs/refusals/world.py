@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from include.settings import Settings, load_settings
 from include.spec import UseCase
 from proofs.harness.dag_runs import DagRunResult, run_dag
 from proofs.harness.damage.rows import Damage, Rows, write_delivery
+from proofs.harness.ports import free_port
 
 if TYPE_CHECKING:
     from proofs.refusals.verdict import Outcome
@@ -36,13 +36,6 @@ FEBRUARY = Interval(datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinf
 MARCH = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 CHAMPION_UNTIL = "2013-03-01"
 CANDIDATE_UNTIL = "2013-04-01"
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def enter(folder: Path) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from include.settings import Settings
+from proofs.harness.endpoint import Endpoint
 from tests.integration.dag_runs import DagRunResult, month, run_dag
-from tests.serving.endpoint import Endpoint
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +36,8 @@ def first_training(history: list[DagRunResult]) -> DagRunResult:
 @pytest.fixture(scope="session")
 def live_endpoint(settings: Settings) -> Iterator[Endpoint]:
     """The real endpoint on the session's port and folder."""
-    endpoint = Endpoint(settings.home, settings.serving_port)
-    endpoint.start()
-    yield endpoint
-    endpoint.client.close()
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(settings, port=settings.serving_port) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")

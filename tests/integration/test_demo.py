@@ -22,7 +22,7 @@ from cli.platform.environment import process_environment
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT
 from include.tables.store import TableStore
-from tests.ports import free_port
+from proofs.harness.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from cli.platform.state import read_state
 from cli.platform.supervision import pid_file, process_states, socket_path
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
+from proofs.harness.ports import free_ports
 
 pytestmark = pytest.mark.slow
 DAG_ID = "flight_delays__features"
@@ -48,16 +48,6 @@ class Platform:
             timeout=400,
             check=False,
         )
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def make_platform(home: Path, ports: list[int]) -> Platform:

@@ -26,8 +26,8 @@ from include.release.model_store import publish, set_desired
 from include.settings import load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.endpoint import Endpoint
 from tests.integration.dag_runs import run_dag
-from tests.serving.endpoint import Endpoint
 from tests.unit.scoring.world import ingest
 
 pytestmark = [
@@ -233,7 +233,7 @@ def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_pat
     set_desired(settings, NAME, version.version, version.digest)
     golden = load_model(package).golden
     rows = [as_request(trained.use_case, row) for row in golden["rows"][:10]]
-    endpoint = Endpoint(settings.home, environment={"FLIGHTDECK_GRPC_PORT": "0"})
+    endpoint = Endpoint(settings, changes={"FLIGHTDECK_GRPC_PORT": "0"})
     try:
         endpoint.start()
         endpoint.wait_for("/readyz")

@@ -23,7 +23,7 @@ from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
 from include.verdict import Finding, GateVerdict
-from tests.ports import free_port
+from proofs.harness.ports import free_port
 from tests.unit.scoring.world import FLIGHTS, JANUARY, World, ingest
 from tests.unit.scoring.world import _train as train
 

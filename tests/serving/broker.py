@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from include.settings import PROJECT_ROOT
-from tests.ports import free_port
+from proofs.harness.ports import free_port
 
 WAIT_SECONDS = 45.0
 REQUESTS, ANSWERS, DEAD = (f"flight_delays-{kind}" for kind in ("requests", "answers", "dead"))

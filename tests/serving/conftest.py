@@ -7,24 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from include.release.model_store import set_desired
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World, build_world
+from proofs.harness.data import home_settings
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import World, build_world
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two published versions, nothing desired yet."""
-    return build_world(tmp_path_factory.mktemp("endpoint"))
+    return build_world(home_settings(tmp_path_factory.mktemp("endpoint"), share=0.15))
 
 
 @pytest.fixture(scope="session")
 def bare_endpoint(world: World) -> Iterator[Endpoint]:
     """The endpoint as it starts before any model was deployed."""
-    endpoint = Endpoint(world.settings.home)
-    endpoint.start()
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(world.settings) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from cli.endpoint.api_keys import add_key, revoke_key
 from include.errors import SettingsError
 from include.release.endpoint import wait_until_serving
 from include.release.model_store import set_desired
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.ports import free_port
+from proofs.harness.world import World
 from serving.contract.answers import ErrorAnswer
-from tests.ports import free_port
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
 
 pytestmark = [pytest.mark.slow]
 PREDICT = "/v1/models/flight_delays/predict"
@@ -44,12 +44,9 @@ def guarded(world: World, keys_file: Path, key: str) -> Iterator[Endpoint]:
         "FLIGHTDECK_API_KEYS_FILE": str(keys_file),
         "FLIGHTDECK_GRPC_PORT": str(free_port()),
     }
-    endpoint = Endpoint(world.settings.home, environment=environment)
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(world.settings, changes=environment) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 def test_the_file_holds_no_key_and_only_its_owner_reads_it(keys_file: Path, key: str) -> None:

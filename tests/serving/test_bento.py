@@ -15,8 +15,8 @@ import pytest
 
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -54,15 +54,14 @@ def packed(
     """The Bento's endpoint over the world's run-time folder, started far from the project."""
     home, tag = bento
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(
-        world.settings.home, environment={"BENTOML_HOME": str(home), "PYTHONPATH": ""}
-    )
-    endpoint.service, endpoint.folder = tag, tmp_path_factory.mktemp("elsewhere")
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(
+        world.settings,
+        changes={"BENTOML_HOME": str(home), "PYTHONPATH": ""},
+        service=tag,
+        folder=tmp_path_factory.mktemp("elsewhere"),
+    ) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 def test_the_bento_holds_code_and_locked_requirements_and_no_run_time_data(

@@ -15,6 +15,9 @@ import pytest
 from include.features.retrieval import point_in_time
 from include.model.package import load_model
 from include.release.model_store import withdraw
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import logged_rows
+from proofs.harness.world import World
 from serving.contract.answers import (
     CheckAnswer,
     ErrorAnswer,
@@ -22,8 +25,6 @@ from serving.contract.answers import (
     ModelsAnswer,
     PredictAnswer,
 )
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow
 PREDICT = "/v1/models/flight_delays/predict"
@@ -67,7 +68,7 @@ def test_predictions_equal_the_offline_scores_and_are_in_the_log(
     assert all(
         prediction.decision == (prediction.probability >= threshold) for prediction in predictions
     )
-    logged = dict(logged_rows(world).select("prediction_id", "score").rows())
+    logged = dict(logged_rows(world.settings).select("prediction_id", "score").rows())
     assert all(
         logged[prediction.prediction_id] == prediction.probability for prediction in predictions
     )

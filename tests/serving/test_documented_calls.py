@@ -13,9 +13,9 @@ import pytest
 
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
-from tests.ports import free_port
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.ports import free_port
+from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
 CALLS = [
@@ -32,12 +32,9 @@ CALLS = [
 def documented(world: World) -> Iterator[Endpoint]:
     """An endpoint with both ports."""
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(world.settings.home, environment={"FLIGHTDECK_GRPC_PORT": str(free_port())})
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(world.settings, changes={"FLIGHTDECK_GRPC_PORT": str(free_port())}) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 def test_there_are_calls_in_every_language() -> None:

@@ -7,110 +7,39 @@ from __future__ import annotations
 import resource
 import shutil
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
-from include.inference_log.log import ship, spool_path
+from include.inference_log.log import spool_path
 from include.model.package import load_model
 from include.release.model_store import desired_path, set_desired, version_folder
 from include.tables.store import TableStore
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import logged_ids
+from proofs.harness.traffic import Traffic
+from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
-CALLERS = 4
-
-
-class Traffic:
-    """Callers that ask until they are stopped.
-
-    `answers` holds the body of every 200, `failures` everything else.
-    """
-
-    def __init__(self, endpoint: Endpoint, world: World) -> None:
-        self.answers: list[dict[str, Any]] = []
-        self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(endpoint.url, world.rows[number::CALLERS]))
-            for number in range(CALLERS)
-        ]
-
-    def _ask(self, url: str, rows: list[dict[str, Any]]) -> None:
-        with httpx.Client(base_url=url, timeout=30.0) as client:
-            number = 0
-            while not self._stop.is_set():
-                number += 1
-                try:
-                    answer = client.post(
-                        "/v1/models/flight_delays/predict",
-                        json={"rows": [rows[number % len(rows)]]},
-                    )
-                except httpx.TransportError as error:
-                    self.failures.append(repr(error))
-                    time.sleep(0.05)
-                    continue
-                if answer.status_code == httpx.codes.OK:
-                    self.answers.append({**answer.json(), "row": rows[number % len(rows)]})
-                else:
-                    self.failures.append(answer.text)
-
-    @contextmanager
-    def flowing(self) -> Iterator[Traffic]:
-        """Run the callers for the time of the block."""
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._stop.set()
-            for thread in self._threads:
-                thread.join()
-
-    def wait_for(self, count: int) -> None:
-        """Let `count` more answers come."""
-        target, deadline = len(self.answers) + count, time.monotonic() + 60
-        while len(self.answers) < target:
-            assert time.monotonic() < deadline, self.failures[-3:]
-            time.sleep(0.02)
-
-
-def logged_ids(world: World) -> list[str]:
-    """All prediction ids in the Delta table, after shipping."""
-    ship(world.settings, "flight_delays")
-    return (
-        TableStore(world.settings.tables_uri)
-        .read("flight_delays/inference_log")["prediction_id"]
-        .to_list()
-    )
 
 
 def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(
     endpoint: Endpoint, world: World
 ) -> None:
     seconds = []
-    with Traffic(endpoint, world).flowing() as traffic:
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         for version in (2, 1, 2, 1):
             traffic.wait_for(30)
             set_desired(world.settings, "flight_delays", version, world.digests[version])
             seconds.append(endpoint.wait_for_version(version))
         traffic.wait_for(30)
-    assert traffic.failures == []
-    assert {answer["model_version"] for answer in traffic.answers} == {1, 2}
+    assert traffic.errors == {}
+    assert traffic.versions == [1, 2]
     assert max(seconds) < 10.0
-    ids = [
-        prediction["prediction_id"]
-        for answer in traffic.answers
-        for prediction in answer["predictions"]
-    ]
-    logged = logged_ids(world)
+    ids = traffic.answered
+    logged = logged_ids(world.settings)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
     assert len(ids) == len(set(ids)) == len(traffic.answers)
@@ -164,7 +93,7 @@ def _wait_for_error(endpoint: Endpoint, text: str) -> None:
 
 
 def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, world: World) -> None:
-    before = len(logged_ids(world))
+    before = len(logged_ids(world.settings))
     worker = endpoint.worker()
     worker.rlimit(
         psutil.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY)
@@ -176,7 +105,7 @@ def test_while_the_log_takes_no_rows_nothing_is_answered(endpoint: Endpoint, wor
         assert endpoint.client.get("/readyz").status_code == 503
     finally:
         worker.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert len(logged_ids(world)) == before
+    assert len(logged_ids(world.settings)) == before
     endpoint.wait_for("/readyz")
     assert endpoint.predict(world.rows[:1]).status_code == 200
 
@@ -197,7 +126,7 @@ def test_a_locked_spool_stops_requests_with_an_id_and_no_others(
         lock.close()
     assert answer.status_code == 200
     endpoint.wait_for("/readyz")
-    assert answer.json()["predictions"][0]["prediction_id"] in logged_ids(world)
+    assert answer.json()["predictions"][0]["prediction_id"] in logged_ids(world.settings)
 
 
 @pytest.mark.parametrize("kept", ["its own segment", "all of its journal"])
@@ -206,10 +135,10 @@ def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(
 ) -> None:
     answered = [endpoint.predict(world.rows[:3]).json()["predictions"] for _ in range(5)]
     if kept == "its own segment":
-        logged_ids(world)
+        logged_ids(world.settings)
     endpoint.kill()
     ids = {prediction["prediction_id"] for predictions in answered for prediction in predictions}
-    logged = logged_ids(world)
+    logged = logged_ids(world.settings)
     assert ids <= set(logged)
     assert len(logged) == len(set(logged))
     assert list(spool_path(world.settings).parent.glob("journal/*/flight_delays/*.log")) == []
@@ -220,7 +149,7 @@ def test_rows_of_a_killed_endpoint_are_shipped_and_its_segments_removed(
 def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_again(
     endpoint: Endpoint, world: World
 ) -> None:
-    with Traffic(endpoint, world).flowing() as traffic:
+    with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(60)
         endpoint.kill()
         # What is desired now cannot be loaded: the restart must fall back to the last version that
@@ -234,12 +163,8 @@ def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_ag
     status = endpoint.model()
     assert (status["version"], status["desired_version"]) == (1, 7)
     assert "RegistryError" in status["last_error"]
-    ids = [
-        prediction["prediction_id"]
-        for answer in traffic.answers
-        for prediction in answer["predictions"]
-    ]
-    logged = logged_ids(world)
+    ids = traffic.answered
+    logged = logged_ids(world.settings)
     assert len(logged) == len(set(logged))
     assert set(ids) <= set(logged)
 
@@ -256,7 +181,7 @@ def test_a_request_with_an_id_is_answered_alike_and_logged_once(
     assert (first.status_code, again.status_code) == (200, 200)
     assert again.content == first.content  # though another version serves by now
     ids = [prediction["prediction_id"] for prediction in first.json()["predictions"]]
-    assert [name for name in logged_ids(world) if name in ids] == ids
+    assert [name for name in logged_ids(world.settings) if name in ids] == ids
     other = endpoint.client.post(path, json={"rows": world.rows[2:3]}, headers=headers)
     assert (other.status_code, other.json()["error"]["code"]) == (409, "request_id_reused")
     malformed = endpoint.client.post(path, json=body, headers={"X-Request-Id": "not an id"})

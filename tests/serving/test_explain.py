@@ -15,9 +15,10 @@ from include.features.retrieval import point_in_time
 from include.inference_log.writer import is_sampled
 from include.model.package import load_model
 from include.release.model_store import set_desired
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import logged_rows
+from proofs.harness.world import World
 from serving.contract.answers import ErrorAnswer, ExplainAnswer
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow
 URL = "/v1/models/flight_delays"
@@ -33,16 +34,13 @@ def strict_endpoint(world: World) -> Iterator[Endpoint]:
     changes = {"explain_share": SHARE, "unknown_entities": "refuse", "stale_features": "refuse"}
     overlay.write_text(json.dumps({"flight_delays": {"serving": changes}}))
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(world.settings.home, environment={"FLIGHTDECK_SPEC_OVERLAY": str(overlay)})
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(world.settings, changes={"FLIGHTDECK_SPEC_OVERLAY": str(overlay)}) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 def logged_attributions(world: World) -> dict[str, dict[str, float] | None]:
-    rows = logged_rows(world).select("prediction_id", "attributions").rows()
+    rows = logged_rows(world.settings).select("prediction_id", "attributions").rows()
     return {identifier: text and json.loads(text) for identifier, text in rows}
 
 

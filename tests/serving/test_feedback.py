@@ -10,9 +10,9 @@ import pytest
 
 from include.inference_log.log import ship, ship_feedback
 from include.tables.store import TableStore
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import World
 from serving.contract.answers import ErrorAnswer, FeedbackAnswer
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
 
 pytestmark = pytest.mark.slow
 UNKNOWN = "0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"

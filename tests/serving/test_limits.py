@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from include.inference_log.log import spool_path
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import World
 from serving.contract.body import MAX_BODY_BYTES, READ_SECONDS
 from serving.engine.runtime import IN_FLIGHT_LIMIT
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
 
 pytestmark = pytest.mark.slow
 PREDICT = "/v1/models/flight_delays/predict"

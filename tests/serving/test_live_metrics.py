@@ -8,8 +8,8 @@ import pytest
 
 from include.monitoring.serving_metrics import metrics_table, sample
 from include.tables.store import TableStore
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,10 @@ from tritonclient.utils import InferenceServerException
 
 from include.features.retrieval import point_in_time
 from include.release.model_store import set_desired
-from tests.ports import free_port
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World, logged_rows
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import logged_rows
+from proofs.harness.ports import free_port
+from proofs.harness.world import World
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,12 +34,9 @@ NUMPY = {"BYTES": np.object_, "FP64": np.float64, "INT64": np.int64, "BOOL": np.
 def oip(world: World) -> Iterator[Endpoint]:
     """An endpoint with a gRPC port."""
     set_desired(world.settings, MODEL, 1, world.digests[1])
-    endpoint = Endpoint(world.settings.home, environment={"FLIGHTDECK_GRPC_PORT": str(free_port())})
-    endpoint.start()
-    endpoint.wait_for("/readyz")
-    yield endpoint
-    endpoint.stop()
-    endpoint.client.close()
+    with Endpoint(world.settings, changes={"FLIGHTDECK_GRPC_PORT": str(free_port())}) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 @pytest.fixture(scope="module", params=["http", "grpc"])
@@ -120,7 +118,7 @@ def test_predictions_by_keys_equal_those_of_predict_and_are_logged(
         "1",
         "mine",
     )
-    logged = set(logged_rows(world)["prediction_id"])
+    logged = set(logged_rows(world.settings)["prediction_id"])
     assert {text.decode() for text in answer.as_numpy("prediction_id")} <= logged
 
 

@@ -14,10 +14,10 @@ import pytest
 from include.features.online.store import materialise
 from include.features.store import apply_definitions
 from include.release.model_store import set_desired
-from include.settings import load_settings
+from proofs.harness.data import home_settings
+from proofs.harness.endpoint import Endpoint
 from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer, StoreServer
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import INTERVAL, World
+from proofs.harness.world import INTERVAL, World
 
 pytestmark = pytest.mark.slow
 LONGEST_SECONDS = 8.0
@@ -34,25 +34,14 @@ def remote(server: StoreServer, world: World, tmp_path: Path) -> Iterator[Endpoi
     """An endpoint of its own whose features lie in the server."""
     home = tmp_path / "home"
     shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("feast"))
-    settings = load_settings(
-        {
-            "FLIGHTDECK_ENV": "test",
-            "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_ONLINE_STORE": server.url,
-        }
-    )
+    settings = home_settings(home, ONLINE_STORE=server.url)
     apply_definitions(settings)
     materialise(world.use_case, settings, INTERVAL.end)
     set_desired(settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(home, environment={"FLIGHTDECK_ONLINE_STORE": server.url})
-    endpoint.start()
-    try:
+    with Endpoint(settings) as endpoint:
         endpoint.wait_for_version(1)
         endpoint.wait_for("/readyz")
         yield endpoint
-    finally:
-        endpoint.stop()
-        endpoint.client.close()
 
 
 def test_answers_are_those_of_the_local_store_and_a_store_that_is_away_is_503(

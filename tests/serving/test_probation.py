@@ -12,8 +12,8 @@ import pytest
 
 from include.release.model_store import desired_path, set_desired, version_folder, withdraw
 from proofs.harness.damage.packages import crashing_package
+from proofs.harness.world import World
 from serving.models.slots import ModelSlot
-from tests.serving.world import World
 
 pytestmark = pytest.mark.slow
 NAME = "flight_delays"

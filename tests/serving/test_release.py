@@ -25,8 +25,8 @@ from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, withdraw
 from include.settings import Settings
 from include.steps import RunInfo, StepContext
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import INTERVAL, World
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.world import INTERVAL, World
 from tests.step_runs import run_step
 
 pytestmark = [

@@ -18,11 +18,12 @@ from cli.endpoint.serve import check_port
 from include.errors import PlatformError
 from include.model.package import golden_columns, load_model
 from include.release.model_store import set_desired
-from proofs.harness.traffic import ask
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.logged import logged_rows
+from proofs.harness.ports import free_port
+from proofs.harness.traffic import predict
+from proofs.harness.world import World
 from serving.http.protocol import HEADER_SECONDS
-from tests.ports import free_port
-from tests.serving.endpoint import START_SECONDS, Endpoint
-from tests.serving.world import World, logged_rows
 
 pytestmark = pytest.mark.slow
 
@@ -30,16 +31,13 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[Endpoint]:
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    made = Endpoint(world.settings.home, free_port())
-    made.start()
-    made.wait_for("/readyz")
-    yield made
-    made.stop()
-    made.client.close()
+    with Endpoint(world.settings) as endpoint:
+        endpoint.wait_for("/readyz")
+        yield endpoint
 
 
 def logged(world: World) -> set[str]:
-    return set(logged_rows(world)["prediction_id"])
+    return set(logged_rows(world.settings)["prediction_id"])
 
 
 def test_answers_health_and_metrics_are_there(server: Endpoint, world: World):
@@ -108,7 +106,7 @@ def test_a_worker_is_started_anew_however_often_it_is_killed(server: Endpoint, w
 
 def test_sigterm_answers_what_was_asked_and_loses_nothing(world: World):
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    server = Endpoint(world.settings.home, free_port())
+    server = Endpoint(world.settings)
     server.start()
     server.wait_for("/readyz")
     answered: list[str] = []
@@ -134,8 +132,7 @@ def test_sigterm_answers_what_was_asked_and_loses_nothing(world: World):
     for thread in threads:
         thread.start()
     time.sleep(1.0)
-    server._process.send_signal(signal.SIGTERM)
-    assert server._process.wait(timeout=30) == 0
+    assert server.terminate() == 0
     for thread in threads:
         thread.join(timeout=30)
     server.client.close()
@@ -146,14 +143,12 @@ def test_sigterm_answers_what_was_asked_and_loses_nothing(world: World):
 
 def test_a_worker_whose_supervisor_was_killed_ends_itself(world: World):
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    server = Endpoint(world.settings.home, free_port())
+    server = Endpoint(world.settings)
     server.start()
     server.wait_for("/readyz")
-    family = psutil.Process(server._process.pid).children(recursive=True)
-    server._process.kill()
-    server._process.wait(timeout=10)
+    family = server.kill_supervisor()
     server.client.close()
-    _, alive = psutil.wait_procs(family, timeout=START_SECONDS / 2)
+    _, alive = psutil.wait_procs(family, timeout=45)
     assert alive == []
 
 
@@ -206,21 +201,22 @@ def test_a_kept_connection_may_rest_longer_than_headers_may_take(server: Endpoin
 
 def test_sighup_replaces_the_worker_before_it_ends_it(server: Endpoint, world: World) -> None:
     before, failures, stop = server.worker().pid, [], threading.Event()
+    supervisor = server.processes()[0]
 
     def call() -> None:
         # As docs/serving-operations.md tells callers to: a connection may be closed in the moment
         # in which it is used.
         with httpx.Client(base_url=server.url, timeout=30.0) as client:
             while not stop.is_set():
-                answer, _ = ask(client, world.rows[:1], seconds=20.0)
+                answer, _ = predict(client, world.rows[:1], seconds=20.0)
                 if answer is None or answer.status_code != 200:
                     failures.append(repr(answer))
 
     thread = threading.Thread(target=call)
     thread.start()
-    server._process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + START_SECONDS
-    while server.worker().pid == before or len(psutil.Process(server._process.pid).children()) > 2:
+    supervisor.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 90
+    while server.worker().pid == before or len(supervisor.children()) > 2:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     stop.set()

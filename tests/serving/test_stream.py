@@ -14,17 +14,16 @@ from functools import partial
 from uuid import uuid4
 
 import numpy as np
-import polars as pl
 import pytest
 
 from include.features.retrieval import point_in_time
-from include.inference_log.log import ship
 from include.model.package import load_model
 from include.release.model_store import set_desired, withdraw
 from include.settings import PROJECT_ROOT
-from include.tables.store import TableStore
+from proofs.harness.data import home_settings
+from proofs.harness.logged import logged_rows
+from proofs.harness.world import World, build_world
 from tests.serving.broker import ANSWERS, DEAD, REQUESTS, Broker, Consumer, event, wait_until
-from tests.serving.world import World, build_world
 
 pytestmark = [pytest.mark.slow]
 SOON_SECONDS = 0.7
@@ -32,7 +31,7 @@ SOON_SECONDS = 0.7
 
 @pytest.fixture(scope="module")
 def streamed_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("stream") / "home")
+    return build_world(home_settings(tmp_path_factory.mktemp("stream") / "home", share=0.15))
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +62,6 @@ def answers(broker: Broker) -> dict[str, dict]:
     return {document["event_id"]: document for _, document in broker.messages(ANSWERS)}
 
 
-def logged(world: World) -> pl.DataFrame:
-    ship(world.settings, "flight_delays")
-    return TableStore(world.settings.tables_uri).read("flight_delays/inference_log")
-
-
 def test_an_event_gets_the_score_of_batch_scoring(streamed_world, broker, consumer):
     rows = streamed_world.rows
     broker.publish([event(f"parity-{number}", [row]) for number, row in enumerate(rows)])
@@ -83,7 +77,7 @@ def test_an_event_gets_the_score_of_batch_scoring(streamed_world, broker, consum
     assert len(rows) > 50
     assert np.abs(scores - batch).max() <= 1e-6
     assert np.ptp(scores) > 0.05
-    log = logged(streamed_world)
+    log = logged_rows(streamed_world.settings)
     identifiers = {document["predictions"][0]["prediction_id"] for document in found.values()}
     assert set(log["prediction_id"]) == identifiers
     assert log.height == len(rows)
@@ -93,7 +87,7 @@ def test_poison_is_set_aside_with_its_reason_and_nothing_waits_for_it(
     streamed_world, broker, consumer
 ):
     row = streamed_world.rows[0]
-    before = logged(streamed_world).height
+    before = logged_rows(streamed_world.settings).height
     good = event("after the poison", [row])
     poison = {
         "malformed_json": b"{not json",
@@ -116,12 +110,12 @@ def test_poison_is_set_aside_with_its_reason_and_nothing_waits_for_it(
     assert letters["unknown_field"]["payload"] == poison["unknown_field"].decode()
     assert letters["invalid_utf8"]["encoding"] == "base64"
     assert "after the poison" in answers(broker)
-    assert logged(streamed_world).height == before + 1
+    assert logged_rows(streamed_world.settings).height == before + 1
 
 
 def test_an_event_id_is_answered_once_also_after_a_restart(streamed_world, broker, consumer):
     first, second = streamed_world.rows[:2]
-    before = logged(streamed_world).height
+    before = logged_rows(streamed_world.settings).height
     broker.publish([event("twice", [first])] * 3)
     broker.wait_until_done()
     answered = answers(broker)["twice"]
@@ -129,7 +123,7 @@ def test_an_event_id_is_answered_once_also_after_a_restart(streamed_world, broke
     consumer.start()
     broker.publish([event("twice", [first]), event("twice", [second])])
     broker.wait_until_done()
-    assert logged(streamed_world).height == before + 1
+    assert logged_rows(streamed_world.settings).height == before + 1
     assert [
         document for _, document in broker.messages(ANSWERS) if document["event_id"] == "twice"
     ] == [answered]
@@ -152,12 +146,12 @@ def test_the_documented_producer_gets_its_answer(streamed_world, broker, consume
 def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(
     streamed_world, broker, consumer, moment
 ):
-    before = logged(streamed_world).height
+    before = logged_rows(streamed_world.settings).height
     assert consumer.stop() == 0
     names = [f"{moment}-{number}" for number in range(20)]
     broker.publish([event(name, [streamed_world.rows[0]]) for name in names])
     assert consumer.run_until_it_dies(moment) == -signal.SIGKILL
-    assert logged(streamed_world).height > before, "it must die after the commit"
+    assert logged_rows(streamed_world.settings).height > before, "it must die after the commit"
     consumer.start()
     broker.wait_until_done()
     found = [
@@ -166,7 +160,7 @@ def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(
         if document["event_id"].startswith(moment)
     ]
     assert sorted(document["event_id"] for document in found) == sorted(names)
-    log = logged(streamed_world)
+    log = logged_rows(streamed_world.settings)
     assert log.height == before + len(names)
     assert {document["predictions"][0]["prediction_id"] for document in found} <= set(
         log["prediction_id"]
@@ -174,7 +168,7 @@ def test_a_kill_between_log_answer_and_acknowledgement_repeats_nothing(
 
 
 def test_a_killed_consumer_loses_and_doubles_nothing(streamed_world, broker, consumer):
-    before = logged(streamed_world).height
+    before = logged_rows(streamed_world.settings).height
     answered_before = broker.stored(ANSWERS)
     rows = streamed_world.rows
     events = [event(f"killed-{number}", [rows[number % len(rows)]]) for number in range(3000)]
@@ -194,7 +188,7 @@ def test_a_killed_consumer_loses_and_doubles_nothing(streamed_world, broker, con
     assert sorted(document["event_id"] for document in found) == sorted(
         f"killed-{number}" for number in range(3000)
     )
-    log = logged(streamed_world)
+    log = logged_rows(streamed_world.settings)
     assert log.height == before + 3000
     assert log["prediction_id"].is_unique().all()
     assert {document["predictions"][0]["prediction_id"] for document in found} <= set(

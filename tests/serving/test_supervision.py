@@ -6,16 +6,15 @@ import psutil
 import pytest
 
 from include.release.model_store import set_desired
-from tests.serving.endpoint import Endpoint
-from tests.serving.world import World
+from proofs.harness.endpoint import BENTOML_SERVICE, Endpoint
+from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_worker_whose_supervisor_was_killed_ends_and_frees_the_port(world: World) -> None:
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    endpoint = Endpoint(world.settings.home)
-    endpoint.service = "serving.service:FlightdeckService"
+    endpoint = Endpoint(world.settings, service=BENTOML_SERVICE)
     endpoint.start()
     endpoint.wait_for("/readyz")
     workers = endpoint.kill_supervisor()

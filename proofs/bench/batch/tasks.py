@@ -17,7 +17,6 @@ from proofs.bench.training.world import USE_CASE, bench_settings
 TABLES = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 5, 1, tzinfo=UTC))
 SCORED = Interval(datetime(2013, 4, 1, tzinfo=UTC), TABLES.end)
 CHUNK_ROWS = 100_000
-SNAPSHOT = {"name": "bench", "uri": "bench", "version": 0, "digest": "0" * 64}
 
 
 def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -25,36 +24,17 @@ def batch_world(arguments: dict[str, Any]) -> dict[str, Any]:
     rows of April, repeated.
     """
     from include.features.retrieval import point_in_time
-    from include.features.store import apply_definitions
-    from include.quality.landing import use_case_data
-    from include.tables.completed import mark_complete
     from include.tables.store import TableStore, in_window
-    from include.training.package import train_package
+    from proofs.harness.data import labelled_rows, land, train_signed
 
     started = time.perf_counter()
     use_case, settings = load_use_case(USE_CASE), bench_settings()
-    tables, data = TableStore(settings.tables_uri), use_case_data(use_case)
-    for name, frame in data.read_source(TABLES, settings.sample_share).items():
-        tables.replace_all(name, frame)
-    frames = data.compute_features(tables, TABLES)
-    for part in use_case.feature_tables:
-        tables.replace_all(part.table, frames[part.view])
-    mark_complete(tables, use_case.name, "features", TABLES, {})
-    apply_definitions(settings)
+    land(settings, TABLES)
     window_start = SCORED.start - timedelta(days=use_case.training.window_days)
-    asked = tables.read("raw/flights", where=in_window("asked_at", window_start, SCORED.start))
-    known = point_in_time(
-        use_case,
-        asked.join(tables.read("raw/arrivals", columns=["flight_id", "late"]), on="flight_id"),
-        settings,
-    )
-    known = known.sort("asked_at")
-    first, second = int(known.height * 0.7), int(known.height * 0.85)
-    splits = {"train": known[:first], "validation": known[first:second], "test": known[second:]}
+    rows = labelled_rows(settings, window_start, SCORED.start)
     context = StepContext(use_case, settings, TABLES, RunInfo(process="training", run_id="bench"))
-    package, digest, fit = train_package(
-        context, splits, use_case.training.parameters, SNAPSHOT, "unknown"
-    )
+    package, digest, fit = train_signed(context, rows)
+    tables = TableStore(settings.tables_uri)
     april = point_in_time(
         use_case,
         tables.read("raw/flights", where=in_window("asked_at", SCORED.start, SCORED.end)),

@@ -35,7 +35,8 @@ from proofs.bench.serving.servers import (
     write_mlflow_model,
 )
 from proofs.bench.serving.stores import measure_stores, store_rows
-from proofs.bench.serving.world import World, build
+from proofs.bench.serving.world import SHARE, World, build
+from proofs.harness.data import home_settings
 
 CONNECTIONS = 16
 RATE = 150.0
@@ -116,11 +117,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
     """The rows of the table."""
-    world = build(
-        load_settings(
-            {**_plain_environment(), "FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)}
-        )
-    )
+    world = build(home_settings(home, SHARE))
     write_mlflow_model(world)
     print(
         f"{_versions()}; {world.trees} trees, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
@@ -187,10 +184,6 @@ def _in_process(world: World, environment: dict[str, str]) -> dict[str, float]:
     )
     parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return parts
-
-
-def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FLIGHTDECK_")}
 
 
 def _versions() -> str:

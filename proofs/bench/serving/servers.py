@@ -21,6 +21,7 @@ from cli.platform.environment import common_environment, process_environment
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
 from proofs.bench.serving.world import World
+from proofs.harness.ports import free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -318,12 +319,3 @@ def mlserver_python(folder: Path) -> Path | str:
             return f"not installed: {done.stderr.strip()[-200:]}"
     ready.touch()
     return python
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

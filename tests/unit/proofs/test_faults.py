@@ -11,7 +11,8 @@ from rich.console import Console
 
 from proofs.faults import serving
 from proofs.faults.line import Line, show, write
-from proofs.harness.traffic import PREDICT, ask
+from proofs.harness.endpoint import PREDICT
+from proofs.harness.traffic import predict
 
 GOOD = Line("a fault", "0 lost", "0 lost", "7 answers")
 BAD = Line("another", "0 lost", "2 lost", "7 answers")
@@ -56,8 +57,8 @@ def test_a_lost_or_refused_request_is_asked_again_under_the_same_id() -> None:
         return httpx.Response(503 if len(seen) == 2 else 200, json={})
 
     with httpx.Client(base_url="http://endpoint", transport=httpx.MockTransport(answer)) as client:
-        found, again = ask(client, [{}])
+        found, again = predict(client, [{}])
         assert found is not None
         assert (found.status_code, again, len(set(seen))) == (200, 2, 1)
-        ask(client, [{}])
+        predict(client, [{}])
     assert seen[-1] != seen[0]

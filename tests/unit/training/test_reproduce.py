@@ -21,7 +21,7 @@ from include.tables.store import TableStore
 from include.training import reproduce as again
 from include.training.record import LOCK_TAG, RECORD_FILE, record_digest
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.ports import free_port
+from proofs.harness.ports import free_port
 from tests.unit.scoring.world import FLIGHTS, World, build_world
 
 pytestmark = [

@@ -8,18 +8,9 @@ from cli.platform.preflight import require_disk, require_ports
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import load_settings
+from proofs.harness.ports import free_ports
 
 Usage = namedtuple("Usage", "total used free")
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for item in sockets:
-        item.bind(("127.0.0.1", 0))
-    ports = [item.getsockname()[1] for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
 
 
 def settings_on(folder, airflow, mlflow, serving, grpc=0):

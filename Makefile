@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -65,6 +65,9 @@ check: venv  ## ruff, mypy, import-linter
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs: venv  ## write docs/specification.md and docs/settings.md anew from the code
+	@$(CLI) reference
 
 proto: venv  ## renew the gRPC stubs from serving/grpc/open_inference.proto
 	@$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. serving/grpc/open_inference.proto

@@ -17,6 +17,7 @@ from include.errors import FlightdeckError
 
 PROGRAM = "flightdeck"
 PLATFORM, RECORDS, ENDPOINT, PROOFS = "Platform", "Records of models and data", "Endpoint", "Proofs"
+DEVELOPMENT = "Development"
 
 # `proofs` is named and not imported: whatever is packed has no proofs.
 COMMANDS: dict[str, Command] = {
@@ -119,6 +120,11 @@ COMMANDS: dict[str, Command] = {
         "Measure batch scoring against raw prediction over the same file.",
         PROOFS,
         parses_itself=True,
+    ),
+    "reference": Command(
+        "cli.reference:reference",
+        "Write docs/specification.md and docs/settings.md anew from the code.",
+        DEVELOPMENT,
     ),
 }
 

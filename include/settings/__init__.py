@@ -25,51 +25,104 @@ PREFIX = "FLIGHTDECK_"
 
 
 class Settings(BaseModel):
-    """Where this process finds its data and its services.
-
-    Ports are TCP ports on `host`. `tables_uri` is a folder or an object-storage URI under which
-    every Delta table lies. `sample_share` is the share of source rows that an environment ingests
-    (1.0 = all). `delivery_dir` is a folder where deliveries in Parquet take precedence over a use
-    case's own source (see `include.quality.landing.read_delivery`). `api_keys_file` holds the hashes of
-    the keys that the endpoint asks for (docs/serving.md), `api_key_file` the key with which this
-    process asks it. `serving_workers` processes answer on the endpoint's port; with two or more,
-    one may die unnoticed (docs/serving-operations.md). `grpc_port` is the endpoint's for the Open
-    Inference Protocol: the next one to `serving_port` by default, 0 for none. `online_store` is
-    where Feast keeps the newest features (docs/serving-operations.md); by default what
-    feature_store.yaml says. `nats_url` is the broker that `flightdeck stream` consumes from.
-    `spec_overlay` is a JSON file that replaces values of specifications, for trials (see
-    `include.spec.overlay`); not in production.
-    """
+    """Where this process finds its data and its services (docs/settings.md)."""
 
     # A setting may hold a password: neither errors nor `repr` show it.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    environment: EnvironmentName
+    environment: EnvironmentName = Field(
+        description="The environment; its defaults hold where a setting has no variable of its own."
+    )
     home: Path = Field(
         description="Everything that Flightdeck writes at run time lies below this folder."
     )
-    host: str = "127.0.0.1"
-    airflow_port: int = Field(default=8080, ge=1, le=65535)
-    mlflow_port: int = Field(default=5000, ge=1, le=65535)
-    serving_port: int = Field(default=3000, ge=1, le=65535)
-    grpc_port: int = Field(default=3001, ge=0, le=65535)
-    tables_uri: str
-    mlflow_tracking_uri: str
-    serving_url: str
-    online_store: str | None = Field(default=None, repr=False)
-    nats_url: str = "nats://127.0.0.1:4222"
-    api_keys_file: Path | None = None
-    api_key_file: Path | None = None
-    delivery_dir: Path | None = None
-    sample_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    serving_workers: int = Field(default=1, ge=1, le=64)
-    log_segment_bytes: int = Field(default=8 << 20, ge=1 << 16)
-    """Size of a file of the inference log's journal; two of them for each serving process and use
-    case.
-    """
-    training_threads: int = Field(default=2, ge=1)
-    training_device: Literal["cpu", "cuda"] = "cpu"
-    spec_overlay: Path | None = None
+    host: str = Field(
+        default="127.0.0.1",
+        description="The address on which the platform's servers listen. This machine alone by"
+        " default.",
+    )
+    airflow_port: int = Field(
+        default=8080, ge=1, le=65535, description="TCP port of Airflow's UI and API on `host`."
+    )
+    mlflow_port: int = Field(
+        default=5000, ge=1, le=65535, description="TCP port of MLflow's UI and API on `host`."
+    )
+    serving_port: int = Field(
+        default=3000, ge=1, le=65535, description="TCP port of the prediction endpoint on `host`."
+    )
+    grpc_port: int = Field(
+        default=3001,
+        ge=0,
+        le=65535,
+        description="The endpoint's TCP port for the Open Inference Protocol over gRPC; 0 for none."
+        " By default the next one to `serving_port`.",
+    )
+    tables_uri: str = Field(
+        description="Folder or object-storage URI under which every Delta table lies. A folder of"
+        " `home` by default."
+    )
+    mlflow_tracking_uri: str = Field(
+        description="MLflow's tracking server and registry. By default the one on `host` and"
+        " `mlflow_port`."
+    )
+    serving_url: str = Field(
+        description="Base address at which releases and the demo ask the endpoint. By default that"
+        " of `host` and `serving_port`."
+    )
+    online_store: str | None = Field(
+        default=None,
+        repr=False,
+        description="Where Feast keeps the newest features: `sqlite`, or the address of a Redis or"
+        " PostgreSQL (docs/serving-operations.md). By default what feature_store.yaml says.",
+    )
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222",
+        description="The broker whose events `flightdeck stream` scores.",
+    )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File with the hashes of the keys that the endpoint asks for (docs/serving.md)."
+        " None by default: it asks for none.",
+    )
+    api_key_file: Path | None = Field(
+        default=None,
+        description="File with the key that this process sends to the endpoint. None by default.",
+    )
+    delivery_dir: Path | None = Field(
+        default=None,
+        description="Folder whose deliveries in Parquet take precedence over a use case's own"
+        " source (`include.quality.landing.read_delivery`). None by default.",
+    )
+    sample_share: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="Share of the source rows that is ingested. 1 by default: all.",
+    )
+    serving_workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that answer on the endpoint's port; with two or more, one may die"
+        " unnoticed (docs/serving-operations.md).",
+    )
+    log_segment_bytes: int = Field(
+        default=8 << 20,
+        ge=1 << 16,
+        description="Size of a file of the inference log's journal, in bytes; there are two of them"
+        " for each serving process and use case. 8 MiB by default.",
+    )
+    training_threads: int = Field(default=2, ge=1, description="Threads of one training.")
+    training_device: Literal["cpu", "cuda"] = Field(
+        default="cpu",
+        description="Where XGBoost is fitted, unless the specification says it"
+        " (docs/estimators.md).",
+    )
+    spec_overlay: Path | None = Field(
+        default=None,
+        description="JSON file that replaces values of specifications, for trials"
+        " (`include.spec.overlay`); refused in production. None by default.",
+    )
 
     @field_validator("spec_overlay")
     @classmethod

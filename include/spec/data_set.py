@@ -46,7 +46,8 @@ class DataSet(Part):
 
     name: str = Field(
         default="",
-        description="The set's name and the folder of its tables. Empty by default: the use case's.",
+        description="The set's name and the folder of its tables. Empty by default: the use"
+        " case's.",
     )
     description: str = Field(
         default="", description="What its rows are. Empty by default: the use case's `data`."

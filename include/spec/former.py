@@ -1,4 +1,4 @@
-"""Specifications as earlier versions of Flightdeck wrote them into training records, in today's form.
+"""Specifications of earlier versions of Flightdeck, found in training records, in today's form.
 
 Then a problem was a word whose thresholds lay among the gates and whose classes lay in the label,
 and a use case repeated what its data set says. Records of trainings hold such specifications and

@@ -71,7 +71,7 @@ class Gates(Part):
         ge=0.0,
         description=(
             "Largest increase of a slice's loss against the champion where it is surely worse;"
-            " nats, or a regression's share. 0.02 by default: about what 0.05 of AUC is worth."
+            " nats, or a regression's share. 0.02 by default: less is hardly noticed by a user."
         ),
     )
     slice_confidence: Share = Field(
@@ -84,7 +84,8 @@ class Gates(Part):
     max_package_megabytes: float = Field(
         default=50.0,
         gt=0.0,
-        description="Largest package, in 10^6 bytes. 50 by default: it is loaded in seconds.",
+        description="Largest package, in 10^6 bytes. 50 by default: every process of the endpoint"
+        " loads it.",
     )
     max_latency_p50_ms: float = Field(
         default=10.0,

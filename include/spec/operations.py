@@ -209,7 +209,7 @@ class BatchScoring(Part):
         default=250_000,
         ge=1,
         description="Largest number of rows of a partition (more only if one minute has more)."
-        " 250,000 by default: some hundred megabytes.",
+        " 250,000 by default: a task holds them in memory.",
     )
     max_score_psi: float = Field(
         default=2.0,

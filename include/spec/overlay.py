@@ -3,8 +3,9 @@ that its use case would not declare.
 
 `FLIGHTDECK_SPEC_OVERLAY` names a JSON file `{use case: {field: value, ...}}`. Objects are merged
 field by field, null puts a field back to its default or removes a key, anything else replaces what
-it stands for (RFC 7396); an object of another `kind` (of problem or estimator) replaces the whole. The result passes the same checks as a specification of code. The settings
-refuse an overlay in production.
+it stands for (RFC 7396); an object of another `kind` (of problem or estimator) replaces the whole.
+The result passes the same checks as a specification of code. The settings refuse an overlay in
+production.
 """
 
 from __future__ import annotations

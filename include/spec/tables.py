@@ -39,7 +39,8 @@ class Column(Part):
     )
     unseen_share: Share = Field(
         default=0.0,
-        description="Share of the rows that may hold another value than `categories`. 0 by default.",
+        description="Share of the rows that may hold another value than `categories`. 0 by"
+        " default.",
     )
     sentinels: tuple[float | str, ...] | None = Field(
         default=None,
@@ -221,13 +222,14 @@ class Serving(Part):
     max_rows: int = Field(
         default=100,
         ge=1,
-        description="Largest number of rows of one request. 100 by default: more are batch scoring.",
+        description="Largest number of rows of one request. 100 by default: more are batch"
+        " scoring.",
     )
     explain_share: Share = Field(
         default=0.0,
         description=(
             "Share of the answers whose contributions are logged, chosen by prediction id. 0 by"
-            " default: it costs four times the score."
+            " default: they cost more than the score itself."
         ),
     )
     stale_features: Literal["default", "refuse"] = Field(

@@ -15,7 +15,8 @@ class Training(Part):
     """Window, split and estimator of one training.
 
     The window ends at the run's data interval end. The split is in time: the oldest rows train, the
-    next ones stop early and tune, the newest test. Rounds, early stopping and pruning are XGBoost's.
+    next ones stop early and tune, the newest test. Rounds, early stopping and pruning are
+    XGBoost's.
     """
 
     window_days: int = Field(
@@ -52,12 +53,14 @@ class Training(Part):
     boost_rounds: int = Field(
         default=400,
         ge=1,
-        description="Largest number of boosting rounds. 400 by default: early stopping ends sooner.",
+        description="Largest number of boosting rounds. 400 by default: early stopping ends"
+        " sooner.",
     )
     early_stopping_rounds: int = Field(
         default=25,
         ge=1,
-        description="Rounds without a better validation loss after which a fit ends. 25 by default.",
+        description="Rounds without a better validation loss after which a fit ends. 25 by"
+        " default.",
     )
     search_space: dict[str, tuple[float, float]] = Field(
         default_factory=dict,

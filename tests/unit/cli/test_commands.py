@@ -30,6 +30,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "test-unit",
         "test-pythons",
         "check",
+        "docs",
         "proto",
         "up",
         "down",

@@ -185,8 +185,8 @@ class Monitoring(Part):
     minimum_rows: int = Field(
         default=1000,
         ge=1,
-        description="Nothing is judged on fewer rows. 1,000 by default: an AUC is then known to"
-        " about 0.03.",
+        description="Nothing is judged on fewer rows. 1,000 by default: with fewer, an AUC falls"
+        " by chance.",
     )
     alarm_on: tuple[Literal["drift", "performance"], ...] = Field(
         default=("performance",),

@@ -24,7 +24,9 @@ def asset(use_case: UseCase, thing: str) -> Asset:
 
 
 def intervals(cron: str) -> CronDataIntervalTimetable:
-    """A timetable whose runs each own one data interval, so that Airflow's backfill replays them."""
+    """A timetable whose runs each own one data interval, so that Airflow's backfill replays
+    them.
+    """
     return CronDataIntervalTimetable(cron, timezone="UTC")
 
 

@@ -128,7 +128,9 @@ class Criteria:
 
 
 def metric(training: Training, name: str) -> float | None:
-    """A metric by its full name, or that of the test split by its short one (`auc` is `test.auc`)."""
+    """A metric by its full name, or that of the test split by its short one (`auc` is
+    `test.auc`).
+    """
     return training.metrics.get(name, training.metrics.get(f"test.{name}"))
 
 

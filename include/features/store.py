@@ -118,9 +118,9 @@ def _views(
     if offered != required:
         raise FeatureStoreError(
             f"The inputs of {use_case} and the feature service {service_name!r} disagree: only the"
-            f" inputs name {sorted(required - offered)}, only the service {sorted(offered - required)}."
-            f" Edit `inputs` in include/use_cases/{use_case}/spec.py or the FeatureService in"
-            " feature_repo/, then apply the definitions."
+            f" inputs name {sorted(required - offered)}, only the service"
+            f" {sorted(offered - required)}. Edit `inputs` in include/use_cases/{use_case}/spec.py"
+            " or the FeatureService in feature_repo/, then apply the definitions."
         )
     by_view: dict[str, list[str]] = {}
     for reference in references:

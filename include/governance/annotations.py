@@ -119,6 +119,7 @@ def _replaceable(written: list[Annotation], subject: str, annotation_id: str) ->
             for remark in standing.values()
         )
         raise DataError(
-            f"{annotation_id!r} is no standing annotation of {subject}; there are {there or 'none'}."
+            f"{annotation_id!r} is no standing annotation of {subject}; there are"
+            f" {there or 'none'}."
         )
     return standing[annotation_id]

@@ -12,7 +12,8 @@ Behind the last frame there are zeros: a segment has its full size from the star
 changes no size and the disk has one thing to write. A frame that a kill cut off was never
 acknowledged; it fails its checksum and ends the segment. The writer holds a lock (`flock`) on its
 segment for as long as it may still append, so whoever gets the lock knows that no more will come.
-`include.inference_log.journal_reader` reads segments, `include.inference_log.shipments` takes them into the tables.
+`include.inference_log.journal_reader` reads segments, `include.inference_log.shipments` takes them
+into the tables.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ class Journal:
         )
 
     def prepare(self, use_case: str) -> None:
-        """Make the next segment where one is needed; raises `OSError` when there is no room for it."""
+        """Make the next segment where one is needed; raises `OSError` when there is no room for
+        it.
+        """
         if self.needs_spare(use_case):
             self._spares[use_case] = self._made(use_case)
 

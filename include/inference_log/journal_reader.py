@@ -1,5 +1,5 @@
-"""Reading what processes have written to the journal (`include.inference_log.journal`), while they write and
-after they were killed.
+"""Reading what processes have written to the journal (`include.inference_log.journal`), while they
+write and after they were killed.
 """
 
 from __future__ import annotations

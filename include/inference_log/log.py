@@ -1,14 +1,14 @@
 """The inference log: every answered prediction, first in durable files beside the endpoint, then in
 a Delta table.
 
-The endpoint appends to its journal (`include.inference_log.journal`), or to the spool what carries a request
-id (`include.inference_log.spool`: SQLite, write-ahead log, `synchronous=FULL`), and answers only after that
-is durable. `ship` moves what is new into the Delta table `<use_case>/inference_log`,
-`ship_feedback` what applications told about answers into `<use_case>/feedback`; the consumer's
-offset lies in the same Delta commit as the rows, so a shipper killed at any moment repeats nothing
-and loses nothing. When a row cannot be made durable (disk full, file locked for longer than
-`BUSY_SECONDS`), `SpoolError` is raised and nothing of that batch is acknowledged; what then happens
-to the answers is the use case's `Serving.log_full`.
+The endpoint appends to its journal (`include.inference_log.journal`), or to the spool what carries
+a request id (`include.inference_log.spool`: SQLite, write-ahead log, `synchronous=FULL`), and
+answers only after that is durable. `ship` moves what is new into the Delta table
+`<use_case>/inference_log`, `ship_feedback` what applications told about answers into
+`<use_case>/feedback`; the consumer's offset lies in the same Delta commit as the rows, so a shipper
+killed at any moment repeats nothing and loses nothing. When a row cannot be made durable (disk
+full, file locked for longer than `BUSY_SECONDS`), `SpoolError` is raised and nothing of that batch
+is acknowledged; what then happens to the answers is the use case's `Serving.log_full`.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
 def _move_answers(
     spool: Spool, tables: TableStore, use_case: str, stream: _Stream
 ) -> tuple[int, int]:
-    """Rows moved now, and the last sequence in the table; the numbers in the table only ever grow."""
+    """Rows moved now, and the last sequence in the table; the numbers in the table only ever
+    grow.
+    """
     consumer, moved, ends = f"spool-{spool.id}", 0, ends_now(spool, use_case)
     while (shipment := next_shipment(spool, use_case, ends, CHUNK_ROWS)) is not None:
         moved += _move(spool, tables, use_case, stream, before=shipment.first)[0]

@@ -1,10 +1,10 @@
 """How rows of the journal get into a Delta table exactly once.
 
-The table keeps one offset for all that the spool ever shipped (`include.inference_log.spool`), in the same
-commit as the rows. So a shipment is written down in the spool before it begins: which parts of
-which segments, and which numbers their rows get. A shipper that is killed leaves it there. The next
-one reads the same parts, gives the same numbers, and the table takes them if it has not taken them
-before.
+The table keeps one offset for all that the spool ever shipped (`include.inference_log.spool`), in
+the same commit as the rows. So a shipment is written down in the spool before it begins: which
+parts of which segments, and which numbers their rows get. A shipper that is killed leaves it there.
+The next one reads the same parts, gives the same numbers, and the table takes them if it has not
+taken them before.
 """
 
 from __future__ import annotations

@@ -33,15 +33,23 @@ from include.settings import Settings
 BUSY_SECONDS = 2.0
 KEPT_ROWS = 10_000
 
-COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, target_id, request, features, score, decision, flags,
+COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, target_id, request,
+features, score, decision, flags,
 latency_ms, arm, attributions, predicted_class"""
 MARKS = f"({', '.join('?' * 15)})"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
-SELECT = f"SELECT sequence, {COLUMNS} FROM predictions WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
+SELECT = (
+    f"SELECT sequence, {COLUMNS} FROM predictions"  # noqa: S608
+    " WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+)
 FEEDBACK_COLUMNS = "prediction_id, name, value, text, known_at, received_at"
-INSERT_FEEDBACK = """INSERT OR IGNORE INTO feedback (use_case, prediction_id, name, value, text, known_at, received_at)
+INSERT_FEEDBACK = """INSERT OR IGNORE INTO feedback
+(use_case, prediction_id, name, value, text, known_at, received_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)"""
-SELECT_FEEDBACK = f"SELECT sequence, {FEEDBACK_COLUMNS} FROM feedback WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
+SELECT_FEEDBACK = (
+    f"SELECT sequence, {FEEDBACK_COLUMNS} FROM feedback"  # noqa: S608
+    " WHERE use_case = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+)
 SELECT_GAPS = (
     "SELECT sequence, rows, total, noticed_at, reason FROM gaps WHERE use_case = ? AND sequence > ?"
     " ORDER BY sequence LIMIT ?"

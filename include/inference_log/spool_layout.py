@@ -27,32 +27,43 @@ FIRST_COLUMNS = (
 TABLES = """
 CREATE TABLE IF NOT EXISTS spool (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS predictions (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, prediction_id TEXT NOT NULL, use_case TEXT NOT NULL, model_version INTEGER NOT NULL,
-    answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT, request TEXT NOT NULL, features TEXT NOT NULL,
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, prediction_id TEXT NOT NULL,
+    use_case TEXT NOT NULL, model_version INTEGER NOT NULL,
+    answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT,
+    request TEXT NOT NULL, features TEXT NOT NULL,
     score REAL NOT NULL, decision INTEGER NOT NULL, flags TEXT NOT NULL, latency_ms REAL NOT NULL,
     arm TEXT NOT NULL DEFAULT 'champion', attributions TEXT, predicted_class TEXT
 );
 CREATE INDEX IF NOT EXISTS predictions_by_use_case ON predictions (use_case, sequence);
 CREATE UNIQUE INDEX IF NOT EXISTS predictions_by_id ON predictions (prediction_id);
 CREATE TABLE IF NOT EXISTS shipped (use_case TEXT PRIMARY KEY, sequence INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS answered (prediction_id TEXT PRIMARY KEY, use_case TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answered (
+    prediction_id TEXT PRIMARY KEY, use_case TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS feedback (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, use_case TEXT NOT NULL, prediction_id TEXT NOT NULL, name TEXT NOT NULL,
-    value REAL, text TEXT, known_at INTEGER NOT NULL, received_at INTEGER NOT NULL, UNIQUE (prediction_id, name)
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, use_case TEXT NOT NULL,
+    prediction_id TEXT NOT NULL, name TEXT NOT NULL,
+    value REAL, text TEXT, known_at INTEGER NOT NULL, received_at INTEGER NOT NULL,
+    UNIQUE (prediction_id, name)
 );
 CREATE INDEX IF NOT EXISTS feedback_by_use_case ON feedback (use_case, sequence);
 CREATE TABLE IF NOT EXISTS answers (
-    use_case TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, body BLOB NOT NULL, answered_at INTEGER NOT NULL,
+    use_case TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, body BLOB NOT NULL,
+    answered_at INTEGER NOT NULL,
     PRIMARY KEY (use_case, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gaps (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, use_case TEXT NOT NULL, rows INTEGER NOT NULL, total INTEGER NOT NULL,
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, use_case TEXT NOT NULL, rows INTEGER NOT NULL,
+    total INTEGER NOT NULL,
     noticed_at INTEGER NOT NULL, reason TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS segments (
-    name TEXT PRIMARY KEY, use_case TEXT NOT NULL, shipped_to INTEGER NOT NULL, shipped_rows INTEGER NOT NULL
+    name TEXT PRIMARY KEY, use_case TEXT NOT NULL, shipped_to INTEGER NOT NULL,
+    shipped_rows INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shipments (use_case TEXT PRIMARY KEY, first INTEGER NOT NULL, pieces TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shipments (
+    use_case TEXT PRIMARY KEY, first INTEGER NOT NULL, pieces TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 

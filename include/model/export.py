@@ -32,12 +32,14 @@ TOLERANCE = 1e-6
 FORMAT = 1
 README = """# {use_case}, version {version}
 
-Package {digest}. The score is the {score}. Needs numpy, and onnxruntime or xgboost; `reader.py` is all the code there is.
+Package {digest}. The score is the {score}. Needs numpy, and onnxruntime or xgboost;
+`reader.py` is all the code there is.
 
     python reader.py < rows.json              # the ONNX model
     python reader.py xgboost < rows.json      # the UBJ model
 
-`rows.json` is a list of rows with the columns of `features.json`; `example.json` holds {rows} rows and the scores that they must get.
+`rows.json` is a list of rows with the columns of `features.json`; `example.json` holds {rows} rows
+and the scores that they must get.
 """
 
 

@@ -1,11 +1,11 @@
 """What counts as decay, by kind of problem; `performance` decides what is judged.
 
 Of a binary problem: `auc_drop` (the test split's AUC less the interval's) and `calibration_gap`
-(mean score against observed rate). Of several classes: `accuracy_drop` (the test split's accuracy less the interval's) and
-`calibration_gap` (the predicted class's mean probability against accuracy). Of a regression:
-`loss_increase` (the mean loss over the test split's, less 1) and `bias` (the absolute mean error in
-standard deviations of the test labels). `noise` is twice the standard error, both sides in
-quadrature where both have one.
+(mean score against observed rate). Of several classes: `accuracy_drop` (the test split's accuracy
+less the interval's) and `calibration_gap` (the predicted class's mean probability against
+accuracy). Of a regression: `loss_increase` (the mean loss over the test split's, less 1) and `bias`
+(the absolute mean error in standard deviations of the test labels). `noise` is twice the standard
+error, both sides in quadrature where both have one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class MulticlassDecay(DecayRules):
     def checks(
         self, metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
     ) -> list[Check]:
-        """The checks on metrics of labelled rows (`accuracy`, `mean_score`, `n`); none without rows."""
+        """The checks on metrics of labelled rows (`accuracy`, `mean_score`, `n`); none without
+        rows.
+        """
         if not metrics:
             return []
         accuracy, rows = metrics["accuracy"], metrics["n"]
@@ -88,7 +90,9 @@ class MulticlassDecay(DecayRules):
                 "observed": reference["accuracy"] - accuracy,
                 "limit": limits.max_accuracy_drop,
                 "noise": math.hypot(noise, before),
-                "told": f"Accuracy is {accuracy:.3f}, the test split's was {reference['accuracy']:.3f}",
+                "told": (
+                    f"Accuracy is {accuracy:.3f}, the test split's was {reference['accuracy']:.3f}"
+                ),
             },
             {
                 "metric": "calibration_gap",
@@ -96,8 +100,8 @@ class MulticlassDecay(DecayRules):
                 "limit": limits.max_calibration_gap,
                 "noise": noise,
                 "told": (
-                    f"The predicted classes' mean probability is {metrics['mean_score']:.3f} and the"
-                    f" accuracy {accuracy:.3f}"
+                    f"The predicted classes' mean probability is {metrics['mean_score']:.3f} and"
+                    f" the accuracy {accuracy:.3f}"
                 ),
             },
         ]
@@ -138,8 +142,8 @@ class RegressionDecay(DecayRules):
                 "limit": limits.max_bias,
                 "noise": STANDARD_ERRORS * metrics["rmse"] / math.sqrt(metrics["n"]) / spread,
                 "told": (
-                    f"The mean error is {metrics['bias']:+.4g}, the test labels' standard deviation is"
-                    f" {spread:.4g}"
+                    f"The mean error is {metrics['bias']:+.4g}, the test labels' standard deviation"
+                    f" is {spread:.4g}"
                 ),
             },
         ]

@@ -1,4 +1,6 @@
-"""What came true: labels joined to predictions, as far as they were known when the interval ended."""
+"""What came true: labels joined to predictions, as far as they were known when the interval
+ended.
+"""
 
 from __future__ import annotations
 

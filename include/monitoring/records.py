@@ -108,7 +108,9 @@ def write_drift(
 def _replace(
     tables: TableStore, name: str, frame: pl.DataFrame, interval: Interval
 ) -> TableVersion:
-    """The rows that begin exactly at this interval's start, whatever other intervals lie inside it."""
+    """The rows that begin exactly at this interval's start, whatever other intervals lie inside
+    it.
+    """
     end = interval.start + timedelta(microseconds=1)
     return tables.replace_window(
         name, frame, time_column="interval_start", start=interval.start, end=end

@@ -127,7 +127,10 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
         """The labels as 0 and 1, in as many ways as an input could give them away."""
 
     def recorded_spread(self, labels: np.ndarray) -> float | None:  # noqa: ARG002  # of a number only
-        """The labels' standard deviation for the package's metadata; None where it tells nothing."""
+        """The labels' standard deviation for the package's metadata;
+
+        None where it tells nothing.
+        """
         return None
 
     unsound: ClassVar[str] = "not probabilities (not finite, or outside 0 to 1)"

@@ -1,4 +1,6 @@
-"""The steps of a deployment: select a version, package it, check the package, put it into service."""
+"""The steps of a deployment: select a version, package it, check the package, put it into
+service.
+"""
 
 from __future__ import annotations
 

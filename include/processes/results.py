@@ -235,7 +235,9 @@ class ScoringPlan(StepResult):
 
 
 class PublishedPredictions(StepResult):
-    """What a batch scoring published: counts over all partitions, the model, the table's version."""
+    """What a batch scoring published: counts over all partitions, the model, the table's
+    version.
+    """
 
     rows: int
     positive_decisions: int

@@ -99,8 +99,8 @@ def run_step(name: str, text: str) -> StepResult:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise SpecError(
-            f"The document is wrong at {place}: {first['msg']}. It is one JSON object with `context`"
-            " (use_case, interval, run) and `inputs`."
+            f"The document is wrong at {place}: {first['msg']}. It is one JSON object with"
+            " `context` (use_case, interval, run) and `inputs`."
         ) from error
     return call_step(step, _context(document.context), document.inputs)
 

@@ -240,7 +240,9 @@ def _farthest(
     facts: str,
     bad: pl.Expr,
 ) -> Failure | None:
-    """A failure when the effect exceeds the limit against every reference; it reports all of them."""
+    """A failure when the effect exceeds the limit against every reference; it reports all of
+    them.
+    """
     effects = {part.name: effect(old) for part, old in sides}
     if not effects or min(effects.values()) <= limit:
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,14 @@ REMOTE_STYLE = re.compile(
 )
 REMOTE_LINK = re.compile(r"<a\b[^>]*https?://[^>]*>(.*?)</a>", re.DOTALL | re.IGNORECASE)
 STYLE = """<style>
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1d2733}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;
+padding:0 1rem;color:#1d2733}
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 td,th{border:1px solid #ccd3da;padding:.4rem .6rem;text-align:left;vertical-align:top}
-.alert-danger,.refused{background:#fdeaea}.alert-success,.accepted{background:#e9f7ec}.badge{padding:0 .4rem;border:1px solid #ccd3da}
-.modal,#walkthrough,.navbar,.ge-walkthrough{display:none}.row{display:block}.collapse{display:block}pre{white-space:pre-wrap}
+.alert-danger,.refused{background:#fdeaea}.alert-success,.accepted{background:#e9f7ec}
+.badge{padding:0 .4rem;border:1px solid #ccd3da}
+.modal,#walkthrough,.navbar,.ge-walkthrough{display:none}.row{display:block}
+.collapse{display:block}pre{white-space:pre-wrap}
 </style>"""
 
 
@@ -78,14 +81,19 @@ def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> 
         for failure in verdict["failures"]
     )
     lists = "".join(
-        f"<h2>{name.capitalize()}</h2><ul>{''.join(f'<li>{html.escape(str(entry))}</li>' for entry in verdict.get(name, []))}</ul>"
+        f"<h2>{name.capitalize()}</h2><ul>{_items(verdict.get(name, []))}</ul>"
         for name in ("warnings", "notes")
         if verdict.get(name)
     )
     return (
         '<!doctype html><html lang="en"><head><meta'
-        f' charset="utf-8"><title>{html.escape(title)}</title>{STYLE}</head><body><h1>{html.escape(title)}</h1><p'
+        f' charset="utf-8"><title>{html.escape(title)}</title>{STYLE}</head>'
+        f"<body><h1>{html.escape(title)}</h1><p"
         f' class="{decided}">The data was'
         f" {decided}.</p><h2>Failures</h2><table><tr>{head}</tr>{rows}</table>{lists}<h2>Great"
         f" Expectations</h2><ul>{links}</ul></body></html>"
     )
+
+
+def _items(entries: Iterable[object]) -> str:
+    return "".join(f"<li>{html.escape(str(entry))}</li>" for entry in entries)

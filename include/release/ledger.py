@@ -25,11 +25,15 @@ GENESIS = "0" * 64
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS releases (
-    number INTEGER PRIMARY KEY, recorded_at TEXT NOT NULL, event TEXT NOT NULL, use_case TEXT NOT NULL, version INTEGER NOT NULL,
-    digest TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL
+    number INTEGER PRIMARY KEY, recorded_at TEXT NOT NULL, event TEXT NOT NULL,
+    use_case TEXT NOT NULL, version INTEGER NOT NULL,
+    digest TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL,
+    previous TEXT NOT NULL, hash TEXT NOT NULL
 );
-CREATE TRIGGER IF NOT EXISTS releases_no_update BEFORE UPDATE ON releases BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS releases_no_delete BEFORE DELETE ON releases BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS releases_no_update BEFORE UPDATE ON releases
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS releases_no_delete BEFORE DELETE ON releases
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
 COLUMNS = (
     "number, recorded_at, event, use_case, version, digest, actor, reason, evidence, previous, hash"
@@ -144,7 +148,8 @@ class Ledger:
 
     def _read(self) -> list[tuple[Any, ...]]:
         with closing(self._connect()) as database:
-            return database.execute(f"SELECT {COLUMNS} FROM releases ORDER BY number").fetchall()  # noqa: S608 constant
+            statement = f"SELECT {COLUMNS} FROM releases ORDER BY number"  # noqa: S608
+            return database.execute(statement).fetchall()
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=30.0, isolation_level=None)

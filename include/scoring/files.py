@@ -79,8 +79,8 @@ def score_file(
         )
         if distribution["judged"] and distribution["score_psi"] > distribution["limit"]:
             raise DataError(
-                f"{source}: the scores lie {distribution['score_psi']:.2f} (PSI) from those of the model's"
-                f" training, allowed are {distribution['limit']:g}. Nothing is written."
+                f"{source}: the scores lie {distribution['score_psi']:.2f} (PSI) from those of the"
+                f" model's training, allowed are {distribution['limit']:g}. Nothing is written."
             )
         aside.replace(target)
     finally:

@@ -72,7 +72,9 @@ def judge(
 def score_distribution(
     use_case: UseCase, model: ScoringModel, summaries: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """How far the scores of all partitions together lie from the reference of the model's package."""
+    """How far the scores of all partitions together lie from the reference of the model's
+    package.
+    """
     expected = checked_reference(model)["score"]["shares"]
     counts = [
         sum(column)

@@ -44,7 +44,9 @@ def stage(
     predictions: pl.DataFrame,
     summary: Mapping[str, Any],
 ) -> None:
-    """Write a partition and its summary in one commit, replacing what an earlier attempt has left."""
+    """Write a partition and its summary in one commit, replacing what an earlier attempt has
+    left.
+    """
     properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
     uri = tables.uri(staged_table(use_case, scoring, summary["number"]))
     write_deltalake(

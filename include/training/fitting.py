@@ -35,8 +35,8 @@ class Fit:
     """A fitted estimator and its loss on the validation split; of XGBoost exactly the trees up to
     its best round.
 
-    `loss` names the loss (`validation_loss` of the problem); log losses are in nats. Without rounds `best_iteration` is
-    0.
+    `loss` names the loss (`validation_loss` of the problem); log losses are in nats. Without rounds
+    `best_iteration` is 0.
     """
 
     fitted: Fitted

@@ -79,7 +79,9 @@ def record_decision(
 
 
 def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
-    """All rows by end of interval; an empty frame with the same columns before the first decision."""
+    """All rows by end of interval; an empty frame with the same columns before the first
+    decision.
+    """
     return _ledger(use_case, settings).read().sort("interval_end", "run_id")
 
 

@@ -41,11 +41,12 @@ def slow_loris(endpoint: Endpoint, world: World, *, connections: int) -> Line:
         for connection in slow:
             connection.close()
     timed_out = sum(ending in ("408", "closed") for ending in ended)
+    left = len(ended) - timed_out
+    slow_ended = f"{left} slow connections not ended" if left else "every slow connection ended"
     return Line(
         f"slow-loris: {connections} clients send a byte a second",
         "0 errors for other clients, every slow connection ended",
-        f"{sum(traffic.errors.values())} errors for other clients, "
-        f"{'every slow connection ended' if timed_out == len(ended) else f'{len(ended) - timed_out} slow connections not ended'}",
+        f"{sum(traffic.errors.values())} errors for other clients, {slow_ended}",
         f"{len(traffic.answered)} answers to others, slowest {traffic.slowest:.2f} s; they ended"
         f" with: {_counted(ended)}",
     )

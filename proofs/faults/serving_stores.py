@@ -41,7 +41,9 @@ MLFLOW_SECONDS = 60.0
 
 
 def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
-    """A real tracking server is killed under load; then the endpoint is started again without it."""
+    """A real tracking server is killed under load; then the endpoint is started again without
+    it.
+    """
     import httpx
 
     process = next(part for part in platform_processes(endpoint.settings) if part.name == "mlflow")

@@ -1,1 +1,3 @@
-"""What proofs and tests stand on: worlds of real data, the endpoint as a process, traffic, damage."""
+"""What proofs and tests stand on: worlds of real data, the endpoint as a process, traffic,
+damage.
+"""

@@ -1,4 +1,6 @@
-"""The endpoint as a process: started as the platform starts it, met over HTTP, stopped or killed."""
+"""The endpoint as a process: started as the platform starts it, met over HTTP, stopped or
+killed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ MEETINGS = 10
 
 
 class Endpoint:
-    """An endpoint over the home of `settings`, in a process group of its own; `client` speaks to it.
+    """An endpoint over the home of `settings`, in a process group of its own; `client` speaks to
+    it.
 
     It listens on `port`, or on a free one. `changes` are environment variables over the platform's
     own. With a `service` it is `bentoml serve SERVICE`, run in `folder`, instead of the platform's
@@ -95,7 +98,9 @@ class Endpoint:
         return (sys.executable, "-m", "bentoml", "serve", service, *address)
 
     def wait_for(self, path: str, status: int = 200, seconds: float = START_SECONDS) -> float:
-        """Poll a path until every worker that is met answers with a status; the seconds that took."""
+        """Poll a path until every worker that is met answers with a status; the seconds that
+        took.
+        """
         return self._poll(
             f"answer {status} to {path}",
             lambda: self.client.get(path, headers={"Connection": "close"}).status_code,

@@ -1,4 +1,6 @@
-"""Candidates with one fault each, trained by the wired training DAG; its gates have to refuse them."""
+"""Candidates with one fault each, trained by the wired training DAG; its gates have to refuse
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A question is what the transports hand on: a request that has passed the checks of its use case."""
+"""A question is what the transports hand on: a request that has passed the checks of its use
+case.
+"""
 
 from __future__ import annotations
 

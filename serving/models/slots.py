@@ -84,7 +84,9 @@ class ModelSlot:
             return False
 
     def _passed_here(self) -> bool:
-        """Say whether the last good version passed its probation with the libraries installed now."""
+        """Say whether the last good version passed its probation with the libraries installed
+        now.
+        """
         try:
             return bool(
                 json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries()

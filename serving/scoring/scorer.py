@@ -109,7 +109,9 @@ class Scorer:
     def answered(
         self, identifier: str, score: Any, flags: Sequence[str], explanation: Explanation | None
     ) -> dict[str, Any]:
-        """Return the row of the answer, as `serving.contract.answers` describes it for the problem."""
+        """Return the row of the answer, as `serving.contract.answers` describes it for the
+        problem.
+        """
         answer = {"prediction_id": identifier, **self.answers.fields(score), "flags": flags}
         if explanation is not None:
             answer["explanation"] = explanation.as_answer()

@@ -168,7 +168,9 @@ def at_most(name: str, ratio: float, aim: float | None, detail: str) -> dict[str
 
 
 def print_servers(seen: Mapping[str, Seen], rate: float) -> None:
-    """Every server's numbers; latencies in milliseconds, processor time in microseconds an answer."""
+    """Every server's numbers; latencies in milliseconds, processor time in microseconds an
+    answer.
+    """
     from rich.console import Console
     from rich.table import Table
 

@@ -196,7 +196,9 @@ def write_mlflow_model(world: World) -> None:
 
 @contextmanager
 def running(server: Server, world: World) -> Iterator[Running]:
-    """Start a server and wait for its first right answer; end its whole process group afterwards."""
+    """Start a server and wait for its first right answer; end its whole process group
+    afterwards.
+    """
     port = free_port()
     environment = {
         **process_environment(common_environment(world.settings)),

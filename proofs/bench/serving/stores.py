@@ -153,7 +153,8 @@ def _postgres_by_hand(
     connection = psycopg.connect(str(settings.online_store), autocommit=True)
     project = open_store(settings).config.project
     statement = " UNION ALL ".join(
-        f'SELECT entity_key, feature_name, value, event_ts FROM "{project}_{view.name}" WHERE entity_key = %s'  # noqa: S608  # Feast's names
+        f'SELECT entity_key, feature_name, value, event_ts FROM "{project}_{view.name}"'  # noqa: S608
+        " WHERE entity_key = %s"
         for view in views
     ).encode()
 

@@ -73,10 +73,8 @@ class Bench:
         self, task: str, time_limit: float = 120.0, memory_limit_mb: float = 8192, **arguments: Any
     ) -> Measured:
         """Measure once."""
-        _say(
-            f"  {task}"
-            f" {' '.join(str(value) for value in arguments.values() if isinstance(value, int | str))[:90]}"
-        )
+        shown = " ".join(str(value) for value in arguments.values() if isinstance(value, int | str))
+        _say(f"  {task} {shown[:90]}")
         return run_child(
             task,
             arguments,

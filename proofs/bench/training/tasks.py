@@ -80,7 +80,9 @@ def model(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def transform(arguments: dict[str, Any]) -> dict[str, Any]:
-    """`FeatureTransform.apply_frame` on joined rows, repeated until there are as many as asked for."""
+    """`FeatureTransform.apply_frame` on joined rows, repeated until there are as many as asked
+    for.
+    """
     import polars as pl
 
     (base, rows), fitted = _model_rows(arguments), _transform(arguments)

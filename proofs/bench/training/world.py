@@ -34,7 +34,9 @@ def bench_settings() -> Settings:
 
 
 def year_context(run_id: str, process: str = "training", **params: Any) -> StepContext:
-    """A step's context over the year; the environment's overlay makes the training window as long."""
+    """A step's context over the year; the environment's overlay makes the training window as
+    long.
+    """
     run = RunInfo(process=process, run_id=run_id, trigger="manual", params=params)
     return StepContext(load_use_case(USE_CASE), bench_settings(), YEAR, run)
 

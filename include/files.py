@@ -1,31 +1,91 @@
-"""Files that must be whole and durable: keys, which must not be replaced either, and the names in a
-folder.
+"""Files and folders that appear complete under their name or not at all: one way to write aside,
+sync and rename.
+
+A reader sees what stood there before or all of the new content, also when the writer is killed in
+the middle; two writers at once do not mix. What a killed writer leaves has a hidden name beside the
+target, `.<name>.<process>.<random>`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# What a rename of a folder says where a folder with content or a file has the name.
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
-def install(path: Path, content: bytes, mode: int) -> None:
-    """Appear complete under the final name or not at all, with these permissions, and never replace
-    what stands there.
+
+def write(
+    path: Path,
+    content: bytes | str,
+    *,
+    durable: bool = False,
+    replace: bool = True,
+    mode: int | None = None,
+) -> None:
+    """Write a file whole or not at all, text as UTF-8; the arguments are those of `writing`."""
+    with writing(path, durable=durable, replace=replace, mode=mode) as aside:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(
+    path: Path, *, durable: bool = False, replace: bool = True, mode: int | None = None
+) -> Iterator[Path]:
+    """Yield the path aside to write to; at the end it takes the name, unless the body raises.
+
+    Missing parent folders are made. `durable`: it is there after a power cut too, which costs two
+    syncs. `replace=False` raises `FileExistsError` where something stands there already, which then
+    stays as it is. `mode` are the permissions; before the file has them nobody else can read it.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = _beside(path)
     try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
+        if mode is not None:
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield aside
+        if mode is not None:
+            aside.chmod(mode)
+        if durable:
+            sync(aside)
+        if replace:
+            aside.replace(path)
+        else:
+            # A rename would replace; a link does not.
+            os.link(aside, path)
+        if durable:
+            sync(path.parent)
     finally:
-        os.close(descriptor)
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def publishing(folder: Path, *, durable: bool = False, replace: bool = True) -> Iterator[Path]:
+    """Yield an empty folder aside to fill; at the end it takes the name, unless the body raises.
+
+    Missing parent folders are made. `durable` syncs every file and folder of it. `replace=False`
+    raises `FileExistsError` where something stands there already, which then stays as it is.
+    """
+    aside = _beside(folder)
+    aside.mkdir(parents=True)
     try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass
+        yield aside
+        if durable:
+            for path in [*aside.rglob("*"), aside]:
+                sync(path)
+        if replace:
+            _replace_folder(aside, folder)
+        else:
+            _claim_name(aside, folder)
+        if durable:
+            sync(folder.parent)
     finally:
-        aside.unlink()
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
@@ -35,3 +95,34 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def _claim_name(aside: Path, folder: Path) -> None:
+    try:
+        aside.rename(folder)
+    except OSError as error:
+        # By the error and not by a look: another writer may have moved it away since.
+        if error.errno in TAKEN:
+            raise FileExistsError(f"{folder} is there already") from error
+        raise
+
+
+def _replace_folder(aside: Path, folder: Path) -> None:
+    """Put `aside` under the name; of several processes that do so at once, the last one's stays."""
+    while True:
+        # A folder cannot be renamed onto one with content: what stands there is moved away first,
+        # which is quicker than removing it, so that the name is missing as briefly as can be.
+        former = _beside(folder)
+        with suppress(FileNotFoundError):
+            folder.rename(former)
+        try:
+            _claim_name(aside, folder)
+        except FileExistsError:
+            continue
+        finally:
+            shutil.rmtree(former, ignore_errors=True)
+        return

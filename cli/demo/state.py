@@ -5,10 +5,11 @@ stopped.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from include.files import write
 
 
 @dataclass
@@ -42,16 +43,10 @@ class DemoState:
         return cls(seconds=stored["seconds"], months=months)
 
     def save(self, path: Path) -> None:
-        """Write aside, then rename: a kill leaves the old state or the new one."""
+        """Save the state; a kill leaves the old one or the new one."""
         write_json(path, asdict(self))
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically and durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    with aside.open("w") as file:
-        json.dump(content, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    write(path, json.dumps(content, indent=2), durable=True)

@@ -6,7 +6,6 @@ It is shown once; the file holds its hash.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cli.platform.state import running_settings
+from include.files import write
 from include.settings import PREFIX
 
 NAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,64}")
@@ -74,7 +74,4 @@ def _lines(path: Path) -> list[str]:
 
 def _replace(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    aside.chmod(0o600)
-    aside.replace(path)
+    write(path, "".join(f"{line}\n" for line in lines), mode=0o600)

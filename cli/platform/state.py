@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from include.errors import PlatformError
+from include.files import write
 from include.settings import PREFIX, Settings, load_settings
 
 
@@ -58,11 +59,7 @@ def read_state(settings: Settings) -> PlatformState | None:
 
 def write_state(settings: Settings, state: PlatformState) -> None:
     """Write the state; readers see the old file or the new one."""
-    path = state_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(asdict(state), indent=2) + "\n")
-    aside.replace(path)
+    write(state_path(settings), json.dumps(asdict(state), indent=2) + "\n")
 
 
 def running_settings(environ: Mapping[str, str] | None = None) -> Settings:

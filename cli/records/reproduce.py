@@ -8,7 +8,6 @@ and the tables, and no registry.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from cli.platform.environment import common_environment, process_environment
 from cli.records.tracking import command_settings
 from include.catalogue import load_use_case
 from include.errors import RegistryError
+from include.files import write
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.training import reproduce as again
 from include.training.record import RECORD_FILE, TrainingRecord
@@ -148,10 +148,7 @@ def describe(report: again.Report) -> str:
 def write_report(settings: Settings, report: again.Report) -> Path:
     """Write `<home>/reproduce/<model>-<version>.json`; readers see the old file or the new one."""
     path = settings.home / "reproduce" / f"{report.model}-{report.version}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
-    aside.write_text(json.dumps(report.as_json(), indent=2) + "\n")
-    aside.replace(path)
+    write(path, json.dumps(report.as_json(), indent=2) + "\n")
     return path
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from include.data_sets.champion_reference import against_champion, champion_reference
 from include.data_sets.snapshot import SnapshotReference, read, snapshot_columns, training_window
 from include.data_sets.snapshot_checks import check_snapshot
+from include.files import write
 from include.quality.data_docs import write_docs
 from include.quality.quarantine import put_aside
 from include.quality.statistics import describe
@@ -82,7 +83,5 @@ def _report(
         "statistics": describe(frame),
         "great_expectations": result,
     }
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
-    scratch.replace(path)
+    write(path, json.dumps(content, indent=2, default=str))
     return complete

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import DigestMismatch, RegistryError
 from include.experiments.criteria import Criteria, search
 from include.experiments.runs import Training, trainings
+from include.files import publishing
 from include.registry.client import connect, readable_artifact
 from include.registry.run_files import read_json
 from include.registry.versions import RegisteredVersion, download
@@ -94,44 +94,40 @@ def export_version(settings: Settings, version: RegisteredVersion, folder: Path)
     if folder.exists():
         raise RegistryError(f"{folder} is there already; name another folder, or remove it.")
     client = connect(settings)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
     try:
-        package = download(version, aside / "fetched")
-        package.rename(aside / "package")
-        shutil.rmtree(aside / "fetched", ignore_errors=True)
-        uri = readable_artifact(
-            str(client.get_run(version.run_id).info.artifact_uri), client.tracking_uri
-        )
-        files = mlflow.artifacts.download_artifacts(
-            artifact_uri=uri, dst_path=str(aside / "files"), tracking_uri=client.tracking_uri
-        )
-        Path(files).rename(aside / "run")
-        shutil.rmtree(aside / "files", ignore_errors=True)
-        registered = client.get_model_version(version.name, str(version.version))
-        (aside / "MODEL.md").write_text(
-            f"# {version.name}, version {version.version}\n\n{registered.description}\n",
-            encoding="utf-8",
-        )
-        facts = {
-            "model": version.name,
-            "version": version.version,
-            "digest": version.digest,
-            "run_id": version.run_id,
-            "tags": version.tags,
-        }
-        (aside / VERSION_FILE).write_text(
-            json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8"
-        )
-        manifest = _digests(aside)
-        (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        aside.rename(folder)
+        with publishing(folder, replace=False) as aside:
+            package = download(version, aside / "fetched")
+            package.rename(aside / "package")
+            shutil.rmtree(aside / "fetched", ignore_errors=True)
+            uri = readable_artifact(
+                str(client.get_run(version.run_id).info.artifact_uri), client.tracking_uri
+            )
+            files = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(aside / "files"), tracking_uri=client.tracking_uri
+            )
+            Path(files).rename(aside / "run")
+            shutil.rmtree(aside / "files", ignore_errors=True)
+            registered = client.get_model_version(version.name, str(version.version))
+            (aside / "MODEL.md").write_text(
+                f"# {version.name}, version {version.version}\n\n{registered.description}\n",
+                encoding="utf-8",
+            )
+            facts = {
+                "model": version.name,
+                "version": version.version,
+                "digest": version.digest,
+                "run_id": version.run_id,
+                "tags": version.tags,
+            }
+            (aside / VERSION_FILE).write_text(
+                json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8"
+            )
+            manifest = _digests(aside)
+            (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"Version {version.version} of {version.name} cannot be exported: {error}"
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return manifest
 
 

@@ -8,13 +8,13 @@ definitions that were applied; otherwise the registry is read again.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from include.features.store import open_store, registry_stamp, use_case_views
 from include.features.views import View
+from include.files import write
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -39,9 +39,7 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
     if cached is not None:
         return cached
     views = use_case_views(use_case, open_store(settings))
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
-    aside.write_text(json.dumps({"key": key, "views": json.loads(_VIEWS.dump_json(views))}))
-    aside.replace(path)
+    write(path, json.dumps({"key": key, "views": json.loads(_VIEWS.dump_json(views))}))
     return views
 
 

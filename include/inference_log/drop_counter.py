@@ -95,6 +95,8 @@ class DropCounter:
         return _parsed(os.pread(descriptor, COUNTER_BYTES, 0))
 
     def _store(self, descriptor: int, totals: Mapping[str, int]) -> None:
+        # In place and not by `include.files`: the lock belongs to this very file, and several
+        # processes must take the same one. One block of constant size is written at once.
         os.pwrite(descriptor, json.dumps(dict(totals)).encode().ljust(COUNTER_BYTES), 0)
         os.fsync(descriptor)
 

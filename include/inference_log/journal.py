@@ -156,7 +156,8 @@ class _Segment:
         self._ending, self._ended = Lock(), False
         try:
             # A reader that gets the lock takes the segment for complete: it must not see the file
-            # before it is locked.
+            # before it is locked. So the file stays open and locked across the rename, which
+            # `include.files` does not offer.
             flock(self.file, LOCK_EX | LOCK_NB)
             _write(self.file, bytes(size), 0)
             os.fsync(self.file)

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ import orjson
 import polars as pl
 
 from include.errors import ServingError
-from include.files import install
+from include.files import write
 from include.inference_log.log_tables import log_schema
 from include.inference_log.rows import LoggedPrediction
 from include.settings import Settings
@@ -52,7 +53,9 @@ def log_key(settings: Settings) -> bytes:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    install(path, secrets.token_bytes(KEY_BYTES), 0o600)
+    # Of two processes that make the key at once, one wins for both.
+    with suppress(FileExistsError):
+        write(path, secrets.token_bytes(KEY_BYTES), durable=True, replace=False, mode=0o600)
 
 
 class Redaction:

@@ -13,7 +13,6 @@ digest.json, signature.json   as in a model package
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from include.errors import RegistryError
+from include.files import publishing
 from include.model.digests import DIGEST_FILE, SIGNATURE_FILE, file_digests, package_digest
 from include.model.fitted import BOOSTER_FILE
 from include.model.onnx_export import to_onnx
@@ -59,15 +59,8 @@ def export_model(settings: Settings, model: ScoringModel, version: int, folder: 
             f"The ONNX form answers the golden rows {largest:g} off; at most {TOLERANCE:g} is"
             " right. Nothing is exported."
         )
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        digest = _write(settings, model, version, onnx, aside)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return digest
+    with publishing(folder, replace=False) as aside:
+        return _write(settings, model, version, onnx, aside)
 
 
 def feature_specification(model: ScoringModel, version: int) -> dict[str, Any]:

@@ -15,8 +15,6 @@ Nothing in it is a pickle, and nothing is parsed before the digest has been chec
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +26,7 @@ from pydantic import ValidationError
 
 from include.errors import RegistryError
 from include.features.transform import FeatureTransform
+from include.files import publishing
 from include.model import skops_file
 from include.model.digests import (
     DIGEST_FILE,
@@ -209,25 +208,19 @@ def write_package(
     """Write the package to `folder` (replacing what stands there) and return its digest. `model` is
     what `train_model` fitted.
 
-    It is written aside and renamed, so that a killed writer leaves no half package under the final
-    name.
+    A killed writer leaves no half package under the final name.
     """
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     fitted = FittedBooster(model) if hasattr(model, "save_raw") else model
-    _write(aside / fitted.file, fitted.to_bytes())
-    _write(aside / TRANSFORM_FILE, transform.model_dump_json(indent=1).encode())
-    _write(aside / METADATA_FILE, metadata.model_dump_json(indent=1).encode())
-    _write(aside / REFERENCE_FILE, _json(reference))
-    _write(aside / GOLDEN_FILE, _json(golden))
-    digest = package_digest(aside)
-    _write(
-        aside / DIGEST_FILE,
-        _json({"algorithm": "sha256", "digest": digest, "files": file_digests(aside)}),
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    with publishing(folder, durable=True) as aside:
+        (aside / fitted.file).write_bytes(fitted.to_bytes())
+        (aside / TRANSFORM_FILE).write_bytes(transform.model_dump_json(indent=1).encode())
+        (aside / METADATA_FILE).write_bytes(metadata.model_dump_json(indent=1).encode())
+        (aside / REFERENCE_FILE).write_bytes(_json(reference))
+        (aside / GOLDEN_FILE).write_bytes(_json(golden))
+        digest = package_digest(aside)
+        (aside / DIGEST_FILE).write_bytes(
+            _json({"algorithm": "sha256", "digest": digest, "files": file_digests(aside)})
+        )
     return digest
 
 
@@ -297,10 +290,3 @@ def _load_booster(path: Path, threads: int) -> xgboost.Booster:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

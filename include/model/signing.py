@@ -12,12 +12,13 @@ digest: signing again gives another signature of the same package.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from include.errors import RegistryError, SignatureError
-from include.files import install
+from include.files import write
 from include.model.package import SIGNATURE_FILE, verify_package
 from include.settings import Settings
 
@@ -50,7 +51,7 @@ def ensure_keys(settings: Settings) -> Path:
             )
         _create(private)
     if not public.exists():
-        install(public, _public_bytes(private), 0o644)
+        _write_once(public, _public_bytes(private), 0o644)
     return private
 
 
@@ -131,7 +132,13 @@ def _create(private: Path) -> None:
     content = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    install(private, content, 0o600)
+    _write_once(private, content, 0o600)
+
+
+def _write_once(path: Path, content: bytes, mode: int) -> None:
+    # Of two processes that make the keys at once, one wins for both.
+    with suppress(FileExistsError):
+        write(path, content, durable=True, replace=False, mode=mode)
 
 
 def _public_bytes(private: Path) -> bytes:

@@ -5,7 +5,6 @@ interval for people.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from include.files import write
 from include.interval import Interval
 from include.problems.registry import strategy_of
 from include.settings import Settings
@@ -63,11 +63,9 @@ def write_json(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
 
 
 def write_text(folder: Path, name: str, content: str) -> Path:
-    """Write `<folder>/<name>` aside and rename it, so that a reader never sees half of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{name}.{os.getpid()}"
-    aside.write_text(content, encoding="utf-8")
-    return aside.replace(folder / name)
+    """Write `<folder>/<name>`; a reader never sees half of it."""
+    write(folder / name, content)
+    return folder / name
 
 
 def write_monitoring(

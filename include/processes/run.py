@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.catalogue import load_use_case
 from include.errors import FlightdeckError, SpecError
+from include.files import write
 from include.interval import Interval
 from include.settings import load_settings
 from include.steps import Decision, RunInfo, StepContext, StepResult, call_step, load_step
@@ -121,9 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.output is None:
         sys.stdout.write(f"{content}\n")
     else:
-        aside = options.output.with_name(f".{options.output.name}.{os.getpid()}")
-        aside.write_text(f"{content}\n", "utf-8")
-        aside.replace(options.output)
+        write(options.output, f"{content}\n")
     return REFUSED if isinstance(result, Decision) and result.accepted is not True else DONE
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from include.files import write
 from include.interval import Interval
 from include.quality.data_docs import write_docs
 from include.quality.delivery import Delivery
@@ -165,7 +166,5 @@ def _write(
         **complete,
         "tables": facts,
     }
-    scratch = report.with_suffix(".partial")
-    scratch.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
-    scratch.replace(report)
+    write(report, json.dumps(content, indent=2, default=str))
     return complete

@@ -13,14 +13,14 @@ The endpoint watches `desired.json`. A missing file changes nothing (the last go
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from include.errors import RegistryError, ServingError
-from include.files import sync
+from include.files import publishing, write
 from include.model.package import package_digest, verify_package
 from include.model.signing import public_key, verify_signature
 from include.settings import Settings
@@ -64,15 +64,9 @@ def publish(
     folder = version_folder(settings, use_case, version)
     if folder.is_dir() and _is_intact(folder, digest, key):
         return folder
-    aside = folder.with_name(f".{version}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(package_folder, aside)
-    _verify(aside, digest, key)
-    for path in [*aside.rglob("*"), aside]:
-        sync(path)
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
-    sync(folder.parent)
+    with publishing(folder, durable=True) as aside:
+        shutil.copytree(package_folder, aside, dirs_exist_ok=True)
+        _verify(aside, digest, key)
     return folder
 
 
@@ -106,29 +100,17 @@ def keep_copy(folder: Path, state: Desired) -> Desired:
     if copy.is_dir() and package_digest(copy) != state.digest:
         shutil.rmtree(copy)
     if not copy.is_dir():
-        aside = folder / f".{state.digest}.{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            shutil.copytree(state.folder, aside)
-            for path in [*aside.rglob("*"), aside]:
-                sync(path)
-            _take_place(aside, copy)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        # Of several processes that copy at once, one wins for all.
+        with (
+            suppress(FileExistsError),
+            publishing(copy, durable=True, replace=False) as aside,
+        ):
+            shutil.copytree(state.folder, aside, dirs_exist_ok=True)
     others = [path for path in folder.iterdir() if path != copy and not path.name.startswith(".")]
     others.sort(key=lambda path: path.stat().st_mtime)
     for path in others[:-1]:
         shutil.rmtree(path, ignore_errors=True)
     return Desired(state.version, state.digest, copy)
-
-
-def _take_place(aside: Path, folder: Path) -> None:
-    """Rename; of several processes that do so at once, one wins for all."""
-    try:
-        aside.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def desired(settings: Settings, use_case: str) -> Desired | None:
@@ -163,12 +145,7 @@ def read_state(path: Path, content: bytes) -> Desired | None:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Replace a small JSON file atomically and durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(json.dumps(state, indent=1).encode())
-    sync(aside)
-    aside.replace(path)
-    sync(path.parent)
+    write(path, json.dumps(state, indent=1), durable=True)
 
 
 def _verify(folder: Path, digest: str, key: Path) -> None:

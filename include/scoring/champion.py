@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from include.errors import RegistryError
+from include.files import publishing
 from include.model.package import ScoringModel, load_model
 from include.registry.versions import RegisteredVersion, champion, download
 from include.registry.versions import version as registered_version
@@ -61,17 +62,11 @@ def _folder(settings: Settings, use_case: UseCase, version: int) -> Path:
 
 
 def _fetch(registered: RegisteredVersion, folder: Path) -> None:
-    """Fetch aside and rename: a killed process leaves no half copy, and of two at once the first
-    one's copy stays.
+    """Fetch the package: a killed process leaves no half copy, and of two at once the first one's
+    copy stays.
     """
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        package = download(registered, aside)
-        try:
-            package.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with suppress(FileExistsError), publishing(folder, replace=False) as aside:
+        package = download(registered, aside / "fetched")
+        for path in list(package.iterdir()):
+            path.rename(aside / path.name)
+        shutil.rmtree(aside / "fetched")

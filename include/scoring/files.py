@@ -4,7 +4,6 @@ written complete or not at all.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import DataError
+from include.files import writing
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.model.reference import bin_counts
@@ -48,11 +48,10 @@ def score_file(
     declared; `target` then stays what it was.
     """
     columns = _columns(use_case, model, source)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
     counts: list[list[int]] = []
     unseen: dict[str, int] = {}
     rows = 0
-    try:
+    with writing(target) as aside:
         with _Writer(aside) as writer:
             for chunk in _chunks(source, columns, chunk_rows):
                 scored = with_origin(score_rows(model, chunk), model, version, interval)
@@ -82,9 +81,6 @@ def score_file(
                 f"{source}: the scores lie {distribution['score_psi']:.2f} (PSI) from those of the"
                 f" model's training, allowed are {distribution['limit']:g}. Nothing is written."
             )
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
     return {"rows": rows, "unseen": unseen, "score_psi": distribution["score_psi"]}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from include import files
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,4 @@ def table(rows: Sequence[Row]) -> str:
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as JSON; readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
-    aside.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
-    aside.replace(path)
+    files.write(path, json.dumps([row.as_json() for row in rows], indent=2) + "\n")

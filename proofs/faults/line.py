@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from include import files
+
 
 @dataclass(frozen=True)
 class Line:
@@ -30,12 +32,7 @@ class Line:
 
 def write(lines: Sequence[Line], path: Path) -> None:
     """The lines as JSON; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(
-        json.dumps([asdict(line) for line in lines], indent=2) + "\n", encoding="utf-8"
-    )
-    scratch.replace(path)
+    files.write(path, json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 
 def show(lines: Sequence[Line], console: Console) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from include import files
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,10 +35,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
     content = [
         {name: value for name, value in asdict(row).items() if name != "holds"} for row in rows
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    files.write(path, json.dumps(content, indent=2) + "\n")
 
 
 def show(rows: Sequence[Row], console: Console) -> None:

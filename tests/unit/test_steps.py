@@ -171,7 +171,10 @@ def test_load_step_finds_a_step():
     [
         (
             "include.processes.training:train_modle",
-            r"no function 'train_modle'\. Did you mean 'train_model'\? Its steps are .*'train_model'",
+            (
+                r"no function 'train_modle'\. Did you mean 'train_model'\? Its steps are"
+                r" .*'train_model'"
+            ),
         ),
         ("include.processes.training:zzz", r"has no function 'zzz'\. Its steps are \["),
         ("include.processes.trianing:train_model", r"No module named .*<process>:<function>"),

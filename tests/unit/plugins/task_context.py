@@ -1,0 +1,48 @@
+"""Airflow's task context as the operators see it, without an Airflow that runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+DUE = datetime(2013, 4, 2, 5, tzinfo=UTC)
+
+
+def event(**extra: Any) -> SimpleNamespace:
+    """An asset event that started a run, carrying `extra`."""
+    return SimpleNamespace(
+        asset=SimpleNamespace(name="flight_delays/alarm"),
+        source_dag_id="flight_delays__monitoring",
+        source_run_id="monitoring_1",
+        timestamp=DUE,
+        extra=extra,
+    )
+
+
+def task_context(
+    *,
+    run_type: str = "scheduled",
+    window: tuple[datetime, datetime] | None = None,
+    events: tuple[SimpleNamespace, ...] = (),
+    params: dict[str, Any] | None = None,
+    **more: Any,
+) -> Any:
+    """The context of a task of a run of `run_type`, whose data interval is `window`."""
+    start, end = window or (None, None)
+    run = SimpleNamespace(
+        run_id="run_1",
+        run_type=SimpleNamespace(value=run_type),
+        consumed_asset_events=list(events),
+        data_interval_start=start,
+        data_interval_end=end,
+        run_after=DUE,
+        triggering_user_name=None,
+    )
+    return {
+        "dag_run": run,
+        "params": params or {},
+        "ti": SimpleNamespace(try_number=2, task_id="train_model"),
+        "dag": SimpleNamespace(dag_id="flight_delays__training"),
+        **more,
+    }

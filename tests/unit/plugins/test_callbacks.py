@@ -1,0 +1,17 @@
+"""What happens when a task of a training has failed for good."""
+
+from __future__ import annotations
+
+from plugins import callbacks
+from tests.unit.plugins.task_context import task_context
+
+
+def test_the_tracking_run_of_the_failed_run_is_closed_with_task_and_reason(monkeypatch):
+    closed = []
+    monkeypatch.setattr(
+        callbacks,
+        "mark_failed",
+        lambda settings, use_case, run_id, reason: closed.append((use_case, run_id, reason)),
+    )
+    callbacks.close_tracking_run(task_context(exception=ValueError("no labels")))
+    assert closed == [("flight_delays", "run_1", "train_model: no labels")]

@@ -1,14 +1,29 @@
-"""The use cases: their names, and how one is loaded."""
+"""The use cases of this checkout: their names, and how one and its modules are loaded."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 from include.errors import SpecError
 from include.settings import load_settings
 from include.spec import UseCase
 from include.spec.overlay import overlaid
 from include.spec.use_case import NAME_PATTERN
+
+FOLDER = Path(__file__).parent / "use_cases"
+DATA_FUNCTIONS = ("read_source", "compute_features")
+
+
+def names() -> list[str]:
+    """The names of all use cases, sorted: the folders of `include/use_cases/` with a spec.py."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/spec.py"))
+
+
+def load_all() -> dict[str, UseCase]:
+    """Name -> use case, for every use case of this checkout."""
+    return {name: load_use_case(name) for name in names()}
 
 
 def load_use_case(name: str) -> UseCase:
@@ -19,12 +34,11 @@ def load_use_case(name: str) -> UseCase:
     """
     if not NAME_PATTERN.match(name):
         raise SpecError(f"use case {name!r}: a name must match {NAME_PATTERN.pattern}.")
-    try:
-        module = import_module(f"include.use_cases.{name}.spec")
-    except ModuleNotFoundError as error:
+    module = find_module(name, "spec")
+    if module is None:
         raise SpecError(
-            f"use case {name!r}: there is no include/use_cases/{name}/spec.py."
-        ) from error
+            f"use case {name!r}: there is no include/use_cases/{name}/spec.py; there are {names()}."
+        )
     use_case = getattr(module, "USE_CASE", None)
     if not isinstance(use_case, UseCase) or use_case.name != name:
         raise SpecError(
@@ -32,3 +46,35 @@ def load_use_case(name: str) -> UseCase:
         )
     overlay = load_settings().spec_overlay
     return use_case if overlay is None else overlaid(use_case, overlay)
+
+
+def find_module(use_case: str, module: str) -> ModuleType | None:
+    """Import `include/use_cases/<use case>/<module>.py`; `None` where the use case has none.
+
+    `SpecError` names a module that this one imports and that is not there.
+    """
+    path = f"include.use_cases.{use_case}.{module}"
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{path}.".startswith(f"{error.name}."):
+            return None
+        raise SpecError(
+            f"include/use_cases/{use_case}/{module}.py cannot be imported: {error}; install or"
+            " correct what it imports."
+        ) from error
+
+
+def load_data_module(use_case: UseCase) -> ModuleType:
+    """Import the use case's data.py; `SpecError` says what it must define."""
+    file = f"include/use_cases/{use_case.name}/data.py"
+    module = find_module(use_case.name, "data")
+    if module is None:
+        raise SpecError(
+            f"use case {use_case.name!r}: {file} must exist and define the functions"
+            f" {list(DATA_FUNCTIONS)}."
+        )
+    lacking = [name for name in DATA_FUNCTIONS if not callable(getattr(module, name, None))]
+    if lacking:
+        raise SpecError(f"{file} must define the functions {lacking}.")
+    return module

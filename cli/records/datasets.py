@@ -12,10 +12,11 @@ from cli.lazy import new_application
 from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
 from cli.records.tracking import command_settings
 from cli.tables import print_facts, print_remarks, print_table
+from include.catalogue import load_all
 from include.data_sets.query_script import SCRIPT_FILE
 from include.errors import RegistryError
 from include.experiments.runs import find_training
-from include.governance.data_catalogue import annotate_data_set, details, overview, use_cases
+from include.governance.data_catalogue import annotate_data_set, details, overview
 from include.quality.summaries import HEADINGS, SUMMARY_FILE, rows_of
 from include.registry.client import connect
 from include.registry.run_files import read_text
@@ -53,7 +54,7 @@ def _datasets() -> None:
 def list_data_sets(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Print one line per data set."""
     tables = TableStore(command_settings(context).tables_uri)
-    print_answer(overview(tables, use_cases()), _print_overview, as_json=as_json)
+    print_answer(overview(tables, list(load_all().values())), _print_overview, as_json=as_json)
 
 
 @application.command("show")
@@ -61,8 +62,8 @@ def show_data_set(
     context: typer.Context, data_set: DataSetName, *, as_json: AsJson = False
 ) -> None:
     """Print the declaration, the versions, the models they reached and the annotations."""
-    tables = TableStore(command_settings(context).tables_uri)
-    print_answer(details(tables, use_cases(), data_set), _print_details, as_json=as_json)
+    tables, use_cases = TableStore(command_settings(context).tables_uri), [*load_all().values()]
+    print_answer(details(tables, use_cases, data_set), _print_details, as_json=as_json)
 
 
 @application.command("summary")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from include.catalogue import load_use_case
+from include.catalogue import load_use_case, names
 from include.quality.expectations import write_suites
 from include.settings import PROJECT_ROOT
 
@@ -21,8 +21,6 @@ def expectations(
 
     They go to include/use_cases/<name>/expectations, one JSON file per table.
     """
-    names = use_cases or sorted(
-        path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
-    )
-    for path in [path for name in names for path in write_suites(load_use_case(name))]:
+    selected = use_cases or names()
+    for path in [path for name in selected for path in write_suites(load_use_case(name))]:
         print(path.relative_to(PROJECT_ROOT))

@@ -7,22 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.catalogue import load_use_case
 from include.data_sets.versions import DataSetVersion, version_named, versions
 from include.errors import DataError
 from include.governance.annotations import Annotation, annotate, current, history
-from include.settings import PROJECT_ROOT
 from include.spec import DataSet, UseCase
 from include.tables.store import TableStore
 from include.training.lineage import reached_by
-
-
-def use_cases() -> list[UseCase]:
-    """Every use case of this checkout, by name."""
-    names = sorted(
-        path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
-    )
-    return [load_use_case(name) for name in names]
 
 
 def declared(cases: Sequence[UseCase]) -> dict[str, tuple[DataSet, list[str]]]:

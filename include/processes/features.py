@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from include.catalogue import load_data_module
 from include.errors import DataError, NotReadyYet, SpecError
 from include.features.online.store import materialise
 from include.features.store import apply_definitions
@@ -22,7 +23,7 @@ from include.processes.results import (
     PublishedTables,
 )
 from include.quality.delivery_verdict import judge_delivery
-from include.quality.landing import land, read_landed, use_case_data, write_rows
+from include.quality.landing import land, read_landed, write_rows
 from include.quality.published import describe_table, record
 from include.release.in_service import champion_in_service
 from include.steps import StepContext
@@ -90,7 +91,7 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     """
     use_case, interval = context.use_case, context.interval
     tables = TableStore(context.settings.tables_uri)
-    data = use_case_data(use_case)
+    data = load_data_module(use_case)
     # How far its features look back, `LOOK_BACK` in the use case's data.py; no history is required
     # without it.
     _check_history(tables, context, getattr(data, "LOOK_BACK", timedelta(0)))

@@ -4,12 +4,11 @@ of the specification.
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from include.catalogue import load_data_module
 from include.errors import DataError, SpecError
 from include.interval import Interval
 from include.settings import Settings
@@ -27,27 +26,6 @@ def landing_name(table: str, interval: Interval) -> str:
     return f"landing/{table.removeprefix('raw/')}/{interval.label}"
 
 
-def use_case_data(use_case: UseCase) -> Any:
-    """The module `include/use_cases/<name>/data.py`; `SpecError` says what it must define."""
-    try:
-        module = import_module(f"include.use_cases.{use_case.name}.data")
-    except ModuleNotFoundError as error:
-        raise SpecError(
-            f"use case {use_case.name!r}: {error}; include/use_cases/{use_case.name}/data.py must"
-            " exist."
-        ) from error
-    lacking = [
-        name
-        for name in ("read_source", "compute_features")
-        if not callable(getattr(module, name, None))
-    ]
-    if lacking:
-        raise SpecError(
-            f"include/use_cases/{use_case.name}/data.py must define the functions {lacking}."
-        )
-    return module
-
-
 def land(
     tables: TableStore, use_case: UseCase, interval: Interval, settings: Settings
 ) -> dict[str, TableVersion]:
@@ -60,7 +38,7 @@ def land(
         read_delivery(use_case, settings.delivery_dir, interval) if settings.delivery_dir else None
     )
     if frames is None:
-        frames = use_case_data(use_case).read_source(interval, settings.sample_share)
+        frames = load_data_module(use_case).read_source(interval, settings.sample_share)
     lacking = [table.name for table in use_case.tables if table.name not in frames]
     if lacking:
         raise SpecError(

@@ -11,13 +11,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
+from include.catalogue import find_module
 from include.errors import DataError, SpecError
 from include.model.package import ScoringModel
 from include.spec import UseCase
@@ -106,12 +105,10 @@ def custom_artefacts(use_case: UseCase) -> tuple[Custom, ...]:
 
     Raises `SpecError` for a name or file that is taken.
     """
-    module = f"include.use_cases.{use_case.name}.artefacts"
-    try:
-        there = find_spec(module) is not None
-    except ModuleNotFoundError:
-        there = False
-    added: tuple[Custom, ...] = import_module(module).ARTEFACTS if there else ()
+    module = find_module(use_case.name, "artefacts")
+    if module is None:
+        return ()
+    added: tuple[Custom, ...] = module.ARTEFACTS
     patterns = [artefact.type.pattern for artefact in added]
     names = {artefact.name for artefact in OURS}
     for artefact in added:
@@ -122,8 +119,8 @@ def custom_artefacts(use_case: UseCase) -> tuple[Custom, ...]:
             or "/" in artefact.type.pattern
         ):
             raise SpecError(
-                f"{module}: {artefact.type.name!r} in {artefact.type.pattern!r}: name it other than"
-                f" {sorted(names)}, with a file of its own."
+                f"{module.__name__}: {artefact.type.name!r} in {artefact.type.pattern!r}: name it"
+                f" other than {sorted(names)}, with a file of its own."
             )
     return added
 

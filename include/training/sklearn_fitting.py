@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from include.catalogue import find_module
 from include.errors import SpecError
 from include.features.preparation import preparation
 from include.features.transform import FeatureTransform
@@ -140,18 +141,14 @@ def _from_path(use_case: UseCase, declared: ScikitLearn) -> Any:
 
 
 def _from_factory(use_case: UseCase, declared: ScikitLearn, transform: FeatureTransform) -> Any:
-    module_name = f"include.use_cases.{use_case.name}.model"
-    try:
-        factory = getattr(import_module(module_name), str(declared.factory), None)
-    except ModuleNotFoundError as error:
-        raise SpecError(
-            f"{use_case.name}: training.estimator.factory needs {module_name.replace('.', '/')}.py:"
-            f" {error}."
-        ) from error
+    file = f"include/use_cases/{use_case.name}/model.py"
+    module = find_module(use_case.name, "model")
+    if module is None:
+        raise SpecError(f"{use_case.name}: training.estimator.factory needs {file}.")
+    factory = getattr(module, str(declared.factory), None)
     if not callable(factory):
         raise SpecError(
-            f"{module_name} has no function {declared.factory!r}; training.estimator.factory names"
-            " one."
+            f"{file} has no function {declared.factory!r}; training.estimator.factory names one."
         )
     return factory(use_case, transform)
 

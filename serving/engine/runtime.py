@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pkgutil
 import sys
 import time
 from collections.abc import Callable
 
-import include.use_cases
-from include.catalogue import load_use_case
+from include.catalogue import load_all
 from include.settings import Settings
 from serving.contract.answers import LogStatus, ModelsAnswer, ModelStatus
 from serving.contract.errors import RequestError, UnanswerableError
@@ -40,12 +38,7 @@ class Runtime:
     """What answers in a serving process; started once."""
 
     def __init__(self, settings: Settings) -> None:
-        names = sorted(
-            module.name
-            for module in pkgutil.iter_modules(include.use_cases.__path__)
-            if module.ispkg
-        )
-        self.use_cases = {name: load_use_case(name) for name in names}
+        self.use_cases = load_all()
         self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
         self.feedback_schemas = {
             name: feedback_schema(use_case) for name, use_case in self.use_cases.items()

@@ -43,16 +43,16 @@ def year_context(run_id: str, process: str = "training", **params: Any) -> StepC
 
 def ingest(_: dict[str, Any]) -> dict[str, Any]:
     """Raw tables, feature tables and Feast's definitions of the year."""
+    from include.catalogue import load_data_module
     from include.features.store import apply_definitions
     from include.processes.features import compute_features
-    from include.quality.landing import use_case_data
     from include.tables.completed import mark_complete
     from include.tables.store import TableStore
 
     started = time.perf_counter()
     context = year_context("ingest", "features")
     use_case, settings = context.use_case, context.settings
-    tables, data = TableStore(settings.tables_uri), use_case_data(use_case)
+    tables, data = TableStore(settings.tables_uri), load_data_module(use_case)
     for name, frame in data.read_source(YEAR, settings.sample_share).items():
         tables.replace_all(name, frame)
     mark_complete(tables, use_case.name, "ingest", YEAR, {})

@@ -8,9 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from include.catalogue import load_data_module
 from include.errors import DataError, SpecError
 from include.processes.features import ingest_source, publish_tables, validate_data
-from include.quality.landing import landing_name, use_case_data
+from include.quality.landing import landing_name
 from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.completed import is_complete
@@ -89,7 +90,7 @@ def test_a_delivery_takes_the_place_of_the_source_whatever_its_columns(
 ):
     folder = tmp_path / "deliveries" / "flight_delays" / context.interval.label
     folder.mkdir(parents=True)
-    for name, frame in use_case_data(USE_CASE).read_source(context.interval, 0.1).items():
+    for name, frame in load_data_module(USE_CASE).read_source(context.interval, 0.1).items():
         frame.rename({"carrier": "airline"}, strict=False).write_parquet(
             folder / f"{name.removeprefix('raw/')}.parquet"
         )
@@ -156,4 +157,4 @@ def test_what_is_published_is_the_version_that_was_ingested(context: StepContext
 def test_a_use_case_without_data_module_is_named():
     other = UseCase.model_validate(USE_CASE.model_dump() | {"name": "no_such_case"})
     with pytest.raises(SpecError, match=r"include/use_cases/no_such_case/data\.py"):
-        use_case_data(other)
+        load_data_module(other)

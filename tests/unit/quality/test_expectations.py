@@ -5,19 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from include.catalogue import load_use_case
+from include.catalogue import load_use_case, names
 from include.quality import expectations
 from include.quality.expectations import COMMAND, stale, suite, suite_files, write_suites
 from include.settings import PROJECT_ROOT
 from include.use_cases.flight_delays.spec import FLIGHTS, USE_CASE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")
-NAMES = sorted(
-    path.parent.name for path in (PROJECT_ROOT / "include" / "use_cases").glob("*/spec.py")
-)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_the_suites_in_the_repository_say_what_the_declarations_say(name: str):
     differing = [str(path.relative_to(PROJECT_ROOT)) for path in stale(load_use_case(name))]
     assert differing == [], (

@@ -193,7 +193,8 @@ class AirflowApi:
 
     def _attempt(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One call, repeated while the server is busy or away; the last failure is raised."""
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 token = self._token or self._sign_in()
                 answer = self._client.request(
@@ -209,7 +210,7 @@ class AirflowApi:
                         " starts it."
                     ) from error
             time.sleep(0.5 * attempt)
-        raise AssertionError("unreachable")
+            attempt += 1
 
     def _sign_in(self) -> str:
         body = {"username": self._user, "password": passwords(self._settings)[self._user]}

@@ -20,7 +20,6 @@ from pathlib import Path
 from string import Template
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from include.errors import FeatureStoreError
 from include.features.online.feast_rows import through_feast
@@ -215,8 +214,12 @@ def _plain_imports() -> Iterator[None]:
     def unchecked(target: Any = None, **_: Any) -> Any:
         return target if target is not None else unchecked
 
-    with patch.object(typeguard, "typechecked", unchecked):
+    instrumenting = typeguard.typechecked
+    typeguard.typechecked = unchecked
+    try:
         yield
+    finally:
+        typeguard.typechecked = instrumenting
 
 
 def _definitions(settings: Settings) -> list[Any]:

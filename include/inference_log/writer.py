@@ -229,7 +229,8 @@ class LogWriter:
         return self._with_journal(lambda journal: journal.write(use_case, frame))
 
     def _with_journal(self, work: Callable[[Journal], T]) -> T:
-        assert self._journal is not None
+        if self._journal is None:
+            raise SpoolError(f"The journal in {self._path.parent} is not open; call `tend` first.")
         try:
             return work(self._journal)
         except OSError as error:

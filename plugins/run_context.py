@@ -45,13 +45,13 @@ def step_context(
     )
     settings = load_settings()
     try:
-        known = (
+        relevant = (
             causes
             if any("interval" in cause["extra"] for cause in causes)
             else _recorded(settings, use_case, run)
         )
         interval = run_interval(
-            params, known, dag_run.data_interval_start, dag_run.data_interval_end
+            params, relevant, dag_run.data_interval_start, dag_run.data_interval_end
         )
     except SpecError:
         if uses_interval:
@@ -96,11 +96,11 @@ def _recorded(settings: Settings, use_case: str, run: RunInfo) -> tuple[dict[str
     """
     if run.trigger != "asset" or run.process != "training":
         return ()
-    found = read_causes(settings, use_case)
-    mine = [cause for cause in found if cause.consumed_by == run.run_id] or [
-        cause for cause in found if cause.status == PENDING
+    recorded = read_causes(settings, use_case)
+    selected = [cause for cause in recorded if cause.consumed_by == run.run_id] or [
+        cause for cause in recorded if cause.status == PENDING
     ]
-    return tuple({"extra": {"interval": cause.interval.as_json()}} for cause in mine)
+    return tuple({"extra": {"interval": cause.interval.as_json()}} for cause in selected)
 
 
 def _cause(event: Any) -> dict[str, Any]:

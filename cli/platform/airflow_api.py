@@ -173,12 +173,12 @@ class AirflowApi:
             time.sleep(0.5)
 
     def _all(self, path: str, key: str, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
         while True:
-            page = self.get(path, {"limit": PAGE, "offset": len(found), **filters})
-            found.extend(page[key])
-            if len(page[key]) < PAGE or len(found) >= (page.get("total_entries") or 0):
-                return found
+            page = self.get(path, {"limit": PAGE, "offset": len(items), **filters})
+            items.extend(page[key])
+            if len(page[key]) < PAGE or len(items) >= (page.get("total_entries") or 0):
+                return items
 
     def _request(
         self, method: str, path: str, *, accept: tuple[int, ...] = (), **kwargs: Any

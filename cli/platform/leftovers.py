@@ -31,13 +31,13 @@ def find_leftovers(settings: Settings) -> list[psutil.Process]:
     if state is None or abs(psutil.boot_time() - state.boot_time) > BOOT_TOLERANCE:
         return []
     session = _session(pid_file(settings))
-    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = [
+    ancestors = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    leftovers = [
         process
         for process in psutil.process_iter()
-        if process.pid not in own and _belongs(process, state, session)
+        if process.pid not in ancestors and _belongs(process, state, session)
     ]
-    return _with_children(found)
+    return _with_children(leftovers)
 
 
 def _session(path: Path) -> int | None:
@@ -64,13 +64,13 @@ def _belongs(process: psutil.Process, state: PlatformState, session: int | None)
 
 
 def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
-    found = {process.pid: process for process in processes}
+    by_pid = {process.pid: process for process in processes}
     for process in processes:
         try:
-            found.update({child.pid: child for child in process.children(recursive=True)})
+            by_pid.update({child.pid: child for child in process.children(recursive=True)})
         except psutil.NoSuchProcess:
             continue
-    return list(found.values())
+    return list(by_pid.values())
 
 
 def end_leftovers(processes: list[psutil.Process]) -> int:

@@ -55,15 +55,15 @@ def up(console: Console | None = None) -> Settings:
         if console is None
         else partial(console.print, highlight=False, markup=False, soft_wrap=True)
     )
-    wanted = load_settings()
-    with _only_one(wanted, say):
-        if supervision.is_running(wanted):
+    requested = load_settings()
+    with _only_one(requested, say):
+        if supervision.is_running(requested):
             settings = running_settings()
-            _say_that_it_runs(settings, wanted, say)
+            _say_that_it_runs(settings, requested, say)
             supervision.revive(settings)
             _wait_until_well(settings, UP_SECONDS, time.monotonic(), say)
         else:
-            settings = wanted
+            settings = requested
             _start(settings, say)
     say("")
     for line in address_lines(settings):
@@ -71,10 +71,10 @@ def up(console: Console | None = None) -> Settings:
     return settings
 
 
-def _say_that_it_runs(settings: Settings, wanted: Settings, say: Say) -> None:
+def _say_that_it_runs(settings: Settings, requested: Settings, say: Say) -> None:
     say("The platform is already up.")
     ports = ("airflow_port", "mlflow_port", "serving_port", "grpc_port")
-    if any(getattr(settings, port) != getattr(wanted, port) for port in ports):
+    if any(getattr(settings, port) != getattr(requested, port) for port in ports):
         say("It keeps the ports it was started with; `make down` first to change them.")
 
 

@@ -42,16 +42,16 @@ def require_ports(settings: Settings, processes: Iterable[Process]) -> None:
     """Raise `PlatformError` naming the first port that is taken, who wanted it and how to choose
     another.
     """
-    wanted: dict[int, str] = {}
+    ports: dict[int, str] = {}
     for process in processes:
         first = [] if process.port is None else [(process.port_variable, process.port)]
         for variable, port in (*first, *process.more_ports):
-            if port in wanted:
+            if port in ports:
                 raise PlatformError(
-                    f"{wanted[port]} and {process.name} both want port {port};"
+                    f"{ports[port]} and {process.name} both want port {port};"
                     f" {_advice(variable, port)}."
                 )
-            wanted[port] = process.name
+            ports[port] = process.name
             if not _is_free(settings.host, port):
                 raise PlatformError(
                     f"port {port}, which {process.name} wants, is in use by another program;"

@@ -164,9 +164,9 @@ def start_daemon(
 
 def _require_private(folder: Path, settings: Settings) -> None:
     """In a shared temporary folder someone else may have made `folder` before us, to listen in."""
-    found = folder.lstat()
+    status = folder.lstat()
     if folder != run_dir(settings) and (
-        found.st_uid != os.getuid() or found.st_mode & 0o077 or not stat.S_ISDIR(found.st_mode)
+        status.st_uid != os.getuid() or status.st_mode & 0o077 or not stat.S_ISDIR(status.st_mode)
     ):
         raise PlatformError(
             f"{folder} must be a folder that only you can open; remove it, or use a home with a"

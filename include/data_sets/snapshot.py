@@ -80,29 +80,29 @@ def build(
         window,
         set_aside,
     )
-    known = find(tables, data, recipe)
-    if known is None:
+    version = find(tables, data, recipe)
+    if version is None:
         frame, counts = _join(question, settings, window, set_aside, recipe.sources)
         name = snapshot_table(data, window)
         written = tables.replace_all(name, frame)
-        known = record(
+        version = record(
             tables,
             DataSetVersion.of(
                 data, recipe, written, frame_digest(frame), counts, built_by=use_case.name
             ),
         )
     snapshot = Snapshot(
-        name=known.table,
-        uri=tables.uri(known.table),
-        version=known.version,
-        digest=known.digest,
-        rows=known.rows,
+        name=version.table,
+        uri=tables.uri(version.table),
+        version=version.version,
+        digest=version.digest,
+        rows=version.rows,
         **window.as_json(),
         data_set=data.name,
         definition=recipe.definition,
         sources=recipe.sources,
     )
-    return snapshot, known.counts
+    return snapshot, version.counts
 
 
 def snapshot_table(data: DataSet, window: Interval) -> str:
@@ -215,7 +215,7 @@ def _join(
     labelled = entities.join(labels, on=data.id_column, how="inner").sort(
         data.event_time, data.id_column
     )
-    known = labelled.height
+    with_label = labelled.height
     if set_aside is not None:
         labelled = labelled.filter(~pl.col(data.id_column).is_in(set_aside.implode()))
     if labelled.height == 0:
@@ -232,8 +232,8 @@ def _join(
     ).select(data.all_columns)
     return frame, {
         "window_rows": entities.height,
-        "labelled": known,
-        "set_aside": known - frame.height,
+        "labelled": with_label,
+        "set_aside": with_label - frame.height,
         **counts,
     }
 
@@ -245,15 +245,15 @@ def _labels(
 
     Rows without one are counted: label reported later, or never so far.
     """
-    known = pl.col(data.label_time) < pl.lit(window.end, dtype=TIMESTAMP)
+    reported = pl.col(data.label_time) < pl.lit(window.end, dtype=TIMESTAMP)
     labels = tables.read(
         data.label_table,
         columns=[data.id_column, *data.label_columns, data.label_time],
         version=version,
     )
-    unlabelled = entities.join(labels.filter(known), on=data.id_column, how="anti")
+    unlabelled = entities.join(labels.filter(reported), on=data.id_column, how="anti")
     later = unlabelled.join(labels, on=data.id_column, how="semi").height
-    return labels.filter(known), {
+    return labels.filter(reported), {
         "label_not_yet_known": later,
         "label_never_reported": unlabelled.height - later,
     }

@@ -24,11 +24,13 @@ def policy(
     `not_judged` one for each question that had too few rows: a verdict `none` is an all-clear only
     where it is empty.
     """
-    found: dict[str, list[str]] = {}
+    reasons_by_kind: dict[str, list[str]] = {}
     if drift["verdict"] == "drifted":
-        found["drift"] = _drift_reasons(drift)
+        reasons_by_kind["drift"] = _drift_reasons(drift)
     if performance["findings"]:
-        found["performance"] = [_performance_reason(finding) for finding in performance["findings"]]
+        reasons_by_kind["performance"] = [
+            _performance_reason(finding) for finding in performance["findings"]
+        ]
     not_judged = list(performance["not_judged"])
     if not drift["judged"]:
         not_judged.insert(
@@ -37,9 +39,9 @@ def policy(
             f" {limits.minimum_rows}",
         )
     return {
-        "alarm": any(kind in limits.alarm_on for kind in found),
-        "verdict": "+".join(found) or "none",
-        "reasons": [reason for reasons in found.values() for reason in reasons],
+        "alarm": any(kind in limits.alarm_on for kind in reasons_by_kind),
+        "verdict": "+".join(reasons_by_kind) or "none",
+        "reasons": [reason for reasons in reasons_by_kind.values() for reason in reasons],
         "not_judged": [f"Not judged: {text}." for text in not_judged],
     }
 

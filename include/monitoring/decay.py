@@ -161,10 +161,12 @@ def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
     """Hanley and McNeil (1982), equation 1: of an AUC from that many independent rows of each
     class.
     """
-    one = auc / (2.0 - auc)
+    first = auc / (2.0 - auc)
     two = 2.0 * auc**2 / (1.0 + auc)
     variance = (
-        auc * (1.0 - auc) + (positives - 1.0) * (one - auc**2) + (negatives - 1.0) * (two - auc**2)
+        auc * (1.0 - auc)
+        + (positives - 1.0) * (first - auc**2)
+        + (negatives - 1.0) * (two - auc**2)
     )
     return math.sqrt(max(variance, 0.0) / (positives * negatives))
 

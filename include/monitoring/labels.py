@@ -54,8 +54,8 @@ def attach(
 
     Same rows, same order.
     """
-    known = labels.filter(pl.col(KNOWN_AT) < pl.lit(end, dtype=TIMESTAMP))
-    return predictions.join(known, on=use_case.id_column, how="left", maintain_order="left")
+    reported = labels.filter(pl.col(KNOWN_AT) < pl.lit(end, dtype=TIMESTAMP))
+    return predictions.join(reported, on=use_case.id_column, how="left", maintain_order="left")
 
 
 def count(
@@ -108,7 +108,7 @@ def record_online(
     in which it comes, once, and none is lost. A label that came as feedback on an answer counts
     where the label table tells nothing for it until the interval's end.
     """
-    known = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
+    reported = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
     columns = [
         "prediction_id",
         use_case.id_column,
@@ -118,15 +118,15 @@ def record_online(
         LABEL,
         KNOWN_AT,
     ]
-    rows = log.join(known, on=use_case.id_column, how="inner").select(columns)
-    told = told_labels(use_case, tables, labels.schema[LABEL]).filter(
+    rows = log.join(reported, on=use_case.id_column, how="inner").select(columns)
+    joined = told_labels(use_case, tables, labels.schema[LABEL]).filter(
         in_window(KNOWN_AT, interval.start, interval.end)
     )
-    if told.height:
-        told = told.join(rows, on="prediction_id", how="anti").join(
+    if joined.height:
+        joined = joined.join(rows, on="prediction_id", how="anti").join(
             _written_before(use_case, tables, interval), on="prediction_id", how="anti"
         )
-        rows = pl.concat([rows, log.join(told, on="prediction_id", how="inner").select(columns)])
+        rows = pl.concat([rows, log.join(joined, on="prediction_id", how="inner").select(columns)])
     rows = rows.sort(KNOWN_AT, "prediction_id")
     return tables.replace_window(
         labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end

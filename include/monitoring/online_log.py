@@ -30,10 +30,10 @@ def read_log(
         return pl.DataFrame(schema=plain_schema(use_case))
     stored = tables.scan(name) if where is None else tables.scan(name).filter(where)
     redaction = Redaction(settings, use_case)
-    known = set(stored.collect_schema().names())
+    columns = set(stored.collect_schema().names())
     # A mark that came later than a row leaves the row's clear value in its column.
     frame = stored.select(
-        pl.col(column).cast(dtype) if column in known else pl.lit(None, dtype=dtype).alias(column)
+        pl.col(column).cast(dtype) if column in columns else pl.lit(None, dtype=dtype).alias(column)
         for column, dtype in log_schema(use_case).items()
     ).collect()
     frame = redaction.lift(tables, frame.with_columns(pl.col("arm").fill_null(CHAMPION)))

@@ -50,15 +50,15 @@ def baseline(model: ScoringModel) -> dict[str, float]:
 
     Raises `RegistryError` when one is missing: no baseline is never "no decay".
     """
-    known, wanted = model.metadata.metrics, DECAY[model.metadata.problem].baseline_metrics
-    missing = [name for name in wanted if not math.isfinite(known.get(name, math.nan))]
+    recorded, names = model.metadata.metrics, DECAY[model.metadata.problem].baseline_metrics
+    missing = [name for name in names if not math.isfinite(recorded.get(name, math.nan))]
     if missing:
         raise RegistryError(
             f"metadata.json of run {model.metadata.run_id} lacks the test metrics {missing}; it has"
-            f" {sorted(known)}. Performance cannot be judged against it; train and release a"
+            f" {sorted(recorded)}. Performance cannot be judged against it; train and release a"
             " version with a complete package."
         )
-    return {name: known[name] for name in wanted}
+    return {name: recorded[name] for name in names}
 
 
 def judge(

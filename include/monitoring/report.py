@@ -63,10 +63,10 @@ def compare_columns(current: pl.DataFrame, reference: pl.DataFrame) -> Sides:
             problem = _problem(frame[name])
             if problem:
                 left_out.setdefault(name, f"{problem} in the {side} rows")
-    kept = [name for name in current.columns if name not in left_out]
-    categories = tuple(name for name in kept if current.schema[name] == pl.String)
-    numbers = tuple(name for name in kept if name not in categories)
-    return Sides(current.select(kept), reference.select(kept), categories, numbers, left_out)
+    shown = [name for name in current.columns if name not in left_out]
+    categories = tuple(name for name in shown if current.schema[name] == pl.String)
+    numbers = tuple(name for name in shown if name not in categories)
+    return Sides(current.select(shown), reference.select(shown), categories, numbers, left_out)
 
 
 def render(use_case: UseCase, compared: Sides) -> tuple[str, dict[str, Any]]:

@@ -104,8 +104,8 @@ def parse(text: str) -> Series:
 
     series: Series = {}
     for family in text_string_to_metric_families(text):
-        for found in family.samples:
-            series[found.name, tuple(sorted(found.labels.items()))] = float(found.value)
+        for sample in family.samples:
+            series[sample.name, tuple(sorted(sample.labels.items()))] = float(sample.value)
     return series
 
 
@@ -115,12 +115,12 @@ def measure(
     """The row's values but for its moments: what grew since `previous` (a row of the table, or
     None), and what is now.
     """
-    own = {
+    selected = {
         key: value
         for key, value in series.items()
         if dict(key[1]).get("use_case", use_case) == use_case
     }
-    counters = {_text(key): value for key, value in own.items() if _is_counter(key[0])}
+    counters = {_text(key): value for key, value in selected.items() if _is_counter(key[0])}
     grown = _grown(counters, json.loads(previous["counters_json"]) if previous else {})
     seconds = (sampled_at - previous["sampled_at"]).total_seconds() if previous else None
     versions = _by_label(grown, "flightdeck_predictions_total", "version")
@@ -137,7 +137,7 @@ def measure(
     processor = _sum(grown, "flightdeck_cpu_seconds_total")
     return {
         "since": previous["sampled_at"] if previous else None,
-        "model_version": int(_sum(own, "flightdeck_model_version")),
+        "model_version": int(_sum(selected, "flightdeck_model_version")),
         "rows": rows,
         "rows_per_second": rows / seconds if seconds else None,
         "rows_by_version_json": json.dumps(versions, sort_keys=True),
@@ -151,16 +151,16 @@ def measure(
         "flags_json": json.dumps(flags, sort_keys=True),
         "batch_rows_mean": _sum(grown, "flightdeck_batch_rows_sum") / batches if batches else None,
         **_latencies(grown),
-        "log_backlog_rows": _sum(own, "flightdeck_log_backlog_rows"),
-        "log_dropped_rows": _sum(own, "flightdeck_log_dropped_rows"),
+        "log_backlog_rows": _sum(selected, "flightdeck_log_backlog_rows"),
+        "log_dropped_rows": _sum(selected, "flightdeck_log_dropped_rows"),
         "cpu_seconds": processor,
         "cpu_share": processor / seconds if seconds else None,
-        "memory_bytes": _sum(own, "flightdeck_memory_bytes"),
+        "memory_bytes": _sum(selected, "flightdeck_memory_bytes"),
         "counters_json": json.dumps(counters, sort_keys=True),
     }
 
 
-def quantile(buckets: Iterable[tuple[float, float]], wanted: float) -> float | None:
+def quantile(buckets: Iterable[tuple[float, float]], share: float) -> float | None:
     """A quantile (module docstring) of cumulative `(upper bound, count)` pairs; None without
     observations.
 
@@ -169,7 +169,7 @@ def quantile(buckets: Iterable[tuple[float, float]], wanted: float) -> float | N
     ordered = sorted(buckets)
     if not ordered or ordered[-1][1] <= 0.0:
         return None
-    target = wanted * ordered[-1][1]
+    target = share * ordered[-1][1]
     lower, below = 0.0, 0.0
     for upper, count in ordered:
         if count >= target and count > below:
@@ -225,8 +225,8 @@ def _grown(now: Mapping[str, float], before: Mapping[str, float]) -> Series:
 def _by_label(series: Series, name: str, *labels: str) -> dict[str, float]:
     """Sums by the values of some labels, joined by a space; nothing that is 0."""
     sums: dict[str, float] = {}
-    for (found, pairs), value in series.items():
-        if found == name and value:
+    for (metric, pairs), value in series.items():
+        if metric == name and value:
             key = " ".join(dict(pairs).get(label, "") for label in labels)
             sums[key] = sums.get(key, 0.0) + value
     return sums
@@ -235,8 +235,8 @@ def _by_label(series: Series, name: str, *labels: str) -> dict[str, float]:
 def _sum(series: Series, name: str, **labels: str) -> float:
     return sum(
         value
-        for (found, pairs), value in series.items()
-        if found == name and labels.items() <= dict(pairs).items()
+        for (metric, pairs), value in series.items()
+        if metric == name and labels.items() <= dict(pairs).items()
     )
 
 
@@ -249,12 +249,12 @@ def _latencies(grown: Series) -> dict[str, float | None]:
             if name == "flightdeck_stage_seconds_bucket" and labels.get("stage") == stage:
                 bound = float(labels["le"])
                 sums[bound] = sums.get(bound, 0.0) + value
-        for name, wanted in QUANTILES.items():
-            found = quantile(sums.items(), wanted)
-            values[f"{stage}_{name}_ms"] = None if found is None else found * MILLISECONDS
+        for name, share in QUANTILES.items():
+            latency = quantile(sums.items(), share)
+            values[f"{stage}_{name}_ms"] = None if latency is None else latency * MILLISECONDS
     return values
 
 
 def _told(row: Mapping[str, Any], *, recorded: bool) -> dict[str, Any]:
-    told = {name: row.get(name) for name in ("reachable", "rows", "error_share")}
-    return {"moment": row["moment"].isoformat(), "recorded": recorded, **told}
+    facts = {name: row.get(name) for name in ("reachable", "rows", "error_share")}
+    return {"moment": row["moment"].isoformat(), "recorded": recorded, **facts}

@@ -121,9 +121,9 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
             "brier": float(((scores - happened) ** 2).sum(axis=1).mean()),
             "ece": calibration_error(right, np.clip(top, 0.0, 1.0)),
         }
-        own = 1.0 - float((shares**2).sum())
-        if own > 0.0:
-            result["brier_skill"] = 1.0 - result["brier"] / own
+        prior_brier = 1.0 - float((shares**2).sum())
+        if prior_brier > 0.0:
+            result["brier_skill"] = 1.0 - result["brier"] / prior_brier
         names = self._names()
         result |= {f"share.{name}": float(share) for name, share in zip(names, shares, strict=True)}
         recalls = {

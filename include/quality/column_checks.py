@@ -137,8 +137,8 @@ def unseen_values(compared: Compared) -> Failure | None:
         return None
     limit = checks.max_new_share if column.max_new_share is None else column.max_new_share
     share = max(new_share(old, compared.new)[0] for _, old in compared.values)
-    known = {value for _, old in compared.values for value in old.values}
-    bad = ~pl.col(column.name).is_in(list(known)) & pl.col(column.name).is_not_null()
+    published = {value for _, old in compared.values for value in old.values}
+    bad = ~pl.col(column.name).is_in(list(published)) & pl.col(column.name).is_not_null()
     return _farthest(
         compared,
         "unseen values",
@@ -157,7 +157,7 @@ def missing_segment(compared: Compared) -> Failure | None:
     delivery, new = compared.delivery, compared.new
     if new.kind != "text" or not compared.values:
         return None
-    limit, known = delivery.use_case.data_checks.max_lost_share, set(new.values)
+    limit, present = delivery.use_case.data_checks.max_lost_share, set(new.values)
     shares = [
         dict(zip(old.values, (weight / old.present for weight in old.weights), strict=True))
         for _, old in compared.values
@@ -165,7 +165,7 @@ def missing_segment(compared: Compared) -> Failure | None:
     least = {
         value: min(other.get(value, 0.0) for other in shares)
         for value in shares[0]
-        if value not in known
+        if value not in present
     }
     lost = {
         value: share
@@ -174,11 +174,15 @@ def missing_segment(compared: Compared) -> Failure | None:
     }
     if not lost:
         return None
-    told = ", ".join(f"{value!r} ({share:.2%} before)" for value, share in sorted(lost.items()))
+    listing = ", ".join(f"{value!r} ({share:.2%} before)" for value, share in sorted(lost.items()))
     expected = f"every value that held more than {limit:.2%} of the rows of each reference"
     bad = delivery.frame.filter(_any(compared))
     return delivery.failure(
-        compared.column.name, "missing segment", expected, f"no row of {told} among {new.rows}", bad
+        compared.column.name,
+        "missing segment",
+        expected,
+        f"no row of {listing} among {new.rows}",
+        bad,
     )
 
 

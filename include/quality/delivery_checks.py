@@ -84,7 +84,7 @@ def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
             or column.categories
         ):
             continue
-        wanted = (
+        declared = (
             delivery.use_case.data_checks.sentinels
             if column.sentinels is None
             else column.sentinels
@@ -93,7 +93,7 @@ def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
         kind: type = str if dtype == pl.String else float
         if dtype != pl.String and not dtype.is_numeric():
             continue
-        listed = [value for value in wanted if isinstance(value, kind)]
+        listed = [value for value in declared if isinstance(value, kind)]
         value = (
             pl.col(column.name).str.strip_chars()
             if dtype == pl.String
@@ -191,12 +191,12 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
     column, event_time, key = use_case.data_set.label_time, use_case.event_time, use_case.id_column
     if not {key, column} <= set(labels.columns) or not {key, event_time} <= set(entities.columns):
         return []
-    asked = entities.select(key, pl.col(event_time).alias("__asked")).unique(key)
-    if labels.schema[key] != asked.schema[key] or not isinstance(
+    questions = entities.select(key, pl.col(event_time).alias("__asked")).unique(key)
+    if labels.schema[key] != questions.schema[key] or not isinstance(
         labels.schema[column], pl.Datetime
     ):
         return []
-    early = labels.join(asked, on=key, how="inner").filter(pl.col(column) <= pl.col("__asked"))
+    early = labels.join(questions, on=key, how="inner").filter(pl.col(column) <= pl.col("__asked"))
     if early.height == 0:
         return []
     expected = f"{column} later than {event_time}"

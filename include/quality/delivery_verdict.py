@@ -100,12 +100,12 @@ def judge_table(
     validation = validate(
         table, frame, window=interval if table.time_column else None, minimum_rows=minimum
     )
-    found, others, failures = references(tables, use_case, table, interval, champion)
+    compared, others, failures = references(tables, use_case, table, interval, champion)
     broken = frozenset(failure.column for failure in validation.failures if failure.column)
     judgement = check_delivery(
-        Delivery(use_case, table, frame, interval, found, others, broken), tables
+        Delivery(use_case, table, frame, interval, compared, others, broken), tables
     )
-    names = [part.name for part in found] or ["none: first interval"]
+    names = [part.name for part in compared] or ["none: first interval"]
     return Judged(
         frame,
         validation,
@@ -123,18 +123,20 @@ def _label_times(
     if any(failure.column == use_case.data_set.label_time for failure in labels.failures):
         return []
     columns = [use_case.id_column, use_case.event_time]
-    known = [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []
+    sources = (
+        [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []
+    )
     if tables.exists(use_case.entity_table):
-        known.append(
+        sources.append(
             tables.read(
                 use_case.entity_table,
                 columns=columns,
                 where=pl.col(use_case.event_time) < interval.end,
             )
         )
-    if len({tuple(frame.schema.items()) for frame in known}) > 1:
-        known = known[1:]
-    return label_times(use_case, pl.concat(known), labels.frame) if known else []
+    if len({tuple(frame.schema.items()) for frame in sources}) > 1:
+        sources = sources[1:]
+    return label_times(use_case, pl.concat(sources), labels.frame) if sources else []
 
 
 def _write(

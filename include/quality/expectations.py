@@ -59,12 +59,12 @@ def write_suites(use_case: UseCase) -> list[Path]:
     """Bring the files up to date, removing those of tables that are gone; returns the files that
     changed.
     """
-    wanted = suite_files(use_case)
+    files = suite_files(use_case)
     changed = stale(use_case)
     suites_folder(use_case).mkdir(exist_ok=True)
     for path in changed:
-        if path in wanted:
-            path.write_text(wanted[path], encoding="utf-8")
+        if path in files:
+            path.write_text(files[path], encoding="utf-8")
         else:
             path.unlink()
     return changed
@@ -72,15 +72,15 @@ def write_suites(use_case: UseCase) -> list[Path]:
 
 def stale(use_case: UseCase) -> list[Path]:
     """Files that differ from the declarations, are missing, or belong to no table."""
-    wanted = suite_files(use_case)
+    files = suite_files(use_case)
     differing = [
         path
-        for path, content in wanted.items()
+        for path, content in files.items()
         if not path.exists() or path.read_text(encoding="utf-8") != content
     ]
     return sorted(
         [
             *differing,
-            *(path for path in suites_folder(use_case).glob("*.json") if path not in wanted),
+            *(path for path in suites_folder(use_case).glob("*.json") if path not in files),
         ]
     )

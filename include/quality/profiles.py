@@ -136,8 +136,8 @@ def psi(reference: Profile, new: Profile) -> float:
     if not reference.values or not new.values:
         return 0.0
     if reference.kind == "text":
-        known = sorted({*reference.values, *new.values})
-        return bin_psi(_shares(reference, known), _shares(new, known))
+        values = sorted({*reference.values, *new.values})
+        return bin_psi(_shares(reference, values), _shares(new, values))
     split, (old, now) = _without_dominant(reference, new)
     if min(old.present, now.present) == 0:
         return split
@@ -172,9 +172,11 @@ def new_share(reference: Profile, new: Profile) -> tuple[float, float]:
     share of the reference's rows that hold a value seen once. It is what makes a sample of aircraft
     and a year of three airports comparable.
     """
-    known = set(reference.values)
+    published = set(reference.values)
     unseen = sum(
-        weight for value, weight in zip(new.values, new.weights, strict=True) if value not in known
+        weight
+        for value, weight in zip(new.values, new.weights, strict=True)
+        if value not in published
     )
     once = sum(weight for weight in reference.weights if weight == 1.0)
     return (
@@ -221,7 +223,7 @@ def _without_dominant(reference: Profile, new: Profile) -> tuple[float, tuple[Pr
 
 
 def _drop(whole: Profile, value: Any) -> Profile:
-    kept = [
+    remaining = [
         (point, weight)
         for point, weight in zip(whole.values, whole.weights, strict=True)
         if point != value
@@ -230,8 +232,8 @@ def _drop(whole: Profile, value: Any) -> Profile:
         whole.kind,
         whole.rows,
         whole.nulls,
-        tuple(point for point, _ in kept),
-        tuple(weight for _, weight in kept),
+        tuple(point for point, _ in remaining),
+        tuple(weight for _, weight in remaining),
     )
 
 

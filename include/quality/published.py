@@ -47,23 +47,23 @@ def describe_table(table: Table, frame: pl.DataFrame, interval: Interval) -> Sta
         for column in table.columns
         if column.name in frame.columns
     }
-    known = {name: found for name, found in profiles.items() if found is not None}
-    return Statistics(table.name, interval, frame.height, content_digest(table, frame), known)
+    present = {name: found for name, found in profiles.items() if found is not None}
+    return Statistics(table.name, interval, frame.height, content_digest(table, frame), present)
 
 
 def content_digest(table: Table, frame: pl.DataFrame) -> str:
     """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps
     it. Empty for no such column.
     """
-    told = [
+    names = [
         column.name
         for column in table.columns
         if column.name in frame.columns and column.name not in table.key
     ]
-    told = [name for name in told if not isinstance(frame.schema[name], pl.Datetime)]
+    names = [name for name in names if not isinstance(frame.schema[name], pl.Datetime)]
     return (
-        frame_digest(frame.select(told))
-        if told and frame.height
+        frame_digest(frame.select(names))
+        if names and frame.height
         else hashlib.sha256(b"").hexdigest()
     )
 
@@ -81,7 +81,7 @@ def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -
             "rows": part.rows,
             "content_digest": part.content_digest,
             "profiles_json": json.dumps(
-                {name: found.as_json() for name, found in sorted(part.profiles.items())}
+                {name: profile.as_json() for name, profile in sorted(part.profiles.items())}
             ),
         }
         for part in described
@@ -105,7 +105,7 @@ def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
     name = statistics_table(use_case.name)
     if not tables.exists(name):
         return []
-    found = tables.read(name, where=pl.col("table") == table).sort(MARK)
+    rows = tables.read(name, where=pl.col("table") == table).sort(MARK)
     return [
         Statistics(
             row["table"],
@@ -117,5 +117,5 @@ def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
                 for column, fields in json.loads(row["profiles_json"]).items()
             },
         )
-        for row in found.iter_rows(named=True)
+        for row in rows.iter_rows(named=True)
     ]

@@ -56,11 +56,11 @@ def references(
     others = [part for part in read(tables, use_case, table.name) if part.interval != interval]
     before = [part for part in others if part.interval.end <= interval.start]
     recent = before[-use_case.data_checks.reference_intervals :]
-    found = []
+    pooled = []
     if recent:
-        found.append(_pooled("the last published interval", table, recent[-1:]))
+        pooled.append(_pooled("the last published interval", table, recent[-1:]))
     if len(recent) > 1:
-        found.append(_pooled(f"the last {len(recent)} published intervals", table, recent))
+        pooled.append(_pooled(f"the last {len(recent)} published intervals", table, recent))
     failures = []
     if champion is not None:
         trained = [
@@ -71,7 +71,7 @@ def references(
         ]
         name = f"the training data of champion {champion.version}"
         if trained:
-            found.append(_pooled(name, table, trained))
+            pooled.append(_pooled(name, table, trained))
         elif not _overlap(interval, champion.window):
             expected = f"statistics of {name}, {champion.window.label}"
             failures.append(
@@ -96,19 +96,21 @@ def references(
                 None,
             )
         )
-    return found, others, failures
+    return pooled, others, failures
 
 
 def _pooled(name: str, table: Table, parts: list[Statistics]) -> Reference:
     rows = sum(part.rows for part in parts)
     days = sum((part.interval.end - part.interval.start) / DAY for part in parts)
     columns = dict.fromkeys(column for part in parts for column in part.profiles)
-    held = {
+    profiles_by_column = {
         column: [part.profiles[column] for part in parts if column in part.profiles]
         for column in columns
     }
     volume = rows / days if table.time_column else rows / len(parts)
-    return Reference(name, volume, {column: pool(profiles) for column, profiles in held.items()})
+    return Reference(
+        name, volume, {column: pool(profiles) for column, profiles in profiles_by_column.items()}
+    )
 
 
 def _overlap(left: Interval, right: Interval) -> bool:

@@ -167,13 +167,15 @@ def _column_rules(column: Column, dtype: pl.DataType) -> Iterator[Rule]:
         )
     if column.categories and dtype == pl.String:
         unseen = ~pl.col(name).is_in(list(column.categories)) & ~absent
-        known = {
+        rules_by_name = {
             "column": name,
             "value_set": list(column.categories),
             "mostly": 1 - column.unseen_share,
         }
         expected = f"one of {list(column.categories)} (others in at most {column.unseen_share:.2%})"
-        yield Rule("categories", name, expected, "ExpectColumnValuesToBeInSet", known, unseen)
+        yield Rule(
+            "categories", name, expected, "ExpectColumnValuesToBeInSet", rules_by_name, unseen
+        )
 
 
 def _key_rule(key: tuple[str, ...]) -> Rule:
@@ -220,8 +222,14 @@ def _row_rule(rule: RowRule) -> Rule:
     """Unknown (a null in it) breaks nothing, as in SQL."""
     allowed = f" (not so in at most {rule.max_broken_share:.2%})" if rule.max_broken_share else ""
     expected = f"{rule.name}: {rule.holds}{allowed}"
-    known = {"column": check_column(rule), "value_set": [True], "mostly": 1 - rule.max_broken_share}
-    return Rule("row rule", "", expected, "ExpectColumnValuesToBeInSet", known, ~condition(rule))
+    arguments = {
+        "column": check_column(rule),
+        "value_set": [True],
+        "mostly": 1 - rule.max_broken_share,
+    }
+    return Rule(
+        "row rule", "", expected, "ExpectColumnValuesToBeInSet", arguments, ~condition(rule)
+    )
 
 
 def _can_judge(table: Table, rule: RowRule, frame: pl.DataFrame) -> bool:

@@ -49,23 +49,23 @@ def check_package(
     loads the package is a refusal that names the signal.
     """
     limits = limits or limits_of(use_case)
-    found = inspect_package(folder, digest, seconds=limits.seconds)
+    inspection = inspect_package(folder, digest, seconds=limits.seconds)
     checks: dict[str, dict[str, Any]] = {
-        "size_bytes": _at_most(found.size_bytes, limits.size_bytes)
+        "size_bytes": _at_most(inspection.size_bytes, limits.size_bytes)
     }
-    observed = found.problem or "loaded in a fresh process"
+    observed = inspection.problem or "loaded in a fresh process"
     checks["loads"] = {
-        "passed": found.measured is not None,
+        "passed": inspection.measured is not None,
         "observed": observed,
         "limit": f"{limits.seconds:g} s",
     }
     checks["files"] = {
-        "passed": not found.unsafe,
-        "observed": found.unsafe,
+        "passed": not inspection.unsafe,
+        "observed": inspection.unsafe,
         "limit": "the files of a package only",
     }
-    if found.measured is not None:
-        measured = found.measured
+    if inspection.measured is not None:
+        measured = inspection.measured
         checks["golden_difference"] = _at_most(measured["golden_difference"], GOLDEN_TOLERANCE)
         for name in ("latency_p50_ms", "latency_p99_ms", "batch_ms"):
             checks[name] = _at_most(measured[name], getattr(limits, name))

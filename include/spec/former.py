@@ -33,10 +33,10 @@ def from_former(values: Mapping[str, Any]) -> Mapping[str, Any]:
         "label_table": label.get("table"),
         "label_time": label.get("time_column"),
     }
-    kept = {name: value for name, value in values.items() if name not in OF_DATA_SET}
+    remaining = {name: value for name, value in values.items() if name not in OF_DATA_SET}
     for name in ("table", "time_column"):
         label.pop(name, None)
-    return {**kept, "problem": problem, "data_set": data_set, "label": label, "gates": gates}
+    return {**remaining, "problem": problem, "data_set": data_set, "label": label, "gates": gates}
 
 
 def _problem(kind: str, label: dict[str, Any], gates: dict[str, Any]) -> dict[str, Any]:

@@ -170,12 +170,12 @@ def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
     Raises `NotReproducible` when it is gone or was changed.
     """
     snapshot = record.snapshot
-    wanted = f"{snapshot.name} version {snapshot.version}, digest {snapshot.digest[:16]}"
+    reference = f"{snapshot.name} version {snapshot.version}, digest {snapshot.digest[:16]}"
     try:
         return read(record.specification, settings, snapshot)
     except RegistryError as error:
         advice = "The table's files were changed after the training; restore them from a backup."
-        raise _missing("snapshot", wanted, str(error), advice) from error
+        raise _missing("snapshot", reference, str(error), advice) from error
     except (
         DataError,
         DeltaError,
@@ -189,7 +189,7 @@ def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
             f" {settings.tables_uri}/{snapshot.name} from a backup."
         )
         raise _missing(
-            "snapshot", wanted, f"{type(error).__name__}: {error}".splitlines()[0], advice
+            "snapshot", reference, f"{type(error).__name__}: {error}".splitlines()[0], advice
         ) from error
 
 
@@ -197,29 +197,29 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
     """How this checkout, environment and machine differ from the record: what may, but need not,
     change the model.
     """
-    found: list[Finding] = []
+    listed: list[Finding] = []
     commit = code_commit()
     if record.code_commit.endswith(DIRTY):
         advice = (
             "Uncommitted changes are not recorded: commit before a training that must be"
             " repeatable."
         )
-        found.append(Finding("code commit", record.code_commit, commit, advice))
+        listed.append(Finding("code commit", record.code_commit, commit, advice))
     elif commit != record.code_commit:
         worktree = f"../flightdeck-{record.code_commit[:8]}"
         advice = (
             f"The trained code: git worktree add {worktree} {record.code_commit}; "
             f"then there: FLIGHTDECK_HOME={settings.home} make reproduce MODEL=... VERSION=..."
         )
-        found.append(Finding("code commit", record.code_commit, commit, advice))
+        listed.append(Finding("code commit", record.code_commit, commit, advice))
     lock = lock_digest()
-    found += _device_differences(record)
+    listed += _device_differences(record)
     if lock != record.lock_digest:
         advice = (
             "The trained environment's lock: git show"
             f" {record.code_commit.removesuffix(DIRTY)}:requirements.txt"
         )
-        found.append(Finding("lock digest", record.lock_digest, lock, advice))
+        listed.append(Finding("lock digest", record.lock_digest, lock, advice))
     here, then = environment(), record.environment
     for name in sorted({*here.libraries, *then.libraries}):
         if here.libraries.get(name) != then.libraries.get(name):
@@ -227,7 +227,7 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
                 f"pip install {name}=={then.libraries.get(name)} in the environment of the recorded"
                 " lock file."
             )
-            found.append(
+            listed.append(
                 Finding(
                     f"library {name}",
                     str(then.libraries.get(name)),
@@ -238,8 +238,8 @@ def differences(record: TrainingRecord, settings: Settings) -> list[Finding]:
     for name in ("python", "machine", "processor"):
         if getattr(here, name) != getattr(then, name):
             advice = f"Scores are compared within {TOLERANCE} where bytes differ."
-            found.append(Finding(name, getattr(then, name), getattr(here, name), advice))
-    return found
+            listed.append(Finding(name, getattr(then, name), getattr(here, name), advice))
+    return listed
 
 
 def _device_differences(record: TrainingRecord) -> list[Finding]:
@@ -341,7 +341,7 @@ def _record(
     from mlflow.exceptions import MlflowException
 
     uri = readable_artifact(f"{artifacts.rstrip('/')}/{RECORD_FILE}", settings.mlflow_tracking_uri)
-    wanted = f"{RECORD_FILE} of MLflow run {registered.run_id}"
+    place = f"{RECORD_FILE} of MLflow run {registered.run_id}"
     try:
         path = mlflow.artifacts.download_artifacts(
             artifact_uri=uri, dst_path=str(folder), tracking_uri=settings.mlflow_tracking_uri
@@ -349,7 +349,7 @@ def _record(
         text = Path(path).read_text()
     except (MlflowException, OSError) as error:
         advice = "Trainings before records were kept have none; train anew."
-        raise _missing("training record", wanted, str(error).splitlines()[0], advice) from error
+        raise _missing("training record", place, str(error).splitlines()[0], advice) from error
     expected = registered.tags.get(RECORD_TAG.removeprefix("flightdeck."), digest)
     if expected != record_digest(text):
         advice = "The record was changed after the training; restore the artefact from a backup."
@@ -359,14 +359,14 @@ def _record(
     try:
         return TrainingRecord.model_validate_json(text)
     except ValidationError as error:
-        said = "; ".join(
+        detail = "; ".join(
             f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3]
         )
         commit = json.loads(text).get("code_commit", "unknown")
         raise _missing(
             "training record",
-            wanted,
-            f"does not fit this code: {said}",
+            place,
+            f"does not fit this code: {detail}",
             f"Check out the trained code: {commit}.",
         ) from error
 

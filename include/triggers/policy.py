@@ -170,12 +170,13 @@ def check_new_data(context: StepContext) -> Announcement:
     cause = _cause(context, "new_data", reason, counted)
 
     def change(causes: list[Cause]) -> list[Cause]:
-        known = any(kept.cause_id == cause.cause_id for kept in causes)
+        recorded_before = any(earlier.cause_id == cause.cause_id for earlier in causes)
         # The interval's end may have been announced by another run while this one counted.
         raced = any(
-            kept.kind == "new_data" and kept.interval.end >= cause.interval.end for kept in causes
+            earlier.kind == "new_data" and earlier.interval.end >= cause.interval.end
+            for earlier in causes
         )
-        return causes if known or raced or not enough else [*causes, cause]
+        return causes if recorded_before or raced or not enough else [*causes, cause]
 
     recorded = _record(context, cause.cause_id, change)
     if recorded is None:
@@ -259,7 +260,7 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
     events whose causes other runs (`taken_by`) have consumed. Raises `SpecError` when a person
     started the run without a reason.
     """
-    run_id, own = context.run.run_id, own_causes(context)
+    run_id, own_ones = context.run.run_id, own_causes(context)
     announced = {
         cause["extra"]["cause_id"]
         for cause in context.run.causes
@@ -267,7 +268,7 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
     }
 
     def change(causes: list[Cause]) -> list[Cause]:
-        known = {cause.cause_id for cause in causes}
+        recorded_before = {cause.cause_id for cause in causes}
         taken = [
             (
                 replace(cause, status=CONSUMED, consumed_by=run_id)
@@ -277,7 +278,7 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
             )
             for cause in causes
         ]
-        return [*taken, *(cause for cause in own if cause.cause_id not in known)]
+        return [*taken, *(cause for cause in own_ones if cause.cause_id not in recorded_before)]
 
     causes = amend(context.settings, context.use_case.name, change)
     others = {
@@ -285,9 +286,9 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
         for cause in causes
         if cause.cause_id in announced and cause.consumed_by != run_id
     }
-    mine = [cause.as_json() for cause in causes if cause.consumed_by == run_id]
+    consumed = [cause.as_json() for cause in causes if cause.consumed_by == run_id]
     return ConsumedCauses(
-        causes=tuple(mine), taken_by=tuple(sorted(other for other in others if other))
+        causes=tuple(consumed), taken_by=tuple(sorted(other for other in others if other))
     )
 
 
@@ -370,12 +371,12 @@ def _announcement(cause: Cause | None, extra: dict[str, Any]) -> Announcement:
     """
     if cause is None:
         raise DataError("The cause is gone that was recorded in this very transaction; run again.")
-    found = {**extra, "cause_id": cause.cause_id}
+    event = {**extra, "cause_id": cause.cause_id}
     if cause.status == PENDING:
-        return Announcement(announce=True, reason=cause.reason, extra=found)
+        return Announcement(announce=True, reason=cause.reason, extra=event)
     became = (
         f"Suppressed: {cause.suppressed_because}."
         if cause.status == SUPPRESSED
         else f"Training {cause.consumed_by} has taken it."
     )
-    return Announcement(announce=False, reason=became, extra=found)
+    return Announcement(announce=False, reason=became, extra=event)

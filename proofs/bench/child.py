@@ -48,10 +48,10 @@ def peak_mb() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     if not status.is_file():
         return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, children) * 1024 / 1e6
-    own = next(
+    peak = next(
         int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")
     )
-    return max(own, children) * 1024 / 1e6
+    return max(peak, children) * 1024 / 1e6
 
 
 def cpu_seconds() -> float:

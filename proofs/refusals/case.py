@@ -42,10 +42,10 @@ class Case:
 
     def _own(self, outcome: Outcome) -> list[tuple[str, str]]:
         """What the case's own rules said, in the order of its rules."""
-        said = list(zip(outcome.gates, outcome.reasons, strict=True)) if outcome.gates else []
+        pairs = list(zip(outcome.gates, outcome.reasons, strict=True)) if outcome.gates else []
         return [
             (gate, reason)
             for gate in self.gates
-            for found, reason in said
+            for found, reason in pairs
             if found == gate and self.told in reason
         ]

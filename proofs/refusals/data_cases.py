@@ -66,12 +66,12 @@ def _leaked_label(world: World) -> Outcome:
         .join(known[FLIGHTS], on="tailnum", how="semi")
         .sort("seats", "tailnum")["tailnum"]
     )
-    told = (
+    leaked = (
         pl.when(pl.col("flight_id").is_in(late.to_list()))
         .then(pl.lit(planes[-1]))
         .otherwise(pl.lit(planes[0]))
     )
-    world.deliver(columns(FLIGHTS, told.alias("tailnum")))
+    world.deliver(columns(FLIGHTS, leaked.alias("tailnum")))
     world.overlay({"training": {"window_days": 31}})
     delivered = world.features()
     return world.train() if delivered.seen == "passed" else delivered

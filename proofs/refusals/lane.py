@@ -70,12 +70,12 @@ def run_lane(
     while (name := requests.recv()) is not None:
         world.restore(folder)
         started = time.monotonic()
-        found = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
-        reasons = [_anywhere(reason, folder / "home") for reason in found["reasons"]]
+        answer = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
+        reasons = [_anywhere(reason, folder / "home") for reason in answer["reasons"]]
         requests.send(
             {
                 "name": name,
-                **found,
+                **answer,
                 "reasons": reasons,
                 "seconds": round(time.monotonic() - started, 1),
             }

@@ -112,7 +112,7 @@ def run(
     without: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of the cases, in their order. Raises `PlatformError` when no world can be built."""
-    waiting, found = list(chosen), {}
+    waiting, answers = list(chosen), {}
     work = partial(run_lane, champion=any(one.champion for one in chosen))
     with _lanes(folder, min(lanes, len(waiting)), work, without) as connections:
         while connections:
@@ -122,7 +122,7 @@ def run(
             ]:
                 answer = _receive(connection, lane)
                 if "name" in answer:
-                    row = found[answer["name"]] = _row(case(answer["name"]), answer)
+                    row = answers[answer["name"]] = _row(case(answer["name"]), answer)
                     mark = "as expected" if row.holds else "NOT AS EXPECTED"
                     console.print(
                         f"{row.seconds:6.1f} s  {row.case}: {row.seen}, {mark}", highlight=False
@@ -132,7 +132,7 @@ def run(
                 else:
                     connection.send(None)
                     del connections[connection]
-    return [found[one.name] for one in chosen]
+    return [answers[one.name] for one in chosen]
 
 
 def _receive(connection: Connection, lane: str) -> dict[str, Any]:
@@ -149,13 +149,13 @@ def _receive(connection: Connection, lane: str) -> dict[str, Any]:
     return answer
 
 
-def _row(one: Case, answer: dict[str, Any]) -> Row:
+def _row(case: Case, answer: dict[str, Any]) -> Row:
     outcome = Outcome(answer["seen"], tuple(answer["gates"]), tuple(answer["reasons"]))
-    gate = one.gate(outcome) or ", ".join(dict.fromkeys(outcome.gates))
-    reason = " ".join(one.reason(outcome).split())
+    gate = case.gate(outcome) or ", ".join(dict.fromkeys(outcome.gates))
+    reason = " ".join(case.reason(outcome).split())
     reason = reason if len(reason) <= CELL_CHARACTERS else f"{reason[: CELL_CHARACTERS - 3]}..."
     return Row(
-        one.name, one.expected, outcome.seen, gate, reason, answer["seconds"], one.holds(outcome)
+        case.name, case.expected, outcome.seen, gate, reason, answer["seconds"], case.holds(outcome)
     )
 
 

@@ -120,8 +120,8 @@ def _missing_segment(world: World) -> Outcome:
     """LaGuardia's flights stop days before the test rows begin: two weeks of them are delivered, so
     the delivery has the segment.
     """
-    kept = (pl.col("origin") != "LGA") | (pl.col("asked_at") < TEST_ROWS - timedelta(days=3))
-    world.deliver(of("raw/flights", lambda frame: frame.filter(kept)))
+    remaining = (pl.col("origin") != "LGA") | (pl.col("asked_at") < TEST_ROWS - timedelta(days=3))
+    world.deliver(of("raw/flights", lambda frame: frame.filter(remaining)))
     delivered = world.features()
     return world.train() if delivered.seen == "passed" else delivered
 

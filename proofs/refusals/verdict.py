@@ -41,13 +41,13 @@ def outcome_of(run: DagRunResult, *, leaked: Sequence[str] = ()) -> Outcome:
             "broken",
             reasons=(f"{sorted(verdicts)} refused, and yet these changed: {', '.join(leaked)}",),
         )
-    found = [
+    refusing = [
         (f"{task}: {rule}", reason)
         for task, verdict in verdicts.items()
         for rule, reason in _refusals(verdict)
     ]
     return Outcome(
-        "refused", tuple(rule for rule, _ in found), tuple(reason for _, reason in found)
+        "refused", tuple(rule for rule, _ in refusing), tuple(reason for _, reason in refusing)
     )
 
 

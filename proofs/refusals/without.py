@@ -113,10 +113,10 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
     from include.data_sets import snapshot_checks, snapshot_verdict
 
     yield _declared(rule)
-    kept = tuple(
+    remaining = tuple(
         check for check in snapshot_checks.CHECKS if check.__name__ != SNAPSHOT_RULES.get(rule)
     )
-    yield f"{snapshot_checks.__name__}.CHECKS", kept
+    yield f"{snapshot_checks.__name__}.CHECKS", remaining
     if rule == "reference":
         yield (
             f"{snapshot_verdict.__name__}.champion_reference",

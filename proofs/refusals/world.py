@@ -72,12 +72,12 @@ def build(folder: Path, *, champion: bool = True) -> None:
     for month in (2, 3, 4):
         _must_succeed(run_dag(f"{USE_CASE}__features", datetime(2013, month, 1, tzinfo=UTC)))
     if champion:
-        asked = {
+        parameters = {
             "until": CHAMPION_UNTIL,
             "reason": "first champion of the refusal table",
             "trials": 1,
         }
-        trained = _must_succeed(run_dag(f"{USE_CASE}__training", None, asked))
+        trained = _must_succeed(run_dag(f"{USE_CASE}__training", None, parameters))
         versions.set_champion(
             settings, load_use_case(USE_CASE), trained.results["register_model"]["version"]
         )
@@ -173,14 +173,14 @@ class World:
             *(table.name for table in use_case.tables),
             *(table.table for table in use_case.feature_tables),
         ]
-        found = connect(self.settings).search_model_versions(f"name = '{USE_CASE}'")
+        registered = connect(self.settings).search_model_versions(f"name = '{USE_CASE}'")
         challenger, champion = (
             versions.challenger(self.settings, use_case),
             versions.champion(self.settings, use_case),
         )
         return {
             **{name: tables.version(name) for name in names},
-            "registered versions": len(found),
+            "registered versions": len(registered),
             "challenger": challenger and challenger.version,
             "champion": champion and champion.version,
             "desired version": desired(self.settings, USE_CASE),

@@ -50,15 +50,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROWS:,} rows instead of {ROWS:,}"
     )
-    given = parser.parse_args(arguments)
-    rows = run(given.quick)
+    options = parser.parse_args(arguments)
+    rows = run(options.quick)
     for row in rows:
         reached = {None: "", True: "reached", False: "MISSED"}[row["reached"]]
         print(
             f"{row['name']:<34} {row['ratio']:>6.2f}  aim"
             f" {row['aim'] if row['aim'] is not None else '-':<4} {reached:<8} {row['detail']}"
         )
-    path = load_settings().home / "bench" / ("batch-quick.json" if given.quick else "batch.json")
+    path = load_settings().home / "bench" / ("batch-quick.json" if options.quick else "batch.json")
     path.write_text(json.dumps(rows, indent=2) + "\n")
     print(f"Written to {path}")
     return 0
@@ -80,18 +80,18 @@ def _measure(home: Path, rows: int, repetitions: int) -> list[dict[str, Any]]:
         count: child("batch_world", rows=count, path=str(path)) for count, path in files.items()
     }
     package = made[large].answer["package"]
-    found: dict[str, list[Measured]] = {"batch_raw": [], "batch_ours": []}
+    measured: dict[str, list[Measured]] = {"batch_raw": [], "batch_ours": []}
     for turn in range(repetitions):
-        for task in list(found) if turn % 2 == 0 else list(reversed(found)):
-            found[task].append(child(task, package=package, path=str(files[large])))
+        for task in list(measured) if turn % 2 == 0 else list(reversed(measured)):
+            measured[task].append(child(task, package=package, path=str(files[large])))
     little = child("batch_ours", package=package, path=str(files[small]))
-    return [_speed(found, made[large]), _memory(found, little, small, large)]
+    return [_speed(measured, made[large]), _memory(measured, little, small, large)]
 
 
-def _speed(found: dict[str, list[Measured]], made: Measured) -> dict[str, Any]:
-    raw, ours = median(found["batch_raw"]), median(found["batch_ours"])
-    rows = found["batch_ours"][0].answer["rows"]
-    means = [item.answer["mean_score"] for items in found.values() for item in items]
+def _speed(measured: dict[str, list[Measured]], made: Measured) -> dict[str, Any]:
+    raw, ours = median(measured["batch_raw"]), median(measured["batch_ours"])
+    rows = measured["batch_ours"][0].answer["rows"]
+    means = [item.answer["mean_score"] for items in measured.values() for item in items]
     same = max(means) - min(means) < 1e-6  # sums of equal scores in another order
     detail = (
         f"{rows:,} rows, {made.answer['trees']} trees: ours {rows / ours:,.0f} rows/s with every"
@@ -109,9 +109,9 @@ def _speed(found: dict[str, list[Measured]], made: Measured) -> dict[str, Any]:
 
 
 def _memory(
-    found: dict[str, list[Measured]], little: Measured, small: int, large: int
+    measured: dict[str, list[Measured]], little: Measured, small: int, large: int
 ) -> dict[str, Any]:
-    peak = median(found["batch_ours"], "peak_mb")
+    peak = median(measured["batch_ours"], "peak_mb")
     ratio = peak / little.peak_mb
     detail = (
         f"largest resident set: {peak:,.0f} MB at {large:,} rows, {little.peak_mb:,.0f} MB at"
@@ -127,8 +127,8 @@ def _memory(
 
 
 def _settings(home: Path) -> Settings:
-    given = load_settings()
-    return given.model_copy(
+    settings = load_settings()
+    return settings.model_copy(
         update={
             "home": home,
             "tables_uri": str(home / "tables"),

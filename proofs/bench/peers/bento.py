@@ -36,5 +36,5 @@ class Plain:
         matrix = np.array(
             [[getattr(row, name) for name in NAMES] for row in rows], dtype=np.float32
         )
-        found: list[float] = self.booster.inplace_predict(matrix).tolist()
-        return found
+        scores: list[float] = self.booster.inplace_predict(matrix).tolist()
+        return scores

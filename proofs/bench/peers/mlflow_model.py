@@ -22,10 +22,10 @@ class Served(PythonModel):  # type: ignore[misc]
     def predict(self, context: Any, model_input: Any, params: Any = None) -> list[float]:
         """The probabilities of a frame's rows."""
         del context, params
-        found: list[float] = self.booster.inplace_predict(
+        scores: list[float] = self.booster.inplace_predict(
             model_input.to_numpy(dtype=np.float32)
         ).tolist()
-        return found
+        return scores
 
 
 mlflow.models.set_model(Served())

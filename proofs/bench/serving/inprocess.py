@@ -61,7 +61,7 @@ def _lookups(
     reader = opened._reader
     assert isinstance(reader, SqliteReader)
     service = store.get_feature_service(use_case.feature_service)
-    asked = {key: rows[0][key] for key in use_case.serving.entity_keys}
+    keys = {key: rows[0][key] for key in use_case.serving.entity_keys}
     raw = sqlite3.connect(settings.feature_store_dir / "online.db")
     statements = [
         (
@@ -90,7 +90,7 @@ def _lookups(
         "look-up, read": fresh,
         "get_online_features": (
             lambda: store.get_online_features(
-                service, entity_rows=[asked], full_feature_names=True
+                service, entity_rows=[keys], full_feature_names=True
             ).to_dict()
         ),
     }
@@ -99,12 +99,12 @@ def _lookups(
 def _scores(
     settings: Settings, use_case: UseCase, model: ScoringModel, rows: list[dict[str, Any]]
 ) -> dict[str, Callable[[], Any]]:
-    found = (
+    results = (
         OnlineFeatures(use_case, settings)
         .lookup_rows(rows, [row[use_case.event_time] for row in rows])
         .features
     )
-    sources = [{**features, **row} for features, row in zip(found, rows, strict=True)]
+    sources = [{**features, **row} for features, row in zip(results, rows, strict=True)]
     compiled, engine = RowTransform(model.transform), open_engine(model)
     one, many = sources[:1], sources[:100]
     columns = {name: [source[name] for source in many] for name in model.transform.columns}

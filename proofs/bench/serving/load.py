@@ -99,8 +99,8 @@ async def closed_loop(
 
     async def work(number: int, client: Client) -> None:
         turn = number * 7
-        while (asked := time.perf_counter()) < end:
-            await _one(client, requests[turn % len(requests)], asked, load)
+        while (sent_at := time.perf_counter()) < end:
+            await _one(client, requests[turn % len(requests)], sent_at, load)
             turn += 1
 
     await asyncio.gather(*(work(number, client) for number, client in enumerate(clients)))
@@ -154,9 +154,9 @@ async def _hang_up(clients: list[Client]) -> None:
     await asyncio.sleep(0.01)
 
 
-async def _one(client: Client, request: bytes, asked: float, load: Load) -> None:
+async def _one(client: Client, request: bytes, sent_at: float, load: Load) -> None:
     status, body = await client.ask(request)
-    load.seconds.append(time.perf_counter() - asked)
+    load.seconds.append(time.perf_counter() - sent_at)
     if status != 200:
         load.errors += 1
     if not load.example or (status != 200 and load.errors == 1):
@@ -177,14 +177,14 @@ def main() -> None:
     """Run one load."""
     import uvloop
 
-    given = json.loads(sys.argv[1])
+    options = json.loads(sys.argv[1])
     requests = [
-        request_bytes(given["path"], line)
-        for line in Path(given["bodies"]).read_bytes().splitlines()
+        request_bytes(options["path"], line)
+        for line in Path(options["bodies"]).read_bytes().splitlines()
     ]
-    port, connections, seconds = given["port"], given["connections"], given["seconds"]
-    if given.get("rate"):
-        work = open_loop(port, requests, given["rate"], connections, seconds)
+    port, connections, seconds = options["port"], options["connections"], options["seconds"]
+    if options.get("rate"):
+        work = open_loop(port, requests, options["rate"], connections, seconds)
     else:
         work = closed_loop(port, requests, connections, seconds)
     print(json.dumps(uvloop.run(work)))

@@ -94,22 +94,22 @@ def main(arguments: Sequence[str]) -> int:
         help="one short round: shows that it runs, the ratios mean little",
     )
     parser.add_argument("--no-batch", action="store_true", help="leave batch scoring out")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     folder = load_settings().home / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / "serving-home"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     try:
-        rows = measure(home, folder / "mlserver", QUICK if given.quick else Size())
+        rows = measure(home, folder / "mlserver", QUICK if options.quick else Size())
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    if not given.no_batch:
+    if not options.no_batch:
         from proofs.bench.batch.main import run as batch
 
-        rows += batch(given.quick)
+        rows += batch(options.quick)
     print_table(rows)
-    path = folder / ("serving-quick.json" if given.quick else "serving.json")
+    path = folder / ("serving-quick.json" if options.quick else "serving.json")
     path.write_text(json.dumps(rows, indent=2) + "\n")
     print(f"Written to {path}")
     return 0
@@ -158,8 +158,8 @@ def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, Seen]:
 
 
 def _round(target: Running, world: World, size: Size, seen: Seen) -> None:
-    def note(kind: str, found: dict[str, float]) -> None:
-        seen.loads.setdefault(kind, []).append(found)
+    def note(kind: str, figures: dict[str, float]) -> None:
+        seen.loads.setdefault(kind, []).append(figures)
 
     note("closed", load(target, world, CONNECTIONS, size.closed))
     note("single", load(target, world, 1, size.single))

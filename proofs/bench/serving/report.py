@@ -141,8 +141,8 @@ def _speed(seen: Seen, kind: str) -> float:
     return seen.median(kind, "per_second")
 
 
-def _ratio(one: Seen, other: Seen, kind: str) -> float:
-    return _speed(one, kind) / _speed(other, kind)
+def _ratio(first: Seen, other: Seen, kind: str) -> float:
+    return _speed(first, kind) / _speed(other, kind)
 
 
 def at_least(name: str, ratio: float, aim: float | None, detail: str) -> dict[str, Any]:
@@ -187,34 +187,34 @@ def print_servers(seen: Mapping[str, Seen], rate: float) -> None:
         "p99",
         "not 200",
     )
-    for name, one in seen.items():
-        if one.missing:
-            table.add_row(name, one.missing)
+    for name, measured in seen.items():
+        if measured.missing:
+            table.add_row(name, measured.missing)
             continue
-        errors = f"{sum(load['errors'] for loads in one.loads.values() for load in loads):.0f}"
-        paced = [f"{one.median('open', what):.2f}" for what in ("p50", "p99")]
+        errors = f"{sum(load['errors'] for loads in measured.loads.values() for load in loads):.0f}"
+        paced = [f"{measured.median('open', what):.2f}" for what in ("p50", "p99")]
         table.add_row(
             name,
-            *_cells(one, "closed"),
-            f"{one.median('closed', 'cpu'):.0f}",
-            *_cells(one, "single"),
+            *_cells(measured, "closed"),
+            f"{measured.median('closed', 'cpu'):.0f}",
+            *_cells(measured, "single"),
             *paced,
             errors,
         )
-        if "lookup" in one.loads:
+        if "lookup" in measured.loads:
             table.add_row(
                 f"{name}, looked up",
-                *_cells(one, "lookup"),
-                f"{one.median('lookup', 'cpu'):.0f}",
-                *_cells(one, "lookup single"),
+                *_cells(measured, "lookup"),
+                f"{measured.median('lookup', 'cpu'):.0f}",
+                *_cells(measured, "lookup single"),
             )
     Console(width=160).print(table)
 
 
-def _cells(one: Seen, kind: str) -> list[str]:
+def _cells(measured: Seen, kind: str) -> list[str]:
     return [
-        f"{_speed(one, kind):.0f}",
-        *(f"{one.median(kind, what):.2f}" for what in ("p50", "p99")),
+        f"{_speed(measured, kind):.0f}",
+        *(f"{measured.median(kind, what):.2f}" for what in ("p50", "p99")),
     ]
 
 

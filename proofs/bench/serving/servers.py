@@ -84,7 +84,7 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
             str(port),
         )
 
-    found = [
+    available = [
         Server(
             "ours",
             lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
@@ -143,7 +143,7 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
     ]
     if isinstance(mlserver, Path):
         folder = home / "mlserver"
-        found.append(
+        available.append(
             Server(
                 "MLServer",
                 lambda port: _mlserver(mlserver, folder, world, port),
@@ -152,7 +152,7 @@ def servers(world: World, mlserver: Path | str) -> list[Server]:
                 {"PYTHONPATH": str(PEERS)},
             )
         )
-    return found
+    return available
 
 
 def write_overlay(world: World) -> Path:
@@ -271,7 +271,7 @@ def load(
     """One load from a process of its own; its numbers, and the server's processor microseconds an
     answer.
     """
-    given = {
+    options = {
         "port": target.port,
         "path": path or target.server.path,
         "bodies": str(world.bodies[body or target.server.body]),
@@ -281,7 +281,7 @@ def load(
     }
     before = target.cpu_seconds()
     done = subprocess.run(
-        [sys.executable, "-m", "proofs.bench.serving.load", json.dumps(given)],
+        [sys.executable, "-m", "proofs.bench.serving.load", json.dumps(options)],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -289,9 +289,9 @@ def load(
     )
     if done.returncode != 0:
         raise PlatformError(f"The load on {target.server.name} failed: {done.stderr[-1500:]}")
-    found: dict[str, float] = json.loads(done.stdout)
-    found["cpu"] = (target.cpu_seconds() - before) / max(1, found["answers"]) * 1e6
-    return found
+    figures: dict[str, float] = json.loads(done.stdout)
+    figures["cpu"] = (target.cpu_seconds() - before) / max(1, figures["answers"]) * 1e6
+    return figures
 
 
 def mlserver_python(folder: Path) -> Path | str:

@@ -59,17 +59,17 @@ def measure_stores(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     done = subprocess.run(
         command, cwd=PROJECT_ROOT, env=dict(environment), capture_output=True, text=True, check=True
     )
-    found: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def store_rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows like those of `proofs.bench.serving.report.aims`."""
-    found = []
+    rows = []
     for kind, took in measured.items():
         name = f"look-up to raw read, {kind}"
         if "missing" in took:
-            found.append(
+            rows.append(
                 {
                     "name": name,
                     "ratio": None,
@@ -83,8 +83,8 @@ def store_rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
             f"{took[OURS]:.0f} against {took[RAW]:.0f} us ({BY_HAND[kind]}); get_online_features"
             f" {took[FEAST]:.0f} us"
         )
-        found.append(at_most(name, took[OURS] / took[RAW], AIM, detail))
-    return found
+        rows.append(at_most(name, took[OURS] / took[RAW], AIM, detail))
+    return rows
 
 
 def _measured(
@@ -93,10 +93,10 @@ def _measured(
     try:
         with KINDS[kind]() as server:
             home = settings.home / kind
-            own = settings.model_copy(update={"home": home, "online_store": server.url})
-            apply_definitions(own)
-            materialise(use_case, own, row[use_case.event_time])
-            return _microseconds(_works(own, use_case, row))
+            moved = settings.model_copy(update={"home": home, "online_store": server.url})
+            apply_definitions(moved)
+            materialise(use_case, moved, row[use_case.event_time])
+            return _microseconds(_works(moved, use_case, row))
     except PlatformError as error:
         return {"missing": f"not measured: {error}"}
 

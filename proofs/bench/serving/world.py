@@ -87,12 +87,12 @@ def _write_bodies(
         .lookup_rows(rows, [row[use_case.event_time] for row in rows])
         .features
     )
-    sources = [{**found, **row} for found, row in zip(features, rows, strict=True)]
+    sources = [{**bodies, **row} for bodies, row in zip(features, rows, strict=True)]
     matrix = transform.apply(
         {name: [source[name] for source in sources] for name in transform.columns}
     )
     plain = [as_request(row) for row in rows]
-    full = [{**row, "features": found} for row, found in zip(plain, features, strict=True)]
+    full = [{**row, "features": bodies} for row, bodies in zip(plain, features, strict=True)]
     inputs = [[None if np.isnan(value) else float(value) for value in row] for row in matrix]
     names = transform.feature_names
     documents: dict[str, list[dict[str, Any]]] = {
@@ -112,8 +112,8 @@ def _write_bodies(
             for row in inputs
         ],
     }
-    found = {}
+    bodies = {}
     for kind, lines in documents.items():
-        found[kind] = settings.home / f"{kind}.jsonl"
-        found[kind].write_text("\n".join(map(json.dumps, lines)))
-    return found
+        bodies[kind] = settings.home / f"{kind}.jsonl"
+        bodies[kind].write_text("\n".join(map(json.dumps, lines)))
+    return bodies

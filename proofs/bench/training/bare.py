@@ -112,13 +112,13 @@ def _fit_and_evaluate(context: Any, frame: pl.DataFrame, folder: Path, trials: i
             "nthread": threads,
             "max_bin": int(parameters.get("max_bin", 256)),
         }
-        known = xgboost.QuantileDMatrix(
+        matrix = xgboost.QuantileDMatrix(
             transform.apply_frame(rows), label=labels_of(use_case, rows), **options
         )
         judged = xgboost.QuantileDMatrix(
             transform.apply_frame(splits["validation"]),
             label=labels_of(use_case, splits["validation"]),
-            ref=known,
+            ref=matrix,
             **options,
         )
         booster = xgboost.train(
@@ -130,9 +130,9 @@ def _fit_and_evaluate(context: Any, frame: pl.DataFrame, folder: Path, trials: i
                 "seed": training.seed,
                 "nthread": threads,
             },
-            known,
+            matrix,
             num_boost_round=training.boost_rounds,
-            evals=[(known, "train"), (judged, "validation")],
+            evals=[(matrix, "train"), (judged, "validation")],
             early_stopping_rounds=training.early_stopping_rounds,
             verbose_eval=False,
         )

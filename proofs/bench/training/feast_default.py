@@ -54,13 +54,17 @@ def feast_dask(arguments: dict[str, Any]) -> dict[str, Any]:
             )
         store = FeatureStore(config=config)
         store.apply([*entities.values(), *views])
-        asked = (
+        questions = (
             pl.read_parquet(Path(arguments["path"]))
             .rename({use_case.event_time: "event_timestamp"})
             .to_pandas()
         )
         started = time.perf_counter()
         found = store.get_historical_features(
-            entity_df=asked, features=list(use_case.feature_references), full_feature_names=True
+            entity_df=questions, features=list(use_case.feature_references), full_feature_names=True
         ).to_df()
-        return {"seconds": time.perf_counter() - started, "rows": len(found), "asked": len(asked)}
+        return {
+            "seconds": time.perf_counter() - started,
+            "rows": len(found),
+            "asked": len(questions),
+        }

@@ -87,13 +87,13 @@ class Bench:
         self, tasks: Mapping[str, tuple[str, dict[str, Any]]], repetitions: int
     ) -> dict[str, list[Measured]]:
         """`repetitions` rounds of all tasks, each round in another order."""
-        found: dict[str, list[Measured]] = {name: [] for name in tasks}
+        measured: dict[str, list[Measured]] = {name: [] for name in tasks}
         names = list(tasks)
         for turn in range(repetitions):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 task, arguments = tasks[name]
-                found[name].append(self.child(task, **arguments))
-        return found
+                measured[name].append(self.child(task, **arguments))
+        return measured
 
     def prepare(self) -> None:
         """The year's tables, and Airflow's and MLflow's databases."""
@@ -144,14 +144,14 @@ def main(arguments: Sequence[str]) -> int:
         default=list(PARTS),
         help="these parts; the order stays",
     )
-    given = parser.parse_args(arguments)
-    bench = Bench(load_settings().home, QUICK if given.quick else FULL)
-    path = bench.folder / ("training-quick.json" if given.quick else "training.json")
+    options = parser.parse_args(arguments)
+    bench = Bench(load_settings().home, QUICK if options.quick else FULL)
+    path = bench.folder / ("training-quick.json" if options.quick else "training.json")
     rows: list[Row] = []
     try:
         bench.prepare()
         for row in chain.from_iterable(
-            part(bench) for name, part in PARTS.items() if name in given.only
+            part(bench) for name, part in PARTS.items() if name in options.only
         ):
             rows.append(row)
             _say(table([row]).splitlines()[-1])
@@ -167,16 +167,16 @@ def joins(bench: Bench) -> Iterator[Row]:
     """Ours against the faster hand-written join at every size; rows must be identical."""
     for rows in bench.scale.join_rows:
         arguments = {"path": str(bench.rows_file(rows)), "digest": True}
-        found = bench.alternate(
+        measured = bench.alternate(
             {name: (name, arguments) for name in JOINS}, bench.scale.repetitions
         )
-        same = len({item.answer["digest"] for group in found.values() for item in group}) == 1
-        seconds = {name: median(group) for name, group in found.items()}
-        first = {name: median([_first(item) for item in group]) for name, group in found.items()}
-        memory = {name: median(group, "peak_mb") for name, group in found.items()}
+        same = len({item.answer["digest"] for group in measured.values() for item in group}) == 1
+        seconds = {name: median(group) for name, group in measured.items()}
+        first = {name: median([_first(item) for item in group]) for name, group in measured.items()}
+        memory = {name: median(group, "peak_mb") for name, group in measured.items()}
         best = min(seconds[name] for name in JOINS[1:])
         detail = (
-            f"{found['join_ours'][0].answer['rows']} of {rows} rows,"
+            f"{measured['join_ours'][0].answer['rows']} of {rows} rows,"
             f" {'identical' if same else 'NOT IDENTICAL'}; s: {_listed(seconds, '.3f')}; peak MB:"
             f" {_listed(memory, '.0f')}"
         )
@@ -225,11 +225,11 @@ def feast(bench: Bench) -> Iterator[Row]:
 def validation(bench: Bench) -> Iterator[Row]:
     """Reading and validating the entity table against reading it."""
     arguments: dict[str, Any] = {"table": "raw/flights"}
-    found = bench.alternate(
+    measured = bench.alternate(
         {"read": ("read", arguments), "validate": ("validate", arguments)}, bench.scale.repetitions
     )
-    seconds = {name: median(group) for name, group in found.items()}
-    answer = found["validate"][0].answer
+    seconds = {name: median(group) for name, group in measured.items()}
+    answer = measured["validate"][0].answer
     detail = f"{answer['rows']} rows, {answer['failures']} failures; s: {_listed(seconds, '.3f')}"
     yield Row(
         "validation of the flights against reading them",
@@ -249,10 +249,10 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
             {"trials": trials, "folder": str(bench.world / "bare"), "time_limit": DAG_SECONDS},
         ),
     }
-    found = bench.alternate(tasks, bench.scale.dag_repetitions)
-    walls = {name: median(group, "wall") for name, group in found.items()}
-    inner = {name: median(group) for name, group in found.items()}
-    last, bare = found["dag"][-1].answer, found["bare"][-1].answer
+    measured = bench.alternate(tasks, bench.scale.dag_repetitions)
+    walls = {name: median(group, "wall") for name, group in measured.items()}
+    inner = {name: median(group) for name, group in measured.items()}
+    last, bare = measured["dag"][-1].answer, measured["bare"][-1].answer
     steps = " ".join(f"{name} {item['seconds']:.1f}" for name, item in last["tasks"].items())
     same = last["validation_loss"] == bare["validation_logloss"]
     fits = (
@@ -264,7 +264,7 @@ def whole_dag(bench: Bench) -> Iterator[Row]:
     yield Row(
         "whole training DAG against the bare script", walls["dag"] / walls["bare"], DAG_AIM, detail
     )
-    cpu = {name: median(group, "cpu") for name, group in found.items()}
+    cpu = {name: median(group, "cpu") for name, group in measured.items()}
     yield Row("  processor time", cpu["dag"] / cpu["bare"], None, f"s: {_listed(cpu, '.1f')}")
     yield Row(
         "  without the start of the processes",
@@ -281,13 +281,13 @@ def steps_memory(bench: Bench) -> Iterator[Row]:
         inputs: dict[str, Any] = {}
         for reference in names:
             name = reference.partition(":")[2]
-            given: dict[str, Any] = {
+            call: dict[str, Any] = {
                 "step": f"include.{reference}",
                 "process": process,
                 "inputs": inputs,
                 "trials": bench.scale.trials,
             }
-            done = bench.child("step", time_limit=DAG_SECONDS, **given)
+            done = bench.child("step", time_limit=DAG_SECONDS, **call)
             detail = (
                 f"{done.peak_mb:.0f} MB, {done.seconds:.1f} s (bare script {bare.peak_mb:.0f} MB)"
             )

@@ -40,11 +40,11 @@ def validate_table(arguments: dict[str, Any]) -> dict[str, Any]:
     validate(table, tables.read(table.name).head(1000), window=YEAR, minimum_rows=1)
     started = time.perf_counter()
     frame = tables.read(table.name)
-    found = validate(table, frame, window=YEAR, minimum_rows=1)
+    validation = validate(table, frame, window=YEAR, minimum_rows=1)
     return {
         "seconds": time.perf_counter() - started,
         "rows": frame.height,
-        "failures": len(found.failures),
+        "failures": len(validation.failures),
     }
 
 

@@ -87,9 +87,9 @@ def earlier_rows(rows: Rows) -> Frames:
 
 def without_carrier(carrier: str) -> Damage:
     """One carrier's flights and arrivals did not come."""
-    told = pl.col("carrier") != carrier
+    remaining = pl.col("carrier") != carrier
     return lambda rows: {
-        name: frame.filter(told) if "carrier" in frame.columns else frame
+        name: frame.filter(remaining) if "carrier" in frame.columns else frame
         for name, frame in rows.frames.items()
     }
 

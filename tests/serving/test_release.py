@@ -25,6 +25,7 @@ from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, withdraw
 from include.settings import Settings
 from include.steps import RunInfo, StepContext
+from include.verdict import Finding, GateVerdict
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.world import INTERVAL, World
 from tests.step_runs import run_step
@@ -53,6 +54,9 @@ def registry(world: World) -> Settings:
     return settings
 
 
+ACCEPTING = GateVerdict(findings=(Finding(rule="auc", passed=True),))
+
+
 def register(settings: Settings, world: World, experiment: str, number: int) -> None:
     client = connect(settings)
     run = client.create_run(experiment).info.run_id
@@ -68,12 +72,7 @@ def register(settings: Settings, world: World, experiment: str, number: int) -> 
         transform=transform,
         example=example,
     )
-    assert (
-        versions.register_candidate(
-            settings, world.use_case, run, digest, {"accepted": True, "rows": []}
-        )
-        == number
-    )
+    assert versions.register_candidate(settings, world.use_case, run, digest, ACCEPTING) == number
 
 
 def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: Any) -> StepContext:

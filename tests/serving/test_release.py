@@ -146,7 +146,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(steps, "SERVING_SECONDS", 5.0)
+    monkeypatch.setattr(steps, "SERVING_SECONDS", 30.0)
     ledger = Ledger(registry.ledger_path)
     if ledger.current("flight_delays") is None:
         deploy(context_for(registry, world, endpoint, version=1))

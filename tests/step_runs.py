@@ -40,4 +40,6 @@ def run_step(
     earlier = dict(results or {})
     supplied = {name: earlier.pop(name) for name in ("partition",) if name in earlier}
     by_reference = {REFERENCES[name]: result for name, result in earlier.items()}
-    return json.loads(json.dumps(call_after(step, context, by_reference, **supplied).as_json()))
+    return json.loads(
+        json.dumps(call_after(step, context, by_reference, **supplied).as_json(), allow_nan=False)
+    )

@@ -73,9 +73,7 @@ def results(world: World, predictions: pl.DataFrame) -> dict[str, Any]:
 def run_all(world: World) -> dict[str, Any]:
     done: dict[str, Any] = {}
     for step in ORDER:
-        done[step.__name__] = json.loads(
-            json.dumps(step(world.context(FEBRUARY), dict(done)), allow_nan=False)
-        )
+        done[step.__name__] = run_step(step, world.context(FEBRUARY), done)
     return done
 
 
@@ -279,7 +277,7 @@ def test_few_rows_are_neither_an_alarm_nor_an_all_clear(
     done: dict[str, Any] = {}
     for step in ORDER:
         if step is not steps.build_report:
-            done[step.__name__] = step(context, dict(done))
+            done[step.__name__] = run_step(step, context, done)
     decision = done["decide_alarm"]
     assert (decision["alarm"], decision["verdict"]) == (False, "none")
     assert len(decision["not_judged"]) == 2

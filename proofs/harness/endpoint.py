@@ -21,6 +21,7 @@ from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from proofs.harness.ports import free_port
 
+GRPC_PORT = f"{PREFIX}GRPC_PORT"
 USE_CASE = "flight_delays"
 PREDICT = f"/v1/models/{USE_CASE}/predict"
 BENTOML_SERVICE = "serving.service:FlightdeckService"
@@ -141,6 +142,16 @@ class Endpoint:
     def predict(self, rows: list[dict[str, Any]]) -> httpx.Response:
         """The answer to one request of the use case's rows."""
         return self.client.post(PREDICT, json={"rows": rows})
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it answers gRPC (host:port), by the variable among its changes."""
+        try:
+            return f"{self.settings.host}:{self._changes[GRPC_PORT]}"
+        except KeyError:
+            raise PlatformError(
+                f"This endpoint answers no gRPC: it was made without {GRPC_PORT} in its changes."
+            ) from None
 
     @property
     def running(self) -> bool:

@@ -208,7 +208,7 @@ def test_another_platform_on_a_taken_port_is_refused_before_anything_starts(plat
     other = make_platform(tmp_path / "other", [airflow, taken, serving])
     refused = other.run("up")
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"up: port {taken}, which mlflow wants, is in use")
+    assert refused.stderr.startswith(f"flightdeck up: port {taken}, which mlflow wants, is in use")
     assert f"MLFLOW_PORT={taken + 1}" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert read_state(other.settings) is None

@@ -17,7 +17,7 @@ from cli.endpoint.api_keys import add_key, revoke_key
 from include.errors import SettingsError
 from include.release.endpoint import wait_until_serving
 from include.release.model_store import set_desired
-from proofs.harness.endpoint import Endpoint
+from proofs.harness.endpoint import GRPC_PORT, Endpoint
 from proofs.harness.ports import free_port
 from proofs.harness.world import World
 from serving.contract.answers import ErrorAnswer
@@ -42,7 +42,7 @@ def guarded(world: World, keys_file: Path, key: str) -> Iterator[Endpoint]:
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
     environment = {
         "FLIGHTDECK_API_KEYS_FILE": str(keys_file),
-        "FLIGHTDECK_GRPC_PORT": str(free_port()),
+        GRPC_PORT: str(free_port()),
     }
     with Endpoint(world.settings, changes=environment) as endpoint:
         endpoint.wait_for("/readyz")
@@ -87,9 +87,7 @@ def test_a_known_key_opens_every_route(
 
 
 def test_grpc_asks_for_the_same_keys(guarded: Endpoint, key: str) -> None:
-    with triton_grpc.InferenceServerClient(
-        f"127.0.0.1:{guarded.environment['FLIGHTDECK_GRPC_PORT']}"
-    ) as client:
+    with triton_grpc.InferenceServerClient(guarded.grpc_address) as client:
         assert client.is_server_live()
         with pytest.raises(InferenceServerException, match="asks for an API key") as refused:
             client.get_model_metadata("flight_delays")

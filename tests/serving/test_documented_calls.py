@@ -13,7 +13,7 @@ import pytest
 
 from include.release.model_store import set_desired
 from include.settings import PROJECT_ROOT
-from proofs.harness.endpoint import Endpoint
+from proofs.harness.endpoint import GRPC_PORT, Endpoint
 from proofs.harness.ports import free_port
 from proofs.harness.world import World
 
@@ -32,7 +32,7 @@ CALLS = [
 def documented(world: World) -> Iterator[Endpoint]:
     """An endpoint with both ports."""
     set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    with Endpoint(world.settings, changes={"FLIGHTDECK_GRPC_PORT": str(free_port())}) as endpoint:
+    with Endpoint(world.settings, changes={GRPC_PORT: str(free_port())}) as endpoint:
         endpoint.wait_for("/readyz")
         yield endpoint
 
@@ -49,9 +49,7 @@ def test_a_documented_call_works_as_printed(
     documented: Endpoint, tmp_path: Path, language: str, text: str
 ) -> None:
     here = text.replace("127.0.0.1:3000", f"127.0.0.1:{documented.port}")
-    here = here.replace(
-        "127.0.0.1:3001", f"127.0.0.1:{documented.environment['FLIGHTDECK_GRPC_PORT']}"
-    )
+    here = here.replace("127.0.0.1:3001", documented.grpc_address)
     command = (
         [sys.executable, "-W", "error", "-c", here]
         if language == "python"

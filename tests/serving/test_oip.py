@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from include.features.retrieval import point_in_time
 from include.release.model_store import set_desired
-from proofs.harness.endpoint import Endpoint
+from proofs.harness.endpoint import GRPC_PORT, Endpoint
 from proofs.harness.logged import logged_rows
 from proofs.harness.ports import free_port
 from proofs.harness.world import World
@@ -34,7 +34,7 @@ NUMPY = {"BYTES": np.object_, "FP64": np.float64, "INT64": np.int64, "BOOL": np.
 def oip(world: World) -> Iterator[Endpoint]:
     """An endpoint with a gRPC port."""
     set_desired(world.settings, MODEL, 1, world.digests[1])
-    with Endpoint(world.settings, changes={"FLIGHTDECK_GRPC_PORT": str(free_port())}) as endpoint:
+    with Endpoint(world.settings, changes={GRPC_PORT: str(free_port())}) as endpoint:
         endpoint.wait_for("/readyz")
         yield endpoint
 
@@ -46,9 +46,7 @@ def client(request: pytest.FixtureRequest, oip: Endpoint) -> Iterator[Any]:
         made = triton_http.InferenceServerClient(f"127.0.0.1:{oip.port}")
         yield made, triton_http
     else:
-        made = triton_grpc.InferenceServerClient(
-            f"127.0.0.1:{oip.environment['FLIGHTDECK_GRPC_PORT']}"
-        )
+        made = triton_grpc.InferenceServerClient(oip.grpc_address)
         yield made, triton_grpc
     made.close()
 

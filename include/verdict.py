@@ -5,8 +5,8 @@ makes a `Finding` per thing that it looked at; a `Verdict` is nothing but its fi
 closed: one refused finding refuses, and so does a verdict in which nothing was judged at all.
 
 The tables that other programs read name the same fields in their own words (a gate's row says
-`threshold` where data says `expected`): `GATE_COLUMNS` and `DATA_COLUMNS` hold those names, for the
-JSON rows and for the headings of the renderers alike.
+`threshold` where data says `expected`): `GATE_COLUMNS`, `DATA_COLUMNS` and `PACKAGE_COLUMNS` hold
+those names, for the JSON rows and for the headings of the renderers alike.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ DATA_COLUMNS: Columns = {
     "observed": "observed",
     "example": "example",
 }
+PACKAGE_COLUMNS: Columns = {"passed": "passed", "observed": "observed", "limit": "limit"}
 NOTHING_JUDGED = "no rule judged anything"
 
 
@@ -129,6 +130,28 @@ class GateVerdict(Verdict):
     """The findings of all gates, and the champion that the candidate was compared with."""
 
     champion_version: int | None = None
+
+
+def broken_rule(
+    subject: str,
+    part: str,
+    rule: str,
+    limit: str,
+    observed: str,
+    example: dict[str, JsonValue] | None = None,
+) -> Finding:
+    """Refuse data for a rule that it breaks: `part` is a column, or empty for the whole table, and
+    `example` one bad row.
+    """
+    return Finding(
+        rule=rule,
+        subject=subject,
+        part=part,
+        limit=limit,
+        observed=observed,
+        passed=False,
+        example=example,
+    )
 
 
 def at_most(

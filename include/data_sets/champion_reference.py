@@ -23,11 +23,12 @@ from include.features.transform import FeatureTransform
 from include.model.package import load_model
 from include.model.reference import bin_shares
 from include.problems.registry import strategy_of
-from include.quality.validation import Failure, example_row
+from include.quality.validation import example_row
 from include.registry.versions import champion, download
 from include.settings import Settings
 from include.spec import UseCase
 from include.stats.psi import psi
+from include.verdict import Finding, broken_rule
 
 COMPARED = ("category", "local_hour", "local_weekday")
 LEAST_EDGES = 2
@@ -47,7 +48,7 @@ class ChampionReference:
 
 def champion_reference(
     use_case: UseCase, settings: Settings, table: str
-) -> tuple[ChampionReference | None, list[Failure]]:
+) -> tuple[ChampionReference | None, list[Finding]]:
     """The registered champion's reference;
 
     `None` without a champion. A package that cannot be read is a failure, not a pass.
@@ -61,13 +62,15 @@ def champion_reference(
         except FlightdeckError as error:
             expected = f"the package of champion {current.version}, unaltered"
             return None, [
-                Failure(table, "", "reference", expected, f"{type(error).__name__}: {error}", None)
+                broken_rule(
+                    table, "", "reference", expected, f"{type(error).__name__}: {error}", None
+                )
             ]
     champion_metadata = model.metadata
     if champion_metadata.problem != use_case.problem.kind:
         expected = f"a champion whose problem is {use_case.problem.kind}"
         return None, [
-            Failure(
+            broken_rule(
                 table,
                 "",
                 "reference",
@@ -91,7 +94,7 @@ def champion_reference(
 
 def against_champion(
     use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
-) -> tuple[list[Failure], list[str]]:
+) -> tuple[list[Finding], list[str]]:
     """The broken rules, and notes on what could not be judged.
 
     An input that the champion has not is noted: there is nothing to compare.
@@ -109,7 +112,7 @@ def against_champion(
     if lacking:
         expected = f"the inputs of champion {champion.version}"
         return [
-            Failure(table, "", "reference", expected, f"the training set lacks {lacking}", None)
+            broken_rule(table, "", "reference", expected, f"the training set lacks {lacking}", None)
         ], []
     matrix = champion.transform.apply_frame(frame)
     failures, notes = _label(use_case, frame, table, champion), []
@@ -120,7 +123,9 @@ def against_champion(
             rule, limit, seen = broken
             expected = f"{limit} from champion {champion.version}'s training data"
             failures.append(
-                Failure(table, column, rule, expected, f"{seen} ({item.name})", example_row(frame))
+                broken_rule(
+                    table, column, rule, expected, f"{seen} ({item.name})", example_row(frame)
+                )
             )
         notes += [f"{table}.{column}: {note}"] if note else []
     champion_metadata = {item.name for item in champion.transform.inputs}
@@ -152,14 +157,14 @@ def decile_shift(edges: np.ndarray, values: np.ndarray) -> float | None:
 
 def _label(
     use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
-) -> list[Failure]:
+) -> list[Finding]:
     """The labels have not moved by more than the limit of their kind."""
     moved = strategy_of(use_case).label_move(frame, champion, use_case.data_checks)
     if moved.distance <= moved.limit:
         return []
     expected = moved.expected.format(champion=f"champion {champion.version}")
     column = use_case.label.column
-    return [Failure(table, column, "label share", expected, moved.observed, example_row(frame))]
+    return [broken_rule(table, column, "label share", expected, moved.observed, example_row(frame))]
 
 
 def _input(

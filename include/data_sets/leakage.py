@@ -14,15 +14,16 @@ import polars as pl
 
 from include.features.transform import FeatureTransform
 from include.problems.registry import strategy_of
-from include.quality.validation import Failure, example_row
+from include.quality.validation import example_row
 from include.spec import DataChecks, UseCase
 from include.stats.metrics import roc_auc
+from include.verdict import Finding, broken_rule
 
 BINS = 50
 BOTH = 2
 
 
-def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """Every input that predicts the label better than `max_single_auc` allows."""
     checks, columns = use_case.data_checks, binary_labels(use_case, frame)
     transform = FeatureTransform.fit(use_case, frame)
@@ -43,7 +44,7 @@ def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
             )
             column = transform.column(item)
             failures.append(
-                Failure(
+                broken_rule(
                     table,
                     column,
                     "label leakage",

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -18,11 +16,12 @@ from include.data_sets.leakage import leaks
 from include.data_sets.snapshot import snapshot_columns
 from include.interval import Interval
 from include.problems.registry import strategy_of
-from include.quality.validation import Failure, Validation, validate
+from include.quality.validation import Validation, example_row, validate
 from include.spec import Column, Table, UseCase
+from include.verdict import Finding, broken_rule
 
 BOTH = 2
-Check = Callable[[UseCase, pl.DataFrame, str], list[Failure]]
+Check = Callable[[UseCase, pl.DataFrame, str], list[Finding]]
 
 
 def check_snapshot(
@@ -36,7 +35,7 @@ def check_snapshot(
     if not set(snapshot_columns(use_case)) <= set(frame.columns):
         return validation
     broken = [failure for check in CHECKS for failure in check(use_case, frame, table)]
-    return replace(validation, failures=[*validation.failures, *broken])
+    return replace(validation, findings=[*validation.findings, *broken])
 
 
 def declaration(use_case: UseCase, table: str) -> Table:
@@ -64,7 +63,7 @@ def declaration(use_case: UseCase, table: str) -> Table:
     )
 
 
-def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """The label is 0 or 1, and both occur; of another problem: every label is valid, every class
     occurs, values differ.
     """
@@ -72,28 +71,28 @@ def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fai
     if unfit is None:
         return []
     column = use_case.label.column
-    return [Failure(table, column, unfit.rule, unfit.expected, unfit.observed, None)]
+    return [broken_rule(table, column, unfit.rule, unfit.expected, unfit.observed, None)]
 
 
-def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """Every label became known after its question was asked."""
     column, event_time = use_case.data_set.label_time, use_case.event_time
     early = frame.filter((pl.col(column) <= pl.col(event_time)).fill_null(value=True))
     if early.height == 0:
         return []
     return [
-        Failure(
+        broken_rule(
             table,
             column,
             "label after event",
             f"{column} later than {event_time}",
             f"{early.height} rows",
-            _example(early),
+            example_row(early),
         )
     ]
 
 
-def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """The share of positive labels lies within its bounds; that both classes occur is a rule of its
     own. Others have no such share.
     """
@@ -105,18 +104,18 @@ def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fail
         return []
     expected = f"between {checks.min_label_share:.2%} and {checks.max_label_share:.2%} positive"
     return [
-        Failure(
+        broken_rule(
             table,
             column,
             "label share",
             expected,
             f"{share:.2%} of {frame.height} rows",
-            _example(frame),
+            example_row(frame),
         )
     ]
 
 
-def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """No feature, key or request field that is an input holds one value alone; that a feature has a
     value is a rule of its own.
     """
@@ -124,38 +123,38 @@ def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
     constant = [name for name in columns if frame[name].drop_nulls().n_unique() == 1]
     expected = "at least two values"
     return [
-        Failure(
+        broken_rule(
             table,
             name,
             "not constant",
             expected,
             f"only {frame[name].drop_nulls()[0]!r}",
-            _example(frame),
+            example_row(frame),
         )
         for name in constant
     ]
 
 
-def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """No input alone predicts the label too well; judged where labels can be learned from."""
     return [] if strategy_of(use_case).unfit(frame) else leaks(use_case, frame, table)
 
 
-def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """No feature is null in every row."""
     features = dict.fromkeys(
         reference.replace(":", "__") for reference in use_case.feature_references
     )
     empty = [name for name in features if frame[name].null_count() == frame.height]
     return [
-        Failure(
+        broken_rule(
             table, name, "not all null", "a value in at least one row", "null in every row", None
         )
         for name in empty
     ]
 
 
-def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Failure]:
+def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """Event times are present and ascending, as the split in time relies on."""
     times = frame[use_case.event_time]
     good = times.null_count() == 0 and times.is_sorted()
@@ -163,7 +162,7 @@ def in_time_order(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fa
         []
         if good
         else [
-            Failure(
+            broken_rule(
                 table,
                 use_case.event_time,
                 "time order",
@@ -184,11 +183,3 @@ CHECKS: tuple[Check, ...] = (
     no_leak,
     in_time_order,
 )
-
-
-def _example(rows: pl.DataFrame) -> dict[str, Any]:
-    row = rows.row(0, named=True)
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }

@@ -17,6 +17,7 @@ from include.files import write
 from include.quality.data_docs import write_docs
 from include.quality.quarantine import put_aside
 from include.quality.statistics import describe
+from include.quality.validation import data_verdict
 from include.steps import StepContext
 from include.tables.store import TableStore
 
@@ -35,10 +36,10 @@ def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) 
         training_window(use_case, context.interval),
     )
     validation = check_snapshot(use_case, frame, table, window)
-    failures = list(validation.failures)
+    findings = list(validation.findings)
     champion, problems = champion_reference(use_case, settings, table)
     notes: list[str] = []
-    failures += problems
+    findings += problems
     if champion is None:
         notes.append(
             f"{table}: not compared: no champion yet"
@@ -47,12 +48,10 @@ def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) 
         )
     elif set(snapshot_columns(use_case)) <= set(frame.columns):
         changed, notes = against_champion(use_case, frame, table, champion)
-        broken = {failure.column for failure in failures if failure.column}
-        failures += [failure for failure in changed if failure.column not in broken]
+        broken = {failure.part for failure in validation.failures if failure.part}
+        findings += [failure for failure in changed if failure.part not in broken]
     verdict: dict[str, Any] = {
-        "accepted": not failures,
-        "reasons": [failure.reason for failure in failures],
-        "failures": [failure.as_json() for failure in failures],
+        **data_verdict(findings),
         "warnings": validation.warnings,
         "notes": notes,
         "references": {
@@ -61,7 +60,7 @@ def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) 
     }
     aside = (
         put_aside(TableStore(settings.tables_uri), table, frame, window, verdict["reasons"])
-        if failures
+        if not verdict["accepted"]
         else None
     )
     verdict["quarantine"] = {} if aside is None else {table: aside}

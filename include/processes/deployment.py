@@ -16,6 +16,7 @@ from include.release.endpoint import smoke_test, wait_until_serving
 from include.release.ledger import Entry, Ledger
 from include.release.model_store import publish, set_desired, version_folder, withdraw
 from include.steps import StepContext
+from include.verdict import PACKAGE_COLUMNS
 
 SERVING_SECONDS = 120.0
 
@@ -77,7 +78,13 @@ def package_model(context: StepContext, selected: SelectedVersion) -> PackagedMo
 def check_package(context: StepContext, packaged: PackagedModel) -> PackageVerdict:
     """Check the package in the model store."""
     verdict = checks.check_package(Path(packaged.folder), packaged.digest, context.use_case)
-    return PackageVerdict(**verdict, version=packaged.version, digest=packaged.digest)
+    return PackageVerdict(
+        accepted=verdict.accepted,
+        reasons=tuple(verdict.reasons),
+        checks={finding.rule: finding.as_row(PACKAGE_COLUMNS) for finding in verdict.findings},
+        version=packaged.version,
+        digest=packaged.digest,
+    )
 
 
 def put_into_service(

@@ -15,8 +15,8 @@ import polars as pl
 from include.quality.delivery import Delivery
 from include.quality.profiles import Profile, comparable_rows, new_share, psi, shift
 from include.quality.references import Reference
-from include.quality.validation import Failure
 from include.spec import Column
+from include.verdict import Finding
 
 # A value that was to be expected in fewer rows may be absent by chance.
 EXPECTED_ROWS = 30
@@ -68,7 +68,7 @@ class Compared:
         )
 
 
-def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Failure | None, str]:
+def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Finding | None, str]:
     """The first rule that the column breaks, or a note on what could not be compared."""
     least = delivery.use_case.data_checks.minimum_rows
     sides = [
@@ -96,7 +96,7 @@ def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Fail
     return None, ""
 
 
-def null_share(compared: Compared) -> Failure | None:
+def null_share(compared: Compared) -> Finding | None:
     """Nulls are not `max_null_change` more frequent."""
     share, limit = compared.new.null_share, compared.delivery.use_case.data_checks.max_null_change
     bad = pl.col(compared.column.name).is_null()
@@ -111,7 +111,7 @@ def null_share(compared: Compared) -> Failure | None:
     )
 
 
-def label_share(compared: Compared) -> Failure | None:
+def label_share(compared: Compared) -> Finding | None:
     """The positive label is not `max_label_change` more or less frequent."""
     if not compared.is_label:
         return None
@@ -127,7 +127,7 @@ def label_share(compared: Compared) -> Failure | None:
     )
 
 
-def unseen_values(compared: Compared) -> Failure | None:
+def unseen_values(compared: Compared) -> Finding | None:
     """Text holds no more values that were never seen before than its rare values make likely.
 
     Declared categories are judged there.
@@ -150,7 +150,7 @@ def unseen_values(compared: Compared) -> Failure | None:
     )
 
 
-def missing_segment(compared: Compared) -> Failure | None:
+def missing_segment(compared: Compared) -> Finding | None:
     """No text value that held more than `max_lost_share` of the rows of every reference is wholly
     absent.
     """
@@ -186,7 +186,7 @@ def missing_segment(compared: Compared) -> Failure | None:
     )
 
 
-def distribution_psi(compared: Compared) -> Failure | None:
+def distribution_psi(compared: Compared) -> Finding | None:
     """The population stability index is at most `max_psi`."""
     limit = compared.column.max_psi or compared.delivery.use_case.data_checks.max_psi
     sides = compared.values if compared.has_distribution else []
@@ -201,7 +201,7 @@ def distribution_psi(compared: Compared) -> Failure | None:
     )
 
 
-def distribution_shift(compared: Compared) -> Failure | None:
+def distribution_shift(compared: Compared) -> Finding | None:
     """A number's values have moved by at most `max_shift` standard deviations."""
     limit = compared.column.max_shift or compared.delivery.use_case.data_checks.max_shift
     sides = compared.values if compared.has_distribution else []
@@ -216,7 +216,7 @@ def distribution_shift(compared: Compared) -> Failure | None:
     )
 
 
-COLUMN_RULES: dict[str, Callable[[Compared], Failure | None]] = {
+COLUMN_RULES: dict[str, Callable[[Compared], Finding | None]] = {
     "null share": null_share,
     "label share": label_share,
     "unseen values": unseen_values,
@@ -243,7 +243,7 @@ def _farthest(
     effect: Callable[[Profile], float],
     facts: str,
     bad: pl.Expr,
-) -> Failure | None:
+) -> Finding | None:
     """A failure when the effect exceeds the limit against every reference; it reports all of
     them.
     """

@@ -9,8 +9,9 @@ import polars as pl
 from include.interval import Interval
 from include.quality.published import Statistics
 from include.quality.references import Reference
-from include.quality.validation import Failure, example_row
+from include.quality.validation import example_row
 from include.spec import Table, UseCase
+from include.verdict import Finding, broken_rule
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Delivery:
 
     def failure(
         self, column: str, rule: str, expected: str, observed: str, bad: pl.DataFrame | None
-    ) -> Failure:
+    ) -> Finding:
         """A failure of this table; the first of the rows `bad` is its example."""
-        return Failure(
+        return broken_rule(
             self.table.name,
             column,
             rule,

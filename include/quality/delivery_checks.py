@@ -17,9 +17,10 @@ from include.quality.column_checks import check_column
 from include.quality.delivery import Delivery, counted
 from include.quality.published import content_digest, describe_table
 from include.quality.references import DAY
-from include.quality.validation import Failure, example_row
+from include.quality.validation import example_row
 from include.spec import Table, UseCase
 from include.tables.store import TableStore, in_window
+from include.verdict import Finding, broken_rule
 
 # Fewer rows than these may repeat an earlier interval's by chance.
 COPIED_ROWS = 50
@@ -32,7 +33,7 @@ class Judgement:
     `notes` says what could not be judged, and why.
     """
 
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -56,7 +57,7 @@ def check_delivery(delivery: Delivery, tables: TableStore) -> Judgement:
             " alone"
         )
         return judgement
-    spoilt = delivery.broken | {failure.column for failure in judgement.failures}
+    spoilt = delivery.broken | {failure.part for failure in judgement.failures}
     described = describe_table(delivery.table, delivery.frame, delivery.interval)
     for column in delivery.table.columns:
         if (
@@ -71,7 +72,7 @@ def check_delivery(delivery: Delivery, tables: TableStore) -> Judgement:
     return judgement
 
 
-def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
+def sentinels(delivery: Delivery, _: TableStore) -> list[Finding]:
     """No value stands for a missing one.
 
     A column that declares categories, or whose range failed, is judged there.
@@ -110,7 +111,7 @@ def sentinels(delivery: Delivery, _: TableStore) -> list[Failure]:
     return failures
 
 
-def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Failure]:
+def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Finding]:
     """A row is delivered once: its key is in no other published interval."""
     table, frame = delivery.table, delivery.frame
     named = set(table.key) <= set(frame.columns) and not delivery.broken & set(table.key)
@@ -132,7 +133,7 @@ def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Failure]:
     ]
 
 
-def copied_rows(delivery: Delivery, _: TableStore) -> list[Failure]:
+def copied_rows(delivery: Delivery, _: TableStore) -> list[Finding]:
     """The rows, keys and times aside, are not those of another interval: an old file under a new
     date.
     """
@@ -149,7 +150,7 @@ def copied_rows(delivery: Delivery, _: TableStore) -> list[Failure]:
     return [delivery.failure("", "duplicate delivery", expected, observed, delivery.frame)]
 
 
-def volume(delivery: Delivery, _: TableStore) -> list[Failure]:
+def volume(delivery: Delivery, _: TableStore) -> list[Finding]:
     """As many rows a day as before, within a factor; judged where at least `minimum_rows` are to be
     expected.
     """
@@ -176,14 +177,14 @@ def volume(delivery: Delivery, _: TableStore) -> list[Failure]:
     return [delivery.failure("", "volume", text, f"{rows} rows", None)]
 
 
-TABLE_RULES: dict[str, tuple[Callable[[Delivery, TableStore], list[Failure]], ...]] = {
+TABLE_RULES: dict[str, tuple[Callable[[Delivery, TableStore], list[Finding]], ...]] = {
     "sentinel": (sentinels,),
     "duplicate delivery": (repeated_keys, copied_rows),
     "volume": (volume,),
 }
 
 
-def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame) -> list[Failure]:
+def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame) -> list[Finding]:
     """Every label of the delivery became known after its question was asked;
 
     `entities` holds the ids and event times there are.
@@ -202,7 +203,7 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
     expected = f"{column} later than {event_time}"
     example = example_row(early.rename({"__asked": f"{event_time} of the event"}))
     return [
-        Failure(
+        broken_rule(
             use_case.data_set.label_table,
             column,
             "label after event",

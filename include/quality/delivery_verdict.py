@@ -21,10 +21,11 @@ from include.quality.landing import read_landed
 from include.quality.quarantine import put_aside
 from include.quality.references import Champion, references
 from include.quality.statistics import describe
-from include.quality.validation import Failure, Validation, validate
+from include.quality.validation import Validation, data_verdict, validate
 from include.spec import Table, UseCase
 from include.steps import StepContext
 from include.tables.store import TableStore
+from include.verdict import Finding
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,21 @@ class Judged:
 
     frame: pl.DataFrame
     validation: Validation
-    failures: list[Failure]
+    findings: list[Finding]
     notes: list[str]
     references: list[str]
+
+    @property
+    def failures(self) -> list[Finding]:
+        """The rules that the rows break."""
+        return [finding for finding in self.findings if not finding.passed]
 
 
 def judge_delivery(
     context: StepContext,
     versions: Mapping[str, int | None],
     champion: Champion | None,
-    champion_failures: Sequence[Failure] = (),
+    champion_failures: Sequence[Finding] = (),
 ) -> dict[str, Any]:
     """Judge the landed rows (at `versions` of the landing tables), put refused ones aside and write
     the report and the Data Docs.
@@ -57,15 +63,14 @@ def judge_delivery(
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
         judged[table.name] = judge_table(context, tables, table, frame, champion)
     late = _label_times(use_case, tables, judged, context.interval)
-    failures = [
+    findings = [
         *champion_failures,
-        *(failure for part in judged.values() for failure in part.failures),
+        *(finding for part in judged.values() for finding in part.findings),
         *late,
     ]
+    failures = [finding for finding in findings if not finding.passed]
     verdict: dict[str, Any] = {
-        "accepted": not failures,
-        "reasons": [failure.reason for failure in failures],
-        "failures": [failure.as_json() for failure in failures],
+        **data_verdict(findings),
         "warnings": [warning for part in judged.values() for warning in part.validation.warnings],
         "notes": [note for part in judged.values() for note in part.notes],
         "references": {name: part.references for name, part in judged.items()},
@@ -76,10 +81,10 @@ def judge_delivery(
             name,
             part.frame,
             context.interval,
-            [failure.reason for failure in failures if failure.table == name],
+            [failure.sentence for failure in failures if failure.subject == name],
         )
         for name, part in judged.items()
-        if any(failure.table == name for failure in failures)
+        if any(failure.subject == name for failure in failures)
     }
     return _write(context, judged, verdict)
 
@@ -101,7 +106,7 @@ def judge_table(
         table, frame, window=interval if table.time_column else None, minimum_rows=minimum
     )
     compared, others, failures = references(tables, use_case, table, interval, champion)
-    broken = frozenset(failure.column for failure in validation.failures if failure.column)
+    broken = frozenset(failure.part for failure in validation.failures if failure.part)
     judgement = check_delivery(
         Delivery(use_case, table, frame, interval, compared, others, broken), tables
     )
@@ -109,7 +114,7 @@ def judge_table(
     return Judged(
         frame,
         validation,
-        [*validation.failures, *failures, *judgement.failures],
+        [*validation.findings, *failures, *judgement.failures],
         judgement.notes,
         names,
     )
@@ -117,10 +122,10 @@ def judge_table(
 
 def _label_times(
     use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval
-) -> list[Failure]:
+) -> list[Finding]:
     """Labels of this delivery against the events of this and of all earlier deliveries."""
     labels, entities = judged[use_case.data_set.label_table], judged[use_case.entity_table]
-    if any(failure.column == use_case.data_set.label_time for failure in labels.failures):
+    if any(failure.part == use_case.data_set.label_time for failure in labels.failures):
         return []
     columns = [use_case.id_column, use_case.event_time]
     sources = (

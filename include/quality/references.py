@@ -12,9 +12,9 @@ import polars as pl
 from include.interval import Interval
 from include.quality.profiles import Profile, pool
 from include.quality.published import Statistics, read
-from include.quality.validation import Failure
 from include.spec import Table, UseCase
 from include.tables.store import TableStore
+from include.verdict import Finding, broken_rule
 
 DAY = timedelta(days=1)
 
@@ -45,7 +45,7 @@ def references(
     table: Table,
     interval: Interval,
     champion: Champion | None,
-) -> tuple[list[Reference], list[Statistics], list[Failure]]:
+) -> tuple[list[Reference], list[Statistics], list[Finding]]:
     """What to compare with, the statistics of all other intervals, and what is missing that should
     be there.
 
@@ -75,7 +75,7 @@ def references(
         elif not _overlap(interval, champion.window):
             expected = f"statistics of {name}, {champion.window.label}"
             failures.append(
-                Failure(
+                broken_rule(
                     table.name,
                     "",
                     "reference",
@@ -87,7 +87,7 @@ def references(
     if not before and _published_before(tables, table, interval):
         expected = f"statistics of the rows before {interval.start}"
         failures.append(
-            Failure(
+            broken_rule(
                 table.name,
                 "",
                 "reference",

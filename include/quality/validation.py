@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ import polars as pl
 from include.interval import Interval
 from include.quality.rules import POLARS_TYPES, Rule, rules_of, with_checks
 from include.spec import Table
+from include.verdict import DATA_COLUMNS, Finding, Verdict, broken_rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,43 +32,24 @@ SOURCE = "flightdeck"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One rule that a batch breaks.
-
-    `column` is empty for a rule about the whole table; `example` is one bad row.
-    """
-
-    table: str
-    column: str
-    rule: str
-    expected: str
-    observed: str
-    example: dict[str, Any] | None
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields as plain JSON."""
-        return asdict(self)
-
-    @property
-    def reason(self) -> str:
-        """One sentence for people."""
-        where = f"{self.table}.{self.column}" if self.column else self.table
-        return f"{where}: {self.rule}: expected {self.expected}, observed {self.observed}"
-
-
-@dataclass(frozen=True)
 class Validation:
-    """The failures of one batch, Great Expectations' own result (as JSON, and as the object that
-    its Data Docs render), and what is only worth a warning: columns that nobody declared.
+    """The findings on one batch, one for each declared rule, Great Expectations' own result (as
+    JSON, and as the object that its Data Docs render), and what is only worth a warning: columns
+    that nobody declared.
     """
 
-    failures: list[Failure]
+    findings: list[Finding]
     result: dict[str, Any]
     document: Any = None
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def failures(self) -> list[Finding]:
+        """The rules that the batch breaks."""
+        return [finding for finding in self.findings if not finding.passed]
 
-def validate_frame(table: Table, frame: pl.DataFrame) -> list[Failure]:
+
+def validate_frame(table: Table, frame: pl.DataFrame) -> list[Finding]:
     """Check `frame` against the declaration of `table`; no failure means it is valid.
 
     Bad data never raises.
@@ -93,13 +76,24 @@ def validate(
     result: dict[str, Any] = document.to_json_dict()
     failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
     judged = {_identity(entry) for entry in result["results"]}
-    failures = [
-        _explain(table, frame, rule)
-        for position, rule in enumerate(rules)
+    findings = [
+        _broken(table, frame, rule)
         if position in failed or position not in judged
+        else _kept(table, rule)
+        for position, rule in enumerate(rules)
     ]
     _show(document, frame, rules)
-    return Validation(failures, result, document, new_columns(table, frame))
+    return Validation(findings, result, document, new_columns(table, frame))
+
+
+def data_verdict(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Decide on data: `{"accepted", "reasons", "failures"}`, the last the rules that it breaks."""
+    verdict = Verdict(findings=tuple(findings))
+    return {
+        "accepted": verdict.accepted,
+        "reasons": verdict.reasons,
+        "failures": [failure.as_row(DATA_COLUMNS) for failure in verdict.refused],
+    }
 
 
 def _show(document: Any, frame: pl.DataFrame, rules: list[Rule]) -> None:
@@ -201,40 +195,33 @@ def _to_pandas(table: Table, frame: pl.DataFrame) -> pd.DataFrame:
     return converted
 
 
-def _explain(table: Table, frame: pl.DataFrame, rule: Rule) -> Failure:
+def _kept(table: Table, rule: Rule) -> Finding:
+    return Finding(
+        rule=rule.name,
+        subject=table.name,
+        part=rule.column,
+        limit=rule.expected,
+        observed="as expected",
+        passed=True,
+    )
+
+
+def _broken(table: Table, frame: pl.DataFrame, rule: Rule) -> Finding:
+    def refuse(observed: str, example: dict[str, Any] | None = None) -> Finding:
+        return broken_rule(table.name, rule.column, rule.name, rule.expected, observed, example)
+
     if rule.broken is None:
-        return Failure(
-            table.name,
-            rule.column,
-            rule.name,
-            rule.expected,
-            _observed_shape(table, frame, rule),
-            None,
-        )
+        return refuse(_observed_shape(table, frame, rule))
     try:
         bad = frame.filter(rule.broken)
     except pl.exceptions.PolarsError as error:
-        return Failure(
-            table.name,
-            rule.column,
-            rule.name,
-            rule.expected,
-            f"the check could not be made: {error}",
-            None,
-        )
+        return refuse(f"the check could not be made: {error}")
     observed = f"{bad.height} of {frame.height} rows ({bad.height / max(frame.height, 1):.2%})"
     if rule.name in ("range", "window") and bad.height:
         observed += f", values {bad[rule.column].min()!s} to {bad[rule.column].max()!s}"
     if rule.name == "categories":
         observed += f", values {bad[rule.column].unique().sort().head(5).to_list()}"
-    return Failure(
-        table.name,
-        rule.column,
-        rule.name,
-        rule.expected,
-        observed,
-        example_row(bad) if bad.height else None,
-    )
+    return refuse(observed, example_row(bad) if bad.height else None)
 
 
 def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:
@@ -252,9 +239,15 @@ def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no timestamps, and no NaN or infinity."""
-    if isinstance(value, datetime):
+    """JSON has no times, no decimals, no NaN and no infinity."""
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return str(value)

@@ -14,8 +14,9 @@ from typing import Any
 
 from include.model.inspection import GOLDEN_TOLERANCE, inspect_package
 from include.model.package import METADATA_FILE, ModelMetadata
-from include.release.target import target_checks
+from include.release.target import package_finding, target_checks
 from include.spec import UseCase
+from include.verdict import Finding, Verdict
 
 BYTES_PER_MEGABYTE = 1_000_000
 
@@ -42,61 +43,63 @@ def limits_of(use_case: UseCase) -> Limits:
 
 def check_package(
     folder: Path, digest: str, use_case: UseCase, limits: Limits | None = None
-) -> dict[str, Any]:
-    """The verdict `{"accepted", "reasons", "checks"}`; never raises for a bad package.
+) -> Verdict:
+    """Check a package, one finding a rule; never raises for a bad package.
 
-    `checks` maps each check to `{"passed", "observed", "limit"}`. A process that dies while it
-    loads the package is a refusal that names the signal.
+    A process that dies while it loads the package is a refusal that names the signal.
     """
     limits = limits or limits_of(use_case)
     inspection = inspect_package(folder, digest, seconds=limits.seconds)
-    checks: dict[str, dict[str, Any]] = {
-        "size_bytes": _at_most(inspection.size_bytes, limits.size_bytes)
-    }
-    observed = inspection.problem or "loaded in a fresh process"
-    checks["loads"] = {
-        "passed": inspection.measured is not None,
-        "observed": observed,
-        "limit": f"{limits.seconds:g} s",
-    }
-    checks["files"] = {
-        "passed": not inspection.unsafe,
-        "observed": inspection.unsafe,
-        "limit": "the files of a package only",
-    }
-    if inspection.measured is not None:
-        measured = inspection.measured
-        checks["golden_difference"] = _at_most(measured["golden_difference"], GOLDEN_TOLERANCE)
-        for name in ("latency_p50_ms", "latency_p99_ms", "batch_ms"):
-            checks[name] = _at_most(measured[name], getattr(limits, name))
-        checks["libraries"] = {
-            "passed": not measured["libraries"],
-            "observed": measured["libraries"],
-            "limit": "those of the training",
-        }
-        checks["interface"] = _interface(measured, use_case)
-        metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
-        checks |= target_checks(
-            use_case.target, metadata.libraries, metadata.scoring_libraries, measured
-        )
-    reasons = [
-        f"{name}: {check['observed']}, allowed {check['limit']}"
-        for name, check in checks.items()
-        if not check["passed"]
+    findings = [
+        _at_most("size_bytes", inspection.size_bytes, limits.size_bytes),
+        package_finding(
+            "loads",
+            inspection.problem or "loaded in a fresh process",
+            f"{limits.seconds:g} s",
+            passed=inspection.measured is not None,
+        ),
+        package_finding(
+            "files",
+            inspection.unsafe,
+            "the files of a package only",
+            passed=not inspection.unsafe,
+        ),
     ]
-    return {"accepted": not reasons, "reasons": reasons, "checks": checks}
+    if inspection.measured is not None:
+        findings += _measured(folder, inspection.measured, use_case, limits)
+    return Verdict(findings=tuple(findings))
 
 
-def _at_most(value: float, limit: float) -> dict[str, Any]:
+def _measured(
+    folder: Path, measured: dict[str, Any], use_case: UseCase, limits: Limits
+) -> list[Finding]:
+    """What only a package that loads can be asked."""
+    metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
+    return [
+        _at_most("golden_difference", measured["golden_difference"], GOLDEN_TOLERANCE),
+        *(
+            _at_most(name, measured[name], getattr(limits, name))
+            for name in ("latency_p50_ms", "latency_p99_ms", "batch_ms")
+        ),
+        package_finding(
+            "libraries",
+            measured["libraries"],
+            "those of the training",
+            passed=not measured["libraries"],
+        ),
+        _interface(measured, use_case),
+        *target_checks(use_case.target, metadata.libraries, metadata.scoring_libraries, measured),
+    ]
+
+
+def _at_most(rule: str, value: float, limit: float) -> Finding:
     finite = math.isfinite(value)
-    return {
-        "passed": finite and value <= limit,
-        "observed": value if finite else str(value),
-        "limit": limit,
-    }
+    return package_finding(
+        rule, value if finite else str(value), limit, passed=finite and value <= limit
+    )
 
 
-def _interface(observed: dict[str, Any], use_case: UseCase) -> dict[str, Any]:
+def _interface(observed: dict[str, Any], use_case: UseCase) -> Finding:
     """The model must belong to the use case and read only what the endpoint can give it."""
     expected = {
         "use_case": use_case.name,
@@ -109,8 +112,9 @@ def _interface(observed: dict[str, Any], use_case: UseCase) -> dict[str, Any]:
         for name, value in expected.items()
         if observed[name] != value
     }
-    return {
-        "passed": not differences,
-        "observed": differences or "as the use case declares",
-        "limit": "no difference",
-    }
+    return package_finding(
+        "interface",
+        differences or "as the use case declares",
+        "no difference",
+        passed=not differences,
+    )

@@ -10,15 +10,15 @@ from include.errors import RegistryError, ServingError
 from include.interval import Interval
 from include.model.package import METADATA_FILE, ModelMetadata, verify_package
 from include.quality.references import Champion
-from include.quality.validation import Failure
 from include.release.model_store import desired
 from include.settings import Settings
 from include.spec import UseCase
+from include.verdict import Finding, broken_rule
 
 
 def champion_in_service(
     use_case: UseCase, settings: Settings
-) -> tuple[Champion | None, list[Failure]]:
+) -> tuple[Champion | None, list[Finding]]:
     """The champion as the model store holds it; `None` before the first release.
 
     A package that is missing or altered is a failure of the rule `reference`: its training window
@@ -34,7 +34,7 @@ def champion_in_service(
         ).interval.end
     except (RegistryError, ServingError, OSError, ValueError) as error:
         return None, [
-            Failure(
+            broken_rule(
                 use_case.name,
                 "",
                 "reference",

@@ -17,6 +17,7 @@ from packaging.markers import Marker, default_environment
 
 from include.settings import PROJECT_ROOT
 from include.spec import Target
+from include.verdict import Finding
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(?:;\s*([^\\]+))?")
 LOCK = PROJECT_ROOT / "requirements.txt"
@@ -28,9 +29,8 @@ def target_checks(
     libraries: Sequence[str],
     measured: Mapping[str, Any],
     lock: Path = LOCK,
-) -> dict[str, dict[str, Any]]:
-    """`{"target_python", "target_machine", "target_libraries", "target_memory_mb"}` -> `{"passed",
-    "observed", "limit"}`.
+) -> list[Finding]:
+    """Compare a package with its target: Python, machine, libraries and memory, one finding each.
 
     `recorded` are the versions that the package was trained with, `wanted` those of them that
     score, `measured` what `include.model.probe` found in the process that loaded it.
@@ -38,18 +38,28 @@ def target_checks(
     python = target.python or _minor(platform.python_version())
     machine = target.machine or platform.machine()
     memory = measured["peak_memory_mb"]
-    return {
-        "target_python": _same(_minor(measured["python"]), python),
-        "target_machine": _same(measured["machine"], machine),
-        "target_libraries": _libraries(
-            recorded, libraries, locked_versions(lock, python, machine), python, machine
+    return [
+        _same("target_python", _minor(measured["python"]), python),
+        _same("target_machine", measured["machine"], machine),
+        _libraries(recorded, libraries, locked_versions(lock, python, machine), python, machine),
+        package_finding(
+            "target_memory_mb",
+            memory,
+            target.memory_megabytes,
+            passed=memory <= target.memory_megabytes,
         ),
-        "target_memory_mb": {
-            "passed": memory <= target.memory_megabytes,
-            "observed": memory,
-            "limit": target.memory_megabytes,
-        },
-    }
+    ]
+
+
+def package_finding(rule: str, observed: Any, limit: Any, *, passed: bool) -> Finding:
+    """Tell what a package is, and what it may be; both are plain JSON."""
+    return Finding(
+        rule=rule,
+        observed=observed,
+        limit=limit,
+        passed=passed,
+        reason=f"{observed}, allowed {limit}",
+    )
 
 
 def locked_versions(lock: Path, python: str, machine: str) -> dict[str, str]:
@@ -76,7 +86,7 @@ def _libraries(
     locked: Mapping[str, str],
     python: str,
     machine: str,
-) -> dict[str, Any]:
+) -> Finding:
     where = f"for Python {python} on {machine}"
     differences = {
         name: (
@@ -86,19 +96,21 @@ def _libraries(
         for name in names
         if recorded.get(name) != locked.get(name)
     }
-    return {
-        "passed": not differences,
-        "observed": differences or f"as locked {where}",
-        "limit": "the locked versions",
-    }
+    return package_finding(
+        "target_libraries",
+        differences or f"as locked {where}",
+        "the locked versions",
+        passed=not differences,
+    )
 
 
-def _same(observed: str, expected: str) -> dict[str, Any]:
-    return {
-        "passed": observed == expected,
-        "observed": f"checked on {observed}",
-        "limit": f"{expected}; check the package on such a machine",
-    }
+def _same(rule: str, observed: str, expected: str) -> Finding:
+    return package_finding(
+        rule,
+        f"checked on {observed}",
+        f"{expected}; check the package on such a machine",
+        passed=observed == expected,
+    )
 
 
 def _minor(full: str) -> str:

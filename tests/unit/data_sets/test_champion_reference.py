@@ -18,7 +18,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> ChampionReference:
 
 def rules(frame: pl.DataFrame, champion: ChampionReference) -> list[tuple[str, str]]:
     return [
-        (failure.rule, failure.column)
+        (failure.rule, failure.part)
         for failure in against_champion(USE_CASE, frame, "x", champion)[0]
     ]
 
@@ -54,8 +54,8 @@ def test_a_drastic_change_is_refused_by_name(
     champion: ChampionReference, change: pl.Expr, rule: str, column: str
 ):
     failures, _ = against_champion(USE_CASE, parcels(seed=2).with_columns(change), "x", champion)
-    assert [(failure.rule, failure.column) for failure in failures] == [(rule, column)]
-    assert "champion 3" in failures[0].expected
+    assert [(failure.rule, failure.part) for failure in failures] == [(rule, column)]
+    assert "champion 3" in failures[0].limit
     assert failures[0].example is not None
 
 

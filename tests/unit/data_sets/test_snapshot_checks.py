@@ -37,7 +37,7 @@ def test_a_good_training_set_breaks_no_rule():
 def test_each_rule_refuses_what_breaks_it_alone(rule):
     damage, column = BROKEN[rule]
     failures = check_snapshot(USE_CASE, damage(parcels()), "parcels/snapshots/x", WINDOW).failures
-    assert [(failure.rule, failure.column, failure.table) for failure in failures] == [
+    assert [(failure.rule, failure.part, failure.subject) for failure in failures] == [
         (rule, column, "parcels/snapshots/x")
     ]
 
@@ -57,13 +57,13 @@ def test_questions_outside_the_window_and_strange_categories_are_refused():
         depot=pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("south")).otherwise("depot")
     )
     assert [
-        failure.column for failure in check_snapshot(USE_CASE, strange, "x", WINDOW).failures
+        failure.part for failure in check_snapshot(USE_CASE, strange, "x", WINDOW).failures
     ] == ["depot"]
 
 
 def rules(frame: pl.DataFrame) -> list[tuple[str, str]]:
     return [
-        (failure.rule, failure.column)
+        (failure.rule, failure.part)
         for failure in check_snapshot(USE_CASE, frame, "x", WINDOW).failures
     ]
 

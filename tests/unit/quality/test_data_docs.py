@@ -13,6 +13,7 @@ from include.quality.quarantine import REASONS, put_aside, quarantine_name
 from include.quality.validation import validate
 from include.spec import Column, Table
 from include.tables.store import TableStore
+from include.verdict import DATA_COLUMNS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
@@ -30,7 +31,7 @@ FRAME = pl.DataFrame({"name": ["a", "b"], "size": [1.0, 7.5]})
 
 def test_the_pages_show_what_failed_and_ask_no_other_host(tmp_path: Path):
     validation = validate(TABLE, FRAME)
-    failures = [failure.as_json() for failure in validation.failures]
+    failures = [failure.as_row(DATA_COLUMNS) for failure in validation.failures]
     verdict = {"accepted": False, "failures": failures, "warnings": ["a <new> column"], "notes": []}
     index = write_docs(tmp_path, "Things", {TABLE.name: validation.document}, verdict)
     page = tmp_path / "raw_things.html"

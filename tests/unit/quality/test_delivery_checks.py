@@ -91,7 +91,7 @@ def judge(
 
 
 def broken(judgement: Judgement) -> list[tuple[str, str]]:
-    return [(failure.column, failure.rule) for failure in judgement.failures]
+    return [(failure.part, failure.rule) for failure in judgement.failures]
 
 
 @pytest.mark.parametrize("trained", [None, 6])
@@ -179,7 +179,7 @@ def test_one_damage_is_refused_by_its_rule_with_a_row(year: Year, name: str):
 def test_a_carrier_that_is_wholly_absent_is_refused_and_named(year: Year):
     frame = year.frames[MAY]["raw/flights"]
     (failure,) = judge(year, "raw/flights", frame.filter(pl.col("carrier") != "US"), MAY).failures
-    assert (failure.column, failure.rule) == ("carrier", "missing segment")
+    assert (failure.part, failure.rule) == ("carrier", "missing segment")
     assert "'US' (5.87%" in failure.observed
     few = pl.col("carrier") != "US"
     kept_one = frame.filter(few | (pl.int_range(pl.len()) == frame["carrier"].index_of("US")))
@@ -225,7 +225,7 @@ def test_an_interval_that_was_published_before_is_a_duplicate_by_key_and_by_cont
     ]
     renamed = moved.with_columns(flight_id=pl.col("flight_id") + "-again")
     (failure,) = judge(year, "raw/flights", renamed, MAY).failures
-    assert (failure.column, failure.rule) == ("", "duplicate delivery")
+    assert (failure.part, failure.rule) == ("", "duplicate delivery")
     assert MONTHS[3].label in failure.observed
 
 
@@ -246,7 +246,7 @@ def test_a_tenth_of_the_rows_is_refused(year: Year):
 def test_a_change_must_be_far_from_every_reference(year: Year, tmp_path: Path):
     warm = year.frames[MAY]["raw/weather"].with_columns(pl.col("temperature") + 25)
     (failure,) = judge(year, "raw/weather", warm, MAY).failures
-    assert failure.column == "temperature"
+    assert failure.part == "temperature"
     assert "from the last published interval" in failure.observed
     assert "from the last 4 published intervals" in failure.observed
     summer = Year(TableStore(str(tmp_path)), year.frames)
@@ -291,7 +291,7 @@ def test_a_reference_that_should_exist_and_does_not_is_refused(year: Year, tmp_p
         year, "raw/flights", year.frames[MAY]["raw/flights"], MAY, elsewhere
     ).failures
     assert failure.rule == "reference"
-    assert "champion 7" in failure.expected
+    assert "champion 7" in failure.limit
 
 
 def test_a_label_that_came_before_its_event_is_refused(year: Year):
@@ -299,7 +299,7 @@ def test_a_label_that_came_before_its_event_is_refused(year: Year):
     assert label_times(USE_CASE, frames["raw/flights"], frames["raw/arrivals"]) == []
     early = frames["raw/flights"].with_columns(pl.col("asked_at") + pl.duration(days=3))
     (failure,) = label_times(USE_CASE, early, frames["raw/arrivals"])
-    assert (failure.table, failure.column, failure.rule) == (
+    assert (failure.subject, failure.part, failure.rule) == (
         "raw/arrivals",
         "known_at",
         "label after event",

@@ -11,6 +11,7 @@ from include.interval import Interval
 from include.quality.rules import declared_rules
 from include.quality.validation import validate, validate_frame
 from include.spec import Column, RowRule, Table
+from include.verdict import DATA_COLUMNS
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TABLE = Table(
@@ -111,12 +112,14 @@ def test_one_broken_rule_is_one_failure_with_what_was_seen(
 ):
     failures = validate_frame(TABLE, spoil(good))
     assert [
-        (failure.table, failure.column, failure.rule)
+        (failure.subject, failure.part, failure.rule)
         for failure in failures
         if failure.rule != "unique key"
     ] == [("raw/things", column, rule)]
     assert observed in failures[0].observed
-    assert json.loads(json.dumps(failures[0].as_json())) == failures[0].as_json()
+    assert json.loads(json.dumps(failures[0].as_row(DATA_COLUMNS))) == failures[0].as_row(
+        DATA_COLUMNS
+    )
 
 
 def test_a_new_column_is_a_warning_and_a_renamed_one_is_missing_and_new(good: pl.DataFrame):
@@ -143,7 +146,7 @@ def test_the_example_is_a_bad_row(good: pl.DataFrame):
     assert failure.example["name"] == "n7"
     assert failure.example["at"] == "2013-01-01T07:00:00+00:00"
     assert (
-        failure.reason
+        failure.sentence
         == "raw/things.count: range: expected between 0.0 and 9.0, observed 1 of 20 rows (5.00%),"
         " values 11 to 11"
     )
@@ -157,7 +160,7 @@ def test_a_key_of_two_columns_must_be_unique(good: pl.DataFrame):
 def test_a_key_of_one_column_must_be_unique(good: pl.DataFrame):
     single = Table.model_validate(TABLE.model_dump() | {"key": ("name",)})
     (failure,) = validate_frame(single, good.with_columns(broken("name", "n5")))
-    assert (failure.column, failure.rule) == ("name", "unique key")
+    assert (failure.part, failure.rule) == ("name", "unique key")
 
 
 def test_an_infinite_number_is_out_of_range(good: pl.DataFrame):
@@ -212,11 +215,11 @@ def test_a_row_that_contradicts_itself_is_refused(good: pl.DataFrame):
     consistent = good.with_columns(pl.when(pl.col("open")).then(2.0).otherwise(0.5).alias("size"))
     assert validate_frame(ruled(CONSISTENT), consistent) == []
     (failure,) = validate_frame(ruled(CONSISTENT), consistent.with_columns(broken("size", 0.9)))
-    assert (failure.column, failure.rule) == ("", "row rule")
+    assert (failure.part, failure.rule) == ("", "row rule")
     assert failure.observed == "1 of 20 rows (5.00%)"
     assert failure.example is not None
     assert failure.example["name"] == "n0"
-    assert "(size > 1) = open" in failure.expected
+    assert "(size > 1) = open" in failure.limit
 
 
 def test_a_row_rule_is_unknown_where_a_value_is_null_and_waits_for_its_columns(good: pl.DataFrame):

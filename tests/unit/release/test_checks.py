@@ -125,8 +125,8 @@ def test_a_good_package_is_accepted_with_its_measurements(
     package: tuple[Path, str], use_case: UseCase
 ) -> None:
     verdict = check_package(*package, use_case)
-    assert verdict["accepted"], verdict["reasons"]
-    checks = verdict["checks"]
+    assert verdict.accepted, verdict.reasons
+    checks = {finding.rule: finding for finding in verdict.findings}
     assert list(checks) == [
         "size_bytes",
         "loads",
@@ -142,12 +142,12 @@ def test_a_good_package_is_accepted_with_its_measurements(
         "target_libraries",
         "target_memory_mb",
     ]
-    assert 0 < checks["latency_p50_ms"]["observed"] <= checks["latency_p99_ms"]["observed"]
-    assert checks["latency_p50_ms"]["observed"] < checks["batch_ms"]["observed"]
-    assert checks["size_bytes"]["observed"] == sum(
+    assert 0 < checks["latency_p50_ms"].observed <= checks["latency_p99_ms"].observed
+    assert checks["latency_p50_ms"].observed < checks["batch_ms"].observed
+    assert checks["size_bytes"].observed == sum(
         path.stat().st_size for path in package[0].iterdir()
     )
-    json.dumps(verdict, allow_nan=False)
+    json.dumps(verdict.model_dump(mode="json"), allow_nan=False)
 
 
 def test_limits_bite(package: tuple[Path, str], use_case: UseCase) -> None:
@@ -156,20 +156,20 @@ def test_limits_bite(package: tuple[Path, str], use_case: UseCase) -> None:
         use_case,
         Limits(size_bytes=100, latency_p50_ms=1e-6, latency_p99_ms=1e-6, batch_ms=1e-6),
     )
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == [
+    assert [reason.split(":")[0] for reason in verdict.reasons] == [
         "size_bytes",
         "latency_p50_ms",
         "latency_p99_ms",
         "batch_ms",
     ]
     slow = check_package(*package, use_case, replace(limits_of(use_case), seconds=0.01))
-    assert slow["reasons"] == ["loads: no answer within 0.01 s, allowed 0.01 s"]
+    assert slow.reasons == ["loads: no answer within 0.01 s, allowed 0.01 s"]
 
 
 def test_another_digest_is_refused(package: tuple[Path, str], use_case: UseCase) -> None:
     verdict = check_package(package[0], "f" * 64, use_case)
-    assert not verdict["accepted"]
-    assert "DigestMismatch" in verdict["reasons"][0]
+    assert not verdict.accepted
+    assert "DigestMismatch" in verdict.reasons[0]
 
 
 def test_a_model_that_kills_the_process_is_a_named_refusal(
@@ -182,8 +182,8 @@ def test_a_model_that_kills_the_process_is_a_named_refusal(
     verdict = check_package(
         *changed(package, tmp_path / "crash", MODEL_FILE, json.dumps(document).encode()), use_case
     )
-    assert not verdict["accepted"]
-    assert "the process that loaded it died of SIG" in verdict["reasons"][0]
+    assert not verdict.accepted
+    assert "the process that loaded it died of SIG" in verdict.reasons[0]
 
 
 def test_wrong_golden_scores_are_refused(
@@ -194,7 +194,7 @@ def test_wrong_golden_scores_are_refused(
     verdict = check_package(
         *changed(package, tmp_path / "golden", "golden.json", json.dumps(golden).encode()), use_case
     )
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["golden_difference"]
+    assert [reason.split(":")[0] for reason in verdict.reasons] == ["golden_difference"]
 
 
 def test_a_package_of_another_interface_is_refused(
@@ -204,8 +204,8 @@ def test_a_package_of_another_interface_is_refused(
     verdict = check_package(
         *changed(package, tmp_path / "interface", "metadata.json", other), use_case
     )
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == ["interface"]
-    assert "flight_delays_v9" in verdict["reasons"][0]
+    assert [reason.split(":")[0] for reason in verdict.reasons] == ["interface"]
+    assert "flight_delays_v9" in verdict.reasons[0]
 
 
 def test_other_libraries_than_those_of_the_training_are_refused(
@@ -219,12 +219,12 @@ def test_other_libraries_than_those_of_the_training_are_refused(
     verdict = check_package(
         *changed(package, tmp_path / "libraries", "metadata.json", other), use_case
     )
-    assert [reason.split(":")[0] for reason in verdict["reasons"]] == [
+    assert [reason.split(":")[0] for reason in verdict.reasons] == [
         "libraries",
         "target_libraries",
     ]
-    assert "trained with 0.90, here is" in verdict["reasons"][0]
-    assert "mlflow" not in verdict["reasons"][0]
+    assert "trained with 0.90, here is" in verdict.reasons[0]
+    assert "mlflow" not in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -247,12 +247,12 @@ def test_a_target_that_the_package_does_not_fit_is_refused_by_name(
     named: str,
 ) -> None:
     verdict = check_package(*package, use_case.model_copy(update={"target": Target(**target)}))
-    found = [reason.split(":")[0] for reason in verdict["reasons"]]
+    found = [reason.split(":")[0] for reason in verdict.reasons]
     # A lock that covers the target installs something else there, or just the same.
     assert [name for name in found if name != "target_libraries"] == [
         name for name in refused if name != "target_libraries"
     ]
-    assert named in verdict["reasons"][0]
+    assert named in verdict.reasons[0]
 
 
 def test_a_lock_with_other_libraries_is_refused_by_name(tmp_path: Path) -> None:
@@ -267,11 +267,12 @@ def test_a_lock_with_other_libraries_is_refused_by_name(tmp_path: Path) -> None:
     measured = {"python": "3.12.1", "machine": "x86_64", "peak_memory_mb": 100.0}
     recorded = {"numpy": "2.4.6", "xgboost": "3.2.0", "polars": "2.1.0"}
     target = Target(python="3.12", machine="x86_64")
-    found = target_checks(target, recorded, ("numpy", "xgboost", "polars"), measured, lock)
-    assert [name for name, check in found.items() if not check["passed"]] == ["target_libraries"]
-    assert found["target_libraries"]["observed"] == {
+    findings = target_checks(target, recorded, ("numpy", "xgboost", "polars"), measured, lock)
+    (refused,) = [finding for finding in findings if not finding.passed]
+    assert refused.rule == "target_libraries"
+    assert refused.observed == {
         "numpy": "trained with 2.4.6, locked for Python 3.12 on x86_64 is 2.5.5",
         "polars": "trained with 2.1.0, locked for Python 3.12 on x86_64 is none",
     }
     missing = target_checks(target, recorded, ("xgboost",), measured, tmp_path / "none.txt")
-    assert not missing["target_libraries"]["passed"]
+    assert [item.rule for item in missing if not item.passed] == ["target_libraries"]

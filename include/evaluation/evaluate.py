@@ -16,6 +16,7 @@ from include.evaluation.slices import SlicePart, slice_parts
 from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
 from include.problems.registry import strategy_of
+from include.registry.metric_names import mlflow_name, slice_name
 from include.spec import UseCase
 
 TEST = "test"
@@ -79,35 +80,28 @@ def labels_of(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
 
 
 def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """The evaluation flat, as MLflow keeps it.
+    """The evaluation flat, under the names that MLflow keeps (`include.registry.metric_names`).
 
     `test.auc`, `test.auc.low` and `.high` (its interval), `test.baseline.brier` (the prior),
-    `test.baseline.last_value.logloss`, `test.slice.origin.EWR.auc`.
+    `test.baseline.last_value.logloss`, `test.slice.origin.EWR.auc`, `test.class.late.recall`.
     """
-    metrics = {
-        f"{split}.{name}": value
-        for split, values in evaluation["splits"].items()
-        for name, value in values.items()
-    }
+    metrics: dict[str, float] = {}
+
+    def add(values: Mapping[str, float], *where: str) -> None:
+        metrics.update({mlflow_name(*where, name): value for name, value in values.items()})
+
+    for split, values in evaluation["splits"].items():
+        add(values, split)
     for split, values in evaluation["baseline"].items():
-        metrics.update({f"{split}.baseline.{name}": value for name, value in values.items()})
+        add(values, split, "baseline")
     for baseline, parts in evaluation["baselines"].items():
         for split, values in parts.items():
-            metrics.update(
-                {f"{split}.baseline.{baseline}.{name}": value for name, value in values.items()}
-            )
+            add(values, split, "baseline", baseline)
     for interval in evaluation["intervals"]:
-        key = ".".join(
-            part for part in (interval["split"], interval["key"], interval["metric"]) if part
-        )
-        metrics.update({f"{key}.low": interval["low"], f"{key}.high": interval["high"]})
+        bounds = {bound: interval[bound] for bound in ("low", "high")}
+        add(bounds, interval["split"], interval["key"], interval["metric"])
     for part in evaluation["slices"]:
-        metrics.update(
-            {
-                f"{part['split']}.{part['key']}.{name}": value
-                for name, value in part["metrics"].items()
-            }
-        )
+        add(part["metrics"], part["split"], part["key"])
     return metrics
 
 
@@ -131,7 +125,7 @@ def _slices(
                 "split": split,
                 "column": part.column,
                 "value": part.value,
-                "key": part.key,
+                "key": slice_name(part.identity),
                 "status": status,
                 "metrics": metrics,
             }
@@ -156,7 +150,10 @@ def _intervals(
 ) -> list[dict[str, Any]]:
     use_case = problem.use_case
     days, everything = day_clusters(use_case, frame), np.ones(len(labels), dtype=bool)
-    masks = [("", everything), *((part.key, part.mask) for part in parts if part.judged)]
+    masks = [
+        ("", everything),
+        *((slice_name(part.identity), part.mask) for part in parts if part.judged),
+    ]
     return [
         {
             "split": split,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +69,18 @@ def importance(model: ScoringModel) -> dict[str, float]:
 
 
 def _draw(path: Path, fill: Callable[[Axes], None]) -> Path:
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     # A Figure of its own, not pyplot's: nothing is kept in a global registry, so nothing has to be
     # closed.
     figure = Figure(figsize=SIZE, layout="constrained")
-    fill(figure.add_subplot())
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        # Classes and inputs are called as the data say: "$5" is no formula, and a sign that the
+        # font lacks is a box.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        fill(figure.add_subplot())
+        figure.savefig(path, dpi=110, metadata={"Software": None})
     return path
 
 

@@ -4,7 +4,7 @@ predicted class.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,8 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
 
         `ece` compares the predicted class's probability with how often it is right; `mean_score` is
         the mean of that probability. `auc` is the mean over classes of each against the rest (Hand
-        and Till's simpler cousin), `auc.<class>` its parts; both only where every class has rows.
-        `share.<class>` and `recall.<class>` follow.
+        and Till's simpler cousin), `class.<class>.auc` its parts; both only where every class has
+        rows. `class.<class>.share` and `class.<class>.recall` follow.
         """
         labels, scores = self._checked(labels, scores)
         happened = np.eye(len(self.classes))[labels]
@@ -124,25 +124,18 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
         prior_brier = 1.0 - float((shares**2).sum())
         if prior_brier > 0.0:
             result["brier_skill"] = 1.0 - result["brier"] / prior_brier
-        names = self._names()
-        result |= {f"share.{name}": float(share) for name, share in zip(names, shares, strict=True)}
-        recalls = {
-            name: float(right[labels == place].mean())
-            for place, name in enumerate(names)
-            if shares[place]
-        }
-        result |= {f"recall.{name}": value for name, value in recalls.items()}
+        recalls = self._shares_and_recalls(result, shares, right, labels)
         if shares.all():
             areas = {
-                name: roc_auc(
+                _of_class(name, "auc"): roc_auc(
                     happened[:, place].astype(np.int64), np.clip(scores[:, place], 0.0, 1.0)
                 )
-                for place, name in enumerate(names)
+                for place, name in enumerate(self.classes)
             }
-            result |= {f"auc.{name}": value for name, value in areas.items()}
             result |= {
+                **areas,
                 "auc": float(np.mean(list(areas.values()))),
-                "balanced_accuracy": float(np.mean(list(recalls.values()))),
+                "balanced_accuracy": float(np.mean(recalls)),
             }
         return result
 
@@ -263,15 +256,24 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
             "mean_score": float(top.mean()),
         }
         result["ece"] = calibration_error(right, top)
-        for place, name in enumerate(self._names()):
-            result[f"share.{name}"] = shares[place]
-            if shares[place]:
-                result[f"recall.{name}"] = float(right[labels == place].mean())
+        self._shares_and_recalls(result, shares, right, labels)
         return result
 
-    def _names(self) -> list[str]:
-        """The classes with MLflow's characters only."""
-        return [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in self.classes]
+    def _shares_and_recalls(
+        self,
+        result: dict[str, float],
+        shares: Sequence[float] | np.ndarray,
+        right: np.ndarray,
+        labels: np.ndarray,
+    ) -> list[float]:
+        """Add every class's share and, where it has rows, its recall; give the recalls."""
+        recalls: list[float] = []
+        for place, name in enumerate(self.classes):
+            result[_of_class(name, "share")] = float(shares[place])
+            if shares[place]:
+                recalls.append(float(right[labels == place].mean()))
+                result[_of_class(name, "recall")] = recalls[-1]
+        return recalls
 
     def _positive(self) -> int:
         positive = self.problem.positive
@@ -304,6 +306,11 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
                 " among the labels."
             )
         return labels.astype(np.int64), scores
+
+
+def _of_class(name: str, metric: str) -> str:
+    """A class may be called like an interval's bound (`low`), so its metrics have a place apart."""
+    return f"class.{name}.{metric}"
 
 
 def _shares(values: tuple[float, ...]) -> str:

@@ -145,9 +145,14 @@ class Slice(Part):
     )
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, of a crossing both."""
+        return (self.column,) if self.crossed_with is None else (self.column, self.crossed_with)
+
+    @property
     def name(self) -> str:
-        """`<column>`, or `<column>_x_<crossed_with>`."""
-        return self.column if self.crossed_with is None else f"{self.column}_x_{self.crossed_with}"
+        """`<column>`, or `<column>_x_<crossed_with>`: what people read."""
+        return "_x_".join(self.columns)
 
 
 class Golden(Part):

@@ -19,6 +19,7 @@ from include.evaluation.slices import slice_parts
 from include.features.transform import FeatureTransform
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
+from include.registry.metric_names import slice_metrics
 from include.registry.versions import champion
 from include.steps import StepContext
 from include.training.package import TrainedPackage, open_package
@@ -49,6 +50,8 @@ def gather(
     except RegistryError as error:
         problem = f"{type(error).__name__}: {error}"
     current = champion(context.settings, use_case)
+    transform = FeatureTransform.fit(use_case, test) if model is None else model.transform
+    parts = slice_parts(use_case, transform, test)
     return GateInput(
         use_case=use_case,
         metrics=metrics,
@@ -56,11 +59,7 @@ def gather(
         package_digest=None if model is None else model.digest,
         labels=labels_of(use_case, test),
         days=test[use_case.event_time].dt.truncate("1d").dt.epoch("s").to_numpy().astype(np.int64),
-        slices=slice_parts(
-            use_case,
-            FeatureTransform.fit(use_case, test) if model is None else model.transform,
-            test,
-        ),
+        slices=parts,
         scores=None if model is None else model.score_frame(test),
         champion=None
         if current is None
@@ -70,4 +69,5 @@ def gather(
         package=Path(trained.package) if Path(trained.package).is_dir() else None,
         model=model,
         test=test,
+        slice_metrics=slice_metrics(metrics, "test", [part.identity for part in parts]),
     )

@@ -16,12 +16,13 @@ from include.evaluation.plots import importance, write_plots
 from include.model.inspection import Inspection, inspect_package
 from include.problems.registry import strategy_of
 from include.registry.client import connect
+from include.registry.metric_names import mlflow_name
 from include.steps import StepContext
 from include.training.folders import work_folder
 from include.training.package import TrainedPackage, open_package, package_folder
 from include.training.tracking import log_metrics, log_table, log_tags
 
-SLICE_COLUMNS = ("split", "column", "value", "status")
+SLICE_COLUMNS = ("split", "column", "value", "key", "status")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def measure(
         evaluation["attributions"],
         problem,
     )
-    headline = {f"test.{name}": value for name, value in evaluation["splits"]["test"].items()}
+    headline = {
+        mlflow_name("test", name): value for name, value in evaluation["splits"]["test"].items()
+    }
     others = {
         name: value for name, value in metric_names(evaluation).items() if name not in headline
     }

@@ -20,6 +20,7 @@ from include.model.inspection import Inspection
 from include.model.package import ScoringModel
 from include.problems.base import ProblemStrategy
 from include.problems.registry import strategy_of
+from include.registry.metric_names import SliceIdentity
 from include.spec import Gates, UseCase
 from include.verdict import Finding, at_least
 
@@ -46,6 +47,8 @@ class GateInput:
     """What the gates judge: the metrics that MLflow holds for the run, and the test rows scored
     again with the package on disk.
 
+    `metrics` are those of whole splits, `slice_metrics` those of the test split's slices.
+
     `scores` is None (with `problem`) when the package is not the one that was evaluated or cannot
     be loaded. `inspection` was made in a process of its own before the evaluation. `labels`,
     `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several
@@ -68,6 +71,11 @@ class GateInput:
     package: Path | None = None
     model: ScoringModel | None = None
     test: pl.DataFrame | None = None
+    slice_metrics: Mapping[SliceIdentity, Mapping[str, float]] = field(default_factory=dict)
+
+    def of_slice(self, part: SlicePart, metric: str) -> float | None:
+        """A metric of a slice of the test split; None, and so a refusal, where MLflow has none."""
+        return self.slice_metrics.get(part.identity, {}).get(metric)
 
     @property
     def limits(self) -> Gates:
@@ -211,11 +219,12 @@ def undeclared_slices(
     """A declared slice column of which no part can be judged is a refusal: the gate would pass on
     nothing. Crossings may be small.
     """
-    judged = {part.column for part in candidate.slices if part.judged}
-    declared_columns = [
-        declared.name for declared in candidate.use_case.slices if declared.crossed_with is None
+    judged = {part.columns for part in candidate.slices if part.judged}
+    absent = [
+        declared.name
+        for declared in candidate.use_case.slices
+        if declared.crossed_with is None and declared.columns not in judged
     ]
-    absent = [name for name in declared_columns if name not in judged]
     return [
         Finding(
             rule=gate,

@@ -52,9 +52,7 @@ def slice_brier(candidate: GateInput) -> list[Finding]:
         if not part.judged:
             rows.append(too_small("slice_brier", "brier_skill", limit, part))
             continue
-        value, rate = (
-            candidate.metrics.get(f"test.{part.key}.{name}") for name in ("brier", "observed_rate")
-        )
+        value, rate = (candidate.of_slice(part, name) for name in ("brier", "observed_rate"))
         if rate in {0.0, 1.0}:
             reason = f"the slice holds one class only (rate {rate:g}): its skill is undefined"
             rows.append(
@@ -103,7 +101,7 @@ def slice_calibration(candidate: GateInput) -> list[Finding]:
         if not part.judged:
             rows.append(too_small("slice_calibration", "ece_excess", limit, part))
             continue
-        value = candidate.metrics.get(f"test.{part.key}.ece")
+        value = candidate.of_slice(part, "ece")
         excess = (
             None
             if value is None

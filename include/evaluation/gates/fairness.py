@@ -11,7 +11,7 @@ import numpy as np
 
 from include.errors import DataError
 from include.evaluation.gates.base import TEST, GateInput
-from include.evaluation.slices import column_values
+from include.evaluation.slices import MISSING, column_values, shown
 from include.spec import ProblemKind
 from include.spec.expectations import FairnessGroups
 from include.verdict import Finding
@@ -62,11 +62,18 @@ def fairness(candidate: GateInput) -> list[Finding]:
 
 
 def members(declared: FairnessGroups, values: np.ndarray) -> np.ndarray:
-    """The name of each row's group, shape (rows,); empty for rows of none."""
+    """The name of each row's group, an object array of shape (rows,); None for rows of none.
+
+    `values` are strings and None. Without declared groups every value is one, named as `shown`; a
+    declared group names the missing value `(missing)`.
+    """
+    groups = np.empty(len(values), dtype=object)
     if not declared.groups:
-        return values.astype(str)
+        groups[:] = [shown(value) for value in values]
+        return groups
     names = {value: name for name, group in declared.groups.items() for value in group}
-    return np.array([names.get(str(value), "") for value in values], dtype=str)
+    groups[:] = [names.get(shown(value) if value in (None, MISSING) else value) for value in values]
+    return groups
 
 
 FAIRNESS_GATES = (fairness,)
@@ -116,7 +123,7 @@ def _grouping(
         judged = [
             name for name in enough if int((rate.rows & (groups == name)).sum()) >= rate.minimum
         ]
-        chosen = rate.rows & np.isin(groups, judged)
+        chosen = rate.rows & _among(groups, judged)
         rows += _compared(declared, rate, judged, groups[chosen], decisions[chosen])
     return rows
 
@@ -158,7 +165,7 @@ def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) ->
                 reason=reason,
             ),
         ]
-    chosen = np.isin(groups, judged)
+    chosen = _among(groups, judged)
     frame = MetricFrame(
         metrics=mean_prediction,
         y_true=errors[chosen],
@@ -180,6 +187,10 @@ def _errors(declared: FairnessGroups, groups: np.ndarray, errors: np.ndarray) ->
             reason=reason,
         ),
     ]
+
+
+def _among(groups: np.ndarray, names: list[str]) -> np.ndarray:
+    return np.array([group in names for group in groups], dtype=bool)
 
 
 def _too_small(declared: FairnessGroups, name: str, count: int) -> Finding:

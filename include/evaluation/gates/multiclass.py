@@ -68,7 +68,7 @@ def slice_brier(candidate: GateInput) -> list[Finding]:
                     "slice_brier",
                     "brier_skill",
                     limit,
-                    candidate.metrics.get(f"test.{part.key}.brier_skill"),
+                    candidate.of_slice(part, "brier_skill"),
                     subject=TEST,
                     part=part.label,
                 )
@@ -100,7 +100,7 @@ def slice_calibration(candidate: GateInput) -> list[Finding]:
         if not part.judged:
             rows.append(too_small("slice_calibration", "ece_excess", limit, part))
             continue
-        value = candidate.metrics.get(f"test.{part.key}.ece")
+        value = candidate.of_slice(part, "ece")
         excess = (
             None
             if value is None

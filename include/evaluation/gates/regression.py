@@ -64,7 +64,7 @@ def slice_r2(candidate: GateInput) -> list[Finding]:
                     "slice_r2",
                     "r2",
                     limit,
-                    candidate.metrics.get(f"test.{part.key}.r2"),
+                    candidate.of_slice(part, "r2"),
                     subject=TEST,
                     part=part.label,
                 )
@@ -83,7 +83,7 @@ def slice_bias(candidate: GateInput) -> list[Finding]:
         if not part.judged:
             rows.append(too_small("slice_bias", "bias", limit, part))
         else:
-            bias = candidate.metrics.get(f"test.{part.key}.bias")
+            bias = candidate.of_slice(part, "bias")
             rows.append(
                 at_most(
                     "slice_bias",

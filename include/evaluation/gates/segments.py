@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from include.evaluation.gates.base import TEST, GateInput
+from include.evaluation.slices import shown
 from include.spec import Slice, UseCase
 from include.verdict import Finding
 
@@ -38,7 +39,9 @@ def _column(candidate: GateInput, declared: Slice) -> Iterator[Finding]:
     shares = (
         None if candidate.champion is None else candidate.champion.segments.get(declared.column)
     )
-    rows_of = {part.value: part.rows for part in candidate.slices if part.column == declared.name}
+    rows_of = {
+        part.values[0]: part.rows for part in candidate.slices if part.columns == declared.columns
+    }
     if shares is not None:
         missing = dict(_shrunk(shares, rows_of, declared.minimum_rows, len(candidate.labels)))
     else:
@@ -61,7 +64,7 @@ def _column(candidate: GateInput, declared: Slice) -> Iterator[Finding]:
             rule="segments",
             metric="rows",
             subject=TEST,
-            part=f"{declared.column}={value}",
+            part=f"{declared.column}={shown(value)}",
             limit=least,
             observed=seen,
             passed=False,
@@ -74,12 +77,12 @@ def _column(candidate: GateInput, declared: Slice) -> Iterator[Finding]:
             subject=TEST,
             part=declared.column,
             passed=True,
-            reason=f"no segment is missing: {', '.join(sorted(rows_of))}",
+            reason=f"no segment is missing: {', '.join(sorted(map(shown, rows_of)))}",
         )
 
 
 def _shrunk(
-    shares: Mapping[str, float], rows_of: Mapping[str, int], minimum: int, rows: int
+    shares: Mapping[str, float], rows_of: Mapping[str | None, int], minimum: int, rows: int
 ) -> Iterator[tuple[str, float]]:
     for value, share in shares.items():
         expected = share * rows

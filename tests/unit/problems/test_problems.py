@@ -43,7 +43,7 @@ def test_metrics_of_several_classes_are_those_of_scikit_learn():
         reference.balanced_accuracy_score(labels, scores.argmax(axis=1))
     )
     assert found["brier"] == pytest.approx(((scores - np.eye(3)[labels]) ** 2).sum(axis=1).mean())
-    assert found["recall.late"] == pytest.approx(
+    assert found["class.late.recall"] == pytest.approx(
         reference.recall_score(labels, scores.argmax(axis=1), average=None)[2]
     )
     assert problem.losses(labels, scores).mean() == pytest.approx(found["logloss"])
@@ -140,4 +140,10 @@ def test_a_table_of_predictions_gives_the_metrics_that_one_probability_a_row_tel
     )
     whole = problem.summary(labels, scores)
     assert found == pytest.approx({name: whole[name] for name in found})
-    assert {"accuracy", "ece", "mean_score", "share.early", "recall.late"} <= found.keys()
+    assert {
+        "accuracy",
+        "ece",
+        "mean_score",
+        "class.early.share",
+        "class.late.recall",
+    } <= found.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
+from include.registry.metric_names import SliceIdentity
 from include.stats.metrics import brier, log_loss, summary
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels, under_limits
 
@@ -63,14 +65,15 @@ def candidate(
     model, test = fitted()
     depots = test["depot"].to_numpy()
     parts = [
-        SlicePart("depot", name, depots == name, int((depots == name).sum()), 50)
+        SlicePart(("depot",), (name,), depots == name, int((depots == name).sum()), 50)
         for name in ("east", "north", "west")
     ]
     scores = mixed(chance, quality)
     champion = None if champion_quality is None else Champion(3, mixed(chance, champion_quality))
     return GateInput(
         use_case=USE_CASE,
-        metrics=recorded(labels, scores, parts),
+        metrics=recorded(labels, scores),
+        slice_metrics=of_slices(labels, scores, parts),
         evaluated_digest=DIGEST,
         package_digest=DIGEST,
         labels=labels,
@@ -88,7 +91,7 @@ def mixed(chance: np.ndarray, quality: float) -> np.ndarray:
     return quality * chance + (1 - quality) * chance.mean()
 
 
-def recorded(labels: np.ndarray, scores: np.ndarray, parts: list[SlicePart]) -> dict[str, float]:
+def recorded(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     metrics = {f"test.{name}": value for name, value in summary(labels, scores).items()}
     prior = np.full(len(labels), labels.mean())
     metrics["test.baseline.brier"] = brier(labels, prior)
@@ -96,16 +99,35 @@ def recorded(labels: np.ndarray, scores: np.ndarray, parts: list[SlicePart]) -> 
     metrics["test.baseline.last_value.logloss"] = metrics["test.baseline.simple.logloss"] = (
         metrics["test.baseline.logloss"] - 0.01
     )
-    for part in parts:
-        metrics |= {
-            f"test.{part.key}.{name}": value
-            for name, value in summary(labels[part.mask], scores[part.mask]).items()
-        }
     return metrics
+
+
+def of_slices(
+    labels: np.ndarray, scores: np.ndarray, parts: Sequence[SlicePart]
+) -> dict[SliceIdentity, dict[str, float]]:
+    return {part.identity: summary(labels[part.mask], scores[part.mask]) for part in parts}
+
+
+def scored(given: GateInput, scores: np.ndarray, labels: np.ndarray | None = None) -> GateInput:
+    """The same candidate with other scores (and labels), and the metrics that they have."""
+    labels = given.labels if labels is None else labels
+    return replace(
+        given,
+        scores=scores,
+        labels=labels,
+        metrics=recorded(labels, scores),
+        slice_metrics=of_slices(labels, scores, given.slices),
+    )
 
 
 def refused_by(given: GateInput) -> set[str]:
     return {row.rule for row in run_gates(given).findings if not row.passed}
+
+
+def without_in_west(given: GateInput, metric: str) -> GateInput:
+    west = (("depot",), ("west",))
+    kept = {name: value for name, value in given.slice_metrics[west].items() if name != metric}
+    return replace(given, slice_metrics={**given.slice_metrics, west: kept})
 
 
 def without(given: GateInput, metric: str) -> GateInput:

@@ -61,7 +61,6 @@ def test_a_constant_score_is_refused_by_auc_and_bootstrap_rule_and_all_gates_hav
         "test.ece",
         "test.logloss",
         "test.baseline.brier",
-        "test.slice.depot.west.brier",
     ],
 )
 def test_a_missing_metric_is_a_refusal_that_names_it(metric):

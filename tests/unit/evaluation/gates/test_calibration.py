@@ -4,8 +4,6 @@ is no fault.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,11 +11,12 @@ from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.calibration import explained_error
 from include.evaluation.gates.registry import run_gates
 from include.stats.metrics import calibration_error
-from tests.unit.evaluation.gates.candidates import candidate, recorded, refused_by
-
-
-def scored(given: GateInput, scores: np.ndarray) -> GateInput:
-    return replace(given, scores=scores, metrics=recorded(given.labels, scores, given.slices))
+from tests.unit.evaluation.gates.candidates import (
+    candidate,
+    refused_by,
+    scored,
+    without_in_west,
+)
 
 
 def refused_slices(given: GateInput, gate: str) -> list[str]:
@@ -51,10 +50,8 @@ def test_a_slice_in_which_the_event_is_common_is_not_punished_for_that():
         random.beta(1, 20, len(given.labels)),
     )
     labels = (random.uniform(size=len(chance)) < chance).astype(np.int64)
-    honest = replace(
-        given, labels=labels, scores=chance, metrics=recorded(labels, chance, given.slices)
-    )
-    excess = honest.metrics["test.slice.depot.west.brier"] - honest.metrics["test.brier"]
+    honest = scored(given, chance, labels)
+    excess = honest.of_slice(given.slices[2], "brier") - honest.metrics["test.brier"]
     assert excess > 0.08
     assert refused_slices(honest, "slice_brier") == []
 
@@ -69,9 +66,7 @@ def test_a_slice_that_scores_worse_than_its_own_rate_is_refused_by_name():
 def test_a_slice_with_one_class_only_has_no_skill_and_is_refused_by_that_name():
     given = candidate()
     labels = np.where(given.slices[2].mask, 0, given.labels)
-    reasons = run_gates(
-        replace(given, labels=labels, metrics=recorded(labels, given.scores, given.slices))
-    ).reasons
+    reasons = run_gates(scored(given, given.scores, labels)).reasons
     assert any("slice_brier" in reason and "one class only" in reason for reason in reasons)
 
 
@@ -80,13 +75,9 @@ def test_a_slice_with_one_class_only_has_no_skill_and_is_refused_by_that_name():
     [("brier", "slice_brier"), ("observed_rate", "slice_brier"), ("ece", "slice_calibration")],
 )
 def test_a_missing_slice_metric_is_a_refusal(metric, gate):
-    given = candidate()
-    metrics = {
-        name: value
-        for name, value in given.metrics.items()
-        if name != f"test.slice.depot.west.{metric}"
-    }
-    assert refused_slices(replace(given, metrics=metrics), gate) == ["depot=west"]
+    given = without_in_west(candidate(), metric)
+    assert refused_slices(given, gate) == ["depot=west"]
+    assert any("missing" in reason for reason in run_gates(given).reasons)
 
 
 @pytest.mark.parametrize("rows", [100, 300, 3000])

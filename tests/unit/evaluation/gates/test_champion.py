@@ -19,8 +19,8 @@ from tests.unit.evaluation.gates.candidates import (
     candidate,
     limited,
     mixed,
-    recorded,
     refused_by,
+    scored,
 )
 
 
@@ -35,7 +35,7 @@ def lucky() -> GateInput:
     given = candidate(0.7, champion_quality=0.8)
     day = given.days == 7
     scores = np.where(day, np.where(given.labels == 1, 0.95, 0.05), given.scores)
-    return replace(given, scores=scores, metrics=recorded(given.labels, scores, given.slices))
+    return scored(given, scores)
 
 
 def test_a_worse_candidate_is_refused_with_the_interval_of_the_difference():
@@ -86,11 +86,9 @@ def test_the_improvement_asked_for_is_what_has_to_be_sure():
 def test_a_candidate_that_is_better_overall_and_worse_in_one_slice_is_refused_by_that_slice_only():
     given = candidate(1.0, champion_quality=0.5)
     west = given.slices[2].mask & (np.arange(ROWS) % 6 == 0)
-    parts = [*given.slices, SlicePart("depot", "dock", west, int(west.sum()), 50)]
+    parts = [*given.slices, SlicePart(("depot",), ("dock",), west, int(west.sum()), 50)]
     scores = np.where(west, given.scores[west].mean(), given.scores)
-    verdict = run_gates(
-        replace(given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts))
-    )
+    verdict = run_gates(scored(replace(given, slices=parts), scores))
     refused = {(row.rule, row.part) for row in verdict.findings if not row.passed}
     assert refused == {("champion_slices", "depot=dock")}
     assert any("surely worse" in reason for reason in verdict.reasons)
@@ -102,10 +100,8 @@ def test_a_loss_over_few_days_is_reported_and_no_refusal():
     mask = (given.days >= 3) & (given.days < 9) & given.slices[0].mask
     bad = mask & (given.days == 4)
     scores = np.where(bad, np.where(given.labels == 1, 0.05, 0.95), given.scores)
-    parts = [*given.slices, SlicePart("depot", "dock", mask, int(mask.sum()), 50)]
-    found = run_gates(
-        replace(given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts))
-    ).findings
+    parts = [*given.slices, SlicePart(("depot",), ("dock",), mask, int(mask.sum()), 50)]
+    found = run_gates(scored(replace(given, slices=parts), scores)).findings
     rows = [row for row in found if (row.rule, row.part) == ("champion_slices", "depot=dock")]
     assert {row.metric: (row.observed > row.limit, row.passed) for row in rows} == {
         "auc_drop": (True, True),

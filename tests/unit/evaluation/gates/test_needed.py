@@ -19,8 +19,8 @@ from tests.unit.evaluation.gates.candidates import (
     ROWS,
     candidate,
     limited,
-    recorded,
     refused_by,
+    scored,
 )
 from tests.unit.model.synthetic import START, with_golden
 
@@ -31,11 +31,9 @@ def flat_slice() -> GateInput:
     """
     given = candidate(1.0, champion_quality=0.5)
     mask = given.slices[2].mask & (np.arange(ROWS) % 5 == 0)
-    parts = [*given.slices, SlicePart("depot", "small", mask, int(mask.sum()), 50)]
+    parts = [*given.slices, SlicePart(("depot",), ("small",), mask, int(mask.sum()), 50)]
     scores = np.where(mask, given.labels[mask].mean(), given.scores)
-    return replace(
-        given, slices=parts, scores=scores, metrics=recorded(given.labels, scores, parts)
-    )
+    return scored(replace(given, slices=parts), scores)
 
 
 def beaten_by_simple() -> GateInput:

@@ -43,7 +43,7 @@ def writing(
     syncs. `replace=False` raises `FileExistsError` where something stands there already, which then
     stays as it is. `mode` are the permissions; before the file has them nobody else can read it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, durable=durable)
     aside = _beside(path)
     try:
         if mode is not None:
@@ -72,20 +72,32 @@ def publishing(folder: Path, *, durable: bool = False, replace: bool = True) -> 
     raises `FileExistsError` where something stands there already, which then stays as it is.
     """
     aside = _beside(folder)
-    aside.mkdir(parents=True)
+    make_folder(folder.parent, durable=durable)
+    aside.mkdir()
     try:
         yield aside
         if durable:
             for path in [*aside.rglob("*"), aside]:
                 sync(path)
-        if replace:
-            _replace_folder(aside, folder)
-        else:
-            _claim_name(aside, folder)
+        former = _replace_folder(aside, folder) if replace else _claim_name(aside, folder)
         if durable:
             sync(folder.parent)
+        # Not before the new one is there for good: what a power cut leaves is one of the two.
+        for path in former:
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_folder(folder: Path, *, durable: bool = True) -> None:
+    """Make a folder and the missing ones above it; `durable`: they are there after a power cut
+    too.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for path in missing:
+            sync(path.parent)
 
 
 def sync(path: Path) -> None:
@@ -101,7 +113,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
-def _claim_name(aside: Path, folder: Path) -> None:
+def _claim_name(aside: Path, folder: Path) -> list[Path]:
     try:
         aside.rename(folder)
     except OSError as error:
@@ -109,20 +121,21 @@ def _claim_name(aside: Path, folder: Path) -> None:
         if error.errno in TAKEN:
             raise FileExistsError(f"{folder} is there already") from error
         raise
+    return []
 
 
-def _replace_folder(aside: Path, folder: Path) -> None:
-    """Put `aside` under the name; of several processes that do so at once, the last one's stays."""
+def _replace_folder(aside: Path, folder: Path) -> list[Path]:
+    """Put `aside` under the name, and give what stood there, under other names; of several
+    processes that do so at once, the last one's stays.
+    """
+    replaced: list[Path] = []
     while True:
         # A folder cannot be renamed onto one with content: what stands there is moved away first,
-        # which is quicker than removing it, so that the name is missing as briefly as can be.
+        # so that the name is missing as briefly as can be.
         former = _beside(folder)
         with suppress(FileNotFoundError):
             folder.rename(former)
-        try:
+            replaced.append(former)
+        with suppress(FileExistsError):
             _claim_name(aside, folder)
-        except FileExistsError:
-            continue
-        finally:
-            shutil.rmtree(former, ignore_errors=True)
-        return
+            return replaced

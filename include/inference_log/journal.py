@@ -2,16 +2,12 @@
 rows of a moment.
 
 A process appends to segments of its own, in one folder per use case:
-`journal/<use_case>/<microseconds>-<random>.log`. A segment is a sequence of frames, each the rows
-of one commit:
-
-    magic FDJ1 | length of what follows the header | CRC-32 of it | number of rows | their ids, 16
-    bytes each | a JSON list of rows
-
-Behind the last frame there are zeros: a segment has its full size from the start, so that a commit
-changes no size and the disk has one thing to write. A frame that a kill cut off was never
-acknowledged; it fails its checksum and ends the segment. The writer holds a lock (`flock`) on its
-segment for as long as it may still append, so whoever gets the lock knows that no more will come.
+`journal/<use_case>/<microseconds>-<random>.log`. A segment is a sequence of frames
+(`include.inference_log.frames`), each the rows of one commit. Behind the last frame there are
+zeros: a segment has its full size from the start, so that a commit changes no size and the disk has
+one thing to write. A frame that a kill cut off was never acknowledged. The writer holds a lock
+(`flock`) on its segment for as long as it may still append, so whoever gets the lock knows that no
+more will come.
 `include.inference_log.journal_reader` reads segments, `include.inference_log.shipments` takes them
 into the tables.
 """
@@ -20,43 +16,27 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 import time
-import zlib
-from collections.abc import Sequence
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 from uuid import uuid4
 
-import orjson
+from include.files import make_folder, sync
+from include.inference_log.frames import Frame, mark
 
-from include.files import sync
-from include.inference_log.rows import LoggedPrediction
-
-MAGIC = b"FDJ1"
-HEADER = struct.Struct("<4sIII")
-ID_BYTES = 16
 SUFFIX = ".log"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The rows of one commit, ready to be written."""
+class EndedSegment(NamedTuple):
+    """What a writer says about a segment that it will not write any more."""
 
-    data: bytes
+    use_case: str
+    name: str
     rows: int
-
-
-def encode(rows: Sequence[LoggedPrediction]) -> Frame:
-    """One frame of the rows."""
-    ids = bytes.fromhex("".join([row.prediction_id for row in rows]))
-    content = ids + orjson.dumps([row.as_entry() for row in rows])
-    return Frame(
-        HEADER.pack(MAGIC, len(content), zlib.crc32(content), len(rows)) + content, len(rows)
-    )
 
 
 class Journal:
@@ -70,16 +50,17 @@ class Journal:
         self._size = segment_bytes
         self._segments: dict[str, _Segment] = {}
         self._spares: dict[str, _Segment] = {}
+        self._ended: deque[EndedSegment] = deque()
 
     def write(self, use_case: str, frame: Frame) -> int:
         """Write a frame, and give the file that must be synced before the frame is durable; raises
         `OSError` when it cannot be written.
         """
         segment = self._segments.get(use_case)
-        if segment is None or segment.position + len(frame.data) > max(self._size, len(frame.data)):
+        if segment is None or segment.has_no_room(frame, self._size):
             segment = self._begin(use_case)
         try:
-            segment.write(frame.data)
+            segment.write(frame)
         except BaseException:
             self.give_up(use_case)
             raise
@@ -107,7 +88,13 @@ class Journal:
         """Go on in another segment: what the disk holds at the end of this one is unknown."""
         segment = self._segments.pop(use_case, None)
         if segment is not None:
-            segment.end()
+            self._end(use_case, segment)
+
+    def take_ended(self) -> list[EndedSegment]:
+        """The segments that were ended since the last call; may be made in the thread of
+        `prepare`.
+        """
+        return [self._ended.popleft() for _ in range(len(self._ended))]
 
     def needs_spare(self, use_case: str) -> bool:
         """Whether the next segment should be prepared, since making one takes longer than an answer
@@ -129,19 +116,23 @@ class Journal:
         """End all segments: whoever reads them knows that they are complete."""
         for segments in (self._segments, self._spares):
             while segments:
-                segments.popitem()[1].end()
+                self._end(*segments.popitem())
 
     def _begin(self, use_case: str) -> _Segment:
         segment = self._spares.pop(use_case, None) or self._made(use_case)
         former = self._segments.pop(use_case, None)
         if former is not None:
-            former.end()
+            self._end(use_case, former)
         self._segments[use_case] = segment
         return segment
 
+    def _end(self, use_case: str, segment: _Segment) -> None:
+        segment.end()
+        self._ended.append(EndedSegment(use_case, segment.name, segment.rows))
+
     def _made(self, use_case: str) -> _Segment:
         folder = self.folder / use_case
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return _Segment(folder, self._size)
 
 
@@ -149,17 +140,19 @@ class _Segment:
     """One file while it is written."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        name = f"{time.time_ns() // 1000:016d}-{uuid4().hex[:12]}{SUFFIX}"
+        self.name = name = f"{time.time_ns() // 1000:016d}-{uuid4().hex[:12]}{SUFFIX}"
         aside = folder / f".{name}"
         self.file = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.position = 0
+        self.position, self.rows = 0, 0
         self._ending, self._ended = Lock(), False
         try:
             # A reader that gets the lock takes the segment for complete: it must not see the file
             # before it is locked. So the file stays open and locked across the rename, which
             # `include.files` does not offer.
             flock(self.file, LOCK_EX | LOCK_NB)
-            _write(self.file, bytes(size), 0)
+            begin = mark(size)
+            _write(self.file, begin.ljust(size, b"\0"), 0)
+            self.position = len(begin)
             os.fsync(self.file)
             aside.rename(folder / name)
             sync(folder)
@@ -168,10 +161,17 @@ class _Segment:
             aside.unlink(missing_ok=True)
             raise
 
-    def write(self, data: bytes) -> None:
+    def has_no_room(self, frame: Frame, size: int) -> bool:
+        """Whether a frame belongs into the next segment; one that is larger than any segment makes
+        an empty one larger.
+        """
+        return self.rows > 0 and self.position + frame.size > size
+
+    def write(self, frame: Frame) -> None:
         """Write behind the last frame."""
-        _write(self.file, data, self.position)
-        self.position += len(data)
+        _write(self.file, frame.bytes_after(self.rows), self.position)
+        self.position += frame.size
+        self.rows += frame.rows
 
     def sync(self) -> None:
         """Make all frames durable."""
@@ -180,12 +180,14 @@ class _Segment:
                 os.fdatasync(self.file)
 
     def end(self) -> None:
-        """Give back what was not needed, and the lock."""
+        """Say that no more comes, give back what was not needed, and the lock."""
         # A segment that keeps its zeros is as good, and on a broken disk the lock must go all the
         # same.
         with self._ending:
             with suppress(OSError):
-                os.ftruncate(self.file, self.position)
+                end = mark(self.rows)
+                _write(self.file, end, self.position)
+                os.ftruncate(self.file, self.position + len(end))
                 os.fdatasync(self.file)
             os.close(self.file)
             self._ended = True

@@ -6,14 +6,24 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from include.inference_log.journal import HEADER, ID_BYTES, MAGIC, SUFFIX
+from include.inference_log.frames import (
+    HEADER,
+    ID_BYTES,
+    MAGIC,
+    Part,
+    count_rows,
+    header_at,
+    identifiers,
+    next_part,
+    part_at,
+)
+from include.inference_log.journal import SUFFIX
 
 SEGMENTS_KEPT = 8
 """Segments whose ids are held in memory: 1 to 2 MB each."""
@@ -25,17 +35,20 @@ LEFT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One frame: its place in the segment, its ids (16 bytes each), its JSON list of rows, and how
-    many bytes before it are no frame.
+class Damage:
+    """A stretch of a segment that held frames and does not any more.
+
+    `rows` are lost in it, the first of them row `first` of the segment. `exact` is false where
+    neither a later frame nor the writer says how many there were: then there are at least `rows`.
+    `identifiers` are the ids that are still readable.
     """
 
     start: int
     end: int
+    first: int
     rows: int
-    ids: bytes
-    entries: bytes
-    damaged: int
+    exact: bool
+    identifiers: tuple[str, ...] = ()
 
 
 def segments(folder: Path) -> list[Path]:
@@ -43,26 +56,91 @@ def segments(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
 
 
-def parts(path: Path, start: int = 0) -> Iterator[Part]:
-    """The whole frames from a place on. What a kill cut off ends them; what was damaged in their
-    midst is passed over and told.
+def pieces(
+    path: Path, start: int = 0, before: int = 0, written: int | None = None
+) -> Iterator[Part | Damage]:
+    """What a segment that nobody writes any more holds from a place on: whole frames, and what is
+    damaged between and behind them.
 
-    For a segment that is complete, or a stretch of it that was whole before: of what is being
-    written this may miss a frame.
+    `before` are its rows before that place, `written` all of its rows where its writer has noted
+    them. Marks are not given. Of a segment that is being written this may take for damage what is
+    not there yet.
     """
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read()
-    position, damaged = 0, 0
-    while (part := _part(data, position, start, damaged)) is not None or (
-        following := _next(data, position)
-    ) > 0:
-        if part is not None:
+    data = path.read_bytes()
+    position, ended = start, False
+    while (place := _whole_from(data, position)) is not None:
+        part = part_at(data, place)
+        if part is None:  # `_whole_from` has just read it there
+            return
+        # The mark at the start of a segment tells its size, every other frame the rows before it.
+        first = part.first if place else None
+        if place > position:
+            damage = _damage(data, position, place, before, first)
+            before = damage.first + damage.rows
+            if damage.rows or not damage.exact:
+                yield damage
+        if part.rows:
             yield part
-            position, damaged = part.end - start, 0
-        else:
-            damaged += following - position
-            position = following
+        ended = not part.rows and first is not None
+        position, before = part.end, (before if first is None else first) + part.rows
+    if not ended:
+        yield from _damaged_tail(data, position, before, written)
+
+
+def _whole_from(data: bytes, position: int) -> int | None:
+    """Where the first whole frame at or behind a position begins."""
+    return position if part_at(data, position) is not None else next_part(data, position)
+
+
+def _damaged_tail(data: bytes, position: int, before: int, written: int | None) -> Iterator[Damage]:
+    """What is lost behind the last whole frame of a segment that has no whole mark at its end."""
+    end = max(position, len(data.rstrip(b"\0")))
+    damage = _damage(data, position, end, before, written)
+    if written is None and _is_cut(data) and len(data) - position != HEADER.size:
+        damage = replace(damage, exact=False)
+    if damage.rows or not damage.exact:
+        yield damage
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a segment is smaller than it was made."""
+    begin = header_at(data)
+    return begin is not None and begin.rows == 0 and len(data) < (begin.first or 0)
+
+
+def _damage(data: bytes, start: int, end: int, before: int, after: int | None) -> Damage:
+    """The damage of a stretch; `after` are the segment's rows before what follows it, None where
+    only the stretch itself can say how many it holds.
+    """
+    rows, position = 0, start
+    names: list[str] = []
+    while position < end and (header := header_at(data, position)) is not None:
+        ids = data[position + header.size :][: header.rows * ID_BYTES]
+        if header.ids_are_whole(ids):
+            names.extend(identifiers(ids))
+        rows += header.rows
+        position += header.frame_size
+    if position < end and (counted := count_rows(data[position + HEADER.size : end])) is not None:
+        # The header is damaged and the content is not.
+        rows, position = rows + counted, end
+    names_read = tuple(names)
+    if after is not None:
+        return Damage(start, end, before, max(after - before, 0), True, names_read)
+    # A damaged mark at the end hides no row.
+    is_mark = len(data) - position == HEADER.size
+    is_unwritten = position <= len(data) and not _looks_written(data[position:][:ID_BYTES])
+    exact = position == end or is_mark or is_unwritten
+    return Damage(start, end, before, rows, exact, names_read)
+
+
+def _looks_written(data: bytes) -> bool:
+    """Whether a frame may have begun here: one whose start is damaged still has some of it."""
+    return sum(byte == magic for byte, magic in zip(data, MAGIC, strict=False)) > 1
+
+
+def parts(path: Path, start: int = 0) -> Iterator[Part]:
+    """The whole frames with rows from a place on; what is damaged in between is passed over."""
+    return (part for part in pieces(path, start) if isinstance(part, Part))
 
 
 def parts_so_far(path: Path, position: int) -> Iterator[Part]:
@@ -71,49 +149,14 @@ def parts_so_far(path: Path, position: int) -> Iterator[Part]:
     """
     file = os.open(path, os.O_RDONLY)
     try:
-        while len(
-            header := os.pread(file, HEADER.size, position)
-        ) == HEADER.size and header.startswith(MAGIC):
-            part = _part(
-                header + os.pread(file, HEADER.unpack(header)[1], position + HEADER.size),
-                0,
-                position,
-                0,
-            )
-            if part is None:
-                return
-            yield part
+        while (header := header_at(os.pread(file, HEADER.size, position))) is not None and (
+            part := part_at(os.pread(file, header.frame_size, position), 0, position)
+        ) is not None:
+            if part.rows:
+                yield part
             position = part.end
     finally:
         os.close(file)
-
-
-def _part(data: bytes, position: int, base: int, damaged: int) -> Part | None:
-    """The frame at a position; None where there is no whole one."""
-    first = position + HEADER.size
-    if first > len(data):
-        return None
-    magic, length, checksum, rows = HEADER.unpack_from(data, position)
-    last = first + length
-    if (
-        magic != MAGIC
-        or last > len(data)
-        or length < rows * ID_BYTES
-        or zlib.crc32(memoryview(data)[first:last]) != checksum
-    ):
-        return None
-    middle = first + rows * ID_BYTES
-    return Part(base + position, base + last, rows, data[first:middle], data[middle:last], damaged)
-
-
-def _next(data: bytes, position: int) -> int:
-    """Where the next whole frame begins; -1 where there is none: the bytes in between were a frame
-    once.
-    """
-    while (position := data.find(MAGIC, position + 1)) > 0:
-        if _part(data, position, 0, 0) is not None:
-            return position
-    return -1
 
 
 def is_complete(path: Path) -> bool:
@@ -203,11 +246,8 @@ def _walk(path: Path, position: int, rows: int) -> tuple[int, int]:
     """The place behind the last frame and the rows before it."""
     file = os.open(path, os.O_RDONLY)
     try:
-        while len(header := os.pread(file, HEADER.size, position)) == HEADER.size:
-            magic, length, _, count = HEADER.unpack(header)
-            if magic != MAGIC:
-                break
-            position, rows = position + HEADER.size + length, rows + count
+        while (header := header_at(os.pread(file, HEADER.size, position))) is not None:
+            position, rows = position + header.frame_size, rows + header.rows
     finally:
         os.close(file)
     return position, rows

@@ -69,6 +69,7 @@ __all__ = [
     "LoggedPrediction",
     "Spool",
     "SpoolError",
+    "damaged_rows",
     "feature_types",
     "feedback_table",
     "gaps_table",
@@ -137,6 +138,9 @@ def _move_answers(
                 is not None
             ):
                 moved += len(rows)
+        # Also where the table has had them already: the shipper before may have been killed between
+        # its commit and the sync.
+        tables.make_durable(stream.table)
         end_shipment(spool, shipment)
     rest, offset = _move(spool, tables, use_case, stream)
     remove_shipped(spool, use_case)
@@ -158,6 +162,16 @@ def ship_feedback(settings: Settings, use_case_name: str) -> dict[str, int]:
     return {"shipped": shipped, "total": _total(tables, stream.table), "offset": offset}
 
 
+def damaged_rows(settings: Settings, use_case_name: str) -> int:
+    """How many rows were logged and lost to damage of a file before they were shipped, since
+    ever.
+    """
+    if not spool_path(settings).exists():
+        return 0
+    with _opened(settings) as spool:
+        return spool.notes.damaged_rows(use_case_name)
+
+
 def _move(
     spool: Spool, tables: TableStore, use_case: str, stream: _Stream, *, before: int | None = None
 ) -> tuple[int, int]:
@@ -173,6 +187,7 @@ def _move(
             is not None
         ):
             moved += len(rows)
+    tables.make_durable(stream.table)
     return moved, offset
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from uuid import uuid4
 import orjson
 
 from include.errors import ServingError
+from include.inference_log.journal_reader import Damage
 from include.inference_log.rows import (
     EVENT_PREFIX,
     Feedback,
@@ -27,6 +28,7 @@ from include.inference_log.rows import (
     KeyedAnswer,
     LoggedPrediction,
 )
+from include.inference_log.segment_notes import SegmentNotes
 from include.inference_log.spool_layout import prepare
 from include.settings import Settings
 
@@ -111,6 +113,8 @@ class Spool:
             self._database.execute("PRAGMA wal_autocheckpoint=4000")
             self.id = self._create()
             self.journal = path.with_name("journal") / self.id
+            self.quarantine = path.with_name("quarantine") / self.id
+            self.notes = SegmentNotes(self._database, self._transaction)
         except (sqlite3.Error, OSError, ValueError) as error:
             raise SpoolError(
                 f"The inference log's spool {path} cannot be opened: {error}. Free the disk or the"
@@ -244,9 +248,14 @@ class Spool:
             else Shipment(use_case, row[0], tuple(Piece(*piece) for piece in orjson.loads(row[1])))
         )
 
-    def begin_shipment(self, use_case: str, pieces: Sequence[Piece]) -> Shipment:
+    def begin_shipment(
+        self,
+        use_case: str,
+        pieces: Sequence[Piece],
+        damaged: Mapping[str, Sequence[Damage]] | None = None,
+    ) -> Shipment:
         """Give the rows of the pieces the next free numbers, for good: a row that is appended later
-        gets a higher one.
+        gets a higher one. `damaged` is what the pieces pass over, by segment.
         """
         stored = orjson.dumps(
             [(piece.segment, piece.start, piece.end, piece.rows) for piece in pieces]
@@ -269,6 +278,7 @@ class Spool:
                 "INSERT INTO shipments (use_case, first, pieces) VALUES (?, ?, ?)",
                 (use_case, first, stored),
             )
+            self.notes.insert_damage(use_case, damaged or {})
         return Shipment(use_case, first, tuple(pieces))
 
     def end_shipment(self, shipment: Shipment, identifiers: Sequence[str]) -> None:
@@ -289,11 +299,6 @@ class Spool:
                 "INSERT OR IGNORE INTO answered (prediction_id, use_case) VALUES (?, ?)",
                 [(identifier, shipment.use_case) for identifier in identifiers],
             )
-
-    def forget_segment(self, name: str) -> None:
-        """Note that a segment is gone."""
-        with self._transaction():
-            self._database.execute("DELETE FROM segments WHERE name = ?", (name,))
 
     def mark_shipped(self, use_case: str, sequence: int) -> None:
         """Note how far the Delta table is (for `backlog`; the truth is the offset in the table) and

@@ -2,14 +2,15 @@
 transaction, keeping every row.
 
 `PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without
-arm and attributions); 2 came with the journal and `predicted_class`.
+arm and attributions); 2 came with the journal and `predicted_class`, 3 with what is known of
+damaged segments.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-LAYOUT = 2
+LAYOUT = 3
 
 FIRST_COLUMNS = (
     *(
@@ -63,6 +64,13 @@ CREATE TABLE IF NOT EXISTS segments (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shipments (
     use_case TEXT PRIMARY KEY, first INTEGER NOT NULL, pieces TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ended (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS damaged (
+    name TEXT NOT NULL, use_case TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
+    first INTEGER NOT NULL, rows INTEGER NOT NULL, exact INTEGER NOT NULL, ids TEXT NOT NULL,
+    noticed_at INTEGER NOT NULL, reported INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, start)
 ) WITHOUT ROWID;
 """
 

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from include.inference_log.drop_counter import DropCounter
-from include.inference_log.journal import Frame, Journal, encode
+from include.inference_log.frames import Frame, encode
+from include.inference_log.journal import EndedSegment, Journal
 from include.inference_log.journal_reader import JournaledIds, RowCount
 from include.inference_log.log import (
     Feedback,
@@ -43,12 +46,15 @@ class LogWriter:
     """`error` says why the log takes no rows at present, None when it does.
 
     `dropped` are the answered and unlogged rows per use case since ever, over all processes of this
-    home. `encode`, `write` and `failed` are for the event loop, everything else for one thread.
+    home; `damaged` the logged ones that damage to a file has taken. `encode`, `write` and `failed`
+    are for the event loop, everything else for one thread.
     """
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase]) -> None:
         self.error: str | None = "The log is not open yet."
         self.dropped: dict[str, int] = {}
+        self.damaged: dict[str, int] = {}
+        self._unnoted: list[EndedSegment] = []
         self._path = spool_path(settings)
         self._segment_bytes = settings.log_segment_bytes
         self._use_cases = dict(use_cases)
@@ -150,6 +156,8 @@ class LogWriter:
             if not self._syncs_answers(name):
                 self._with_journal(partial(Journal.sync, use_case=name))
         self.make_room()
+        self._note_ended(spool)
+        self.damaged = {name: spool.notes.damaged_rows(name) for name in self._use_cases}
         self._require_space()
         self.dropped = self._counter.totals()
         for name, total in self.dropped.items():
@@ -182,7 +190,18 @@ class LogWriter:
         if self._journal is not None:
             self._journal.close()
         if self._spool is not None:
+            # Without the note a segment says itself how many rows it has, unless it is cut later.
+            with suppress(sqlite3.Error):
+                self._note_ended(self._spool)
             self._spool.close()
+
+    def _note_ended(self, spool: Spool) -> None:
+        """What cannot be noted now is noted the next time."""
+        if self._journal is not None:
+            self._unnoted += self._journal.take_ended()
+        if self._unnoted:
+            spool.notes.note_ended(self._unnoted)
+            self._unnoted = []
 
     def _require_space(self) -> None:
         """A process that nobody asks would not meet the full disk, and a small write may find room

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from include.errors import FlightdeckError
-from include.inference_log.log import ship, ship_feedback
+from include.inference_log.log import damaged_rows, ship, ship_feedback
 from include.inference_log.retention import expire
 from include.model.package import ScoringModel
 from include.monitoring import alarm, drift, labels, parity, performance, records, report
@@ -44,6 +44,7 @@ def collect_log(context: StepContext) -> CollectedLog:
     settings, use_case, end = context.settings, context.use_case, context.interval.end
     return CollectedLog(
         **ship(settings, use_case.name),
+        damaged_rows=damaged_rows(settings, use_case.name),
         feedback=ship_feedback(settings, use_case.name),
         expired=expire(settings, use_case, end),
         metrics=sample(settings, use_case, end),

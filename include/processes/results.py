@@ -254,11 +254,15 @@ class PublishedPredictions(StepResult):
 
 
 class CollectedLog(StepResult):
-    """What was shipped of answers and feedback, what expired, what the endpoint's metrics were."""
+    """What was shipped of answers and feedback, what expired, what the endpoint's metrics were.
+
+    `damaged_rows` were logged and lost to damage of a file before they were shipped, since ever.
+    """
 
     shipped: int
     total: int
     offset: int
+    damaged_rows: int = 0
     feedback: dict[str, Any]
     expired: dict[str, Any]
     metrics: dict[str, Any]

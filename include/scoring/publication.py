@@ -107,8 +107,11 @@ def publish(
     rows = sum(summary["rows"] for summary in summaries)
     by_number = {summary["number"]: summary for summary in summaries}
     if _unchanged(use_case, tables, plan, by_number):
+        # The attempt that wrote them may have been killed before they were on the disk.
+        tables.make_durable(name)
         return TableVersion(name, tables.uri(name), tables.version(name), rows), False
     _write(use_case, tables, plan, by_number, run_id, interval)
+    tables.make_durable(name)
     return TableVersion(name, tables.uri(name), tables.version(name), rows), True
 
 

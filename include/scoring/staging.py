@@ -56,6 +56,7 @@ def stage(
         schema_mode="overwrite",
         commit_properties=properties,
     )
+    tables.make_durable(staged_table(use_case, scoring, summary["number"]))
 
 
 def staged_summary(

@@ -47,6 +47,7 @@ class Ledger:
     def append(self, rows: pl.DataFrame) -> None:
         """Append rows that are new by their nature; writers never get into each other's way."""
         write_deltalake(self.tables.uri(self.name), rows.to_arrow(), mode="append")
+        self.tables.make_durable(self.name)
 
     def add(self, rows: pl.DataFrame) -> None:
         """Append the rows whose key is not there yet; a row that is there stays as it is."""
@@ -104,4 +105,5 @@ class Ledger:
             schema_mode=None if dict(stored.schema) == dict(after.schema) else "overwrite",
             commit_properties=CommitProperties(app_transactions=[mark]),
         )
+        self.tables.make_durable(self.name)
         return after

@@ -1,7 +1,7 @@
 """Delta Lake tables under one root: versioned, transactional, on a folder or on object storage.
 
 Every write is idempotent: the same rows for the same window again leave the same table at the same
-version.
+version. Every write is durable when it returns: what it replaces may be removed then.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from include.errors import DataError, TableNotFound
+from include.tables.durable import make_durable
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 
@@ -174,8 +175,17 @@ class TableStore:
         recorded = self.open(name).transaction_version(consumer)
         return -1 if recorded is None else recorded
 
+    def make_durable(self, name: str) -> None:
+        """Make what the table holds survive a power cut, whoever has written it; raises `OSError`.
+        To be called before anything is removed that the table replaces.
+        """
+        if self.exists(name):
+            make_durable(self.uri(name), self.version(name))
+
     def _written(self, name: str, rows: int) -> TableVersion:
-        return TableVersion(name, self.uri(name), self.version(name), rows)
+        version = self.version(name)
+        make_durable(self.uri(name), version)
+        return TableVersion(name, self.uri(name), version, rows)
 
 
 def in_window(time_column: str, start: datetime, end: datetime) -> pl.Expr:

@@ -152,12 +152,14 @@ class LogStatus(_Answer):
     """Whether the inference log takes rows; while it does not, predictions are refused with 503, or
     go on unlogged (`log_full`).
 
-    `dropped_rows` were answered and are missing from the log, by use case, since ever.
+    `dropped_rows` were answered and are missing from the log, `damaged_rows` were logged and
+    lost to damage of a file before they were shipped; both by use case, since ever.
     """
 
     writable: bool
     error: str | None
     dropped_rows: dict[str, int] = Field(default_factory=dict)
+    damaged_rows: dict[str, int] = Field(default_factory=dict)
 
 
 class ModelsAnswer(_Answer):

@@ -62,6 +62,12 @@ LOG_DROPPED = Gauge(
     ["use_case"],
     multiprocess_mode="livemax",
 )
+LOG_DAMAGED = Gauge(
+    "flightdeck_log_damaged_rows",
+    "Logged rows that damage to a file has taken before they were shipped, since ever.",
+    ["use_case"],
+    multiprocess_mode="livemax",
+)
 VERSION = Gauge(
     "flightdeck_model_version",
     "The version that serves; 0 for none.",

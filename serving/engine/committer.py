@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from include.inference_log.journal import Frame
+from include.inference_log.frames import Frame
 from include.inference_log.log import SpoolError
 from include.inference_log.writer import LogWriter
 from serving.contract.metrics import count_rows, stage

@@ -156,7 +156,10 @@ class Runtime:
         return ModelsAnswer(
             models=statuses,
             log=LogStatus(
-                writable=error is None, error=error, dropped_rows=dict(self.batcher.log.dropped)
+                writable=error is None,
+                error=error,
+                dropped_rows=dict(self.batcher.log.dropped),
+                damaged_rows=dict(self.batcher.log.damaged),
             ),
         )
 

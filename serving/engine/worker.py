@@ -20,7 +20,7 @@ from include.inference_log.log import SpoolError
 from include.inference_log.writer import LogWriter
 from include.spec import UseCase
 from serving.contract.errors import RequestError
-from serving.contract.metrics import LOG_BACKLOG, LOG_DROPPED, count_rows, stage
+from serving.contract.metrics import LOG_BACKLOG, LOG_DAMAGED, LOG_DROPPED, count_rows, stage
 from serving.engine.pending import (
     Batch,
     Job,
@@ -236,6 +236,7 @@ class Worker:
             self._meter.count()
             for name in self._use_cases:
                 LOG_DROPPED.labels(name).set(self._writer.dropped.get(name, 0))
+                LOG_DAMAGED.labels(name).set(self._writer.damaged.get(name, 0))
             self._writer.tend()
             for name in self._use_cases:
                 LOG_BACKLOG.labels(name).set(self._writer.backlog(name))

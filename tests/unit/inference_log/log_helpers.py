@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.catalogue import load_use_case
-from include.inference_log.journal import Frame, Journal, encode
+from include.inference_log.frames import Frame, encode
+from include.inference_log.journal import Journal
 from include.inference_log.log import Feedback, LoggedPrediction, Spool, prediction_ids, spool_path
 from include.inference_log.writer import LogWriter
 from include.settings import Settings

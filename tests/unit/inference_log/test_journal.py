@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from include.inference_log import log as inference_log
-from include.inference_log.journal import HEADER, Journal, encode
+from include.inference_log.frames import HEADER, encode
+from include.inference_log.journal import Journal
 from include.inference_log.journal_reader import (
     JournaledIds,
     RowCount,
@@ -66,7 +67,7 @@ def test_frames_are_read_back_in_their_order_with_every_value(folder: Path) -> N
     assert not is_complete(path)
     writer.close()
     assert is_complete(path)
-    assert path.stat().st_size == found[-1].end
+    assert path.stat().st_size == found[-1].end + HEADER.size
 
 
 def test_a_full_segment_is_followed_by_the_next_and_the_prepared_one_is_taken(folder: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_full_segment_is_followed_by_the_next_and_the_prepared_one_is_taken(fo
     assert [is_complete(path) for path in paths] == [True] * (len(paths) - 1) + [False]
     assert sum(part.rows for path in paths for part in parts(path)) == 300
     large = encode(answered(200))
-    assert len(large.data) > SEGMENT
+    assert large.size > SEGMENT
     writer.append(CASE, large)
     assert sum(RowCount(folder / CASE).by_segment().values()) == 500
     writer.close()
@@ -120,7 +121,9 @@ def test_damage_in_the_midst_costs_its_frame_and_is_told(
     assert "damaged" not in caplog.text
     writer.close()
     assert ship(home, CASE)["shipped"] == 2
-    assert f"{middle.end - middle.start} bytes before byte {middle.end} are damaged" in caplog.text
+    assert (
+        f"2 rows of the inference log are lost: bytes {middle.start} to {middle.end}" in caplog.text
+    )
     logged = set(TableStore(home.tables_uri).read(TABLE)["prediction_id"])
     assert logged == {row.prediction_id for batch in (batches[0], batches[2]) for row in batch}
 

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -40,16 +40,19 @@ reproduce: venv  ## train a version again from its record and compare: MODEL=fli
 	@$(CLI) reproduce "$(or $(MODEL),flight_delays)" "$(or $(VERSION),1)"
 
 bench-training: venv  ## what training costs, as ratios within one run: ARGS=--quick for a small part
-	@$(CLI) bench-training $(ARGS)
+	@$(CLI) bench training $(ARGS)
 
 bench-serving: venv  ## the endpoint against its peers and batch scoring, as ratios within one run: ARGS=--quick for a small part
-	@$(CLI) bench-serving $(ARGS)
+	@$(CLI) bench serving $(ARGS)
+
+bench-batch: venv  ## batch scoring against raw prediction over the same file: ARGS=--quick for a small part
+	@$(CLI) bench batch $(ARGS)
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
-	@$(CLI) refusals
+	@$(CLI) refusals $(ARGS)
 
 faults-serving: venv  ## kills, full disks, bad models, bad clients against the endpoint: ARGS=--quick for fewer; also var/faults/serving.json
-	@$(CLI) faults-serving $(ARGS)
+	@$(CLI) faults serving $(ARGS)
 
 test: venv  ## all tests
 	@$(VENV_PYTHON) -m pytest -q --durations=10

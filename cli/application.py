@@ -92,34 +92,19 @@ COMMANDS: dict[str, Command] = {
         ENDPOINT,
     ),
     "refusals": Command(
-        "proofs.refusals.main:main",
+        "proofs.refusals.main:refusals",
         "Send bad data, models and packages through the DAGs: which gate refuses each?",
         PROOFS,
-        parses_itself=True,
     ),
-    "faults-serving": Command(
-        "proofs.faults.serving:main",
-        "Kill processes, fill disks, spoil models and clients of the endpoint.",
+    "faults": Command(
+        "proofs.faults.commands:application",
+        "Make faults on purpose, as killed processes and full disks, and show what is borne.",
         PROOFS,
-        parses_itself=True,
     ),
-    "bench-training": Command(
-        "proofs.bench.training.main:main",
-        "Measure what training costs, as ratios within one run.",
+    "bench": Command(
+        "proofs.bench.commands:application",
+        "Measure training, the endpoint and batch scoring, as ratios within one run.",
         PROOFS,
-        parses_itself=True,
-    ),
-    "bench-serving": Command(
-        "proofs.bench.serving.main:main",
-        "Measure the endpoint against its peers, as ratios within one run.",
-        PROOFS,
-        parses_itself=True,
-    ),
-    "bench-batch": Command(
-        "proofs.bench.batch.main:main",
-        "Measure batch scoring against raw prediction over the same file.",
-        PROOFS,
-        parses_itself=True,
     ),
     "reference": Command(
         "cli.reference:reference",

@@ -4,7 +4,7 @@ other command start fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -22,14 +22,12 @@ class Command:
     """One command: where it is (`module:attribute`), its help in one sentence, the section of the
     help page that lists it.
 
-    The attribute is a `typer.Typer`, a function that typer can read, or, with `parses_itself`, a
-    function that takes the list of arguments, `--help` among them.
+    The attribute is a `typer.Typer` or a function that typer can read.
     """
 
     target: str
     help: str
     section: str
-    parses_itself: bool = False
 
     def load(self, name: str) -> Any:
         """The command itself, of typer's kind."""
@@ -39,34 +37,12 @@ class Command:
             application = attribute_value
         else:
             application = new_application()
-            function, options = attribute_value, HELP_OPTIONS
-            if self.parses_itself:
-                function, options = _forward(attribute_value), _FORWARDED
-            application.command(name=name, context_settings=dict(options))(function)
+            application.command(name=name, context_settings=dict(HELP_OPTIONS))(attribute_value)
         command = typer.main.get_command(application)
         command.name = name
         more = (command.help or "").partition("\n\n")[2]
         command.help = f"{self.help}\n\n{more}".rstrip()
         return command
-
-
-_FORWARDED: dict[str, Any] = {
-    "help_option_names": [],
-    "allow_extra_args": True,
-    "allow_interspersed_args": False,
-    "ignore_unknown_options": True,
-}
-
-
-def _forward(main: Callable[[list[str]], int]) -> Callable[[typer.Context], int]:
-    def forward(context: typer.Context) -> int:
-        try:
-            return int(main(list(context.args)))
-        except SystemExit as end:
-            # argparse ends its own help and its own errors so.
-            return end.code if isinstance(end.code, int) else 1
-
-    return forward
 
 
 class SectionedGroup(TyperGroup):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 FILE_CHARACTERS = 170
 VALUE_CHARACTERS = 44
+PROSE_CHARACTERS = 32
 INDENT = "  "
 
 
@@ -25,30 +28,69 @@ def console() -> Console:
 
 
 def print_table(
-    title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, nothing: str = "nothing"
+    title: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    nothing: str = "nothing",
+    prose: Collection[str] = (),
 ) -> None:
     """A table; where there is no row, its title and `nothing`.
 
     A table that is too wide becomes a block of lines for each row, so that nothing is cut or broken
-    within a word.
+    within a word. The columns named by `prose` hold sentences: they are printed whole, folded over
+    as many lines as they need.
     """
-    cells = [[cell(value) for value in row] for row in rows]
+    cells = [
+        [
+            _whole(value) if name in prose else cell(value)
+            for name, value in zip(headings, row, strict=True)
+        ]
+        for row in rows
+    ]
     output = console()
+    widths = [
+        _least_width(name, texts, prose) for name, *texts in zip(headings, *cells, strict=True)
+    ]
     if not cells:
         output.print(f"{title}: {nothing}", markup=False)
-        return
-    table = Table(*headings, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for row in cells:
-        table.add_row(*row)
-    if output.measure(table).maximum <= output.width and _natural(headings, cells) <= output.width:
-        output.print(table)
+    elif sum(widths) + len(INDENT) * len(widths) <= output.width:
+        output.print(_table(title, headings, widths, cells, prose))
     else:
         _print_blocks(output, title, headings, cells)
 
 
-def _natural(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    widths = (max(map(len, column)) for column in zip(headings, *rows, strict=True))
-    return sum(width + len(INDENT) for width in widths)
+def _least_width(heading: str, texts: Sequence[str], prose: Collection[str]) -> int:
+    """The characters that a column needs; one of sentences is content with a part of a line."""
+    whole = max(map(len, (heading, *texts)))
+    if heading not in prose:
+        return whole
+    words = (word for text in texts for word in text.split())
+    return min(whole, max((PROSE_CHARACTERS, *map(len, words))))
+
+
+def _table(
+    title: str,
+    headings: Sequence[str],
+    widths: Sequence[int],
+    rows: Sequence[Sequence[str]],
+    prose: Collection[str],
+) -> Table:
+    # Rows of several lines need an empty one between them.
+    leading = 1 if prose else 0
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        leading=leading,
+    )
+    for heading, width in zip(headings, widths, strict=True):
+        table.add_column(heading, min_width=width, no_wrap=heading not in prose)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _print_blocks(
@@ -57,12 +99,25 @@ def _print_blocks(
     output.print(title, style="italic", markup=False)
     width = max(map(len, headings[1:]), default=0)
     for row in rows:
-        output.print(f"{INDENT}{row[0]}", style="bold", markup=False, soft_wrap=True)
+        _print_folded(output, INDENT, row[0], style="bold")
         for heading, text in zip(headings[1:], row[1:], strict=True):
             if text != "-":
-                output.print(
-                    f"{INDENT * 2}{heading:<{width}}  {text}", markup=False, soft_wrap=True
-                )
+                _print_folded(output, f"{INDENT * 2}{heading:<{width}}  ", text)
+
+
+def _print_folded(output: Console, head: str, text: str, style: str | None = None) -> None:
+    """A text behind its head, the lines after the first below its beginning; a word that is longer
+    than a line stays whole.
+    """
+    lines = textwrap.wrap(
+        text,
+        max(output.width - len(head), 1),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for number, line in enumerate(lines or [""]):
+        start = " " * len(head) if number else head
+        output.print(f"{start}{line}", style=style, markup=False, soft_wrap=True)
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
@@ -84,6 +139,11 @@ def cell(value: Any) -> str:
         return ", ".join(map(str, value)) or "-"
     text = str(value)
     return text if len(text) <= VALUE_CHARACTERS else f"{text[: VALUE_CHARACTERS - 3]}..."
+
+
+def _whole(value: Any) -> str:
+    """A sentence on one line; a dash for none."""
+    return "-" if value is None else " ".join(str(value).split()) or "-"
 
 
 def print_remarks(remarks: Sequence[Mapping[str, Any]]) -> None:

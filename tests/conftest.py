@@ -16,26 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from include.settings import Settings, load_settings
+from proofs.harness.home import enter_home
 from proofs.harness.ports import free_port
 
 HOME = Path(tempfile.mkdtemp(prefix="flightdeck-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
-for name in [name for name in os.environ if name.startswith(("FLIGHTDECK_", "AIRFLOW", "MLFLOW_"))]:
-    del os.environ[name]
-os.environ.update(
-    FLIGHTDECK_ENV="test",
-    FLIGHTDECK_HOME=str(HOME),
-    FLIGHTDECK_SERVING_PORT=str(free_port()),
-    FLIGHTDECK_MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow/mlflow.db",
-    FLIGHTDECK_SAMPLE_SHARE="0.15",
-)
-
-from cli.platform.environment import airflow_environment  # noqa: E402  (the settings it reads are set above)
-from include.settings import Settings, load_settings  # noqa: E402
-
 (HOME / "mlflow").mkdir()
-os.environ.update(airflow_environment(load_settings()))
+enter_home(
+    HOME,
+    share=0.15,
+    SERVING_PORT=free_port(),
+    MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow/mlflow.db",
+)
 # Derived from the home: a test that moves the home moves them too.
 for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL"):
     del os.environ[name]

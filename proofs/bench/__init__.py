@@ -1,1 +1,1 @@
-"""What the product costs, as ratios within one run: `make bench-training`, `make bench-serving`."""
+"""What the product costs, as ratios within one run: `flightdeck bench`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.tables import print_table
 from include import files
 
 
@@ -40,23 +41,38 @@ class Row:
         }
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows with aligned columns."""
-    cells = [("measurement", "ratio", "aim", "", "detail")]
-    for row in rows:
-        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-        reached = {None: "", True: "reached", False: "MISSED"}[row.reached]
-        cells.append(
-            (row.name, ratio, "-" if row.aim is None else f"{row.aim:g}", reached, row.detail)
-        )
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    lines = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip()
-        for a, b, c, d, e in cells
-    ]
-    return "\n".join(lines)
+HEADINGS = ("measurement", "ratio", "aim", "result", "detail")
+RESULTS = {None: None, True: "reached", False: "MISSED"}
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
+def show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the form of `Row.as_json`."""
+    print_table(
+        "Ratios within this run",
+        HEADINGS,
+        (
+            (row["name"], _ratio(row), _aim(row), RESULTS[row["reached"]], row["detail"])
+            for row in rows
+        ),
+        prose=("measurement", "detail"),
+    )
+
+
+def line(row: Row) -> str:
+    """A row on one line, without its detail."""
+    fields = row.as_json()
+    result = RESULTS[row.reached]
+    return f"{row.name}: {_ratio(fields)}" + (f" (aim {_aim(fields)}, {result})" if result else "")
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows as JSON; readers see the old file or the new one."""
-    files.write(path, json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    files.write(path, json.dumps(list(rows), indent=2) + "\n")
+
+
+def _ratio(row: Mapping[str, Any]) -> str:
+    return "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
+
+
+def _aim(row: Mapping[str, Any]) -> str:
+    return "-" if row["aim"] is None else f"{row['aim']:g}"

@@ -1,1 +1,1 @@
-"""Faults, made on purpose, and what was seen: `make faults-serving`."""
+"""Faults, made on purpose, and what was observed: `flightdeck faults`."""

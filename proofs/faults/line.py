@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from cli.tables import print_table
 from include import files
+
+HEADINGS = ("fault", "expected", "seen", "detail")
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,19 @@ def write(lines: Sequence[Line], path: Path) -> None:
     files.write(path, json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 
-def show(lines: Sequence[Line], console: Console) -> None:
-    """Print the table; what does not hold is marked in words, not by colour alone."""
-    table = Table("fault", "expected", "seen", "detail", show_lines=True)
-    for line in lines:
-        table.add_row(
-            line.fault,
-            line.expected,
-            line.seen if line.holds else f"{line.seen}\nNOT AS EXPECTED",
-            line.detail,
-        )
-    console.print(table)
+def show(lines: Sequence[Line]) -> None:
+    """Print the table; what does not hold is marked in words."""
+    print_table(
+        "Faults",
+        HEADINGS,
+        (
+            (
+                line.fault,
+                line.expected,
+                line.seen if line.holds else f"NOT AS EXPECTED: {line.seen}",
+                line.detail,
+            )
+            for line in lines
+        ),
+        prose=HEADINGS,
+    )

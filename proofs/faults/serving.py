@@ -1,11 +1,9 @@
-"""`make faults-serving`: what the endpoint bears, line by line;
-
+"""`flightdeck faults serving`: what the endpoint bears, line by line, also in
 `var/faults/serving.json`, and a failure when a line does not hold.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import signal
@@ -18,22 +16,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
 from cli.platform.environment import process_environment
 from include.errors import PlatformError
 from include.release.model_store import set_desired
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from proofs.choices import check_names
 from proofs.faults import serving_clients, serving_kills, serving_models, serving_stores
 from proofs.faults.line import Line, show, write
-from proofs.harness.data import home_settings
 from proofs.harness.endpoint import BENTOML_SERVICE, USE_CASE, Endpoint
+from proofs.harness.home import home_settings
 from proofs.harness.ports import HOST, free_ports
 from proofs.harness.world import World, build_world
 
 TABLE = PROJECT_ROOT / "var" / "faults" / "serving.json"
-WIDTH = 170
 GENERATORS = 2
 SHARE = 0.1
 
@@ -65,51 +64,61 @@ QUICK = Size(
 GROUPS = ("kills", "models", "stores", "clients", "generated", "disk")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Make the faults, or the groups named by `--only`; 1 when one was not borne."""
-    parser = argparse.ArgumentParser(prog="flightdeck faults-serving", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer kills and requests")
-    parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
-    parser.add_argument(
-        "--bentoml",
-        action="store_true",
-        help="the endpoint under BentoML's own server, not as the platform runs it",
-    )
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the folder with the endpoint's home and log"
-    )
-    parser.add_argument(
-        "--table", type=Path, default=TABLE, help="where the table is written as JSON"
-    )
-    options = parser.parse_args(list(arguments))
+def faults_serving(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer kills and requests.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help=f"Of {', '.join(GROUPS)}; may be repeated."),
+    ] = None,
+    bentoml: Annotated[
+        bool,
+        typer.Option(
+            "--bentoml",
+            help="The endpoint under BentoML's own server, not as the platform runs it.",
+        ),
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder with the endpoint's home and log.")
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the table is written as JSON; var/faults/serving.json without it.",
+        ),
+    ] = None,
+) -> int:
+    """Kill processes, fill disks, spoil models and clients of the endpoint.
+
+    Takes about seven minutes and ends with 1 when a fault was not borne.
+    """
+    check_names("group", only or (), GROUPS)
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(143)
     )  # so that the endpoint and its folder are cleared away then too
-    console, started = _console(), time.monotonic()
+    started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="flightdeck-faults-"))
     lines: list[Line] = []
     try:
-        size = QUICK if options.quick else Size()
-        lines = run(folder, size, tuple(options.only or GROUPS), console, bentoml=options.bentoml)
+        lines = run(folder, QUICK if quick else Size(), tuple(only or GROUPS), bentoml=bentoml)
     finally:
-        if options.keep:
-            console.print(f"kept: {folder}", highlight=False)
+        if keep:
+            print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    show(lines, console)
-    write(lines, options.table)
+    show(lines)
+    path = table or TABLE
+    write(lines, path)
     wrong = [line for line in lines if not line.holds]
-    console.print(
+    print(
         f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
-        f" s; {options.table}",
-        highlight=False,
+        f" s; {path}"
     )
     return 1 if wrong or not lines else 0
 
 
-def run(
-    folder: Path, size: Size, groups: Sequence[str], console: Console, *, bentoml: bool = False
-) -> list[Line]:
+def run(folder: Path, size: Size, groups: Sequence[str], *, bentoml: bool = False) -> list[Line]:
     """All lines of the groups, in order.
 
     Raises `PlatformError` when the endpoint cannot be started.
@@ -125,11 +134,11 @@ def run(
         endpoint.wait_for("/readyz")
         for name, fault in faults(endpoint, world, size):
             if name in groups:
-                lines.append(_attempt(fault, endpoint, console))
+                lines.append(_attempt(fault, endpoint))
     finally:
         endpoint.close()
     if "disk" in groups:
-        lines += _full_disk(world, console, service)
+        lines += _full_disk(world, service)
     return lines
 
 
@@ -224,7 +233,7 @@ def generated(endpoint: Endpoint, count: int) -> Line:
     )
 
 
-def _full_disk(world: World, console: Console, service: str | None) -> list[Line]:
+def _full_disk(world: World, service: str | None) -> list[Line]:
     """Both policies, each with an endpoint of its own on the small disk."""
     lines = []
     with serving_stores.small_log_disk(world) as what:
@@ -235,11 +244,11 @@ def _full_disk(world: World, console: Console, service: str | None) -> list[Line
             segment = {f"{PREFIX}LOG_SEGMENT_BYTES": str(serving_stores.SEGMENT_BYTES)}
             with Endpoint(world.settings, service=service, changes=segment | changes) as endpoint:
                 endpoint.wait_for("/readyz")
-                lines.append(_attempt(partial(fault, endpoint, world, what), endpoint, console))
+                lines.append(_attempt(partial(fault, endpoint, world, what), endpoint))
     return lines
 
 
-def _attempt(fault: Callable[[], Line], endpoint: Endpoint, console: Console) -> Line:
+def _attempt(fault: Callable[[], Line], endpoint: Endpoint) -> Line:
     """One line; a fault that cannot be judged is a line that does not hold, and the endpoint is
     brought back for the next.
     """
@@ -254,7 +263,7 @@ def _attempt(fault: Callable[[], Line], endpoint: Endpoint, console: Console) ->
             f"{type(error).__name__}: {error}",
         )
     mark = "as expected" if line.holds else "NOT AS EXPECTED"
-    console.print(f"{time.monotonic() - started:6.1f} s  {line.fault}: {mark}", highlight=False)
+    print(f"{time.monotonic() - started:6.1f} s  {line.fault}: {mark}", flush=True)
     if not endpoint.running:
         endpoint.start()
     endpoint.wait_for("/readyz")
@@ -273,9 +282,3 @@ def _settings(folder: Path) -> Settings:
         MLFLOW_PORT=mlflow,
         MLFLOW_TRACKING_URI=f"http://{HOST}:{mlflow}",
     )
-
-
-def _console() -> Console:
-    """A terminal's own width; a file gets lines wide enough to read the reasons."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)

@@ -4,17 +4,21 @@ kills the process which parses it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
-from include.model.signing import attach_signature, sign_package
 from include.release.model_store import set_desired, version_folder
 from proofs.faults.line import Line
+from proofs.harness.damage.packages import (
+    change_model,
+    digest_anew,
+    flipped,
+    halved,
+    sign_anew,
+    wild_parent,
+)
 from proofs.harness.endpoint import USE_CASE, Endpoint
 from proofs.harness.traffic import Traffic
 from proofs.harness.world import World
@@ -26,8 +30,7 @@ Damage = Callable[[World, Path], str]
 
 def truncated(world: World, folder: Path) -> str:
     """Half of the model's file is missing."""
-    model = folder / MODEL_FILE
-    model.write_bytes(model.read_bytes()[: model.stat().st_size // 2])
+    change_model(folder, halved)
     return world.digests[2]
 
 
@@ -35,11 +38,8 @@ def tampered(world: World, folder: Path) -> str:  # noqa: ARG001  # all damages 
     """One byte of the model is another, and the digests were made anew to fit; the signature cannot
     be.
     """
-    model = folder / MODEL_FILE
-    content = bytearray(model.read_bytes())
-    content[len(content) // 2] ^= 1
-    model.write_bytes(bytes(content))
-    return _digested_anew(folder)
+    change_model(folder, flipped)
+    return digest_anew(folder)
 
 
 def crashing(world: World, folder: Path) -> str:
@@ -47,14 +47,8 @@ def crashing(world: World, folder: Path) -> str:
 
     XGBoost reads there and dies.
     """
-    model = folder / MODEL_FILE
-    content = model.read_bytes()
-    start = content.index(b"#L", content.index(b"parents")) + 2 + 8
-    model.write_bytes(content[: start + 4] + (2**30).to_bytes(4, "big") + content[start + 8 :])
-    digest = _digested_anew(folder)
-    attach_signature(folder, None)
-    attach_signature(folder, sign_package(world.settings, folder, digest))
-    return digest
+    change_model(folder, wild_parent)
+    return sign_anew(world.settings, folder)
 
 
 def swap_in(
@@ -112,11 +106,3 @@ def _wait_for_error(endpoint: Endpoint, version: int) -> str:
             return str(status["last_error"])
         time.sleep(0.1)
     return ""
-
-
-def _digested_anew(folder: Path) -> str:
-    record = json.loads((folder / DIGEST_FILE).read_bytes())
-    record["files"][MODEL_FILE] = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
-    record["digest"] = package_digest(folder)
-    (folder / DIGEST_FILE).write_text(json.dumps(record))
-    return str(record["digest"])

@@ -15,7 +15,7 @@ from include.features.retrieval import point_in_time
 from include.features.store import apply_definitions
 from include.interval import Interval
 from include.model.signing import attach_signature, sign_package
-from include.settings import PREFIX, Settings, load_settings
+from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.completed import mark_complete
@@ -28,21 +28,6 @@ from include.use_cases.flight_delays.spec import USE_CASE
 SNAPSHOT = {"name": f"{USE_CASE.name}/snapshot", "uri": "memory", "version": 0, "digest": "0" * 64}
 CODE_VERSION = "0" * 40
 TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.15
-
-
-def home_settings(home: Path, share: float = 1.0, **variables: object) -> Settings:
-    """The settings of a test environment below `home`: a share of the flights, MLflow in a SQLite
-    file, no server. `variables` are `FLIGHTDECK_*` by their names without the prefix.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    values = {
-        "ENV": "test",
-        "HOME": home,
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        "SAMPLE_SHARE": share,
-        **variables,
-    }
-    return load_settings({f"{PREFIX}{name}": str(value) for name, value in values.items()})
 
 
 def land(settings: Settings, interval: Interval) -> None:

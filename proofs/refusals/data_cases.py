@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from include.use_cases.flight_delays.data import read_source
 from proofs.harness.damage.rows import (
     Damage,
     columns,
@@ -55,8 +56,6 @@ def _leaked_label(world: World) -> Outcome:
     """The aircraft is filled in after the landing: a large one for every late flight of March, a
     small one for the others.
     """
-    from include.use_cases.flight_delays.data import read_source
-
     late = read_source(MARCH, world.settings.sample_share)[ARRIVALS].filter(pl.col("late") == 1)[
         "flight_id"
     ]

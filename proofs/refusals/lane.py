@@ -21,7 +21,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
+from proofs.refusals.cases import case
+from proofs.refusals.without import switched_off
+from proofs.refusals.world import World, build, enter, restore
 
 CASE_SECONDS = 300.0
 BUILD_SECONDS = 600.0
@@ -36,8 +39,6 @@ PRELOADED = (
     "sklearn.metrics",
     "deltalake",
     "matplotlib",
-    "include.model.package",
-    "proofs.refusals.cases",
 )
 
 
@@ -55,9 +56,7 @@ def run_lane(
     # Whoever is told to end unwinds: the lane takes its child along, the child the endpoint that it
     # started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from proofs.refusals import world
-
-    world.enter(folder)
+    enter(folder)
     for module in PRELOADED:
         import_module(module)
     started = time.monotonic()
@@ -68,7 +67,7 @@ def run_lane(
         else {"error": built["reasons"][0]}
     )
     while (name := requests.recv()) is not None:
-        world.restore(folder)
+        restore(folder)
         started = time.monotonic()
         answer = _in_child(partial(_run_case, without=without), name, CASE_SECONDS)
         reasons = [_anywhere(reason, folder / "home") for reason in answer["reasons"]]
@@ -116,18 +115,11 @@ def _send(sender: Connection, target: Any, argument: Any) -> None:
 
 
 def _build(folder: Path, *, champion: bool) -> dict[str, Any]:
-    from proofs.refusals.world import build
-
     build(folder, champion=champion)
     return {"seen": "passed", "gates": (), "reasons": ()}
 
 
 def _run_case(name: str, without: Sequence[str] = ()) -> dict[str, Any]:
-    from include.settings import load_settings
-    from proofs.refusals.cases import case
-    from proofs.refusals.without import switched_off
-    from proofs.refusals.world import World
-
     with switched_off(without):
         outcome = case(name).act(World(load_settings()))
     return {"seen": outcome.seen, "gates": outcome.gates, "reasons": outcome.reasons}

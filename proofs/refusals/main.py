@@ -4,7 +4,6 @@ case does not hold.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import shutil
 import signal
@@ -16,12 +15,13 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
+from proofs.choices import check_names
 from proofs.refusals.case import Case
 from proofs.refusals.cases import CASES, case
 from proofs.refusals.lane import run_lane
@@ -33,61 +33,56 @@ LANES = 2
 TABLE = PROJECT_ROOT / "var" / "refusals.json"
 # What came of switched-off rules is no result of the refusal table.
 TRIAL = TABLE.with_name("refusals_without.json")
-CELL_CHARACTERS = 240
-FILE_CHARACTERS = 170
 
 
-def main(arguments: list[str]) -> int:
-    """Run all cases, or those named by `--only`;
+def refusals(
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CASE", help="One case of the table; may be repeated."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="A rule to switch off, for example 'check_gates: brier'; may be repeated.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder with the cases' homes and logs.")
+    ] = False,
+    lanes: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Cases at a time, each lane with a home of its own."),
+    ] = LANES,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the table is written as JSON; var/refusals.json without it."
+        ),
+    ] = None,
+) -> int:
+    """Send bad data, models and packages through the DAGs.
 
-    1 when one got through, or the good one was refused.
+    Ends with 1 when a case got through or was refused by another rule than its own, or when the
+    good one was refused.
     """
-    parser = argparse.ArgumentParser(prog="flightdeck refusals", description=__doc__)
-    parser.add_argument(
-        "--only",
-        action="append",
-        metavar="CASE",
-        choices=[known.name for known in CASES],
-        help="may be repeated",
-    )
-    parser.add_argument(
-        "--without",
-        action="append",
-        metavar="RULE",
-        default=[],
-        help="switch it off, e.g. 'check_gates: brier'",
-    )
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the folder with the cases' homes and logs"
-    )
-    parser.add_argument(
-        "--lanes",
-        type=int,
-        default=LANES,
-        help="cases at a time, each lane with a world of its own",
-    )
-    parser.add_argument(
-        "--table", type=Path, help="where the table is written as JSON (default: var/refusals.json)"
-    )
-    options = parser.parse_args(arguments)
-    unknown = [name for name in options.without if name not in switches()]
-    if unknown:
-        parser.error(f"--without {unknown[0]!r}: there is no such rule; valid: {switches()}")
-    path = options.table or (TRIAL if options.without else TABLE)
-    chosen = [case(name) for name in options.only] if options.only else list(CASES)
+    check_names("case", only or (), [one.name for one in CASES])
+    check_names("rule", without or (), switches())
+    path = table or (TRIAL if without else TABLE)
+    chosen = [case(name) for name in only] if only else list(CASES)
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(143)
     )  # so that lanes and folders are cleared away then too
-    console, started = _console(), time.monotonic()
-    with _folder(keep=options.keep, console=console) as folder:
-        rows = run(chosen, folder, lanes=options.lanes, console=console, without=options.without)
-    show(rows, console)
+    started = time.monotonic()
+    with _folder(keep=keep) as folder:
+        rows = run(chosen, folder, lanes=lanes, without=without or ())
+    show(rows)
     write(rows, path)
     wrong = [row.case for row in rows if not row.holds]
-    console.print(
+    print(
         f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - started:.0f} s;"
-        f" {_shown(path)}",
-        highlight=False,
+        f" {_shown(path)}"
     )
     return 1 if wrong else 0
 
@@ -97,18 +92,11 @@ def _shown(path: Path) -> Path:
     return path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
 
 
-def _console() -> Console:
-    """A terminal's own width; a file gets lines wide enough to read the reasons."""
-    console = Console()
-    return console if console.is_terminal else Console(width=FILE_CHARACTERS)
-
-
 def run(
     chosen: Sequence[Case],
     folder: Path,
     *,
     lanes: int,
-    console: Console,
     without: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of the cases, in their order. Raises `PlatformError` when no world can be built."""
@@ -124,9 +112,7 @@ def run(
                 if "name" in answer:
                     row = answers[answer["name"]] = _row(case(answer["name"]), answer)
                     mark = "as expected" if row.holds else "NOT AS EXPECTED"
-                    console.print(
-                        f"{row.seconds:6.1f} s  {row.case}: {row.seen}, {mark}", highlight=False
-                    )
+                    print(f"{row.seconds:6.1f} s  {row.case}: {row.seen}, {mark}", flush=True)
                 if waiting:
                     connection.send(waiting.pop(0).name)
                 else:
@@ -153,7 +139,6 @@ def _row(case: Case, answer: dict[str, Any]) -> Row:
     outcome = Outcome(answer["seen"], tuple(answer["gates"]), tuple(answer["reasons"]))
     gate = case.gate(outcome) or ", ".join(dict.fromkeys(outcome.gates))
     reason = " ".join(case.reason(outcome).split())
-    reason = reason if len(reason) <= CELL_CHARACTERS else f"{reason[: CELL_CHARACTERS - 3]}..."
     return Row(
         case.name, case.expected, outcome.seen, gate, reason, answer["seconds"], case.holds(outcome)
     )
@@ -185,12 +170,12 @@ def _lanes(
 
 
 @contextmanager
-def _folder(*, keep: bool, console: Console) -> Iterator[Path]:
+def _folder(*, keep: bool) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="flightdeck-refusals-"))
     try:
         yield folder
     finally:
         if keep:
-            console.print(f"kept: {folder}", highlight=False)
+            print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -4,8 +4,6 @@ them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,8 +12,18 @@ from typing import Any
 
 import polars as pl
 
+from include.registry import versions
+from proofs.harness.damage.packages import (
+    Change,
+    change_model,
+    digest_anew,
+    flipped,
+    halved,
+    wild_parent,
+)
 from proofs.harness.damage.rows import LATE_AFTER_MINUTES, delayed, of
 from proofs.refusals.case import Case
+from proofs.refusals.sabotage import after, rewriting_result
 from proofs.refusals.verdict import Outcome
 from proofs.refusals.world import CANDIDATE_UNTIL, CHAMPION_UNTIL, FEBRUARY, MARCH, World
 
@@ -52,8 +60,6 @@ def _remove_champion(world: World) -> None:
     """Remove the folder of every logged model but the newest one's, if a run has logged one since
     the champion.
     """
-    from include.registry import versions
-
     champion = versions.champion(world.settings, world.use_case)
     folders = [path.parent for path in (world.settings.home / "mlflow").rglob("model.ubj")]
     if champion is None or not folders:
@@ -64,9 +70,7 @@ def _remove_champion(world: World) -> None:
 
 def _tampered(world: World) -> Outcome:
     """One byte of the package changes between its evaluation and the gates."""
-    from proofs.refusals.sabotage import after
-
-    with after("evaluate_model", lambda: _flip_byte(newest_package(world) / "model.ubj")):
+    with after("evaluate_model", lambda: change_model(newest_package(world), flipped)):
         return world.train()
 
 
@@ -130,8 +134,6 @@ def _missing_champion_metrics(world: World) -> Outcome:
     """The champion's files go between the check of the training set and the gates: no metric of the
     comparison can be computed.
     """
-    from proofs.refusals.sabotage import after
-
     with after("evaluate_model", lambda: _remove_champion(world)):
         return world.train()
 
@@ -149,47 +151,20 @@ def _then_deploy(changes: Mapping[str, Any]) -> Callable[[World], Outcome]:
     return act
 
 
-def _broken_package(damage: Callable[[bytes], bytes]) -> Callable[[World], Outcome]:
+def _broken_package(damage: Change) -> Callable[[World], Outcome]:
     """The trainer itself writes a broken model: its digest, in the package and in the task's
     result, is that of the broken bytes.
     """
 
     def act(world: World) -> Outcome:
-        from proofs.refusals.sabotage import rewriting_result
+        def break_it(result: dict[str, Any]) -> dict[str, Any]:
+            change_model(newest_package(world), damage)
+            return {**result, "digest": digest_anew(newest_package(world))}
 
-        with rewriting_result(
-            "train_model",
-            lambda result: {**result, "digest": _damage(newest_package(world), damage)},
-        ):
+        with rewriting_result("train_model", break_it):
             return world.train()
 
     return act
-
-
-def _damage(package: Path, damage: Callable[[bytes], bytes]) -> str:
-    """Alter the model file, write digest.json anew and return the digest."""
-    from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
-
-    model = package / MODEL_FILE
-    model.write_bytes(damage(model.read_bytes()))
-    record = json.loads((package / DIGEST_FILE).read_bytes())
-    record["files"][MODEL_FILE] = hashlib.sha256(model.read_bytes()).hexdigest()
-    record["digest"] = package_digest(package)
-    (package / DIGEST_FILE).write_text(json.dumps(record))
-    return str(record["digest"])
-
-
-def _half(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def _wild_parent(content: bytes) -> bytes:
-    """The second node of the first tree gets a parent far outside of it:
-
-    XGBoost reads there and dies (SIGSEGV).
-    """
-    start = content.index(b"#L", content.index(b"parents")) + 2 + 8
-    return content[: start + 4] + (2**30).to_bytes(4, "big") + content[start + 8 :]
 
 
 def newest_package(world: World) -> Path:
@@ -197,12 +172,6 @@ def newest_package(world: World) -> Path:
     return max(
         (world.settings.home / "work").rglob("package"), key=lambda path: path.stat().st_mtime
     )
-
-
-def _flip_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content))
 
 
 # A few deep trees on fine bins, with leaves for single flights.
@@ -278,11 +247,11 @@ CASES = (
         (f"{GATES}: latency", f"{PACKAGE}: latency_p50_ms"),
         _then_deploy({"max_latency_p50_ms": 0.01}),
     ),
-    Case("model that cannot load", (f"{GATES}: runtime_validity",), _broken_package(_half)),
+    Case("model that cannot load", (f"{GATES}: runtime_validity",), _broken_package(halved)),
     Case(
         "model that crashes its process at load",
         (f"{GATES}: runtime_validity",),
-        _broken_package(_wild_parent),
+        _broken_package(wild_parent),
     ),
     Case("tampered artefact", (f"{GATES}: evaluated_object",), _tampered),
 )

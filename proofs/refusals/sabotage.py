@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.listeners import hookimpl
-from airflow.sdk.listener import get_listener_manager
-
 
 class _AfterTask:
     def __init__(self, task_id: str, act: Callable[[Any], None]) -> None:
@@ -18,7 +15,6 @@ class _AfterTask:
         self.act = act
         self.acted = False
 
-    @hookimpl  # type: ignore[untyped-decorator]
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002  # Airflow's signature
         if task_instance.task_id == self.task_id:
             self.act(task_instance)
@@ -51,6 +47,11 @@ def rewriting_result(
 
 @contextmanager
 def _listening(listener: _AfterTask) -> Iterator[None]:
+    # Airflow reads its home when it is imported, and a lane enters its home first.
+    from airflow.listeners import hookimpl
+    from airflow.sdk.listener import get_listener_manager
+
+    hookimpl(_AfterTask.on_task_instance_success)
     get_listener_manager().add_listener(listener)
     yield
     if not listener.acted:

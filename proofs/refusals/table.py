@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from cli.tables import print_table
 from include import files
 
 
@@ -38,18 +36,20 @@ def write(rows: Sequence[Row], path: Path) -> None:
     files.write(path, json.dumps(content, indent=2) + "\n")
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    """Print the table; what does not hold is marked in words, not by colour alone."""
-    table = Table("case", "seen", "gate that refused", "reason", "seconds", show_lines=False)
-    table.columns[-1].justify = "right"
-    for row in rows:
-        seen = row.seen if row.holds else f"{row.seen}, NOT AS EXPECTED"
-        table.add_row(
-            row.case,
-            seen,
-            row.gate,
-            row.reason,
-            f"{row.seconds:.1f}",
-            style=None if row.holds else "bold red",
-        )
-    console.print(table)
+def show(rows: Sequence[Row]) -> None:
+    """Print the table; what does not hold is marked in words."""
+    print_table(
+        "Refusals",
+        ("case", "seen", "gate", "seconds", "reason"),
+        (
+            (
+                row.case,
+                row.seen if row.holds else f"{row.seen}, NOT AS EXPECTED",
+                row.gate,
+                f"{row.seconds:.1f}",
+                row.reason,
+            )
+            for row in rows
+        ),
+        prose=("gate", "reason"),
+    )

@@ -12,7 +12,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from include.data_sets import snapshot_checks, snapshot_verdict
 from include.errors import SpecError
+from include.evaluation.gates import registry
+from include.processes import features
+from include.quality import column_checks, delivery_checks, delivery_verdict, validation
 
 # The functions of `snapshot_checks.CHECKS` by the rule that they judge; the other rules of a
 # training set are those of a table.
@@ -53,22 +57,20 @@ DELIVERY_RULES = (
 )
 
 
-def known() -> dict[str, tuple[str, ...]]:
+def switchable_rules() -> dict[str, tuple[str, ...]]:
     """Every rule and gate that can be switched off, by task."""
-    from include.evaluation.gates.registry import all_gates
-
     return {
         "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
         "validate_snapshot": tuple(
             dict.fromkeys((*TABLE_RULES[:-1], *SNAPSHOT_RULES, *COMPARED_RULES))
         ),
-        "check_gates": tuple(gate.__name__ for gate in all_gates()),
+        "check_gates": tuple(gate.__name__ for gate in registry.all_gates()),
     }
 
 
 def switches() -> list[str]:
     """Everything that can be switched off, as `<task>: <rule>`."""
-    return [f"{task}: {rule}" for task, rules in known().items() for rule in rules]
+    return [f"{task}: {rule}" for task, rules in switchable_rules().items() for rule in rules]
 
 
 @contextmanager
@@ -91,10 +93,6 @@ Replacement = tuple[str, Any]
 
 
 def _delivery(rule: str) -> Iterator[Replacement]:
-    from include.processes import features
-    from include.quality import column_checks, delivery_checks
-    from include.quality import delivery_verdict as judge
-
     yield _declared(rule)
     for module, name in ((column_checks, "COLUMN_RULES"), (delivery_checks, "TABLE_RULES")):
         rules = getattr(module, name)
@@ -103,15 +101,13 @@ def _delivery(rule: str) -> Iterator[Replacement]:
             {key: check for key, check in rules.items() if key != rule},
         )
     if rule == "label after event":
-        yield f"{judge.__name__}.label_times", lambda *_: []
+        yield f"{delivery_verdict.__name__}.label_times", lambda *_: []
     if rule == "reference":
-        for module, name in ((judge, "references"), (features, "champion_in_service")):
+        for module, name in ((delivery_verdict, "references"), (features, "champion_in_service")):
             yield f"{module.__name__}.{name}", _silenced(vars(module)[name])
 
 
 def _snapshot(rule: str) -> Iterator[Replacement]:
-    from include.data_sets import snapshot_checks, snapshot_verdict
-
     yield _declared(rule)
     remaining = tuple(
         check for check in snapshot_checks.CHECKS if check.__name__ != SNAPSHOT_RULES.get(rule)
@@ -124,19 +120,17 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
         )
     original = vars(snapshot_verdict)["against_champion"]
 
-    def against_champion(*given: Any) -> tuple[list[Any], list[str]]:
-        failures, notes = original(*given)
+    def against_champion(*arguments: Any) -> tuple[list[Any], list[str]]:
+        failures, notes = original(*arguments)
         return [failure for failure in failures if failure.rule != rule], notes
 
     yield f"{snapshot_verdict.__name__}.against_champion", against_champion
 
 
 def _gate(name: str) -> Iterator[Replacement]:
-    from include.evaluation.gates import registry as gates
-
-    original = gates.all_gates
+    original = registry.all_gates
     yield (
-        f"{gates.__name__}.all_gates",
+        f"{registry.__name__}.all_gates",
         lambda *problem: tuple(gate for gate in original(*problem) if gate.__name__ != name),
     )
 
@@ -150,14 +144,12 @@ _SWITCHES: dict[str, Callable[[str], Iterator[Replacement]]] = {
 
 def _declared(rule: str) -> Replacement:
     """The rules that a table's declaration makes, less one."""
-    from include.quality import validation
-
     original = vars(validation)["rules_of"]
-    return f"{validation.__name__}.rules_of", lambda *given: [
-        one for one in original(*given) if one.name != rule
+    return f"{validation.__name__}.rules_of", lambda *arguments: [
+        one for one in original(*arguments) if one.name != rule
     ]
 
 
 def _silenced(function: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
     """The function with an empty list for the failures that it returns last."""
-    return lambda *given: (*function(*given)[:-1], [])
+    return lambda *arguments: (*function(*arguments)[:-1], [])

@@ -16,7 +16,6 @@ from cli.records.reproduce import reproduce
 from include.catalogue import load_use_case
 from include.data_sets.champion_reference import champion_reference
 from include.evaluation.champion import score_champion
-from include.features.store import apply_definitions
 from include.inference_log.log import ship
 from include.model.engine import open_engine
 from include.model.package import golden_columns, load_model
@@ -26,9 +25,10 @@ from include.release.model_store import publish, set_desired
 from include.settings import load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.data import land
 from proofs.harness.endpoint import Endpoint
 from tests.integration.dag_runs import run_dag
-from tests.unit.scoring.world import ingest
+from tests.unit.scoring.world import HISTORY
 
 pytestmark = [
     pytest.mark.slow,
@@ -146,8 +146,7 @@ def trained(request, tmp_path_factory, airflow_database):
         for name, value in given.items():
             patch.setenv(name, value)
         settings = load_settings(os.environ)
-        apply_definitions(settings)
-        ingest(TableStore(settings.tables_uri), settings.sample_share)
+        land(settings, HISTORY)
         run = run_dag(
             "flight_delays__training",
             None,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 
+from cli.application import run
+from include.settings import PROJECT_ROOT
 from proofs.harness.dag_runs import DagRunResult
 from proofs.refusals.case import Case
 from proofs.refusals.cases import CASES
-from proofs.refusals.main import main
+from proofs.refusals.table import Row, show, write
 from proofs.refusals.verdict import Outcome, outcome_of
 from proofs.refusals.without import switches
 
@@ -98,9 +103,46 @@ def test_only_rules_that_there_are_can_be_switched_off(capsys):
         "validate_data: row rule",
         "validate_snapshot: label leakage",
     } <= set(switches())
-    with pytest.raises(SystemExit):
-        main(["--only", "worse model", "--without", "check_gates: mood"])
-    assert "check_gates: champion_improvement" in capsys.readouterr().err
+    assert run(["refusals", "--only", "worse model", "--without", "check_gates: briar"]) == 2
+    assert "did you mean 'check_gates: brier'?" in capsys.readouterr().err
+    assert run(["refusals", "--only", "worse models"]) == 2
+    assert "there is no case 'worse models'; did you mean 'worse model'?" in capsys.readouterr().err
+
+
+LONG = Row(
+    "model that crashes its process at load",
+    "refused",
+    "refused",
+    "check_gates: runtime_validity",
+    "runtime_validity (package): observed a process that ended by itself, threshold one that"
+    " answers the golden rows: the child was killed by SIGSEGV while it parsed model.ubj.",
+    61.25,
+    holds=True,
+)
+
+
+def test_the_table_reads_at_80_columns_and_its_file_holds_every_reason_whole(
+    capsys, monkeypatch, tmp_path
+):
+    wrong = replace(LONG, seen="passed", gate="", reason="", holds=False)
+    for columns in (80, 170):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        show([LONG, wrong])
+        printed = capsys.readouterr().out
+        assert all(len(line) <= columns for line in printed.splitlines())
+        assert printed.count("NOT AS EXPECTED") == 1
+        assert columns == 170 or " ".join(LONG.reason.split()) in " ".join(printed.split())
+    write([LONG], tmp_path / "refusals.json")
+    assert json.loads((tmp_path / "refusals.json").read_text())[0]["reason"] == LONG.reason
+
+
+def test_a_lane_imports_no_airflow_before_it_has_entered_its_home():
+    # Airflow reads its home when it is imported.
+    code = "import sys, proofs.refusals.main; print('airflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.slow
@@ -112,8 +154,11 @@ def test_a_few_cases_are_refused_and_one_gets_through_when_its_rule_is_off(tmp_p
     # Exit code 1: a case that gets through is a failure of the table, whoever switched its rule
     # off.
     assert (
-        main(
-            [*chosen, "--without", "validate_data: row rule", "--lanes", "1", "--table", str(path)]
+        run(
+            [
+                *("refusals", *chosen, "--without", "validate_data: row rule"),
+                *("--lanes", "1", "--table", str(path)),
+            ]
         )
         == 1
     )

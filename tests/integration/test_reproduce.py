@@ -18,13 +18,13 @@ from cli.platform.environment import process_environment
 from cli.platform.processes import mlflow_database, platform_processes
 from cli.records.reproduce import reproduce
 from cli.records.tracking import tracking_settings
-from include.features.store import apply_definitions
 from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
 from include.verdict import Finding, GateVerdict
+from proofs.harness.data import land
 from proofs.harness.ports import free_port
-from tests.unit.scoring.world import FLIGHTS, JANUARY, World, ingest
+from tests.unit.scoring.world import FLIGHTS, HISTORY, JANUARY, World
 from tests.unit.scoring.world import _train as train
 
 pytestmark = [
@@ -76,7 +76,7 @@ def test_the_make_target_passes_model_and_version():
 
 
 def test_the_bench_compares_identical_rows(tmp_path):
-    done = command("bench-training", "--quick", "--only", "joins", FLIGHTDECK_HOME=str(tmp_path))
+    done = command("bench", "training", "--quick", "--only", "joins", FLIGHTDECK_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     rows = {
         row["name"]: row
@@ -111,9 +111,8 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         )
     try:
         wait_for(mlflow.health_url)
-        apply_definitions(settings)
+        land(settings, HISTORY)
         world = World(settings, TableStore(settings.tables_uri), 0, "")
-        ingest(world.tables, settings.sample_share)
         trained = train(world.context(JANUARY, "training"))
         digest = trained["train_model"]["digest"]
         number = register_candidate(

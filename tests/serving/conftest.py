@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from include.release.model_store import set_desired
-from proofs.harness.data import home_settings
 from proofs.harness.endpoint import Endpoint
+from proofs.harness.home import home_settings
 from proofs.harness.world import World, build_world
 
 

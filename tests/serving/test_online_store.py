@@ -14,8 +14,8 @@ import pytest
 from include.features.online.store import materialise
 from include.features.store import apply_definitions
 from include.release.model_store import set_desired
-from proofs.harness.data import home_settings
 from proofs.harness.endpoint import Endpoint
+from proofs.harness.home import home_settings
 from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer, StoreServer
 from proofs.harness.world import INTERVAL, World
 

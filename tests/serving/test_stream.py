@@ -20,7 +20,7 @@ from include.features.retrieval import point_in_time
 from include.model.package import load_model
 from include.release.model_store import set_desired, withdraw
 from include.settings import PROJECT_ROOT
-from proofs.harness.data import home_settings
+from proofs.harness.home import home_settings
 from proofs.harness.logged import logged_rows
 from proofs.harness.world import World, build_world
 from tests.serving.broker import ANSWERS, DEAD, REQUESTS, Broker, Consumer, event, wait_until

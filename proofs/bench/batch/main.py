@@ -4,16 +4,16 @@ over the same file, taking turns.
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli.platform.environment import common_environment, process_environment
 from include.settings import Settings, load_settings
 from proofs.bench.measure import Measured, median, run_child
+from proofs.bench.rows import show, write
 
 AIM = 0.8
 MEMORY_AIM = 1.2
@@ -22,7 +22,24 @@ REPETITIONS, QUICK_REPETITIONS = 2, 1
 TIME_LIMIT = 1800.0
 
 
-def run(quick: bool) -> list[dict[str, Any]]:
+def bench_batch(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"{QUICK_ROWS:,} rows instead of {ROWS:,}.")
+    ] = False,
+) -> None:
+    """Measure batch scoring against raw chunked `inplace_predict` over the same file.
+
+    Writes bench/batch.json in FLIGHTDECK_HOME.
+    """
+    rows = measure_batch(quick=quick)
+    show(rows)
+    path = load_settings().home / "bench" / ("batch-quick.json" if quick else "batch.json")
+    write(path, rows)
+    print(f"Written to {path}")
+
+
+def measure_batch(*, quick: bool) -> list[dict[str, Any]]:
     """Rows `{"name", "ratio", "aim", "reached", "detail"}`.
 
     With `quick` the sizes are small and the ratios mean little.
@@ -38,32 +55,6 @@ def run(quick: bool) -> list[dict[str, Any]]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print, write `<home>/bench/batch.json` (`batch-quick.json`);
-
-    0 when it was measured.
-    """
-    parser = argparse.ArgumentParser(
-        prog="flightdeck bench-batch",
-        description="Batch scoring against raw chunked inplace_predict.",
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK_ROWS:,} rows instead of {ROWS:,}"
-    )
-    options = parser.parse_args(arguments)
-    rows = run(options.quick)
-    for row in rows:
-        reached = {None: "", True: "reached", False: "MISSED"}[row["reached"]]
-        print(
-            f"{row['name']:<34} {row['ratio']:>6.2f}  aim"
-            f" {row['aim'] if row['aim'] is not None else '-':<4} {reached:<8} {row['detail']}"
-        )
-    path = load_settings().home / "bench" / ("batch-quick.json" if options.quick else "batch.json")
-    path.write_text(json.dumps(rows, indent=2) + "\n")
-    print(f"Written to {path}")
-    return 0
-
-
 def _measure(home: Path, rows: int, repetitions: int) -> list[dict[str, Any]]:
     settings = _settings(home)
     environment = process_environment(
@@ -76,9 +67,7 @@ def _measure(home: Path, rows: int, repetitions: int) -> list[dict[str, Any]]:
         return run_child(task, arguments, environment, time_limit=TIME_LIMIT)
 
     files = {count: home / f"rows-{count}.parquet" for count in (small, large)}
-    made = {
-        count: child("batch_world", rows=count, path=str(path)) for count, path in files.items()
-    }
+    made = {count: child("batch_rows", rows=count, path=str(path)) for count, path in files.items()}
     package = made[large].answer["package"]
     measured: dict[str, list[Measured]] = {"batch_raw": [], "batch_ours": []}
     for turn in range(repetitions):

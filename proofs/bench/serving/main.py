@@ -8,23 +8,26 @@ Numbers are medians over the rounds; only ratios within one run mean anything.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli.platform.environment import common_environment, process_environment
 from include.settings import PROJECT_ROOT, load_settings
-from proofs.bench.serving.report import aims, print_parts, print_servers, print_table
+from proofs.bench.batch.main import measure_batch
+from proofs.bench.rows import show, write
+from proofs.bench.serving.aims import aims
+from proofs.bench.serving.measurements import ServerFigures
+from proofs.bench.serving.report import print_parts, print_servers
 from proofs.bench.serving.servers import (
     PEERS,
     Running,
@@ -36,7 +39,7 @@ from proofs.bench.serving.servers import (
 )
 from proofs.bench.serving.stores import measure_stores, store_rows
 from proofs.bench.serving.world import SHARE, World, build
-from proofs.harness.data import home_settings
+from proofs.harness.home import home_settings
 
 CONNECTIONS = 16
 RATE = 150.0
@@ -68,51 +71,35 @@ class Size:
 QUICK = Size(rounds=1, closed=2.0, single=1.0, open=1.0)
 
 
-@dataclass
-class Seen:
-    """All measurements of one server, by kind of load."""
+def bench_serving(
+    *,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="One short round: it shows that the bench runs; its ratios mean little."
+        ),
+    ] = False,
+    no_batch: Annotated[bool, typer.Option("--no-batch", help="Leave batch scoring out.")] = False,
+) -> None:
+    """Measure the endpoint beside what serves the same model otherwise.
 
-    loads: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    missing: str = ""
-
-    def median(self, kind: str, what: str) -> float:
-        """The median of one number over the rounds."""
-        return float(statistics.median(load[what] for load in self.loads[kind]))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print, write `<home>/bench/serving.json`;
-
-    0 when everything was measured that can run here.
+    Takes about nine minutes and writes bench/serving.json in FLIGHTDECK_HOME.
     """
-    parser = argparse.ArgumentParser(
-        prog="flightdeck bench-serving", description="The endpoint against its peers."
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="one short round: shows that it runs, the ratios mean little",
-    )
-    parser.add_argument("--no-batch", action="store_true", help="leave batch scoring out")
-    options = parser.parse_args(arguments)
     folder = load_settings().home / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / "serving-home"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     try:
-        rows = measure(home, folder / "mlserver", QUICK if options.quick else Size())
+        rows = measure(home, folder / "mlserver", QUICK if quick else Size())
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    if not options.no_batch:
-        from proofs.bench.batch.main import run as batch
-
-        rows += batch(options.quick)
-    print_table(rows)
-    path = folder / ("serving-quick.json" if options.quick else "serving.json")
-    path.write_text(json.dumps(rows, indent=2) + "\n")
+    if not no_batch:
+        rows += measure_batch(quick=quick)
+    show(rows)
+    path = folder / ("serving-quick.json" if quick else "serving.json")
+    write(path, rows)
     print(f"Written to {path}")
-    return 0
 
 
 def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
@@ -131,35 +118,35 @@ def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
     }
     parts = _in_process(world, environment)
     stores = measure_stores(environment)
-    seen = _serve(world, mlserver_python(mlserver), size)
-    print_servers(seen, RATE)
+    figures = _serve(world, mlserver_python(mlserver), size)
+    print_servers(figures, RATE)
     print_parts(parts)
-    return aims(seen, parts) + store_rows(stores)
+    return aims(figures, parts) + store_rows(stores)
 
 
-def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, Seen]:
-    seen: dict[str, Seen] = {}
+def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFigures]:
+    figures: dict[str, ServerFigures] = {}
     with ExitStack() as stack:
         started = [
             stack.enter_context(running(server, world)) for server in servers(world, mlserver)
         ]
         for target in started:
-            seen[target.server.name] = Seen(missing=target.missing)
+            figures[target.server.name] = ServerFigures(missing=target.missing)
         if isinstance(mlserver, str):
-            seen["MLServer"] = Seen(missing=mlserver)
+            figures["MLServer"] = ServerFigures(missing=mlserver)
         up = [target for target in started if not target.missing]
         for target in up:
             load(target, world, 4, 0.5)
         for number in range(size.rounds):
             print(f"  round {number + 1} of {size.rounds}", flush=True)
             for target in up:
-                _round(target, world, size, seen[target.server.name])
-    return seen
+                _round(target, world, size, figures[target.server.name])
+    return figures
 
 
-def _round(target: Running, world: World, size: Size, seen: Seen) -> None:
-    def note(kind: str, figures: dict[str, float]) -> None:
-        seen.loads.setdefault(kind, []).append(figures)
+def _round(target: Running, world: World, size: Size, figures: ServerFigures) -> None:
+    def note(kind: str, turn: dict[str, float]) -> None:
+        figures.loads.setdefault(kind, []).append(turn)
 
     note("closed", load(target, world, CONNECTIONS, size.closed))
     note("single", load(target, world, 1, size.single))

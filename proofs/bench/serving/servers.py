@@ -31,6 +31,8 @@ UVICORN = (
     *("--interface", "asgi3", "--loop", "uvloop", "--http", "httptools", "--ws", "none"),
     *("--no-access-log", "--no-proxy-headers", "--log-level", "warning"),
 )
+PLAIN = ("bare", "fast_api")
+Command = Callable[[int], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Server:
     """One way of serving the model. `command` takes a port; `body` names the kind of requests."""
 
     name: str
-    command: Callable[[int], Sequence[str]]
+    command: Command
     path: str
     body: str
     environment: dict[str, str] = field(default_factory=dict)
@@ -64,95 +66,59 @@ class Running:
 
 def servers(world: World, mlserver: Path | str) -> list[Server]:
     """All of them; `mlserver` is the Python of MLServer's environment, or why there is none."""
-    python = sys.executable
-    model = {"BENCH_MODEL": str(world.model)}
-    home = world.settings.home
-
-    def uvicorn(target: str) -> Callable[[int], Sequence[str]]:
-        return lambda port: (python, "-m", "uvicorn", *UVICORN, "--port", str(port), target)
-
-    def bento(target: str) -> Callable[[int], Sequence[str]]:
-        return lambda port: (
-            python,
-            "-m",
-            "bentoml",
-            "serve",
-            target,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        )
-
-    available = [
-        Server(
-            "ours",
-            lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
-            OURS,
-            "features",
-        ),
-        Server(
-            "ours, synced each second",
-            lambda port: (python, "-m", "cli", "serve", "--port", str(port)),
-            OURS,
-            "features",
-            {"FLIGHTDECK_SPEC_OVERLAY": str(write_overlay(world))},
-        ),
-        Server(
-            "ours, nothing recorded",
-            lambda port: (python, "-m", "proofs.bench.peers.quiet", str(port)),
-            OURS,
-            "features",
-        ),
-        Server("ours under BentoML", bento("serving.service:FlightdeckService"), OURS, "features"),
-        Server(
-            "bare ASGI, ONNX Runtime",
-            uvicorn("proofs.bench.peers.bare:application"),
-            "/predict",
-            "inputs",
-            model,
-        ),
-        Server(
-            "FastAPI",
-            uvicorn("proofs.bench.peers.fast_api:application"),
-            "/predict",
-            "inputs",
-            model,
-        ),
-        Server(
-            "plain BentoML", bento("proofs.bench.peers.bento:Plain"), "/predict", "inputs", model
-        ),
-        Server(
-            "mlflow models serve",
-            lambda port: (
-                python,
-                "-m",
-                "mlflow",
-                "models",
-                "serve",
-                "-m",
-                str(home / "mlflow-model"),
-                "--env-manager",
-                "local",
-                "-p",
-                str(port),
-            ),
-            "/invocations",
-            "mlflow",
-        ),
-    ]
+    available = [*_ours(world), *_peers(world)]
     if isinstance(mlserver, Path):
-        folder = home / "mlserver"
         available.append(
             Server(
                 "MLServer",
-                lambda port: _mlserver(mlserver, folder, world, port),
+                lambda port: _mlserver(mlserver, world.settings.home / "mlserver", world, port),
                 "/v2/models/flights/infer",
                 "mlserver",
                 {"PYTHONPATH": str(PEERS)},
             )
         )
     return available
+
+
+def _ours(world: World) -> list[Server]:
+    """The endpoint as it is, with less recorded, and under BentoML's server."""
+    each_second = {"FLIGHTDECK_SPEC_OVERLAY": str(write_overlay(world))}
+    serve, quiet = _module("cli", "serve", "--port"), _module("proofs.bench.peers.quiet")
+    bentoml = _bento("serving.service:FlightdeckService")
+    return [
+        Server("ours", serve, OURS, "features"),
+        Server("ours, synced each second", serve, OURS, "features", each_second),
+        Server("ours, nothing recorded", quiet, OURS, "features"),
+        Server("ours under BentoML", bentoml, OURS, "features"),
+    ]
+
+
+def _peers(world: World) -> list[Server]:
+    """What serves the same model otherwise."""
+    model = {"BENCH_MODEL": str(world.model)}
+    bare, fast_api = (_uvicorn(f"proofs.bench.peers.{name}:application") for name in PLAIN)
+    bentoml = _bento("proofs.bench.peers.bento:Plain")
+    folder = str(world.settings.home / "mlflow-model")
+    mlflow = _module("mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p")
+    return [
+        Server("bare ASGI, ONNX Runtime", bare, "/predict", "inputs", model),
+        Server("FastAPI", fast_api, "/predict", "inputs", model),
+        Server("plain BentoML", bentoml, "/predict", "inputs", model),
+        Server("mlflow models serve", mlflow, "/invocations", "mlflow"),
+    ]
+
+
+def _module(*arguments: str) -> Command:
+    """`python -m ...` with the port as its last argument."""
+    return lambda port: (sys.executable, "-m", *arguments, str(port))
+
+
+def _uvicorn(target: str) -> Command:
+    return lambda port: (sys.executable, "-m", "uvicorn", *UVICORN, "--port", str(port), target)
+
+
+def _bento(target: str) -> Command:
+    return _module("bentoml", "serve", target, "--host", "127.0.0.1", "--port")
 
 
 def write_overlay(world: World) -> Path:

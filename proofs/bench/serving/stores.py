@@ -23,8 +23,8 @@ from include.features.store import apply_definitions, open_store
 from include.features.views import View
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import UseCase
+from proofs.bench.serving.aims import at_most
 from proofs.bench.serving.inprocess import REPETITIONS, microseconds, typed
-from proofs.bench.serving.report import at_most
 from proofs.harness.store_servers import PostgresServer, RedisServer, StoreServer
 
 RAW, OURS, FEAST = "raw read", "look-up", "get_online_features"
@@ -64,7 +64,7 @@ def measure_stores(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def store_rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows like those of `proofs.bench.serving.report.aims`."""
+    """Rows like those of `proofs.bench.serving.aims.aims`."""
     rows = []
     for kind, took in measured.items():
         name = f"look-up to raw read, {kind}"

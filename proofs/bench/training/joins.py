@@ -1,7 +1,7 @@
-"""The point-in-time join three ways over the same tables and rows: ours, DuckDB's ASOF JOIN,
-Polars' join_asof by hand.
+"""What the point-in-time joins have in common: the views written out by hand, and the clock.
 
-Each variant reads the feature tables itself within its time; the entity rows are given.
+Each way is a module of `tasks`, a process of its own over the same tables and rows. It reads the
+feature tables itself within its time; the entity rows are read before.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from include.catalogue import load_use_case
 from include.tables.store import frame_digest
 from proofs.bench.child import peak_mb
-from proofs.bench.training.world import USE_CASE, bench_settings
 
 # Written out by hand, as a script without a feature store would: view -> keys, features, time to
 # live.
@@ -38,83 +36,6 @@ VIEWS: dict[str, tuple[tuple[str, ...], tuple[str, ...], timedelta | None]] = {
 }
 CALLS, MANY_ROWS = 3, 1_000_000
 EVENT_TIME, STAMP = "asked_at", "event_timestamp"
-
-
-def ours(arguments: dict[str, Any]) -> dict[str, Any]:
-    """`include.features.retrieval.point_in_time`, with the definitions from Feast's registry."""
-    from include.features.retrieval import point_in_time
-
-    settings, use_case = bench_settings(), load_use_case(USE_CASE)
-    return measure(arguments, lambda frame: point_in_time(use_case, frame, settings))
-
-
-def polars_asof(arguments: dict[str, Any]) -> dict[str, Any]:
-    """One `join_asof` after the other."""
-    root = bench_settings().tables_uri
-
-    def join(frame: pl.DataFrame) -> pl.DataFrame:
-        result = frame.with_row_index("__row").sort(EVENT_TIME)
-        for view, (keys, features, ttl) in VIEWS.items():
-            values = (
-                pl.scan_delta(f"{root}/features/{view}")
-                .select(*keys, STAMP, *features)
-                .sort(STAMP)
-                .collect()
-            )
-            values = values.rename({name: f"{view}__{name}" for name in features}).drop_nulls(
-                list(keys)
-            )
-            result = result.join_asof(
-                values,
-                left_on=EVENT_TIME,
-                right_on=STAMP,
-                by=list(keys),
-                tolerance=ttl,
-                check_sortedness=False,
-            ).drop(STAMP, strict=False)
-        return result.sort("__row").drop("__row")
-
-    return measure(arguments, join)
-
-
-def duckdb_asof(arguments: dict[str, Any]) -> dict[str, Any]:
-    """One statement with an ASOF LEFT JOIN a view, over the Parquet files of the Delta tables'
-    newest versions.
-    """
-    import duckdb
-    from deltalake import DeltaTable
-
-    root = bench_settings().tables_uri
-
-    def join(frame: pl.DataFrame) -> pl.DataFrame:
-        with duckdb.connect() as connection:
-            connection.register("asked", frame.to_arrow())
-            files = {view: DeltaTable(f"{root}/features/{view}").file_uris() for view in VIEWS}
-            return pl.DataFrame(connection.execute(_statement(files)).to_arrow_table())
-
-    return measure(arguments, join)
-
-
-def _statement(files: dict[str, list[str]]) -> str:
-    """The statement; all names in it are ours."""
-    columns, joins = ["asked.*"], []
-    for view, (keys, features, ttl) in VIEWS.items():
-        fresh = (
-            "true"
-            if ttl is None
-            else (
-                f"asked.{EVENT_TIME} - {view}.{STAMP} <= INTERVAL {int(ttl.total_seconds())} SECOND"
-            )
-        )
-        columns += [
-            f"CASE WHEN {fresh} THEN {view}.{name} END AS {view}__{name}" for name in features
-        ]
-        equal = " AND ".join(f"asked.{key} = {view}.{key}" for key in keys)
-        joins.append(
-            f"ASOF LEFT JOIN read_parquet({files[view]}) AS {view} ON {equal} AND"
-            f" asked.{EVENT_TIME} >= {view}.{STAMP}"
-        )
-    return f"SELECT {', '.join(columns)} FROM asked {' '.join(joins)}"  # noqa: S608  # names and paths of this module and the store
 
 
 def measure(

@@ -7,22 +7,24 @@ alternate, and medians are compared.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli.platform.environment import airflow_environment, process_environment
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.bench.measure import Measured, median, run_child
-from proofs.bench.rows import Row, table, write
+from proofs.bench.rows import Row, line, show, write
+from proofs.choices import check_names
 
 JOIN_AIM, DAG_AIM, GROWTH_AIM = 1.3, 1.5, 1.0
 JOINS = ("join_ours", "join_duckdb", "join_polars")
@@ -121,46 +123,6 @@ class Bench:
         if not path.exists():
             self.child("entities", rows=rows, path=str(path))
         return path
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print the table, write `<home>/bench/training.json`.
-
-    0 when it was measured, whether or not the aims are reached.
-    """
-    parser = argparse.ArgumentParser(
-        prog="flightdeck bench-training",
-        description="What training costs, as ratios within one run.",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a small part, to see that the bench works; its ratios mean nothing",
-    )
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=list(PARTS),
-        default=list(PARTS),
-        help="these parts; the order stays",
-    )
-    options = parser.parse_args(arguments)
-    bench = Bench(load_settings().home, QUICK if options.quick else FULL)
-    path = bench.folder / ("training-quick.json" if options.quick else "training.json")
-    rows: list[Row] = []
-    try:
-        bench.prepare()
-        for row in chain.from_iterable(
-            part(bench) for name, part in PARTS.items() if name in options.only
-        ):
-            rows.append(row)
-            _say(table([row]).splitlines()[-1])
-            # What is measured is kept, should the rest not be.
-            write(path, rows)
-    finally:
-        shutil.rmtree(bench.world, ignore_errors=True)
-    print(f"\n{table(rows)}\n\nWritten to {path}")
-    return 0
 
 
 def joins(bench: Bench) -> Iterator[Row]:
@@ -352,6 +314,42 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "steps": steps_memory,
     "growth": growth,
 }
+
+
+def bench_training(
+    *,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="A small part, to see that the bench works; its ratios mean nothing."
+        ),
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PART", help=f"Of {', '.join(PARTS)}; may be repeated."),
+    ] = None,
+) -> None:
+    """Measure what training costs: the join, validation, the whole DAG, memory, growth.
+
+    Writes bench/training.json in FLIGHTDECK_HOME; ends with 0 whether or not the aims are reached.
+    """
+    check_names("part", only or (), list(PARTS))
+    bench = Bench(load_settings().home, QUICK if quick else FULL)
+    path = bench.folder / ("training-quick.json" if quick else "training.json")
+    rows: list[dict[str, Any]] = []
+    try:
+        bench.prepare()
+        for row in chain.from_iterable(
+            part(bench) for name, part in PARTS.items() if name in (only or PARTS)
+        ):
+            rows.append(row.as_json())
+            _say(line(row))
+            # What is measured is kept, should the rest not be.
+            write(path, rows)
+    finally:
+        shutil.rmtree(bench.world, ignore_errors=True)
+    show(rows)
+    print(f"Written to {path}")
 
 
 def _settings(home: Path, scale: Scale) -> Settings:

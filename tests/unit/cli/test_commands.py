@@ -43,6 +43,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "reproduce",
         "bench-training",
         "bench-serving",
+        "bench-batch",
         "refusals",
         "faults-serving",
     }
@@ -107,18 +108,27 @@ def test_every_command_helps(name, capsys, monkeypatch, tmp_path):
     assert run([name, "--help"]) == 0
     page = capsys.readouterr().out
     assert f"flightdeck {name}" in page
-    if not COMMANDS[name].parses_itself:
-        assert COMMANDS[name].help in " ".join(page.split())
-        assert all(len(line) <= 80 for line in page.splitlines())
+    assert COMMANDS[name].help in " ".join(page.split())
+    assert all(len(line) <= 80 for line in page.splitlines())
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("group", ["experiments", "models", "datasets"])
-def test_every_command_of_a_group_helps(group, capsys):
-    commands = COMMANDS[group].load(group).commands
-    for name, command in commands.items():
+@pytest.mark.parametrize("group", ["experiments", "models", "datasets", "faults", "bench"])
+def test_every_command_of_a_group_helps_with_a_sentence_per_option(group, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    loaded = COMMANDS[group].load(group)
+    names = loaded.list_commands(None)
+    assert names
+    for name in names:
+        command = loaded.get_command(None, name)
         assert run([group, name, "--help"]) == 0
-        assert " ".join(command.help.split()) in " ".join(capsys.readouterr().out.split())
+        page = capsys.readouterr().out
+        assert all(len(line) <= 80 for line in page.splitlines())
+        words = " ".join(page.split())
+        assert " ".join(command.help.split()) in words
+        for option in command.params:
+            assert option.help.endswith("."), (name, option.name)
+            assert " ".join(option.help.split()) in words
 
 
 def test_help_makes_no_key(capsys, monkeypatch, tmp_path):
@@ -182,18 +192,38 @@ def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path)
     assert seen[0][3:] == ["dags", "list", "--output", "json", "-v", "--help"]
 
 
-def test_a_proof_refuses_arguments_that_make_no_sense(capsys):
-    assert run(["refusals", "--nonsense"]) == 2
-    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["refusals", "--only", "equal modl"], "did you mean 'equal model'?"),
+        (["refusals", "--nonsense"], "No such option: --nonsense"),
+        (["refusals", "--lanes", "0"], "should be greater than or equal to 1"),
+        (["faults", "servin"], "did you mean 'serving'?"),
+        (["faults", "serving", "--only", "kill"], "did you mean 'kills'?"),
+        (["bench", "trainig"], "did you mean 'training'?"),
+        (["bench", "training", "--only", "join"], "did you mean 'joins'?"),
+    ],
+)
+def test_a_proof_refuses_arguments_that_make_no_sense(arguments, advice, capsys):
+    assert run(arguments) == 2
+    assert advice in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_proof_gets_its_arguments_as_they_are(monkeypatch):
-    from proofs.refusals import main as proof
+def test_a_proof_gets_its_arguments(monkeypatch, tmp_path):
+    from proofs.faults import serving as proof
 
-    seen = []
-    monkeypatch.setattr(proof, "main", lambda arguments: seen.extend(arguments) or 1)
-    assert invoke(["refusals", "--only", "a b", "--keep", "x", "--help"]) == 1
-    assert seen == ["--only", "a b", "--keep", "x", "--help"]
+    calls = []
+
+    def run_faults(_, size, groups, **options):
+        calls.append((size, groups, options))
+        return []
+
+    monkeypatch.setattr(proof, "run", run_faults)
+    arguments = ["--only", "kills", "--only", "disk", "--quick", "--bentoml"]
+    table = tmp_path / "serving.json"
+    assert invoke(["faults", "serving", *arguments, "--table", str(table)]) == 1
+    assert calls == [(proof.QUICK, ("kills", "disk"), {"bentoml": True})]
+    assert table.read_text() == "[]\n"
 
 
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():

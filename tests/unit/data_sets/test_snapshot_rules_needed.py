@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +13,16 @@ import pytest
 
 from include.data_sets import snapshot_verdict
 from include.data_sets.champion_reference import ChampionReference
+from include.data_sets.snapshot import Snapshot
 from include.data_sets.snapshot_checks import check_snapshot
+from include.data_sets.snapshot_verdict import judge_snapshot
 from include.interval import Interval
+from include.registry.client import connect
 from include.spec import Input
-from proofs.refusals.without import known, switched_off
+from include.steps import RunInfo, StepContext
+from include.tables.store import TableStore, frame_digest
+from proofs.harness.home import home_settings
+from proofs.refusals.without import switchable_rules, switched_off
 from tests.unit.model.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
 
 pytestmark = [
@@ -100,7 +107,9 @@ def refusals(frame: pl.DataFrame, champion: ChampionReference | None = None) -> 
 def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
     # A training set's ranges are those of its source tables: the same rule, shown there
     # (tests/unit/quality/test_rules_needed.py).
-    assert {*ALONE, *AGAINST_CHAMPION, "reference", "range"} == set(known()["validate_snapshot"])
+    assert {*ALONE, *AGAINST_CHAMPION, "reference", "range"} == set(
+        switchable_rules()["validate_snapshot"]
+    )
 
 
 @pytest.mark.parametrize("rule", ALONE)
@@ -136,3 +145,50 @@ def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rul
     assert refusals(parcels(seed=2), other) == {"reference"}
     with switched_off(["validate_snapshot: reference"]):
         assert refusals(parcels(seed=2), other) == set()
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[StepContext, Snapshot]:
+    """A training set in a home in which a champion is registered whose package is gone."""
+    settings = home_settings(tmp_path / "home")
+    frame, table = parcels(), f"{USE_CASE.name}/snapshot"
+    tables = TableStore(settings.tables_uri)
+    written = tables.replace_all(table, frame)
+    digest = frame_digest(tables.read(table))
+    client = connect(settings)
+    client.create_registered_model(USE_CASE.name)
+    client.create_model_version(USE_CASE.name, str(tmp_path / "gone"), tags={"digest": digest})
+    client.set_registered_model_alias(USE_CASE.name, "champion", "1")
+    run = RunInfo(process="training", run_id="run")
+    bounds = {"start": START.isoformat(), "end": WINDOW.end.isoformat()}
+    snapshot = Snapshot(table, "", written.version, digest, frame.height, **bounds)
+    return StepContext(USE_CASE, settings, WINDOW, run), snapshot
+
+
+def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_references(
+    built: tuple[StepContext, Snapshot],
+):
+    refused = judge_snapshot(*built, "run")
+    assert {failure["rule"] for failure in refused["failures"]} == {"reference"}
+    with switched_off(["validate_snapshot: reference"]):
+        assert judge_snapshot(*built, "run")["accepted"] is True
+
+
+@pytest.mark.parametrize("rule", ["label leakage", "null share"])
+def test_a_rule_is_off_in_the_verdict_as_the_step_makes_it(
+    rule: str, built: tuple[StepContext, Snapshot], champion: ChampionReference, monkeypatch
+):
+    # The champion of the registry cannot be read; its reference stands in, everything else is real.
+    context, snapshot = built
+    monkeypatch.setattr(snapshot_verdict, "champion_reference", lambda *_: (champion, []))
+    tables = TableStore(context.settings.tables_uri)
+    change = {**ALONE, **AGAINST_CHAMPION}[rule]
+    version = tables.replace_all(snapshot.name, change(parcels(seed=2))).version
+    changed = replace(
+        snapshot, version=version, digest=frame_digest(tables.read(snapshot.name, version=version))
+    )
+    found = {failure["rule"] for failure in judge_snapshot(context, changed, "run")["failures"]}
+    assert rule in found
+    with switched_off([f"validate_snapshot: {rule}"]):
+        verdict = judge_snapshot(context, changed, "run")
+    assert {failure["rule"] for failure in verdict["failures"]} == found - {rule}

@@ -13,14 +13,14 @@ from include.features.definitions import known_views
 from include.features.store import REGISTRY_FILE, apply_definitions, open_store, use_case_views
 from include.settings import PROJECT_ROOT
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.unit.features.world import settings_in
+from proofs.harness.home import home_settings
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 
 @pytest.fixture
 def settings(tmp_path):
-    settings = settings_in(tmp_path)
+    settings = home_settings(tmp_path)
     apply_definitions(settings)
     return settings
 
@@ -69,4 +69,4 @@ def test_a_damaged_file_is_no_obstacle(settings):
 
 def test_without_definitions_it_says_what_to_run(tmp_path):
     with pytest.raises(FeatureStoreError, match="apply_definitions"):
-        known_views(USE_CASE, settings_in(tmp_path))
+        known_views(USE_CASE, home_settings(tmp_path))

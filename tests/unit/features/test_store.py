@@ -13,7 +13,7 @@ from include.features.store import apply_definitions, open_store, use_case_views
 from include.settings import PROJECT_ROOT, Settings
 from include.spec import UseCase
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.unit.features.world import settings_in
+from proofs.harness.home import home_settings
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
@@ -77,5 +77,5 @@ def test_two_processes_may_apply_at_once(tmp_path: Path):
 
 def test_applying_leaves_the_environment_alone(tmp_path: Path):
     before = dict(os.environ)
-    apply_definitions(settings_in(tmp_path))
+    apply_definitions(home_settings(tmp_path))
     assert dict(os.environ) == before

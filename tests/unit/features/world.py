@@ -10,22 +10,13 @@ from pathlib import Path
 
 from include.interval import Interval
 from include.processes.features import compute_features, ingest_source, publish_tables
-from include.settings import Settings, load_settings
+from include.settings import Settings
 from include.steps import RunInfo, StepContext
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.home import home_settings
 from tests.step_runs import ACCEPTED, run_step
 
 MONTHS = [datetime(2013, month, 1, tzinfo=UTC) for month in range(1, 13)]
-
-
-def settings_in(home: Path, share: float = 1.0) -> Settings:
-    return load_settings(
-        {
-            "FLIGHTDECK_ENV": "test",
-            "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_SAMPLE_SHARE": str(share),
-        }
-    )
 
 
 def context_of(settings: Settings, start: datetime, end: datetime) -> StepContext:
@@ -36,7 +27,7 @@ def context_of(settings: Settings, start: datetime, end: datetime) -> StepContex
 
 def build(home: Path, months: int, share: float = 1.0) -> Settings:
     """January and the following months up to `months`."""
-    settings = settings_in(home, share)
+    settings = home_settings(home, share)
     for start, end in pairwise(MONTHS[: months + 1]):
         context = context_of(settings, start, end)
         landed = run_step(ingest_source, context)

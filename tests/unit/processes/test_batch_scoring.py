@@ -9,14 +9,15 @@ import polars as pl
 import pytest
 
 from include.errors import DataError, DigestMismatch, EmptyWindow, NotReadyYet, RegistryError
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes.batch_scoring import score_interval
 from include.scoring import batch, champion
 from include.tables.completed import is_complete
 from include.tables.store import TableStore, in_window
+from proofs.harness.data import land
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
-from tests.unit.scoring.world import FEBRUARY, FLIGHTS, HISTORY, World, ingest, small_settings
+from tests.unit.scoring.world import FEBRUARY, FLIGHTS, HISTORY, World
 
 pytestmark = [
     pytest.mark.slow,
@@ -149,9 +150,8 @@ def test_an_id_that_comes_twice_is_refused(world: World, tmp_path: Path) -> None
 
 
 def test_without_a_champion_the_error_says_what_to_run(tmp_path: Path, world: World) -> None:
-    settings = small_settings(tmp_path)
-    apply_definitions(settings)
-    ingest(TableStore(settings.tables_uri), 0.01)
+    settings = home_settings(tmp_path, 0.01)
+    land(settings, HISTORY)
     with pytest.raises(RegistryError, match=r"flight_delays__training.*flight_delays__deployment"):
         run_step(
             score_interval, replace(world.context(FEBRUARY, "batch_scoring"), settings=settings)

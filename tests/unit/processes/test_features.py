@@ -14,8 +14,9 @@ from include.settings import Settings
 from include.steps import RunInfo
 from include.tables.completed import is_complete
 from include.tables.store import TableStore
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
-from tests.unit.features.world import context_of, settings_in
+from tests.unit.features.world import context_of
 
 FEBRUARY = (datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
 
@@ -49,7 +50,7 @@ def test_half_a_history_is_refused_with_the_missing_days(tmp_path: Path):
     with pytest.raises(
         NotReadyYet, match=r"\[2013-01-04 00:00, 2013-03-01 00:00\) has not been ingested"
     ):
-        run_step(compute_features, context_of(settings_in(tmp_path), *FEBRUARY))
+        run_step(compute_features, context_of(home_settings(tmp_path), *FEBRUARY))
 
 
 def test_materialising_stops_where_the_run_says(two_months: Settings):

@@ -17,8 +17,9 @@ from include.steps import StepContext
 from include.tables.completed import is_complete
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.home import home_settings
 from tests.step_runs import ACCEPTED, run_step
-from tests.unit.features.world import context_of, settings_in
+from tests.unit.features.world import context_of
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
@@ -27,7 +28,7 @@ DAYS = (datetime(2013, 2, 8, tzinfo=UTC), datetime(2013, 2, 15, tzinfo=UTC))
 
 @pytest.fixture
 def context(tmp_path: Path) -> StepContext:
-    return context_of(settings_in(tmp_path, share=0.1), *DAYS)
+    return context_of(home_settings(tmp_path, share=0.1), *DAYS)
 
 
 def tables_of(context: StepContext) -> TableStore:
@@ -125,7 +126,7 @@ def test_a_new_column_is_recorded_and_left_out_when_publishing(context: StepCont
 
 def test_a_window_without_rows_is_refused(tmp_path: Path):
     later = context_of(
-        settings_in(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC)
+        home_settings(tmp_path), datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 2, 1, tzinfo=UTC)
     )
     inputs = {"ingest_source": run_step(ingest_source, later)}
     verdict = run_step(validate_data, later, inputs)

@@ -19,8 +19,9 @@ from include.quality.landing import landing_name
 from include.settings import PROJECT_ROOT
 from include.steps import StepContext
 from include.tables.store import TableStore
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
-from tests.unit.features.world import context_of, settings_in
+from tests.unit.features.world import context_of
 
 pytestmark = pytest.mark.slow  # every test starts a process
 
@@ -29,7 +30,7 @@ DAYS = (datetime(2013, 2, 8, tzinfo=UTC), datetime(2013, 2, 15, tzinfo=UTC))
 
 @pytest.fixture
 def context(tmp_path: Path) -> StepContext:
-    return context_of(settings_in(tmp_path, share=0.1), *DAYS)
+    return context_of(home_settings(tmp_path, share=0.1), *DAYS)
 
 
 def start(home: Path, step: str, document: Any, *options: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,6 @@ import pytest
 
 from include.data_sets.snapshot import Snapshot, read
 from include.errors import DataError, DigestMismatch, RegistryError
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.model.package import load_model, package_digest, source_columns
 from include.processes import training as steps
@@ -25,15 +24,16 @@ from include.processes.results import TrainedModel
 from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import example_frame
-from include.settings import Settings, load_settings
+from include.settings import Settings
 from include.spec import Slice
 from include.steps import RunInfo, StepContext
 from include.tables.store import TableStore
 from include.training.tracking import mark_failed
 from include.triggers.decisions import read_decisions
-from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
+from proofs.harness.data import land
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
 
@@ -96,22 +96,8 @@ def with_run(context: StepContext, run_id: str, **gates: float) -> StepContext:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Settings:
-    home = tmp_path_factory.mktemp("home")
-    settings = load_settings(
-        {
-            "FLIGHTDECK_ENV": "test",
-            "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_SAMPLE_SHARE": "0.1",
-            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        }
-    )
-    tables = TableStore(settings.tables_uri)
-    for name, frame in read_source(QUARTER, settings.sample_share).items():
-        tables.replace_all(name, frame)
-    features = compute_features(tables, QUARTER)
-    for table in USE_CASE.feature_tables:
-        tables.replace_all(table.table, features[table.view])
-    apply_definitions(settings)
+    settings = home_settings(tmp_path_factory.mktemp("home"), 0.1)
+    land(settings, QUARTER)
     return settings
 
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 from include.errors import PlatformError
+from include.settings import PROJECT_ROOT
+from proofs.bench.child import TASKS
 from proofs.bench.measure import Measured, median, run_child
-from proofs.bench.rows import Row, table, write
+from proofs.bench.rows import Row, line, show, write
 
 
 def test_a_ratio_is_reached_missed_or_not_judged():
@@ -19,16 +24,15 @@ def test_a_ratio_is_reached_missed_or_not_judged():
     assert Row("a", 9.0, None, "").reached is None
 
 
-def test_rows_are_printed_and_written_as_promised(tmp_path):
-    rows = [
-        Row("join", 1.25, 1.3, "0.1 s"),
-        Row("feast", 290.0, None, "23 s"),
-        Row("dag", None, 1.5, "stopped"),
-    ]
-    lines = table(rows).splitlines()
-    assert lines[1].split() == ["join", "1.25", "1.3", "reached", "0.1", "s"]
-    assert lines[3].split() == ["dag", "-", "1.5", "MISSED", "stopped"]
-    write(tmp_path / "bench" / "training.json", rows)
+ROWS = [
+    Row("join", 1.25, 1.3, "0.1 s"),
+    Row("feast", 290.0, None, "23 s"),
+    Row("dag", None, 1.5, "stopped"),
+]
+
+
+def test_rows_are_written_as_promised(tmp_path):
+    write(tmp_path / "bench" / "training.json", [row.as_json() for row in ROWS])
     written = json.loads((tmp_path / "bench" / "training.json").read_text())
     assert written[0] == {
         "name": "join",
@@ -38,6 +42,52 @@ def test_rows_are_printed_and_written_as_promised(tmp_path):
         "detail": "0.1 s",
     }
     assert [row["reached"] for row in written] == [True, None, False]
+
+
+def test_rows_are_printed_with_what_became_of_each(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show([row.as_json() for row in ROWS])
+    printed = [text.split() for text in capsys.readouterr().out.splitlines()]
+    assert ["join", "1.25", "1.3", "reached", "0.1", "s"] in printed
+    assert ["feast", "290.00", "-", "-", "23", "s"] in printed
+    assert ["dag", "-", "1.5", "MISSED", "stopped"] in printed
+    assert [line(row) for row in ROWS] == [
+        "join: 1.25 (aim 1.3, reached)",
+        "feast: 290.00",
+        "dag: - (aim 1.5, MISSED)",
+    ]
+
+
+def test_rows_read_at_80_columns_with_every_word_of_their_detail(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    detail = "the whole life of a process against that of another, " * 6
+    show([Row("point-in-time join, 336,776 rows", 1.25, 1.3, detail.strip()).as_json()])
+    printed = capsys.readouterr().out
+    assert all(len(text) <= 80 for text in printed.splitlines())
+    assert " ".join(detail.split()) in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_of_a_child_is_there_and_imports_no_other_task(name):
+    # What a process imports counts in its time and memory.
+    module, _, function = TASKS[name].partition(":")
+    path = PROJECT_ROOT / f"{module.replace('.', '/')}.py"
+    tree = ast.parse(path.read_text())
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert [name for name in imported if ".tasks" in str(name)] == []
+
+
+def test_the_bare_script_names_its_second_half_and_leaves_its_import_to_the_clock():
+    code = (
+        "import sys; from proofs.bench.training.tasks import bare; from importlib.util import"
+        " find_spec; print(find_spec(bare.MODEL) is not None, bare.MODEL in sys.modules,"
+        " 'include.evaluation.evaluate' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False", "False"]
 
 
 def test_a_child_is_stopped_at_its_limits_and_says_so(tmp_path):

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proofs.bench.serving.aims import aims
 from proofs.bench.serving.load import closed_loop, open_loop, request_bytes
-from proofs.bench.serving.main import Seen
-from proofs.bench.serving.report import aims
+from proofs.bench.serving.measurements import ServerFigures
+from proofs.bench.serving.report import print_parts, print_servers
 from proofs.bench.serving.stores import store_rows
 
+LOADS = ("16 connections", "1 connection")
+PEERS = ("FastAPI", "plain BentoML", "MLServer", "mlflow models serve")
 REQUESTS = [request_bytes("/predict", b'{"rows":[]}')]
 PARTS = {
     "score 100 rows, package": 1000.0,
@@ -92,22 +95,17 @@ def test_an_open_loop_counts_the_wait_of_requests_that_stood_behind_a_slow_one()
     assert float(found["p99"]) > 300.0  # type: ignore[arg-type]
 
 
-def seen(per_second: float, p99: float) -> Seen:
+def figures(per_second: float, p99: float) -> ServerFigures:
     load = {"per_second": per_second, "p50": 1.0, "p99": p99, "cpu": 100.0, "errors": 0.0}
-    return Seen(
+    return ServerFigures(
         {kind: [load] for kind in ("closed", "single", "open", "lookup", "many", "explain")}
     )
 
 
 def test_faster_with_a_longer_tail_is_missed_and_what_did_not_run_is_neither():
-    all_seen = {
-        "ours": seen(1000, 10.0),
-        "ours, synced each second": seen(1200, 8.0),
-        **{name: seen(200, 20.0) for name in OTHERS},
-        "MLServer": Seen(missing="not installed: no network"),
-    }
-    all_seen["FastAPI"] = seen(500, 9.0)
-    rows = {row["name"]: row for row in aims(all_seen, PARTS)}
+    servers = everything()
+    servers["FastAPI"] = figures(500, 9.0)
+    rows = {row["name"]: row for row in aims(servers, PARTS)}
     assert rows["to FastAPI, 16 connections"]["ratio"] == 2.0
     assert rows["to FastAPI, 16 connections"]["reached"] is False
     assert rows["to mlflow models serve, 16 connections"]["reached"] is True
@@ -121,6 +119,50 @@ def test_faster_with_a_longer_tail_is_missed_and_what_did_not_run_is_neither():
     ) == (None, None)
     assert rows["look-up to raw read, values kept since"]["reached"] is True
     assert rows["look-up to raw read, store just changed"]["reached"] is False
+
+
+def everything() -> dict[str, ServerFigures]:
+    """Figures of every server, MLServer not installed."""
+    return {
+        "ours": figures(1000, 10.0),
+        "ours, synced each second": figures(1200, 8.0),
+        **{name: figures(200, 20.0) for name in OTHERS},
+        "MLServer": ServerFigures(missing="not installed: no network"),
+    }
+
+
+def test_every_question_has_its_rows_in_the_order_of_the_page():
+    assert [row["name"] for row in aims(everything(), PARTS)] == [
+        *(f"to {peer}, {load}" for load in LOADS for peer in PEERS),
+        *(f"synced each second, to {peer}, 1 connection" for peer in PEERS),
+        *(
+            f"{how}of the bare limit, {load}"
+            for load in LOADS
+            for how in ("", "synced each second, ")
+        ),
+        "looked up, of the bare limit, 16 connections",
+        *(f"log and metrics, share of the speed, {load}" for load in LOADS),
+        *(f"synced each second, log and metrics, share of the speed, {load}" for load in LOADS),
+        "log and metrics, share of the processor time",
+        "many rows, of in-process prediction",
+        "/explain to /predict, p50, 1 connection",
+        "look-up to raw read, values kept since",
+        "look-up to raw read, store just changed",
+        "to the same routes under BentoML, 16 connections",
+    ]
+
+
+def test_the_servers_and_the_parts_are_tables_at_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_servers(everything(), 150.0)
+    print_parts(PARTS)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    words = [" ".join(line.split()) for line in lines]
+    assert "server load per s p50 ms p99 ms cpu us errors" in words
+    assert "ours, synced each second 16 1200 1.00 8.00 100 0" in words
+    assert "MLServer: not installed: no network" in words
+    assert "raw read 40.0" in words
 
 
 def test_a_look_up_in_another_store_is_measured_against_a_reader_by_hand_or_says_why_not():

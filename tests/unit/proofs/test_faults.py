@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rich.console import Console
 
+from cli.application import run
 from proofs.faults import serving
 from proofs.faults.line import Line, show, write
 from proofs.harness.endpoint import PREDICT
@@ -30,10 +30,20 @@ def test_the_file_holds_the_four_fields_of_every_line(tmp_path: Path) -> None:
     assert (GOOD.holds, BAD.holds) == (True, False)
 
 
-def test_what_does_not_hold_is_marked_in_words() -> None:
-    console = Console(width=120, record=True)
-    show([GOOD, BAD], console)
-    assert console.export_text().count("NOT AS EXPECTED") == 1
+def test_what_does_not_hold_is_marked_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    show([GOOD, BAD])
+    assert capsys.readouterr().out.count("NOT AS EXPECTED") == 1
+
+
+def test_a_line_reads_at_80_columns_and_nothing_of_it_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "0 client errors, version 1 answers, refused for the signature of another key " * 3
+    show([Line("swap in a model", long.strip(), long.strip(), f"{long}and no more")])
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    assert f"{long}and no more" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize(("lines", "status"), [([GOOD], 0), ([GOOD, BAD], 1), ([], 1)])
@@ -42,7 +52,7 @@ def test_the_exit_status_says_whether_every_line_holds(
 ) -> None:
     monkeypatch.setattr(serving, "run", lambda *_, **__: lines)
     table = tmp_path / "table.json"
-    assert serving.main(["--quick", "--table", str(table)]) == status
+    assert run(["faults", "serving", "--quick", "--table", str(table)]) == status
     assert len(json.loads(table.read_text())) == len(lines)
 
 

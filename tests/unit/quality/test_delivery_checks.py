@@ -24,7 +24,7 @@ from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.damage.rows import in_part
-from tests.unit.features.world import settings_in
+from proofs.harness.home import home_settings
 from tests.unit.model.synthetic import DAYS, START, fitted_package, parcels
 from tests.unit.model.synthetic import USE_CASE as PARCELS
 
@@ -316,7 +316,7 @@ def test_statistics_survive_the_table_and_the_same_again_writes_nothing(year: Ye
 
 
 def test_the_champion_in_service_is_believed_only_unaltered(tmp_path: Path):
-    settings: Settings = settings_in(tmp_path)
+    settings: Settings = home_settings(tmp_path)
     assert champion_in_service(PARCELS, settings) == (None, [])
     digest, _ = fitted_package(tmp_path / "package", parcels())
     attach_signature(tmp_path / "package", sign_package(settings, tmp_path / "package", digest))

@@ -15,18 +15,20 @@ import pytest
 
 from include.errors import SpecError
 from include.interval import Interval
-from include.processes.features import ingest_source
+from include.processes.features import ingest_source, validate_data
 from include.quality.delivery_verdict import judge_delivery, judge_table
 from include.quality.published import describe_table, record
 from include.quality.references import Champion
+from include.release.model_store import desired_path
 from include.steps import StepContext
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.damage.rows import delayed, flipped, in_part
-from proofs.refusals.without import known, switched_off
+from proofs.harness.home import home_settings
+from proofs.refusals.without import switchable_rules, switched_off
 from tests.step_runs import run_step
-from tests.unit.features.world import context_of, settings_in
+from tests.unit.features.world import context_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +50,7 @@ def may() -> dict[str, pl.DataFrame]:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
     """A context of May in which January to April are published."""
-    settings = settings_in(tmp_path_factory.mktemp("published"), SHARE)
+    settings = home_settings(tmp_path_factory.mktemp("published"), SHARE)
     tables = TableStore(settings.tables_uri)
     for start, end in pairwise(FIRSTS[:5]):
         frames = read_source(Interval(start, end), SHARE)
@@ -75,7 +77,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
 @pytest.fixture
 def first(tmp_path: Path) -> StepContext:
     """A context of May in which nothing is published yet."""
-    return context_of(settings_in(tmp_path, SHARE), MAY.start, MAY.end)
+    return context_of(home_settings(tmp_path, SHARE), MAY.start, MAY.end)
 
 
 def put(*changed: pl.Expr) -> Change:
@@ -139,7 +141,7 @@ def refusals(
 
 
 def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
-    assert {*DECLARED, *COMPARED, *OF_THE_WHOLE} == set(known()["validate_data"])
+    assert {*DECLARED, *COMPARED, *OF_THE_WHOLE} == set(switchable_rules()["validate_data"])
     with (
         pytest.raises(SpecError, match="validate_data: row count"),
         switched_off(["validate_data: mood"]),
@@ -187,6 +189,18 @@ def test_a_champion_whose_data_left_no_statistics_gets_through_without_the_rule_
     assert refusals(published, FLIGHTS, may[FLIGHTS], unknown) == {"reference"}
     with switched_off(["validate_data: reference"]):
         assert refusals(published, FLIGHTS, may[FLIGHTS], unknown) == set()
+
+
+def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_references(
+    first: StepContext,
+):
+    desired_path(first.settings, USE_CASE.name).parent.mkdir(parents=True)
+    desired_path(first.settings, USE_CASE.name).write_text("{")
+    landed = {"ingest_source": run_step(ingest_source, first)}
+    refused = run_step(validate_data, first, landed)
+    assert {failure["rule"] for failure in refused["failures"]} == {"reference"}
+    with switched_off(["validate_data: reference"]):
+        assert run_step(validate_data, first, landed)["accepted"] is True
 
 
 def test_labels_that_came_before_their_events_get_through_without_their_rule(first: StepContext):

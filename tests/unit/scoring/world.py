@@ -11,22 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes import training
 from include.registry.versions import register_candidate, set_champion
-from include.settings import Settings, load_settings
+from include.settings import Settings
 from include.steps import RunInfo, StepContext
-from include.tables.completed import mark_complete
 from include.tables.store import TableStore
-from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
+from proofs.harness.data import land
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
 
 HISTORY = Interval(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
 JANUARY = Interval(HISTORY.start, datetime(2013, 2, 1, tzinfo=UTC))
 FEBRUARY = Interval(JANUARY.end, HISTORY.end)
+SHARE = 0.1
 SMALL = USE_CASE.training.model_copy(update={"boost_rounds": 20})
 FLIGHTS = USE_CASE.model_copy(update={"training": SMALL})
 
@@ -47,26 +47,12 @@ class World:
         )
 
 
-def small_settings(home: Path) -> Settings:
-    """Everything below `home`, without a server."""
-    home.mkdir(parents=True, exist_ok=True)
-    return load_settings(
-        {
-            "FLIGHTDECK_ENV": "test",
-            "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-            "FLIGHTDECK_SAMPLE_SHARE": "0.1",
-        }
-    )
-
-
 @cache
 def build_world(home: Path) -> World:
     """Ingest, compute features, train, register, release; built once per test session."""
-    settings = small_settings(home)
+    settings = home_settings(home, SHARE)
+    land(settings, HISTORY)
     tables = TableStore(settings.tables_uri)
-    apply_definitions(settings)
-    ingest(tables, settings.sample_share)
     world = World(settings, tables, 0, "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
@@ -80,23 +66,6 @@ def build_world(home: Path) -> World:
     )
     set_champion(settings, FLIGHTS, number)
     return World(settings, tables, number, trained["train_model"]["digest"])
-
-
-def ingest(tables: TableStore, share: float) -> None:
-    """The raw and the feature tables of `HISTORY`, marked complete."""
-    for name, frame in read_source(HISTORY, share).items():
-        column = USE_CASE.table(name).time_column
-        if column is None:
-            tables.replace_all(name, frame)
-        else:
-            tables.replace_window(
-                name, frame, time_column=column, start=HISTORY.start, end=HISTORY.end
-            )
-    for view, frame in compute_features(tables, HISTORY).items():
-        tables.replace_all(
-            next(part.table for part in USE_CASE.feature_tables if part.view == view), frame
-        )
-    mark_complete(tables, USE_CASE.name, "features", HISTORY, {})
 
 
 def _train(context: StepContext) -> dict[str, Any]:

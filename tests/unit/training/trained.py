@@ -14,18 +14,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes import training as steps
 from include.registry.client import connect
 from include.registry.versions import set_champion
-from include.settings import Settings, load_settings
+from include.settings import Settings
 from include.spec import Slice, UseCase
 from include.steps import RunInfo, StepContext
-from include.tables.completed import mark_complete
 from include.tables.store import TableStore
-from include.use_cases.flight_delays.data import compute_features, read_source
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.data import land
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
 
@@ -41,6 +40,7 @@ ORDER = (
     steps.check_gates,
     steps.register_model,
 )
+SHARE = 0.1
 EASY = {"min_auc": 0.55, "max_slice_auc_drop": 0.5}
 SMALL = USE_CASE.training.model_copy(update={"trials": 2, "boost_rounds": 40})
 SLICES = (Slice(column="origin", minimum_rows=300), Slice(column="carrier", minimum_rows=100))
@@ -77,24 +77,8 @@ class Trainings:
 @cache
 def trainings(home: Path) -> Trainings:
     """Built once per process for one home."""
-    settings = load_settings(
-        {
-            "FLIGHTDECK_ENV": "test",
-            "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_SAMPLE_SHARE": "0.1",
-            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        }
-    )
-    tables = TableStore(settings.tables_uri)
-    for name, frame in read_source(QUARTER, settings.sample_share).items():
-        tables.replace_all(name, frame)
-    features = compute_features(tables, QUARTER)
-    written = {
-        part.view: tables.replace_all(part.table, features[part.view]).as_json()
-        for part in USE_CASE.feature_tables
-    }
-    mark_complete(tables, USE_CASE.name, "features", QUARTER, {"tables": written})
-    apply_definitions(settings)
+    settings = home_settings(home, SHARE)
+    land(settings, QUARTER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
         causes = ({"cause_id": "c1", "kind": "alarm"},)

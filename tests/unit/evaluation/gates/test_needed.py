@@ -13,6 +13,7 @@ from include.evaluation.slices import SlicePart
 from include.model.inspection import Inspection
 from include.spec import Golden
 from include.spec.expectations import Direction, FairnessGroups, Invariance
+from proofs.refusals.without import switchable_rules, switched_off
 from tests.unit.evaluation.gates.candidates import (
     DIGEST,
     MEASURED,
@@ -104,3 +105,10 @@ def test_each_gate_alone_refuses_its_case_which_gets_through_without_it(gate):
     assert refused_by(given) == {gate.__name__}
     others = [other for other in all_gates() if other is not gate]
     assert run_gates(given, gates=others).accepted is True
+    with switched_off([f"check_gates: {gate.__name__}"]):
+        assert run_gates(given).accepted is True
+    assert run_gates(given).accepted is False
+
+
+def test_every_gate_can_be_switched_off():
+    assert set(switchable_rules()["check_gates"]) == set(ALONE)

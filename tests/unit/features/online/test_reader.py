@@ -18,7 +18,7 @@ from include.features.online.store import OnlineFeatures, materialise
 from include.features.store import apply_definitions, open_store, use_case_views
 from include.settings import Settings
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.unit.features.world import settings_in
+from proofs.harness.home import home_settings
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
@@ -48,7 +48,7 @@ KEYS = [
 def settings(two_months: Settings, tmp_path: Path) -> Settings:
     """The tables of two months with an online store that holds them until `MOMENT`."""
     shutil.copytree(Path(two_months.tables_uri) / "features", tmp_path / "tables" / "features")
-    made = settings_in(tmp_path)
+    made = home_settings(tmp_path)
     apply_definitions(made)
     materialise(USE_CASE, made, MOMENT)
     return made
@@ -145,7 +145,7 @@ def test_another_file_in_the_stores_place_is_read(settings: Settings, online: On
 def test_a_locked_store_is_told_at_once_where_nobody_may_wait_and_waited_for_elsewhere(
     settings: Settings, tmp_path: Path
 ):
-    home = settings_in(tmp_path / "home")
+    home = home_settings(tmp_path / "home")
     shutil.copytree(settings.feature_store_dir, home.feature_store_dir)
     holder = sqlite3.connect(
         home.feature_store_dir / "online.db", isolation_level=None, check_same_thread=False

@@ -14,7 +14,7 @@ from include.features.store import apply_definitions, open_store
 from include.settings import Settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.unit.features.world import settings_in
+from proofs.harness.home import home_settings
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
@@ -26,7 +26,7 @@ KEYS = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "tailnum": "N14228"}
 def settings(two_months: Settings, tmp_path: Path) -> Settings:
     """The same tables with an empty online store."""
     shutil.copytree(Path(two_months.tables_uri) / "features", tmp_path / "tables" / "features")
-    settings = settings_in(tmp_path)
+    settings = home_settings(tmp_path)
     apply_definitions(settings)
     return settings
 
@@ -167,4 +167,4 @@ def test_wrong_calls_are_refused(settings: Settings):
 
 def test_without_definitions_the_error_says_what_to_do(tmp_path: Path):
     with pytest.raises(FeatureStoreError, match="apply_definitions"):
-        OnlineFeatures(USE_CASE, settings_in(tmp_path)).lookup([KEYS], [MOMENT])
+        OnlineFeatures(USE_CASE, home_settings(tmp_path)).lookup([KEYS], [MOMENT])

@@ -18,7 +18,7 @@ from include.tables.store import TableStore
 from proofs.bench.training.world import USE_CASE, bench_settings
 
 
-def feast_dask(arguments: dict[str, Any]) -> dict[str, Any]:
+def join(arguments: dict[str, Any]) -> dict[str, Any]:
     """`get_historical_features` with our definitions over Parquet copies of the tables, the form in
     which dask reads them fastest.
     """

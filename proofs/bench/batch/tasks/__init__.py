@@ -1,0 +1,1 @@
+"""What a child of the batch bench does, a module for each task."""

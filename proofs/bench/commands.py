@@ -1,0 +1,40 @@
+"""The group `flightdeck bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from cli.lazy import Command, LazyGroup, new_application
+
+COMMANDS: dict[str, Command] = {
+    "training": Command(
+        "proofs.bench.training.main:bench_training",
+        "Measure what training costs: the join, validation, the whole DAG, memory, growth.",
+        "Commands",
+    ),
+    "serving": Command(
+        "proofs.bench.serving.main:bench_serving",
+        "Measure the endpoint beside what serves the same model otherwise, and batch scoring.",
+        "Commands",
+    ),
+    "batch": Command(
+        "proofs.bench.batch.main:bench_batch",
+        "Measure batch scoring against raw prediction over the same file.",
+        "Commands",
+    ),
+}
+
+
+class Bench(LazyGroup):
+    """The benches."""
+
+    lazy_commands: ClassVar[Mapping[str, Command]] = COMMANDS
+
+
+application = new_application(cls=Bench, no_args_is_help=True)
+
+
+@application.callback()
+def _bench() -> None:
+    """Measure what the product costs, as ratios within one run."""

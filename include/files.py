@@ -15,9 +15,19 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 # What a rename of a folder says where a folder with content or a file has the name.
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
+
+def sqlite_url(path: Path) -> str:
+    """SQLAlchemy's address of a SQLite file at an absolute path.
+
+    In an address "?" would end the file's name, so such a path is written with "%" and numbers;
+    any other stands as it is, which MLflow expects.
+    """
+    return f"sqlite:///{quote(str(path)) if '?' in str(path) else path}"
 
 
 def write(

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from include.files import sqlite_url
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 
 USERS = {"admin": "admin", "engineer": "op"}
@@ -162,7 +163,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,
         # The name of the machine without asking DNS, which may be slow or absent.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
+        "DATABASE__SQL_ALCHEMY_CONN": f"{sqlite_url(home / 'airflow.db')}?timeout=30",
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
         "API__WORKERS": 1,

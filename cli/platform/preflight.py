@@ -86,6 +86,7 @@ class Migration:
     database: Path
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    directory: Path = PROJECT_ROOT
 
     @property
     def stamp(self) -> Path:
@@ -136,8 +137,9 @@ def _migrations(settings: Settings) -> tuple[Migration, ...]:
             name="mlflow",
             package="mlflow",
             database=mlflow,
-            command=("mlflow", "db", "upgrade", f"sqlite:///{mlflow}"),
+            command=("mlflow", "db", "upgrade", f"sqlite:///{mlflow.name}"),
             environment=mlflow_environment(settings),
+            directory=mlflow.parent,
         ),
     )
 
@@ -154,7 +156,7 @@ def _start(settings: Settings, migration: Migration) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             stamped([sys.executable, "-m", *migration.command]),
             env=process_environment(migration.environment),
-            cwd=PROJECT_ROOT,
+            cwd=migration.directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ from cli.platform.environment import (
     log_dir,
     mlflow_environment,
 )
-from include.settings import Settings
+from include.settings import PROJECT_ROOT, Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
 
@@ -25,8 +25,10 @@ class Process:
     """One supervised process.
 
     `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer
-    200. A process with a `component` has no address of its own: it is well when the component's
-    heartbeat, as Airflow reports it under `health_url`, is younger than the process.
+    200. It runs in `directory`; MLflow in that of its database, whose name then holds nothing that
+    means something in a URL. A process with a `component` has no address of its own: it is well
+    when the component's heartbeat, as Airflow reports it under `health_url`, is younger than the
+    process.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Process:
     more_ports: tuple[tuple[str, int], ...] = ()
     address: str = ""
     component: AirflowComponent | None = None
+    directory: Path = PROJECT_ROOT
 
 
 def mlflow_database(settings: Settings) -> Path:
@@ -69,14 +72,15 @@ def _mlflow(settings: Settings) -> Process:
                 "--workers",
                 "1",
             ),
-            *("--backend-store-uri", f"sqlite:///{mlflow_database(settings)}"),
+            *("--backend-store-uri", f"sqlite:///{mlflow_database(settings).name}"),
             *(
                 "--serve-artifacts",
                 "--artifacts-destination",
-                str(settings.home / "mlflow" / "artifacts"),
+                (settings.home / "mlflow" / "artifacts").as_uri(),
             ),
         ),
         environment=mlflow_environment(settings),
+        directory=mlflow_database(settings).parent,
         priority=100,
         log=log_dir(settings) / "mlflow.log",
         health_url=f"http://{host}:{port}/health",

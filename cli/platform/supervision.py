@@ -31,6 +31,7 @@ from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
 
 LONGEST_SOCKET_PATH = 100
+HOME_VARIABLE, PROJECT_VARIABLE = "FLIGHTDECK_SUPERVISED_HOME", "FLIGHTDECK_SUPERVISED_PROJECT"
 STOP_SECONDS = 25
 START_SECONDS = 20
 UP, STARTING, GIVEN_UP = "RUNNING", {"STARTING", "BACKOFF"}, "FATAL"
@@ -64,7 +65,24 @@ def pid_file(settings: Settings) -> Path:
 
 
 def render_configuration(settings: Settings, processes: Iterable[Process]) -> str:
-    """supervisord's configuration file."""
+    """supervisord's configuration file.
+
+    The folders of home and project stand in it as variables (`start_daemon` sets them):
+    supervisord would take signs of a path for the beginning of a comment.
+    """
+    text = _configuration(settings, processes)
+    for name, folder in folder_variables(settings).items():
+        text = text.replace(folder.replace("%", "%%"), f"%(ENV_{name})s")
+    return text
+
+
+def folder_variables(settings: Settings) -> dict[str, str]:
+    """Variables of the configuration with what they stand for, the longest first."""
+    folders = {HOME_VARIABLE: str(settings.home), PROJECT_VARIABLE: str(PROJECT_ROOT)}
+    return dict(sorted(folders.items(), key=lambda item: -len(item[1])))
+
+
+def _configuration(settings: Settings, processes: Iterable[Process]) -> str:
     logs, run = log_dir(settings), run_dir(settings)
     sections = [
         _section("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
@@ -84,15 +102,17 @@ def render_configuration(settings: Settings, processes: Iterable[Process]) -> st
             },
         ),
     ]
-    return "\n".join([*sections, *(_program(process) for process in processes)])
+    return "\n".join([*sections, *(_program(process, settings) for process in processes)])
 
 
-def _program(process: Process) -> str:
+def _program(process: Process, settings: Settings) -> str:
+    # supervisor expands this option twice, unlike the others.
+    log = str(process.log).replace(str(settings.home), f"%(ENV_{HOME_VARIABLE})s")
     return _section(
         f"program:{process.name}",
         {
             "command": shlex.join(stamped(process.command)),
-            "directory": PROJECT_ROOT,
+            "directory": process.directory,
             "environment": ",".join(
                 f"{name}={_quoted(name, value)}"
                 for name, value in sorted(process.environment.items())
@@ -108,8 +128,7 @@ def _program(process: Process) -> str:
             "stopasgroup": "true",
             "killasgroup": "true",
             "redirect_stderr": "true",
-            # supervisor expands this option twice, unlike the others.
-            "stdout_logfile": str(process.log).replace("%", "%%"),
+            "stdout_logfile": log,
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 3,
         },
@@ -144,7 +163,7 @@ def start_daemon(
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     result = subprocess.run(
         command,
-        env=dict(environment),
+        env={**environment, **folder_variables(settings)},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,

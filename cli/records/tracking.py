@@ -10,6 +10,7 @@ import typer
 from cli.platform.processes import mlflow_database
 from cli.platform.state import running_settings
 from include.errors import PlatformError
+from include.files import sqlite_url
 from include.settings import Settings
 
 SERVER_SECONDS = 3
@@ -37,4 +38,4 @@ def tracking_settings(settings: Settings) -> Settings:
                 f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is"
                 f" no {database}; run `make up`, or name the home with FLIGHTDECK_HOME."
             ) from error
-    return settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}"})
+    return settings.model_copy(update={"mlflow_tracking_uri": sqlite_url(database)})

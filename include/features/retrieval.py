@@ -20,6 +20,7 @@ from include.features.definitions import known_views
 from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.scan import scan_table
 from include.tables.store import TIMESTAMP
 
 ROW = "__row"
@@ -82,7 +83,7 @@ def read_view(
     their timestamp.
     """
     try:
-        frame = pl.scan_delta(DeltaTable(view.table_uri, version=version))
+        frame = scan_table(DeltaTable(view.table_uri, version=version))
     except TableNotFoundError as error:
         raise TableNotFound(
             f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features"

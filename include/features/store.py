@@ -13,7 +13,7 @@ import hashlib
 import os
 import runpy
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import FeatureStoreError
 from include.features.online.feast_rows import through_feast
 from include.features.views import View
+from include.files import sqlite_url
 from include.settings import Settings
 from include.settings.online_store import masked, online_store_config
 from include.spec import UseCase
@@ -178,9 +179,10 @@ def _open(
         from feast import FeatureStore, RepoConfig
 
     text = (Path(repo) / "feature_store.yaml").read_text()
-    values = yaml.safe_load(
-        Template(text).substitute({STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri})
+    values = _substituted(
+        yaml.safe_load(text), {STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}
     )
+    values["registry"]["path"] = sqlite_url(Path(folder) / REGISTRY_FILE)
     if online_store is not None:
         values["online_store"] = online_store_config(online_store, Path(folder))
     return FeatureStore(
@@ -188,6 +190,15 @@ def _open(
             **{**values, "online_store": _ours(values["online_store"])}, repo_path=Path(repo)
         )
     )
+
+
+def _substituted(value: Any, variables: Mapping[str, str]) -> Any:
+    """The variables filled in after YAML was read: a path may hold signs that mean something in
+    it.
+    """
+    if isinstance(value, dict):
+        return {name: _substituted(part, variables) for name, part in value.items()}
+    return Template(value).substitute(variables) if isinstance(value, str) else value
 
 
 def _ours(online_store: dict[str, Any]) -> dict[str, Any]:

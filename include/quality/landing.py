@@ -71,7 +71,7 @@ def read_delivery(
             f"The delivery {delivered} is incomplete: {missing} are missing; deliver a file for"
             " every declared table."
         )
-    return {name: pl.read_parquet(file) for name, file in files.items()}
+    return {name: pl.read_parquet(file, glob=False) for name, file in files.items()}
 
 
 def read_landed(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from include.settings import Settings
 
@@ -45,7 +46,7 @@ def readable_artifact(uri: str, tracking_uri: str) -> str:
     """
     if not (uri.startswith(SERVED) and tracking_uri.startswith(SQLITE)):
         return uri
-    folder = Path(tracking_uri.removeprefix(SQLITE)).parent / "artifacts"
+    folder = Path(unquote(tracking_uri.removeprefix(SQLITE))).parent / "artifacts"
     return (folder / uri.removeprefix(SERVED).lstrip("/")).as_uri()
 
 

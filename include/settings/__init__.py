@@ -9,6 +9,7 @@ import: DAG files read it at parse time.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +23,7 @@ EnvironmentName = Literal["dev", "test", "staging", "production"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
+UNWRITABLE = re.compile(r"[\[\]\\^|]|%[0-9A-Fa-f]{2}|[\x00-\x1f\"]")
 
 
 class Settings(BaseModel):
@@ -123,6 +125,19 @@ class Settings(BaseModel):
         description="JSON file that replaces values of specifications, for trials"
         " (`include.spec.overlay`); refused in production. None by default.",
     )
+
+    @field_validator("home")
+    @classmethod
+    def _a_home_for_tables(cls, value: Path) -> Path:
+        """Delta's library writes such paths as addresses, and cannot write below these."""
+        match = UNWRITABLE.search(str(value))
+        if match is not None:
+            raise ValueError(
+                f"Delta tables cannot lie below a folder with {match[0]!r} in its path; name"
+                f" another home with {PREFIX}HOME, without any of [ ] \\ ^ | and without a % before"
+                " two hexadecimal digits"
+            )
+        return value
 
     @field_validator("spec_overlay")
     @classmethod

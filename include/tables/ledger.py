@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from include.errors import DataError
+from include.tables.scan import scan_table
 from include.tables.store import TableStore, same_rows
 
 ATTEMPTS = 60
@@ -89,7 +90,7 @@ class Ledger:
         uri, empty = self.tables.uri(self.name), pl.DataFrame(schema=dict(self.schema))
         DeltaTable.create(uri, schema=empty.to_arrow().schema, mode="ignore")
         table = DeltaTable(uri)
-        stored = pl.scan_delta(table).collect()
+        stored = scan_table(table).collect()
         before = pl.concat([empty, stored], how="diagonal")
         after = change(before)
         if same_rows(after, before):

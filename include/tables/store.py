@@ -18,6 +18,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from include.errors import DataError, TableNotFound
 from include.tables.durable import make_durable
+from include.tables.scan import scan_table
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 
@@ -70,7 +71,7 @@ class TableStore:
 
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
         """A lazy frame over the table (at `version`, or the newest)."""
-        return pl.scan_delta(self.open(name, version))
+        return scan_table(self.open(name, version))
 
     def read(
         self,

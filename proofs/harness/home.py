@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from cli.platform.environment import airflow_environment
+from include.files import sqlite_url
 from include.settings import PREFIX, Settings, load_settings
 
 FOREIGN = (PREFIX, "AIRFLOW", "MLFLOW_")
@@ -38,7 +39,7 @@ def _variables(home: Path, share: float, more: dict[str, object]) -> dict[str, s
     values = {
         "ENV": "test",
         "HOME": home,
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+        "MLFLOW_TRACKING_URI": sqlite_url(home / "mlflow.db"),
         "SAMPLE_SHARE": share,
         **more,
     }

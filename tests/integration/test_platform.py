@@ -24,6 +24,7 @@ from cli.platform.supervision import pid_file, process_states, socket_path
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.harness.ports import free_ports
+from tests.homes import ODD_NAME
 
 pytestmark = pytest.mark.slow
 DAG_ID = "flight_delays__features"
@@ -62,7 +63,8 @@ def make_platform(home: Path, ports: list[int]) -> Platform:
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    platform = make_platform(tmp_path_factory.mktemp("platform"), free_ports(3))
+    home = tmp_path_factory.mktemp("platform") / ODD_NAME
+    platform = make_platform(home, free_ports(3))
     started = platform.run("up")
     try:
         assert started.returncode == 0, started.stdout + started.stderr

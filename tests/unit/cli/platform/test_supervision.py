@@ -9,18 +9,23 @@ from cli.platform.processes import platform_processes
 from cli.platform.stamped import stamped
 from include.errors import PlatformError
 from include.settings import load_settings
+from tests.homes import ODD_NAME
 
 
 def settings_in(folder):
     return load_settings({"FLIGHTDECK_HOME": str(folder)})
 
 
-def test_the_configuration_reads_back_as_supervisord_reads_it(tmp_path):
+@pytest.mark.parametrize("name", ["100% odd, folder", "a 'b' #c ;d%(x)s", ODD_NAME])
+def test_the_configuration_reads_back_as_supervisord_reads_it(name, tmp_path, monkeypatch):
     from supervisor.options import ServerOptions
 
-    settings = settings_in(tmp_path / "100% odd, folder")
+    settings = settings_in(tmp_path / name)
     (settings.home / "log").mkdir(parents=True)
+    (settings.home / "mlflow").mkdir()
     (settings.home / "run").mkdir()
+    for variable, folder in supervision.folder_variables(settings).items():
+        monkeypatch.setenv(variable, folder)
     processes = platform_processes(settings)
     path = tmp_path / "supervisord.conf"
     path.write_text(supervision.render_configuration(settings, processes))
@@ -35,6 +40,8 @@ def test_the_configuration_reads_back_as_supervisord_reads_it(tmp_path):
         assert program.stopasgroup
         assert program.killasgroup
         assert program.stdout_logfile == str(process.log)
+        assert program.directory == str(process.directory)
+    assert options.logfile == str(settings.home / "log" / "supervisord.log")
 
 
 def test_processes_start_in_the_order_of_the_list(tmp_path):

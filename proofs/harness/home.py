@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 
 from cli.platform.environment import airflow_environment
 from include.files import sqlite_url
 from include.settings import PREFIX, Settings, load_settings
 
+# Limits of the gates on a package for candidates that are no question of speed: a machine that has
+# other things to do must not refuse them.
+BUSY_MACHINE = MappingProxyType(
+    {"max_latency_p50_ms": 1000.0, "max_latency_p99_ms": 5000.0, "max_batch_ms": 5000.0}
+)
 FOREIGN = (PREFIX, "AIRFLOW", "MLFLOW_")
 """How the variables begin that would reach into another home."""
 

@@ -33,7 +33,7 @@ from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
 from proofs.harness.data import land
-from proofs.harness.home import home_settings
+from proofs.harness.home import BUSY_MACHINE, home_settings
 from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
 
@@ -57,7 +57,7 @@ ORDER = (
     steps.check_gates,
     steps.register_model,
 )
-EASY = under_limits(USE_CASE, min_auc=0.55, max_slice_auc_drop=0.5)
+EASY = under_limits(USE_CASE, min_auc=0.55, max_slice_auc_drop=0.5, **BUSY_MACHINE)
 SMALL = USE_CASE.training.model_copy(update={"trials": 2, "boost_rounds": 40})
 SLICES = (Slice(column="origin", minimum_rows=300), Slice(column="carrier", minimum_rows=100))
 FLIGHTS = EASY.model_copy(update={"training": SMALL, "slices": SLICES})

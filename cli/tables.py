@@ -76,15 +76,12 @@ def _table(
     rows: Sequence[Sequence[str]],
     prose: Collection[str],
 ) -> Table:
-    # Rows of several lines need an empty one between them.
-    leading = 1 if prose else 0
     table = Table(
         title=title,
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
-        leading=leading,
     )
     for heading, width in zip(headings, widths, strict=True):
         table.add_column(heading, min_width=width, no_wrap=heading not in prose)

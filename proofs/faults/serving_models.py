@@ -72,7 +72,7 @@ def swap_in(
         f"{sum(traffic.errors.values())} client errors, version"
         f" {' and '.join(map(str, traffic.versions))} answers, refused for"
         f" {reason if reason in error else error or 'nothing'}",
-        f"{len(traffic.answered)} answers; {error[:200]}",
+        f"{len(traffic.answered)} answers; {error}",
     )
 
 

@@ -151,7 +151,7 @@ def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
         " be read",
         f"{sum(traffic.errors.values())} client errors, {versions}, the swap is reported as failed:"
         f" {error != 'none'}, done once it can be read",
-        f"{len(traffic.answered)} answers; {error[:160]}",
+        f"{len(traffic.answered)} answers; {error}",
     )
 
 

@@ -239,6 +239,14 @@ class Serving(Part):
             " the request."
         ),
     )
+    newer_features: Literal["flag", "refuse", "accept"] = Field(
+        default="flag",
+        description=(
+            "Features whose event time is later than the row's own: use them and `flag` the answer,"
+            " `refuse` the request, or `accept` them without a word. `flag` by default: the online"
+            " store holds the newest values only, so a question about the past knows its future."
+        ),
+    )
     unknown_entities: Literal["default", "refuse"] = Field(
         default="default",
         description=(

@@ -26,8 +26,9 @@ class _Answered(_Answer):
         description=(
             "`unknown:<view>`: no feature row for the key, its features count as missing."
             " `stale:<view>`: the newest row is older than the view's time to live at the event"
-            " time, its features count as missing. `unseen:<input>`: a category that the model was"
-            " not trained with, counts as missing."
+            " time, its features count as missing. `newer:<view>`: the newest row is later than"
+            " the event time, its features are used though nobody knew them then."
+            " `unseen:<input>`: a category that the model was not trained with, counts as missing."
         ),
         examples=[["unknown:plane"]],
     )
@@ -217,6 +218,7 @@ class ModelAnswer(_Answer):
     max_rows: int
     unknown_entities: str
     stale_features: str
+    newer_features: str
     explain_share: float
     inputs: list[InputDescription]
     status: ModelStatus

@@ -40,7 +40,7 @@ PREDICTIONS = Counter(
 )
 FLAGS = Counter(
     "flightdeck_flags",
-    "Rows per flag, e.g. unknown:plane, stale:weather_hourly, unseen:dest.",
+    "Rows per flag, e.g. unknown:plane, stale:weather_hourly, newer:plane, unseen:dest.",
     ["use_case", "flag"],
 )
 REFUSALS = Counter("flightdeck_refusals", "Requests answered with an error.", ["status", "code"])

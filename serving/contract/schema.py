@@ -87,6 +87,12 @@ TEXTS = {
     "boolean": "true or false",
     "timestamp": TIME_TEXT,
 }
+NEWER_TEXTS = {
+    "flag": "The newest features are used; `newer:<view>` flags those that are later than this.",
+    "refuse": "Only what was known then is used: where features are later, the row is refused.",
+    "accept": "The newest features are used, also where they are later than this.",
+}
+"""What a caller may expect of time, by `Serving.newer_features`."""
 KINDS = {"number": "number", "category": "string"}
 Location = tuple[int | str, ...]
 ValidTexts = Callable[[Location], list[str] | None]
@@ -189,7 +195,7 @@ def request_schema(use_case: UseCase) -> RequestSchema:
     fields[use_case.event_time] = (
         "timestamp",
         False,
-        f"Event time: only what was known then is used. {TIME_TEXT}.",
+        f"Event time. {NEWER_TEXTS[use_case.serving.newer_features]} {TIME_TEXT}.",
     )
     definitions = {
         name: _typed(kind, nullable, Field(description=text))

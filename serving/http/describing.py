@@ -30,6 +30,7 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
         max_rows=serving.max_rows,
         unknown_entities=serving.unknown_entities,
         stale_features=serving.stale_features,
+        newer_features=serving.newer_features,
         explain_share=serving.explain_share,
         inputs=[
             InputDescription(

@@ -63,8 +63,10 @@ def score_batch(
     stage(use_case.name, "lookup").observe(looked_up - started)
     stage(use_case.name, "score").observe(scored - looked_up)
     flags = [
-        row_flags(unknown, stale, served.scorer.rows.unseen(source))
-        for unknown, stale, source in zip(lookup.unknown, lookup.stale, sources, strict=True)
+        row_flags(unknown, stale, newer, served.scorer.rows.unseen(source))
+        for unknown, stale, newer, source in zip(
+            lookup.unknown, lookup.stale, lookup.newer, sources, strict=True
+        )
     ]
     identifiers = prediction_ids(len(rows))
     asks_why = [question.explain for question in questions for _ in question.rows]
@@ -126,11 +128,18 @@ def _assemble(
     return Scored(answers, log_rows, counts)
 
 
-def row_flags(unknown: Sequence[str], stale: Sequence[str], unseen: list[str]) -> list[str]:
-    """Return `unknown:<view>`, `stale:<view>` and `unseen:<input>` of a row."""
-    if not unknown and not stale:
+def row_flags(
+    unknown: Sequence[str], stale: Sequence[str], newer: Sequence[str], unseen: list[str]
+) -> list[str]:
+    """Return `unknown:<view>`, `stale:<view>`, `newer:<view>` and `unseen:<input>` of a row."""
+    if not (unknown or stale or newer):
         return unseen
-    return [*(f"unknown:{view}" for view in unknown), *(f"stale:{view}" for view in stale), *unseen]
+    return [
+        *(f"unknown:{view}" for view in unknown),
+        *(f"stale:{view}" for view in stale),
+        *(f"newer:{view}" for view in newer),
+        *unseen,
+    ]
 
 
 def count_flags(use_case: str, flags: dict[str, int]) -> None:

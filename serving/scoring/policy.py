@@ -1,10 +1,11 @@
-"""The policy is what a specification says about rows whose features are unknown or stale: count
-them as missing, or refuse the request.
+"""The policy is what a specification says about rows whose features are unknown, stale or newer
+than the question: answer and flag them, or refuse the request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from include.features.online.store import LookedUp
 from include.spec import UseCase
@@ -15,44 +16,59 @@ class OneIsRefusedError(Exception):
     """A batch of several requests holds one that must be refused: answer each alone."""
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """What one kind of feature is refused with; `views` go into `text`."""
+
+    code: str
+    text: str
+    valid: str
+
+
+UNKNOWN = _Refusal(
+    "unknown_entity",
+    "the online store holds no features of {views} for this row's keys",
+    "a known entity",
+)
+STALE = _Refusal(
+    "stale_features",
+    "the features of {views} are older than their time to live at the event time",
+    "an event time near the newest features",
+)
+NEWER = _Refusal(
+    "newer_features",
+    "the features of {views} are later than the event time, when nobody knew them",
+    "an event time that is not before the newest features (batch scoring answers about the past)",
+)
+
+
 def refuse_by_policy(use_case: UseCase, lookup: LookedUp, row_counts: Sequence[int]) -> None:
     """Raise `InvalidError` naming the first row that the policy refuses; for a batch of several
     requests `OneIsRefusedError`.
     """
     serving = use_case.serving
-    if serving.unknown_entities == "default" and serving.stale_features == "default":
+    refused = [
+        (refusal, views_by_row)
+        for policy, refusal, views_by_row in (
+            (serving.unknown_entities, UNKNOWN, lookup.unknown),
+            (serving.stale_features, STALE, lookup.stale),
+            (serving.newer_features, NEWER, lookup.newer),
+        )
+        if policy == "refuse"
+    ]
+    if not refused:
         return
-    for row, (unknown, stale) in enumerate(zip(lookup.unknown, lookup.stale, strict=True)):
-        refusal = None
-        if unknown and serving.unknown_entities == "refuse":
-            refusal = (
-                "unknown_entity",
-                f"the online store holds no features of {', '.join(unknown)} for this row's keys",
-            )
-        elif stale and serving.stale_features == "refuse":
-            refusal = (
-                "stale_features",
-                (
-                    f"the features of {', '.join(stale)} are older than their time to live at the"
-                    " event time"
-                ),
-            )
-        if refusal is not None:
+    for row in range(len(lookup.features)):
+        for refusal, views_by_row in refused:
+            if not views_by_row[row]:
+                continue
             if len(row_counts) > 1:
                 raise OneIsRefusedError
-            code, text = refusal
-            valid = [
-                (
-                    "a known entity"
-                    if code == "unknown_entity"
-                    else "an event time near the newest features"
-                ),
-                "the row's own features",
-            ]
+            text = refusal.text.format(views=", ".join(views_by_row[row]))
             raise InvalidError(
                 422,
-                code,
+                refusal.code,
                 f"rows[{row}]: {text}, and {use_case.name} refuses such rows.",
                 f"rows[{row}]",
-                valid,
+                [refusal.valid, "the row's own features"],
             )

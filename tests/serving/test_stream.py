@@ -83,6 +83,14 @@ def test_an_event_gets_the_score_of_batch_scoring(streamed_world, broker, consum
     assert log.height == len(rows)
 
 
+def test_an_event_about_the_past_is_answered_and_flagged(streamed_world, broker, consumer):
+    past = {"asked_at": "2013-02-01T12:00:00Z", "scheduled_departure": "2013-02-01T15:00:00Z"}
+    broker.publish([event("past", [{**streamed_world.rows[0], **past}])])
+    broker.wait_until_done()
+    (prediction,) = answers(broker)["past"]["predictions"]
+    assert "newer:weather_hourly" in prediction["flags"]
+
+
 def test_poison_is_set_aside_with_its_reason_and_nothing_waits_for_it(
     streamed_world, broker, consumer
 ):

@@ -43,12 +43,14 @@ class Lookup:
 
     `columns`: `<view>__<feature>` -> values. `unknown`: the views that hold no row for the row's
     key (a null key among them). `stale`: the views whose row is older than their TTL at the event
-    time; its values are given as None.
+    time; its values are given as None. `newer`: the views whose row is later than the event time;
+    its values are given, for the store holds no older ones.
     """
 
     columns: dict[str, list[Any]]
     unknown: list[tuple[str, ...]]
     stale: list[tuple[str, ...]]
+    newer: list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,16 @@ class LookedUp:
     features: list[dict[str, Any]]
     unknown: list[tuple[str, ...]]
     stale: list[tuple[str, ...]]
+    newer: list[tuple[str, ...]]
 
     def by_columns(self) -> Lookup:
         """The same by columns."""
         names = self.features[0] if self.features else ()
         return Lookup(
-            {name: [row[name] for row in self.features] for name in names}, self.unknown, self.stale
+            {name: [row[name] for row in self.features] for name in names},
+            self.unknown,
+            self.stale,
+            self.newer,
         )
 
 
@@ -106,8 +112,9 @@ class OnlineFeatures:
         """The values of all rows: `keys[i]` maps every entity key to its value, `event_times[i]`
         has a time zone.
 
-        The newest row that has been materialised counts; for event times just after that moment the
-        values are those of `point_in_time`. Raises `DataError` when a key is missing or an event
+        The newest row that has been materialised counts, also where it is later than the event time
+        (`newer`); for event times just after that moment the values are those of `point_in_time`.
+        Raises `DataError` when a key is missing or an event
         time has no time zone, and `FeatureStoreError` when a store behind a network does not answer
         within seconds.
         """
@@ -116,6 +123,7 @@ class OnlineFeatures:
             return rows.by_columns()
         return Lookup(
             {name: [] for view in self._open().views for name in map(view.column, view.features)},
+            [],
             [],
             [],
         )
@@ -141,21 +149,37 @@ class OnlineFeatures:
         if naive is not None:
             raise DataError(f"The event time {naive} has no time zone.")
         opened = self._open()
-        keys_by_view = [[_key(view, row) for row in keys] for view in opened.views]
-        rows_by_view = opened.read(
-            [[key for key in column if key is not None] for column in keys_by_view], wait
-        )
+        keys_by_view, rows_by_view = opened.rows(keys, wait)
         features: list[dict[str, Any]] = []
         unknown: list[tuple[str, ...]] = []
         stale: list[tuple[str, ...]] = []
+        newer: list[tuple[str, ...]] = []
         for row, moment in enumerate(event_times):
-            values, missing, old = opened.row(
+            values, missing, old, later = opened.row(
                 [column[row] for column in keys_by_view], rows_by_view, moment
             )
             features.append(values)
             unknown.append(missing)
             stale.append(old)
-        return LookedUp(features, unknown, stale)
+            newer.append(later)
+        return LookedUp(features, unknown, stale, newer)
+
+    def newest(self, keys: Sequence[Mapping[str, Any]]) -> list[datetime | None]:
+        """The event time of the newest feature row of each of `keys` over all views (None: no view
+        knows it): from then on a question about it knows nothing of its future.
+        """
+        opened = self._open()
+        keys_by_view, rows_by_view = opened.rows(keys, wait=True)
+        stamps = [
+            [
+                stored[0]
+                for place, column in enumerate(keys_by_view)
+                if (key := column[row]) is not None
+                and (stored := rows_by_view[place].get(key)) is not None
+            ]
+            for row in range(len(keys))
+        ]
+        return [max(moments, default=None) for moments in stamps]
 
     def _open(self) -> _Opened:
         if self._opened is None:
@@ -190,27 +214,42 @@ class _Opened:
                     raise
                 time.sleep(RETRY_SECONDS)
 
+    def rows(
+        self, keys: Sequence[Mapping[str, Any]], wait: bool
+    ) -> tuple[list[list[Key | None]], list[dict[Key, StoredRow | None]]]:
+        """Per view, the rows' keys, and what the store holds for them."""
+        keys_by_view = [[_key(view, row) for row in keys] for view in self.views]
+        return keys_by_view, self.read(
+            [[key for key in column if key is not None] for column in keys_by_view], wait
+        )
+
     def row(
         self,
         keys: list[Key | None],
         rows_by_view: list[dict[Key, StoredRow | None]],
         moment: datetime,
-    ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-        """One row's values, and the views that know nothing of its key or nothing fresh enough."""
+    ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """One row's values, and the views that know nothing of its key, nothing fresh enough, and
+        only what is later than `moment`.
+        """
         values: dict[str, Any] = {}
         unknown: tuple[str, ...] = ()
         stale: tuple[str, ...] = ()
+        newer: tuple[str, ...] = ()
         for place, (view, key) in enumerate(zip(self.views, keys, strict=True)):
             stored = None if key is None else rows_by_view[place].get(key)
             if stored is None:
                 unknown += (view.name,)
                 values.update(self._empty[place])
+            elif stored[0] > moment:
+                newer += (view.name,)
+                values.update(stored[1])
             elif view.ttl is not None and moment - stored[0] > view.ttl:
                 stale += (view.name,)
                 values.update(self._empty[place])
             else:
                 values.update(stored[1])
-        return values, unknown, stale
+        return values, unknown, stale, newer
 
     def close(self) -> None:
         """Close what was opened here."""

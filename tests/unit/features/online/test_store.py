@@ -92,6 +92,19 @@ def test_values_past_their_ttl_are_withheld_and_named(settings: Settings):
     assert past.unknown == [()]
 
 
+def test_values_later_than_the_event_time_are_given_and_named(settings: Settings):
+    materialise(USE_CASE, settings, MOMENT)
+    online = OnlineFeatures(USE_CASE, settings)
+    (newest,) = online.newest([KEYS])
+    assert newest == MOMENT
+    assert online.lookup([KEYS], [newest]).newer == [()]
+    before = online.lookup([KEYS], [newest - timedelta(microseconds=1)])
+    assert before.newer == [("origin_hourly", "weather_hourly")]
+    assert before.stale == [()]
+    assert before.columns == online.lookup([KEYS], [newest]).columns
+    assert online.newest([dict.fromkeys(KEYS, "??")]) == [None]
+
+
 def test_unknown_and_null_keys_are_named(settings: Settings):
     materialise(USE_CASE, settings, MOMENT)
     rows = [KEYS | {"tailnum": None}, KEYS | {"carrier": "??"}, KEYS]

@@ -143,6 +143,10 @@ def test_times_are_feasts_to_the_last_digit(settings: Settings, online: OnlineFe
 def test_a_row_past_its_time_to_live_is_given_as_stale_and_without_values(online: OnlineFeatures):
     edge = online.lookup_rows([ONE], [MOMENT + timedelta(hours=6)])
     assert edge.stale == [()]
+    (newest,) = online.newest([ONE])
+    assert newest == MOMENT
+    early = online.lookup_rows([ONE], [newest - timedelta(microseconds=1)])
+    assert (edge.newer, early.newer) == ([()], [("origin_hourly", "weather_hourly")])
     past = online.lookup_rows([ONE], [MOMENT + timedelta(hours=6, seconds=1)])
     assert past.stale == [("origin_hourly", "weather_hourly")]
     assert past.features[0]["weather_hourly__temperature"] is None

@@ -19,5 +19,5 @@ class FlightdeckPlugin(AirflowPlugin):
     name = "flightdeck"
     external_views: ClassVar[list[Any]] = [
         {"name": "Models (MLflow)", "href": SETTINGS.mlflow_tracking_uri, "destination": "nav"},
-        {"name": "Endpoint", "href": f"{SETTINGS.serving_url}/docs.json", "destination": "nav"},
+        {"name": "Endpoint", "href": f"{SETTINGS.serving_url}/", "destination": "nav"},
     ]

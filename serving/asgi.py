@@ -36,7 +36,9 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle(SETTINGS)
-        self._routes = Application(self.lifecycle.holder)
+        self._routes = Application(
+            self.lifecycle.holder, asks_for_key=self.lifecycle.api_keys is not None
+        )
         self._process_routes = {
             "/livez": self._live,
             "/healthz": self._live,

@@ -31,7 +31,11 @@ BentoMLContainer.prometheus_multiproc_dir.set(
 )
 
 
-@bentoml.asgi_app(Application(LIFECYCLE.holder), path="/", name="flightdeck")
+@bentoml.asgi_app(
+    Application(LIFECYCLE.holder, asks_for_key=LIFECYCLE.api_keys is not None),
+    path="/",
+    name="flightdeck",
+)
 @bentoml.service(
     name="flightdeck",
     workers=SETTINGS.serving_workers,

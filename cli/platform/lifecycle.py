@@ -270,7 +270,7 @@ def address_lines(settings: Settings) -> list[str]:
     return [
         f"Airflow   {settings.airflow_url}   sign in as {users}",
         f"MLflow    {settings.mlflow_tracking_uri}",
-        f"Endpoint  {settings.serving_url}   OpenAPI at {settings.serving_url}/docs.json",
+        f"Endpoint  {settings.serving_url}   its routes at {settings.serving_url}/docs",
         (
             f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"
             if settings.grpc_port

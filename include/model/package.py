@@ -5,9 +5,10 @@ with, unchanged.
     model.skops     an estimator or a pipeline of scikit-learn (skops; its types are on an
     allow-list) transform.json  the fitted `FeatureTransform` metadata.json   `ModelMetadata`: where
     it comes from reference.json  the distribution of inputs and scores on the training split
-    golden.json     twenty rows with the scores they must get digest.json     SHA-256 of each of the
-    files above, and of that list signature.json  added when a registered version is fetched: the
-    signature over all files above (`include.model.signing`)
+    golden.json     twenty rows with the scores they must get, and their requests
+    digest.json     SHA-256 of each of the files above, and of that list
+    signature.json  added when a registered version is fetched: the signature over all files above
+    (`include.model.signing`)
 
 Nothing in it is a pickle, and nothing is parsed before the digest has been checked.
 """
@@ -52,6 +53,7 @@ from include.model.metadata import (
     SnapshotRecord,
     TrainingInterval,
 )
+from include.spec import UseCase
 
 if TYPE_CHECKING:
     import xgboost
@@ -71,6 +73,7 @@ __all__ = [
     "load_model",
     "package_digest",
     "package_files",
+    "request_rows",
     "source_columns",
     "verify_files",
     "verify_package",
@@ -167,13 +170,21 @@ def source_columns(transform: FeatureTransform) -> list[str]:
 
 def golden_rows(transform: FeatureTransform, frame: pl.DataFrame) -> list[dict[str, Any]]:
     """The source columns of `frame` as JSON rows; timestamps become ISO 8601 strings."""
-    return [
-        {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in row.items()
-        }
-        for row in frame.select(source_columns(transform)).iter_rows(named=True)
-    ]
+    return _json_rows(frame.select(source_columns(transform)))
+
+
+def request_rows(use_case: UseCase, frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows of `frame` as an endpoint's callers send them; timestamps become ISO 8601 strings.
+
+    Pages print them, so there are none where the specification keeps one of their columns out of
+    the inference log, or where the frame lacks one.
+    """
+    names = [*use_case.request_columns, use_case.event_time]
+    if not set(names) <= set(frame.columns):
+        return []
+    if any(use_case.privacy(name) != "clear" for name in names):
+        return []
+    return _json_rows(frame.select(names))
 
 
 def golden_columns(
@@ -257,6 +268,16 @@ def package_files(folder: Path) -> tuple[str, ...]:
     beside every model.
     """
     return (*(name for name in MODEL_FILES if (folder / name).is_file()), *BESIDE_MODEL)
+
+
+def _json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in frame.iter_rows(named=True)
+    ]
 
 
 def _complete(folder: Path, names: Sequence[str]) -> None:

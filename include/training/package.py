@@ -18,6 +18,7 @@ from include.model.package import (
     golden_columns,
     golden_rows,
     load_model,
+    request_rows,
     write_package,
 )
 from include.model.reference import build_reference, class_reference
@@ -93,7 +94,12 @@ def train_package(
     for column in use_case.problem.answer_columns:
         reference[column] = class_reference(use_case.problem.class_names, scores["train"])
     digest = write_package(
-        folder, fit.fitted, transform, metadata, reference, _golden(transform, fit, splits["test"])
+        folder,
+        fit.fitted,
+        transform,
+        metadata,
+        reference,
+        _golden(use_case, transform, fit, splits["test"]),
     )
     return folder, digest, fit
 
@@ -152,9 +158,14 @@ def package_folder(settings: Settings, trained: TrainedPackage) -> Path:
     )
 
 
-def _golden(transform: FeatureTransform, fit: Fit, test: pl.DataFrame) -> dict[str, Any]:
-    """Twenty rows spread evenly over the test split with the scores that they get."""
+def _golden(
+    use_case: UseCase, transform: FeatureTransform, fit: Fit, test: pl.DataFrame
+) -> dict[str, Any]:
+    """Twenty rows spread evenly over the test split with the scores that they get, and the requests
+    that ask for them.
+    """
     chosen = np.unique(np.linspace(0, test.height - 1, GOLDEN_ROWS).round().astype(int))
     rows = golden_rows(transform, test[chosen.tolist()])
     scores = fit.fitted.predict(transform.apply(golden_columns(transform, rows)))
-    return {"rows": rows, "scores": scores.tolist()}
+    requests = request_rows(use_case, test[chosen.tolist()])
+    return {"rows": rows, "scores": scores.tolist(), "requests": requests}

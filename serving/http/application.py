@@ -3,7 +3,8 @@ mounts at /.
 
 `/healthz`, `/livez`, `/readyz` and `/metrics` are answered in front of it. What carries load is
 found by splitting the path and answered with one read, one future, one send; everything else is a
-Starlette application behind it. Every answer, also to a wrong path or method, is JSON.
+Starlette application behind it. Every answer, also to a wrong path or method, is JSON, but for the
+two pages for people, `/` and `/docs`.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.contract.errors import RequestError
 from serving.contract.refusals import internal, refuse
 from serving.engine.runtime import RuntimeHolder
-from serving.http import inference_protocol
+from serving.http import inference_protocol, swagger
 from serving.http.answering import json_response
 from serving.http.describing import describe_model
+from serving.http.examples import Examples
 from serving.http.feedback import record_feedback
+from serving.http.front_page import HEADERS, front_page, starting_page
 from serving.http.openapi import openapi_document
 from serving.http.predicting import explain, predict
 
@@ -41,11 +44,13 @@ PROCESS_PATHS = ("/healthz", "/livez", "/readyz", "/metrics")
 
 
 class Application:
-    """All routes of our own."""
+    """All routes of our own; `asks_for_key` says whether a gate in front of them asks for API
+    keys.
+    """
 
-    def __init__(self, holder: RuntimeHolder) -> None:
+    def __init__(self, holder: RuntimeHolder, *, asks_for_key: bool = False) -> None:
         self._holder = holder
-        self._rest = _everything_else(holder)
+        self._rest = _everything_else(holder, asks_for_key=asks_for_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -65,7 +70,9 @@ class Application:
             await self._rest(scope, receive, send)
 
 
-def _everything_else(holder: RuntimeHolder) -> ASGIApp:
+def _everything_else(holder: RuntimeHolder, *, asks_for_key: bool) -> ASGIApp:
+    examples = Examples()
+
     async def models(_: Request) -> Response:
         return json_response(holder.get().models().model_dump_json().encode())
 
@@ -78,12 +85,22 @@ def _everything_else(holder: RuntimeHolder) -> ASGIApp:
         )
 
     async def document(_: Request) -> Response:
+        runtime = holder.get()
         return json_response(
-            orjson.dumps(openapi_document(holder.get().schemas, holder.get().feedback_schemas))
+            orjson.dumps(
+                openapi_document(
+                    runtime.schemas, runtime.feedback_schemas, await examples.all(runtime)
+                )
+            )
         )
 
-    async def front(_: Request) -> Response:
-        return RedirectResponse("/docs.json")
+    async def front(request: Request) -> Response:
+        runtime = holder.runtime
+        if runtime is None:
+            return HTMLResponse(starting_page(), 503, headers=HEADERS)
+        address = str(request.base_url).rstrip("/")
+        page = front_page(runtime, await examples.all(runtime), address, asks_for_key=asks_for_key)
+        return HTMLResponse(page, headers=HEADERS)
 
     async def unreachable(_: Request) -> Response:
         raise NotImplementedError(
@@ -102,6 +119,7 @@ def _everything_else(holder: RuntimeHolder) -> ASGIApp:
             Route("/v1/models/{use_case}", describe, methods=["GET"]),
             Route("/v1/models/{use_case}/check", check, methods=["POST"]),
             Route("/docs.json", document, methods=["GET"]),
+            *swagger.routes(),
             *inference_protocol.Routes(holder).table(),
         ],
         exception_handlers={RequestError: _refused, HTTPException: _no_route, Exception: _failed},
@@ -126,7 +144,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
             *refuse(RequestError(405, "method_not_allowed", text, valid=allowed.split(", "))),
             headers={"Allow": allowed},
         )
-    text = f"There is no {request.url.path} here; GET /docs.json lists what is."
+    text = f"There is no {request.url.path} here; GET /docs.json lists what is, /docs shows it."
     return json_response(*refuse(RequestError(404, "not_found", text)))
 
 

@@ -28,6 +28,7 @@ from serving.contract.request_id import PARAMETER
 from serving.contract.schema import RequestSchema, component_name
 from serving.oip import openapi as oip
 from serving.oip.interface import interfaces
+from serving.scoring.example import Example
 
 TEMPLATE = "#/components/schemas/{model}"
 ANSWERS: list[type[BaseModel]] = [
@@ -66,6 +67,8 @@ ERRORS = {
     "504": "No answer in time.",
 }
 BODY_ERRORS = ("400", "408", "413", "415", "422", "429", "500", "503", "504")
+REAL = "a real row, asked about at the moment of its newest features"
+FORM_ONLY = "the form only, as no model can be asked yet"
 BATCHER_ERRORS = ("429", "500", "503", "504")
 EXAMPLES: dict[str, Any] = {
     "string": "AA",
@@ -77,9 +80,15 @@ EXAMPLES: dict[str, Any] = {
 
 
 def openapi_document(
-    schemas: Mapping[str, RequestSchema], feedback: Mapping[str, FeedbackSchema]
+    schemas: Mapping[str, RequestSchema],
+    feedback: Mapping[str, FeedbackSchema],
+    examples: Mapping[str, Example] | None = None,
 ) -> dict[str, Any]:
-    """Return the document for the served use cases."""
+    """Return the document for the served use cases.
+
+    Its requests are those of `examples`; a use case without one gets a row of the right form.
+    """
+    examples = examples or {}
     paths: dict[str, Any] = {
         "/v1/models": {
             "get": operation(
@@ -88,7 +97,7 @@ def openapi_document(
         }
     }
     for name, schema in schemas.items():
-        paths.update(_use_case_paths(name, schema))
+        paths.update(_use_case_paths(name, schema, examples.get(name)))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -99,14 +108,21 @@ def openapi_document(
                 " answer is logged."
             ),
         },
-        "paths": {**paths, **oip.paths(interfaces(dict(schemas)), ERRORS), **_plain_paths()},
+        "paths": {
+            **paths,
+            **oip.paths(interfaces(dict(schemas)), ERRORS, examples),
+            **_plain_paths(),
+        },
         "components": {"schemas": {**_components(schemas, feedback), **oip.components()}},
     }
 
 
-def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
+def _use_case_paths(name: str, schema: RequestSchema, example: Example | None) -> dict[str, Any]:
     stem, base = component_name(schema.use_case), f"/v1/models/{name}"
-    rows = {"summary": schema.use_case.title, "value": request_example(schema)}
+    rows = {
+        "summary": f"{schema.use_case.title}: {FORM_ONLY if example is None else REAL}",
+        "value": request_example(schema) if example is None else {"rows": [example.row]},
+    }
     truth = {"summary": "What came true", "value": feedback_example(schema.use_case)}
     predict = operation(
         f"predict_{name}",
@@ -160,7 +176,7 @@ def _use_case_paths(name: str, schema: RequestSchema) -> dict[str, Any]:
 
 
 def request_example(schema: RequestSchema) -> dict[str, Any]:
-    """A request that the schema accepts."""
+    """A request of the right form that the schema accepts, of keys that nobody may know."""
     columns = schema.use_case.table(schema.use_case.entity_table).columns
     values = {column.name: column.categories[0] for column in columns if column.categories}
     return {
@@ -226,7 +242,27 @@ def _plain_paths() -> dict[str, Any]:
         }
     }
     document["503"] = {"description": "Starting.", "content": _json("ErrorAnswer")}
+    page = {
+        "200": {
+            "description": "OK",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }
+    }
     return {
+        "/": {
+            "get": {
+                "operationId": "front",
+                "summary": "What serves, for people.",
+                "responses": page,
+            }
+        },
+        "/docs": {
+            "get": {
+                "operationId": "docs",
+                "summary": "This document as a page that sends requests.",
+                "responses": page,
+            }
+        },
         "/healthz": {
             "get": {
                 "operationId": "healthz",

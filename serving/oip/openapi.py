@@ -12,6 +12,7 @@ from typing import Any
 from serving.contract.schema import RequestSchema
 from serving.oip.interface import ModelInterface
 from serving.oip.rest_request import REQUEST
+from serving.scoring.example import Example
 
 TEMPLATE = "#/components/schemas/{model}"
 _TENSOR = {
@@ -68,8 +69,12 @@ def components() -> dict[str, Any]:
     }
 
 
-def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> dict[str, Any]:
-    """Return the protocol's routes, for each of its models."""
+def paths(
+    models: Mapping[str, ModelInterface],
+    errors: Mapping[str, str],
+    examples: Mapping[str, Example],
+) -> dict[str, Any]:
+    """Return the protocol's routes, for each of its models, with the use cases' `examples`."""
     health, gone = ("InferHealth",), ("500", "503")
     routes: dict[str, Any] = {
         "/v2": {
@@ -99,7 +104,7 @@ def paths(models: Mapping[str, ModelInterface], errors: Mapping[str, str]) -> di
         }
         body = {
             "schema": {"$ref": TEMPLATE.format(model="InferRequest")},
-            "examples": {"example": {"value": _example(model)}},
+            "examples": {"example": {"value": _example(model, examples.get(model.use_case.name))}},
         }
         routes[base] = {
             "get": _operation(
@@ -130,9 +135,9 @@ _VALUES = {
 }
 
 
-def _example(model: ModelInterface) -> dict[str, Any]:
+def _example(model: ModelInterface, example: Example | None) -> dict[str, Any]:
     kinds = {**model.schema.types, **model.schema.features}
-    values = _categories(model.schema)
+    values = _categories(model.schema) if example is None else _tensor_values(example, kinds)
     inputs = [
         {
             "name": name,
@@ -143,6 +148,18 @@ def _example(model: ModelInterface) -> dict[str, Any]:
         for name, tensor in model.inputs.items()
     ]
     return {"inputs": inputs}
+
+
+def _tensor_values(example: Example, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return the example's values as tensors hold them: an empty text is null, and JSON has no NaN
+    for a number.
+    """
+    values = {**example.features, **example.row}
+    return {name: value for name, value in values.items() if value is not None} | {
+        name: ""
+        for name, value in values.items()
+        if value is None and kinds[name] in ("string", "timestamp")
+    }
 
 
 def _categories(schema: RequestSchema) -> dict[str, str]:

@@ -62,7 +62,7 @@ def test_without_a_known_key_everything_but_health_is_refused(
     guarded: Endpoint, key: str, headers: dict[str, str]
 ) -> None:
     given = {name: value.format(key=key) for name, value in headers.items()}
-    for path in (PREDICT, "/v1/models", "/v2", "/metrics", "/docs.json", "/nowhere"):
+    for path in (PREDICT, "/v1/models", "/v2", "/metrics", "/", "/docs", "/docs.json", "/nowhere"):
         answer = guarded.client.request("POST" if path == PREDICT else "GET", path, headers=given)
         error = ErrorAnswer.model_validate(answer.json()).error
         assert (answer.status_code, error.code) == (401, "unauthorized")

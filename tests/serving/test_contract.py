@@ -226,11 +226,6 @@ def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: 
     assert endpoint.client.post("/v1/models/nope/check").status_code == 404
 
 
-def test_the_address_alone_leads_to_the_openapi_document(endpoint: Endpoint) -> None:
-    answer = endpoint.client.get("/", follow_redirects=True)
-    assert (answer.status_code, answer.url.path) == (200, "/docs.json")
-
-
 def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:
     document = endpoint.client.get("/docs.json").json()
     assert document["openapi"].startswith("3.1")

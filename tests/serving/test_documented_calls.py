@@ -1,23 +1,32 @@
-"""The calls in README.md and docs/serving.md work as printed."""
+"""The calls in README.md and docs/serving.md work as printed, and are answered without a flag."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from include.release.model_store import set_desired
+from cli.demo.main import DEFAULT_MONTHS, HISTORY_MONTHS, month_interval
+from cli.demo.traffic import asking_hours
+from include.features.online.store import materialise
+from include.interval import Interval
+from include.release.model_store import publish, set_desired
 from include.settings import PROJECT_ROOT
+from proofs.harness.data import land
 from proofs.harness.endpoint import GRPC_PORT, Endpoint
+from proofs.harness.home import home_settings
 from proofs.harness.ports import free_port
 from proofs.harness.world import World
 
 pytestmark = pytest.mark.slow
+FLAG = re.compile("(unknown|stale|newer|unseen):")
 CALLS = [
     pytest.param(language, text, id=f"{page}-{number}")
     for page in ("README.md", "docs/serving.md")
@@ -29,10 +38,16 @@ CALLS = [
 
 
 @pytest.fixture(scope="module")
-def documented(world: World) -> Iterator[Endpoint]:
-    """An endpoint with both ports."""
-    set_desired(world.settings, "flight_delays", 1, world.digests[1])
-    with Endpoint(world.settings, changes={GRPC_PORT: str(free_port())}) as endpoint:
+def documented(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """An endpoint with both ports, and features as `make demo` leaves them."""
+    settings = home_settings(tmp_path_factory.mktemp("documented"))
+    shutil.copytree(world.settings.keys_dir, settings.keys_dir)
+    *_, last_hour = asking_hours(month_interval(HISTORY_MONTHS + DEFAULT_MONTHS))
+    land(settings, Interval(last_hour - timedelta(days=10), last_hour))
+    materialise(world.use_case, settings, last_hour)
+    publish(settings, "flight_delays", world.packages[1], 1, world.digests[1])
+    set_desired(settings, "flight_delays", 1, world.digests[1])
+    with Endpoint(settings, changes={GRPC_PORT: str(free_port())}) as endpoint:
         endpoint.wait_for("/readyz")
         yield endpoint
 
@@ -59,6 +74,7 @@ def test_a_documented_call_works_as_printed(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert called.returncode == 0, called.stderr
+    assert not FLAG.search(called.stdout), called.stdout
     if "curl" in text:
         answer = json.loads(called.stdout)
         assert {"predictions", "outputs"} & set(answer), called.stdout

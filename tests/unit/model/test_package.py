@@ -4,9 +4,11 @@ import hashlib
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from include.errors import DigestMismatch, RegistryError
@@ -15,8 +17,11 @@ from include.model.package import (
     PACKAGE_FILES,
     load_model,
     package_digest,
+    request_rows,
     verify_package,
 )
+from include.use_cases.flight_delays.spec import USE_CASE
+from tests.unit.inference_log.log_helpers import marked
 from tests.unit.model.synthetic import fitted_package, parcels
 
 
@@ -135,3 +140,14 @@ def test_writing_again_replaces_the_package_and_leaves_nothing_beside_it(tmp_pat
     second, _ = fitted_package(tmp_path / "package", parcels(seed=2))
     assert package_digest(tmp_path / "package") == second
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_requests_hold_what_a_caller_sends_and_nothing_that_is_kept_out_of_the_log():
+    moment = datetime(2013, 2, 5, 12, tzinfo=UTC)
+    keys = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "tailnum": None}
+    row = {**keys, "scheduled_departure": moment, "asked_at": moment, "late": 1}
+    frame = pl.DataFrame([row])
+    sent = {**keys, "scheduled_departure": moment.isoformat(), "asked_at": moment.isoformat()}
+    assert request_rows(USE_CASE, frame) == [sent]
+    assert request_rows(marked(tailnum="hash"), frame) == []
+    assert request_rows(USE_CASE, frame.drop("tailnum")) == []

@@ -9,14 +9,28 @@ from typing import Any, ClassVar
 from airflow.plugins_manager import AirflowPlugin
 
 from include.settings import load_settings
+from plugins import run_note
+from plugins.pages.lazy import LazyPage
+from plugins.timetable import DataIntervalTimetable
 
 SETTINGS = load_settings()
 
 
 class FlightdeckPlugin(AirflowPlugin):
-    """Links to the registry and to the endpoint's documentation."""
+    """The timetable of data intervals, the notes of runs, the reports, and links to the registry
+    and to the endpoint.
+    """
 
     name = "flightdeck"
+    timetables: ClassVar[list[Any]] = [DataIntervalTimetable]
+    listeners: ClassVar[list[Any]] = [run_note]
+    fastapi_apps: ClassVar[list[Any]] = [
+        {
+            "name": "flightdeck",
+            "app": LazyPage("plugins.pages.reports:reports_page"),
+            "url_prefix": "/flightdeck",
+        }
+    ]
     external_views: ClassVar[list[Any]] = [
         {"name": "Models (MLflow)", "href": SETTINGS.mlflow_tracking_uri, "destination": "nav"},
         {"name": "Endpoint", "href": f"{SETTINGS.serving_url}/", "destination": "nav"},

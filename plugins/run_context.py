@@ -13,6 +13,7 @@ from include.catalogue import load_use_case
 from include.errors import SpecError
 from include.interval import Interval
 from include.settings import Settings, load_settings
+from include.spec import UseCase
 from include.steps import RunInfo, StepContext
 from include.triggers.causes import PENDING, read_causes
 
@@ -58,7 +59,10 @@ def step_context(
             raise
         due = dag_run.run_after.astimezone(UTC)
         interval = Interval(due - timedelta(days=1), due)
-    return StepContext(load_use_case(use_case), settings, interval, run)
+    declared = load_use_case(use_case)
+    if uses_interval:
+        _require_data(declared, interval)
+    return StepContext(declared, settings, interval, run)
 
 
 def run_interval(
@@ -87,6 +91,20 @@ def run_interval(
         "This run has no data interval: it was neither scheduled nor started by an asset event that"
         " carries one. Trigger it with the parameter `until` (for example 2013-04-01) or with a"
         " data interval."
+    )
+
+
+def _require_data(use_case: UseCase, interval: Interval) -> None:
+    """A run outside the data, as the form's default date gives one, must not end green."""
+    first, last = use_case.schedule.start, use_case.schedule.end
+    if interval.end > first and (last is None or interval.start <= last):
+        return
+    until = "still coming" if last is None else f"{last:%Y-%m-%d %H:%M}"
+    raise SpecError(
+        f"The run's data interval, {interval.start:%Y-%m-%d %H:%M} to"
+        f" {interval.end:%Y-%m-%d %H:%M} UTC, holds no data of {use_case.name}: its first moment is"
+        f" {first:%Y-%m-%d %H:%M}, its last {until}. Trigger it again with a date in between"
+        " (the field `Logical Date`, or `until` where the form has one)."
     )
 
 

@@ -26,14 +26,24 @@ def build_batch_scoring_dag(use_case: UseCase) -> DAG:
     with build_dag(
         use_case,
         PROCESS,
-        schedule=intervals(use_case.schedule.batch_scoring_cron),
+        schedule=intervals(use_case, use_case.schedule.batch_scoring_cron),
         description="Plan partitions, score them with the champion, publish all or nothing.",
         doc_md=__doc__,
     ) as dag:
         awaited = IntervalCompleteSensor(
-            task_id="await_features", awaited="features", poke_interval=30, timeout=3600, **names
+            task_id="await_features",
+            awaited="features",
+            poke_interval=30,
+            timeout=3600,
+            inlets=[asset(use_case, "features")],
+            **names,
         )
-        planned = PlanOperator(task_id="plan_partitions", step=f"{STEPS}:plan_partitions", **names)
+        planned = PlanOperator(
+            task_id="plan_partitions",
+            step=f"{STEPS}:plan_partitions",
+            inlets=[asset(use_case, "champion")],
+            **names,
+        )
         scored = PlannedOperator.partial(
             task_id="score_partition",
             step=f"{STEPS}:score_partition",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
+from airflow.sdk import DAG, Asset
 
 from include.spec import UseCase
+from plugins.refusal import FINAL
+from plugins.timetable import DataIntervalTimetable
 
 RETRY_DELAY = timedelta(seconds=20)
 TASK_TIMEOUT = timedelta(minutes=30)
@@ -23,11 +25,11 @@ def asset(use_case: UseCase, thing: str) -> Asset:
     )
 
 
-def intervals(cron: str) -> CronDataIntervalTimetable:
+def intervals(use_case: UseCase, cron: str) -> DataIntervalTimetable:
     """A timetable whose runs each own one data interval, so that Airflow's backfill replays
-    them.
+    them, and that ends with the data.
     """
-    return CronDataIntervalTimetable(cron, timezone="UTC")
+    return DataIntervalTimetable(cron, use_case.schedule.end)
 
 
 def build_dag(
@@ -47,8 +49,6 @@ def build_dag(
         doc_md=f"{doc_md or description}\n\n{use_case_card(use_case)}",
         schedule=schedule,
         start_date=use_case.schedule.start,
-        # A DAG on assets runs whenever its event comes, whatever the year of the data.
-        end_date=use_case.schedule.end if isinstance(schedule, CronDataIntervalTimetable) else None,
         catchup=False,
         max_active_runs=kwargs.pop("max_active_runs", 1),
         dagrun_timeout=RUN_TIMEOUT,
@@ -57,6 +57,7 @@ def build_dag(
             "owner": use_case.owner,
             "retries": 1,
             "retry_delay": RETRY_DELAY,
+            "retry_policy": FINAL,
             "execution_timeout": TASK_TIMEOUT,
             **kwargs.pop("default_args", {}),
         },

@@ -27,7 +27,7 @@ def build_features_dag(use_case: UseCase) -> DAG:
     with build_dag(
         use_case,
         PROCESS,
-        schedule=intervals(use_case.schedule.features_cron),
+        schedule=intervals(use_case, use_case.schedule.features_cron),
         description=(
             "Ingest, validate, publish, compute features, materialise online, count new labels."
         ),

@@ -15,6 +15,7 @@ from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
 from plugins.operators.alarm import AlarmOperator
 from plugins.operators.interval import IntervalCompleteSensor
+from plugins.operators.report import ReportOperator
 from plugins.operators.step import StepOperator
 
 PROCESS = "monitoring"
@@ -27,7 +28,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
     with build_dag(
         use_case,
         PROCESS,
-        schedule=intervals(use_case.schedule.monitoring_cron),
+        schedule=intervals(use_case, use_case.schedule.monitoring_cron),
         description="Join labels, drift, performance, report, alarm.",
         doc_md=__doc__,
     ) as dag:
@@ -35,6 +36,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             IntervalCompleteSensor(
                 task_id="await_predictions",
                 awaited="batch_scoring",
+                inlets=[asset(use_case, "predictions")],
                 poke_interval=30,
                 timeout=3600,
                 **names,
@@ -47,7 +49,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
                     task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names
                 ),
             ],
-            StepOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
+            ReportOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
             AlarmOperator(
                 task_id="raise_alarm",

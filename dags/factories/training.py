@@ -42,7 +42,12 @@ def build_training_dag(use_case: UseCase) -> DAG:
     ) as dag:
         chain(
             OpenTrainingOperator(task_id="open_run", step=f"{STEPS}:open_run", **names),
-            StepOperator(task_id="build_snapshot", step=f"{STEPS}:build_snapshot", **names),
+            StepOperator(
+                task_id="build_snapshot",
+                step=f"{STEPS}:build_snapshot",
+                inlets=[asset(use_case, "features")],
+                **names,
+            ),
             DataValidationOperator(
                 task_id="validate_snapshot", step=f"{STEPS}:validate_snapshot", **names
             ),
@@ -65,7 +70,9 @@ def _schedule(use_case: UseCase) -> Any:
     events = asset(use_case, "alarm") | asset(use_case, "new_data")
     if use_case.schedule.training_cron is None:
         return events
-    return AssetOrTimeSchedule(timetable=intervals(use_case.schedule.training_cron), assets=events)
+    return AssetOrTimeSchedule(
+        timetable=intervals(use_case, use_case.schedule.training_cron), assets=events
+    )
 
 
 def _params(use_case: UseCase) -> dict[str, Param]:
@@ -73,6 +80,7 @@ def _params(use_case: UseCase) -> dict[str, Param]:
         "until": Param(
             None,
             type=["null", "string"],
+            pattern=r"^\d{4}-\d{2}-\d{2}([T ].+)?$",
             title="Train until",
             description=(
                 f"End of the {use_case.training.window_days}-day window: a date such as 2013-04-01."

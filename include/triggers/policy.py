@@ -345,9 +345,12 @@ def _posted(context: StepContext, event: Mapping[str, Any], number: int) -> Caus
 
 def _cause(context: StepContext, kind: Kind, reason: str, evidence: dict[str, Any]) -> Cause:
     run = context.run
-    who = run.triggered_by or {"manual": "unknown", "schedule": "the schedule"}.get(
-        kind, f"the {run.process} process"
-    )
+    # Who started monitoring did not raise its alarm: the process that saw it did.
+    who = {
+        "manual": run.triggered_by or "unknown",
+        "schedule": "the schedule",
+        "backfill": run.triggered_by or "a backfill",
+    }.get(kind, context.use_case.dag_id(run.process))
     return Cause(
         cause_id=f"{kind}:{run.run_id}",
         kind=kind,

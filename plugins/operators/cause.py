@@ -4,15 +4,18 @@ run that they start.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from airflow.sdk import Asset, Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import Asset, BaseOperatorLink, Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import SpecError
 from include.steps import call_step, load_step
+from include.triggers.causes import sentence_of
+from plugins.links import MlflowRunLink
 from plugins.operators.step import StepOperator
-from plugins.run_context import step_context
+from plugins.refusal import refused_request
 
 COLLECT = "include.processes.training:collect_causes"
 
@@ -53,18 +56,19 @@ class OpenTrainingOperator(StepOperator):
     run's page in Airflow says why it ran.
     """
 
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Consume, then open."""
-        step = step_context(context, self.use_case, self.process)
         try:
-            collected = call_step(load_step(COLLECT), step, {}).as_json()
+            collected = call_step(load_step(COLLECT), self.context_of(context), {}).as_json()
         except SpecError as error:
-            raise AirflowFailException(str(error)) from error
+            raise refused_request(self, context, error) from None
         if not collected["causes"]:
             raise AirflowSkipException(
                 "Every cause of this run was consumed by"
                 f" {', '.join(collected['taken_by']) or 'nobody'}."
             )
         for cause in collected["causes"]:
-            self.log.info("Cause %(kind)s by %(who)s: %(reason)s", cause)
+            self.log.info("%s", sentence_of(cause))
         return {**super().execute(context), **collected}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import BaseOperatorLink, Context
 
 from include.steps import Decision
+from plugins.links import DataDocsLink, MlflowRunLink, MlflowVersionLink
 from plugins.operators.step import StepOperator
+from plugins.refusal import refusal
 
 
 class GateOperator(StepOperator):
@@ -26,28 +28,32 @@ class GateOperator(StepOperator):
         result = self.run_step(context)
         content = result.as_json()
         if isinstance(result, Decision) and result.accepted is True:
-            self.log.info("%s: accepted. %s", self.task_id, content)
+            self.log.info("%s is accepted.", self.what)
+            self.tell(content)
             return content
         context["ti"].xcom_push(key="return_value", value=content)
         reasons = result.reasons if isinstance(result, Decision) else ()
-        raise AirflowFailException(
-            f"{self.what} was refused: " + "; ".join(reasons or [f"{self.step} decided nothing"])
-        )
+        lines = list(reasons) or [f"{self.step} decided nothing"]
+        count = "1 reason" if len(lines) == 1 else f"{len(lines)} reasons"
+        raise refusal(self.log, f"{self.what} is refused for {count}.", lines)
 
 
 class DataValidationOperator(GateOperator):
     """Stops the run on data that does not meet its declaration."""
 
     what = "The data"
+    operator_extra_links: Collection[BaseOperatorLink] = (DataDocsLink(),)
 
 
 class PromotionGateOperator(GateOperator):
     """Stops a candidate model that does not meet every gate of its use case."""
 
     what = "The candidate"
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
 
 
 class PackageCheckOperator(GateOperator):
     """Stops a model package that cannot be served."""
 
     what = "The package"
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowVersionLink(),)

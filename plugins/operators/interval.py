@@ -6,8 +6,10 @@ from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
 
+from include.errors import SpecError
 from include.tables.completed import is_complete
 from include.tables.store import TableStore
+from plugins.refusal import refused_request
 from plugins.run_context import step_context
 
 
@@ -25,7 +27,10 @@ class IntervalCompleteSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the intervals that `awaited` recorded cover this run's interval."""
-        step = step_context(context, self.use_case, self.process)
+        try:
+            step = step_context(context, self.use_case, self.process)
+        except SpecError as error:
+            raise refused_request(self, context, error) from None
         tables = TableStore(step.settings.tables_uri)
         complete = is_complete(tables, self.use_case, self.awaited, step.interval)
         if not complete:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from airflow.sdk import Asset, Context
+from airflow.sdk import Asset, BaseOperatorLink, Context
 
+from plugins.links import MlflowRunLink, MlflowVersionLink
 from plugins.operators.step import StepOperator
 from plugins.run_context import step_context
 
@@ -16,6 +18,8 @@ class RegisterModelOperator(StepOperator):
 
     :param asset: the challenger asset.
     """
+
+    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), MlflowVersionLink())
 
     def __init__(self, *, asset: Asset, **kwargs: Any) -> None:
         super().__init__(outlets=[asset], **kwargs)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from include.steps import StepResult, bind, call_step, load_step
+from include.errors import SpecError
+from include.steps import StepContext, StepResult, bind, call_step, load_step
+from plugins.links import links_of
+from plugins.refusal import refused_request, shortened
 from plugins.run_context import step_context
 
 
@@ -36,19 +40,39 @@ class StepOperator(BaseOperator):
         self.use_case = use_case
         self.process = process
         self.uses_interval = uses_interval
+        self.addresses: dict[str, str] = {}
 
     def execute(self, context: Context) -> Any:
         """Run the step."""
         result = self.run_step(context).as_json()
-        self.log.info("%s: %s", self.task_id, result)
+        self.tell(result)
         return result
 
     def run_step(self, context: Context) -> StepResult:
-        """Load the step, read what it needs and call it."""
-        airflow_free = step_context(
-            context, self.use_case, self.process, uses_interval=self.uses_interval
-        )
-        return call_step(load_step(self.step), airflow_free, self.inputs(context))
+        """Load the step, read what it needs and call it.
+
+        What only its author can mend is refused at once.
+        """
+        try:
+            airflow_free = self.context_of(context)
+            inputs = self.inputs(context)
+            result = call_step(load_step(self.step), airflow_free, inputs)
+        except SpecError as error:
+            raise refused_request(self, context, error) from None
+        if self.operator_extra_links:
+            read = [value for value in inputs.values() if isinstance(value, dict)]
+            self.addresses = links_of(airflow_free.settings, self.use_case, result.as_json(), *read)
+        return result
+
+    def context_of(self, context: Context) -> StepContext:
+        """What the step may rely on."""
+        return step_context(context, self.use_case, self.process, uses_interval=self.uses_interval)
+
+    def tell(self, result: Mapping[str, Any]) -> None:
+        """Write the result to the log, a line a field; whole it is the task's XCom."""
+        for name, value in result.items():
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            self.log.info("%s: %s", name, shortened(text))
 
     def inputs(self, context: Context) -> dict[str, Any]:
         """The results that the step needs, by parameter; of a skipped task None."""

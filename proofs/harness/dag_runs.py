@@ -12,12 +12,13 @@ from include.settings import PROJECT_ROOT
 
 @dataclass(frozen=True)
 class DagRunResult:
-    """What a finished run left: its state, every task's state, and every task's result."""
+    """What a finished run left: its state, every task's state and result, and its note."""
 
     run_id: str
     state: str
     tasks: dict[str, str]
     results: dict[str, Any]
+    note: str = ""
 
 
 def run_dag(
@@ -28,8 +29,10 @@ def run_dag(
     Raises `PlatformError` when it cannot be read.
     """
     from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
+    from sqlalchemy import select
 
     bag = BundleDagBag(
         dag_folder=str(PROJECT_ROOT / "dags"),
@@ -43,5 +46,6 @@ def run_dag(
         instances = run.get_task_instances(session=session)
         tasks = {instance.task_id: str(instance.state) for instance in instances}
         query = XComModel.get_many(run_id=run.run_id, dag_ids=dag_id, key="return_value")
+        note = session.scalar(select(DagRun).filter_by(run_id=run.run_id, dag_id=dag_id)).note or ""
         results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
-    return DagRunResult(run.run_id, str(run.state), tasks, results)
+    return DagRunResult(run.run_id, str(run.state), tasks, results, note)

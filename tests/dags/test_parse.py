@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -119,3 +120,19 @@ def test_alarm_starts_training_and_training_starts_deployment(dag_bag):
     assert "flight_delays/challenger" in str(
         dags["flight_delays__deployment"].timetable.asset_condition
     )
+
+
+def test_every_asset_that_a_dag_produces_is_consumed_by_another(dag_bag):
+    produced, consumed = {}, {}
+    for dag in dag_bag.dags.values():
+        scheduled = str(getattr(dag.timetable, "asset_condition", ""))
+        for name in re.findall(r"name='([^']+)'", scheduled):
+            consumed.setdefault(name, set()).add(dag.dag_id)
+        for task in dag.tasks:
+            for made in task.outlets:
+                produced.setdefault(made.name, set()).add(dag.dag_id)
+            for read in task.inlets:
+                consumed.setdefault(read.name, set()).add(dag.dag_id)
+    assert produced
+    alone = {name for name, makers in produced.items() if not consumed.get(name, set()) - makers}
+    assert alone == set()

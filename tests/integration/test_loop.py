@@ -5,7 +5,7 @@ refuses what it must.
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -108,14 +108,29 @@ def test_validation_stops_a_bad_delivery_before_it_is_published(
         "range",
     )
     assert failure["example"]["temperature"] == -999.0
+    assert run.note.startswith("**Refused** by `validate_data`.")
+    assert "raw/weather.temperature: range: expected" in run.note
+    assert "Data: 2013-05-01 00:00 to 2013-06-01 00:00 UTC" in run.note
     assert json.loads(Path(run.results["validate_data"]["report"]).read_text())["failures"] == [
         failure
     ]
     assert tables.read("raw/weather", where=in_window("known_at", month(5), month(6))).is_empty()
 
 
+@pytest.mark.parametrize("process", ["features", "batch_scoring", "monitoring"])
+def test_a_run_outside_the_data_is_refused_with_the_data_s_first_and_last_moment(history, process):
+    run = run_dag(f"flight_delays__{process}", datetime(2026, 11, 1, tzinfo=UTC))
+    assert run.state == "failed"
+    assert list(run.tasks.values()).count("failed") == 1
+    assert set(run.tasks.values()) == {"failed", "upstream_failed"}
+    assert "**Refused** by" in run.note
+    assert "its first moment is 2013-01-01 00:00, its last 2013-12-31 23:00" in run.note
+
+
 def test_training_registers_a_challenger_with_its_evidence(first_training, settings):
     assert first_training.state == "success"
+    assert first_training.note.startswith("**Done.** Version 1 is registered as challenger.")
+    assert "Why it ran: Started by hand" in first_training.note
     registered = first_training.results["register_model"]
     challenger = versions.challenger(settings, USE_CASE)
     assert (

@@ -9,6 +9,25 @@ from typing import Any
 DUE = datetime(2013, 4, 2, 5, tzinfo=UTC)
 
 
+class TaskInstance:
+    """A running task that reads and leaves results."""
+
+    try_number = 2
+    task_id = "train_model"
+
+    def __init__(self, results: dict[str, Any]) -> None:
+        self.pushed: dict[str, Any] = {}
+        self._results = results
+
+    def xcom_pull(self, task_ids: str) -> Any:
+        """The result of another task."""
+        return self._results.get(task_ids)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep what the task leaves."""
+        self.pushed[key] = value
+
+
 def event(**extra: Any) -> SimpleNamespace:
     """An asset event that started a run, carrying `extra`."""
     return SimpleNamespace(
@@ -26,9 +45,13 @@ def task_context(
     window: tuple[datetime, datetime] | None = None,
     events: tuple[SimpleNamespace, ...] = (),
     params: dict[str, Any] | None = None,
+    results: dict[str, Any] | None = None,
     **more: Any,
 ) -> Any:
-    """The context of a task of a run of `run_type`, whose data interval is `window`."""
+    """The context of a task of a run of `run_type`, whose data interval is `window`.
+
+    `results` are the results of other tasks by id; what the task pushes lands in `ti.pushed`.
+    """
     start, end = window or (None, None)
     run = SimpleNamespace(
         run_id="run_1",
@@ -42,7 +65,7 @@ def task_context(
     return {
         "dag_run": run,
         "params": params or {},
-        "ti": SimpleNamespace(try_number=2, task_id="train_model"),
+        "ti": TaskInstance(results or {}),
         "dag": SimpleNamespace(dag_id="flight_delays__training"),
         **more,
     }

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.errors import SpecError
 from include.interval import Interval
 from include.settings import load_settings
 from include.tables.completed import mark_complete
 from include.tables.store import TableStore
 from plugins.operators.interval import IntervalCompleteSensor
+from plugins.refusal import Refusal
 from tests.unit.plugins.task_context import task_context
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
@@ -51,5 +51,5 @@ def test_only_the_awaited_process_and_the_whole_interval_end_the_wait(tables, se
 
 
 def test_a_run_without_an_interval_fails_and_does_not_wait(tables, sensor):
-    with pytest.raises(SpecError, match="no data interval"):
+    with pytest.raises(Refusal, match="no data interval"):
         sensor.poke(task_context())

@@ -233,7 +233,7 @@ def test_new_labels_start_a_training_when_rows_and_share_are_reached(settings):
     assert new_data(settings, day(1))["announce"] is False
     assert new_data(settings, day(2))["announce"] is True
     (cause,) = read_causes(settings, PARCELS.name)
-    assert (cause.kind, cause.status, cause.who) == ("new_data", "pending", "the features process")
+    assert (cause.kind, cause.status, cause.who) == ("new_data", "pending", "parcels__features")
     assert cause.evidence["rows"] == 160
     assert cause.evidence["share"] == 0.5
     assert cause.evidence["last_rows"] == 320

@@ -1,0 +1,183 @@
+"""The note of a finished run: why it ran, on which data, what came of it.
+
+Airflow calls the listeners in the scheduler, with the run still in its session, so that the note is
+part of the same commit as the run's end. A note that a person wrote is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+
+from include.triggers.causes import sentence_of
+from plugins.refusal import shortened
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+NOTE_CHARACTERS = 1000
+LINE_CHARACTERS = 280
+SHOWN_REASONS = 3
+
+
+def note_of(
+    *,
+    state: str,
+    interval: str,
+    started: str,
+    results: Mapping[str, Mapping[str, Any]],
+    failed: Iterable[str],
+) -> str:
+    """Compose the note, as Markdown of at most 1,000 characters.
+
+    `results` are the tasks' results by task id, `failed` the tasks that failed themselves.
+    `started` says what started the run, for a run that consumed no cause of training.
+    """
+    failed = list(failed)
+    refused = {
+        name: results[name] for name in failed if results.get(name, {}).get("accepted") is False
+    }
+    lines = [
+        _headline(state, results, failed, refused),
+        "",
+        f"Why it ran: {_why(results, started)}",
+    ]
+    if interval:
+        lines.append(f"Data: {interval}")
+    for name, result in refused.items():
+        reasons = [str(reason) for reason in result.get("reasons", [])]
+        lines += [f"- {shortened(reason, LINE_CHARACTERS)}" for reason in reasons[:SHOWN_REASONS]]
+        if len(reasons) > SHOWN_REASONS:
+            lines.append(f"- and {len(reasons) - SHOWN_REASONS} more in the log of `{name}`")
+    note = "\n\n".join(line for line in lines if line)
+    return note if len(note) <= NOTE_CHARACTERS else f"{note[: NOTE_CHARACTERS - 3]}..."
+
+
+def _headline(
+    state: str,
+    results: Mapping[str, Mapping[str, Any]],
+    failed: list[str],
+    refused: Mapping[str, Mapping[str, Any]],
+) -> str:
+    if refused:
+        return f"**Refused** by {_listed(refused)}."
+    if failed:
+        return f"**Failed** in {_listed(failed)}: its log says why."
+    if state != "success":
+        return f"**{state.capitalize()}.**"
+    return f"**Done.** {' '.join(_outcomes(results))}".rstrip()
+
+
+def _outcomes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the run changed, as its last deciding steps tell it."""
+    outcomes = []
+    if (registered := results.get("register_model")) is not None:
+        outcomes.append(f"Version {registered.get('version')} is registered as challenger.")
+    if (released := results.get("put_into_service")) is not None:
+        outcomes.append(f"Version {released.get('version')} is in service.")
+    if (decided := results.get("decide_alarm")) is not None:
+        reasons = [str(reason) for reason in decided.get("reasons", [])]
+        outcomes.append(
+            f"**Alarm**: {shortened(' '.join(reasons), LINE_CHARACTERS)}"
+            if decided.get("alarm")
+            else "No alarm."
+        )
+    return outcomes
+
+
+def _why(results: Mapping[str, Mapping[str, Any]], started: str) -> str:
+    causes = results.get("open_run", {}).get("causes") or []
+    sentences = [shortened(sentence_of(cause), LINE_CHARACTERS) for cause in causes]
+    return "; ".join(sentences) or started
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+@hookimpl
+def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001  # Airflow's interface
+    """Write the note of a run that ended well."""
+    write_note(dag_run)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001  # Airflow's interface
+    """Write the note of a run that failed or was refused."""
+    write_note(dag_run)
+
+
+def write_note(dag_run: DagRun) -> None:
+    """Give one of our runs its note, unless a person gave it one."""
+    from airflow.models.dagrun import DagRun as DagRunModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    if "__" not in dag_run.dag_id:
+        return
+    session = object_session(dag_run)
+    if session is not None:
+        _write(dag_run, session)
+        return
+    # `dag.test()` hands over a run that no session holds.
+    with create_session() as own:
+        key = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
+        stored = own.scalar(select(DagRunModel).filter_by(**key))
+        if stored is not None:
+            _write(stored, own, state=str(dag_run.state))
+
+
+def _write(dag_run: DagRun, session: Any, state: str | None = None) -> None:
+    if dag_run.note:
+        return
+    dag_run.note = note_of(
+        state=state or str(dag_run.state),
+        interval=_interval(dag_run),
+        started=_started(dag_run),
+        results=_results(dag_run, session),
+        failed=[
+            instance.task_id
+            for instance in dag_run.get_task_instances(session=session)
+            if str(instance.state) == "failed"
+        ],
+    )
+
+
+def _results(dag_run: DagRun, session: Any) -> dict[str, dict[str, Any]]:
+    from airflow.models.xcom import XComModel
+
+    query = XComModel.get_many(run_id=dag_run.run_id, dag_ids=dag_run.dag_id, key="return_value")
+    results: dict[str, dict[str, Any]] = {}
+    for row in session.scalars(query):
+        value = XComModel.deserialize_value(row)
+        if isinstance(value, dict):
+            results[row.task_id] = value
+    return results
+
+
+def _interval(dag_run: DagRun) -> str:
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    if start is None or end is None or start >= end:
+        return ""
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _started(dag_run: DagRun) -> str:
+    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    if kind == "asset_triggered":
+        sources = sorted(
+            {
+                f"{event.asset.name} of {event.source_dag_id or 'the API'}"
+                for event in dag_run.consumed_asset_events
+            }
+        )
+        return f"Asset event ({', '.join(sources) or 'unknown'})"
+    cause = {
+        "kind": {"manual": "manual", "backfill": "backfill"}.get(kind, "schedule"),
+        "who": dag_run.triggering_user_name or {"manual": "unknown"}.get(kind, "the schedule"),
+        "reason": (dag_run.conf or {}).get("reason"),
+    }
+    return sentence_of(cause)

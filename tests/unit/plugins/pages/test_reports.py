@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi.testclient import TestClient
+
+from include.settings import load_settings
+from plugins.pages import reports
+from plugins.pages.lazy import LazyPage
+
+
+class Manager:
+    """Whoever is called reader may read DAGs."""
+
+    def is_authorized_dag(self, *, method: str, user: str) -> bool:
+        return method == "GET" and user == "reader"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
+    monkeypatch.setattr(reports, "get_auth_manager", Manager)
+    folder = load_settings().reports_dir / "monitoring" / "parcels"
+    folder.mkdir(parents=True)
+    (folder / "report ö.html").write_text("<h1>Report</h1>")
+    (folder / "keys.pem").write_text("secret")
+    (tmp_path / "outside.html").write_text("secret")
+    (folder / "link.html").symlink_to(tmp_path / "outside.html")
+    return folder
+
+
+def client(user: str | None) -> TestClient:
+    page = reports.reports_page()
+    if user is not None:
+        page.dependency_overrides[get_user] = lambda: user
+    return TestClient(page)
+
+
+def test_a_report_is_served_in_a_sandbox_to_who_may_read_dags(folder):
+    answer = client("reader").get("/reports/monitoring/parcels/report%20%C3%B6.html")
+    assert (answer.status_code, answer.text) == (200, "<h1>Report</h1>")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("sandbox ")
+    assert "allow-same-origin" not in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "monitoring/parcels/none.html",
+        "monitoring/parcels/keys.pem",
+        "monitoring/parcels/link.html",
+        "monitoring/parcels",
+        "..%2Foutside.html",
+        "%2Fetc%2Fpasswd",
+    ],
+)
+def test_what_is_no_report_is_not_found(folder, path):
+    assert client("reader").get(f"/reports/{path}").status_code == 404
+
+
+def test_who_may_not_read_dags_and_who_is_nobody_see_nothing(folder):
+    path = "/reports/monitoring/parcels/report%20%C3%B6.html"
+    assert client("stranger").get(path).status_code == 403
+    assert client(None).get(path).status_code == 401
+
+
+def test_the_page_is_imported_at_its_first_request(folder):
+    lazy = LazyPage("plugins.pages.reports:reports_page")
+    assert TestClient(lazy).get("/reports/none.html").status_code == 401

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from plugins.run_note import NOTE_CHARACTERS, note_of
+
+WINDOW = "2013-04-01 00:00 to 2013-05-01 00:00 UTC"
+CAUSE = {"kind": "alarm", "who": "flight_delays__monitoring", "reason": "AUC fell to 0.61."}
+
+
+def test_a_refused_run_says_by_what_why_it_ran_and_the_first_reasons():
+    note = note_of(
+        state="failed",
+        interval=WINDOW,
+        started="Scheduled",
+        results={
+            "open_run": {"causes": [CAUSE]},
+            "check_gates": {"accepted": False, "reasons": [f"gate {n} refused" for n in range(5)]},
+        },
+        failed=["check_gates"],
+    )
+    assert note.splitlines()[0] == "**Refused** by `check_gates`."
+    assert "Why it ran: Alarm (flight_delays__monitoring): AUC fell to 0.61." in note
+    assert f"Data: {WINDOW}" in note
+    assert [line for line in note.splitlines() if line.startswith("- ")] == [
+        "- gate 0 refused",
+        "- gate 1 refused",
+        "- gate 2 refused",
+        "- and 2 more in the log of `check_gates`",
+    ]
+
+
+def test_a_failure_without_a_verdict_names_the_task():
+    note = note_of(
+        state="failed",
+        interval="",
+        started="Scheduled (the schedule): none",
+        results={},
+        failed=["train_model"],
+    )
+    assert note.startswith("**Failed** in `train_model`: its log says why.")
+    assert "Why it ran: Scheduled (the schedule): none" in note
+    assert "Data:" not in note
+
+
+def test_what_a_good_run_changed_is_its_headline():
+    def headline(**results: dict) -> str:
+        done = note_of(state="success", interval=WINDOW, started="x", results=results, failed=[])
+        return done.splitlines()[0]
+
+    assert headline(register_model={"version": 3}) == (
+        "**Done.** Version 3 is registered as challenger."
+    )
+    assert headline(put_into_service={"version": 3}) == "**Done.** Version 3 is in service."
+    alarm = {"alarm": True, "reasons": ["AUC is 0.6."]}
+    assert headline(decide_alarm=alarm) == "**Done.** **Alarm**: AUC is 0.6."
+    assert headline(decide_alarm={"alarm": False}) == "**Done.** No alarm."
+    assert headline() == "**Done.**"
+
+
+def test_a_note_is_never_longer_than_airflow_keeps():
+    reasons = ["東" * 400] * 3
+    note = note_of(
+        state="failed",
+        interval=WINDOW,
+        started="y" * 400,
+        results={"check_gates": {"accepted": False, "reasons": reasons}},
+        failed=["check_gates"],
+    )
+    assert len(note) <= NOTE_CHARACTERS

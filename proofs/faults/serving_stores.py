@@ -37,7 +37,8 @@ SEGMENT_BYTES = 1 << 18
 is refused.
 """
 
-MLFLOW_SECONDS = 240.0  # 12 where nothing else runs
+# Its database is made first, which takes more than a minute where many other processes run.
+MLFLOW_SECONDS = 240.0
 
 
 def stop_mlflow(endpoint: Endpoint, world: World) -> Line:

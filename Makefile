@@ -54,8 +54,8 @@ refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: wh
 faults-serving: venv  ## kills, full disks, bad models, bad clients against the endpoint: ARGS=--quick for fewer; also var/faults/serving.json
 	@$(CLI) faults serving $(ARGS)
 
-test: venv  ## all tests
-	@$(VENV_PYTHON) -m pytest -q --durations=10
+test: venv  ## all tests, in two processes at a time; ARGS="-k calibration" for some of them
+	@$(VENV_PYTHON) -m tests.together $(ARGS)
 
 test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
 	@$(VENV_PYTHON) -m pytest -q tests/unit -m "not slow"

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cli.bootstrap import VERSIONS, Interpreter, fingerprint, probe
 from include.settings import PROJECT_ROOT
+from tests.together import run_together
 
 ENVIRONMENTS = PROJECT_ROOT / "var" / "pythons"
 PLACES = "the PATH, pyenv's versions and uv's Pythons"
@@ -66,38 +66,36 @@ def ensure(interpreter: Interpreter) -> Path:
     return python
 
 
-def run_tests(minor: str, arguments: Sequence[str]) -> tuple[bool, str]:
-    """Whether nothing failed on a version, and a sentence about it."""
+def command(minor: str, arguments: Sequence[str]) -> tuple[list[str] | None, str]:
+    """The command that runs the tests on a version, and a sentence: on what, or why not at all.
+
+    Raises `CalledProcessError` when the environment cannot be made.
+    """
     interpreter = find(minor, os.environ)
     if interpreter is None:
-        return True, f"SKIPPED: this machine has no Python {minor} (looked on {PLACES})"
-    started = time.monotonic()
-    try:
-        python = ensure(interpreter)
-    except subprocess.CalledProcessError as error:
-        return False, f"FAILED: no environment for {interpreter.version}: {error}"
-    made = time.monotonic()
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    # Compiled imports halve the start of every process that the tests start.
-    environment = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
-    code = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False).returncode
-    result = "passed" if code == 0 else f"FAILED with exit code {code}"
-    seconds = f"tests {time.monotonic() - made:.0f} s, environment {made - started:.0f} s"
-    return code == 0, f"{result} on {interpreter.version} ({interpreter.path}); {seconds}"
+        return None, f"SKIPPED: this machine has no Python {minor} (looked on {PLACES})"
+    python = ensure(interpreter)
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return [str(python), *options, *arguments], f"{interpreter.version} ({interpreter.path})"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 1 where a test failed on any version."""
     this = f"{sys.version_info.major}.{sys.version_info.minor}"
-    passed, lines = True, [f"Python {this}: left out, `make test-unit` runs on it"]
-    for minor in (version for version in VERSIONS if version != this):
-        fine, sentence = run_tests(minor, arguments or TESTS)
-        passed = passed and fine
-        lines.append(f"Python {minor}: {sentence}")
-        sys.stdout.write(f"{lines[-1]}\n")
-        sys.stdout.flush()
+    # Compiled imports halve the start of every process that the tests start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    others = [version for version in VERSIONS if version != this]
+    prepared = {minor: command(minor, arguments or TESTS) for minor in others}
+    codes = run_together(
+        {f"python-{minor}": run for minor, (run, _) in prepared.items() if run is not None}
+    )
+    lines = [f"Python {this}: left out, `make test-unit` runs on it"]
+    for minor, (run, sentence) in prepared.items():
+        code = codes.get(f"python-{minor}")
+        result = "" if run is None else "passed on " if code == 0 else f"FAILED ({code}) on "
+        lines.append(f"Python {minor}: {result}{sentence}")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
-    return 0 if passed else 1
+    return int(any(codes.values()))
 
 
 if __name__ == "__main__":

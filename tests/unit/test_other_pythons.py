@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def test_a_failure_on_any_python_fails_the_command(monkeypatch, capsys, code, ex
     monkeypatch.setattr(other_pythons, "VERSIONS", ("3.98",))
     monkeypatch.setattr(other_pythons, "find", lambda *_: found)
     monkeypatch.setattr(other_pythons, "ensure", lambda *_: Path(sys.executable))
-    finished = subprocess.CompletedProcess([], code)
-    monkeypatch.setattr(other_pythons.subprocess, "run", lambda *_, **__: finished)
+    ended = {"python-3.98": code}
+    monkeypatch.setattr(other_pythons, "run_together", lambda _: ended)
     assert other_pythons.main([]) == expected
     assert ("FAILED" in capsys.readouterr().out) == bool(code)

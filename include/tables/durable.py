@@ -52,10 +52,11 @@ def _newest(version: int) -> range:
 def _added(commit: Path) -> Iterator[str]:
     """The data files that a commit adds, relative to the table."""
     try:
-        lines = commit.read_text(encoding="utf-8").splitlines()
+        # Statistics hold text of callers, and `splitlines` would break it at U+0085 or U+2028.
+        lines = commit.read_bytes().split(b"\n")
     except FileNotFoundError:
         return
-    for line in lines:
+    for line in filter(None, lines):
         action = json.loads(line)
         for kind in ("add", "cdc"):
             if kind in action:

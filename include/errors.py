@@ -6,6 +6,7 @@
     |-- DataError            a table or a source is not what a step needs
     |   |-- TableNotFound    the table, or that version of it, does not exist
     |   |-- EmptyWindow      a window holds no row where there must be some
+    |   |-- LateStep         newer data were written since the step read what it writes from
     |   `-- NotReadyYet      an earlier process has not finished this interval; try again later
     |-- FeatureStoreError    Feast's registry or stores contradict the specification
     |-- RegistryError        a run, a version or an artefact is missing or is not what its record
@@ -49,6 +50,10 @@ class EmptyWindow(DataError):
 
 class NotReadyYet(DataError):
     """An earlier process has not finished the interval that this step reads."""
+
+
+class LateStep(DataError):
+    """Newer data were written since the step read what it writes from: nothing of it is written."""
 
 
 class FeatureStoreError(FlightdeckError):

@@ -9,13 +9,17 @@ target, `.<name>.<process>.<random>`.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
+
+LOCK_POLL_SECONDS = 0.02
 
 # What a rename of a folder says where a folder with content or a file has the name.
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
@@ -108,6 +112,29 @@ def make_folder(folder: Path, *, durable: bool = True) -> None:
     if durable:
         for path in missing:
             sync(path.parent)
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float) -> Iterator[None]:
+    """Hold a lock that the kernel releases when its holder dies, for processes of one machine.
+
+    Raises `TimeoutError` when another process has it for longer than `seconds`.
+    """
+    make_folder(path.parent, durable=False)
+    deadline = time.monotonic() + seconds
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(
+                        f"{path} is locked by another process for more than {seconds:g} seconds"
+                    ) from None
+                time.sleep(LOCK_POLL_SECONDS)
+            else:
+                break
+        yield
 
 
 def sync(path: Path) -> None:

@@ -115,6 +115,10 @@ class RunInfo:
         """All fields as plain JSON."""
         return {**asdict(self), "causes": list(self.causes)}
 
+    def names(self, step: str) -> str:
+        """Which attempt at a step this is, for people."""
+        return f"{step} of run {self.run_id} (try {self.try_number})"
+
 
 @dataclass(frozen=True)
 class StepContext:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from airflow.sdk import Context
 
 from include.training.tracking import mark_failed
+from include.triggers.causes import give_back
 from plugins.run_context import step_context
 
 
 def close_tracking_run(context: Context) -> None:
-    """Close the MLflow run of a training that ended without a decision: a run left RUNNING would
-    look alive for ever.
+    """Close the MLflow run of a training that ended without a decision (a run left RUNNING would
+    look alive for ever), and give its causes back to the next one.
     """
     use_case = str(context["dag"].dag_id).partition("__")[0]
     step = step_context(context, use_case, "training", uses_interval=False)
+    give_back(step.settings, use_case, step.run.run_id)
     mark_failed(
         step.settings,
         use_case,

@@ -8,7 +8,7 @@ from typing import Protocol
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from include.errors import SpecError
+from include.errors import LateStep, SpecError
 
 MOST_LINES = 12
 LINE_CHARACTERS = 300
@@ -53,7 +53,9 @@ def refusal(log: Log, headline: str, lines: Iterable[str] = ()) -> Refusal:
     return Refusal(headline)
 
 
-def refused_request(operator: BaseOperator, context: Context, error: SpecError) -> Refusal:
+def refused_request(
+    operator: BaseOperator, context: Context, error: SpecError | LateStep
+) -> Refusal:
     """Leave a refusal as the task's result, for the run's note, and return what to raise.
 
     It is for what only its author can mend (a parameter, an interval without data, the

@@ -19,6 +19,7 @@ from include.data_sets.snapshot import as_data_set, questions
 from include.errors import DataError, TableNotFound
 from include.features.retrieval import point_in_time
 from include.interval import Interval
+from include.registry.one_copy import one_copy
 from include.settings import Settings
 from include.spec import Golden, UseCase
 from include.tables.store import TIMESTAMP, TableStore, frame_digest
@@ -70,19 +71,29 @@ def freeze(
     """
     if use_case.golden is None:
         return None
-    frozen_record = recorded(client, experiment_id)
-    if frozen_record is None:
-        tables, name = TableStore(settings.tables_uri), golden_table(use_case)
-        # A table without a tag is what a killed run left: the same rows, to be recorded now.
-        frame = (
-            tables.read(name)
-            if tables.exists(name)
-            else draw(use_case, use_case.golden, settings, interval)
+    with one_copy(settings, golden_table(use_case), TAG):
+        frozen_record = recorded(client, experiment_id) or _freeze(
+            use_case, use_case.golden, settings, interval, client, experiment_id
         )
-        written = tables.replace_all(name, frame)
-        frozen_record = GoldenRecord(name, written.version, frame_digest(frame), frame.height)
-        client.set_experiment_tag(experiment_id, TAG, json.dumps(frozen_record.as_json()))
     read_golden(use_case, settings, frozen_record)
+    return frozen_record
+
+
+def _freeze(
+    use_case: UseCase,
+    golden: Golden,
+    settings: Settings,
+    interval: Interval,
+    client: MlflowClient,
+    experiment_id: str,
+) -> GoldenRecord:
+    """Draw the rows, write them, and then record them."""
+    tables, name = TableStore(settings.tables_uri), golden_table(use_case)
+    # A table without a tag is what a killed run left: the same rows, to be recorded now.
+    frame = tables.read(name) if tables.exists(name) else draw(use_case, golden, settings, interval)
+    written = tables.replace_all(name, frame)
+    frozen_record = GoldenRecord(name, written.version, frame_digest(frame), frame.height)
+    client.set_experiment_tag(experiment_id, TAG, json.dumps(frozen_record.as_json()))
     return frozen_record
 
 

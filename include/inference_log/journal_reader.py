@@ -8,6 +8,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -27,9 +28,6 @@ from include.inference_log.journal import SUFFIX
 
 SEGMENTS_KEPT = 8
 """Segments whose ids are held in memory: 1 to 2 MB each."""
-
-SLACK_MILLISECONDS = 60_000
-"""More than an id may be older than the segment that its row was written to."""
 
 LEFT_SECONDS = 3600.0
 
@@ -176,51 +174,77 @@ def remove_left_over(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+@dataclass(slots=True)
+class _SegmentIds:
+    """What is known of a segment's ids: up to which byte they were read, the smallest and the
+    largest, and all of them where they are in memory.
+    """
+
+    position: int = 0
+    smallest: bytes = b"\xff" * ID_BYTES
+    largest: bytes = b""
+    ids: set[bytes] | None = None
+
+    def read_on(self, path: Path) -> None:
+        """Take in what was written since; a segment that is gone was shipped, and its ids are in
+        the spool.
+        """
+        with suppress(FileNotFoundError):
+            for part in parts_so_far(path, self.position):
+                new = [part.ids[at : at + ID_BYTES] for at in range(0, len(part.ids), ID_BYTES)]
+                self.position = part.end
+                self.smallest = min(self.smallest, *new)
+                self.largest = max(self.largest, *new)
+                if self.ids is not None:
+                    self.ids.update(new)
+
+
 class JournaledIds:
     """Which prediction ids the journal of a use case holds; reads each segment once, and what is
     new of it.
+
+    Ids begin with the time of a clock that may be set back. Where an id can lie is told by the ids
+    of a segment, and by no clock.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: OrderedDict[str, tuple[int, set[bytes]]] = OrderedDict()
+        self._known: dict[str, _SegmentIds] = {}
+        self._loaded: OrderedDict[str, None] = OrderedDict()
 
     def among(self, identifiers: Iterable[str]) -> set[str]:
         """Those of the ids (32 hex digits) that are there."""
         bytes_of = {identifier: bytes.fromhex(identifier) for identifier in identifiers}
         present: set[str] = set()
-        for path in segments(self._folder) if bytes_of else ():
-            first, last = int(path.name.split("-")[0]) // 1000 - SLACK_MILLISECONDS, _modified(path)
+        paths = segments(self._folder) if bytes_of else []
+        for path in paths:
+            known = self._known.setdefault(path.name, _SegmentIds())
+            known.read_on(path)
             candidates = [
-                identifier for identifier in bytes_of if first <= int(identifier[:12], 16) <= last
+                identifier
+                for identifier, content in bytes_of.items()
+                if known.smallest <= content <= known.largest
             ]
             if candidates:
-                segment_ids = self._ids(path)
-                present.update(
-                    identifier for identifier in candidates if bytes_of[identifier] in segment_ids
-                )
+                ids = self._ids(path)
+                present.update(name for name in candidates if bytes_of[name] in ids)
+        if paths:
+            names = {path.name for path in paths}
+            self._known = {name: known for name, known in self._known.items() if name in names}
         return present
 
     def _ids(self, path: Path) -> set[bytes]:
-        position, ids = self._read.pop(path.name, (0, set()))
-        try:
-            for part in parts_so_far(path, position):
-                position = part.end
-                ids.update(part.ids[at : at + ID_BYTES] for at in range(0, len(part.ids), ID_BYTES))
-        except FileNotFoundError:
-            pass  # Shipped meanwhile: its ids are in the spool now.
-        self._read[path.name] = position, ids
-        while len(self._read) > SEGMENTS_KEPT:
-            self._read.popitem(last=False)
-        return ids
-
-
-def _modified(path: Path) -> int:
-    """Milliseconds since 1970, a second later than the last write at the latest."""
-    try:
-        return path.stat().st_mtime_ns // 1_000_000 + 1000
-    except FileNotFoundError:
-        return 0
+        known = self._known[path.name]
+        if known.ids is None:
+            known.ids, known.position = set(), 0
+            known.read_on(path)
+        self._loaded[path.name] = None
+        self._loaded.move_to_end(path.name)
+        while len(self._loaded) > SEGMENTS_KEPT:
+            former = self._known.get(self._loaded.popitem(last=False)[0])
+            if former is not None:
+                former.ids = None
+        return known.ids
 
 
 class RowCount:

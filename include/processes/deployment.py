@@ -47,11 +47,13 @@ def select_version(context: StepContext) -> SelectedVersion:
             " gates may serve."
         )
     stated = context.run.params.get("reason")
+    current = Ledger(context.settings.ledger_path).current(context.use_case.name)
     return SelectedVersion(
         version=selected.version,
         digest=selected.digest,
         mlflow_run_id=selected.run_id,
         reason=f"{reason}: {stated}" if stated else reason,
+        after=0 if current is None else current.number,
     )
 
 
@@ -96,12 +98,13 @@ def put_into_service(
     Repeating it for
     the version in service adds no row. When the endpoint does not take the version, or fails its
     smoke test, the previous one is desired again, the ledger says `rolled_back` and `ReleaseError`
-    is raised.
+    is raised. `LateStep` is raised, and nothing changed, when another version was promoted since
+    this one was selected.
     """
     number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name
     ledger = Ledger(settings.ledger_path)
-    previous = ledger.current(name)
+    previous = ledger.promotion_before(name, selected.after, number, digest)
     set_desired(settings, name, number, digest)
     try:
         answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
@@ -121,6 +124,7 @@ def put_into_service(
             _actor(context),
             selected.reason,
             evidence,
+            after=0 if previous is None else previous.number,
         )
     versions.set_champion(settings, context.use_case, number)
     return Release(

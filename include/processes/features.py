@@ -4,7 +4,8 @@ feature tables, bring the online store up to date, and count new labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from include.quality.published import describe_table, record
 from include.release.in_service import champion_in_service
 from include.steps import StepContext
 from include.tables.completed import mark_complete, missing
+from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
 from include.triggers import policy
 from include.triggers.policy import Announcement
@@ -35,6 +37,7 @@ from include.triggers.policy import Announcement
 INGEST = "ingest"
 FEATURES = "features"
 CREATED = "created_timestamp"
+STATISTICS = "statistics"
 INSTANT = timedelta(microseconds=1)
 
 
@@ -58,7 +61,8 @@ def publish_tables(
     interval as ingested.
 
     Columns that are not declared are left out. The interval's statistics are kept: later deliveries
-    are compared with them. Raises `DataError` when the verdict does not accept the rows.
+    are compared with them. Raises `DataError` when the verdict does not accept the rows, `LateStep`
+    when what was landed later has been published already.
     """
     if verdict.accepted is not True:
         raise DataError(
@@ -66,14 +70,17 @@ def publish_tables(
             f" accepted ({'; '.join(verdict.reasons)}); only validated rows are published."
         )
     tables = TableStore(context.settings.tables_uri)
+    fences = _landing_fences(context, tables, landed)
     published: dict[str, TableVersion] = {}
     described = []
     for table in context.use_case.tables:
         frame = read_landed(tables, table, context.interval, landed.tables[table.name].version)
         declared = frame.select(column.name for column in table.columns)
-        published[table.name] = write_rows(tables, table.name, table, declared, context.interval)
+        published[table.name] = write_rows(
+            tables, table.name, table, declared, context.interval, fences[table.name]
+        )
         described.append(describe_table(table, declared, context.interval))
-    record(tables, context.use_case, described)
+    record(tables, context.use_case, described, fences[STATISTICS])
     mark_complete(tables, context.use_case.name, INGEST, context.interval, _evidence(published))
     return PublishedTables(tables=published)
 
@@ -95,6 +102,8 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     # How far its features look back, `LOOK_BACK` in the use case's data.py; no history is required
     # without it.
     _check_history(tables, context, getattr(data, "LOOK_BACK", timedelta(0)))
+    # Taken before anything is read: what is read is this new at least.
+    fence = _feature_fence(context, tables)
     frames = data.compute_features(tables, interval)
     lacking = [part.view for part in use_case.feature_tables if part.view not in frames]
     if lacking:
@@ -109,11 +118,11 @@ def compute_features(context: StepContext) -> ComputedFeatures:
             start, end = interval.start + INSTANT, interval.end + INSTANT
             created = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
             version = tables.replace_window(
-                part.table, created, time_column=part.timestamp, start=start, end=end
+                part.table, created, time_column=part.timestamp, start=start, end=end, fence=fence
             )
         else:
             version = tables.replace_all(
-                part.table, _first_created(tables, part.table, frame, interval)
+                part.table, _first_created(tables, part.table, frame, interval), fence=fence
             )
         written[part.view] = version
     mark_complete(tables, use_case.name, FEATURES, interval, _evidence(written))
@@ -146,6 +155,36 @@ def check_new_data(context: StepContext) -> Announcement:
 def _moment(context: StepContext) -> datetime:
     text = context.run.params.get("materialise_until")
     return context.interval.end if text is None else datetime.fromisoformat(str(text))
+
+
+def _landing_fences(
+    context: StepContext, tables: TableStore, landed: LandedTables
+) -> dict[str, Fence]:
+    """By table, that its rows come from this version of the landing."""
+    writer, label = context.run.names("publish_tables"), context.interval.label
+    numbers = {name: version.version for name, version in landed.tables.items()}
+    numbers[STATISTICS] = sum(numbers.values())
+    origin = _origin(tables, [version.name for version in landed.tables.values()])
+    return {
+        name: Fence(f"{context.use_case.name} {INGEST} {name} {label} {origin}", number, writer)
+        for name, number in numbers.items()
+    }
+
+
+def _feature_fence(context: StepContext, tables: TableStore) -> Fence:
+    """That features are computed from these versions of the tables; their sum only grows."""
+    names = [table.name for table in context.use_case.tables if tables.exists(table.name)]
+    return Fence(
+        f"{context.use_case.name} {FEATURES} {context.interval.label} {_origin(tables, names)}",
+        sum(tables.version(name) for name in names),
+        context.run.names("compute_features"),
+    )
+
+
+def _origin(tables: TableStore, names: Sequence[str]) -> str:
+    """A table that was made anew counts its versions anew: its name alone would refuse them."""
+    identities = sorted(tables.identity(name) for name in names)
+    return hashlib.sha256("".join(identities).encode()).hexdigest()[:12]
 
 
 def _evidence(written: Mapping[str, TableVersion]) -> dict[str, Any]:

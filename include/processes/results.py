@@ -159,12 +159,15 @@ class RegisteredModel(StepResult):
 
 
 class SelectedVersion(StepResult):
-    """The version to deploy, and why this one."""
+    """The version to deploy, and why this one. `after` is the release ledger's newest promotion
+    then.
+    """
 
     version: int
     digest: str
     mlflow_run_id: str
     reason: str
+    after: int | None = None
 
 
 class PackagedModel(StepResult):
@@ -220,6 +223,7 @@ class ScoringPlan(StepResult):
     """Which partitions, with which model, from which versions of which tables.
 
     A single partition is scored by the task that plans, and is then the one summary in `scored`.
+    `publications` counts those of the interval before this one.
     """
 
     use_case: str
@@ -231,6 +235,7 @@ class ScoringPlan(StepResult):
     scoring: str
     mlflow_run_id: str
     rows: int
+    publications: int | None = None
     scored: tuple[ScoredPartition, ...] = ()
 
 

@@ -6,6 +6,7 @@ Each is one unit of retry: doing it again gives the same tables, run and version
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from include.processes.results import (
 )
 from include.registry.client import connect
 from include.registry.logged_model import log_package
+from include.registry.one_copy import one_copy
 from include.registry.versions import champion, register_candidate
 from include.spec import UseCase
 from include.steps import StepContext
@@ -79,15 +81,18 @@ def validate_snapshot(context: StepContext, run: OpenRun, built: BuiltSnapshot) 
     """Validate the training set and keep report and Data Docs with the run; a refusal closes the
     MLflow run and is recorded.
     """
-    verdict = DataVerdict(**judge_snapshot(context, built.snapshot, run.mlflow_run_id))
-    client = connect(context.settings)
-    client.log_artifacts(run.mlflow_run_id, str(Path(verdict.report).parent), "validation")
-    if not verdict.accepted:
-        _log_inputs(context, run, built)
-        tracking.log_table(client, run.mlflow_run_id, verdict.failures, "snapshot_failures.json")
-        current = champion(context.settings, context.use_case)
-        before = None if current is None else current.version
-        _decide(context, run, built, _facts(run, built), verdict.reasons, before)
+    with _one_copy(context):
+        verdict = DataVerdict(**judge_snapshot(context, built.snapshot, run.mlflow_run_id))
+        client = connect(context.settings)
+        client.log_artifacts(run.mlflow_run_id, str(Path(verdict.report).parent), "validation")
+        if not verdict.accepted:
+            _log_inputs(context, run, built)
+            tracking.log_table(
+                client, run.mlflow_run_id, verdict.failures, "snapshot_failures.json"
+            )
+            current = champion(context.settings, context.use_case)
+            before = None if current is None else current.version
+            _decide(context, run, built, _facts(run, built), verdict.reasons, before)
     return verdict
 
 
@@ -121,7 +126,8 @@ def tune_model(
     )
     best = best_trial(trials)
     client = connect(context.settings)
-    tracking.log_trials(client, run.experiment_id, run.mlflow_run_id, trials)
+    with _one_copy(context):
+        tracking.log_trials(client, run.experiment_id, run.mlflow_run_id, trials)
     return TunedModel(
         parameters={
             **use_case.training.parameters,
@@ -139,39 +145,17 @@ def train_model(
     context: StepContext, run: OpenRun, built: BuiltSnapshot, split: SplitData, tuned: TunedModel
 ) -> TrainedModel:
     """Make the final fit, write its package, and keep with the run all that it came from."""
-    use_case, settings, snapshot = context.use_case, context.settings, built.snapshot
-    splits, mlflow_run_id = _splits(context, built, split), run.mlflow_run_id
+    splits = _splits(context, built, split)
     folder, digest, fit = train_package(
-        context, splits, tuned.parameters, snapshot.as_json(), run.code_commit
+        context, splits, tuned.parameters, built.snapshot.as_json(), run.code_commit
     )
-    client = connect(settings)
-    model = load_model(folder, expected_digest=digest, threads=settings.training_threads)
-    parameters = _params(use_case, built, split, model.metadata.parameters)
-    tracking.log_params(client, mlflow_run_id, parameters)
-    _log_inputs(context, run, built)
-    record = record_of(
-        context,
-        snapshot=snapshot,
-        boundaries=split.boundaries,
-        parameters=tuned.parameters,
-        code_commit=run.code_commit,
-    )
-    log_record(client, mlflow_run_id, record)
-    log_evidence(client, context, mlflow_run_id, snapshot, built.golden, splits, model)
-    model_id = log_package(
-        client,
-        experiment_id=run.experiment_id,
-        mlflow_run_id=mlflow_run_id,
-        package=folder,
-        digest=digest,
-        transform=model.transform,
-        example=splits["test"].head(3),
-        classes=use_case.problem.class_names,
-    )
-    tags = {"flightdeck.digest": digest, "flightdeck.model_id": model_id}
-    tracking.log_tags(client, mlflow_run_id, tags)
-    losses = {"best_iteration": fit.best_iteration, f"validation_{fit.loss}": fit.validation_loss}
-    tracking.log_metrics(client, mlflow_run_id, losses)
+    with _one_copy(context):
+        model_id = _keep_with_run(context, run, built, split, tuned, splits, folder, digest)
+        losses = {
+            "best_iteration": fit.best_iteration,
+            f"validation_{fit.loss}": fit.validation_loss,
+        }
+        tracking.log_metrics(connect(context.settings), run.mlflow_run_id, losses)
     return TrainedModel(
         package=str(folder),
         digest=digest,
@@ -180,6 +164,46 @@ def train_model(
         loss=fit.loss,
         validation_loss=fit.validation_loss,
     )
+
+
+def _keep_with_run(  # what a package came from, and the package
+    context: StepContext,
+    run: OpenRun,
+    built: BuiltSnapshot,
+    split: SplitData,
+    tuned: TunedModel,
+    splits: Mapping[str, pl.DataFrame],
+    folder: Path,
+    digest: str,
+) -> str:
+    """Log parameters, inputs, record, evidence and package; the logged model's id."""
+    settings, client = context.settings, connect(context.settings)
+    model = load_model(folder, expected_digest=digest, threads=settings.training_threads)
+    parameters = _params(context.use_case, built, split, model.metadata.parameters)
+    tracking.log_params(client, run.mlflow_run_id, parameters)
+    _log_inputs(context, run, built)
+    record = record_of(
+        context,
+        snapshot=built.snapshot,
+        boundaries=split.boundaries,
+        parameters=tuned.parameters,
+        code_commit=run.code_commit,
+    )
+    log_record(client, run.mlflow_run_id, record)
+    log_evidence(client, context, run.mlflow_run_id, built.snapshot, built.golden, splits, model)
+    model_id = log_package(
+        client,
+        experiment_id=run.experiment_id,
+        mlflow_run_id=run.mlflow_run_id,
+        package=folder,
+        digest=digest,
+        transform=model.transform,
+        example=splits["test"].head(3),
+        classes=context.use_case.problem.class_names,
+    )
+    tags = {"flightdeck.digest": digest, "flightdeck.model_id": model_id}
+    tracking.log_tags(client, run.mlflow_run_id, tags)
+    return model_id
 
 
 def evaluate_model(
@@ -191,7 +215,8 @@ def evaluate_model(
 ) -> EvaluatedModel:
     """Inspect and measure the package on disk."""
     splits = _splits(context, built, split)
-    measured = measure(context, run.mlflow_run_id, trained, built.golden, splits)
+    with _one_copy(context):
+        measured = measure(context, run.mlflow_run_id, trained, built.golden, splits)
     return EvaluatedModel(
         digest=measured.digest,
         metrics=measured.metrics,
@@ -221,12 +246,13 @@ def check_gates(  # a verdict is recorded with all that led to it
         evaluated.inspection,
     )
     verdict = run_gates(candidate)
-    tracking.log_verdict(client, run.mlflow_run_id, verdict)
     result = CandidateVerdict.of(verdict, candidate.package_digest)
-    if not result.accepted:
-        facts = _facts(run, built, split, tuned, trained)
-        before = result.champion_version
-        _decide(context, run, built, facts, result.reasons, before, metrics=evaluated.metrics)
+    with _one_copy(context):
+        tracking.log_verdict(client, run.mlflow_run_id, verdict)
+        if not result.accepted:
+            facts = _facts(run, built, split, tuned, trained)
+            before = result.champion_version
+            _decide(context, run, built, facts, result.reasons, before, metrics=evaluated.metrics)
     return result
 
 
@@ -245,11 +271,17 @@ def register_model(  # a version is registered with all that led to it
         context.settings, context.use_case, run.mlflow_run_id, trained.digest, verdict.gates
     )
     tags = {"flightdeck.version": str(number)}
-    tracking.log_tags(connect(context.settings), run.mlflow_run_id, tags)
     facts = _facts(run, built, split, tuned, trained)
     before = verdict.champion_version
-    _decide(context, run, built, facts, (), before, metrics=evaluated.metrics, version=number)
+    with _one_copy(context):
+        tracking.log_tags(connect(context.settings), run.mlflow_run_id, tags)
+        _decide(context, run, built, facts, (), before, metrics=evaluated.metrics, version=number)
     return RegisteredModel(version=number, digest=trained.digest)
+
+
+def _one_copy(context: StepContext) -> AbstractContextManager[None]:
+    """The right to write what belongs to the training in MLflow."""
+    return one_copy(context.settings, context.use_case.name, context.run.run_id)
 
 
 def _splits(

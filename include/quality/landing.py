@@ -13,6 +13,7 @@ from include.errors import DataError, SpecError
 from include.interval import Interval
 from include.settings import Settings
 from include.spec import Table, UseCase
+from include.tables.fence import Fence
 from include.tables.store import TableStore, TableVersion
 
 
@@ -82,11 +83,24 @@ def read_landed(
 
 
 def write_rows(
-    tables: TableStore, name: str, table: Table, frame: pl.DataFrame, interval: Interval
+    tables: TableStore,
+    name: str,
+    table: Table,
+    frame: pl.DataFrame,
+    interval: Interval,
+    fence: Fence | None = None,
 ) -> TableVersion:
-    """Replace the window of the table called `name` (a static table whole) by `frame`."""
+    """Replace the window of the table called `name` (a static table whole) by `frame`.
+
+    Raises `LateStep` when it holds newer rows than those of the fence.
+    """
     if table.time_column is None:
-        return tables.replace_all(name, frame)
+        return tables.replace_all(name, frame, fence=fence)
     return tables.replace_window(
-        name, frame, time_column=table.time_column, start=interval.start, end=interval.end
+        name,
+        frame,
+        time_column=table.time_column,
+        start=interval.start,
+        end=interval.end,
+        fence=fence,
     )

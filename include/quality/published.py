@@ -17,6 +17,7 @@ import polars as pl
 from include.interval import Interval
 from include.quality.profiles import Profile, profile
 from include.spec import Table, UseCase
+from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, frame_digest
 
 MARK = "interval_start"
@@ -68,7 +69,9 @@ def content_digest(table: Table, frame: pl.DataFrame) -> str:
     )
 
 
-def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -> None:
+def record(
+    tables: TableStore, use_case: UseCase, described: list[Statistics], fence: Fence | None = None
+) -> None:
     """Make the interval's statistics exactly these; the same again writes nothing."""
     if not described:
         return
@@ -95,6 +98,7 @@ def record(tables: TableStore, use_case: UseCase, described: list[Statistics]) -
         time_column=MARK,
         start=instant,
         end=datetime.fromtimestamp(instant.timestamp() + 1, tz=UTC),
+        fence=fence,
     )
 
 

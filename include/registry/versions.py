@@ -17,6 +17,7 @@ from include.model.signing import attach_signature, public_key, sign_package, ve
 from include.registry.client import connect, readable_artifact
 from include.registry.describe import version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
+from include.registry.one_copy import one_copy
 from include.registry.run_files import read_json
 from include.settings import Settings
 from include.spec import UseCase
@@ -67,6 +68,13 @@ def register_candidate(
             f"run {run_id} was refused ({verdict.reasons}); only an accepted candidate"
             " becomes a version."
         )
+    with one_copy(settings, use_case.name, run_id):
+        return _register(settings, use_case, run_id, digest, verdict)
+
+
+def _register(
+    settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: GateVerdict
+) -> int:
     client = connect(settings)
     existing = _versions_of_run(client, use_case.name, run_id)
     if not existing:

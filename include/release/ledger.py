@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from include.errors import ReleaseError
+from include.errors import LateStep, ReleaseError
 
 Event = Literal["promoted", "rolled_back"]
 GENESIS = "0" * 64
@@ -81,10 +81,20 @@ class Ledger:
         actor: str,
         reason: str,
         evidence: dict[str, Any],
+        *,
+        after: int | None = None,
     ) -> Entry:
-        """Add one row and return it. `evidence` must be JSON."""
+        """Add one row and return it. `evidence` must be JSON.
+
+        `after` is the number of the newest promotion of the use case that the caller has read (0:
+        there was none). When there is a newer one, of this very version, that row is returned;
+        otherwise `LateStep` is raised, and nothing is added.
+        """
         content = json.dumps(evidence, sort_keys=True, allow_nan=False)
         with self._writing() as database:
+            newer = None if after is None else _newer_promotion(database, use_case, after)
+            if newer is not None:
+                return _same_or_late(newer, version, digest)
             last = database.execute(
                 "SELECT number, hash FROM releases ORDER BY number DESC LIMIT 1"
             ).fetchone() or (0, GENESIS)
@@ -127,6 +137,20 @@ class Ledger:
         promoted = [entry for entry in self.rows(use_case) if entry.event == "promoted"]
         return promoted[-1] if promoted else None
 
+    def promotion_before(
+        self, use_case: str, after: int | None, version: int, digest: str
+    ) -> Entry | None:
+        """The promotion that a release of the version replaces: number `after` (0: none), or the
+        newest one where nobody has noted it.
+
+        Raises `LateStep` when another version was promoted since.
+        """
+        current = self.current(use_case)
+        if after is None or current is None or current.number <= after:
+            return current
+        _same_or_late(current, version, digest)
+        return next((entry for entry in self.rows(use_case) if entry.number == after), None)
+
     def verify(self) -> int:
         """The number of rows; raises `ReleaseError` naming the first row that is changed, missing
         or out of order.
@@ -165,6 +189,25 @@ class Ledger:
                 database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
+
+
+def _newer_promotion(database: sqlite3.Connection, use_case: str, after: int) -> Entry | None:
+    statement = (
+        f"SELECT {COLUMNS} FROM releases WHERE use_case = ? AND event = 'promoted' AND number > ?"  # noqa: S608
+        " ORDER BY number DESC LIMIT 1"
+    )
+    row = database.execute(statement, (use_case, after)).fetchone()
+    return None if row is None else _entry(row)
+
+
+def _same_or_late(newer: Entry, version: int, digest: str) -> Entry:
+    if (newer.version, newer.digest) == (version, digest):
+        return newer
+    raise LateStep(
+        f"The release of version {version} of {newer.use_case} is late: version {newer.version} was"
+        f" promoted since it was selected (row {newer.number} of the ledger, by {newer.actor})."
+        " Start a new deployment if this version should serve."
+    )
 
 
 def _hash(fields: tuple[Any, ...]) -> str:

@@ -18,7 +18,7 @@ import polars as pl
 from include.errors import EmptyWindow
 from include.interval import Interval
 from include.registry.versions import RegisteredVersion
-from include.scoring.batch import check_ids
+from include.scoring.batch import check_ids, predictions_table
 from include.spec import UseCase
 from include.tables.store import TableStore, in_window
 
@@ -30,7 +30,7 @@ def make_plan(
     use_case: UseCase, tables: TableStore, interval: Interval, registered: RegisteredVersion
 ) -> dict[str, Any]:
     """`{"scoring", "interval", "version", "digest", "mlflow_run_id", "sources", "rows",
-    "partitions"}`.
+    "partitions", "publications"}`.
 
     A partition is `{"number", "start", "end", "rows"}`; together they cover the interval without
     gap or overlap. `sources` maps every table that is read to its version. Raises `EmptyWindow`
@@ -57,7 +57,20 @@ def make_plan(
         "scoring": f"{interval.label}.{digest}",
         "mlflow_run_id": registered.run_id,
         "rows": rows,
+        "publications": publications(use_case, tables, interval),
     }
+
+
+def publications(use_case: UseCase, tables: TableStore, interval: Interval) -> int:
+    """How often predictions of the interval have been published: the fence of the next
+    publication.
+    """
+    return max(tables.offset(predictions_table(use_case), publication_mark(interval)), 0)
+
+
+def publication_mark(interval: Interval) -> str:
+    """Under which name the table of predictions counts them."""
+    return f"scoring {interval.label}"
 
 
 def view_versions(use_case: UseCase, plan: Mapping[str, Any]) -> dict[str, int]:

@@ -12,13 +12,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from deltalake.exceptions import CommitFailedError
 
-from include.errors import DataError, TableNotFound
+from include.errors import DataError, LateStep, TableNotFound
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.model.reference_check import checked_reference
 from include.scoring.batch import content_columns, prediction_columns, predictions_table
-from include.scoring.plan import partition_interval
+from include.scoring.plan import partition_interval, publication_mark, publications
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
 from include.stats.psi import psi
@@ -100,8 +101,9 @@ def publish(
     whether anything changed.
 
     Where the table holds the same rows already it stays as it is, with the lineage of the run that
-    wrote them. One partition at a time is in memory. Raises `DataError` when a staged partition is
-    not what its summary says.
+    wrote them; they are a change where they came since the plan was made. One partition at a time
+    is in memory. Raises `DataError` when a staged partition is not what its summary says,
+    `LateStep` when others have published the interval since the plan.
     """
     name, interval = predictions_table(use_case), Interval.parse(**plan["interval"])
     rows = sum(summary["rows"] for summary in summaries)
@@ -109,8 +111,15 @@ def publish(
     if _unchanged(use_case, tables, plan, by_number):
         # The attempt that wrote them may have been killed before they were on the disk.
         tables.make_durable(name)
-        return TableVersion(name, tables.uri(name), tables.version(name), rows), False
-    _write(use_case, tables, plan, by_number, run_id, interval)
+        changed = publications(use_case, tables, interval) > (plan.get("publications") or 0)
+        return TableVersion(name, tables.uri(name), tables.version(name), rows), changed
+    try:
+        _write(use_case, tables, plan, by_number, run_id, interval)
+    except (DataError, CommitFailedError):
+        # Another copy of this step may have published the same rows meanwhile, and removed what was
+        # staged.
+        if not _unchanged(use_case, tables, plan, by_number):
+            raise
     tables.make_durable(name)
     return TableVersion(name, tables.uri(name), tables.version(name), rows), True
 
@@ -145,16 +154,20 @@ def _write(
     interval: Interval,
 ) -> None:
     import pyarrow as pa
-    from deltalake import CommitProperties, write_deltalake
+    from deltalake import CommitProperties, Transaction, write_deltalake
     from deltalake.exceptions import DeltaError
 
     name = predictions_table(use_case)
+    published = publications(use_case, tables, interval)
+    _check_fence(plan, published, run_id)
+    mark = Transaction(app_id=publication_mark(interval), version=published + 1)
     lineage = {
         key: plan[key]
         for key in ("scoring", "interval", "version", "digest", "mlflow_run_id", "sources")
     }
     properties = CommitProperties(
-        custom_metadata={METADATA: json.dumps({**lineage, "run_id": run_id})}
+        custom_metadata={METADATA: json.dumps({**lineage, "run_id": run_id})},
+        app_transactions=[mark],
     )
     failures: list[DataError] = []
     # Delta's reader cannot run in the thread in which Delta's writer asks for the next rows.
@@ -168,7 +181,8 @@ def _write(
             first.schema, _batches(chain([first], parts), failures)
         )
         target: dict[str, Any] = {"mode": "error"}
-        if tables.exists(name):
+        table = tables.open(name) if tables.exists(name) else None
+        if table is not None:
             moment = use_case.event_time
             predicate = (
                 f"{moment} >= '{interval.start.isoformat()}' AND {moment} <"
@@ -176,9 +190,26 @@ def _write(
             )
             target = {"mode": "overwrite", "predicate": predicate, "schema_mode": "merge"}
         try:
-            write_deltalake(tables.uri(name), batches, commit_properties=properties, **target)
+            write_deltalake(
+                tables.uri(name) if table is None else table,
+                batches,
+                commit_properties=properties,
+                **target,
+            )
+        except CommitFailedError:
+            raise
         except DeltaError as error:
             raise (failures[0] if failures else error) from error
+
+
+def _check_fence(plan: Mapping[str, Any], published: int, run_id: str) -> None:
+    planned = plan.get("publications")
+    if planned is not None and published > planned:
+        raise LateStep(
+            f"publish_predictions of run {run_id} is late: {published - planned} newer publications"
+            f" of {plan['interval']} came since it was planned. Nothing was published; start a new"
+            " run if the interval should be scored again."
+        )
 
 
 def _batches(parts: Iterator[pa.Table], failures: list[DataError]) -> Iterator[pa.RecordBatch]:

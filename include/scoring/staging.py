@@ -21,6 +21,7 @@ from include.model.package import ScoringModel
 from include.model.reference import bin_counts
 from include.scoring.batch import content_columns
 from include.spec import UseCase
+from include.tables.fence import committing
 from include.tables.store import TableStore
 
 METADATA = "flightdeck.partition"
@@ -49,13 +50,17 @@ def stage(
     """
     properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
     uri = tables.uri(staged_table(use_case, scoring, summary["number"]))
-    write_deltalake(
-        uri,
-        predictions.to_arrow(),
-        mode="overwrite",
-        schema_mode="overwrite",
-        commit_properties=properties,
-    )
+
+    def attempt() -> None:
+        write_deltalake(
+            uri,
+            predictions.to_arrow(),
+            mode="overwrite",
+            schema_mode="overwrite",
+            commit_properties=properties,
+        )
+
+    committing(uri, attempt)
     tables.make_durable(staged_table(use_case, scoring, summary["number"]))
 
 

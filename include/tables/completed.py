@@ -60,6 +60,17 @@ def is_complete(tables: TableStore, use_case_name: str, process: str, interval: 
     return not missing(tables, use_case_name, process, interval)
 
 
+def completed_until(tables: TableStore, use_case_name: str, process: str) -> datetime | None:
+    """The latest end of an interval that `process` has finished; None before the first."""
+    import polars as pl
+
+    if not tables.exists(intervals_table(use_case_name)):
+        return None
+    recorded = tables.read(intervals_table(use_case_name), where=pl.col("process") == process)
+    latest = recorded["interval_end"].max()
+    return latest if isinstance(latest, datetime) else None
+
+
 def missing(
     tables: TableStore, use_case_name: str, process: str, interval: Interval
 ) -> list[Interval]:

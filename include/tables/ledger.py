@@ -13,14 +13,11 @@ from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from include.errors import DataError
+from include.tables.fence import committing
 from include.tables.scan import scan_table
 from include.tables.store import TableStore, same_rows
 
-ATTEMPTS = 60
 WRITER = "ledger"
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
@@ -73,18 +70,7 @@ class Ledger:
 
         Raises `DataError` when other writers win every attempt.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(CommitFailedError),
-            wait=wait_random(0.01, 0.1),
-            stop=stop_after_attempt(ATTEMPTS),
-        )
-        try:
-            return retrying(self._try_to_amend, change)
-        except RetryError as error:
-            raise DataError(
-                f"{self.tables.uri(self.name)}: other writers won {ATTEMPTS} times in a row. Run"
-                " the task again."
-            ) from error
+        return committing(self.tables.uri(self.name), lambda: self._try_to_amend(change))
 
     def _try_to_amend(self, change: Change) -> pl.DataFrame:
         uri, empty = self.tables.uri(self.name), pl.DataFrame(schema=dict(self.schema))

@@ -14,10 +14,11 @@ from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.errors import DataError, TableNotFound
 from include.tables.durable import make_durable
+from include.tables.fence import Fence, committing, properties
 from include.tables.scan import scan_table
 
 TIMESTAMP = pl.Datetime("us", "UTC")
@@ -69,6 +70,10 @@ class TableStore:
         """The newest version's number."""
         return int(self.open(name).version())
 
+    def identity(self, name: str) -> str:
+        """What tells the table from another one that had its name before."""
+        return str(self.open(name).metadata().id)
+
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
         """A lazy frame over the table (at `version`, or the newest)."""
         return scan_table(self.open(name, version))
@@ -90,12 +95,19 @@ class TableStore:
         return frame.collect()
 
     def replace_window(
-        self, name: str, frame: pl.DataFrame, *, time_column: str, start: datetime, end: datetime
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        *,
+        time_column: str,
+        start: datetime,
+        end: datetime,
+        fence: Fence | None = None,
     ) -> TableVersion:
         """Make the rows with `start <= time_column < end` exactly those of `frame`.
 
-        Raises `DataError` when `frame` holds a row outside the window. Writes no new version when
-        nothing changes.
+        Raises `DataError` when `frame` holds a row outside the window, `LateStep` when the table
+        holds newer rows than those of the fence. Writes no new version when nothing changes.
         """
         outside = frame.filter(~in_window(time_column, start, end) | pl.col(time_column).is_null())
         if outside.height:
@@ -104,26 +116,68 @@ class TableStore:
                 f"{name}: {outside.height} rows lie outside [{start}, {end}) by {time_column}; the"
                 f" first: {example}"
             )
-        if not self.exists(name):
-            write_deltalake(self.uri(name), frame.to_arrow(), mode="error")
-            return self._written(name, frame.height)
-        current = self.read(name, where=in_window(time_column, start, end))
-        if same_rows(current, frame):
-            return self._written(name, frame.height)
-        predicate = (
-            f"{time_column} >= '{start.isoformat()}' AND {time_column} < '{end.isoformat()}'"
+        return self._replace(
+            name,
+            frame,
+            fence,
+            where=in_window(time_column, start, end),
+            predicate=(
+                f"{time_column} >= '{start.isoformat()}' AND {time_column} < '{end.isoformat()}'"
+            ),
         )
-        write_deltalake(self.uri(name), frame.to_arrow(), mode="overwrite", predicate=predicate)
-        return self._written(name, frame.height)
 
-    def replace_all(self, name: str, frame: pl.DataFrame) -> TableVersion:
+    def replace_all(
+        self, name: str, frame: pl.DataFrame, *, fence: Fence | None = None
+    ) -> TableVersion:
         """Make the table's rows exactly those of `frame` (the schema may change).
 
-        No new version when nothing changes.
+        No new version when nothing changes. Raises `LateStep` as `replace_window`.
         """
-        if self.exists(name) and same_rows(self.read(name), frame):
-            return self._written(name, frame.height)
-        write_deltalake(self.uri(name), frame.to_arrow(), mode="overwrite", schema_mode="overwrite")
+        return self._replace(name, frame, fence, schema_mode="overwrite")
+
+    def _replace(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        fence: Fence | None,
+        *,
+        where: pl.Expr | None = None,
+        **how: Any,
+    ) -> TableVersion:
+        """Replace the rows for which `where` holds; of two writers at once the second finds the
+        same rows there and writes nothing.
+        """
+
+        def attempt() -> TableVersion:
+            if not self.exists(name):
+                return self._create(name, frame, fence)
+            table = self.open(name)
+            if fence is not None:
+                fence.check(table, name)
+            current = scan_table(table)
+            if same_rows((current if where is None else current.filter(where)).collect(), frame):
+                return self._written(name, frame.height)
+            # Against the version that was read: a commit in between makes this one fail.
+            write_deltalake(
+                table,
+                frame.to_arrow(),
+                mode="overwrite",
+                commit_properties=properties(fence),
+                **how,
+            )
+            return self._written(name, frame.height, table.version())
+
+        return committing(self.uri(name), attempt)
+
+    def _create(self, name: str, frame: pl.DataFrame, fence: Fence | None) -> TableVersion:
+        try:
+            write_deltalake(
+                self.uri(name), frame.to_arrow(), mode="error", commit_properties=properties(fence)
+            )
+        except DeltaError as error:
+            if self.exists(name):
+                raise CommitFailedError(f"{name} has just been made by another writer") from error
+            raise
         return self._written(name, frame.height)
 
     def append_once(
@@ -135,19 +189,21 @@ class TableStore:
         Offsets of one consumer must grow. This is what makes a shipper exactly-once over crashes.
         Columns that the table lacks are added, null in older rows.
         """
-        if offset <= self.offset(name, consumer):
-            return None
-        properties = CommitProperties(
-            app_transactions=[Transaction(app_id=consumer, version=offset)]
-        )
-        write_deltalake(
-            self.uri(name),
-            frame.to_arrow(),
-            mode="append",
-            schema_mode="merge",
-            commit_properties=properties,
-        )
-        return self._written(name, frame.height)
+
+        def attempt() -> TableVersion | None:
+            if offset <= self.offset(name, consumer):
+                return None
+            mark = Transaction(app_id=consumer, version=offset)
+            write_deltalake(
+                self.open(name) if self.exists(name) else self.uri(name),
+                frame.to_arrow(),
+                mode="append",
+                schema_mode="merge",
+                commit_properties=CommitProperties(app_transactions=[mark]),
+            )
+            return self._written(name, frame.height)
+
+        return committing(self.uri(name), attempt)
 
     def delete_before(self, name: str, time_column: str, before: datetime) -> int:
         """Delete the rows with `time_column < before`; how many.
@@ -183,8 +239,8 @@ class TableStore:
         if self.exists(name):
             make_durable(self.uri(name), self.version(name))
 
-    def _written(self, name: str, rows: int) -> TableVersion:
-        version = self.version(name)
+    def _written(self, name: str, rows: int, version: int | None = None) -> TableVersion:
+        version = self.version(name) if version is None else version
         make_durable(self.uri(name), version)
         return TableVersion(name, self.uri(name), version, rows)
 

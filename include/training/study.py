@@ -12,10 +12,13 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from include.errors import DataError
+from include.files import locked
 from include.steps import StepContext
 from include.training.estimator import device_of
 from include.training.folders import work_folder
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import optuna
 
 STUDY = "tuning"
+SEARCH_SECONDS = 6 * 3600.0
 STARTUP_TRIALS = 2
 TAIL_BYTES = 65_536
 
@@ -76,6 +80,26 @@ def journal_of(
     return (
         work_folder(context.settings, use_case.name, context.run.run_id) / f"tuning-{key}.journal"
     )
+
+
+@contextmanager
+def one_search(journal: Path | None) -> Iterator[None]:
+    """Hold the right to make trials; a second copy of the search waits, and then finds them made.
+
+    Raises `DataError` when the first one takes longer than `SEARCH_SECONDS`.
+    """
+    if journal is None:
+        yield
+        return
+    path = journal.with_suffix(".search")
+    try:
+        with locked(path, seconds=SEARCH_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise DataError(
+            f"Another copy of this search holds {path} for more than {SEARCH_SECONDS:g} seconds."
+            " End it, or run the task again when it has ended."
+        ) from error
 
 
 def open_study(journal: Path | None, *, warm_up: int) -> optuna.Study:

@@ -15,6 +15,7 @@ from include.data_sets.snapshot import Snapshot
 from include.errors import RegistryError
 from include.registry.client import artifact_location, connect
 from include.registry.describe import gate_outcomes, version_description
+from include.registry.one_copy import one_copy
 from include.settings import Settings
 from include.spec import DataSet, UseCase
 from include.steps import StepContext
@@ -55,21 +56,26 @@ def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
     """Create the run, or re-open the one that exists: `{"mlflow_run_id", "experiment_id"}`."""
     client, causes = connect(context.settings), causes_of_run(context)
     tags = _run_tags(context, code_commit, causes)
+    with one_copy(context.settings, context.use_case.name, context.run.run_id):
+        run = _opened_run(client, context, tags)
+        client.log_dict(
+            run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json"
+        )
+    return {"mlflow_run_id": str(run.info.run_id), "experiment_id": str(run.info.experiment_id)}
+
+
+def _opened_run(client: MlflowClient, context: StepContext, tags: Mapping[str, str]) -> Run:
     run = find_run(client, context.use_case.name, context.run.run_id)
     if run is None:
         experiment_id = _experiment(client, context.settings, context.use_case)
-        run = client.create_run(
+        return client.create_run(
             experiment_id,
-            tags=tags,
+            tags=dict(tags),
             run_name=f"{context.interval.end:%Y-%m-%d} {context.run.trigger}",
         )
-    else:
-        client.update_run(run.info.run_id, status="RUNNING")
-        log_tags(client, run.info.run_id, tags)
-    client.log_dict(
-        run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json"
-    )
-    return {"mlflow_run_id": str(run.info.run_id), "experiment_id": str(run.info.experiment_id)}
+    client.update_run(run.info.run_id, status="RUNNING")
+    log_tags(client, run.info.run_id, tags)
+    return run
 
 
 def finish(

@@ -19,7 +19,7 @@ from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.spec import UseCase
 from include.training.estimator import DEFAULT_MAX_BIN, Device
-from include.training.study import open_study
+from include.training.study import one_search, open_study
 from include.training.trainer import Rows, Trainer, open_trainer
 
 if TYPE_CHECKING:
@@ -80,14 +80,15 @@ def tune(
     """
     training = use_case.training
     trainer = _trainer(use_case, train, validation, threads=threads, device=device)
-    study = open_study(journal, warm_up=training.prune_after_rounds)
     planned = trials if training.search_space else 1
-    done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
-    while len(done) < planned and not (
-        done and earlier + time.monotonic() - started >= training.tuning_seconds
-    ):
-        _next_trial(use_case, study, len(done), trainer)
-        done = _finished(study)
+    with one_search(journal):
+        study = open_study(journal, warm_up=training.prune_after_rounds)
+        done, started, earlier = _finished(study), time.monotonic(), _seconds(study)
+        while len(done) < planned and not (
+            done and earlier + time.monotonic() - started >= training.tuning_seconds
+        ):
+            _next_trial(use_case, study, len(done), trainer)
+            done = _finished(study)
     return done[:planned]
 
 

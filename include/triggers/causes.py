@@ -2,7 +2,9 @@
 whoever sees the cause.
 
 Airflow's asset events may collapse into one run or stall; this table is what is believed. A cause
-is `pending` until one training consumes it, or `suppressed` with the reason from the start. Every
+is `pending` until one training takes it, `taken` while that runs, and `consumed` when it has
+decided; a training that breaks gives it back. Or it is `suppressed` with the reason from the start.
+Every
 change is one optimistic Delta transaction over the whole table (it holds a row per cause, not per
 prediction): of two that overlap one fails to commit, reads again and decides again.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -23,9 +25,10 @@ from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
 
 Kind = Literal["schedule", "backfill", "new_data", "alarm", "manual", "event", "local"]
-Status = Literal["pending", "consumed", "suppressed"]
+Status = Literal["pending", "taken", "consumed", "suppressed"]
 
 PENDING: Status = "pending"
+TAKEN: Status = "taken"
 CONSUMED: Status = "consumed"
 SUPPRESSED: Status = "suppressed"
 
@@ -51,7 +54,8 @@ class Cause:
     source run), in which data.
 
     `interval` is the interval of data that the cause is about: every distance between causes is
-    measured between its ends.
+    measured between its ends. `consumed_by` is the training that has taken it last; a pending cause
+    with one was given back.
     """
 
     cause_id: str
@@ -138,6 +142,37 @@ def causes_of_run(context: StepContext) -> list[dict[str, Any]]:
         if cause.consumed_by == context.run.run_id
     ]
     return consumed or [dict(cause) for cause in context.run.causes]
+
+
+def consume_taken(context: StepContext) -> None:
+    """Note that the run has decided: its causes have had what they asked for."""
+    _set_status(context.settings, context.use_case.name, context.run.run_id, CONSUMED)
+
+
+def give_back(settings: Settings, use_case_name: str, run_id: str) -> int:
+    """Make the causes of a run that ended without a decision pending again; how many."""
+    return _set_status(settings, use_case_name, run_id, PENDING)
+
+
+def _set_status(settings: Settings, use_case_name: str, run_id: str, status: Status) -> int:
+    """Change the causes that the run has taken, and, for a decision, those that it gave back: a
+    run whose failed task was cleared decides after all.
+    """
+    open_ones = (TAKEN,) if status == PENDING else (TAKEN, PENDING)
+
+    def changes(cause: Cause) -> bool:
+        return cause.consumed_by == run_id and cause.status in open_ones
+
+    number = sum(changes(cause) for cause in read_causes(settings, use_case_name))
+    if number:
+        amend(
+            settings,
+            use_case_name,
+            lambda causes: [
+                replace(cause, status=status) if changes(cause) else cause for cause in causes
+            ],
+        )
+    return number
 
 
 def amend(

@@ -13,9 +13,10 @@ import polars as pl
 from include.settings import Settings
 from include.spec import UseCase
 from include.steps import StepContext
+from include.tables.completed import completed_until
 from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
-from include.triggers.causes import causes_of_run
+from include.triggers.causes import causes_of_run, consume_taken
 
 ACCEPTED = "accepted"
 REFUSED = "refused"
@@ -33,7 +34,9 @@ SCHEMA: dict[str, Any] = {
     "champion_version_before": pl.Int64,
     "metrics_json": pl.String,
     "rows": pl.Int64,
+    "data_until": TIMESTAMP,
 }
+INGEST = "ingest"
 
 
 def table_name(use_case: UseCase) -> str:
@@ -56,8 +59,13 @@ def record_decision(
     of the table.
 
     `rows` is the size of the training set. `causes_json` holds every cause that the run has
-    consumed.
+    consumed; they are consumed for good with this. `data_until` is the end of the data that the run
+    could have read: the end of its interval, or of what was ingested where the interval ends later.
     """
+    ingested = completed_until(
+        TableStore(context.settings.tables_uri), context.use_case.name, INGEST
+    )
+    end = context.interval.end
     row = pl.DataFrame(
         {
             "run_id": [context.run.run_id],
@@ -72,17 +80,21 @@ def record_decision(
             "champion_version_before": [champion_before],
             "metrics_json": [json.dumps(dict(metrics), sort_keys=True)],
             "rows": [rows],
+            "data_until": [end if ingested is None else min(end, ingested)],
         },
         schema=SCHEMA,
     )
     _ledger(context.use_case, context.settings).upsert(row)
+    consume_taken(context)
 
 
 def read_decisions(use_case: UseCase, settings: Settings) -> pl.DataFrame:
-    """All rows by end of interval; an empty frame with the same columns before the first
-    decision.
+    """All rows by the end of the data that was read; an empty frame with the same columns before
+    the first decision.
     """
-    return _ledger(use_case, settings).read().sort("interval_end", "run_id")
+    rows = _ledger(use_case, settings).read()
+    read_until = pl.coalesce("data_until", "interval_end").alias("data_until")
+    return rows.with_columns(read_until).sort("data_until", "interval_end", "run_id")
 
 
 def _ledger(use_case: UseCase, settings: Settings) -> Ledger:

@@ -18,7 +18,16 @@ from include.spec import Triggers
 from include.steps import StepContext, StepResult
 from include.tables.completed import missing
 from include.tables.store import TableStore, in_window
-from include.triggers.causes import CONSUMED, PENDING, SUPPRESSED, Cause, Kind, amend, read_causes
+from include.triggers.causes import (
+    CONSUMED,
+    PENDING,
+    SUPPRESSED,
+    TAKEN,
+    Cause,
+    Kind,
+    amend,
+    read_causes,
+)
 from include.triggers.decisions import read_decisions
 
 DAY_SECONDS = 86_400
@@ -78,10 +87,12 @@ def propose_alarm(context: StepContext, decision: Alarm, drift: Drift) -> Announ
     """Record monitoring's alarm as a cause, pending or suppressed.
 
     The same run again gets the decision that it has, and announces nothing that a training has
-    already consumed.
+    already taken. Without an alarm of its own to announce it announces again what a broken training
+    has given back.
     """
     if not decision.alarm:
-        return Announcement(announce=False, reason=f"No alarm: {decision.verdict}.", extra={})
+        none = Announcement(announce=False, reason=f"No alarm: {decision.verdict}.", extra={})
+        return _given_back(context, "alarm") or none
     limits, faults = context.use_case.triggers, data_faults(context, drift)
     reason = "; ".join(decision.reasons) or decision.verdict
     alarm = _cause(
@@ -103,7 +114,23 @@ def propose_alarm(context: StepContext, decision: Alarm, drift: Drift) -> Announ
         "reasons": list(decision.reasons),
         "facts": dict(decision.facts),
     }
-    return _announcement(_record(context, alarm.cause_id, change), extra)
+    announcement = _announcement(_record(context, alarm.cause_id, change), extra)
+    return announcement if announcement.announce else _given_back(context, "alarm") or announcement
+
+
+def _given_back(context: StepContext, kind: Kind) -> Announcement | None:
+    """The newest cause of a kind that a broken training has given back, announced once more."""
+    waiting = [
+        cause
+        for cause in read_causes(context.settings, context.use_case.name)
+        if cause.kind == kind and cause.status == PENDING and cause.consumed_by is not None
+    ]
+    if not waiting:
+        return None
+    cause = max(waiting, key=lambda cause: cause.interval.end)
+    reason = f"{cause.reason} (training {cause.consumed_by} broke before it decided)"
+    extra = {"interval": cause.interval.as_json(), "cause_id": cause.cause_id, **cause.evidence}
+    return Announcement(announce=True, reason=reason, extra=extra)
 
 
 def suppression(
@@ -179,9 +206,14 @@ def check_new_data(context: StepContext) -> Announcement:
         return causes if recorded_before or raced or not enough else [*causes, cause]
 
     recorded = _record(context, cause.cause_id, change)
-    if recorded is None:
-        return Announcement(announce=False, reason=reason, extra={**extra, "evidence": counted})
-    return _announcement(recorded, {**extra, "evidence": recorded.evidence})
+    announcement = (
+        Announcement(announce=False, reason=reason, extra={**extra, "evidence": counted})
+        if recorded is None
+        else _announcement(recorded, {**extra, "evidence": recorded.evidence})
+    )
+    if announcement.announce:
+        return announcement
+    return _given_back(context, "new_data") or announcement
 
 
 def count_new_labels(context: StepContext) -> dict[str, Any]:
@@ -189,8 +221,8 @@ def count_new_labels(context: StepContext) -> dict[str, Any]:
     the first training.
 
     Counted are the labels that became known from `since` on and before the interval's end. `since`
-    is the end of the last decided training's window, or of the newest announced interval where its
-    training is still under way.
+    is the end of the data that the last decided training could have read, or of the newest
+    announced interval where its training is still under way.
     """
     use_case, data_set, until = context.use_case, context.use_case.data_set, context.interval.end
     counted: dict[str, Any] = {
@@ -210,7 +242,7 @@ def count_new_labels(context: StepContext) -> dict[str, Any]:
         for cause in read_causes(context.settings, use_case.name)
         if cause.kind == "new_data"
     ]
-    since = max([last["interval_end"], *announced])
+    since = max([last["data_until"], *announced])
     if until > since:
         window = in_window(data_set.label_time, since, until)
         counted["rows"] = (
@@ -253,7 +285,8 @@ def judge_new_data(limits: Triggers, counted: Mapping[str, Any]) -> tuple[str, b
 
 
 def collect_causes(context: StepContext) -> ConsumedCauses:
-    """Consume every pending cause for this run, in one transaction.
+    """Take every pending cause for this run, in one transaction; they are consumed when it has
+    decided.
 
     A run takes the causes whose data its window reaches; a later one waits for its own run. A
     schedule and a person are causes themselves. `causes` is empty when this run was started by
@@ -271,7 +304,7 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
         recorded_before = {cause.cause_id for cause in causes}
         taken = [
             (
-                replace(cause, status=CONSUMED, consumed_by=run_id)
+                replace(cause, status=TAKEN, consumed_by=run_id)
                 if cause.status == PENDING
                 and (cause.interval.end <= context.interval.end or cause.cause_id in announced)
                 else cause

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from include.errors import SpecError
+from include.errors import LateStep, SpecError
 from include.steps import StepContext, StepResult, bind, call_step, load_step
 from plugins.links import links_of
 from plugins.refusal import refused_request, shortened
@@ -51,13 +51,13 @@ class StepOperator(BaseOperator):
     def run_step(self, context: Context) -> StepResult:
         """Load the step, read what it needs and call it.
 
-        What only its author can mend is refused at once.
+        What only its author can mend, and what comes too late, is refused at once.
         """
         try:
             airflow_free = self.context_of(context)
             inputs = self.inputs(context)
             result = call_step(load_step(self.step), airflow_free, inputs)
-        except SpecError as error:
+        except (SpecError, LateStep) as error:
             raise refused_request(self, context, error) from None
         if self.operator_extra_links:
             read = [value for value in inputs.values() if isinstance(value, dict)]

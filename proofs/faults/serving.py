@@ -169,6 +169,7 @@ def faults(endpoint: Endpoint, world: World, size: Size) -> list[tuple[str, Call
             "stores",
             lambda: serving_stores.lock_online_store(endpoint, world, seconds=size.locked_seconds),
         ),
+        ("stores", lambda: serving_stores.remove_online_store(endpoint, world)),
         ("stores", lambda: serving_stores.hide_artefacts(endpoint, world)),
         (
             "clients",

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +39,7 @@ is refused.
 
 # Its database is made first, which takes more than a minute where many other processes run.
 MLFLOW_SECONDS = 240.0
+LIVE_SECONDS = 2.0
 
 
 def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
@@ -87,18 +88,16 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
 
 
 def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Line:
-    """Another process holds the store exclusively: refused in time and in JSON, never answered
-    wrongly, and over when it is over.
+    """Another process keeps all readers out of the store: refused in time and in JSON, never
+    answered wrongly, and over when it is over. That somebody was refused proves that it was locked.
     """
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
-        store = world.settings.feature_store_dir / "online_store.db"
-        database = sqlite3.connect(store, isolation_level=None, timeout=10)
-        database.execute("BEGIN EXCLUSIVE")
-        time.sleep(seconds)
-        alive = endpoint.client.get("/livez").status_code
-        database.execute("ROLLBACK")
-        database.close()
+        with _locked_out(world.settings.feature_store_dir / "online.db"):
+            time.sleep(seconds)
+            asked = time.monotonic()
+            alive = endpoint.client.get("/livez").status_code
+            loop_seconds = time.monotonic() - asked
         # What was asked under the lock may still be on its way.
         time.sleep(1.0)
         during = dict(traffic.errors)
@@ -107,12 +106,59 @@ def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Li
     strange = sorted(set(during) - {"503 features_unavailable"})
     return Line(
         "lock the online store",
-        "/livez 200, refusals other than 503 features_unavailable: none, after the lock: 0 errors",
-        f"/livez {alive}, refusals other than 503 features_unavailable:"
+        "refused under the lock: True, /livez 200 within 2 s: True, refusals other than 503"
+        " features_unavailable: none, after the lock: 0 errors",
+        f"refused under the lock: {'503 features_unavailable' in during}, /livez {alive} within 2"
+        f" s: {loop_seconds < LIVE_SECONDS}, refusals other than 503 features_unavailable:"
         f" {', '.join(strange) or 'none'}, after the lock: {after} errors",
         f"locked for {seconds:g} s; {sum(during.values())} refused, {len(traffic.answered)}"
         f" answered, slowest {traffic.slowest:.1f} s",
     )
+
+
+def remove_online_store(endpoint: Endpoint, world: World) -> Line:
+    """The store's file is gone: told by the answer and by `/readyz`, and over when it is back."""
+    store = world.settings.feature_store_dir / "online.db"
+    away = store.with_name("online.db-away")
+    store.rename(away)
+    try:
+        answer = predict(endpoint.client, world.rows[:1], seconds=0)[0]
+        ready = endpoint.client.get("/readyz").status_code
+    finally:
+        away.rename(store)
+    endpoint.wait_for("/readyz")
+    again = predict(endpoint.client, world.rows[:1])[0]
+    code = "none" if answer is None else answer.json().get("error", {}).get("code")
+    return Line(
+        "remove the online store",
+        "503 features_unavailable, /readyz 503, 200 again when it is back",
+        f"{'none' if answer is None else answer.status_code} {code}, /readyz {ready},"
+        f" {'none' if again is None else again.status_code} again when it is back",
+        str(store.name),
+    )
+
+
+@contextmanager
+def _locked_out(store: Path) -> Iterator[None]:
+    """Nobody can begin to read the SQLite file: its read locks are held, by a process of its own as
+    locks belong to processes.
+    """
+    code = (
+        "import fcntl, sys; file = open(sys.argv[1], 'r+b');"
+        " fcntl.lockf(file, fcntl.LOCK_EX, 8, 120); print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, f"{store}-shm"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        try:
+            if holder.stdout is None or holder.stdout.readline().strip() != "locked":
+                raise PlatformError(f"{store}-shm cannot be locked: the fault did not take place")
+            yield
+        finally:
+            holder.kill()
 
 
 def hide_artefacts(endpoint: Endpoint, world: World) -> Line:

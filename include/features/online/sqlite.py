@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from include.errors import FeatureStoreError
 from include.features.online.reader import (
     CACHED_ANSWERS,
     Cached,
@@ -25,6 +26,7 @@ from include.features.online.reader import (
     key_bytes,
     values_by_bytes,
 )
+from include.features.online.sqlite_lock import ReadLocks
 from include.features.views import View
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ READ_BATCH = 1024
 
 
 class SqliteReader:
-    """A `Reader`. Never waits for a lock: raises `sqlite3.OperationalError` instead."""
+    """A `Reader`. Never waits for a lock: raises `sqlite3.OperationalError` instead, and
+    `FeatureStoreError` while the file is not there.
+    """
 
     blocks: ClassVar[bool] = False
 
@@ -56,6 +60,7 @@ class SqliteReader:
             lambda stamp: convert_timestamp(stamp).replace(tzinfo=UTC)
         )
         self._lock = Lock()
+        self._locks = ReadLocks(self._path)
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._state: tuple[int, int] | None = None
@@ -88,14 +93,28 @@ class SqliteReader:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self._locks.close()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file to read."""
+        return Path(self._path).is_file()
 
     def _current(self) -> list[dict[Key, StoredRow | None]]:
         """What is kept and still holds; empty after a commit to the store, or when another file
         stands in its place.
         """
-        file = os.stat(self._path).st_ino  # noqa: PTH116  # at every look-up, and a Path takes longer
+        try:
+            file = os.stat(self._path).st_ino  # noqa: PTH116  # at every look-up, and a Path takes longer
+        except FileNotFoundError as error:
+            raise FeatureStoreError(
+                f"its file {self._path} is not there. Run the features process (its step"
+                " materialise_online writes it), or restore the file"
+            ) from error
         if self._connection is None or self._state is None or self._state[0] != file:
             self._open()
+        if self._locks.are_taken():
+            raise sqlite3.OperationalError("the store is locked by another process")
         state = file, self._version()
         if state != self._state or self._count > CACHED_ANSWERS:
             return self._forget(state)
@@ -113,6 +132,7 @@ class SqliteReader:
     def _open(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._locks.close()
         self._connection = sqlite3.connect(
             f"{Path(self._path).as_uri()}?mode=ro",
             uri=True,

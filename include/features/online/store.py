@@ -96,6 +96,13 @@ class OnlineFeatures:
         """
         return self._opened is None or self._opened.blocks
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the store can be read, as far as can be seen without asking it: of a store in
+        a file, whether the file is there.
+        """
+        return self._opened is not None and self._opened.is_there
+
     def refresh(self) -> None:
         """Read the definitions from Feast's registry (again).
 
@@ -197,6 +204,11 @@ class _Opened:
         self._empty = [empty_columns(view) for view in views]
         self._reader = _reader(store, views)
         self.blocks = self._reader is None or self._reader.blocks
+
+    @property
+    def is_there(self) -> bool:
+        """See `OnlineFeatures.is_there`."""
+        return not isinstance(self._reader, SqliteReader) or self._reader.is_there
 
     def read(self, keys_by_view: list[list[Key]], wait: bool) -> list[dict[Key, StoredRow | None]]:
         """Per view, what the store holds for the keys."""

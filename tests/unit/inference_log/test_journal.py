@@ -5,11 +5,13 @@ happened to the writer or the file.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import orjson
 import pytest
 
+from include.inference_log import journal_reader
 from include.inference_log import log as inference_log
 from include.inference_log.frames import HEADER, encode
 from include.inference_log.journal import Journal
@@ -279,6 +281,37 @@ def test_ids_are_known_by_the_use_case_that_answered(folder: Path) -> None:
     writer.append("one", encode(more))
     assert known.among([more[0].prediction_id]) == {more[0].prediction_id}
     assert known.among([]) == set()
+    writer.close()
+
+
+@pytest.mark.parametrize("seconds", [-86_400, 86_400])
+def test_feedback_finds_fresh_answers_when_the_clock_was_set(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    writer, now = LogWriter(home, {CASE: served()}), time.time_ns
+    writer.tend()
+    before = answered(2)
+    log(writer, before)
+    monkeypatch.setattr(time, "time_ns", lambda: now() + seconds * 1_000_000_000)
+    after = answered(2)
+    log(writer, after)
+    ids = [row.prediction_id for row in (*before, *after)]
+    assert writer.append_feedback([told(name) for name in ids]).recorded == tuple(ids)
+    writer.close()
+
+
+def test_ids_of_more_segments_than_stay_in_memory_are_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_reader, "SEGMENTS_KEPT", 1)
+    writer, known = Journal(folder, SEGMENT), JournaledIds(folder / CASE)
+    names = []
+    for _ in range(30):
+        rows = answered(10)
+        writer.append(CASE, encode(rows))
+        names.append(rows[0].prediction_id)
+    assert len(segments(folder / CASE)) > 2
+    assert known.among(names) == known.among(names) == set(names)
     writer.close()
 
 

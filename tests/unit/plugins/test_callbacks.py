@@ -6,12 +6,17 @@ from plugins import callbacks
 from tests.unit.plugins.task_context import task_context
 
 
-def test_the_tracking_run_of_the_failed_run_is_closed_with_task_and_reason(monkeypatch):
+def test_the_failed_run_s_tracking_run_is_closed_and_its_causes_are_given_back(monkeypatch):
     closed = []
     monkeypatch.setattr(
         callbacks,
         "mark_failed",
         lambda settings, use_case, run_id, reason: closed.append((use_case, run_id, reason)),
     )
+    given_back = []
+    monkeypatch.setattr(
+        callbacks, "give_back", lambda settings, use_case, run_id: given_back.append(run_id)
+    )
     callbacks.close_tracking_run(task_context(exception=ValueError("no labels")))
     assert closed == [("flight_delays", "run_1", "train_model: no labels")]
+    assert given_back == ["run_1"]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from include.catalogue import load_data_module
-from include.errors import DataError, SpecError
+from include.errors import DataError, LateStep, SpecError
 from include.processes.features import ingest_source, publish_tables, validate_data
 from include.quality.landing import landing_name
 from include.spec import UseCase
@@ -159,3 +159,20 @@ def test_a_use_case_without_data_module_is_named():
     other = UseCase.model_validate(USE_CASE.model_dump() | {"name": "no_such_case"})
     with pytest.raises(SpecError, match=r"include/use_cases/no_such_case/data\.py"):
         load_data_module(other)
+
+
+def test_an_old_try_that_wakes_up_does_not_overwrite_corrected_rows(context: StepContext):
+    old = {"ingest_source": run_step(ingest_source, context), "validate_data": ACCEPTED}
+    run_step(publish_tables, context, old)
+    spoil(context, "raw/flights", "carrier", "ZZ")  # a correction is landed
+    landed = landing_name("raw/flights", context.interval)
+    corrected = {**old, "ingest_source": json.loads(json.dumps(old["ingest_source"]))}
+    newest = tables_of(context).version(landed)
+    corrected["ingest_source"]["tables"]["raw/flights"]["version"] = newest
+    run_step(publish_tables, context, corrected)
+    version = tables_of(context).version("raw/flights")
+    late = replace(context, run=replace(context.run, run_id="old", try_number=1))
+    with pytest.raises(LateStep, match=r"publish_tables of run old \(try 1\) is late: raw/flights"):
+        run_step(publish_tables, late, old)
+    assert tables_of(context).version("raw/flights") == version
+    assert tables_of(context).read("raw/flights")["carrier"].unique().to_list() == ["ZZ"]

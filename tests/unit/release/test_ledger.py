@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import ReleaseError
+from include.errors import LateStep, ReleaseError
 from include.release.ledger import GENESIS, Entry, Ledger
 from include.settings import PROJECT_ROOT
 
@@ -99,3 +99,20 @@ def test_processes_that_append_at_once_keep_one_chain(ledger: Ledger) -> None:
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert ledger.verify() == 45
+
+
+def test_two_copies_of_a_promotion_add_one_row_and_a_late_one_is_refused_by_name(
+    ledger: Ledger,
+) -> None:
+    first = promote(ledger, 1)
+    values = ("flight_delays", 2, "digest-2", "somebody", "because", {"auc": 0.7})
+    second = ledger.append("promoted", *values, after=first.number)
+    assert ledger.append("promoted", *values, after=first.number) == second
+    late = ("flight_delays", 3, "digest-3", "an old try", "because", {})
+    with pytest.raises(LateStep, match="version 3 of flight_delays is late: version 2 was"):
+        ledger.append("promoted", *late, after=first.number)
+    with pytest.raises(LateStep):
+        ledger.promotion_before("flight_delays", first.number, 3, "digest-3")
+    assert ledger.promotion_before("flight_delays", first.number, 2, "digest-2") == first
+    assert ledger.promotion_before("flight_delays", second.number, 3, "digest-3") == second
+    assert ledger.rows() == [first, second]

@@ -20,7 +20,7 @@ from include.spec import Triggers
 from include.steps import RunInfo, StepContext
 from include.tables.completed import mark_complete
 from include.tables.store import TIMESTAMP, TableStore
-from include.triggers.causes import Cause, amend, causes_of_run, read_causes
+from include.triggers.causes import Cause, amend, causes_of_run, give_back, read_causes
 from include.triggers.decisions import read_decisions, record_decision
 from include.triggers.policy import check_new_data, collect_causes, propose_alarm
 from tests.step_runs import run_step
@@ -103,6 +103,72 @@ def test_an_alarm_is_announced_and_recorded_with_its_evidence(settings):
     assert (cause.source_dag_id, cause.interval) == ("parcels__monitoring", day(0))
     assert result["extra"]["cause_id"] == cause.cause_id
     assert result["extra"]["interval"] == day(0).as_json()
+
+
+def decide(settings, interval: Interval, run_id: str) -> None:
+    record_decision(
+        context(settings, "training", interval, run_id=run_id),
+        decision="accepted",
+        reasons=[],
+        mlflow_run_id="m",
+        version=1,
+        champion_before=None,
+        metrics={},
+        rows=100,
+    )
+
+
+def test_an_alarm_whose_training_breaks_is_announced_again_and_consumed_by_the_one_that_decides(
+    settings,
+):
+    cause_id = alarm(settings, day(0))["extra"]["cause_id"]
+    taken = collect(settings, day(0), "breaks", trigger="asset")["causes"]
+    assert [cause["cause_id"] for cause in taken] == [cause_id]
+    assert statuses(settings) == [("alarm", "taken")]
+    assert alarm(settings, day(1), alarm=False)["announce"] is False  # its training is under way
+    assert give_back(settings, PARCELS.name, "breaks") == 1
+    again = alarm(settings, day(1), alarm=False)
+    assert (again["announce"], again["extra"]["cause_id"]) == (True, cause_id)
+    assert again["reason"] == "AUC is 0.6. (training breaks broke before it decided)"
+    assert again["extra"]["interval"] == day(0).as_json()
+    suppressed = alarm(settings, day(2))  # within the cool-down: the old alarm goes on
+    assert (suppressed["announce"], suppressed["extra"]["cause_id"]) == (True, cause_id)
+    taken = collect(settings, day(1), "decides", trigger="asset")["causes"]
+    assert [cause["cause_id"] for cause in taken] == [cause_id]
+    decide(settings, day(1), "decides")
+    assert give_back(settings, PARCELS.name, "decides") == 0
+    assert dict(statuses(settings)[:1]) == {"alarm": "consumed"}
+    assert alarm(settings, day(3), alarm=False)["announce"] is False
+
+
+def test_a_broken_run_that_is_cleared_decides_with_the_causes_that_it_gave_back(settings):
+    alarm(settings, day(0))
+    collect(settings, day(0), "cleared", trigger="asset")
+    give_back(settings, PARCELS.name, "cleared")
+    decide(settings, day(0), "cleared")
+    assert statuses(settings) == [("alarm", "consumed")]
+    of_run = causes_of_run(context(settings, "training", day(0), run_id="cleared"))
+    assert [cause["kind"] for cause in of_run] == ["alarm"]
+
+
+def test_what_a_person_or_a_schedule_asked_for_is_not_given_to_another_run(settings):
+    collect(settings, day(0), "by_hand", trigger="manual", params={"reason": "new carrier"})
+    assert give_back(settings, PARCELS.name, "by_hand") == 0
+    assert collect(settings, day(1), "event", trigger="asset")["causes"] == []
+
+
+def test_a_window_that_ends_beyond_the_data_counts_the_labels_that_came_after_them(settings):
+    tables = TableStore(settings.tables_uri)
+    mark_complete(tables, PARCELS.name, "ingest", day(0), {})
+    decide(settings, day(4000), "beyond")
+    assert read_decisions(PARCELS, settings)["data_until"].to_list() == [day(0).end]
+    labels(settings, spread(day(1), 120))
+    counted = new_data(settings, day(1))["extra"]["evidence"]
+    assert (counted["rows"], counted["since"]) == (120, day(0).end.isoformat())
+    mark_complete(tables, PARCELS.name, "ingest", day(1), {})
+    decide(settings, day(1), "regular")  # newer data, an earlier end
+    counted = new_data(settings, day(2))["extra"]["evidence"]
+    assert (counted["rows"], counted["last_training"]) == (0, "regular")
 
 
 def test_no_alarm_is_no_cause(settings):
@@ -409,8 +475,8 @@ def test_runs_at_the_same_time_never_share_a_cause_and_lose_none(settings, tmp_p
     )
     after = read_causes(settings, PARCELS.name)
     assert [cause.cause_id for cause in after] == [cause.cause_id for cause in causes]
-    assert {cause.status for cause in after} == {"consumed"}
-    # Every version of the table: a cause, once consumed, keeps its run.
+    assert {cause.status for cause in after} == {"taken"}
+    # Every version of the table: a cause, once taken, keeps its run.
     tables = TableStore(settings.tables_uri)
     owners: dict[str, set[str]] = {}
     for version in range(tables.version("parcels/triggers") + 1):

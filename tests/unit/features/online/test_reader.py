@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from include.errors import FeatureStoreError
 from include.features.online.store import OnlineFeatures, materialise
 from include.features.store import apply_definitions, open_store, use_case_views
 from include.settings import Settings
@@ -160,3 +163,42 @@ def test_a_locked_store_is_told_at_once_where_nobody_may_wait_and_waited_for_els
     waited = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
     assert time.perf_counter() - started > 0.2
     assert waited == OnlineFeatures(USE_CASE, settings).lookup_rows(KEYS, [MOMENT] * len(KEYS))
+
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX, 8, 120)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_store_whose_read_locks_are_held_is_told_at_once(settings: Settings):
+    online = OnlineFeatures(USE_CASE, settings)
+    answer = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
+    path = settings.feature_store_dir / "online.db-shm"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        started = time.perf_counter()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            online.lookup_rows(KEYS[:3], [MOMENT] * 3, wait=False)
+        assert time.perf_counter() - started < 0.5
+        holder.kill()
+    assert online.lookup_rows(KEYS, [MOMENT] * len(KEYS)) == answer
+
+
+def test_a_store_that_is_gone_is_told_by_its_path(settings: Settings):
+    online = OnlineFeatures(USE_CASE, settings)
+    answer = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
+    assert online.is_there
+    path = settings.feature_store_dir / "online.db"
+    path.rename(path.with_name("away"))
+    assert not online.is_there
+    with pytest.raises(FeatureStoreError, match=r"online.db is not there. Run the features"):
+        online.lookup_rows(KEYS[:1], [MOMENT])
+    path.with_name("away").rename(path)
+    assert online.lookup_rows(KEYS, [MOMENT] * len(KEYS)) == answer

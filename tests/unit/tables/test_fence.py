@@ -1,0 +1,96 @@
+"""Writers that come late or at the same moment: one effect, and a refusal by name."""
+
+from __future__ import annotations
+
+import multiprocessing
+from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from include.errors import LateStep
+from include.tables.fence import Fence
+from include.tables.store import TIMESTAMP, TableStore, TableVersion
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+MONTH = timedelta(days=31)
+WRITERS = 4
+
+
+def rows(value: int, month: int = 0) -> pl.DataFrame:
+    return pl.DataFrame({"at": [START + month * MONTH], "value": [value]}).with_columns(
+        pl.col("at").cast(TIMESTAMP)
+    )
+
+
+def write(
+    tables: TableStore, value: int, month: int = 0, fence: Fence | None = None
+) -> TableVersion:
+    start = START + month * MONTH
+    return tables.replace_window(
+        "raw/rows",
+        rows(value, month),
+        time_column="at",
+        start=start,
+        end=start + MONTH,
+        fence=fence,
+    )
+
+
+def fence(number: int) -> Fence:
+    return Fence("ingest 2013-01", number, f"publish_tables of run a (try {number})")
+
+
+def test_a_late_writer_is_refused_by_name_and_changes_nothing(tmp_path: Path) -> None:
+    tables = TableStore(str(tmp_path))
+    write(tables, 1, fence=fence(3))
+    corrected = write(tables, 2, fence=fence(4))
+    with pytest.raises(
+        LateStep, match=r"publish_tables of run a \(try 3\) is late: raw/rows holds"
+    ):
+        write(tables, 1, fence=fence(3))
+    assert tables.version("raw/rows") == corrected.version
+    assert tables.read("raw/rows")["value"].to_list() == [2]
+    assert write(tables, 2, fence=fence(4)) == corrected  # a retry of the newest
+    write(tables, 5, month=1, fence=Fence("ingest 2013-02", 0, "another interval"))
+
+
+def test_a_late_writer_of_a_whole_table_is_refused_too(tmp_path: Path) -> None:
+    tables = TableStore(str(tmp_path))
+    tables.replace_all("raw/rows", rows(1), fence=fence(1))
+    with pytest.raises(LateStep):
+        tables.replace_all("raw/rows", rows(2), fence=fence(0))
+
+
+def _write_at_once(root: str, number: int, barrier: Barrier, kind: str) -> None:
+    tables = TableStore(root)
+    for step in range(5):
+        barrier.wait(60)
+        if kind == "the same window":
+            write(tables, step, fence=fence(step))
+        elif kind == "windows of their own":
+            write(tables, step, month=number)
+        else:
+            tables.replace_all("raw/rows", rows(step))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["the same window", "windows of their own", "the whole table"])
+def test_writers_at_the_same_moment_have_one_effect(tmp_path: Path, kind: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(WRITERS)
+    writers = [
+        spawn.Process(target=_write_at_once, args=(str(tmp_path), number, barrier, kind))
+        for number in range(WRITERS)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    tables = TableStore(str(tmp_path))
+    written = WRITERS if kind == "windows of their own" else 1
+    assert tables.read("raw/rows")["value"].to_list() == [4] * written
+    assert tables.version("raw/rows") == 5 * written - 1

@@ -63,7 +63,7 @@ test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no se
 test-pythons: venv  ## the unit tests on every other supported Python that this machine has; about three minutes each
 	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
 
-check: venv  ## ruff, mypy, import-linter
+check: venv  ## ruff, mypy (the tests too), import-linter
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy

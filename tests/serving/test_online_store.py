@@ -61,7 +61,7 @@ def test_answers_are_those_of_the_local_store_and_a_store_that_is_away_is_503(
     away(remote, world)
     server.thaw()
     assert remote.predict(world.rows[:1]).status_code == 200
-    assert PASSWORD not in (remote.home / "serving.log").read_text()
+    assert PASSWORD not in remote.log.read_text()
 
 
 def away(endpoint: Endpoint, world: World) -> None:

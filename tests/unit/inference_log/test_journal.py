@@ -25,7 +25,7 @@ from include.inference_log.journal_reader import (
 )
 from include.inference_log.log import ship, ship_feedback, spool_path
 from include.inference_log.rows import prediction_ids
-from include.inference_log.shipments import ends_now, next_shipment
+from include.inference_log.shipments import ends_now, next_shipment, rows_of
 from include.inference_log.writer import LogWriter
 from include.settings import Settings, load_settings
 from include.tables.store import TableStore
@@ -196,7 +196,7 @@ def test_a_shipment_that_was_broken_off_is_taken_up_and_its_rows_arrive_once(
         inference_log._move(
             writer.spool, TableStore(home.tables_uri), CASE, stream(), before=shipment.first
         )
-        tables, rows = TableStore(home.tables_uri), inference_log.rows_of(writer.spool, shipment)
+        tables, rows = TableStore(home.tables_uri), rows_of(writer.spool, shipment)
         tables.append_once(
             TABLE, stream().frame(rows), consumer=f"spool-{writer.spool.id}", offset=shipment.last
         )

@@ -15,8 +15,9 @@ from typing import Any
 from include.processes.batch_scoring import plan_partitions, publish_predictions, score_partition
 from include.steps import RunInfo, StepContext
 from proofs.bench.child import peak_mb
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
-from tests.unit.scoring.world import FEBRUARY, FLIGHTS, small_settings
+from tests.unit.scoring.world import FEBRUARY, FLIGHTS, SHARE
 
 
 def main(home: Path, partition_rows: int) -> None:
@@ -24,7 +25,10 @@ def main(home: Path, partition_rows: int) -> None:
         update={"batch": FLIGHTS.batch.model_copy(update={"partition_rows": partition_rows})}
     )
     context = StepContext(
-        use_case, small_settings(home), FEBRUARY, RunInfo(process="batch_scoring", run_id="child")
+        use_case,
+        home_settings(home, SHARE),
+        FEBRUARY,
+        RunInfo(process="batch_scoring", run_id="child"),
     )
     plan = run_step(plan_partitions, context)
     results: list[dict[str, Any]] = []

@@ -30,8 +30,9 @@ from include.scoring.staging import staged_table
 from include.settings import PROJECT_ROOT
 from include.steps import StepContext
 from include.tables.store import TableStore, in_window
+from proofs.harness.home import home_settings
 from tests.step_runs import run_step
-from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World, small_settings
+from tests.unit.scoring.world import FEBRUARY, FLIGHTS, SHARE, World
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,7 +84,7 @@ def copy(world: World, whole: pl.DataFrame, tmp_path: Path) -> TableStore:
 
 def copied_world(world: World, home: Path) -> TableStore:
     shutil.copytree(world.settings.home, home)
-    settings = small_settings(home)
+    settings = home_settings(home, SHARE)
     apply_definitions(settings)
     shutil.rmtree(home / "tables" / "flight_delays" / "predictions", ignore_errors=True)
     return TableStore(settings.tables_uri)
@@ -128,7 +129,7 @@ def test_many_partitions_are_the_same_predictions_as_one(world: World, whole: pl
 
 
 def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, world: World) -> None:
-    context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
+    context = replace(context_of(world), settings=home_settings(Path(copy.root).parent, SHARE))
     overtaken = run_step(plan_partitions, context)
     run_step(
         score_partition,
@@ -164,7 +165,7 @@ def test_predictions_say_where_they_come_from(world: World, whole: pl.DataFrame)
 def test_a_plan_reads_the_versions_that_it_names(
     world: World, copy: TableStore, whole: pl.DataFrame
 ) -> None:
-    context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
+    context = replace(context_of(world), settings=home_settings(Path(copy.root).parent, SHARE))
     plan = run_step(plan_partitions, context)
     for name in ("raw/flights", "features/weather_hourly"):
         copy.replace_all(name, copy.read(name).head(10))
@@ -196,7 +197,7 @@ def test_a_killed_scoring_goes_on_where_it_was(copy: TableStore, whole: pl.DataF
 
 
 def test_a_missing_or_repeated_partition_is_not_published(world: World, copy: TableStore) -> None:
-    context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
+    context = replace(context_of(world), settings=home_settings(Path(copy.root).parent, SHARE))
     inputs = scored(context)
     results = inputs["score_partition"]
     for broken, named in (
@@ -211,7 +212,7 @@ def test_a_missing_or_repeated_partition_is_not_published(world: World, copy: Ta
 def test_a_staged_partition_that_was_changed_is_not_published(
     world: World, copy: TableStore
 ) -> None:
-    context = replace(context_of(world), settings=small_settings(Path(copy.root).parent))
+    context = replace(context_of(world), settings=home_settings(Path(copy.root).parent, SHARE))
     inputs = scored(context)
     for number, change in ((3, pl.col("score") * 0.9), (0, pl.col("score") * 0.9)):
         name = staged_table(FLIGHTS, inputs["plan_partitions"]["scoring"], number)
@@ -230,7 +231,7 @@ def test_scores_that_lie_far_from_the_training_are_not_published(
     world: World, copy: TableStore
 ) -> None:
     context = replace(
-        context_of(world, max_score_psi=0.01), settings=small_settings(Path(copy.root).parent)
+        context_of(world, max_score_psi=0.01), settings=home_settings(Path(copy.root).parent, SHARE)
     )
     inputs = scored(context)
     with pytest.raises(

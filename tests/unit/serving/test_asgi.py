@@ -5,6 +5,7 @@ with a model.
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,5 +68,5 @@ def test_metrics_wait_for_a_worker_that_is_just_making_its_file(
     made = tmp_path / "counter_1.db"
     made.touch()
     assert asyncio.run(get(Endpoint(), "/metrics"))[0] == 503
-    monkeypatch.setattr(asgi.time, "sleep", lambda _: made.unlink())
+    monkeypatch.setattr(time, "sleep", lambda _: made.unlink())
     assert asyncio.run(get(Endpoint(), "/metrics")) == (200, b"")

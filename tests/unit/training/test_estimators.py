@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -191,7 +192,9 @@ def test_an_equal_champion_refuses_and_a_worse_one_does_not(packages, problem):
 def test_a_metric_that_is_missing_refuses(packages, metric):
     case, package = use_case("regression"), packages("regression", False)
     given = gate_input(case, package)
-    del given.metrics[metric]
+    given = replace(
+        given, metrics={name: value for name, value in given.metrics.items() if name != metric}
+    )
     assert any("missing" in reason for reason in run_gates(given).reasons)
 
 
@@ -367,7 +370,7 @@ def forest(case, transform):
 def factory(monkeypatch):
     """`include/use_cases/parcels/model.py` with the function `forest`."""
     module = types.ModuleType("include.use_cases.parcels.model")
-    module.forest = forest
+    vars(module)["forest"] = forest
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

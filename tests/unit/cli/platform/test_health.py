@@ -13,8 +13,20 @@ from cli.platform.supervision import ProcessState
 NOW = datetime.now(UTC)
 
 
+class Server(ThreadingHTTPServer):
+    """A server with its address, what it answers (path -> status, body) and what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.answers: dict[str, tuple[int, str]] = {}
+        self.asked: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
 class Answers(BaseHTTPRequestHandler):
-    """Serves what the test put into `server.answers`: path -> (status, body)."""
+    """Serves what the test put into `server.answers`."""
+
+    server: Server
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -29,11 +41,9 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.answers, server.asked = {}, []
+    server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    server.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield server
     server.shutdown()
     thread.join()

@@ -14,6 +14,7 @@ from include.evaluation.gates.registry import run_gates
 from include.evaluation.slices import SlicePart
 from include.stats.metrics import log_loss, roc_auc
 from include.stats.paired import auc_difference
+from include.verdict import Finding
 from tests.unit.evaluation.gates.candidates import (
     ROWS,
     candidate,
@@ -24,7 +25,7 @@ from tests.unit.evaluation.gates.candidates import (
 )
 
 
-def rows_of(given: GateInput, gate: str) -> dict[str, dict]:
+def rows_of(given: GateInput, gate: str) -> dict[str, Finding]:
     return {row.metric: row for row in run_gates(given).findings if row.rule == gate}
 
 

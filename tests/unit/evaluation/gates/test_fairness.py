@@ -5,7 +5,6 @@ cannot be judged.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.fairness import fairness
 from include.evaluation.gates.registry import run_gates
 from include.spec.expectations import FairnessGroups
+from include.verdict import Finding
 from tests.unit.evaluation.gates.candidates import candidate, limited
 
 DEPOTS = FairnessGroups(column="depot")
@@ -32,7 +32,7 @@ def unfair() -> GateInput:
     )
 
 
-def found(given: GateInput) -> dict[str, dict[str, Any]]:
+def found(given: GateInput) -> dict[str, Finding]:
     return {f"{row.metric} {row.part}": row for row in fairness(given)}
 
 

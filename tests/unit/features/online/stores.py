@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from include.settings import Settings, load_settings
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.store_servers import PostgresServer, RedisServer, StoreServer
 
-KINDS: dict[str, type[StoreServer]] = {"redis": RedisServer, "postgresql": PostgresServer}
+KINDS: dict[str, Callable[[], StoreServer]] = {"redis": RedisServer, "postgresql": PostgresServer}
 TIME_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_a_slow_disk_does_not_hold_the_loop(
         syncs.append(file)
         time.sleep(2 * committing.SLOW_SECONDS)
 
-    monkeypatch.setattr(committing.os, "fdatasync", slow)
+    monkeypatch.setattr(os, "fdatasync", slow)
 
     async def run() -> None:
         world = World(home)
@@ -95,7 +96,7 @@ def test_what_cannot_be_synced_is_not_answered_and_the_next_goes_elsewhere(
     async def run() -> None:
         world = World(home)
         with monkeypatch.context() as patched:
-            patched.setattr(committing.os, "fdatasync", broken)
+            patched.setattr(os, "fdatasync", broken)
             with pytest.raises(UnanswerableError, match="Input/output error") as refusal:
                 await world.add(1)
         assert (refusal.value.status, refusal.value.code) == (503, "log_unavailable")

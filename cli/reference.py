@@ -56,7 +56,7 @@ VARIABLES = (
     ),
     Variable(
         "FLIGHTDECK_SUPERVISED_PROJECT",
-        "The folder of the clone, for the same file: `flightdeck up` sets it; never set it by hand.",
+        "The clone's folder, for the same file: `flightdeck up` sets it; never set it by hand.",
     ),
 )
 """What is read beside the settings."""

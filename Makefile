@@ -63,11 +63,12 @@ test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no se
 test-pythons: venv  ## the unit tests on every other supported Python that this machine has; about three minutes each
 	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
 
-check: venv  ## ruff, mypy (the tests too), import-linter
+check: venv  ## ruff, mypy (the tests too), import-linter, what the use cases declare
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(CLI) declarations
 
 docs: venv  ## write docs/specification.md and docs/settings.md anew from the code
 	@$(CLI) reference

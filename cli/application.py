@@ -71,6 +71,11 @@ COMMANDS: dict[str, Command] = {
         "Write the data rules of the use cases as Great Expectations suites.",
         RECORDS,
     ),
+    "declarations": Command(
+        "cli.records.declarations:declarations",
+        "Check what the use cases declare, against Feast's definitions and estimators too.",
+        RECORDS,
+    ),
     "serve": Command(
         "cli.endpoint.serve:serve_command",
         "Run the prediction endpoint in the foreground.",

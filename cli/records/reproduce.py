@@ -154,7 +154,7 @@ def write_report(settings: Settings, report: again.Report) -> Path:
 
 def _train(folder: Path) -> None:
     """The child: the record in, a package out."""
-    record = TrainingRecord.model_validate_json((folder / RECORD_FILE).read_text())
+    record = TrainingRecord.read((folder / RECORD_FILE).read_text())
     package, digest = again.retrain(record, load_settings())
     (folder / ANSWER_FILE).write_text(json.dumps({"package": str(package), "digest": digest}))
 

@@ -9,6 +9,8 @@ from dags.factories.deployment import build_deployment_dag
 from dags.factories.features import build_features_dag
 from dags.factories.monitoring import build_monitoring_dag
 from dags.factories.training import build_training_dag
+from include.processes.declarations import require_possible
+from include.settings import load_settings
 from include.spec import UseCase
 
 FACTORIES = (
@@ -21,6 +23,10 @@ FACTORIES = (
 
 
 def build_all(use_case: UseCase) -> dict[str, DAG]:
-    """All DAGs of the use case by DAG id, ready for `globals().update(...)`."""
+    """All DAGs of the use case by DAG id, ready for `globals().update(...)`.
+
+    Raises `SpecError`, which Airflow shows as the file's import error, for what cannot be.
+    """
+    require_possible(use_case, load_settings())
     dags = [build(use_case) for build in FACTORIES]
     return {dag.dag_id: dag for dag in dags}

@@ -74,7 +74,7 @@ def _use_case(client: MlflowClient, training: Training) -> UseCase:
         raise RegistryError(
             f"{training.name} left no {RECORD_FILE}: it ended before a model was trained"
         )
-    return TrainingRecord.model_validate_json(text).specification
+    return TrainingRecord.read(text).specification
 
 
 def _golden_rows(

@@ -70,7 +70,7 @@ def apply_definitions(settings: Settings) -> bool:
         store = _opened(settings)
         if store.config.online_store.type == "sqlite":
             _write_ahead(folder / "online.db")
-        objects = _definitions(settings)
+        objects = definitions(settings)
         with through_feast(store):
             store.apply(objects)
         refresh_definitions(store)
@@ -233,13 +233,13 @@ def _plain_imports() -> Iterator[None]:
         typeguard.typechecked = instrumenting
 
 
-def _definitions(settings: Settings) -> list[Any]:
+def definitions(settings: Settings) -> list[Any]:
     """Every Feast object that a file of feature_repo holds under a public name."""
     from feast import Entity, FeatureService, FeatureView
 
     objects: dict[int, Any] = {}
     with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
-        for path in _definition_files(settings):
+        for path in definition_files(settings):
             for name, value in runpy.run_path(str(path)).items():
                 if not name.startswith("_") and isinstance(
                     value, (Entity, FeatureView, FeatureService)
@@ -248,7 +248,8 @@ def _definitions(settings: Settings) -> list[Any]:
     return list(objects.values())
 
 
-def _definition_files(settings: Settings) -> list[Path]:
+def definition_files(settings: Settings) -> list[Path]:
+    """The files that define Feast's objects, by name."""
     return sorted(path for path in settings.feature_repo.glob("*.py") if path.name != "__init__.py")
 
 
@@ -256,7 +257,7 @@ def _definitions_digest(settings: Settings) -> str:
     digest = hashlib.sha256(settings.tables_uri.encode())
     if settings.online_store is not None:
         digest.update(masked(settings.online_store).encode())
-    for path in [*_definition_files(settings), settings.feature_repo / "feature_store.yaml"]:
+    for path in [*definition_files(settings), settings.feature_repo / "feature_store.yaml"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

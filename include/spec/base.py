@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic._internal._model_construction import ModelMetaclass
+
+from include.errors import SpecError
+from include.spec.messages import calling_frame, readable
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+RECORDED = {"recorded": True}
+"""The context in which the specification of an earlier training is read: what it declared was
+trained with, whatever is refused of a new one today.
+"""
 
 
-class Part(BaseModel):
+class _Declared(ModelMetaclass):
+    """Makes a part that is written in Python fail with a sentence instead of pydantic's text."""
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            frame = calling_frame(sys._getframe(1))  # the line to correct
+            raise SpecError(readable(error, frame)) from None
+
+
+class Part(BaseModel, metaclass=_Declared):
     """Base of every part of a specification: immutable, and a misspelt field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +50,11 @@ class Part(BaseModel):
         return values
 
 
+def is_recorded(info: ValidationInfo) -> bool:
+    """Whether the specification of an earlier training is being read."""
+    return isinstance(info.context, dict) and bool(info.context.get("recorded"))
+
+
 def one_of(field: str, value: object, valid: Iterable[object]) -> None:
     """Raise `ValueError` with field, value, what is valid and what was probably meant, unless
     `value` is among `valid`.
@@ -44,3 +70,29 @@ def suggestion(value: object, valid: Iterable[object]) -> str:
     near = difflib.get_close_matches(str(value), choices, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ";"
     return f"{meant} valid: {choices}"
+
+
+def all_different(field: str, names: Iterable[str]) -> None:
+    """Raise `ValueError` where a name is there twice, or two differ only in case: the engines that
+    read tables take such names for one.
+    """
+    counted = Counter(names)
+    twice = sorted(name for name, count in counted.items() if count > 1)
+    if twice:
+        raise ValueError(f"{field} declares {twice} twice; a name is declared once")
+    folded: dict[str, str] = {}
+    for name in counted:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{field} declares {other!r} and {name!r}, which differ only in upper and lower"
+                " case; call one of them otherwise"
+            )
+
+
+def in_order(field: str, low: float | None, high: float | None) -> None:
+    """Raise `ValueError` where a declared minimum lies above the maximum."""
+    if low is not None and high is not None and low > high:
+        raise ValueError(
+            f"{field}: minimum is {low:g}, above the maximum {high:g}; no value lies between"
+        )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from include.spec.base import Part
+from include.spec.base import Part, suggestion
 
 if TYPE_CHECKING:
     from include.spec.training import Training
@@ -23,6 +24,27 @@ DERIVED = (
     "monotone_constraints",
 )
 """Parameters of XGBoost that follow from other declarations."""
+PARAMETERS = (
+    *("alpha", "base_score", "booster", "colsample_bylevel", "colsample_bynode"),
+    *("colsample_bytree", "disable_default_eval_metric", "eta", "gamma", "grow_policy"),
+    *("interaction_constraints", "lambda", "learning_rate", "max_bin", "max_cached_hist_node"),
+    *("max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth", "max_leaves"),
+    *("min_child_weight", "min_split_loss", "multi_strategy", "num_parallel_tree"),
+    *("process_type", "refresh_leaf", "reg_alpha", "reg_lambda", "sampling_method"),
+    *("scale_pos_weight", "seed_per_iteration", "subsample", "tree_method", "updater"),
+    *("validate_parameters", "verbosity"),
+)
+"""XGBoost's own names of what may be declared of trees; a test asks XGBoost for each."""
+DART = ("normalize_type", "one_drop", "rate_drop", "sample_type", "skip_drop")
+INSTEAD = {
+    "n_estimators": "training.boost_rounds",
+    "num_boost_round": "training.boost_rounds",
+    "early_stopping_rounds": "training.early_stopping_rounds",
+    "n_jobs": "FLIGHTDECK_TRAINING_THREADS",
+}
+"""Where what XGBoost's other interfaces call so is declared here."""
+REFUSED_SIGNS = ("[", "]", "<")
+"""XGBoost takes no name of a feature with one of them."""
 SKLEARN_CLASS = re.compile(r"^sklearn(\.[a-z_][a-z0-9_]*)+\.[A-Z]\w*$")
 FUNCTION = re.compile(r"^[a-z_][a-z0-9_]*$")
 TRUSTED_TYPE = re.compile(r"^(sklearn|numpy|scipy|include\.use_cases\.[a-z0-9_]+)\.[\w.]+$")
@@ -53,6 +75,33 @@ class XGBoost(Part):
                 " problem, training.seed, inputs' monotone, estimator.device and"
                 " FLIGHTDECK_TRAINING_THREADS"
             )
+
+    def check_names(self, training: Training, inputs: Sequence[str]) -> None:
+        """Raise `ValueError` for a parameter or an input's name that XGBoost does not take.
+
+        XGBoost itself trains on without a word of a misspelt parameter, and a search would record
+        it.
+        """
+        dart = training.parameters.get("booster") == "dart"
+        valid = [*PARAMETERS, *(DART if dart else ())]
+        for field in ("parameters", "search_space"):
+            for name in getattr(training, field):
+                if name in INSTEAD:
+                    raise ValueError(
+                        f"training.{field} sets {name!r}, which is declared as {INSTEAD[name]}"
+                    )
+                if name not in valid:
+                    raise ValueError(
+                        f"training.{field} sets {name!r}, which XGBoost does not know"
+                        f"{suggestion(name, valid)}"
+                    )
+        for name in inputs:
+            signs = [sign for sign in REFUSED_SIGNS if sign in name]
+            if signs:
+                raise ValueError(
+                    f"inputs: the name {name!r} holds {' and '.join(signs)}, which XGBoost takes in"
+                    f" no feature's name (none of {' '.join(REFUSED_SIGNS)}); call it otherwise"
+                )
 
 
 class ScikitLearn(Part):
@@ -117,6 +166,9 @@ class ScikitLearn(Part):
                 f" {self.label}: only XGBoost takes monotone inputs; use it, or give"
                 " gates.directions, which judge what the fitted model does"
             )
+
+    def check_names(self, training: Training, inputs: Sequence[str]) -> None:
+        """What the estimator takes is known where it can be imported: `flightdeck declarations`."""
 
     @model_validator(mode="after")
     def _one_declaration(self) -> ScikitLearn:

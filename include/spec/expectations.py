@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from include.spec.base import Part, Share
+from include.spec.base import Part, Share, in_order, is_recorded
 
 
 class FairnessGroups(Part):
@@ -153,4 +153,10 @@ class Direction(Part):
     def _changes_something(self) -> Direction:
         if self.change == 0.0:
             raise ValueError(f"direction of {self.input!r}: change is 0, which tests nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self, info: ValidationInfo) -> Direction:
+        if not is_recorded(info):
+            in_order(f"direction of {self.input!r}", self.minimum, self.maximum)
         return self

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from include.spec.base import Part, Share
+from include.spec.base import Part, Share, is_recorded
+from include.spec.times import check_cron, ticks_around
 
 SENTINELS = (
     -999.0,
@@ -137,6 +138,15 @@ class DataChecks(Part):
             " decile. 3 by default: far above a season's change, far below a change of unit."
         ),
     )
+
+    @model_validator(mode="after")
+    def _shares_in_order(self, info: ValidationInfo) -> DataChecks:
+        if not is_recorded(info) and self.min_label_share > self.max_label_share:
+            raise ValueError(
+                f"min_label_share is {self.min_label_share:g}, above max_label_share"
+                f" {self.max_label_share:g}; no training set could pass"
+            )
+        return self
 
 
 class Monitoring(Part):
@@ -319,4 +329,27 @@ class Schedule(Part):
                 raise ValueError(
                     f"{name} is {value}, without a time zone; write datetime(..., tzinfo=UTC)"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_run(self, info: ValidationInfo) -> Schedule:
+        if is_recorded(info):
+            return self
+        crons = ("features_cron", "batch_scoring_cron", "monitoring_cron", "training_cron")
+        for name in crons:
+            cron = getattr(self, name)
+            if cron is not None:
+                check_cron(name, cron)
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(
+                f"end is {self.end.isoformat()}, not after start {self.start.isoformat()}; no run"
+                " would ever be scheduled"
+            )
+        before, after = ticks_around(self.features_cron, self.start)
+        if before != after:
+            raise ValueError(
+                f"start is {self.start.isoformat()}, no tick of features_cron"
+                f" {self.features_cron!r}: data before {after.isoformat()} would never be ingested;"
+                f" write {before.isoformat()} or {after.isoformat()}"
+            )
         return self

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from include.errors import SpecError
+from include.spec.messages import readable
 from include.spec.use_case import UseCase
 
 
@@ -45,7 +46,7 @@ def overlaid(use_case: UseCase, path: Path) -> UseCase:
         return type(use_case).model_validate(_merged(use_case.model_dump(), changes))
     except ValidationError as error:
         raise SpecError(
-            f"The overlay {path} makes no valid specification of {use_case.name}: {error}"
+            f"The overlay {path} makes no valid specification of {use_case.name}: {readable(error)}"
         ) from error
 
 

@@ -23,6 +23,14 @@ ProblemKind = Literal["binary", "multiclass", "regression"]
 
 MINIMUM_CLASSES = 3
 BINARY_CLASSES = 2
+SHARES_OF_LOSS = (
+    "min_baseline_skill",
+    "min_champion_improvement",
+    "max_slice_loss_increase",
+    "max_simple_model_deficit",
+    "min_golden_gain",
+)
+"""Limits of gates that are a share of the best constant's loss, of a regression."""
 
 
 class ProblemDeclaration(Part):
@@ -67,6 +75,9 @@ class ProblemDeclaration(Part):
         self._check_weights(use_case)
         for declared in use_case.gates.fairness:
             self._check_fairness(declared)
+
+    def check_limits(self, use_case: UseCase) -> None:
+        """Raise `ValueError` where another declaration leaves a gate nothing to decide."""
 
     def check_monotone(self, names: list[str]) -> None:
         """Raise `ValueError` where inputs that are declared monotone cannot be."""
@@ -118,6 +129,16 @@ class Binary(ProblemDeclaration):
             " default: it depends on what the probability is used for."
         )
     )
+
+    def check_limits(self, use_case: UseCase) -> None:
+        """A binary problem is compared with a last value that only a declaration can name."""
+        if use_case.baseline_input is None:
+            numbers = [item.name for item in use_case.inputs if item.kind == "number"]
+            raise ValueError(
+                "baseline_input is missing, and problem=Binary(...) needs it: the gate on baselines"
+                " compares every candidate with a latest known rate and would refuse all of them;"
+                f" name the input of kind number that predicts as it is; valid: {numbers}"
+            )
 
 
 class Multiclass(ProblemDeclaration):
@@ -321,6 +342,25 @@ class Regression(ProblemDeclaration):
     def loss_declaration(self) -> dict[str, Any]:
         """The loss."""
         return {**super().loss_declaration, "loss": self.loss}
+
+    def check_limits(self, use_case: UseCase) -> None:
+        """Limits that are a share, or in standard deviations of the labels, and not in the label's
+        unit: above 1 they would let everything pass, or nothing.
+        """
+        limits = {
+            "problem.max_slice_bias": (self.max_slice_bias, "in standard deviations"),
+            "monitoring.max_bias": (use_case.monitoring.max_bias, "in standard deviations"),
+            **{
+                f"gates.{name}": (getattr(use_case.gates, name), "a share of the labels' spread")
+                for name in SHARES_OF_LOSS
+            },
+        }
+        for field, (value, unit) in limits.items():
+            if value > 1.0:
+                raise ValueError(
+                    f"{field} is {value:g}; of problem=Regression(...) it is {unit}, not in the"
+                    " label's unit, and at most 1"
+                )
 
     def _check_weights(self, use_case: UseCase) -> None:
         if use_case.training.class_weights is not None:

@@ -6,12 +6,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from include.spec.base import Part, Share, suggestion
+from include.spec.base import (
+    Part,
+    Share,
+    all_different,
+    in_order,
+    is_recorded,
+    suggestion,
+)
+from include.spec.times import check_timezone
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Privacy = Literal["clear", "hash", "drop"]
+NUMBERS = ("integer", "number")
 
 
 class Column(Part):
@@ -72,6 +81,24 @@ class Column(Part):
         default="", description="What it means, with its unit, where the name does not say it."
     )
 
+    @model_validator(mode="after")
+    def _limits_fit(self, info: ValidationInfo) -> Column:
+        if is_recorded(info):
+            return self
+        in_order(f"column {self.name!r}", self.minimum, self.maximum)
+        bounded = [name for name in ("minimum", "maximum") if getattr(self, name) is not None]
+        if bounded and self.type not in NUMBERS:
+            raise ValueError(
+                f"column {self.name!r}: {' and '.join(bounded)} bound numbers, and its type is"
+                f" {self.type!r}; leave them out, or declare one of {list(NUMBERS)}"
+            )
+        if self.categories and self.type != "string":
+            raise ValueError(
+                f"column {self.name!r}: categories are texts, and its type is {self.type!r}; leave"
+                " them out, or declare 'string'"
+            )
+        return self
+
 
 class RowRule(Part):
     """What columns of one row say about each other."""
@@ -102,12 +129,36 @@ class Table(Part):
         )
     )
     minimum_rows: int = Field(
-        default=1, description="Least number of rows of an ingested window. 1 by default."
+        default=1,
+        description="Least number of rows of an ingested window, at least 1. 1 by default: a window"
+        " without rows is always a refusal.",
     )
     row_rules: tuple[RowRule, ...] = Field(
         default=(), description="What holds in each row by itself. Empty by default."
     )
     description: str = Field(default="", description="What a row is.")
+
+    @model_validator(mode="after")
+    def _can_be(self, info: ValidationInfo) -> Table:
+        if is_recorded(info):
+            return self
+        where = f"table {self.name!r}"
+        if self.minimum_rows < 1:
+            raise ValueError(
+                f"{where}: minimum_rows is {self.minimum_rows}; a window without rows is always a"
+                " refusal, so it must be 1 or more"
+            )
+        all_different(f"{where}: columns", [column.name for column in self.columns])
+        all_different(f"{where}: key", self.key)
+        all_different(f"{where}: row_rules", [rule.name for rule in self.row_rules])
+        types = {column.name: column.type for column in self.columns}
+        if self.time_column is not None and types.get(self.time_column, "timestamp") != "timestamp":
+            raise ValueError(
+                f"{where}: time_column {self.time_column!r} is of type"
+                f" {types[self.time_column]!r}; windows are cut along moments, so it must be a"
+                " 'timestamp'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Table:
@@ -177,6 +228,12 @@ class Input(Part):
     description: str = Field(
         default="", description="What it means, with its unit, where the name does not say it."
     )
+
+    @model_validator(mode="after")
+    def _known_timezone(self, info: ValidationInfo) -> Input:
+        if not is_recorded(info):
+            check_timezone(f"input {self.name!r}: timezone", self.timezone)
+        return self
 
     @model_validator(mode="after")
     def _only_numbers_are_monotone(self) -> Input:
@@ -295,6 +352,13 @@ class Serving(Part):
             " by default: what a person does not wait for."
         ),
     )
+
+    @model_validator(mode="after")
+    def _declared_once(self, info: ValidationInfo) -> Serving:
+        if not is_recorded(info):
+            fields = [field.name for field in self.request_fields]
+            all_different("serving.entity_keys and request_fields", [*self.entity_keys, *fields])
+        return self
 
 
 class Label(Part):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, ValidationInfo, model_validator
 
-from include.spec.base import Part, Share
+from include.spec.base import Part, Share, is_recorded, suggestion
 from include.spec.estimators import Estimator, XGBoost
 
 
@@ -124,6 +125,28 @@ class Training(Part):
                 f"train_share {self.train_share:g} + validation_share {self.validation_share:g}"
                 " must be below 1: the remainder is the test split"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _search_can_be(self, info: ValidationInfo) -> Training:
+        if is_recorded(info):
+            return self
+        for name, (low, high) in self.search_space.items():
+            where = f"search_space of {name!r} is ({low:g}, {high:g})"
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(f"{where}; both bounds must be finite numbers")
+            if low >= high:
+                raise ValueError(f"{where}; the low bound must lie below the high one")
+            if name in self.log_scale and low <= 0.0:
+                raise ValueError(
+                    f"{where}, and log_scale names it; a logarithmic scale begins above 0"
+                )
+        for name in self.log_scale:
+            if self.search_space and name not in self.search_space:
+                raise ValueError(
+                    f"log_scale names {name!r}, which is not searched"
+                    f"{suggestion(name, self.search_space)}"
+                )
         return self
 
 

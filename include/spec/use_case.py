@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from include.errors import SpecError
-from include.spec.base import Part, one_of, suggestion
+from include.spec.base import Part, is_recorded, one_of, suggestion
+from include.spec.checks import check_possible
 from include.spec.data_set import DataSet
 from include.spec.estimators import Estimator
 from include.spec.former import from_former
@@ -117,6 +118,12 @@ class UseCase(Part):
         self._check_data_set()
         self._check_estimator(self.training.estimator)
         self.problem.check(self)
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self, info: ValidationInfo) -> UseCase:
+        if not is_recorded(info):
+            check_possible(self)
         return self
 
     def _check_tables(self) -> None:

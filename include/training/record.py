@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from include.data_sets.snapshot import Snapshot
 from include.model.package import SnapshotRecord, TrainingInterval
 from include.spec import UseCase
+from include.spec.base import RECORDED
 from include.steps import StepContext
 from include.training.estimator import Device, device_of
 from include.training.provenance import Environment, environment, lock_digest
@@ -49,6 +50,14 @@ class TrainingRecord(BaseModel):
     code_commit: str
     lock_digest: str
     environment: Environment
+
+    @classmethod
+    def read(cls, text: str) -> TrainingRecord:
+        """The record in a run's `RECORD_FILE`, whatever would be refused of a new declaration.
+
+        Raises `ValidationError`.
+        """
+        return cls.model_validate_json(text, context=RECORDED)
 
     @property
     def seed(self) -> int:

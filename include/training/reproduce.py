@@ -357,7 +357,7 @@ def _record(
             "training record", f"digest {expected}", f"digest {record_digest(text)}", advice
         )
     try:
-        return TrainingRecord.model_validate_json(text)
+        return TrainingRecord.read(text)
     except ValidationError as error:
         detail = "; ".join(
             f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3]

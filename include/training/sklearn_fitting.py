@@ -15,6 +15,7 @@ from include.features.transform import FeatureTransform
 from include.model.fitted import FittedSklearn
 from include.problems.registry import strategy_of
 from include.spec import ScikitLearn, UseCase
+from include.spec.base import suggestion
 
 MODEL_STEP = "model"
 
@@ -45,8 +46,8 @@ def build_estimator(
     if unknown:
         valid = sorted(estimator.get_params())
         raise SpecError(
-            f"{use_case.name}: {declared.label} has no parameters {unknown}; training.parameters"
-            f" and search_space: {valid}."
+            f"{use_case.name}: {declared.label} has no parameters {unknown}, which"
+            f" training.parameters or search_space set{suggestion(unknown[0], valid)}"
         )
     estimator.set_params(**parameters)
     _check_kind(use_case, declared, estimator)
@@ -128,8 +129,8 @@ def _from_path(use_case: UseCase, declared: ScikitLearn) -> Any:
         ) from error
     if not isinstance(kind, type) or not issubclass(kind, BaseEstimator):
         raise SpecError(
-            f"{use_case.name}: training.estimator.path {declared.path!r} is no estimator;"
-            f" {module_name} has no such class."
+            f"{use_case.name}: training.estimator.path {declared.path!r} is no estimator"
+            f"{suggestion(name, _estimators(module_name))}"
         )
     try:
         return kind()
@@ -138,6 +139,18 @@ def _from_path(use_case: UseCase, declared: ScikitLearn) -> Any:
             f"{use_case.name}: {declared.path} cannot be made without arguments ({error}); write a"
             " factory in model.py."
         ) from error
+
+
+def _estimators(module_name: str) -> list[str]:
+    """The classes of a module that can be fitted."""
+    from sklearn.base import BaseEstimator
+
+    members = vars(import_module(module_name)).items()
+    return [
+        name
+        for name, value in members
+        if isinstance(value, type) and issubclass(value, BaseEstimator) and name[:1] != "_"
+    ]
 
 
 def _from_factory(use_case: UseCase, declared: ScikitLearn, transform: FeatureTransform) -> Any:

@@ -7,9 +7,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from pydantic import ValidationError
 
-from include.errors import SettingsError
+from include.errors import SettingsError, SpecError
 from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.settings import load_settings
@@ -59,7 +58,7 @@ def test_a_declared_direction_holds_and_without_it_the_score_goes_both_ways():
 
 
 def test_a_category_cannot_be_monotone():
-    with pytest.raises(ValidationError, match="a category has no order"):
+    with pytest.raises(SpecError, match="a category has no order"):
         Input(name="depot", source="depot", kind="category", monotone=1)
 
 

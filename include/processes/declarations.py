@@ -1,0 +1,224 @@
+"""What a specification declares against what only an import can tell: Feast's definitions, and the
+parameters that an estimator takes.
+
+Both take seconds to import, so for DAG files a process of its own finds out, once per change of
+what it reads (`require_possible`); `flightdeck declarations`, a part of `make check`, does it at
+once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from include.catalogue import FOLDER, load_use_case
+from include.errors import FlightdeckError, SpecError
+from include.features.store import definition_files, definitions
+from include.features.transform import FeatureTransform
+from include.files import write
+from include.settings import PROJECT_ROOT, Settings, load_settings
+from include.spec import Input, ScikitLearn, UseCase
+from include.spec.base import suggestion
+from include.spec.checks import check_kind
+from include.training.sklearn_fitting import build_estimator
+
+TYPES = {
+    "String": "string",
+    "Int32": "integer",
+    "Int64": "integer",
+    "Float32": "number",
+    "Float64": "number",
+    "Bool": "boolean",
+    "UnixTimestamp": "timestamp",
+}
+"""Feast's types as those of a column."""
+
+
+def problems(use_case: UseCase, settings: Settings) -> list[str]:
+    """A line for everything that cannot be: file, field, value, what is valid."""
+    file = f"include/use_cases/{use_case.name}/spec.py"
+    return [f"{file}: {line}" for line in (*_features(use_case, settings), *_estimator(use_case))]
+
+
+def require_possible(use_case: UseCase, settings: Settings) -> None:
+    """Raise `SpecError` with all `problems`, as far as they are known.
+
+    What is not known yet a process of its own finds out, and writes it into the home: a DAG file
+    does not wait for it, and Airflow reads the file again within a minute.
+    """
+    name = f"{use_case.name}-{_digest(use_case, settings)[:32]}"
+    path = settings.home / "cache" / "declarations" / f"{name}.json"
+    lines = _known(path)
+    if lines is None:
+        _ask(use_case.name, path)
+    elif lines:
+        raise SpecError("\n".join(lines))
+
+
+def answer(name: str, path: Path) -> None:
+    """Write the use case's problems to the file, unless another process is about to."""
+    with path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if _known(path) is None:
+            write(path, json.dumps(problems(load_use_case(name), load_settings())))
+
+
+def _known(path: Path) -> list[str] | None:
+    try:
+        return [str(line) for line in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return None
+
+
+def _ask(name: str, path: Path) -> None:
+    """Start the process; where the home takes no file, nothing is known and nothing refused."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    # Through a shell that does not wait for it, so that it is nobody's unfinished child.
+    command = [sys.executable, "-m", "include.processes.declarations", name, str(path)]
+    subprocess.run(
+        ["/bin/sh", "-c", '"$@" &', "sh", *command],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def _digest(use_case: UseCase, settings: Settings) -> str:
+    """Of all that the answer depends on."""
+    digest = hashlib.sha256(use_case.model_dump_json().encode())
+    for path in (
+        *definition_files(settings),
+        *sorted((FOLDER / use_case.name).glob("*.py")),
+        PROJECT_ROOT / "requirements.txt",
+        Path(__file__),
+    ):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _features(use_case: UseCase, settings: Settings) -> Iterator[str]:
+    from feast import FeatureService, FeatureView
+
+    try:
+        objects = definitions(settings)
+    except Exception as error:  # noqa: BLE001  # a definition file is code and may raise anything
+        yield f"feature_repo cannot be imported: {type(error).__name__}: {error}"
+        return
+    views = {view.name: view for view in objects if isinstance(view, FeatureView)}
+    services = {part.name: part for part in objects if isinstance(part, FeatureService)}
+    for table in use_case.feature_tables:
+        if table.view not in views:
+            yield f"feature_tables: view is {table.view!r}{suggestion(table.view, views)}"
+    for item in use_case.inputs:
+        if item.view in views:
+            yield from _input(item, views[item.view])
+    if use_case.feature_service not in services:
+        yield (
+            f"feature_service is {use_case.feature_service!r}, which feature_repo does not define"
+            f"{suggestion(use_case.feature_service, services)}"
+        )
+    else:
+        yield from _service(use_case, services[use_case.feature_service])
+    yield from _keys(use_case, views)
+
+
+def _input(item: Input, view: Any) -> Iterator[str]:
+    name = item.source.partition(":")[2]
+    types = {field.name: field.dtype for field in view.features}
+    if name not in types:
+        yield (
+            f"input {item.name!r}: source is {item.source!r}, and the view {item.view!r} has no"
+            f" feature {name!r}{suggestion(name, types)}"
+        )
+        return
+    try:
+        check_kind(item, TYPES.get(str(types[name]), str(types[name])))
+    except ValueError as error:
+        yield str(error)
+
+
+def _service(use_case: UseCase, service: Any) -> Iterator[str]:
+    offered = {
+        f"{part.name_to_use()}:{feature.name}"
+        for part in service.feature_view_projections
+        for feature in part.features
+    }
+    required = set(use_case.feature_references)
+    if offered != required:
+        yield (
+            f"inputs and the feature service {service.name!r} of feature_repo disagree: only the"
+            f" inputs name {sorted(required - offered)}, only the service"
+            f" {sorted(offered - required)}"
+        )
+
+
+def _keys(use_case: UseCase, views: Mapping[str, Any]) -> Iterator[str]:
+    """Features are looked up by keys that a caller sends."""
+    sent = use_case.request_columns
+    read = dict.fromkeys(item.view or "" for item in use_case.inputs)
+    for name in (view for view in read if view in views):
+        for column in views[name].entity_columns:
+            if column.name not in sent:
+                yield (
+                    f"serving.entity_keys lack {column.name!r}, by which the view {name!r} is"
+                    f" looked up{suggestion(column.name, sent)}"
+                )
+
+
+def _estimator(use_case: UseCase) -> Iterator[str]:
+    """The declared parameters, and each bound of the search, given to the estimator."""
+    training = use_case.training
+    tried: list[Mapping[str, Any]] = [training.parameters]
+    for end in (0, 1):
+        bounds = {name: _whole(pair)[end] for name, pair in training.search_space.items()}
+        tried.append({**training.parameters, **bounds})
+    for parameters in tried:
+        try:
+            _try_parameters(use_case, parameters)
+        except FlightdeckError as error:
+            yield f"training: {error}"
+            return
+        except (ValueError, TypeError) as error:
+            yield f"training.parameters or search_space: {str(error).splitlines()[-1].strip()}"
+            return
+
+
+def _whole(pair: tuple[float, float]) -> tuple[float, float]:
+    """Bounds as the search draws between them: both whole means whole numbers."""
+    low, high = pair
+    return (int(low), int(high)) if low == int(low) and high == int(high) else pair
+
+
+def _try_parameters(use_case: UseCase, parameters: Mapping[str, Any]) -> None:
+    if isinstance(use_case.training.estimator, ScikitLearn):
+        categories = {item.name: () for item in use_case.inputs if item.kind == "category"}
+        transform = FeatureTransform(
+            inputs=use_case.inputs, event_time=use_case.event_time, categories=categories
+        )
+        build_estimator(use_case, transform, parameters)
+        return
+    import numpy as np
+    import xgboost
+
+    matrix = xgboost.DMatrix(np.arange(8, dtype=np.float32).reshape(4, 2), label=[0, 1, 0, 1])
+    with xgboost.config_context(verbosity=0):
+        xgboost.train({**parameters, "nthread": 1}, matrix, num_boost_round=1)
+
+
+if __name__ == "__main__":
+    answer(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,135 @@
+"""What a use case's declarations say about each other, so that what cannot be is refused when it is
+declared and not hours later.
+
+Every function raises `ValueError` with field, value, what is valid and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from include.spec.base import all_different
+from include.spec.tables import ColumnType, Input
+
+if TYPE_CHECKING:
+    from include.spec.use_case import UseCase
+
+VALID_TYPES: dict[str, tuple[ColumnType, ...]] = {
+    "number": ("integer", "number", "boolean"),
+    "category": ("string",),
+    "local_hour": ("timestamp",),
+    "local_weekday": ("timestamp",),
+    "hours_between": ("timestamp",),
+}
+"""The types of a column that an input of each kind can read."""
+
+
+def check_possible(use_case: UseCase) -> None:
+    """All of them."""
+    _names_of_tables(use_case)
+    _names_of_columns(use_case)
+    _moments(use_case)
+    _kinds(use_case)
+    _request(use_case)
+    training = use_case.training
+    training.estimator.check_names(training, [item.name for item in use_case.inputs])
+    use_case.problem.check_limits(use_case)
+
+
+def _names_of_tables(use_case: UseCase) -> None:
+    sources = [table.name for table in use_case.tables]
+    all_different("tables", sources)
+    all_different("feature_tables: views", [table.view for table in use_case.feature_tables])
+    names = [*sources, *(table.table for table in use_case.feature_tables)]
+    all_different("tables and feature_tables", names)
+    for name in names:
+        if not all(part not in ("", ".", "..") for part in name.split("/")):
+            raise ValueError(
+                f"tables: {name!r} is no name below the table store; write parts between slashes"
+                " such as 'raw/flights'"
+            )
+    # Expectation suites and reports are files, and call "raw/flights" raw_flights.
+    _apart("tables and feature_tables", names, [name.replace("/", "_") for name in names])
+
+
+def _names_of_columns(use_case: UseCase) -> None:
+    """Inputs, slices, and the columns that a training set has under one name each."""
+    all_different("inputs", [item.name for item in use_case.inputs])
+    all_different("slices", [str(part.columns) for part in use_case.slices])
+    data = use_case.training_data
+    references = list(dict.fromkeys([*data.features, *use_case.feature_references]))
+    columns = [reference.replace(":", "__") for reference in references]
+    _apart("inputs: the features", references, columns)
+    others = dict.fromkeys([*data.question_columns, *data.label_columns, data.label_time])
+    all_different("the training set's columns (features, keys, labels)", [*columns, *others])
+
+
+def _apart(field: str, names: Iterable[str], written: Iterable[str]) -> None:
+    """Refuse two names that are written alike where a sign of them cannot stand."""
+    first: dict[str, str] = {}
+    for name, text in zip(names, written, strict=True):
+        other = first.setdefault(text.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{field}: {other!r} and {name!r} are both written {text!r}; call one of them"
+                " otherwise"
+            )
+
+
+def _moments(use_case: UseCase) -> None:
+    data = use_case.data_set
+    for field, table, column in (
+        ("data_set.event_time", data.entity_table, data.event_time),
+        ("data_set.label_time", data.label_table, data.label_time),
+    ):
+        kind = _type(use_case, table, column)
+        if kind != "timestamp":
+            raise ValueError(
+                f"{field} is {column!r}, which table {table!r} declares as {kind!r}; it must be a"
+                f" 'timestamp'; valid: {_of_type(use_case, table, 'timestamp')}"
+            )
+    golden, start = use_case.golden, use_case.schedule.start
+    if golden is not None and golden.until <= start:
+        raise ValueError(
+            f"data_set.golden.until is {golden.until.isoformat()}, not after schedule.start"
+            f" {start.isoformat()}; no row would be set aside"
+        )
+
+
+def _kinds(use_case: UseCase) -> None:
+    """An input reads a column whose type its kind can read; of features Feast knows the type."""
+    for item in use_case.inputs:
+        if item.view is None:
+            check_kind(item, _type(use_case, use_case.entity_table, item.source))
+
+
+def check_kind(item: Input, kind: str) -> None:
+    """Refuse an input whose kind cannot read values of that type."""
+    valid = VALID_TYPES[item.kind]
+    if kind not in valid:
+        fitting = sorted(name for name, types in VALID_TYPES.items() if kind in types)
+        raise ValueError(
+            f"input {item.name!r}: kind is {item.kind!r}, which reads {' or '.join(valid)}, and"
+            f" {item.source!r} holds {kind}; valid for it: {fitting}"
+        )
+
+
+def _request(use_case: UseCase) -> None:
+    """What a caller sends is of the type that its column is trained with."""
+    for field in use_case.serving.request_fields:
+        kind = _type(use_case, use_case.entity_table, field.name)
+        if field.type != kind:
+            raise ValueError(
+                f"serving.request_fields: {field.name!r} is {field.type!r}, and table"
+                f" {use_case.entity_table!r} declares {kind!r}; a value has one type, so write"
+                f" {kind!r} in both"
+            )
+
+
+def _type(use_case: UseCase, table: str, column: str) -> ColumnType:
+    return next(entry.type for entry in use_case.table(table).columns if entry.name == column)
+
+
+def _of_type(use_case: UseCase, table: str, kind: ColumnType) -> list[str]:
+    return [entry.name for entry in use_case.table(table).columns if entry.type == kind]

@@ -31,6 +31,7 @@ from include.spec.estimators import DART, PARAMETERS
 from tests.unit.model.synthetic import DELIVERIES, PARCELS, USE_CASE
 from tests.unit.problems.problem_cases import use_case
 
+MISSPELT, TYPELESS = {"name": "a", "typ": "string"}, {"name": "a"}
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
 FIELDS = {name: getattr(USE_CASE, name) for name in UseCase.model_fields}
 
@@ -61,14 +62,14 @@ def with_column(name: str, kind: str) -> tuple[Table, ...]:
 
 PARTS = {
     "misspelt field": (
-        lambda: Column(**{"name": "a", "typ": "string"}),
+        lambda: Column(**MISSPELT),
         r"Column has no field 'typ'; did you mean 'type'\? valid: \[.*'name'",
     ),
     "misspelt value": (
         lambda: Column(name="a", type="strin"),
         r"Column.type is 'strin': .*'string'",
     ),
-    "missing field": (lambda: Column(**{"name": "a"}), "Column.type is missing and has no default"),
+    "missing field": (lambda: Column(**TYPELESS), "Column.type is missing and has no default"),
     "minimum above maximum": (
         lambda: Column(name="a", type="number", minimum=9, maximum=1),
         "column 'a': minimum is 9, above the maximum 1",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from include.data_sets.golden import SPLIT, GoldenRecord, read_golden
 from include.evaluation.evaluate import evaluate, metric_names
 from include.evaluation.plots import importance, write_plots
 from include.model.inspection import Inspection, inspect_package
+from include.model.package import ScoringModel
 from include.problems.registry import strategy_of
 from include.registry.client import connect
 from include.registry.metric_names import mlflow_name
@@ -22,6 +23,10 @@ from include.training.folders import work_folder
 from include.training.package import TrainedPackage, open_package, package_folder
 from include.training.tracking import log_metrics, log_table, log_tags
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PACKAGE_MEASURES = ("latency_p50_ms", "latency_p99_ms", "batch_ms", "load_seconds")
 SLICE_COLUMNS = ("split", "column", "value", "key", "status")
 
 
@@ -53,44 +58,46 @@ def measure(
     client.log_dict(mlflow_run_id, inspection.as_json(), "inspection.json")
     if inspection.measured is None:
         return Measured(None, {}, {}, inspection)
-    measured = {
-        name: float(inspection.measured[name])
-        for name in ("latency_p50_ms", "latency_p99_ms", "batch_ms", "load_seconds")
-    }
     model = open_package(settings, trained)
-    frames = (
-        dict(splits)
-        if golden is None
-        else {**splits, SPLIT: read_golden(context.use_case, settings, golden)}
-    )
+    frames = dict(splits)
+    if golden is not None:
+        frames[SPLIT] = read_golden(context.use_case, settings, golden)
     evaluation = {
         **evaluate(context.use_case, model, frames),
         "importance": importance(model),
         "golden": None if golden is None else golden.as_json(),
     }
-    plots = work_folder(settings, context.use_case.name, context.run.run_id) / "plots"
-    test = frames["test"]
-    problem = strategy_of(context.use_case)
-    write_plots(
-        plots,
-        model,
-        problem.labels(test),
-        model.score_frame(test),
-        evaluation["attributions"],
-        problem,
+    _log_metrics(client, mlflow_run_id, trained, inspection, evaluation)
+    _log_tables(client, mlflow_run_id, evaluation)
+    _log_plots(context, client, mlflow_run_id, model, frames["test"], evaluation)
+    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
+    return Measured(
+        model.digest, evaluation["splits"]["test"], evaluation["baseline"]["test"], inspection
     )
+
+
+def _log_metrics(
+    client: MlflowClient,
+    mlflow_run_id: str,
+    trained: TrainedPackage,
+    inspection: Inspection,
+    evaluation: Mapping[str, Any],
+) -> None:
+    """Log the test split's metrics with the model, all others with the run."""
     headline = {
         mlflow_name("test", name): value for name, value in evaluation["splits"]["test"].items()
     }
     others = {
         name: value for name, value in metric_names(evaluation).items() if name not in headline
     }
-    package = {
-        **{f"package.{name}": value for name, value in measured.items()},
-        "package.bytes": float(inspection.size_bytes),
-    }
+    package = {"package.bytes": float(inspection.size_bytes)}
+    for name in PACKAGE_MEASURES:
+        package[f"package.{name}"] = float((inspection.measured or {})[name])
     log_metrics(client, mlflow_run_id, headline, model_id=trained.model_id)
     log_metrics(client, mlflow_run_id, {**others, **package})
+
+
+def _log_tables(client: MlflowClient, mlflow_run_id: str, evaluation: Mapping[str, Any]) -> None:
     client.log_dict(mlflow_run_id, evaluation, "evaluation.json")
     slices = [
         {**{name: part[name] for name in SLICE_COLUMNS}, **part["metrics"]}
@@ -99,8 +106,18 @@ def measure(
     log_table(client, mlflow_run_id, slices, "slices.json")
     log_table(client, mlflow_run_id, evaluation["attributions"], "attributions.json")
     log_table(client, mlflow_run_id, evaluation["intervals"], "intervals.json")
+
+
+def _log_plots(
+    context: StepContext,
+    client: MlflowClient,
+    mlflow_run_id: str,
+    model: ScoringModel,
+    test: pl.DataFrame,
+    evaluation: Mapping[str, Any],
+) -> None:
+    plots = work_folder(context.settings, context.use_case.name, context.run.run_id) / "plots"
+    problem = strategy_of(context.use_case)
+    labels, scores = problem.labels(test), model.score_frame(test)
+    write_plots(plots, model, labels, scores, evaluation["attributions"], problem)
     client.log_artifacts(mlflow_run_id, str(plots), "plots")
-    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
-    return Measured(
-        model.digest, evaluation["splits"]["test"], evaluation["baseline"]["test"], inspection
-    )

@@ -13,7 +13,7 @@ def close_tracking_run(context: Context) -> None:
     """Close the MLflow run of a training that ended without a decision (a run left RUNNING would
     look alive for ever), and give its causes back to the next one.
     """
-    use_case = str(context["dag"].dag_id).partition("__")[0]
+    use_case = str(context["dag"].dag_id).rpartition("__")[0]
     step = step_context(context, use_case, "training", uses_interval=False)
     give_back(step.settings, use_case, step.run.run_id)
     mark_failed(

@@ -233,8 +233,13 @@ def request_schema(use_case: UseCase) -> RequestSchema:
 
 
 def component_name(use_case: UseCase) -> str:
-    """Say what the names of a use case's types begin with in the OpenAPI document."""
-    return "".join(part.capitalize() for part in use_case.name.split("_"))
+    """Say what the names of a use case's types begin with in the OpenAPI document: of two names
+    never the same, so where no letter follows "_" it stays.
+    """
+    first, *others = use_case.name.split("_")
+    return first.capitalize() + "".join(
+        part.capitalize() if part[:1].isalpha() else f"_{part}" for part in others
+    )
 
 
 def feature_kinds(use_case: UseCase) -> dict[str, str]:

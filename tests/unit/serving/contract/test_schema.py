@@ -18,7 +18,7 @@ from include.catalogue import load_use_case
 from include.spec import RequestField
 from serving.contract.errors import InvalidError, field_path
 from serving.contract.feedback import feedback_schema
-from serving.contract.schema import RequestSchema, request_schema
+from serving.contract.schema import RequestSchema, component_name, request_schema
 from serving.http.openapi import openapi_document, request_example
 
 ROW = {
@@ -203,3 +203,11 @@ def test_the_openapi_example_is_accepted_and_all_references_resolve(schema: Requ
     pattern = re.compile(row["properties"]["asked_at"]["pattern"])
     assert pattern.search(ROW["asked_at"])
     assert not pattern.search("2013-02-29T12:00:00Z")
+
+
+def test_the_types_of_two_use_cases_never_have_one_name_in_the_document() -> None:
+    names = ["a_b", "a__b", "ab", "a_1b", "a1b", "a_b_", "ab_", "a_bc", "ab_c", "abc"]
+    case = load_use_case("flight_delays")
+    written = [component_name(case.model_copy(update={"name": name})) for name in names]
+    assert len(set(written)) == len(names)
+    assert component_name(case) == "FlightDelays"

@@ -10,9 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from include.errors import FlightdeckError
-from include.evaluation.gates.base import Champion
+from include.evaluation.gates.base import TEST, Champion, GateInput
 from include.evaluation.slices import reference_segments
 from include.model.package import load_model
+from include.registry.metric_names import mlflow_name
 from include.registry.versions import RegisteredVersion, download
 from include.spec import ProblemKind
 
@@ -46,3 +47,19 @@ def score_champion(
             )
         except (FlightdeckError, XGBoostError, ValueError) as error:
             return Champion(version.version, None, f"{type(error).__name__}: {error}")
+
+
+def champion_metrics(candidate: GateInput) -> dict[str, float]:
+    """The champion's metrics on the candidate's own test rows, as `test.champion.<metric>`; none
+    without a champion that answers the same question.
+    """
+    champion = candidate.champion
+    if (
+        champion is None
+        or champion.scores is None
+        or candidate.scores is None
+        or champion.scores.shape != candidate.scores.shape
+    ):
+        return {}
+    summary = candidate.problem_strategy.summary(candidate.labels, champion.scores)
+    return {mlflow_name(TEST, "champion", name): value for name, value in summary.items()}

@@ -16,6 +16,7 @@ from include.data_sets.golden import freeze, golden_ids
 from include.data_sets.snapshot import build, read
 from include.data_sets.snapshot_verdict import judge_snapshot
 from include.data_sets.split import cut, split_in_time
+from include.evaluation.champion import champion_metrics
 from include.evaluation.gates.registry import run_gates
 from include.model.package import load_model
 from include.processes.results import (
@@ -248,7 +249,8 @@ def check_gates(  # a verdict is recorded with all that led to it
     verdict = run_gates(candidate)
     result = CandidateVerdict.of(verdict, candidate.package_digest)
     with _one_copy(context):
-        tracking.log_verdict(client, run.mlflow_run_id, verdict)
+        tracking.log_metrics(client, run.mlflow_run_id, champion_metrics(candidate))
+        tracking.log_verdict(client, context, run.mlflow_run_id, verdict)
         if not result.accepted:
             facts = _facts(run, built, split, tuned, trained)
             before = result.champion_version

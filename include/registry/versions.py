@@ -15,10 +15,9 @@ from include.errors import RegistryError
 from include.model.package import verify_package
 from include.model.signing import attach_signature, public_key, sign_package, verify_signature
 from include.registry.client import connect, readable_artifact
-from include.registry.describe import version_description, version_tags
+from include.registry.describe import Place, version_description, version_tags
 from include.registry.logged_model import PACKAGE_ARTIFACT, find_logged_model
 from include.registry.one_copy import one_copy
-from include.registry.run_files import read_json
 from include.settings import Settings
 from include.spec import UseCase
 from include.verdict import GateVerdict
@@ -31,7 +30,6 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODELS_SCHEME = "models:/"
 SIGNATURE_TAG = "signature"
-SUMMARY_FILE = "data_summary.json"
 
 
 @dataclass(frozen=True)
@@ -210,7 +208,10 @@ def _create(
         run_id=run_id,
         model_id=model_id,
         description=version_description(
-            verdict, run.data.tags, run.data.metrics, read_json(client, run_id, SUMMARY_FILE)
+            verdict,
+            run.data.tags,
+            run.data.metrics,
+            Place.of(settings, use_case, run.info.experiment_id, run_id),
         ),
         tags={**version_tags(verdict, run.data.tags, digest), SIGNATURE_TAG: signature},
     )

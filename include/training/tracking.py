@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from include.data_sets.snapshot import Snapshot
 from include.errors import RegistryError
 from include.registry.client import artifact_location, connect
-from include.registry.describe import gate_outcomes, version_description
+from include.registry.describe import Place, gate_outcomes, refusal_note, version_description
 from include.registry.one_copy import one_copy
 from include.settings import Settings
 from include.spec import DataSet, UseCase
 from include.steps import StepContext
 from include.training.tuning import Trial
 from include.triggers.causes import causes_of_run
+from include.triggers.decisions import ACCEPTED
 from include.verdict import GATE_COLUMNS, GateVerdict
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ DATASET_DIGEST_LENGTH = 36
 INPUT_TAG_LENGTH = 500
 DATA_SET_FIELDS = ("name", "description", "owner", "licence", "purpose", "sensitivity")
 TAG_LENGTH = 7900
+NOTE_TAG = "mlflow.note.content"
 
 
 def find_run(client: MlflowClient, use_case_name: str, run_id: str) -> Run | None:
@@ -81,13 +83,14 @@ def _opened_run(client: MlflowClient, context: StepContext, tags: Mapping[str, s
 def finish(
     client: MlflowClient, mlflow_run_id: str, decision: str, reasons: Sequence[str] = ()
 ) -> None:
-    """Close the run as FINISHED with its decision: a refusal is a result, not a failure."""
-    log_tags(
-        client,
-        mlflow_run_id,
-        {"decision": decision, "flightdeck.reasons": json.dumps(list(reasons))},
-    )
-    client.set_terminated(mlflow_run_id, "FINISHED")
+    """Close the run with its decision: FINISHED, which MLflow shows as a green tick, only when it
+    was accepted; a refused one is FAILED, and its description begins with the refusal.
+    """
+    tags = {"decision": decision, "flightdeck.reasons": json.dumps(list(reasons))}
+    if reasons and NOTE_TAG not in client.get_run(mlflow_run_id).data.tags:
+        tags[NOTE_TAG] = refusal_note(reasons)
+    log_tags(client, mlflow_run_id, tags)
+    client.set_terminated(mlflow_run_id, "FINISHED" if decision == ACCEPTED else "FAILED")
 
 
 def mark_failed(settings: Settings, use_case_name: str, run_id: str, reason: str) -> bool:
@@ -254,7 +257,9 @@ def log_trials(
     log_table(client, mlflow_run_id, rows, "trials.json")
 
 
-def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: GateVerdict) -> None:
+def log_verdict(
+    client: MlflowClient, context: StepContext, mlflow_run_id: str, verdict: GateVerdict
+) -> None:
     """The gates' rows as the table gates.json, each gate's outcome as a tag, and the whole as the
     run's description.
     """
@@ -271,7 +276,8 @@ def log_verdict(client: MlflowClient, mlflow_run_id: str, verdict: GateVerdict) 
     }
     compared = verdict.champion_version
     tags["flightdeck.champion_compared"] = "none" if compared is None else str(compared)
-    tags["mlflow.note.content"] = version_description(verdict, run.data.tags, run.data.metrics)
+    place = Place.of(context.settings, context.use_case, run.info.experiment_id, mlflow_run_id)
+    tags[NOTE_TAG] = version_description(verdict, run.data.tags, run.data.metrics, place)
     log_tags(client, mlflow_run_id, tags)
 
 

@@ -25,9 +25,9 @@ HEADERS = {
 LINKS = (
     ("/docs", "Try it: every route, with examples"),
     ("/docs.json", "OpenAPI document"),
-    ("/v1/models", "status as JSON"),
+    ("/v1/models", "Status as JSON"),
     ("/metrics", "Prometheus metrics"),
-    ("/readyz", "readiness"),
+    ("/readyz", "Readiness"),
 )
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --good: #1a7f37; --bad: #cf222e; }

@@ -98,6 +98,11 @@ def openapi_document(
     }
     for name, schema in schemas.items():
         paths.update(_use_case_paths(name, schema, examples.get(name)))
+    paths.update(oip.paths(interfaces(dict(schemas)), ERRORS, examples))
+    paths.update(_plain_paths())
+    for path, operations in paths.items():
+        for described in operations.values():
+            described["tags"] = [_tag(path, schemas)]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -108,13 +113,17 @@ def openapi_document(
                 " answer is logged."
             ),
         },
-        "paths": {
-            **paths,
-            **oip.paths(interfaces(dict(schemas)), ERRORS, examples),
-            **_plain_paths(),
-        },
+        "paths": paths,
         "components": {"schemas": {**_components(schemas, feedback), **oip.components()}},
     }
+
+
+def _tag(path: str, schemas: Mapping[str, RequestSchema]) -> str:
+    """Return the heading under which a page shows the path."""
+    if path.startswith("/v2"):
+        return "Open Inference Protocol"
+    name = path.removeprefix("/v1/models/").partition("/")[0]
+    return schemas[name].use_case.title if name in schemas else "Endpoint"
 
 
 def _use_case_paths(name: str, schema: RequestSchema, example: Example | None) -> dict[str, Any]:

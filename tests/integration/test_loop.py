@@ -244,8 +244,7 @@ def test_a_model_that_is_only_as_good_as_the_champion_is_refused(
     assert decision["decision"] == "refused"
     assert json.loads(decision["reasons_json"]) == verdict["reasons"]
     assert (
-        connect(settings).get_run(run.results["open_run"]["mlflow_run_id"]).info.status
-        == "FINISHED"
+        connect(settings).get_run(run.results["open_run"]["mlflow_run_id"]).info.status == "FAILED"
     )
     assert versions.champion(settings, USE_CASE).version == 1
     assert live_endpoint.model()["version"] == 1

@@ -360,7 +360,11 @@ def test_a_candidate_that_does_not_beat_the_champion_is_refused_and_recorded(
         run.info.status,
         run.data.tags["decision"],
         run.data.tags["gate.champion_improvement"],
-    ) == ("FINISHED", "refused", "refused")
+    ) == ("FAILED", "refused", "refused")
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("## Refused by 1 of")
+    assert "not better than champion version 1" in note
+    assert run.data.metrics["test.champion.auc"] == pytest.approx(run.data.metrics["test.auc"])
     row = (
         read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "no-better").row(0, named=True)
     )
@@ -460,7 +464,10 @@ def test_a_training_set_that_is_too_small_is_refused_before_training(first, sett
     assert "split_data" not in stopped.results
     failure = stopped.results["validate_snapshot"]["failures"][0]
     assert (failure["rule"], failure["expected"]) == ("row count", "at least 1000000 rows")
-    assert client.get_run(stopped.mlflow_run_id).info.status == "FINISHED"
+    closed = client.get_run(stopped.mlflow_run_id)
+    assert closed.info.status == "FAILED"
+    assert closed.data.tags["mlflow.note.content"].startswith("## Refused\n\n- ")
+    assert "row count" in closed.data.tags["mlflow.note.content"]
     row = (
         read_decisions(FLIGHTS, settings).filter(pl.col("run_id") == "too-small").row(0, named=True)
     )

@@ -1,79 +1,194 @@
 from __future__ import annotations
 
-from include.registry.describe import version_description, version_tags
+import json
+import re
+
+import pytest
+
+from include.registry.describe import Place, refusal_note, version_description, version_tags
+from include.registry.page_tables import GAP, promises, worst_first
+from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
 
-FINDINGS = (
-    Finding(
-        rule="auc",
-        metric="auc",
-        subject="test",
-        limit=0.6,
-        observed=0.71234,
-        passed=True,
-        reason="within",
-    ),
-    Finding(
-        rule="slices",
-        metric="x",
-        subject="test",
-        part="a=1",
-        limit=0.1,
-        observed=0.2,
-        passed=False,
-        reason="a|b",
-    ),
-    Finding(
-        rule="slices",
-        metric="x",
-        subject="test",
-        part="a=2",
-        limit=0.1,
-        passed=True,
-        judged=False,
-        reason="small",
-    ),
-)
+MLFLOW_KEEPS = 5000
+PLACE = Place(USE_CASE, "7", "abc123", "http://127.0.0.1:8080")
 TAGS = {
     "flightdeck.trigger": "asset",
+    "flightdeck.cause_kinds": "alarm",
+    "flightdeck.triggered_by": "monitoring",
+    "flightdeck.causes": json.dumps([{"kind": "alarm", "reason": "AUC fell by 0.07 in April"}]),
+    "flightdeck.process": "training",
+    "flightdeck.run_id": "asset 2013-05-01",
     "flightdeck.snapshot_digest": "abc",
     "mlflow.user": "somebody",
 }
+METRICS = {
+    "test.auc": 0.71234,
+    "train.auc": 0.8,
+    "test.champion.auc": 0.69876,
+    "golden.auc": 0.7,
+    "golden.n": 500.0,
+    "test.mean_score": 0.25,
+    "test.observed_rate": 0.24,
+    "test.ece": 0.03,
+}
 
 
-def test_the_page_shows_refusals_first_and_does_not_count_what_was_not_judged():
-    page = version_description(
-        GateVerdict(findings=FINDINGS, champion_version=4),
-        TAGS,
-        {"test.auc": 0.71234, "train.auc": 0.8},
+def finding(rule: str, observed: float | None, limit: float, *, passed: bool = True, **more: str):
+    return Finding(
+        rule=rule,
+        metric=more.pop("metric", rule),
+        subject="test",
+        limit=limit,
+        observed=observed,
+        passed=passed,
+        judged=observed is not None,
+        **more,
     )
-    assert page.startswith("## Refused")
-    assert "1 of 2 checks passed in 2 gates, 1 were not judged" in page
-    assert "Compared with champion version 4." in page
-    assert page.index("**refused**") < page.index(
-        "| auc | auc | test | all | 0.6 | 0.71234 | passed |"
+
+
+AUC = finding("auc", 0.71234, 0.6)
+NEAR = finding("brier", 0.239, 0.24)
+REFUSED = finding("slice_brier", 0.2, 0.1, passed=False, part="a=<1", reason="a|b")
+SMALL = finding("slice_brier", None, 0.1, part="a=2", reason="small")
+FAIR = finding("fairness", 0.24, 0.25, part="origin", metric="selection_difference")
+GOLDEN = finding("golden", 0.05, 0.0, metric="logloss_gain", reason="of 500 rows")
+IMPROVED = finding(
+    "champion_improvement", 0.01, 0.002, reason="better than champion version 4; 95 % interval"
+)
+MANY = tuple(finding("slice_brier", 0.01 * n, -0.5, part=f"p={n}") for n in range(100))
+
+
+def page(*findings: Finding, champion: int | None = 4, metrics: dict[str, float] = METRICS) -> str:
+    verdict = GateVerdict(findings=findings, champion_version=champion)
+    text = version_description(verdict, TAGS, metrics, PLACE)
+    assert len(text) <= MLFLOW_KEEPS
+    assert "### More" in text
+    return text.replace(GAP, "")
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"### {heading}\n\n")[1].split("\n\n###", maxsplit=1)[0]
+
+
+def test_a_refusal_begins_with_the_word_and_its_reasons():
+    text = page(AUC, REFUSED, SMALL, FAIR)
+    assert text.startswith(
+        "## Refused by 1 of 3 gates\n\n- slice_brier (slice_brier, test, a=&lt;1)"
     )
-    assert "| a=2 | 0.1 | - | not judged |" in page
-    assert "a\\|b" in page
-    assert "| auc | 0.8 | - | 0.71234 |" in page
+    assert "2 of 3 checks passed in 3 gates; 1 were not judged" in text
+    assert "## Accepted" not in text
+
+
+def test_an_acceptance_says_against_whom_and_what_was_closest():
+    text = page(AUC, NEAR, SMALL, IMPROVED)
+    head = text.split("###")[0]
+    assert head.startswith("## Accepted by all 4 gates")
+    assert "champion version 4 on the same test rows: better than champion version 4" in head
+    assert "Closest to its limit: brier, brier (test)." in head
+    assert "No champion existed" in page(AUC, champion=None)
+
+
+def test_every_gate_has_one_line_the_worst_first_with_candidate_champion_and_limit():
+    rows = section(page(AUC, NEAR, *MANY, REFUSED, SMALL), "Gates, worst first").splitlines()[2:]
+    assert len(rows) == 3
+    assert rows[0].startswith(
+        "| **refused** | slice_brier | 0.2 | - | 0.1 | slice_brier | a=&lt;1 |"
+    )
+    assert rows[0].endswith("| 1 of 102 refused, 1 not judged |")
+    assert rows[1].startswith("| passed | brier |")
+    assert rows[2] == "| passed | auc | 0.71234 | 0.69876 | 0.6 | auc | test | 1 |"
+
+
+def test_the_page_stays_short_and_never_leaves_a_refused_slice_out():
+    refused = tuple(
+        finding("slice_brier", 0.9, 0.1, passed=False, part=f"r={n}") for n in range(14)
+    )
+    text = section(page(*MANY, *refused), "Worst slices")
+    assert all(f"| r={n} |" in text for n in range(14))
+    assert "100 more are farther from their limits." in text
+    assert section(page(*MANY), "Worst slices").count("\n| passed |") == 6
+
+
+def test_a_page_of_many_long_refusals_still_fits_and_keeps_its_links():
+    long = tuple(
+        finding(f"gate_{n}", 0.9, 0.1, passed=False, part="p" * 200, reason="r" * 500)
+        for n in range(40)
+    )
+    text = page(*long, *MANY)
+    assert text.startswith("## Refused by 40 of 41 gates")
+    assert "and 34 more, in the run's gates.json" in text
+    assert "The rest is in the run's gates.json." in section(text, "Gates, worst first")
+    assert "artifacts/gates.json" in section(text, "More")
+
+
+def test_fairness_golden_set_cause_and_links_have_their_places():
+    text = page(AUC, FAIR, GOLDEN)
+    assert "| passed | origin | 0.24 | 0.25 | selection_difference |" in section(text, "Fairness")
+    golden = section(text, "Golden set")
+    assert "| passed | logloss_gain | 0.05 | 0 | 500 | of 500 rows |" in golden
+    cause = section(text, "Why it was trained")
+    assert "alarm (monitoring)" in cause
+    assert "alarm: AUC fell by 0.07 in April" in cause
+    links = section(text, "More")
+    targets = re.findall(r"\]\(([^)]+)\)", links)
+    assert "#/experiments/7/runs/abc123/artifacts/gates.json" in targets
+    dag = "http://127.0.0.1:8080/dags/flight_delays__training/runs/asset%202013-05-01"
+    assert dag in targets
+    assert "| auc | 0.8 | - | 0.71234 | 0.69876 | 0.7 |" in section(text, "Metrics")
+
+
+@pytest.mark.parametrize(
+    ("score", "says"),
+    [
+        (0.25, "The gate is wider than the alarm (0.12 against 0.05)"),
+        (0.31, "starts above the alarm"),
+    ],
+)
+def test_what_the_gate_allows_stands_beside_what_alarms(score: float, says: str):
+    text = promises(USE_CASE, {**METRICS, "test.mean_score": score})
+    assert text is not None
+    text = text.replace(GAP, "")
+    assert "| at most 0.12 (ece) | above 0.05 |" in text
+    assert says in text
+    assert "| ranking | auc | 0.71234 | at least 0.58 | below 0.6623 (0.05 less) |" in text
+
+
+def test_gate_and_alarm_may_agree():
+    monitoring = USE_CASE.monitoring.model_copy(update={"max_calibration_gap": 0.12})
+    text = promises(USE_CASE.model_copy(update={"monitoring": monitoring}), METRICS)
+    assert text is not None
+    assert text.endswith(
+        "Gate and alarm agree: what the gate lets through does not raise the alarm."
+    )
+    assert promises(USE_CASE, {}) is None
+
+
+def test_the_order_is_refused_then_nearest_then_unjudged():
+    same = finding("evaluated_object", 0.4, 0.4)
+    assert worst_first([SMALL, same, AUC, NEAR, REFUSED]) == [REFUSED, NEAR, AUC, same, SMALL]
+
+
+def test_a_refusal_before_the_gates_is_a_page_too():
+    reasons = [f"table.column: rule {number}" for number in range(8)]
+    note = refusal_note(reasons)
+    assert note.startswith("## Refused\n\n- table.column: rule 0")
+    assert note.endswith("- and 2 more, in the run's gates.json")
 
 
 def test_tags_hold_one_outcome_per_gate_and_the_runs_own_tags_without_their_prefix():
-    tags = version_tags(GateVerdict(findings=FINDINGS), TAGS, "d")
-    assert tags == {
+    tags = version_tags(GateVerdict(findings=(AUC, REFUSED, SMALL)), TAGS, "d")
+    assert {name: tags[name] for name in ("digest", "decision", "champion_compared")} == {
         "digest": "d",
         "decision": "refused",
-        "gate.auc": "passed",
-        "gate.slices": "refused",
         "champion_compared": "none",
-        "trigger": "asset",
-        "snapshot_digest": "abc",
     }
+    assert (tags["gate.auc"], tags["gate.slice_brier"]) == ("passed", "refused")
+    assert (tags["trigger"], tags["snapshot_digest"]) == ("asset", "abc")
+    assert "mlflow.user" not in tags
 
 
 def test_the_metrics_are_those_that_the_problem_has():
-    page = version_description(
-        GateVerdict(), {}, {"train.rmse": 30.5, "test.rmse": 33.25, "test.n": 10.0}
-    )
-    assert "| rmse | 30.5 | - | 33.25 |" in page
-    assert "| auc |" not in page
+    text = page(metrics={"train.rmse": 30.5, "test.rmse": 33.25, "test.n": 10.0})
+    assert "| rmse | 30.5 | - | 33.25 | - | - |" in text
+    assert "| auc |" not in section(text, "Metrics")

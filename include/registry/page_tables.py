@@ -1,0 +1,222 @@
+"""The tables of a version's page: of every gate, slice, group and promise the line that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from include.registry.metric_names import mlflow_name
+from include.spec import UseCase
+from include.verdict import Finding, markdown_cell
+
+TEST, CHAMPION, GOLDEN = "test", "champion", "golden"
+SLICE_GATES = ("slice_", "champion_slices")
+MOST_GATES = 12
+MOST_SLICES = 6
+MOST_GROUPS = 5
+GAP = "&nbsp;&nbsp;"
+SMALLEST = 1e-12
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table.
+
+    MLflow sets the cells of neighbouring columns without any room between them, so the longest of
+    each column brings its own.
+    """
+    cells = [list(headings), *([_cell(cell) for cell in row] for row in rows)]
+    for column in range(len(headings)):
+        longest = max(cells, key=lambda row: len(row[column]))
+        longest[column] += GAP
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(headings), *lines[1:]])
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """What refuses, then what is nearest to its limit, then what has none, then what was not
+    judged.
+    """
+    order = {"refused": 0, "passed": 1, "not judged": 2}
+    return sorted(findings, key=lambda item: (order[item.outcome], _distance(item)))
+
+
+def gate_table(findings: Sequence[Finding], metrics: Mapping[str, float]) -> str:
+    """Of every gate its worst finding, with the champion's value on the same test rows beside it.
+
+    `metrics` are the run's; `test.champion.<metric>` are the champion's.
+    """
+    by_gate: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_gate.setdefault(finding.rule, []).append(finding)
+    decisive = worst_first(worst_first(of_gate)[0] for of_gate in by_gate.values())
+    refused = sum(item.outcome == "refused" for item in decisive)
+    shown = max(MOST_GATES, refused)
+    rows = [
+        (
+            outcome(worst),
+            worst.rule,
+            worst.observed,
+            _of_champion(worst, metrics),
+            worst.limit,
+            worst.metric,
+            worst.part or worst.subject,
+            _count(by_gate[worst.rule]),
+        )
+        for worst in decisive[:shown]
+    ]
+    headings = ("", "gate", "candidate", "champion", "limit", "metric", "where", "checks")
+    others = ", ".join(item.rule for item in decisive[shown:])
+    far = f"\n\nNot shown, for none of them refuses: {others}." if others else ""
+    return table(headings, rows) + far
+
+
+def slice_table(findings: Sequence[Finding]) -> str | None:
+    """The worst slices, each with the finding that is nearest to its limit, or beyond it."""
+    return _parts_table(
+        [item for item in findings if item.part and item.rule.startswith(SLICE_GATES)],
+        ("", "slice", "candidate", "limit", "metric", "gate"),
+        lambda item: (outcome(item), item.part, item.observed, item.limit, item.metric, item.rule),
+        MOST_SLICES,
+        by_part=True,
+    )
+
+
+def fairness_table(findings: Sequence[Finding]) -> str | None:
+    """The groups whose rates differ most for what is allowed."""
+    return _parts_table(
+        [item for item in findings if item.rule == "fairness"],
+        ("", "groups of", "candidate", "limit", "metric", "rates"),
+        lambda item: (
+            outcome(item),
+            item.part,
+            item.observed,
+            item.limit,
+            item.metric,
+            item.reason,
+        ),
+        MOST_GROUPS,
+        by_part=False,
+    )
+
+
+def metric_table(names: Sequence[str], metrics: Mapping[str, float]) -> str:
+    """Metrics by split, the champion's on the same test rows, and the golden set's."""
+    columns = {
+        "train": ("train",),
+        "validation": ("validation",),
+        TEST: (TEST,),
+        "champion": (TEST, CHAMPION),
+        "golden set": (GOLDEN,),
+    }
+    keys = {name: [mlflow_name(*place, name) for place in columns.values()] for name in names}
+    rows = [
+        (name, *(metrics.get(key) for key in places))
+        for name, places in keys.items()
+        if any(key in metrics for key in places)
+    ]
+    return table(("metric", *columns), rows)
+
+
+def promises(use_case: UseCase, metrics: Mapping[str, float]) -> str | None:
+    """What the gates allow beside what raises monitoring's alarm, and whether this version starts
+    below the alarm; `None` for a problem whose gates and alarms share no question.
+    """
+    allowed = use_case.problem.thresholds.get("max_calibration_error")
+    rate = metrics.get("test.observed_rate", metrics.get("test.accuracy"))
+    score = metrics.get("test.mean_score")
+    if allowed is None or rate is None or score is None:
+        return None
+    alarm, gap = use_case.monitoring.max_calibration_gap, abs(score - rate)
+    rows = [
+        ("calibration", "ece", metrics.get("test.ece"), f"at most {allowed:g}", "-"),
+        ("calibration", "mean-score gap", gap, f"at most {allowed:g} (ece)", f"above {alarm:g}"),
+    ]
+    ranking = _ranking(use_case, metrics)
+    shown = table(("question", "metric", "this version", "gate allows", "alarm"), [*rows, *ranking])
+    return f"{shown}\n\n{_agreement(allowed, alarm, gap)}"
+
+
+def outcome(finding: Finding) -> str:
+    """The outcome, what refuses in bold."""
+    return "**refused**" if finding.outcome == "refused" else finding.outcome
+
+
+def where(finding: Finding) -> str:
+    """The split, and the part of it."""
+    return ", ".join(filter(None, (finding.subject, finding.part)))
+
+
+def _agreement(allowed: float, alarm: float, gap: float) -> str:
+    if gap > alarm:
+        return (
+            f"**This version starts above the alarm**: on its own test split its mean score is"
+            f" {gap:.3f} off; the gate allows {allowed:g}, monitoring alarms above {alarm:g}."
+            " Expect an alarm at once, or lower the gate's limit."
+        )
+    if allowed <= alarm:
+        return "Gate and alarm agree: what the gate lets through does not raise the alarm."
+    return (
+        f"The gate is wider than the alarm ({allowed:g} against {alarm:g}): ece adds up the gaps of"
+        " bins, which in the alarm's gap offset one another. This version's own gap,"
+        f" {gap:.3f}, is below the alarm."
+    )
+
+
+def _ranking(use_case: UseCase, metrics: Mapping[str, float]) -> list[tuple[object, ...]]:
+    auc, least = metrics.get("test.auc"), use_case.problem.thresholds.get("min_auc")
+    if auc is None or least is None or use_case.problem.kind != "binary":
+        return []
+    drop = use_case.monitoring.max_auc_drop
+    return [
+        ("ranking", "auc", auc, f"at least {least:g}", f"below {auc - drop:.4g} ({drop:g} less)")
+    ]
+
+
+def _cell(value: object) -> str:
+    """The value as text: a slice of the data may be called like a tag of HTML."""
+    return markdown_cell(value).replace("<", "&lt;")
+
+
+def _distance(finding: Finding) -> float:
+    observed, limit = finding.observed, finding.limit
+    if not isinstance(observed, int | float) or not isinstance(limit, int | float):
+        return float("inf")
+    if observed == limit:
+        # What is the same thing twice, or counts none of none, is not near to anything.
+        return float("inf")
+    return abs(observed - limit) / max(abs(observed), abs(limit), SMALLEST)
+
+
+def _of_champion(finding: Finding, metrics: Mapping[str, float]) -> float | None:
+    if finding.subject != TEST or finding.part:
+        return None
+    return metrics.get(mlflow_name(TEST, CHAMPION, finding.metric))
+
+
+def _count(findings: Sequence[Finding]) -> str:
+    refused = sum(item.outcome == "refused" for item in findings)
+    unjudged = sum(item.outcome == "not judged" for item in findings)
+    text = f"{refused} of {len(findings)} refused" if refused else f"{len(findings)}"
+    return text + (f", {unjudged} not judged" if unjudged else "")
+
+
+def _parts_table(
+    findings: Sequence[Finding],
+    headings: Sequence[str],
+    row: Callable[[Finding], Sequence[object]],
+    most: int,
+    *,
+    by_part: bool,
+) -> str | None:
+    judged = [item for item in worst_first(findings) if item.outcome != "not judged"]
+    if by_part:
+        first: dict[str, Finding] = {}
+        for item in judged:
+            first.setdefault(item.part, item)
+        judged = list(first.values())
+    if not judged:
+        return None
+    refused = sum(item.outcome == "refused" for item in judged)
+    shown = judged[: max(most, refused)]
+    text = table(headings, [row(item) for item in shown])
+    left = len(judged) - len(shown)
+    return f"{text}\n\n{left} more are farther from their limits." if left else text

@@ -63,7 +63,7 @@ def gate_table(findings: Sequence[Finding], metrics: Mapping[str, float]) -> str
         )
         for worst in decisive[:shown]
     ]
-    headings = ("", "gate", "candidate", "champion", "limit", "metric", "where", "checks")
+    headings = ("", "gate", "candidate", "champion", "limit", "metric", "where", "judged")
     others = ", ".join(item.rule for item in decisive[shown:])
     far = f"\n\nNot shown, for none of them refuses: {others}." if others else ""
     return table(headings, rows) + far
@@ -195,8 +195,10 @@ def _of_champion(finding: Finding, metrics: Mapping[str, float]) -> float | None
 def _count(findings: Sequence[Finding]) -> str:
     refused = sum(item.outcome == "refused" for item in findings)
     unjudged = sum(item.outcome == "not judged" for item in findings)
-    text = f"{refused} of {len(findings)} refused" if refused else f"{len(findings)}"
-    return text + (f", {unjudged} not judged" if unjudged else "")
+    judged = len(findings) - unjudged
+    if refused:
+        return f"{refused} of {judged} refused"
+    return f"{judged} of {len(findings)}" if unjudged else f"{judged}"
 
 
 def _parts_table(

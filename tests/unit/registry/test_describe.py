@@ -95,7 +95,7 @@ def test_every_gate_has_one_line_the_worst_first_with_candidate_champion_and_lim
     assert rows[0].startswith(
         "| **refused** | slice_brier | 0.2 | - | 0.1 | slice_brier | a=&lt;1 |"
     )
-    assert rows[0].endswith("| 1 of 102 refused, 1 not judged |")
+    assert rows[0].endswith("| 1 of 101 refused |")
     assert rows[1].startswith("| passed | brier |")
     assert rows[2] == "| passed | auc | 0.71234 | 0.69876 | 0.6 | auc | test | 1 |"
 

@@ -49,15 +49,6 @@ VARIABLES = (
         "The mark by which `flightdeck down` knows the processes of its own platform: `flightdeck"
         " up` sets it; never set it by hand.",
     ),
-    Variable(
-        "FLIGHTDECK_SUPERVISED_HOME",
-        "The platform's folder as the supervisor's own file reads it, whatever signs it holds:"
-        " `flightdeck up` sets it; never set it by hand.",
-    ),
-    Variable(
-        "FLIGHTDECK_SUPERVISED_PROJECT",
-        "The clone's folder, for the same file: `flightdeck up` sets it; never set it by hand.",
-    ),
 )
 """What is read beside the settings."""
 

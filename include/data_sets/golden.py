@@ -110,7 +110,8 @@ def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interv
     """
     tables, data = TableStore(settings.tables_uri), use_case.training_data
     until, end = (pl.lit(moment, dtype=TIMESTAMP) for moment in (golden.until, interval.end))
-    entities = questions(data, tables, pl.col(data.event_time) < until)
+    entity_table = use_case.table(data.entity_table)
+    entities = questions(data, tables, entity_table, pl.col(data.event_time) < until)
     names = [data.id_column, *data.label_columns, data.label_time]
     labels = tables.read(data.label_table, columns=names, where=pl.col(data.label_time) < end)
     eligible = entities.join(labels, on=use_case.id_column, how="inner").unique(use_case.id_column)

@@ -16,12 +16,19 @@ import polars as pl
 from include.data_sets.snapshot import as_data_set, table_of
 from include.errors import DataError
 from include.features.definitions import known_views
-from include.features.views import View
+from include.features.views import COLUMN_TYPES, View
 from include.interval import Interval
 from include.settings import Settings
-from include.spec import DataSet, UseCase
+from include.spec import ColumnType, DataSet, Table, UseCase
 from include.tables.store import TableStore
 
+SQL_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+}
 SCRIPT_FILE = "training_set.sql"
 
 
@@ -47,12 +54,12 @@ def training_query(
     steps = [
         _heading(tables, data, name, window, sources),
         *(_table(tables, table, version) for table, version in read.items()),
-        _questions(data, window, None if golden is None else golden[0]),
+        _questions(use_case, tables, sources, window, None if golden is None else golden[0]),
         *(
             _known(
                 view,
                 tables_of[view.name],
-                _has(tables, tables_of[view.name], view.created, sources),
+                _columns(tables, tables_of[view.name], sources),
                 window.end,
             )
             for view in views
@@ -109,16 +116,42 @@ def _relative(uris: Sequence[str], table: str) -> Iterator[str]:
         yield uri.rpartition(f"/{table}/")[2]
 
 
-def _has(tables: TableStore, table: str, column: str, sources: Mapping[str, int]) -> str:
-    """The column if the table has it at that version; else nothing."""
-    there = bool(column) and column in tables.scan(table, version=sources[table]).collect_schema()
-    return column if there else ""
+def _columns(tables: TableStore, table: str, sources: Mapping[str, int]) -> set[str]:
+    """The columns that the table has at that version."""
+    return set(tables.scan(table, version=sources[table]).collect_schema().names())
 
 
-def _questions(data: DataSet, window: Interval, golden: str | None) -> str:
-    columns = ", ".join(f"asked.{_name(column)}" for column in data.question_columns)
-    labels = ", ".join(
-        f"answered.{_name(column)}" for column in (*data.label_columns, data.label_time)
+def _declared(
+    tables: TableStore, table: Table, alias: str, names: Sequence[str], sources: Mapping[str, int]
+) -> str:
+    """Columns of a source table; one that was declared after that version is null."""
+    types = {column.name: SQL_TYPES[column.type] for column in table.columns}
+    there = _columns(tables, table.name, sources)
+    return ", ".join(
+        f"{alias}.{_name(name)}"
+        if name in there
+        else f"CAST(NULL AS {types[name]}) AS {_name(name)}"
+        for name in names
+    )
+
+
+def _questions(
+    use_case: UseCase,
+    tables: TableStore,
+    sources: Mapping[str, int],
+    window: Interval,
+    golden: str | None,
+) -> str:
+    data = use_case.training_data
+    columns = _declared(
+        tables, use_case.table(data.entity_table), "asked", data.question_columns, sources
+    )
+    labels = _declared(
+        tables,
+        use_case.table(data.label_table),
+        "answered",
+        (*data.label_columns, data.label_time),
+        sources,
     )
     event, identifier = _name(data.event_time), _name(data.id_column)
     where = [f"asked.{event} >= {_moment(window.start)}", f"asked.{event} < {_moment(window.end)}"]
@@ -144,10 +177,23 @@ def _questions(data: DataSet, window: Interval, golden: str | None) -> str:
     return "\n".join(lines) + ";"
 
 
-def _known(view: View, table: str, created: str, end: datetime) -> str:
+def _feature(view: View, feature: str, there: set[str]) -> str:
+    """A feature as retrieval reads it: a truth as a number, a float of 32 bits without further
+    digits, one that was declared after that version null.
+    """
+    kind, name = view.types[feature], _name(feature)
+    sql_type = SQL_TYPES[COLUMN_TYPES[kind]] if kind != "BOOL" else "DOUBLE"
+    if feature not in there:
+        return f"CAST(NULL AS {sql_type}) AS {name}"
+    casts = {"BOOL": f"CAST({name} AS DOUBLE)", "FLOAT": f"CAST(CAST({name} AS FLOAT) AS DOUBLE)"}
+    return f"{casts[kind]} AS {name}" if kind in casts else name
+
+
+def _known(view: View, table: str, there: set[str], end: datetime) -> str:
+    created = view.created if view.created in there else ""
     keys = ", ".join(_name(key) for key in view.join_keys)
     columns = ", ".join(
-        [keys, _name(view.timestamp), *(_name(feature) for feature in view.features)]
+        [keys, _name(view.timestamp), *(_feature(view, name, there) for name in view.features)]
     )
     where = [f"{_name(key)} IS NOT NULL" for key in view.join_keys]
     if created:

@@ -21,7 +21,8 @@ from include.features.definitions import known_views
 from include.features.retrieval import point_in_time
 from include.interval import Interval
 from include.settings import Settings
-from include.spec import DataSet, Input, UseCase
+from include.spec import DataSet, Input, Table, UseCase
+from include.tables.declared import read_declared
 from include.tables.store import TIMESTAMP, TableStore, frame_digest, in_window
 
 
@@ -187,17 +188,14 @@ def read(use_case: UseCase, settings: Settings, snapshot: SnapshotReference) -> 
 
 
 def questions(
-    data: DataSet, tables: TableStore, where: pl.Expr, *, version: int | None = None
+    data: DataSet, tables: TableStore, table: Table, where: pl.Expr, *, version: int | None = None
 ) -> pl.DataFrame:
     """The rows of the entity table that belong to the set and for which `where` holds, with the
     columns of the question.
     """
     conditions = [where, *(pl.sql_expr(condition) for condition in data.filters)]
-    return tables.read(
-        data.entity_table,
-        columns=data.question_columns,
-        where=pl.all_horizontal(conditions),
-        version=version,
+    return read_declared(
+        tables, table, data.question_columns, where=pl.all_horizontal(conditions), version=version
     )
 
 
@@ -210,8 +208,21 @@ def _join(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     tables, data = TableStore(settings.tables_uri), question.training_data
     inside = in_window(data.event_time, window.start, window.end)
-    entities = questions(data, tables, inside, version=sources[data.entity_table])
-    labels, counts = _labels(data, tables, entities, window, sources[data.label_table])
+    entities = questions(
+        data,
+        tables,
+        question.table(data.entity_table),
+        inside,
+        version=sources[data.entity_table],
+    )
+    labels, counts = _labels(
+        data,
+        tables,
+        question.table(data.label_table),
+        entities,
+        window,
+        sources[data.label_table],
+    )
     labelled = entities.join(labels, on=data.id_column, how="inner").sort(
         data.event_time, data.id_column
     )
@@ -239,18 +250,20 @@ def _join(
 
 
 def _labels(
-    data: DataSet, tables: TableStore, entities: pl.DataFrame, window: Interval, version: int
+    data: DataSet,
+    tables: TableStore,
+    table: Table,
+    entities: pl.DataFrame,
+    window: Interval,
+    version: int,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Labels known before the window ends.
 
     Rows without one are counted: label reported later, or never so far.
     """
     reported = pl.col(data.label_time) < pl.lit(window.end, dtype=TIMESTAMP)
-    labels = tables.read(
-        data.label_table,
-        columns=[data.id_column, *data.label_columns, data.label_time],
-        version=version,
-    )
+    columns = [data.id_column, *data.label_columns, data.label_time]
+    labels = read_declared(tables, table, columns, version=version)
     unlabelled = entities.join(labels.filter(reported), on=data.id_column, how="anti")
     later = unlabelled.join(labels, on=data.id_column, how="semi").height
     return labels.filter(reported), {

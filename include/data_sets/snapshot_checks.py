@@ -17,7 +17,7 @@ from include.data_sets.snapshot import snapshot_columns
 from include.interval import Interval
 from include.problems.registry import strategy_of
 from include.quality.validation import Validation, example_row, validate
-from include.spec import Column, Table, UseCase
+from include.spec import Column, Table, UseCase, feature_types
 from include.verdict import Finding, broken_rule
 
 BOTH = 2
@@ -39,19 +39,13 @@ def check_snapshot(
 
 
 def declaration(use_case: UseCase, table: str) -> Table:
-    """The snapshot as a table: its columns as the source tables declare them, features as numbers
-    or strings that may be missing.
+    """The snapshot as a table: its columns as the source tables declare them, features as the
+    inputs read them, any of which may be missing.
     """
     sources = (use_case.table(use_case.entity_table), use_case.table(use_case.data_set.label_table))
     declared = {column.name: column for source in reversed(sources) for column in source.columns}
-    for item in use_case.inputs:
-        if item.view is not None:
-            name = item.source.replace(":", "__")
-            declared[name] = Column(
-                name=name,
-                type="string" if item.kind == "category" else "number",
-                max_null_share=1.0,
-            )
+    for name, kind in feature_types(use_case).items():
+        declared[name] = Column(name=name, type=kind, max_null_share=1.0)
     return Table(
         name=table,
         key=(use_case.id_column,),

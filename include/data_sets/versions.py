@@ -69,7 +69,7 @@ class Recipe:
         """`set_aside` are the ids that stay out. The code that joins is part of the recipe too."""
         question = {
             "data_set": data.model_dump(mode="json", exclude=DESCRIPTIVE),
-            "views": json.loads(_VIEWS.dump_json(views)),
+            "views": json.loads(_VIEWS.dump_json(views, exclude={"__all__": {"types"}})),
         }
         definition = _sha256(json.dumps(question, sort_keys=True))
         excluded = (

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from include.features.store import open_store, registry_stamp, use_case_views
+from include.features.store import check_keys, open_store, registry_stamp, use_case_views
 from include.features.views import View
 from include.files import write
 from include.settings import Settings
 from include.spec import UseCase
 
+FORMAT = 2
+"""Of the file: what a `View` says. Views of another format are read from the registry again."""
 _VIEWS = TypeAdapter(tuple[View, ...])
 
 
@@ -29,6 +31,7 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
     service disagree.
     """
     key: dict[str, object] = {
+        "format": FORMAT,
         "registry": registry_stamp(settings),
         "tables": settings.tables_uri,
         "service": use_case.feature_service,
@@ -37,6 +40,7 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
     path = settings.feature_store_dir / f"views-{use_case.name}.json"
     cached = _read(path, key)
     if cached is not None:
+        check_keys(use_case, cached)
         return cached
     views = use_case_views(use_case, open_store(settings))
     write(path, json.dumps({"key": key, "views": json.loads(_VIEWS.dump_json(views))}))

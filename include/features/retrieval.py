@@ -20,6 +20,7 @@ from include.features.definitions import known_views
 from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.casting import cast_or_refuse
 from include.tables.scan import scan_table
 from include.tables.store import TIMESTAMP
 
@@ -95,7 +96,32 @@ def read_view(
         if created_by is not None:
             frame = frame.filter(pl.col(view.created) <= pl.lit(created_by, dtype=TIMESTAMP))
         frame = frame.sort(view.created)
-    return frame.select(*view.join_keys, view.timestamp, *view.features).collect()
+    there = frame.collect_schema().names()
+    values = frame.select(
+        *view.join_keys,
+        view.timestamp,
+        # A feature that was declared after the rows were computed has no value in them.
+        *(
+            feature if feature in there else pl.lit(None).alias(feature)
+            for feature in view.features
+        ),
+    ).collect()
+    typed = cast_or_refuse(values, view.declared, f"The table of the feature view {view.name!r}")
+    return typed.with_columns(_as_read(view))
+
+
+def _as_read(view: View) -> list[pl.Expr]:
+    """Values as the online stores give them: a truth is the number 0 or 1, a float of 32 bits has
+    no more digits than that.
+    """
+    casts = {"BOOL": (pl.Float64,), "FLOAT": (pl.Float32, pl.Float64)}
+    made = []
+    for feature in view.features:
+        expression = pl.col(feature)
+        for dtype in casts.get(view.types[feature], ()):
+            expression = expression.cast(dtype)
+        made.append(expression)
+    return made
 
 
 def _join(

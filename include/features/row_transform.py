@@ -100,6 +100,8 @@ class RowTransform:
             kind = type(value)
             if kind is float or (kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER):
                 values[position] = value
+            elif kind is bool:
+                values[position] = float(value)
             elif value is not None:
                 return None
         for position, name, codes, _ in self._categories:

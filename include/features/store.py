@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import FeatureStoreError
 from include.features.online.feast_rows import through_feast
-from include.features.views import View
+from include.features.views import COLUMN_TYPES, View
 from include.files import sqlite_url
 from include.settings import Settings
 from include.settings.online_store import masked, online_store_config
 from include.spec import UseCase
+from include.spec.checks import check_kind
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -61,7 +62,7 @@ def apply_definitions(settings: Settings) -> bool:
     """
     folder = settings.feature_store_dir
     folder.mkdir(parents=True, exist_ok=True)
-    digest = _definitions_digest(settings)
+    digest = definitions_digest(settings)
     with (folder / "apply.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         marker = _marker(settings)
@@ -101,7 +102,43 @@ def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:
     Raises `FeatureStoreError` when the inputs and the feature service disagree, naming what to
     edit.
     """
-    return _views(use_case.name, use_case.feature_service, use_case.feature_references, store)
+    views = _views(use_case.name, use_case.feature_service, use_case.feature_references, store)
+    check_keys(use_case, views)
+    return views
+
+
+def check_input_types(use_case: UseCase, views: tuple[View, ...]) -> None:
+    """Raise `FeatureStoreError` naming the input whose feature has another type than it reads."""
+    types = {
+        f"{view.name}:{feature}": COLUMN_TYPES[view.types[feature]]
+        for view in views
+        for feature in view.features
+    }
+    for item in use_case.inputs:
+        if item.view is not None:
+            try:
+                check_kind(item, types[item.source])
+            except ValueError as error:
+                raise FeatureStoreError(
+                    f"{use_case.name}, by feature_repo/: {error}. Correct one of the two."
+                ) from error
+
+
+def check_keys(use_case: UseCase, views: tuple[View, ...]) -> None:
+    """Raise `FeatureStoreError` unless keys have one type in the entity table and in Feast: of two
+    types they would never meet.
+    """
+    declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
+    for view in views:
+        # Raises where a type of Feast's is none that a model reads.
+        types = {column.name: column.type for column in view.declared}
+        for key in view.join_keys:
+            if key in declared and declared[key].type != types[key]:
+                raise FeatureStoreError(
+                    f"The join key {key!r} of the feature view {view.name!r} is {types[key]} in"
+                    f" feature_repo/ and {declared[key].type} in the table"
+                    f" {use_case.entity_table!r} of {use_case.name}. Correct one of the two."
+                )
 
 
 @lru_cache(maxsize=16)
@@ -155,7 +192,18 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
         created=definition.batch_source.created_timestamp_column or "",
         table_uri=definition.batch_source.path,
         ttl=definition.ttl or None,
+        types=_types(definition, features),
     )
+
+
+def _types(definition: Any, features: tuple[str, ...]) -> dict[str, str]:
+    fields = [*definition.entity_columns, *definition.features]
+    keys = {column.name for column in definition.entity_columns}
+    return {
+        field.name: field.dtype.to_value_type().name
+        for field in fields
+        if field.name in keys or field.name in features
+    }
 
 
 def _opened(settings: Settings) -> FeatureStore:
@@ -235,7 +283,8 @@ def _plain_imports() -> Iterator[None]:
 
 def definitions(settings: Settings) -> list[Any]:
     """Every Feast object that a file of feature_repo holds under a public name."""
-    from feast import Entity, FeatureService, FeatureView
+    with _plain_imports():
+        from feast import Entity, FeatureService, FeatureView
 
     objects: dict[int, Any] = {}
     with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
@@ -253,7 +302,8 @@ def definition_files(settings: Settings) -> list[Path]:
     return sorted(path for path in settings.feature_repo.glob("*.py") if path.name != "__init__.py")
 
 
-def _definitions_digest(settings: Settings) -> str:
+def definitions_digest(settings: Settings) -> str:
+    """What changes with the definitions, the tables' root and the online store's address."""
     digest = hashlib.sha256(settings.tables_uri.encode())
     if settings.online_store is not None:
         digest.update(masked(settings.online_store).encode())

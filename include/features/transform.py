@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from include.errors import DataError
 from include.spec import Input, UseCase
+from include.spec.values import LARGEST_NUMBER
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray | pl.Series]
 UTC_TIMESTAMP = pl.Datetime("us", "UTC")
@@ -92,9 +93,9 @@ class FeatureTransform(BaseModel):
         """The matrix, float32 of shape (rows, inputs), NaN where a value is missing or a category
         unknown.
 
-        Numbers must be finite numbers or null, timestamps `datetime` objects with a time zone (or a
-        Polars column of such), categories strings. Raises `DataError` naming the column otherwise,
-        or when one is missing.
+        Numbers must fit a float of 32 bits or be null (NaN counts as null), timestamps `datetime`
+        objects with a time zone (or a Polars column of such), categories strings. Raises
+        `DataError` naming the column otherwise, or when one is missing.
         """
         missing = [name for name in self.columns if name not in columns]
         if missing:
@@ -181,12 +182,13 @@ def _numbers(name: str, values: Sequence[Any] | np.ndarray | pl.Series) -> np.nd
             f"Column {name!r} holds {column.dtype}; the model needs numbers, for example not"
             f" {column.drop_nulls()[0]!r}."
         )
-    numbers = _to_float(column)
-    infinite = np.flatnonzero(np.isinf(numbers))
-    if len(infinite):
+    with np.errstate(over="ignore"):
+        numbers = _to_float(column).astype(np.float32)
+    beyond = np.flatnonzero(np.isinf(numbers))
+    if len(beyond):
         raise DataError(
-            f"Column {name!r} holds an infinite number in row {infinite[0]}; it must be finite or"
-            " null."
+            f"Column {name!r} holds {column[int(beyond[0])]!r} in row {beyond[0]}; it must be null"
+            f" or a finite number of at most {LARGEST_NUMBER:.8g}, the largest float of 32 bits."
         )
     return numbers
 

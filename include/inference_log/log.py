@@ -26,7 +26,6 @@ import polars as pl
 from include.catalogue import load_use_case
 from include.inference_log.log_tables import (
     FEEDBACK_SCHEMA,
-    feature_types,
     feedback_frame,
     feedback_table,
     gaps_frame,
@@ -70,7 +69,6 @@ __all__ = [
     "Spool",
     "SpoolError",
     "damaged_rows",
-    "feature_types",
     "feedback_table",
     "gaps_table",
     "log_frame",

@@ -10,16 +10,9 @@ from typing import Any
 import orjson
 import polars as pl
 
-from include.spec import ColumnType, UseCase
+from include.spec import UseCase, feature_types, request_model
 from include.tables.store import TIMESTAMP
-
-TYPES: dict[ColumnType, Any] = {
-    "string": pl.String,
-    "integer": pl.Int64,
-    "number": pl.Float64,
-    "boolean": pl.Boolean,
-    "timestamp": TIMESTAMP,
-}
+from include.tables.types import TYPES
 
 FEEDBACK_SCHEMA: dict[str, Any] = {
     "sequence": pl.Int64,
@@ -61,7 +54,7 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
     they have everywhere. A column that the specification marks `hash` holds text, one marked `drop`
     is not there (the id is always there; dropped, it is null).
     """
-    declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
+    types = {column.name: column.type for column in request_model(use_case)}
     columns: dict[str, Any] = {
         "prediction_id": pl.String,
         "sequence": pl.Int64,
@@ -70,15 +63,13 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         use_case.event_time: TIMESTAMP,
         use_case.id_column: pl.String
         if use_case.privacy(use_case.id_column) == "hash"
-        else TYPES[declared[use_case.id_column].type],
+        else TYPES[types[use_case.id_column]],
     }
-    keys = {key: declared[key].type for key in use_case.serving.entity_keys}
-    keys.update({field.name: field.type for field in use_case.serving.request_fields})
-    for name, kind in keys.items():
+    for name in use_case.request_columns:
         mark = use_case.privacy(name)
         if mark != "drop":
-            columns[name] = pl.String if mark == "hash" else TYPES[kind]
-    columns.update(feature_types(use_case))
+            columns[name] = pl.String if mark == "hash" else TYPES[types[name]]
+    columns.update({name: TYPES[kind] for name, kind in feature_types(use_case).items()})
     return {
         **columns,
         "score": pl.Float64,
@@ -88,16 +79,6 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         "arm": pl.String,
         "attributions": pl.String,
         **{name: TYPES[kind] for name, kind in use_case.problem.answer_columns.items()},
-    }
-
-
-def feature_types(use_case: UseCase) -> dict[str, Any]:
-    """`view__feature` -> Polars type, by the kind of the input that reads it."""
-    kinds = {"number": pl.Float64, "category": pl.String}
-    return {
-        item.source.replace(":", "__"): kinds.get(item.kind, TIMESTAMP)
-        for item in use_case.inputs
-        if item.view is not None
     }
 
 
@@ -164,7 +145,7 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         "model_version": version,
         "answered_at": answered_at,
         use_case.event_time: event_time,
-        use_case.id_column: target_id,
+        use_case.id_column: _identifier(use_case, target_id),
         "score": score,
         "decision": bool(decision),
         "flags": _value(flags),
@@ -175,6 +156,13 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         else attributions,
         "predicted_class": predicted_class,
     }
+
+
+def _identifier(use_case: UseCase, stored: Any) -> Any:
+    """Rows of the spool hold every id as text, rows of the journal as it was."""
+    column = next(part for part in request_model(use_case) if part.name == use_case.id_column)
+    whole = column.type == "integer" and use_case.privacy(column.name) == "clear"
+    return int(stored) if whole and isinstance(stored, str) else stored
 
 
 def _value(stored: Any) -> Any:

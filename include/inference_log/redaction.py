@@ -97,7 +97,7 @@ class Redaction:
         }
         return replace(row, request=request, target_id=self._covered_id(row.target_id))
 
-    def _covered_id(self, value: str | None) -> str | None:
+    def _covered_id(self, value: str | int | None) -> str | int | None:
         mark = self.marked.get(self.use_case.id_column)
         if mark == "hash":
             return self.hashed(self.use_case.id_column, value)

@@ -41,7 +41,7 @@ class LoggedPrediction:
     model_version: int
     answered_at: int
     event_time: int
-    target_id: str | None
+    target_id: str | int | None
     request: Mapping[str, Any]
     features: Mapping[str, Any]
     score: float

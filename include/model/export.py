@@ -92,10 +92,11 @@ def feature_specification(model: ScoringModel, version: int) -> dict[str, Any]:
 
 def _write(settings: Settings, model: ScoringModel, version: int, onnx: bytes, folder: Path) -> str:
     features = feature_specification(model, version)
+    example = {name: model.golden[name] for name in ("rows", "scores")}
     (folder / "model.onnx").write_bytes(onnx)
     (folder / BOOSTER_FILE).write_bytes(bytes(model.booster.save_raw("ubj")))
     (folder / "features.json").write_text(json.dumps(features, indent=1))
-    (folder / "example.json").write_text(json.dumps(model.golden, indent=1))
+    (folder / "example.json").write_text(json.dumps(example, indent=1))
     shutil.copyfile(Path(__file__).with_name("embedded") / "reader.py", folder / "reader.py")
     named = {**features, "digest": model.digest, "rows": len(model.golden["rows"])}
     (folder / "README.md").write_text(README.format_map(named))

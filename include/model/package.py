@@ -271,12 +271,13 @@ def package_files(folder: Path) -> tuple[str, ...]:
 
 
 def _json_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     return [
         {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in row.items()
         }
-        for row in frame.iter_rows(named=True)
+        for row in frame.with_columns(pl.col(floats).fill_nan(None)).iter_rows(named=True)
     ]
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from include.catalogue import load_data_module
 from include.errors import DataError, NotReadyYet, SpecError
+from include.features.declared import declared_views
 from include.features.online.store import materialise
 from include.features.store import apply_definitions
 from include.interval import Interval
@@ -24,11 +25,13 @@ from include.processes.results import (
     PublishedTables,
 )
 from include.quality.delivery_verdict import judge_delivery
-from include.quality.landing import land, read_landed, write_rows
+from include.quality.landing import declared_columns, land, read_landed, write_rows
 from include.quality.published import describe_table, record
 from include.release.in_service import champion_in_service
 from include.steps import StepContext
+from include.tables.casting import cast_or_refuse
 from include.tables.completed import mark_complete, missing
+from include.tables.evolution import with_types_of
 from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
 from include.triggers import policy
@@ -75,7 +78,8 @@ def publish_tables(
     described = []
     for table in context.use_case.tables:
         frame = read_landed(tables, table, context.interval, landed.tables[table.name].version)
-        declared = frame.select(column.name for column in table.columns)
+        rows = cast_or_refuse(frame, declared_columns(context.use_case, table), table.name)
+        declared = rows.select(column.name for column in table.columns)
         published[table.name] = write_rows(
             tables, table.name, table, declared, context.interval, fences[table.name]
         )
@@ -94,7 +98,8 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     `created_timestamp`, the end of the interval that computed it: a training sees no row that was
     created after its own window. Raises `NotReadyYet` when a part of the history that the features
     look back on has not been ingested (values computed from half a history would be wrong without a
-    sign).
+    sign), and `DataError` naming view, column and row of a value that is not what feature_repo
+    declares. Nothing is written then.
     """
     use_case, interval = context.use_case, context.interval
     tables = TableStore(context.settings.tables_uri)
@@ -111,9 +116,16 @@ def compute_features(context: StepContext) -> ComputedFeatures:
             f"compute_features of {use_case.name} returns {sorted(frames)}; the specification also"
             f" declares {lacking}."
         )
+    declared = declared_views(context.settings)
+    typed = {
+        part.view: cast_or_refuse(
+            frames[part.view], declared.get(part.view, []), f"The feature view {part.view!r}"
+        )
+        for part in use_case.feature_tables
+    }
     written = {}
     for part in use_case.feature_tables:
-        frame = frames[part.view]
+        frame = typed[part.view]
         if part.windowed:
             start, end = interval.start + INSTANT, interval.end + INSTANT
             created = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
@@ -196,18 +208,19 @@ def _first_created(
 ) -> pl.DataFrame:
     """A static table's rows with the end of the first interval that delivered exactly this row; a
     changed row is a new one.
+
+    A column that the table gains says nothing of its rows' age: it comes from the same source.
     """
     now = frame.with_columns(pl.lit(interval.end, dtype=TIMESTAMP).alias(CREATED))
-    if (
-        not tables.exists(name)
-        or CREATED not in (before := tables.read(name)).columns
-        or set(before.columns) != set(now.columns)
-    ):
+    if not tables.exists(name) or CREATED not in (before := tables.read(name)).columns:
         return now
-    earlier = before.group_by(frame.columns).agg(pl.col(CREATED).min().alias("__before"))
-    joined = frame.join(
-        earlier, on=frame.columns, how="left", nulls_equal=True, maintain_order="left"
-    )
+    common = [column for column in frame.columns if column in before.columns]
+    try:
+        before = with_types_of(name, before, frame)
+    except DataError:  # rows of another kind, all of which are about to be replaced
+        return now
+    earlier = before.group_by(common).agg(pl.col(CREATED).min().alias("__before"))
+    joined = frame.join(earlier, on=common, how="left", nulls_equal=True, maintain_order="left")
     first = pl.min_horizontal("__before", pl.lit(interval.end, dtype=TIMESTAMP)).alias(CREATED)
     return joined.with_columns(first).drop("__before")
 

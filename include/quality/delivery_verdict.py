@@ -22,7 +22,7 @@ from include.quality.quarantine import put_aside
 from include.quality.references import Champion, references
 from include.quality.statistics import describe
 from include.quality.validation import Validation, data_verdict, validate
-from include.spec import Table, UseCase
+from include.spec import Table, UseCase, exchanged_columns
 from include.steps import StepContext
 from include.tables.store import TableStore
 from include.verdict import Finding
@@ -103,8 +103,13 @@ def judge_table(
     # The least number of rows shrinks with the environment's sample share.
     minimum = max(1, ceil(table.minimum_rows * context.settings.sample_share))
     validation = validate(
-        table, frame, window=interval if table.time_column else None, minimum_rows=minimum
+        table,
+        frame,
+        window=interval if table.time_column else None,
+        minimum_rows=minimum,
+        exchanged=exchanged_columns(use_case, table.name),
     )
+    frame = validation.frame
     compared, others, failures = references(tables, use_case, table, interval, champion)
     broken = frozenset(failure.part for failure in validation.failures if failure.part)
     judgement = check_delivery(

@@ -12,8 +12,10 @@ from include.catalogue import load_data_module
 from include.errors import DataError, SpecError
 from include.interval import Interval
 from include.settings import Settings
-from include.spec import Table, UseCase
+from include.spec import Table, UseCase, exchanged_columns
+from include.tables.casting import Declared, cast_frame
 from include.tables.fence import Fence
+from include.tables.landable import landable
 from include.tables.store import TableStore, TableVersion
 
 
@@ -32,8 +34,8 @@ def land(
 ) -> dict[str, TableVersion]:
     """Read the source's rows of the interval and make them the rows of the landing tables.
 
-    Every declared table is landed, even when the source has no row: an empty batch is for
-    validation to refuse.
+    Every declared table is landed in its declared types, even when the source has no row, or has
+    values that are of another type: both are for validation to refuse.
     """
     frames = (
         read_delivery(use_case, settings.delivery_dir, interval) if settings.delivery_dir else None
@@ -46,8 +48,31 @@ def land(
             f"read_source of {use_case.name} returns {sorted(frames)}; the specification also"
             f" declares {lacking}."
         )
-    names = {table.name: landing_name(table.name, interval) for table in use_case.tables}
-    return {table: tables.replace_all(name, frames[table]) for table, name in names.items()}
+    return {
+        table.name: _land(tables, use_case, table, frames[table.name], interval)
+        for table in use_case.tables
+    }
+
+
+def _land(
+    tables: TableStore, use_case: UseCase, table: Table, frame: pl.DataFrame, interval: Interval
+) -> TableVersion:
+    """The rows in their declared types; a column that cannot have its own as it came, for
+    validation to refuse.
+    """
+    name = landing_name(table.name, interval)
+    rows = landable(cast_frame(frame, declared_columns(use_case, table)).frame)
+    # Only this interval's rows ever lie there: what cannot be read of them stops no correction.
+    return tables.replace_unread(name, rows)
+
+
+def declared_columns(use_case: UseCase, table: Table) -> list[Declared]:
+    """What every column of a delivered table must be cast to."""
+    exchanged = exchanged_columns(use_case, table.name)
+    return [
+        Declared(column.name, column.type, exchanged=column.name in exchanged)
+        for column in table.columns
+    ]
 
 
 def read_delivery(
@@ -72,7 +97,17 @@ def read_delivery(
             f"The delivery {delivered} is incomplete: {missing} are missing; deliver a file for"
             " every declared table."
         )
-    return {name: pl.read_parquet(file, glob=False) for name, file in files.items()}
+    return {name: _read_file(file) for name, file in files.items()}
+
+
+def _read_file(file: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{file} cannot be read as Parquet: {error}. Nothing of this delivery was landed;"
+            " deliver the file again, and start the interval again."
+        ) from error
 
 
 def read_landed(

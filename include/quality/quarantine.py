@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from include.interval import Interval
+from include.tables.landable import landable
 from include.tables.store import TableStore
 
 REASONS = "quarantine_reasons"
@@ -30,5 +31,5 @@ def put_aside(
 
     The same again writes nothing.
     """
-    marked = frame.with_columns(pl.lit(json.dumps(reasons)).alias(REASONS))
-    return tables.replace_all(quarantine_name(table, interval), marked).as_json()
+    marked = landable(frame).with_columns(pl.lit(json.dumps(reasons)).alias(REASONS))
+    return tables.replace_unread(quarantine_name(table, interval), marked).as_json()

@@ -13,14 +13,8 @@ import polars as pl
 from include.errors import SpecError
 from include.interval import Interval
 from include.spec import Column, ColumnType, RowRule, Table
+from include.tables.types import TYPES
 
-POLARS_TYPES: dict[ColumnType, pl.DataType] = {
-    "string": pl.String(),
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us", "UTC"),
-}
 # As Great Expectations names the scalar types of a pandas column: only a timestamp with a time zone
 # is a `Timestamp`.
 PANDAS_TYPES: dict[ColumnType, str] = {
@@ -50,7 +44,7 @@ def declared_rules(table: Table) -> list[Rule]:
     """The rules that hold for every batch of the table, whatever its interval: what the suite in
     the repository says.
     """
-    columns = {column.name: POLARS_TYPES[column.type] for column in table.columns}
+    columns = {column.name: TYPES[column.type] for column in table.columns}
     return rules_of(table, pl.DataFrame(schema=columns), None, table.minimum_rows)
 
 
@@ -244,6 +238,4 @@ def _can_judge(table: Table, rule: RowRule, frame: pl.DataFrame) -> bool:
 
 
 def _fits(column: Column, dtype: pl.DataType) -> bool:
-    return dtype == POLARS_TYPES[column.type] or (
-        column.type in {"number", "integer"} and dtype.is_numeric()
-    )
+    return dtype == TYPES[column.type]

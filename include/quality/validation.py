@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from include.interval import Interval
-from include.quality.rules import POLARS_TYPES, Rule, rules_of, with_checks
+from include.quality.rules import Rule, rules_of, with_checks
 from include.spec import Table
+from include.tables.casting import Declared, Refusal, cast_frame, plain, row_example
 from include.verdict import DATA_COLUMNS, Finding, Verdict, broken_rule
 
 if TYPE_CHECKING:
@@ -36,10 +35,13 @@ class Validation:
     """The findings on one batch, one for each declared rule, Great Expectations' own result (as
     JSON, and as the object that its Data Docs render), and what is only worth a warning: columns
     that nobody declared.
+
+    `frame` is what was judged: the batch in its declared types.
     """
 
     findings: list[Finding]
     result: dict[str, Any]
+    frame: pl.DataFrame
     document: Any = None
     warnings: list[str] = field(default_factory=list)
 
@@ -63,27 +65,41 @@ def validate(
     *,
     window: Interval | None = None,
     minimum_rows: int | None = None,
+    exchanged: Collection[str] = (),
 ) -> Validation:
-    """Check `frame` against the declaration of `table` with Great Expectations.
+    """Check `frame` against the declaration of `table` with Great Expectations, after the cast to
+    its types.
 
     `window` also requires every row's time column to lie in `[start, end)`. `minimum_rows` replaces
-    the table's own.
+    the table's own. The columns `exchanged` hold nothing that a caller cannot send.
     """
+    cast = cast_frame(
+        frame,
+        [Declared(part.name, part.type, part.name in exchanged) for part in table.columns],
+    )
+    frame, refused = cast.frame, {refusal.column: refusal for refusal in cast.refusals}
     rules = rules_of(
         table, frame, window, table.minimum_rows if minimum_rows is None else minimum_rows
     )
-    document = _run(table, _to_pandas(table, with_checks(table, frame)), rules)
+    document = _run(table, _to_pandas(with_checks(table, frame), refused), rules)
     result: dict[str, Any] = document.to_json_dict()
     failed = {_identity(entry) for entry in result["results"] if not entry["success"]}
     judged = {_identity(entry) for entry in result["results"]}
     findings = [
-        _broken(table, frame, rule)
-        if position in failed or position not in judged
+        _broken(table, frame, rule, refused)
+        if _fails(rule, refused, passed=position in judged and position not in failed)
         else _kept(table, rule)
         for position, rule in enumerate(rules)
     ]
     _show(document, frame, rules)
-    return Validation(findings, result, document, new_columns(table, frame))
+    return Validation(findings, result, frame, document, new_columns(table, frame))
+
+
+def _fails(rule: Rule, refused: Collection[str], *, passed: bool) -> bool:
+    """Whether the rule is broken: a value of another type is no matter of its range too."""
+    if rule.column not in refused or rule.name not in ("type", "range", "categories"):
+        return not passed
+    return rule.name == "type"
 
 
 def data_verdict(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -121,7 +137,7 @@ def _show(document: Any, frame: pl.DataFrame, rules: list[Rule]) -> None:
             entry.result |= {
                 "unexpected_count": bad.height,
                 "unexpected_percent": percent,
-                "partial_unexpected_list": list(map(_plain, values)),
+                "partial_unexpected_list": list(map(plain, values)),
             }
 
 
@@ -138,7 +154,7 @@ def new_columns(table: Table, frame: pl.DataFrame) -> list[str]:
 
 def example_row(rows: pl.DataFrame) -> dict[str, Any]:
     """The first row as JSON."""
-    return {name: _plain(value) for name, value in rows.row(0, named=True).items()}
+    return row_example(rows, 0)
 
 
 def suite_name(table: Table) -> str:
@@ -174,18 +190,17 @@ def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSui
     return batch.validate(suite, result_format="BOOLEAN_ONLY")
 
 
-def _to_pandas(table: Table, frame: pl.DataFrame) -> pd.DataFrame:
-    """The frame for Great Expectations: integers nullable, any number a float where a number is
-    declared.
+def _to_pandas(frame: pl.DataFrame, refused: Collection[str]) -> pd.DataFrame:
+    """The frame for Great Expectations: integers nullable, refused columns as text, so that their
+    type is wrong to it too, and what it cannot hold does not end it.
     """
-    declared = {column.name: column.type for column in table.columns}
-    casts = [
-        pl.col(name).cast(POLARS_TYPES[declared[name]])
-        for name, dtype in frame.schema.items()
-        if name in declared
-        and (dtype == pl.Null or (declared[name] == "number" and dtype.is_numeric()))
+    texts = [
+        frame[name].to_physical().cast(pl.String, strict=False).alias(name)
+        if frame.schema[name].is_temporal() or frame.schema[name].is_numeric()
+        else frame[name]
+        for name in refused
     ]
-    typed = frame.with_columns(casts)
+    typed = frame.with_columns(texts)
     converted = typed.to_pandas()
     for name, dtype in typed.schema.items():
         if dtype.is_integer():
@@ -206,10 +221,22 @@ def _kept(table: Table, rule: Rule) -> Finding:
     )
 
 
-def _broken(table: Table, frame: pl.DataFrame, rule: Rule) -> Finding:
+def _broken(
+    table: Table, frame: pl.DataFrame, rule: Rule, refused: Mapping[str, Refusal]
+) -> Finding:
     def refuse(observed: str, example: dict[str, Any] | None = None) -> Finding:
         return broken_rule(table.name, rule.column, rule.name, rule.expected, observed, example)
 
+    if rule.name == "type" and rule.column in refused:
+        refusal = refused[rule.column]
+        return broken_rule(
+            table.name,
+            rule.column,
+            rule.name,
+            refusal.expected,
+            f"{refusal.observed}. {refusal.remedy}",
+            refusal.example,
+        )
     if rule.broken is None:
         return refuse(_observed_shape(table, frame, rule))
     try:
@@ -236,18 +263,3 @@ def _observed_shape(table: Table, frame: pl.DataFrame, rule: Rule) -> str:
         f"missing {sorted(declared - set(frame.columns))}, not declared"
         f" {sorted(set(frame.columns) - declared)}"
     )
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no times, no decimals, no NaN and no infinity."""
-    if isinstance(value, float):
-        return value if isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return str(value)

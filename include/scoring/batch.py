@@ -19,6 +19,7 @@ from include.model.package import ModelMetadata, ScoringModel
 from include.problems.registry import strategy_of
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.declared import read_declared
 from include.tables.store import TIMESTAMP, TableStore, in_window
 
 CHUNK_ROWS = 100_000
@@ -83,7 +84,13 @@ def read_entities(
     """
     name = use_case.entity_table
     window = in_window(use_case.event_time, interval.start, interval.end)
-    entities = tables.read(name, version=version, columns=entity_columns(use_case), where=window)
+    entities = read_declared(
+        tables,
+        use_case.table(name),
+        entity_columns(use_case),
+        version=version,
+        where=window,
+    )
     if entities.height == 0:
         raise EmptyWindow(
             f"{name} holds no row with {use_case.event_time} in [{interval.start}, {interval.end}):"

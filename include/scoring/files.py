@@ -27,7 +27,8 @@ from include.scoring.batch import (
 )
 from include.scoring.publication import score_distribution
 from include.scoring.staging import unseen_values
-from include.spec import UseCase
+from include.spec import UseCase, feature_types, request_model
+from include.tables.casting import Declared, cast_or_refuse
 
 
 def score_file(
@@ -48,13 +49,15 @@ def score_file(
     declared; `target` then stays what it was.
     """
     columns = _columns(use_case, model, source)
+    declared = _declared(use_case, columns)
     counts: list[list[int]] = []
     unseen: dict[str, int] = {}
     rows = 0
     with writing(target) as aside:
         with _Writer(aside) as writer:
             for chunk in _chunks(source, columns, chunk_rows):
-                scored = with_origin(score_rows(model, chunk), model, version, interval)
+                typed = cast_or_refuse(chunk, declared, str(source), first_row=rows)
+                scored = with_origin(score_rows(model, typed), model, version, interval)
                 problems = value_problems(use_case, scored)
                 if problems:
                     raise DataError(
@@ -62,7 +65,7 @@ def score_file(
                     )
                 rows += scored.height
                 counts.append(bin_counts(model.reference["score"], scored["score"].to_numpy()))
-                for name, count in unseen_values(model, chunk).items():
+                for name, count in unseen_values(model, typed).items():
                     unseen[name] = unseen.get(name, 0) + count
                 writer.write(
                     scored.drop(
@@ -93,6 +96,13 @@ def _columns(use_case: UseCase, model: ScoringModel, source: Path) -> list[str]:
     if missing:
         raise DataError(f"{source} lacks the columns {missing}; it needs {needed}.")
     return needed
+
+
+def _declared(use_case: UseCase, columns: list[str]) -> list[Declared]:
+    """What the file's columns must hold: what a request of the same rows must."""
+    types = {column.name: column.type for column in request_model(use_case)}
+    types |= feature_types(use_case)
+    return [Declared(name, types[name], exchanged=True) for name in columns if name in types]
 
 
 def _chunks(source: Path, columns: list[str], chunk_rows: int) -> Iterator[pl.DataFrame]:

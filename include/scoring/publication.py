@@ -23,6 +23,7 @@ from include.scoring.plan import partition_interval, publication_mark, publicati
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
 from include.stats.psi import psi
+from include.tables.predicates import window_predicate
 from include.tables.store import TableStore, TableVersion, in_window
 
 if TYPE_CHECKING:
@@ -183,11 +184,7 @@ def _write(
         target: dict[str, Any] = {"mode": "error"}
         table = tables.open(name) if tables.exists(name) else None
         if table is not None:
-            moment = use_case.event_time
-            predicate = (
-                f"{moment} >= '{interval.start.isoformat()}' AND {moment} <"
-                f" '{interval.end.isoformat()}'"
-            )
+            predicate = window_predicate(use_case.event_time, interval.start, interval.end)
             target = {"mode": "overwrite", "predicate": predicate, "schema_mode": "merge"}
         try:
             write_deltalake(

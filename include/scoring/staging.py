@@ -23,6 +23,7 @@ from include.scoring.batch import content_columns
 from include.spec import UseCase
 from include.tables.fence import committing
 from include.tables.store import TableStore
+from include.tables.types import as_stored
 
 METADATA = "flightdeck.partition"
 SEEDS = (1, 2)
@@ -126,6 +127,6 @@ def content_digest(use_case: UseCase, predictions: pl.DataFrame) -> str:
     It notices a difference, nothing more: it is no signature, and it is only comparable between
     equal versions of Polars.
     """
-    content = predictions.select(content_columns(use_case))
+    content = as_stored("predictions", predictions.select(content_columns(use_case)))
     sums = [int(content.hash_rows(seed=seed).to_numpy().sum(dtype=np.uint64)) for seed in SEEDS]
     return "-".join([f"{value:016x}" for value in sums] + [str(content.height)])

@@ -20,9 +20,14 @@ from include.spec.operations import (
     Triggers,
 )
 from include.spec.problem import Binary, Multiclass, Problem, ProblemKind, Regression
+from include.spec.request import (
+    RequestColumn,
+    exchanged_columns,
+    feature_types,
+    request_model,
+)
 from include.spec.tables import (
     Column,
-    ColumnType,
     FeatureTable,
     Input,
     Label,
@@ -33,6 +38,7 @@ from include.spec.tables import (
 )
 from include.spec.training import Golden, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase
+from include.spec.values import ColumnType
 
 __all__ = [
     "NAME_PATTERN",
@@ -57,6 +63,7 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "Regression",
+    "RequestColumn",
     "RequestField",
     "RowRule",
     "Schedule",
@@ -70,4 +77,7 @@ __all__ = [
     "Triggers",
     "UseCase",
     "XGBoost",
+    "exchanged_columns",
+    "feature_types",
+    "request_model",
 ]

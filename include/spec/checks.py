@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from include.spec.base import all_different
-from include.spec.tables import ColumnType, Input
+from include.spec.tables import Input
+from include.spec.values import ColumnType
 
 if TYPE_CHECKING:
     from include.spec.use_case import UseCase
 
+KEY_TYPES: tuple[ColumnType, ...] = ("string", "integer")
 VALID_TYPES: dict[str, tuple[ColumnType, ...]] = {
     "number": ("integer", "number", "boolean"),
     "category": ("string",),
@@ -119,11 +121,25 @@ def _request(use_case: UseCase) -> None:
     """What a caller sends is of the type that its column is trained with."""
     for field in use_case.serving.request_fields:
         kind = _type(use_case, use_case.entity_table, field.name)
-        if field.type != kind:
+        if field.type not in (None, kind):
             raise ValueError(
                 f"serving.request_fields: {field.name!r} is {field.type!r}, and table"
-                f" {use_case.entity_table!r} declares {kind!r}; a value has one type, so write"
-                f" {kind!r} in both"
+                f" {use_case.entity_table!r} declares {kind!r}; a value has one type, so leave the"
+                " field's out"
+            )
+    for name in (*use_case.serving.entity_keys, use_case.id_column):
+        kind = _type(use_case, use_case.entity_table, name)
+        if kind not in KEY_TYPES:
+            raise ValueError(
+                f"{name!r} is an entity key or the id, and table {use_case.entity_table!r} declares"
+                f" it as {kind!r}; valid: {list(KEY_TYPES)}"
+            )
+    for name in use_case.request_columns:
+        if name == "features" or ":" in name:
+            raise ValueError(
+                f"{name!r} is an entity key or request field: in a request 'features' holds the"
+                " values that need no look-up, and ':' parts a view from a feature; rename the"
+                " column"
             )
 
 

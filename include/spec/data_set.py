@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from include.spec.base import Part, suggestion
 from include.spec.training import Golden
 
-FEATURE = re.compile(r"^\w+:\w+$")
+FEATURE = re.compile(r"^\w+:[^:]+$")
 NAME = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
 
 Sensitivity = Literal["public", "internal", "confidential", "personal"]

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from include.spec.base import Part, Share, one_of
 from include.spec.expectations import FairnessGroups
-from include.spec.tables import ColumnType
+from include.spec.values import ColumnType
 
 if TYPE_CHECKING:
     from include.spec.use_case import UseCase

@@ -17,8 +17,8 @@ from include.spec.base import (
     suggestion,
 )
 from include.spec.times import check_timezone
+from include.spec.values import ColumnType, name_problem
 
-ColumnType = Literal["string", "integer", "number", "boolean", "timestamp"]
 Privacy = Literal["clear", "hash", "drop"]
 NUMBERS = ("integer", "number")
 
@@ -96,6 +96,16 @@ class Column(Part):
             raise ValueError(
                 f"column {self.name!r}: categories are texts, and its type is {self.type!r}; leave"
                 " them out, or declare 'string'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_usable_name(self, info: ValidationInfo) -> Column:
+        problem = None if is_recorded(info) else name_problem(self.name)
+        if problem:
+            raise ValueError(
+                f"column {self.name!r}: its name {problem}; valid: printable text that begins and"
+                " ends with another character than a space"
             )
         return self
 
@@ -250,10 +260,16 @@ class Input(Part):
 
 
 class RequestField(Part):
-    """A value that the caller sends beside the entity keys."""
+    """A value that the caller sends beside the entity keys; it may be null where its column of the
+    entity table may be.
+    """
 
     name: str = Field(description="Its name in the request and in the entity table.")
-    type: ColumnType = Field(description="What a caller must send.")
+    type: ColumnType | None = Field(
+        default=None,
+        description="What a caller must send. None by default: the type of its column in the entity"
+        " table, which no other may contradict.",
+    )
     description: str = Field(default="", description="What the caller is told about it.")
 
 

@@ -7,6 +7,7 @@ version. Every write is durable when it returns: what it replaces may be removed
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -18,10 +19,18 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from include.errors import DataError, TableNotFound
 from include.tables.durable import make_durable
+from include.tables.evolution import Evolution, with_stored_types
 from include.tables.fence import Fence, committing, properties
+from include.tables.predicates import before_predicate, window_predicate
 from include.tables.scan import scan_table
+from include.tables.types import TYPES, as_stored
 
-TIMESTAMP = pl.Datetime("us", "UTC")
+TIMESTAMP = TYPES["timestamp"]
+
+Window = tuple[str, datetime, datetime]
+"""Time column, start and end."""
+UNREADABLE = (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What reading a table whose files were damaged or are gone may end with."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,19 @@ class TableStore:
         columns: list[str] | None = None,
         where: pl.Expr | None = None,
     ) -> pl.DataFrame:
-        """The rows for which `where` holds, with `columns` only if given."""
+        """The rows for which `where` holds, with `columns` only if given.
+
+        Raises `DataError` naming the columns that the table does not hold.
+        """
         frame = self.scan(name, version=version)
+        if columns is not None:
+            there = frame.collect_schema().names()
+            missing = [column for column in columns if column not in there]
+            if missing:
+                raise DataError(
+                    f"The table {name!r} holds no column {missing}, but {there}. Run the process"
+                    " that writes it: a column that was declared later comes with its next rows."
+                )
         if where is not None:
             frame = frame.filter(where)
         if columns is not None:
@@ -116,15 +136,7 @@ class TableStore:
                 f"{name}: {outside.height} rows lie outside [{start}, {end}) by {time_column}; the"
                 f" first: {example}"
             )
-        return self._replace(
-            name,
-            frame,
-            fence,
-            where=in_window(time_column, start, end),
-            predicate=(
-                f"{time_column} >= '{start.isoformat()}' AND {time_column} < '{end.isoformat()}'"
-            ),
-        )
+        return self._replace(name, frame, fence, (time_column, start, end))
 
     def replace_all(
         self, name: str, frame: pl.DataFrame, *, fence: Fence | None = None
@@ -133,39 +145,56 @@ class TableStore:
 
         No new version when nothing changes. Raises `LateStep` as `replace_window`.
         """
-        return self._replace(name, frame, fence, schema_mode="overwrite")
+        return self._replace(name, frame, fence)
+
+    def replace_unread(self, name: str, frame: pl.DataFrame) -> TableVersion:
+        """`replace_all` for a table that only repeated writes of the same fill: what an earlier one
+        left need not be readable, and is removed where it is not.
+        """
+        try:
+            return self.replace_all(name, frame)
+        except CommitFailedError:
+            raise
+        except UNREADABLE:
+            self._discard(name)
+            return self.replace_all(name, frame)
+
+    def _discard(self, name: str) -> None:
+        if "://" not in self.root:
+            shutil.rmtree(self.uri(name))
+            return
+        from pyarrow.fs import FileSystem
+
+        files, path = FileSystem.from_uri(self.uri(name))
+        files.delete_dir(path)
 
     def _replace(
-        self,
-        name: str,
-        frame: pl.DataFrame,
-        fence: Fence | None,
-        *,
-        where: pl.Expr | None = None,
-        **how: Any,
+        self, name: str, frame: pl.DataFrame, fence: Fence | None, window: Window | None = None
     ) -> TableVersion:
-        """Replace the rows for which `where` holds; of two writers at once the second finds the
-        same rows there and writes nothing.
+        """Replace the rows of the window, or all; of two writers at once the second finds the same
+        rows there and writes nothing.
         """
+        rows = as_stored(name, frame)
 
         def attempt() -> TableVersion:
             if not self.exists(name):
-                return self._create(name, frame, fence)
+                return self._create(name, rows, fence)
             table = self.open(name)
             if fence is not None:
                 fence.check(table, name)
-            current = scan_table(table)
-            if same_rows((current if where is None else current.filter(where)).collect(), frame):
-                return self._written(name, frame.height)
+            change = _change(name, scan_table(table), rows, window)
+            if change is None:
+                return self._written(name, rows.height)
+            changed, how = change
             # Against the version that was read: a commit in between makes this one fail.
             write_deltalake(
                 table,
-                frame.to_arrow(),
+                changed.to_arrow(),
                 mode="overwrite",
                 commit_properties=properties(fence),
                 **how,
             )
-            return self._written(name, frame.height, table.version())
+            return self._written(name, rows.height, table.version())
 
         return committing(self.uri(name), attempt)
 
@@ -196,7 +225,7 @@ class TableStore:
             mark = Transaction(app_id=consumer, version=offset)
             write_deltalake(
                 self.open(name) if self.exists(name) else self.uri(name),
-                frame.to_arrow(),
+                as_stored(name, frame).to_arrow(),
                 mode="append",
                 schema_mode="merge",
                 commit_properties=CommitProperties(app_transactions=[mark]),
@@ -213,7 +242,7 @@ class TableStore:
         if self.read(name, columns=[time_column], where=pl.col(time_column) < before).height == 0:
             return 0
         return int(
-            self.open(name).delete(f"{time_column} < '{before.isoformat()}'")["num_deleted_rows"]
+            self.open(name).delete(before_predicate(time_column, before))["num_deleted_rows"]
         )
 
     def vacuum(self, name: str, *, hours: int) -> int:
@@ -245,6 +274,28 @@ class TableStore:
         return TableVersion(name, self.uri(name), version, rows)
 
 
+def _change(
+    name: str, stored: pl.LazyFrame, rows: pl.DataFrame, window: Window | None
+) -> tuple[pl.DataFrame, dict[str, Any]] | None:
+    """What is to be written, and how, so that the window (or the whole table) holds these rows;
+    None where it does.
+    """
+    if window is None:
+        if same_rows(stored.collect(), rows):
+            return None
+        return rows, {"schema_mode": "overwrite"}
+    schema, inside = dict(stored.collect_schema()), in_window(*window)
+    rows = with_stored_types(schema, rows)
+    evolution = Evolution.between(name, schema, rows)
+    if evolution.retyped:
+        others = evolution.retype(name, stored.collect()).filter(~inside)
+        return pl.concat([others, rows], how="diagonal"), {"schema_mode": "overwrite"}
+    if same_rows(stored.filter(inside).collect(), rows):
+        return None
+    merging = {"schema_mode": "merge"} if evolution.added else {}
+    return rows, {"predicate": window_predicate(*window), **merging}
+
+
 def in_window(time_column: str, start: datetime, end: datetime) -> pl.Expr:
     """`start <= time_column < end` as a Polars expression."""
     return (pl.col(time_column) >= start) & (pl.col(time_column) < end)
@@ -257,7 +308,7 @@ def frame_digest(frame: pl.DataFrame) -> str:
     Digested is the CSV of the sorted rows (shortest exact decimals, nulls as `\\N`), so another
     tool can compute it again.
     """
-    ordered = frame.select(sorted(frame.columns))
+    ordered = as_stored("digest", frame).select(sorted(frame.columns))
     schema = ";".join(f"{name}:{dtype}" for name, dtype in ordered.schema.items())
     rows = BytesIO()
     ordered.sort(ordered.columns, nulls_last=True).write_csv(

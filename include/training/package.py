@@ -165,7 +165,8 @@ def _golden(
     that ask for them.
     """
     chosen = np.unique(np.linspace(0, test.height - 1, GOLDEN_ROWS).round().astype(int))
-    rows = golden_rows(transform, test[chosen.tolist()])
+    part = test[chosen.tolist()]
+    rows = golden_rows(transform, part)
     scores = fit.fitted.predict(transform.apply(golden_columns(transform, rows)))
-    requests = request_rows(use_case, test[chosen.tolist()])
+    requests = request_rows(use_case, part)
     return {"rows": rows, "scores": scores.tolist(), "requests": requests}

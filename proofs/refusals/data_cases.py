@@ -95,6 +95,20 @@ DELIVERIES = (
         columns(FLIGHTS, pl.format("{} mi", pl.col("distance")).alias("distance")),
     ),
     BadDelivery(
+        "fractions in whole numbers",
+        FLIGHTS,
+        "flight_number",
+        "type",
+        columns(FLIGHTS, (pl.col("flight_number") + 0.7).alias("flight_number")),
+    ),
+    BadDelivery(
+        "times without a zone",
+        FLIGHTS,
+        "scheduled_departure",
+        "type",
+        columns(FLIGHTS, pl.col("scheduled_departure").dt.replace_time_zone(None)),
+    ),
+    BadDelivery(
         "all-null column",
         WEATHER,
         "temperature",

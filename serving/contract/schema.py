@@ -27,7 +27,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from include.spec import Input, UseCase
+from include.spec import ColumnType, RequestColumn, UseCase, feature_types, request_model
+from include.spec.values import LARGEST_INTEGER, LARGEST_NUMBER, LONGEST_TEXT
 from serving.contract.errors import InvalidError, field_path
 
 FEATURES = "features"
@@ -43,10 +44,6 @@ TIME_PATTERN = (
     "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])$"
 )
 TIME_TEXT = "ISO 8601 with a time zone, for example 2013-04-01T12:00:00Z, from 1970 to 2199"
-# Beyond it a 32-bit float, which the model reads, would be infinite.
-LARGEST = 1e38
-# Beyond it a number of JSON may stand for its neighbour (RFC 7493).
-LARGEST_INTEGER = 2**53 - 1
 
 
 @lru_cache(
@@ -65,25 +62,25 @@ def _whole(number: float) -> int:
 
 
 Timestamp = Annotated[str, StringConstraints(pattern=TIME_PATTERN), AfterValidator(_moment)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 Integer = Annotated[
     float,
     AfterValidator(_whole),
     WithJsonSchema({"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}),
 ]
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER, allow_inf_nan=False)]
 
-TYPES: dict[str, Any] = {
+TYPES: dict[ColumnType, Any] = {
     "string": Text,
     "integer": Integer,
     "number": Number,
     "boolean": bool,
     "timestamp": Timestamp,
 }
-TEXTS = {
-    "string": "a string of 1 to 200 characters",
+TEXTS: dict[ColumnType, str] = {
+    "string": f"a string of 1 to {LONGEST_TEXT} characters",
     "integer": "an integer of at most 53 bits",
-    "number": f"a finite number between -{LARGEST:g} and {LARGEST:g}",
+    "number": f"a finite number between -{LARGEST_NUMBER:g} and {LARGEST_NUMBER:g}",
     "boolean": "true or false",
     "timestamp": TIME_TEXT,
 }
@@ -93,7 +90,6 @@ NEWER_TEXTS = {
     "accept": "The newest features are used, also where they are later than this.",
 }
 """What a caller may expect of time, by `Serving.newer_features`."""
-KINDS = {"number": "number", "category": "string"}
 Location = tuple[int | str, ...]
 ValidTexts = Callable[[Location], list[str] | None]
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -109,8 +105,8 @@ class RequestSchema:
 
     use_case: UseCase
     adapter: TypeAdapter[Any]
-    types: dict[str, str]
-    features: dict[str, str]
+    types: dict[str, ColumnType]
+    features: dict[str, ColumnType]
     nullable: frozenset[str]
     _check: Callable[[Any], Any]
 
@@ -175,37 +171,15 @@ def invalid(error: ValidationError, siblings: ValidTexts, valid: ValidTexts) -> 
 
 
 def request_schema(use_case: UseCase) -> RequestSchema:
-    """Compile the check of a use case's requests.
+    """Compile the check of a use case's requests from its request model: what the training columns
+    are declared as, and nothing else.
 
     A row has the entity keys, the request fields, the event time, and optionally the id (which
-    later finds the label). An entity key is nullable where its column in the entity table may hold
-    nulls. With `features`, a value for every `view__feature` that the model reads, nothing is
-    looked up.
+    later finds the label). With `features`, a value for every `view__feature` that the model reads,
+    nothing is looked up.
     """
-    columns = {column.name: column for column in use_case.table(use_case.entity_table).columns}
-    fields: dict[str, tuple[str, bool, str]] = {}
-    for key in use_case.serving.entity_keys:
-        fields[key] = (
-            "string",
-            columns[key].max_null_share > 0,
-            columns[key].description or "Entity key.",
-        )
-    for field in use_case.serving.request_fields:
-        fields[field.name] = (field.type, False, field.description)
-    fields[use_case.event_time] = (
-        "timestamp",
-        False,
-        f"Event time. {NEWER_TEXTS[use_case.serving.newer_features]} {TIME_TEXT}.",
-    )
-    definitions = {
-        name: _typed(kind, nullable, Field(description=text))
-        for name, (kind, nullable, text) in fields.items()
-    }
-    id_text = "Optional: identifies the row, so that its label can be joined later."
-    definitions[use_case.id_column] = _typed(
-        "string", True, Field(default=None, description=id_text)
-    )
-    features = feature_kinds(use_case)
+    columns, features = request_model(use_case), feature_types(use_case)
+    definitions = {column.name: _typed_column(use_case, column) for column in columns}
     stem = component_name(use_case)
     row_features: Any = strict_object(
         f"{stem}Features", {name: _typed(kind, True, Field()) for name, kind in features.items()}
@@ -219,17 +193,26 @@ def request_schema(use_case: UseCase) -> RequestSchema:
     row: Any = strict_object(f"{stem}Row", definitions)
     rows: Any = Annotated[list[row], Field(min_length=1, max_length=use_case.serving.max_rows)]
     adapter = TypeAdapter[Any](strict_object(f"{stem}Request", {"rows": rows}))
-    nullable = frozenset(
-        {
-            use_case.id_column,
-            *features,
-            *(name for name, (_, may_be_null, _text) in fields.items() if may_be_null),
-        }
-    )
-    types = {**{name: kind for name, (kind, _, _) in fields.items()}, use_case.id_column: "string"}
+    nullable = {*features, *(column.name for column in columns if column.nullable)}
     return RequestSchema(
-        use_case, adapter, types, features, nullable, adapter.validator.validate_python
+        use_case,
+        adapter,
+        {column.name: column.type for column in columns},
+        features,
+        frozenset(nullable),
+        adapter.validator.validate_python,
     )
+
+
+def _typed_column(use_case: UseCase, column: RequestColumn) -> Any:
+    if column.name == use_case.event_time:
+        text = f"Event time. {NEWER_TEXTS[use_case.serving.newer_features]} {TIME_TEXT}."
+    elif column.optional:
+        text = "Optional: identifies the row, so that its label can be joined later."
+    else:
+        text = column.description or "Entity key."
+    field = Field(default=None, description=text) if column.optional else Field(description=text)
+    return _typed(column.type, column.nullable, field)
 
 
 def component_name(use_case: UseCase) -> str:
@@ -242,13 +225,7 @@ def component_name(use_case: UseCase) -> str:
     )
 
 
-def feature_kinds(use_case: UseCase) -> dict[str, str]:
-    """Map `view__feature` to the type of its values, in the inputs' order."""
-    stored: list[Input] = [item for item in use_case.inputs if item.view is not None]
-    return {item.source.replace(":", "__"): KINDS.get(item.kind, "timestamp") for item in stored}
-
-
-def _typed(kind: str, nullable: bool, field: Any) -> Any:
+def _typed(kind: ColumnType, nullable: bool, field: Any) -> Any:
     return Annotated[TYPES[kind] | None if nullable else TYPES[kind], field]
 
 

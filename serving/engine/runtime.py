@@ -8,10 +8,11 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from include.catalogue import load_all
 from include.settings import Settings
+from include.spec import UseCase
 from serving.contract.answers import LogStatus, ModelsAnswer, ModelStatus
 from serving.contract.errors import RequestError, UnanswerableError
 from serving.contract.feedback import feedback_schema
@@ -35,10 +36,12 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class Runtime:
-    """What answers in a serving process; started once."""
+    """What answers in a serving process; started once. It serves this checkout's use cases unless
+    others are given.
+    """
 
-    def __init__(self, settings: Settings) -> None:
-        self.use_cases = load_all()
+    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase] | None = None) -> None:
+        self.use_cases = load_all() if use_cases is None else dict(use_cases)
         self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
         self.feedback_schemas = {
             name: feedback_schema(use_case) for name, use_case in self.use_cases.items()
@@ -105,11 +108,9 @@ class Runtime:
         """Score the served model's golden rows and look their keys up, in the batcher's thread and
         without logging.
         """
-        self.schema(name)
+        schema = self.schema(name)
         slot = self.watcher.slots[name]
-        return await self.call(
-            lambda: check_served(self.use_cases[name], slot.served(), self.stores.get(name))
-        )
+        return await self.call(lambda: check_served(schema, slot.served(), self.stores.get(name)))
 
     async def call(self, function: Callable[[], bytes]) -> bytes:
         """Return what a function gives that runs in the batcher's thread, within the limits; raise

@@ -10,6 +10,8 @@ from include.model.package import load_model, verify_files
 from include.model.signing import verify_signature
 from include.release.model_store import Desired
 from include.spec import UseCase
+from serving.contract.schema import request_schema
+from serving.scoring.golden_check import asked_difference, golden_requests
 from serving.scoring.scorer import Scorer
 from serving.scoring.served_model import ServedModel
 
@@ -23,6 +25,19 @@ def check_files(desired: Desired, key: Path) -> None:
     """
     verify_files(desired.folder, desired.digest)
     verify_signature(desired.folder, key)
+
+
+def check_contract(use_case: UseCase, served: ServedModel) -> None:
+    """Raise `ServingError` unless the endpoint takes the golden rows as requests and answers them
+    right; for a version that has not served yet.
+    """
+    requests = golden_requests(request_schema(use_case), served.model)
+    difference = asked_difference(served.model, requests)
+    if not difference <= GOLDEN_TOLERANCE:
+        raise ServingError(
+            f"Asked by requests, the version answers its golden rows {difference:g} off; at most"
+            f" {GOLDEN_TOLERANCE:g} is right."
+        )
 
 
 def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:

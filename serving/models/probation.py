@@ -21,7 +21,7 @@ from include.catalogue import load_use_case
 from include.errors import FlightdeckError, ServingError
 from include.release.model_store import Desired
 from include.settings import PROJECT_ROOT
-from serving.models.loading import load_served
+from serving.models.loading import check_contract, load_served
 
 PROBATION_SECONDS = 90.0
 ERROR_CHARACTERS = 400
@@ -96,9 +96,9 @@ def main(arguments: list[str]) -> int:
     """Load what the arguments name; print the reason where that fails."""
     name, number, digest, folder, key = arguments
     try:
-        served = load_served(
-            Desired(int(number), digest, Path(folder)), load_use_case(name), Path(key)
-        )
+        use_case = load_use_case(name)
+        served = load_served(Desired(int(number), digest, Path(folder)), use_case, Path(key))
+        check_contract(use_case, served)
     except FlightdeckError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}")
         return 3

@@ -2,24 +2,27 @@
 `<use case>.features` by all features of a row.
 
 A request's tensors become the rows that `/predict` takes and pass the same checks; an answer's
-predictions become tensors. In a nullable BYTES tensor an empty string stands for null, in a feature
-of datatype FP64 NaN: tensors have no null of their own.
+predictions become tensors. Tensors have no null of their own: in a nullable BYTES tensor an empty
+string stands for it, in a nullable FP64 tensor NaN. So nullable integers and booleans (0 and 1) are
+described as FP64; a caller without nulls may send them as INT64 and BOOL too.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from include.spec import ProblemKind, UseCase
+from include.spec import ColumnType, ProblemKind, UseCase
 from serving.contract.errors import InvalidError, UnanswerableError
 from serving.contract.schema import FEATURES, RequestSchema
 from serving.oip.tensors import DATATYPES, InferRequest, TensorSpec, values_of
 
 BY_FEATURES = ".features"
 PLATFORM = "flightdeck"
-ROW_PATH = re.compile(rf"rows\[(\d+)\](?:\.{FEATURES})?\.(\w+)")
+WITH_NULLS = {"INT64": "FP64", "BOOL": "FP64"}
+"""Datatypes without a value to spare for null, and what stands in for them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class ModelInterface:
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
     features: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def _path(self) -> re.Pattern[str]:
+        """Where a refusal of the row's check stands, whatever its field's name holds."""
+        names = sorted({*self.inputs, *self.schema.types}, key=len, reverse=True)
+        return re.compile(rf"rows\[(\d+)\](?:\.{FEATURES})?\.({'|'.join(map(re.escape, names))})")
 
     @property
     def use_case(self) -> UseCase:
@@ -59,12 +68,12 @@ class ModelInterface:
         try:
             return self.schema.validate({"rows": rows})
         except InvalidError as error:
-            text = re.sub(ROW_PATH, r"\2[\1]", error.message)
+            text = self._path.sub(r"\2[\1]", error.message)
             raise InvalidError(
                 error.status,
                 error.code,
                 text,
-                re.sub(ROW_PATH, r"\2[\1]", error.field or "") or None,
+                self._path.sub(r"\2[\1]", error.field or "") or None,
                 error.valid,
             ) from None
 
@@ -92,8 +101,8 @@ class ModelInterface:
         }
 
     def _columns(self, request: InferRequest) -> dict[str, list[Any]]:
-        optional = {self.use_case.id_column: TensorSpec(self.use_case.id_column, "BYTES")}
-        tensors = {**optional, **self.inputs}
+        name = self.use_case.id_column
+        tensors = {name: tensor_spec(self.schema, name), **self.inputs}
         columns: dict[str, list[Any]] = {}
         for tensor in request.inputs:
             if tensor.name not in tensors:
@@ -111,7 +120,9 @@ class ModelInterface:
                     f"The tensor {tensor.name!r} is there twice.",
                     tensor.name,
                 )
-            values = values_of(tensor, tensors[tensor.name])
+            own = TensorSpec(tensor.name, DATATYPES[self._types[tensor.name]])
+            spec = own if tensor.datatype == own.datatype else tensors[tensor.name]
+            values = values_of(tensor, spec)
             columns[tensor.name] = self._nulls(tensor.name, values)
         missing = [name for name in self.inputs if name not in columns]
         if missing:
@@ -128,10 +139,20 @@ class ModelInterface:
         if name not in self.schema.nullable:
             return values
         # NaN is the only value that differs from itself.
-        return [
+        cleared = [
             None if value == "" or (isinstance(value, float) and value != value) else value
             for value in values
         ]
+        if self._types[name] != "boolean":
+            return cleared
+        return [
+            bool(value) if type(value) in (int, float) and value in (0, 1) else value
+            for value in cleared
+        ]
+
+    @cached_property
+    def _types(self) -> dict[str, ColumnType]:
+        return {**self.schema.features, **self.schema.types}
 
     def _with_features(self, row: dict[str, Any]) -> dict[str, Any]:
         features = {name: value for name, value in row.items() if name in self.features}
@@ -143,16 +164,19 @@ class ModelInterface:
 
 def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
     """Return the interface that a model name asks for: a use case's own, or the one by features."""
-    required = {
-        field: kind for field, kind in schema.types.items() if field != schema.use_case.id_column
-    }
+    required = [column for column in schema.types if column != schema.use_case.id_column]
     features = schema.features if name.endswith(BY_FEATURES) else {}
-    inputs = {
-        field: TensorSpec(field, DATATYPES[kind])
-        for field, kind in {**required, **features}.items()
-    }
+    inputs = {column: tensor_spec(schema, column) for column in (*required, *features)}
     outputs = {output.name: output for output in (*SCORES[schema.use_case.problem.kind], *ALWAYS)}
     return ModelInterface(name, schema, inputs, outputs, frozenset(features))
+
+
+def tensor_spec(schema: RequestSchema, name: str) -> TensorSpec:
+    """Return the tensor of one field of a row, of a datatype that holds all its values."""
+    datatype = DATATYPES[{**schema.features, **schema.types}[name]]
+    if name in schema.nullable:
+        datatype = WITH_NULLS.get(datatype, datatype)
+    return TensorSpec(name, datatype)
 
 
 def interfaces(schemas: dict[str, RequestSchema]) -> dict[str, ModelInterface]:

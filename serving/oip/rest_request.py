@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJs
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
+from include.spec.values import LARGEST_INTEGER
 from serving.contract.body import parse
 from serving.contract.errors import UnreadableError
-from serving.contract.schema import LARGEST_INTEGER, Integer, invalid, strict_object
+from serving.contract.schema import Integer, invalid, strict_object
 from serving.oip.tensors import InferRequest, InputTensor
 
 HEADER_LENGTH = "inference-header-content-length"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from include.spec import ColumnType
 from serving.contract.errors import InvalidError
 
 DTYPES = {
@@ -22,7 +23,7 @@ DTYPES = {
     "FP64": np.dtype("<f8"),
     "BYTES": np.dtype("O"),
 }
-DATATYPES = {
+DATATYPES: dict[ColumnType, str] = {
     "string": "BYTES",
     "timestamp": "BYTES",
     "integer": "INT64",

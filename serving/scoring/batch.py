@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from include.errors import DataError
 from include.features.online.store import OnlineFeatures
 from include.inference_log.log import LoggedPrediction, prediction_ids
 from include.spec import UseCase
@@ -19,7 +20,7 @@ from serving.contract.metrics import FLAGS, stage
 from serving.contract.question import Question
 from serving.scoring.explaining import Explanation, explain_rows, rows_to_explain
 from serving.scoring.lookup import gather_features
-from serving.scoring.policy import refuse_by_policy
+from serving.scoring.policy import refuse_by_policy, unscorable
 from serving.scoring.scorer import Moment
 from serving.scoring.served_model import ServedModel
 
@@ -58,7 +59,10 @@ def score_batch(
     refuse_by_policy(use_case, lookup, [len(question.rows) for question in questions])
     looked_up = time.perf_counter()
     sources = [{**features, **row} for features, row in zip(lookup.features, rows, strict=True)]
-    matrix, scores = served.scorer.score(sources)
+    try:
+        matrix, scores = served.scorer.score(sources)
+    except DataError as error:
+        raise unscorable(error, len(questions)) from error
     scored = time.perf_counter()
     stage(use_case.name, "lookup").observe(looked_up - started)
     stage(use_case.name, "score").observe(scored - looked_up)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from include.errors import DataError
 from include.features.online.store import LookedUp
 from include.spec import UseCase
 from serving.contract.errors import InvalidError
@@ -40,6 +41,15 @@ NEWER = _Refusal(
     "the features of {views} are later than the event time, when nobody knew them",
     "an event time that is not before the newest features (batch scoring answers about the past)",
 )
+
+
+def unscorable(error: DataError, questions: int) -> Exception:
+    """Return what to raise for values that a model must not be asked with, such as a feature that a
+    32-bit float cannot hold; for a batch of several requests `OneIsRefusedError`.
+    """
+    if questions > 1:
+        return OneIsRefusedError()
+    return InvalidError(422, "unscorable_value", str(error), None, ["the row's own features"])
 
 
 def refuse_by_policy(use_case: UseCase, lookup: LookedUp, row_counts: Sequence[int]) -> None:

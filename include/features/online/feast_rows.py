@@ -73,7 +73,7 @@ def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, StoredRow]) -
     types = {field.name: field.dtype.to_value_type() for field in feature_view.features}
     protos = {
         name: python_values_to_proto_values(
-            [values[name] for _, values in rows.values()], types[name]
+            _of_type([values[name] for _, values in rows.values()], types[name].name), types[name]
         )
         for name in view.features
     }
@@ -88,6 +88,13 @@ def write_rows(store: FeatureStore, view: View, rows: Mapping[Key, StoredRow]) -
     ]
     with through_feast(store) as provider:
         provider.online_write_batch(store.config, feature_view, batch, None)
+
+
+def _of_type(values: list[Any], kind: str) -> list[Any]:
+    """The values as Feast takes them: retrieval has made numbers of truths."""
+    if kind != "BOOL":
+        return values
+    return [None if value is None else bool(value) for value in values]
 
 
 @lru_cache(maxsize=64)

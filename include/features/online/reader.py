@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
@@ -18,11 +18,13 @@ from include.features.views import View
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-Key = tuple[str, ...]
+Key = tuple[str | int, ...]
 StoredRow = tuple[datetime, dict[str, Any]]
 CACHED_ANSWERS = 100_000
 # Of the wire format of protocol buffers: the type in a tag's low bits, and a tag below 16 with a
 # number after it.
+# Feast's time of nothing, `NULL_TIMESTAMP_INT_VALUE`.
+NO_TIME = -(2**63)
 FIXED_64_BITS, DOUBLE_LENGTH = 1, 9
 K = TypeVar("K")
 V = TypeVar("V")
@@ -105,11 +107,23 @@ def entity_key(view: View, key: Key) -> Any:
     from feast.protos.feast.types.Value_pb2 import Value
 
     return EntityKey(
-        join_keys=list(view.join_keys), entity_values=[Value(string_val=part) for part in key]
+        join_keys=list(view.join_keys),
+        entity_values=[
+            Value(int64_val=part) if isinstance(part, int) else Value(string_val=part)
+            for part in key
+        ],
     )
 
 
 def plain(value: Any) -> Any:
-    """The Python value of Feast's message; a null is a message with nothing set."""
+    """The Python value of Feast's message; a null is a message with nothing set.
+
+    A truth is the number 0.0 or 1.0, as retrieval gives it, a time a datetime in UTC.
+    """
     kind = None if value is None else value.WhichOneof("val")
-    return None if kind is None or kind == "null_val" else getattr(value, kind)
+    if kind is None or kind == "null_val":
+        return None
+    made = getattr(value, kind)
+    if kind == "unix_timestamp_val":
+        return None if made == NO_TIME else datetime.fromtimestamp(made, UTC)
+    return float(made) if kind == "bool_val" else made

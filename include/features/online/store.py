@@ -24,7 +24,12 @@ from include.features.online.reader import Key, Reader, StoredRow, empty_columns
 from include.features.online.redis import RedisReader
 from include.features.online.sqlite import SqliteReader
 from include.features.retrieval import read_view
-from include.features.store import open_store, refresh_definitions, use_case_views
+from include.features.store import (
+    check_input_types,
+    open_store,
+    refresh_definitions,
+    use_case_views,
+)
 from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
@@ -111,11 +116,13 @@ class OnlineFeatures:
         store = open_store(self._settings)
         refresh_definitions(store)
         definition.cache_clear()
-        before, self._opened = self._opened, _Opened(store, use_case_views(self._use_case, store))
+        views = use_case_views(self._use_case, store)
+        check_input_types(self._use_case, views)
+        before, self._opened = self._opened, _Opened(store, views)
         if before is not None:
             before.close()
 
-    def lookup(self, keys: list[dict[str, str | None]], event_times: list[datetime]) -> Lookup:
+    def lookup(self, keys: list[dict[str, Any]], event_times: list[datetime]) -> Lookup:
         """The values of all rows: `keys[i]` maps every entity key to its value, `event_times[i]`
         has a time zone.
 
@@ -299,9 +306,9 @@ def materialise(
     if until.tzinfo is None:
         raise DataError(f"The moment {until} has no time zone.")
     store = open_store(settings)
-    return {
-        view.name: _materialise_view(store, view, until) for view in use_case_views(use_case, store)
-    }
+    views = use_case_views(use_case, store)
+    check_input_types(use_case, views)
+    return {view.name: _materialise_view(store, view, until) for view in views}
 
 
 def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[str, int]:
@@ -314,6 +321,10 @@ def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[
         view.timestamp,
         view.table_uri,
         view.ttl,
+        types={
+            **view.types,
+            **{field.name: field.dtype.to_value_type().name for field in fields},
+        },
     )
     latest = read_view(
         whole, pl.col(view.timestamp) <= pl.lit(until.astimezone(UTC), dtype=TIMESTAMP)

@@ -8,7 +8,8 @@ time-zone data), numpy, one engine.
 
 `python reader.py [onnx|xgboost] < rows.json` prints the scores of a JSON list of rows. Copy this
 file wherever it is needed; the folder's other files are the model. A row holds every column of
-features.json; None is a missing value, and so is a category that the model was not trained with.
+features.json; None and NaN are missing values, and so is a category that the model was not trained
+with.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 
 Row = Mapping[str, Any]
 SECONDS_PER_HOUR = 3600.0
+LARGEST_NUMBER = 3.4028234663852886e38  # the largest float of 32 bits
 NOT_DIGESTED = ("digest.json", "signature.json")
 
 
@@ -61,7 +63,7 @@ def matrix(features: Mapping[str, Any], rows: Sequence[Row]) -> np.ndarray:
             value = row[item["column"]]
             made[number, position] = (
                 math.nan
-                if value is None
+                if value is None or value != value  # a NaN
                 else _number(item, codes, value, row, features["event_time"])
             )
     return made
@@ -93,9 +95,10 @@ def _number(
             raise ValueError(f"column {column!r} holds {value!r}; a category is a string")
         return codes.get(value, math.nan)
     if kind == "number":
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or abs(value) > LARGEST_NUMBER:
             raise ValueError(
-                f"column {column!r} holds {value!r}; it must be a finite number or None"
+                f"column {column!r} holds {value!r}; it must be None or a finite number of at most"
+                f" {LARGEST_NUMBER:.8g}"
             )
         return float(value)
     moment = _moment(column, value)

@@ -110,7 +110,7 @@ def test_names_and_types_for_xgboost(fitted):
     ("column", "value", "said"),
     [
         ("plane__seats", "1.5", "needs numbers"),
-        ("plane__seats", float("inf"), "infinite"),
+        ("plane__seats", float("inf"), "finite number"),
         ("carrier", 3, "a category is a string"),
         ("scheduled_departure", "2013-07-01T05:30:00Z", "datetime objects"),
         ("scheduled_departure", datetime(2013, 7, 1, 5, 30), "time zone"),  # noqa: DTZ001

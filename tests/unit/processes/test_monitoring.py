@@ -15,7 +15,6 @@ from include.errors import NotReadyYet, RegistryError
 from include.inference_log.log import (
     LoggedPrediction,
     Spool,
-    feature_types,
     prediction_ids,
     spool_path,
 )
@@ -23,6 +22,7 @@ from include.interval import Interval
 from include.monitoring import population, report
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
+from include.spec import feature_types
 from include.stats.metrics import summary
 from include.tables.store import in_window
 from tests.step_runs import run_step

@@ -66,6 +66,21 @@ def test_a_file_that_cannot_be_scored_leaves_no_predictions(
             "nulls in flight_id",
         ),
         (
+            rows.with_columns(
+                pl.when(pl.int_range(pl.len()) == 600)
+                .then(1e39)
+                .otherwise("weather_hourly__temperature")
+                .alias("weather_hourly__temperature")
+            ),
+            FLIGHTS,
+            r"'weather_hourly__temperature' must hold number.*1e\+39 in row 600\. A model reads",
+        ),
+        (
+            rows.with_columns(pl.col("scheduled_departure").dt.replace_time_zone(None)),
+            FLIGHTS,
+            "'scheduled_departure' must hold timestamp.*Deliver timestamps with a time zone",
+        ),
+        (
             rows,
             FLIGHTS.model_copy(
                 update={"batch": FLIGHTS.batch.model_copy(update={"max_score_psi": 0.01})}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.catalogue import load_use_case
-from include.spec import RequestField
+from include.spec import UseCase
 from serving.contract.errors import InvalidError, field_path
 from serving.contract.feedback import feedback_schema
 from serving.contract.schema import RequestSchema, component_name, request_schema
@@ -142,6 +142,17 @@ def test_a_document_of_another_form_is_refused_with_what_is_valid(
     assert refused.value.valid
 
 
+def with_request_column(name: str, kind: str, max_null_share: float = 0.0) -> UseCase:
+    """The flights, whose callers send one more column of the entity table, declared like this."""
+    declared = load_use_case("flight_delays").model_dump()
+    for column in declared["tables"][0]["columns"]:
+        if column["name"] == name:
+            column.update(type=kind, max_null_share=max_null_share, minimum=None, maximum=None)
+    declared["serving"]["request_fields"] += ({"name": name},)
+    declared["data_set"]["columns"] += (name,)
+    return UseCase.model_validate(declared)
+
+
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
@@ -153,12 +164,7 @@ def test_a_document_of_another_form_is_refused_with_what_is_valid(
 def test_request_fields_of_other_types_are_strict_too(
     kind: str, good: list[Any], bad: list[Any]
 ) -> None:
-    use_case = load_use_case("flight_delays")
-    field = RequestField(name="distance", type=kind)  # type: ignore[arg-type]
-    serving = use_case.serving.model_copy(
-        update={"request_fields": (*use_case.serving.request_fields, field)}
-    )
-    schema = request_schema(use_case.model_copy(update={"serving": serving}))
+    schema = request_schema(with_request_column("distance", kind))
     for value in good:
         assert schema.validate(request(distance=value))[0]["distance"] == value
     for value in bad:
@@ -181,6 +187,15 @@ def test_nothing_but_a_refusal_comes_out_of_a_wrong_document(
         with pytest.raises(InvalidError) as refused:
             schema.validate(wrong)
         assert json.loads(refused.value.body())["error"]["field"].startswith("rows")
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "timestamp"])
+def test_a_field_whose_column_may_be_null_may_be_null(kind: str) -> None:
+    nullable = request_schema(with_request_column("distance", kind, 0.5))
+    assert nullable.validate(request(distance=None))[0]["distance"] is None
+    assert "null" in (nullable._valid(("rows", 0, "distance")) or ())
+    with pytest.raises(InvalidError):
+        request_schema(with_request_column("distance", kind)).validate(request(distance=None))
 
 
 def test_field_paths() -> None:

@@ -17,14 +17,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from include.catalogue import FOLDER, load_use_case
+from include.catalogue import FOLDER
 from include.errors import FlightdeckError, SpecError
 from include.features.store import definition_files, definitions
 from include.features.transform import FeatureTransform
 from include.files import write
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import Input, ScikitLearn, UseCase
-from include.spec.base import suggestion
+from include.spec.base import RECORDED, suggestion
 from include.spec.checks import check_kind
 from include.training.sklearn_fitting import build_estimator
 
@@ -56,20 +56,24 @@ def require_possible(use_case: UseCase, settings: Settings) -> None:
     path = settings.home / "cache" / "declarations" / f"{name}.json"
     lines = _known(path)
     if lines is None:
-        _ask(use_case.name, path)
+        _ask(use_case, path)
     elif lines:
         raise SpecError("\n".join(lines))
 
 
-def answer(name: str, path: Path) -> None:
-    """Write the use case's problems to the file, unless another process is about to."""
+def answer(path: Path) -> None:
+    """Write the problems of the use case in `<file>.spec` to the file, unless another process is
+    about to.
+    """
     with path.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         if _known(path) is None:
-            write(path, json.dumps(problems(load_use_case(name), load_settings())))
+            text = _spec_file(path).read_text(encoding="utf-8")
+            use_case = UseCase.model_validate_json(text, context=RECORDED)
+            write(path, json.dumps(problems(use_case, load_settings())))
 
 
 def _known(path: Path) -> list[str] | None:
@@ -79,14 +83,19 @@ def _known(path: Path) -> list[str] | None:
         return None
 
 
-def _ask(name: str, path: Path) -> None:
+def _spec_file(path: Path) -> Path:
+    return path.with_suffix(".spec")
+
+
+def _ask(use_case: UseCase, path: Path) -> None:
     """Start the process; where the home takes no file, nothing is known and nothing refused."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        write(_spec_file(path), use_case.model_dump_json())
     except OSError:
         return
     # Through a shell that does not wait for it, so that it is nobody's unfinished child.
-    command = [sys.executable, "-m", "include.processes.declarations", name, str(path)]
+    command = [sys.executable, "-m", "include.processes.declarations", str(path)]
     subprocess.run(
         ["/bin/sh", "-c", '"$@" &', "sh", *command],
         cwd=PROJECT_ROOT,
@@ -221,4 +230,4 @@ def _try_parameters(use_case: UseCase, parameters: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    answer(sys.argv[1], Path(sys.argv[2]))
+    answer(Path(sys.argv[1]))

@@ -112,9 +112,6 @@ def test_an_input_cannot_read_what_no_type_of_a_column_is(settings):
 
 @pytest.mark.slow
 def test_a_dag_file_raises_once_a_process_of_its_own_has_found_out(monkeypatch, tmp_path, capsys):
-    overlay = tmp_path / "overlay.json"
-    overlay.write_text('{"flight_delays": {"feature_service": "flight_delay_v1"}}')
-    monkeypatch.setenv("FLIGHTDECK_SPEC_OVERLAY", str(overlay))
     monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path / "home"))
     settings, wrong = load_settings(), changed(feature_service="flight_delay_v1")
     declarations.require_possible(wrong, settings)
@@ -124,5 +121,8 @@ def test_a_dag_file_raises_once_a_process_of_its_own_has_found_out(monkeypatch, 
         time.sleep(0.2)
     with pytest.raises(SpecError, match=f"{FILE}: feature_service is 'flight_delay_v1'"):
         declarations.require_possible(wrong, settings)
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text('{"flight_delays": {"feature_service": "flight_delay_v1"}}')
+    monkeypatch.setenv("FLIGHTDECK_SPEC_OVERLAY", str(overlay))
     assert invoke(["declarations", "flight_delays"]) == 1
     assert "did you mean 'flight_delays_v1'" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic._internal._model_construction import ModelMetaclass
 
 from include.errors import SpecError
-from include.spec.messages import calling_frame, readable
+from include.spec.messages import calling_frame, readable, suggestion
+
+__all__ = [
+    "RECORDED",
+    "Part",
+    "Share",
+    "all_different",
+    "in_order",
+    "is_recorded",
+    "one_of",
+    "suggestion",
+]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 RECORDED = {"recorded": True}
@@ -62,14 +72,6 @@ def one_of(field: str, value: object, valid: Iterable[object]) -> None:
     choices = list(valid)
     if value not in choices:
         raise ValueError(f"{field} is {value!r}{suggestion(value, choices)}")
-
-
-def suggestion(value: object, valid: Iterable[object]) -> str:
-    """The end of an error's sentence: what was probably meant, and what is valid."""
-    choices = sorted(map(str, valid))
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{meant} valid: {choices}"
 
 
 def all_different(field: str, names: Iterable[str]) -> None:

@@ -5,9 +5,10 @@ valid and what was probably meant.
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +29,14 @@ def readable(error: ValidationError, frame: FrameType | None = None) -> str:
     `frame` is where the part was made; without it there is no file to name.
     """
     return "\n".join(line for line in _lines(error, None if frame is None else _Source(frame)))
+
+
+def suggestion(value: object, valid: Iterable[object]) -> str:
+    """The end of an error's sentence: what was probably meant, and what is valid."""
+    choices = sorted(map(str, valid))
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{meant} valid: {choices}"
 
 
 def calling_frame(frame: FrameType | None) -> FrameType | None:
@@ -57,6 +66,10 @@ def _text(title: str, place: Sequence[str], mistake: Mapping[str, Any]) -> str:
     if mistake["type"] == "missing":
         return f"{where} is missing and has no default"
     short = SHORT.repr(value)
+    context = mistake.get("ctx", {})
+    choices = QUOTED.findall(str(context.get("expected", context.get("expected_tags", ""))))
+    if choices and isinstance(value, str):
+        return f"{where} is {short}{suggestion(value, choices)}"
     message = str(mistake["msg"])
     return f"{where} is {short}: {message[:1].lower()}{message[1:]}"
 

@@ -67,7 +67,7 @@ PARTS = {
     ),
     "misspelt value": (
         lambda: Column(name="a", type="strin"),
-        r"Column.type is 'strin': .*'string'",
+        r"Column.type is 'strin'; did you mean 'string'\? valid: .*'boolean'",
     ),
     "missing field": (lambda: Column(**TYPELESS), "Column.type is missing and has no default"),
     "minimum above maximum": (

@@ -189,7 +189,7 @@ def test_a_run_is_triggered_once_and_its_log_can_be_read(platform, api):
     log = api.get(f"/api/v2/dags/{DAG_ID}/dagRuns/by-test/taskInstances/ingest_source/logs/1")[
         "content"
     ]
-    assert str(platform.settings.home / "log" / "airflow") in json.dumps(log)
+    assert str(platform.settings.home / "log" / "airflow") in json.dumps(log, ensure_ascii=False)
 
 
 def test_airflows_refusal_is_passed_on_with_its_reason(platform, api):

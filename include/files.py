@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 LOCK_POLL_SECONDS = 0.02
@@ -121,20 +122,30 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
     Raises `TimeoutError` when another process has it for longer than `seconds`.
     """
     make_folder(path.parent, durable=False)
-    deadline = time.monotonic() + seconds
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"{path} is locked by another process for more than {seconds:g} seconds"
-                    ) from None
-                time.sleep(LOCK_POLL_SECONDS)
-            else:
-                break
+    file = _taken(path, time.monotonic() + seconds)
+    if file is None:
+        raise TimeoutError(f"{path} is locked by another process for more than {seconds:g} seconds")
+    try:
         yield
+    finally:
+        # Whoever waits for this very file notices that it has lost its name, and opens the next.
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _taken(path: Path, deadline: float) -> IO[str] | None:
+    while True:
+        file = path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            if time.monotonic() > deadline:
+                file.close()
+                return None
+            time.sleep(LOCK_POLL_SECONDS)
+        file.close()
 
 
 def sync(path: Path) -> None:

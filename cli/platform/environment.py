@@ -177,6 +177,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": logs,
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": logs / "dag_processor",
         "LOGGING__COLORED_CONSOLE_LOG": False,
+        "LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         # An idle scheduler looks again after this many seconds; the default of 1 is paid once per
         # task of a chain.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +24,7 @@ from cli.platform.environment import (
     process_environment,
 )
 from cli.platform.leftovers import end_leftovers, find_leftovers
-from cli.platform.preflight import migrate, require_disk, require_ports
+from cli.platform.preflight import migrate, require_disk, require_ports, require_writable
 from cli.platform.processes import Process, platform_processes
 from cli.platform.state import (
     PlatformState,
@@ -55,7 +56,10 @@ def up(console: Console | None = None) -> Settings:
         if console is None
         else partial(console.print, highlight=False, markup=False, soft_wrap=True)
     )
+    # Whatever is written below the home is its owner's alone: databases, logs, artefacts.
+    os.umask(0o077)
     requested = load_settings()
+    require_writable(requested)
     with _only_one(requested, say):
         if supervision.is_running(requested):
             settings = running_settings()
@@ -105,17 +109,27 @@ def _start(settings: Settings, say: Say) -> None:
     )
     try:
         supervision.start_daemon(settings, processes, environment)
-        _wait_until_well(settings, UP_SECONDS, started, say)
+        needed = [process for process in processes if not process.runs_work]
+        _wait_until_well(settings, UP_SECONDS, started, say, needed)
+        supervision.start_work(settings, processes)
+        work = [process for process in processes if process.runs_work]
+        _wait_until_well(settings, UP_SECONDS, started, say, work)
     except PlatformError:
         _stop(settings)
         raise
 
 
-def _wait_until_well(settings: Settings, limit: float, started: float, say: Say) -> None:
-    """Say a line per process as it becomes well; raise when one cannot, or when `limit` seconds are
-    over.
+def _wait_until_well(
+    settings: Settings,
+    limit: float,
+    started: float,
+    say: Say,
+    awaited: Sequence[Process] | None = None,
+) -> None:
+    """Say a line per process (of those that are awaited, or of all) as it becomes well; raise when
+    one cannot, or when `limit` seconds are over.
     """
-    processes = platform_processes(settings)
+    processes = platform_processes(settings) if awaited is None else tuple(awaited)
     waiting = {process.name: process for process in processes}
     pids: dict[str, set[int]] = {process.name: set() for process in processes}
     deadline = time.monotonic() + limit
@@ -180,7 +194,7 @@ def _stop(settings: Settings) -> int:
     before = find_leftovers(settings)
     if supervision.is_running(settings):
         with suppress(PlatformError):
-            supervision.stop_daemon(settings)
+            supervision.stop_daemon(settings, platform_processes(settings))
     psutil.wait_procs(before, timeout=2)
     remaining = {process.pid: process for process in [*before, *find_leftovers(settings)]}
     ended = end_leftovers(list(remaining.values()))

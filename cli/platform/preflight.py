@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -22,9 +23,26 @@ from cli.platform.environment import (
 from cli.platform.processes import Process, mlflow_database
 from cli.platform.stamped import stamped
 from include.errors import PlatformError
+from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 
 NEEDED_BYTES = 1_000_000_000
+
+
+def require_writable(settings: Settings) -> None:
+    """Make the home a folder that only its owner can open; raise `PlatformError` where nothing can
+    be written.
+    """
+    home = settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if home.stat().st_uid == os.getuid():
+            home.chmod(0o700)
+        write(home / "run" / "writable", "")
+    except OSError as error:
+        raise PlatformError(
+            f"{home} cannot be written to ({error.strerror}); set {PREFIX}HOME to another folder."
+        ) from error
 
 
 def require_disk(settings: Settings) -> None:

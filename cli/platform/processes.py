@@ -28,7 +28,8 @@ class Process:
     200. It runs in `directory`; MLflow in that of its database, whose name then holds nothing that
     means something in a URL. A process with a `component` has no address of its own: it is well
     when the component's heartbeat, as Airflow reports it under `health_url`, is younger than the
-    process.
+    process. One that `runs_work` starts tasks, which need the others: it is started when those are
+    well, and stopped before them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Process:
     more_ports: tuple[tuple[str, int], ...] = ()
     address: str = ""
     component: AirflowComponent | None = None
+    runs_work: bool = False
     directory: Path = PROJECT_ROOT
 
 
@@ -133,6 +135,7 @@ def _airflow(settings: Settings) -> tuple[Process, ...]:
                 log=logs / f"airflow-{arguments[0]}.log",
                 health_url=health_url,
                 component=component,
+                runs_work=True,
             )
             for position, (component, arguments) in enumerate(parts)
         ),

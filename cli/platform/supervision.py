@@ -99,6 +99,8 @@ def _configuration(settings: Settings, processes: Iterable[Process]) -> str:
                 "pidfile": run / "supervisord.pid",
                 "childlogdir": logs,
                 "directory": PROJECT_ROOT,
+                # Whatever a process writes below the home is its owner's alone.
+                "umask": "077",
             },
         ),
     ]
@@ -118,6 +120,7 @@ def _program(process: Process, settings: Settings) -> str:
                 for name, value in sorted(process.environment.items())
             ),
             "priority": process.priority,
+            "autostart": str(not process.runs_work).lower(),
             "autorestart": "true",
             "startsecs": 3,
             "startretries": 2,
@@ -243,6 +246,14 @@ def _process_state(info: Mapping[str, Any]) -> ProcessState:
     )
 
 
+def start_work(settings: Settings, processes: Iterable[Process]) -> None:
+    """Start what runs tasks; to be called when all that tasks need is well."""
+    with _connection(settings) as supervisor:
+        for process in processes:
+            if process.runs_work:
+                supervisor.startProcess(process.name, False)
+
+
 def revive(settings: Settings) -> None:
     """Start what has been given up or stopped."""
     dead = [
@@ -255,9 +266,15 @@ def revive(settings: Settings) -> None:
             supervisor.startProcess(name, False)
 
 
-def stop_daemon(settings: Settings) -> None:
-    """Stop every process, all at once, and then supervisord."""
+def stop_daemon(settings: Settings, processes: Iterable[Process]) -> None:
+    """Stop what runs tasks, so that a task which is ended can still say so and is tried again after
+    the next start; then every other process at once, and then supervisord.
+    """
     with _connection(settings) as supervisor:
+        for process in processes:
+            if process.runs_work:
+                with suppress(xmlrpc.client.Fault):  # it does not run
+                    supervisor.stopProcess(process.name)
         supervisor.stopAllProcesses()
         supervisor.shutdown()
     deadline = time.monotonic() + STOP_SECONDS

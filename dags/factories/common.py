@@ -55,7 +55,8 @@ def build_dag(
         tags=[use_case.name, process, *use_case.tags],
         default_args={
             "owner": use_case.owner,
-            "retries": 1,
+            # One for a task that a restart of the platform has ended, one for what fails by itself.
+            "retries": 2,
             "retry_delay": RETRY_DELAY,
             "retry_policy": FINAL,
             "execution_timeout": TASK_TIMEOUT,

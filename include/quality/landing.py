@@ -11,6 +11,7 @@ import polars as pl
 from include.catalogue import load_data_module
 from include.errors import DataError, SpecError
 from include.interval import Interval
+from include.quality.delivered_file import Limits, require_readable
 from include.settings import Settings
 from include.spec import Table, UseCase, exchanged_columns
 from include.tables.casting import Declared, cast_frame
@@ -38,7 +39,9 @@ def land(
     values that are of another type: both are for validation to refuse.
     """
     frames = (
-        read_delivery(use_case, settings.delivery_dir, interval) if settings.delivery_dir else None
+        read_delivery(use_case, settings.delivery_dir, interval, Limits.of(settings))
+        if settings.delivery_dir
+        else None
     )
     if frames is None:
         frames = load_data_module(use_case).read_source(interval, settings.sample_share)
@@ -76,13 +79,13 @@ def declared_columns(use_case: UseCase, table: Table) -> list[Declared]:
 
 
 def read_delivery(
-    use_case: UseCase, folder: Path, interval: Interval
+    use_case: UseCase, folder: Path, interval: Interval, limits: Limits | None = None
 ) -> dict[str, pl.DataFrame] | None:
     """The interval's files that somebody delivered, or `None` when nothing was delivered for it.
 
     A delivery is the folder `<folder>/<use case>/<interval label>/` with one Parquet file per table
     (`flights.parquet` for `raw/flights`). It stands for the use case's own source. Raises
-    `DataError` when a declared table has no file.
+    `DataError` when a declared table has no file, or a file is a link or larger than the limits.
     """
     delivered = folder / use_case.name / interval.label
     if not delivered.is_dir():
@@ -97,6 +100,8 @@ def read_delivery(
             f"The delivery {delivered} is incomplete: {missing} are missing; deliver a file for"
             " every declared table."
         )
+    for file in files.values():
+        require_readable(file, folder, limits)
     return {name: _read_file(file) for name, file in files.items()}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -52,16 +53,36 @@ def describe_table(table: Table, frame: pl.DataFrame, interval: Interval) -> Sta
     return Statistics(table.name, interval, frame.height, content_digest(table, frame), present)
 
 
-def content_digest(table: Table, frame: pl.DataFrame) -> str:
-    """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps
-    it. Empty for no such column.
-    """
+def content_names(table: Table, frame: pl.DataFrame) -> list[str]:
+    """The columns of the rows' content: neither key nor timestamp."""
     names = [
         column.name
         for column in table.columns
         if column.name in frame.columns and column.name not in table.key
     ]
-    names = [name for name in names if not isinstance(frame.schema[name], pl.Datetime)]
+    return [name for name in names if not isinstance(frame.schema[name], pl.Datetime)]
+
+
+def chance_of_equal_content(table: Table, frame: pl.DataFrame) -> float:
+    """How likely another draw of as many rows from the same values has the same content: near 1 for
+    few distinct values, below 1e-8 for twenty distinct rows.
+    """
+    names = content_names(table, frame)
+    if not names or not frame.height:
+        return 1.0
+    counts = frame.group_by(names).len()["len"].to_list()
+    total = frame.height
+    return math.exp(
+        math.lgamma(total + 1)
+        + sum(count * math.log(count / total) - math.lgamma(count + 1) for count in counts)
+    )
+
+
+def content_digest(table: Table, frame: pl.DataFrame) -> str:
+    """SHA-256 of the rows without key and timestamps: a delivery that was copied and re-dated keeps
+    it. Empty for no such column.
+    """
+    names = content_names(table, frame)
     return (
         frame_digest(frame.select(names))
         if names and frame.height

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from include.scoring.plan import partition_interval, publication_mark, publicati
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
 from include.stats.psi import psi
+from include.tables.fence import committing
 from include.tables.predicates import window_predicate
 from include.tables.store import TableStore, TableVersion, in_window
 
@@ -114,13 +116,17 @@ def publish(
         tables.make_durable(name)
         changed = publications(use_case, tables, interval) > (plan.get("publications") or 0)
         return TableVersion(name, tables.uri(name), tables.version(name), rows), changed
-    try:
-        _write(use_case, tables, plan, by_number, run_id, interval)
-    except (DataError, CommitFailedError):
-        # Another copy of this step may have published the same rows meanwhile, and removed what was
-        # staged.
-        if not _unchanged(use_case, tables, plan, by_number):
-            raise
+
+    def attempt() -> None:
+        try:
+            _write(use_case, tables, plan, by_number, run_id, interval)
+        except (DataError, CommitFailedError):
+            # Another copy of this step may have published the same rows meanwhile, and removed what
+            # was staged.
+            if not _unchanged(use_case, tables, plan, by_number):
+                raise
+
+    committing(tables.uri(name), attempt)
     tables.make_durable(name)
     return TableVersion(name, tables.uri(name), tables.version(name), rows), True
 
@@ -187,12 +193,13 @@ def _write(
             predicate = window_predicate(use_case.event_time, interval.start, interval.end)
             target = {"mode": "overwrite", "predicate": predicate, "schema_mode": "merge"}
         try:
-            write_deltalake(
-                tables.uri(name) if table is None else table,
-                batches,
-                commit_properties=properties,
-                **target,
-            )
+            with tables.creating(name) if table is None else nullcontext():
+                write_deltalake(
+                    tables.uri(name) if table is None else table,
+                    batches,
+                    commit_properties=properties,
+                    **target,
+                )
         except CommitFailedError:
             raise
         except DeltaError as error:

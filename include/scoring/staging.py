@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -50,19 +51,21 @@ def stage(
     left.
     """
     properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
-    uri = tables.uri(staged_table(use_case, scoring, summary["number"]))
+    name = staged_table(use_case, scoring, summary["number"])
 
     def attempt() -> None:
-        write_deltalake(
-            uri,
-            predictions.to_arrow(),
-            mode="overwrite",
-            schema_mode="overwrite",
-            commit_properties=properties,
-        )
+        exists = tables.exists(name)
+        with nullcontext() if exists else tables.creating(name):
+            write_deltalake(
+                tables.open(name) if exists else tables.uri(name),
+                predictions.to_arrow(),
+                mode="overwrite",
+                schema_mode="overwrite",
+                commit_properties=properties,
+            )
 
-    committing(uri, attempt)
-    tables.make_durable(staged_table(use_case, scoring, summary["number"]))
+    committing(tables.uri(name), attempt)
+    tables.make_durable(name)
 
 
 def staged_summary(

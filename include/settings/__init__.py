@@ -95,6 +95,18 @@ class Settings(BaseModel):
         description="Folder whose deliveries in Parquet take precedence over a use case's own"
         " source (`include.quality.landing.read_delivery`). None by default.",
     )
+    delivery_rows: int = Field(
+        default=50_000_000,
+        ge=1,
+        description="Most rows of a delivered file; one with more is refused before it is read."
+        " 50 million by default.",
+    )
+    delivery_bytes: int = Field(
+        default=16_000_000_000,
+        ge=1,
+        description="Most bytes of a delivered file's columns when they are unpacked. 16 GB by"
+        " default.",
+    )
     sample_share: float = Field(
         default=1.0,
         gt=0.0,

@@ -27,9 +27,9 @@ def make_durable(uri: str, version: int) -> None:
     Raises `OSError` when the disk does not take them; nothing that the table replaces may be
     removed then.
     """
-    if "://" in uri and not uri.startswith("file://"):
+    root = local_path(uri)
+    if root is None:
         return
-    root = Path(unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri)
     log = root / "_delta_log"
     commits = [log / f"{number:020d}.json" for number in _newest(version)]
     data = [root / name for commit in commits for name in _added(commit)]
@@ -43,6 +43,13 @@ def make_durable(uri: str, version: int) -> None:
     for folder in _folders(root, [*data, log / "_"]):
         with suppress(FileNotFoundError):
             sync(folder)
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that a URI names; None for one on object storage."""
+    if uri.startswith("file://"):
+        return Path(unquote(uri.removeprefix("file://")))
+    return None if "://" in uri else Path(uri)
 
 
 def _newest(version: int) -> range:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -18,7 +20,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.errors import DataError, TableNotFound
-from include.tables.durable import make_durable
+from include.files import locked
+from include.tables.durable import local_path, make_durable
 from include.tables.evolution import Evolution, with_stored_types
 from include.tables.fence import Fence, committing, properties
 from include.tables.predicates import before_predicate, window_predicate
@@ -31,6 +34,9 @@ Window = tuple[str, datetime, datetime]
 """Time column, start and end."""
 UNREADABLE = (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What reading a table whose files were damaged or are gone may end with."""
+
+LOCK = ".create.lock"
+LOCK_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -199,15 +205,28 @@ class TableStore:
         return committing(self.uri(name), attempt)
 
     def _create(self, name: str, frame: pl.DataFrame, fence: Fence | None) -> TableVersion:
-        try:
+        with self.creating(name):
             write_deltalake(
                 self.uri(name), frame.to_arrow(), mode="error", commit_properties=properties(fence)
             )
-        except DeltaError as error:
-            if self.exists(name):
-                raise CommitFailedError(f"{name} has just been made by another writer") from error
-            raise
         return self._written(name, frame.height)
+
+    @contextmanager
+    def creating(self, name: str) -> Iterator[None]:
+        """Hold the right to write the first version of a table; raises `CommitFailedError` where
+        another writer has just made it.
+
+        Delta lets two first writers both commit, the second as if it appended, so that every row is
+        there twice. The lock orders the processes of one machine.
+        """
+        root = local_path(self.root)
+        try:
+            with nullcontext() if root is None else locked(root / LOCK, seconds=LOCK_SECONDS):
+                if self.exists(name):
+                    raise CommitFailedError(f"{name} has just been made by another writer")
+                yield
+        except TimeoutError as error:
+            raise DataError(f"{name} cannot be made: {error}. Run the task again.") from error
 
     def append_once(
         self, name: str, frame: pl.DataFrame, *, consumer: str, offset: int
@@ -223,13 +242,15 @@ class TableStore:
             if offset <= self.offset(name, consumer):
                 return None
             mark = Transaction(app_id=consumer, version=offset)
-            write_deltalake(
-                self.open(name) if self.exists(name) else self.uri(name),
-                as_stored(name, frame).to_arrow(),
-                mode="append",
-                schema_mode="merge",
-                commit_properties=CommitProperties(app_transactions=[mark]),
-            )
+            exists = self.exists(name)
+            with nullcontext() if exists else self.creating(name):
+                write_deltalake(
+                    self.open(name) if exists else self.uri(name),
+                    as_stored(name, frame).to_arrow(),
+                    mode="append",
+                    schema_mode="merge",
+                    commit_properties=CommitProperties(app_transactions=[mark]),
+                )
             return self._written(name, frame.height)
 
         return committing(self.uri(name), attempt)

@@ -59,7 +59,7 @@ def test_every_dag_is_documented_owned_tagged_and_bounded(dag_bag):
         for task in dag.tasks:
             assert task.owner == use_case.owner
             assert task.execution_timeout is not None
-            assert task.retries == 1, (
+            assert task.retries == 2, (
                 f"{dag_id}.{task.task_id}: a killed task gets a second try; a decided no does not"
                 " (see GateOperator)"
             )

@@ -7,12 +7,13 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from include.files import publishing, write, writing
+from include.files import locked, publishing, write, writing
 from include.settings import PROJECT_ROOT
 
 FORMER, CONTENT = b"former", b"new" * 10_000
@@ -211,3 +212,31 @@ def test_without_permissions_a_file_has_the_usual_ones(tmp_path: Path) -> None:
     (tmp_path / "usual").write_bytes(b"")
     write(tmp_path / "file", CONTENT)
     assert permissions(tmp_path / "file") == permissions(tmp_path / "usual")
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
+    path, inside, most = tmp_path / "locks" / "a.lock", [], []
+
+    def work() -> None:
+        for _ in range(20):
+            with locked(path, seconds=30):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.0005)
+                inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+    assert (len(most), max(most)) == (80, 1)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_lock_that_is_not_given_back_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    with (
+        locked(path, seconds=1),
+        pytest.raises(TimeoutError, match=r"a\.lock is locked by another process"),
+        locked(path, seconds=0.1),
+    ):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,3 +179,18 @@ def test_a_file_that_is_not_ours_to_write_is_refused_and_left_alone(
         Spool(spool_path(home))
     assert list(database.iterdump()) == before
     database.close()
+
+
+def test_nobody_else_can_read_the_spool(home: Settings) -> None:
+    path = spool_path(home)
+    before = os.umask(0o022)
+    try:
+        path.parent.mkdir(parents=True)
+        path.touch(mode=0o644)  # as earlier releases have made it
+        spool = Spool(path)
+        spool.append(answered(1))
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.glob("spool.db*")}
+    assert modes == {"spool.db": 0o600, "spool.db-wal": 0o600, "spool.db-shm": 0o600}
+    spool.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -94,3 +96,18 @@ def test_writers_at_the_same_moment_have_one_effect(tmp_path: Path, kind: str) -
     written = WRITERS if kind == "windows of their own" else 1
     assert tables.read("raw/rows")["value"].to_list() == [4] * written
     assert tables.version("raw/rows") == 5 * written - 1
+
+
+def test_two_first_writers_make_one_table_with_each_row_once(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"value": range(2000)})
+    for trial in range(12):
+        tables, barrier = TableStore(str(tmp_path / str(trial))), threading.Barrier(2)
+
+        def first_write(tables: TableStore = tables, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait(30)
+            return tables.replace_all("raw/rows", frame).version
+
+        with ThreadPoolExecutor(2) as writers:
+            both = [writers.submit(first_write) for _ in range(2)]
+        assert [done.result() for done in both] == [0, 0]
+        assert tables.read("raw/rows").height == frame.height

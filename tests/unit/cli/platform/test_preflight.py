@@ -4,7 +4,7 @@ from collections import namedtuple
 
 import pytest
 
-from cli.platform.preflight import require_disk, require_ports
+from cli.platform.preflight import require_disk, require_ports, require_writable
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import load_settings
@@ -70,3 +70,16 @@ def test_a_full_disk_says_how_much_is_needed(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 3 * 10**8))
     with pytest.raises(PlatformError, match=r"0\.30 GB free and the platform needs 1 GB"):
         require_disk(settings_on(tmp_path, 1, 2, 3))
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path / "file" / "home")})
+    with pytest.raises(PlatformError, match=r"cannot be written to \(.*\); set FLIGHTDECK_HOME to"):
+        require_writable(settings)
+
+
+def test_a_home_that_others_could_open_is_closed(tmp_path):
+    tmp_path.chmod(0o755)
+    require_writable(load_settings({"FLIGHTDECK_HOME": str(tmp_path)}))
+    assert tmp_path.stat().st_mode & 0o777 == 0o700

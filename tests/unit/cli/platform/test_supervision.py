@@ -49,6 +49,18 @@ def test_processes_start_in_the_order_of_the_list(tmp_path):
     assert priorities == sorted(set(priorities))
 
 
+def test_what_runs_tasks_is_started_when_the_others_are_well_and_every_file_is_private(tmp_path):
+    processes = platform_processes(settings_in(tmp_path))
+    parser = configparser.RawConfigParser()
+    parser.read_string(supervision.render_configuration(settings_in(tmp_path), processes))
+    assert {
+        process.name
+        for process in processes
+        if parser[f"program:{process.name}"]["autostart"] == "false"
+    } == {"airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    assert parser["supervisord"]["umask"] == "077"
+
+
 def test_every_server_listens_on_loopback_only(tmp_path):
     for process in platform_processes(settings_in(tmp_path)):
         if process.port is not None:

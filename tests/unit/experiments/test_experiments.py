@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -205,7 +206,7 @@ def test_a_package_that_was_altered_is_not_compared(world, capsys):
     logged = world.client.get_logged_model(
         world.weather["train_model"]["model_id"]
     ).artifact_location
-    (file,) = Path(logged.removeprefix("file://")).rglob("model.ubj")
+    (file,) = Path(unquote(urlsplit(logged).path)).rglob("model.ubj")
     kept = file.read_bytes()
     try:
         file.write_bytes(kept[:-1] + b"x")

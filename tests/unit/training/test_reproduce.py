@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import polars as pl
 import pytest
@@ -54,7 +55,7 @@ def record_file(world: World) -> Path:
     run = connect(world.settings).get_run(
         versions.version(world.settings, USE_CASE, world.version).run_id
     )
-    return Path(run.info.artifact_uri.removeprefix("file://")) / RECORD_FILE
+    return Path(unquote(urlsplit(run.info.artifact_uri).path)) / RECORD_FILE
 
 
 def test_the_same_bytes_come_out_of_the_record_in_a_clean_process(world):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from include.errors import SpecError
 from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.fairness import fairness
 from include.evaluation.gates.registry import run_gates
@@ -130,5 +131,5 @@ def test_a_column_that_the_rows_do_not_have_is_refused_by_name():
 
 
 def test_a_value_in_two_groups_is_a_contradiction():
-    with pytest.raises(ValueError, match="more than one group"):
+    with pytest.raises(SpecError, match="more than one group"):
         FairnessGroups(column="depot", groups={"a": ("east",), "b": ("east", "west")})

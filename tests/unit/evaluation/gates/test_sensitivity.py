@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from include.errors import SpecError
 from include.evaluation.gates.attribution import attribution
 from include.evaluation.gates.base import GateInput
 from include.evaluation.gates.registry import run_gates
@@ -219,5 +220,5 @@ def test_an_expectation_of_something_undeclared_is_a_contradiction_of_the_specif
 
 
 def test_a_direction_without_a_change_tests_nothing():
-    with pytest.raises(ValueError, match="tests nothing"):
+    with pytest.raises(SpecError, match="tests nothing"):
         Direction(input="load", change=0.0, expect="not_lower")

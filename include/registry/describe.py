@@ -31,7 +31,7 @@ SHOWN_METRICS = (
     *("accuracy", "balanced_accuracy", "rmse", "mae", "r2", "bias", "decile_error", "mean_label"),
     "n",
 )
-ORIGIN = ("snapshot", "snapshot_digest", "code_commit")
+ORIGIN = ("architecture", "snapshot", "snapshot_digest", "code_commit")
 FILES = {
     "gates.json": "every check of every gate",
     "plots": "all plots",

@@ -26,6 +26,7 @@ from include.features.transform import FeatureTransform
 from include.model.fitted import SKOPS_FILE
 from include.model.inspection import inspect_package
 from include.model.package import METADATA_FILE, load_model, package_digest, write_package
+from include.registry.metric_names import slice_metrics
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.sklearn_fitting import build_estimator, fit_sklearn
 from include.training.tuning import best_trial, tune
@@ -65,14 +66,18 @@ def gate_input(case, package, **changes) -> GateInput:
         package.evaluation = metric_names(evaluate(case, package.model, package.parts))
         package.inspection = inspect_package(package.folder, package.digest)
     test = package.parts["test"]
+    parts = slice_parts(case, package.model.transform, test)
     values = {
         "use_case": case,
         "metrics": dict(package.evaluation),
+        "slice_metrics": slice_metrics(
+            package.evaluation, "test", [part.identity for part in parts]
+        ),
         "evaluated_digest": package.digest,
         "package_digest": package.digest,
         "labels": labels_of(case, test),
         "days": day_clusters(case, test),
-        "slices": slice_parts(case, package.model.transform, test),
+        "slices": parts,
         "scores": package.model.score_frame(test),
         "champion": None,
         "inspection": package.inspection,

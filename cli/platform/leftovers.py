@@ -10,15 +10,17 @@ title; it ends by itself when its parent is gone.)
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
 from cli.platform.environment import PLATFORM_TAG
+from cli.platform.processes import platform_processes
 from cli.platform.state import PlatformState, read_state
 from cli.platform.supervision import pid_file
 from include.errors import PlatformError
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import Settings
 
 TERMINATE_SECONDS = 10.0
 KILL_SECONDS = 5.0
@@ -31,11 +33,12 @@ def find_leftovers(settings: Settings) -> list[psutil.Process]:
     if state is None or abs(psutil.boot_time() - state.boot_time) > BOOT_TOLERANCE:
         return []
     session = _session(pid_file(settings))
+    folders = {process.directory for process in platform_processes(settings)}
     ancestors = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     leftovers = [
         process
         for process in psutil.process_iter()
-        if process.pid not in ancestors and _belongs(process, state, session)
+        if process.pid not in ancestors and _belongs(process, state, session, folders)
     ]
     return _with_children(leftovers)
 
@@ -47,17 +50,16 @@ def _session(path: Path) -> int | None:
         return None
 
 
-def _belongs(process: psutil.Process, state: PlatformState, session: int | None) -> bool:
+def _belongs(
+    process: psutil.Process, state: PlatformState, session: int | None, folders: Collection[Path]
+) -> bool:
     try:
         if process.uids().real != os.getuid() or process.status() == psutil.STATUS_ZOMBIE:
             return False
         if session is not None and os.getsid(process.pid) == session:
-            # A session number may be used again: ours also work in our folder and are younger than
+            # A session number may be used again: ours also work in our folders and are younger than
             # the platform.
-            return (
-                Path(process.cwd()) == PROJECT_ROOT
-                and process.create_time() >= state.started_at - 5
-            )
+            return Path(process.cwd()) in folders and process.create_time() >= state.started_at - 5
         return bool(process.environ().get(PLATFORM_TAG) == state.platform_id)
     except (psutil.Error, OSError):
         return False

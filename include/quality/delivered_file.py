@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import polars as pl
+
 from include.errors import DataError
 from include.settings import PREFIX, Settings
+
+WIDEST_VALUE = 16
+"""Bytes of a value of the widest type of fixed size."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,6 @@ def require_readable(file: Path, folder: Path, limits: Limits | None) -> None:
     Parquet, and one above the limits.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     linked = [path for path in (file, *file.parents) if path != folder and path.is_symlink()]
     if folder in file.parents:
@@ -41,18 +45,16 @@ def require_readable(file: Path, folder: Path, limits: Limits | None) -> None:
     if linked:
         raise DataError(f"{linked[0]} is a link, and not followed: deliver the file itself.")
     try:
-        described = pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError) as error:
+        rows, size = _extent(file)
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             f"{file} cannot be read as Parquet: {error}. Nothing of this delivery was landed;"
             " deliver the file again, and start the interval again."
         ) from error
     if limits is None:
         return
-    groups = range(described.num_row_groups)
-    size = sum(described.row_group(number).total_byte_size for number in groups)
     for what, found, limit, setting in (
-        ("rows", described.num_rows, limits.rows, "DELIVERY_ROWS"),
+        ("rows", rows, limits.rows, "DELIVERY_ROWS"),
         ("bytes when unpacked", size, limits.size, "DELIVERY_BYTES"),
     ):
         if found > limit:
@@ -60,3 +62,20 @@ def require_readable(file: Path, folder: Path, limits: Limits | None) -> None:
                 f"{file} has {found:,} {what}, and at most {limit:,} are read. Deliver shorter"
                 f" intervals, or raise {PREFIX}{setting} on a machine that can hold them."
             )
+
+
+def _extent(file: Path) -> tuple[int, int]:
+    """Rows, and bytes of all columns when they are unpacked, as the file's last bytes tell."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        described = pq.read_metadata(file)
+    except pa.ArrowNotImplementedError:
+        # Arrow has no such type (integers of 128 bits, say), Polars has: what is wrong with the
+        # column is for its declaration to say.
+        frame = pl.scan_parquet(file, glob=False)
+        rows = int(frame.select(pl.len()).collect().item())
+        return rows, rows * len(frame.collect_schema()) * WIDEST_VALUE
+    groups = range(described.num_row_groups)
+    return described.num_rows, sum(described.row_group(each).total_byte_size for each in groups)

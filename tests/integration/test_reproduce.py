@@ -104,7 +104,7 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         server = subprocess.Popen(
             mlflow.command,
             env=process_environment(mlflow.environment),
-            cwd=PROJECT_ROOT,
+            cwd=mlflow.directory,
             stdout=log,
             stderr=log,
             start_new_session=True,

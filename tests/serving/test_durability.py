@@ -28,16 +28,14 @@ pytestmark = pytest.mark.slow
 def test_versions_swap_while_requests_flow_and_every_answer_is_logged_once(
     endpoint: Endpoint, world: World
 ) -> None:
-    seconds = []
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         for version in (2, 1, 2, 1):
             traffic.wait_for(30)
             set_desired(world.settings, "flight_delays", version, world.digests[version])
-            seconds.append(endpoint.wait_for_version(version))
+            endpoint.wait_for_version(version)
         traffic.wait_for(30)
     assert traffic.errors == {}
     assert traffic.versions == [1, 2]
-    assert max(seconds) < 10.0
     ids = traffic.answered
     logged = logged_ids(world.settings)
     assert len(logged) == len(set(logged))

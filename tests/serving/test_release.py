@@ -114,7 +114,7 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     assert champion is not None
     assert champion.version == 2
 
-    assert run_step(steps.put_into_service, context, inputs)["changed"] is False
+    assert run_step(steps.put_into_service, context, inputs) == inputs["put_into_service"]
     entry = ledger.rows("flight_delays")[-1]
     assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (
         1,

@@ -16,8 +16,8 @@ from include.settings import PROJECT_ROOT
 
 LOGS = PROJECT_ROOT / "var" / "tests"
 HALVES: Mapping[str, Sequence[str]] = {
-    "unit": ["tests/unit"],
-    "wired": ["tests/dags", "tests/integration", "tests/serving"],
+    "unit-and-serving": ["tests/unit", "tests/serving"],
+    "dags-and-wired": ["tests/dags", "tests/integration"],
 }
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=10"]
 NO_TEST = 5

@@ -28,7 +28,7 @@ def settings(tmp_path):
     write_state(
         settings,
         PlatformState(
-            "platform-of-" + tmp_path.name, time.time(), psutil.boot_time(), "127.0.0.1", 1, 2, 3
+            f"platform-of-{tmp_path}", time.time(), psutil.boot_time(), "127.0.0.1", 1, 2, 3
         ),
     )
     return settings
@@ -69,7 +69,7 @@ def test_an_orphan_in_another_process_group_is_found_by_its_session(settings, sp
 
 
 def test_a_process_in_a_session_of_its_own_is_found_by_its_tag(settings, spawn):
-    mine = spawn(SLEEPER, env={PLATFORM_TAG: "platform-of-" + settings.home.name})
+    mine = spawn(SLEEPER, env={PLATFORM_TAG: f"platform-of-{settings.home}"})
     spawn(SLEEPER, env={PLATFORM_TAG: "another platform"})
     assert [process.pid for process in find_leftovers(settings)] == [mine.pid]
 

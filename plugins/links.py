@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -34,11 +34,11 @@ def _addresses(
     addresses: list[tuple[str, str]] = []
     if result.get("mlflow_run_id") and result.get("experiment_id"):
         run = f"#/experiments/{result['experiment_id']}/runs/{result['mlflow_run_id']}"
-        addresses.append((MlflowRunLink.label, f"{mlflow}/{run}"))
+        addresses.append((MLFLOW_RUN.label, f"{mlflow}/{run}"))
     if result.get("version") and result.get("digest"):
         version = f"#/models/{use_case}/versions/{result['version']}"
-        addresses.append((MlflowVersionLink.label, f"{mlflow}/{version}"))
-    for key, label in (("html", ReportLink.label), ("data_docs", DataDocsLink.label)):
+        addresses.append((MLFLOW_VERSION.label, f"{mlflow}/{version}"))
+    for key, label in (("html", REPORT.label), ("data_docs", DATA_DOCS.label)):
         address = report_address(settings, result.get(key))
         if address is not None:
             addresses.append((label, address))
@@ -55,43 +55,27 @@ def report_address(settings: Settings, path: object) -> str | None:
 
 @attrs.define
 class ResultLink(BaseOperatorLink):
-    """A button with the address that the operator kept when its step ended."""
+    """A button with the address that the operator kept when its step ended.
 
-    label: ClassVar[str] = ""
+    :param label: the button's text, and the name of the address.
+    """
+
+    label: str
 
     @property
     def name(self) -> str:
         """The button's text."""
         return self.label
 
+    @property
+    def xcom_key(self) -> str:
+        """Where Airflow keeps the address: `_link_mlflow_run`."""
+        return f"_link_{self.label.lower().replace(' ', '_')}"
+
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002  # Airflow's interface
         """The address; empty where the step left nothing of the kind."""
         return str(getattr(operator, "addresses", {}).get(self.label, ""))
 
 
-@attrs.define
-class MlflowRunLink(ResultLink):
-    """The run in MLflow that a training writes to."""
-
-    label: ClassVar[str] = "MLflow run"
-
-
-@attrs.define
-class MlflowVersionLink(ResultLink):
-    """The registered version in MLflow."""
-
-    label: ClassVar[str] = "MLflow version"
-
-
-@attrs.define
-class ReportLink(ResultLink):
-    """Evidently's report of the interval."""
-
-    label: ClassVar[str] = "Report"
-
-
-@attrs.define
-class DataDocsLink(ResultLink):
-    """The page of the data's verdict."""
-
-    label: ClassVar[str] = "Data Docs"
+MLFLOW_RUN, MLFLOW_VERSION = ResultLink("MLflow run"), ResultLink("MLflow version")
+REPORT, DATA_DOCS = ResultLink("Report"), ResultLink("Data Docs")

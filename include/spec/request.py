@@ -6,8 +6,9 @@ all take types and nulls from here, so that no two of them can differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from include.spec.values import ColumnType
 
@@ -19,15 +20,16 @@ INPUT_TYPES: dict[str, ColumnType] = {"number": "number", "category": "string"}
 """Kind of an input -> type of its column; the other kinds read timestamps."""
 
 
-@dataclass(frozen=True)
-class RequestColumn:
-    """One value that a caller sends; `optional` may be left out, `nullable` may be null."""
+class RequestColumn(BaseModel):
+    """One value that a caller sends."""
 
-    name: str
-    type: ColumnType
-    nullable: bool
-    optional: bool
-    description: str
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Its name in a request, a file and the entity table.")
+    type: ColumnType = Field(description="What it must hold.")
+    nullable: bool = Field(description="Whether it may be null.")
+    optional: bool = Field(description="Whether it may be left out.")
+    description: str = Field(default="", description="What a caller is told about it.")
 
 
 def request_model(use_case: UseCase) -> tuple[RequestColumn, ...]:
@@ -45,10 +47,10 @@ def request_model(use_case: UseCase) -> tuple[RequestColumn, ...]:
     taken = set(use_case.request_columns)
     if use_case.event_time not in taken:
         event_time = declared[use_case.event_time]
-        columns.append(RequestColumn(event_time.name, event_time.type, False, False, ""))
+        columns.append(_column(event_time, nullable=False))
     if use_case.id_column not in taken:
         id_column = declared[use_case.id_column]
-        columns.append(RequestColumn(id_column.name, id_column.type, True, True, ""))
+        columns.append(_column(id_column, nullable=True, optional=True))
     return tuple(columns)
 
 
@@ -68,7 +70,13 @@ def feature_types(use_case: UseCase) -> dict[str, ColumnType]:
     }
 
 
-def _column(column: Column, description: str) -> RequestColumn:
+def _column(
+    column: Column, description: str = "", *, nullable: bool | None = None, optional: bool = False
+) -> RequestColumn:
     return RequestColumn(
-        column.name, column.type, column.max_null_share > 0, optional=False, description=description
+        name=column.name,
+        type=column.type,
+        nullable=column.max_null_share > 0 if nullable is None else nullable,
+        optional=optional,
+        description=description,
     )

@@ -53,41 +53,20 @@ def train_package(
         name: Rows(transform.apply_frame(frame), problem.labels(frame))
         for name, frame in splits.items()
     }
-    max_bin = int(parameters.get("max_bin", DEFAULT_MAX_BIN))
-    device = device_of(use_case, context.settings)
     trainer = open_trainer(
         use_case,
         transform,
         rows["train"],
         rows["validation"],
         threads=threads,
-        device=device,
-        max_bin=max_bin,
+        device=device_of(use_case, context.settings),
+        max_bin=int(parameters.get("max_bin", DEFAULT_MAX_BIN)),
     )
     fit = trainer.fit(parameters)
     scores = {name: fit.fitted.predict(part.matrix) for name, part in rows.items()}
-    labels = rows["train"].labels
-    metadata = ModelMetadata(
-        use_case=use_case.name,
-        run_id=context.run.run_id,
-        feature_service=use_case.feature_service,
-        interval=TrainingInterval(start=context.interval.start, end=context.interval.end),
-        snapshot=SnapshotRecord(**{name: snapshot[name] for name in SnapshotRecord.model_fields}),
-        seed=use_case.training.seed,
-        parameters=recorded_parameters(use_case, parameters, threads),
-        best_iteration=fit.best_iteration,
-        base_rate=problem.base_rate(labels),
-        decision_threshold=use_case.serving.decision_threshold,
-        metrics=problem.summary(rows["test"].labels, scores["test"]),
-        libraries=library_versions(),
-        code_commit=code_commit,
-        problem=use_case.problem.kind,
-        classes=use_case.problem.class_names,
-        prior=problem.class_shares(labels),
-        label_spread=problem.recorded_spread(labels),
-        estimator=use_case.training.estimator.label,
-        trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
-        architecture=fit.fitted.describe(),
+    metrics = problem.summary(rows["test"].labels, scores["test"])
+    metadata = _metadata(
+        context, parameters, snapshot, code_commit, fit, rows["train"].labels, metrics
     )
     folder = work_folder(context.settings, use_case.name, context.run.run_id) / "package"
     reference = build_reference(transform, rows["train"].matrix, problem.answer(scores["train"]))
@@ -102,6 +81,44 @@ def train_package(
         _golden(use_case, transform, fit, splits["test"]),
     )
     return folder, digest, fit
+
+
+def _metadata(
+    context: StepContext,
+    parameters: Mapping[str, Any],
+    snapshot: Mapping[str, Any],
+    code_commit: str,
+    fit: Fit,
+    labels: np.ndarray,
+    metrics: Mapping[str, float],
+) -> ModelMetadata:
+    """What the package says of itself; `labels` (rows,) are the train split's, `metrics` the test
+    split's.
+    """
+    use_case = context.use_case
+    problem = strategy_of(use_case)
+    return ModelMetadata(
+        use_case=use_case.name,
+        run_id=context.run.run_id,
+        feature_service=use_case.feature_service,
+        interval=TrainingInterval(start=context.interval.start, end=context.interval.end),
+        snapshot=SnapshotRecord(**{name: snapshot[name] for name in SnapshotRecord.model_fields}),
+        seed=use_case.training.seed,
+        parameters=recorded_parameters(use_case, parameters, context.settings.training_threads),
+        best_iteration=fit.best_iteration,
+        base_rate=problem.base_rate(labels),
+        decision_threshold=use_case.serving.decision_threshold,
+        metrics=dict(metrics),
+        libraries=library_versions(),
+        code_commit=code_commit,
+        problem=use_case.problem.kind,
+        classes=use_case.problem.class_names,
+        prior=problem.class_shares(labels),
+        label_spread=problem.recorded_spread(labels),
+        estimator=use_case.training.estimator.label,
+        trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
+        architecture=fit.fitted.describe(),
+    )
 
 
 def recorded_parameters(

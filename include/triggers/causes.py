@@ -4,9 +4,8 @@ whoever sees the cause.
 Airflow's asset events may collapse into one run or stall; this table is what is believed. A cause
 is `pending` until one training takes it, `taken` while that runs, and `consumed` when it has
 decided; a training that breaks gives it back. Or it is `suppressed` with the reason from the start.
-Every
-change is one optimistic Delta transaction over the whole table (it holds a row per cause, not per
-prediction): of two that overlap one fails to commit, reads again and decides again.
+Every change is one optimistic Delta transaction over the whole table (it holds a row per cause, not
+per prediction): of two that overlap one fails to commit, reads again and decides again.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import SpecError
 from include.steps import call_step, load_step
 from include.triggers.causes import sentence_of
-from plugins.links import MlflowRunLink
+from plugins.links import MLFLOW_RUN
 from plugins.operators.step import StepOperator
 from plugins.refusal import refused_request
 
@@ -56,7 +56,7 @@ class OpenTrainingOperator(StepOperator):
     run's page in Airflow says why it ran.
     """
 
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_RUN,)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Consume, then open."""

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperatorLink, Context
 
 from include.steps import Decision
-from plugins.links import DataDocsLink, MlflowRunLink, MlflowVersionLink
+from plugins.links import DATA_DOCS, MLFLOW_RUN, MLFLOW_VERSION
 from plugins.operators.step import StepOperator
 from plugins.refusal import refusal
 
@@ -42,18 +42,18 @@ class DataValidationOperator(GateOperator):
     """Stops the run on data that does not meet its declaration."""
 
     what = "The data"
-    operator_extra_links: Collection[BaseOperatorLink] = (DataDocsLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (DATA_DOCS,)
 
 
 class PromotionGateOperator(GateOperator):
     """Stops a candidate model that does not meet every gate of its use case."""
 
     what = "The candidate"
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_RUN,)
 
 
 class PackageCheckOperator(GateOperator):
     """Stops a model package that cannot be served."""
 
     what = "The package"
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowVersionLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_VERSION,)

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Asset, BaseOperatorLink, Context
 
-from plugins.links import MlflowRunLink, MlflowVersionLink
+from plugins.links import MLFLOW_RUN, MLFLOW_VERSION
 from plugins.operators.step import StepOperator
 from plugins.run_context import step_context
 
@@ -19,7 +19,7 @@ class RegisterModelOperator(StepOperator):
     :param asset: the challenger asset.
     """
 
-    operator_extra_links: Collection[BaseOperatorLink] = (MlflowRunLink(), MlflowVersionLink())
+    operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_RUN, MLFLOW_VERSION)
 
     def __init__(self, *, asset: Asset, **kwargs: Any) -> None:
         super().__init__(outlets=[asset], **kwargs)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from airflow.sdk import BaseOperatorLink
 
-from plugins.links import ReportLink
+from plugins.links import REPORT
 from plugins.operators.step import StepOperator
 
 
@@ -15,4 +15,4 @@ class ReportOperator(StepOperator):
     opens it.
     """
 
-    operator_extra_links: Collection[BaseOperatorLink] = (ReportLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (REPORT,)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,10 @@ class Endpoint:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Endpoint:
-        try:
+        with ExitStack() as unless_started:
+            unless_started.callback(self.close)
             self.start()
-        except BaseException:
-            self.close()
-            raise
+            unless_started.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

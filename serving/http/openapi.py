@@ -239,71 +239,35 @@ def _json(component: str) -> dict[str, Any]:
 
 
 def _plain_paths() -> dict[str, Any]:
+    """The routes for people and for supervisors: path, identifier, summary, answers."""
     text = {"text/plain": {"schema": {"type": "string"}}}
     alive = {
         "200": {"description": "Yes.", "content": text},
         "503": {"description": "No.", "content": text},
     }
+    page = _answered("text/html", "string")
     document = {
-        "200": {
-            "description": "OK",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        }
+        **_answered("application/json", "object"),
+        "503": {"description": "Starting.", "content": _json("ErrorAnswer")},
     }
-    document["503"] = {"description": "Starting.", "content": _json("ErrorAnswer")}
-    page = {
-        "200": {
-            "description": "OK",
-            "content": {"text/html": {"schema": {"type": "string"}}},
-        }
-    }
+    routes: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+        ("/", "front", "What serves, for people.", page),
+        ("/docs", "docs", "This document as a page that sends requests.", page),
+        ("/healthz", "healthz", "Is the process alive?", alive),
+        ("/livez", "livez", "Can the process answer at all?", alive),
+        ("/readyz", "readyz", "Can it predict for at least one use case?", alive),
+        ("/metrics", "metrics", "Prometheus metrics.", {"200": alive["200"]}),
+        ("/docs.json", "document", "This document.", document),
+    )
     return {
-        "/": {
-            "get": {
-                "operationId": "front",
-                "summary": "What serves, for people.",
-                "responses": page,
-            }
-        },
-        "/docs": {
-            "get": {
-                "operationId": "docs",
-                "summary": "This document as a page that sends requests.",
-                "responses": page,
-            }
-        },
-        "/healthz": {
-            "get": {
-                "operationId": "healthz",
-                "summary": "Is the process alive?",
-                "responses": alive,
-            }
-        },
-        "/livez": {
-            "get": {
-                "operationId": "livez",
-                "summary": "Can the process answer at all?",
-                "responses": alive,
-            }
-        },
-        "/readyz": {
-            "get": {
-                "operationId": "readyz",
-                "summary": "Can it predict for at least one use case?",
-                "responses": alive,
-            }
-        },
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                "summary": "Prometheus metrics.",
-                "responses": {"200": alive["200"]},
-            }
-        },
-        "/docs.json": {
-            "get": {"operationId": "document", "summary": "This document.", "responses": document}
-        },
+        path: {"get": {"operationId": identifier, "summary": summary, "responses": responses}}
+        for path, identifier, summary, responses in routes
     }
+
+
+def _answered(media_type: str, kind: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"type": kind}}}
+    return {"200": {"description": "OK", "content": content}}
 
 
 def _components(

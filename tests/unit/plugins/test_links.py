@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from include.settings import load_settings
-from plugins.links import DataDocsLink, MlflowRunLink, ReportLink, links_of
+from plugins.links import DATA_DOCS, MLFLOW_RUN, REPORT, links_of
 from plugins.operators.gate import DataValidationOperator
 
 
@@ -31,11 +31,8 @@ def test_a_button_shows_the_address_that_the_operator_kept():
         task_id="validate_data", step="a:b", use_case="parcels", process="features"
     )
     (link,) = operator.operator_extra_links
-    assert isinstance(link, DataDocsLink)
+    assert link == DATA_DOCS
     assert link.get_link(operator, ti_key=None) == ""
     operator.addresses = {"Data Docs": "http://here"}
     assert link.get_link(operator, ti_key=None) == "http://here"
-    assert {MlflowRunLink().xcom_key, ReportLink().xcom_key} == {
-        "_link_MlflowRunLink",
-        "_link_ReportLink",
-    }
+    assert {MLFLOW_RUN.xcom_key, REPORT.xcom_key} == {"_link_mlflow_run", "_link_report"}

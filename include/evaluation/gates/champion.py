@@ -7,6 +7,8 @@ the share of resamples in which the statement holds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from include.evaluation.gates.base import TEST, Champion, GateInput, too_small, undeclared_slices
@@ -35,15 +37,7 @@ def champion_improvement(candidate: GateInput) -> list[Finding]:
     scores, others, missing = _comparable(candidate, candidate.champion)
     if scores is None or others is None:
         return [
-            Finding(
-                rule="champion_improvement",
-                metric=metric,
-                subject=TEST,
-                limit=bound,
-                passed=False,
-                reason=missing,
-            )
-            for metric, bound in metrics
+            _improvement(metric, bound, passed=False, reason=missing) for metric, bound in metrics
         ]
     gained = candidate.losses(others) - candidate.losses(scores)
     difference = paired_bootstrap(gained, candidate.days, seed=candidate.use_case.training.seed)
@@ -58,25 +52,27 @@ def champion_improvement(candidate: GateInput) -> list[Finding]:
     )
     sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
     return [
-        Finding(
-            rule="champion_improvement",
-            metric=gain,
-            subject=TEST,
-            limit=limit,
+        _improvement(
+            gain,
+            limit,
             observed=difference.mean,
             passed=difference.mean >= limit,
             reason=better,
         ),
-        Finding(
-            rule="champion_improvement",
-            metric="improvement_confidence",
-            subject=TEST,
-            limit=confidence,
+        _improvement(
+            "improvement_confidence",
+            confidence,
             observed=share,
             passed=share >= confidence,
             reason=sure,
         ),
     ]
+
+
+def _improvement(metric: str, limit: float, **judged_as: Any) -> Finding:
+    return Finding(
+        rule="champion_improvement", metric=metric, subject=TEST, limit=limit, **judged_as
+    )
 
 
 def champion_slices(candidate: GateInput) -> list[Finding]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -219,20 +220,21 @@ def _compared(
     """
     from fairlearn.metrics import MetricFrame, selection_rate
 
-    bounds = {f"{rate.name}_difference": rate.max_difference, f"{rate.name}_ratio": rate.min_ratio}
+    def finding(metric: str, limit: float, **judged_as: Any) -> Finding:
+        return Finding(
+            rule="fairness",
+            metric=f"{rate.name}_{metric}",
+            subject=TEST,
+            part=declared.column,
+            limit=limit,
+            **judged_as,
+        )
+
     if len(judged) < COMPARABLE:
         reason = f"fewer than two groups are large enough to compare: {judged}"
         return [
-            Finding(
-                rule="fairness",
-                metric=metric,
-                subject=TEST,
-                part=declared.column,
-                limit=bound,
-                passed=False,
-                reason=reason,
-            )
-            for metric, bound in bounds.items()
+            finding("difference", rate.max_difference, passed=False, reason=reason),
+            finding("ratio", rate.min_ratio, passed=False, reason=reason),
         ]
     frame = MetricFrame(
         metrics=selection_rate, y_true=decisions, y_pred=decisions, sensitive_features=groups
@@ -246,26 +248,19 @@ def _compared(
         if rare
         else reason
     )
-    (first, max_difference), (second, min_ratio) = bounds.items()
     return [
-        Finding(
-            rule="fairness",
-            metric=first,
-            subject=TEST,
-            part=declared.column,
-            limit=max_difference,
+        finding(
+            "difference",
+            rate.max_difference,
             observed=difference,
-            passed=difference <= max_difference,
+            passed=difference <= rate.max_difference,
             reason=reason,
         ),
-        Finding(
-            rule="fairness",
-            metric=second,
-            subject=TEST,
-            part=declared.column,
-            limit=min_ratio,
+        finding(
+            "ratio",
+            rate.min_ratio,
             observed=ratio,
-            passed=rare or ratio >= min_ratio,
+            passed=rare or ratio >= rate.min_ratio,
             reason=explanation,
         ),
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
+from include.catalogue import names
 from include.triggers.causes import sentence_of
 from plugins.refusal import shortened
 
@@ -116,7 +117,7 @@ def write_note(dag_run: DagRun) -> None:
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
-    if "__" not in dag_run.dag_id:
+    if dag_run.dag_id.rpartition("__")[0] not in names():
         return
     session = object_session(dag_run)
     if session is not None:

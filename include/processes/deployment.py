@@ -95,11 +95,10 @@ def put_into_service(
     """Let the endpoint swap to the version, see that it does, record it in the ledger, then move
     the alias `champion`.
 
-    Repeating it for
-    the version in service adds no row. When the endpoint does not take the version, or fails its
-    smoke test, the previous one is desired again, the ledger says `rolled_back` and `ReleaseError`
-    is raised. `LateStep` is raised, and nothing changed, when another version was promoted since
-    this one was selected.
+    Repeating it for the version in service adds no row and gives the same result. When the endpoint
+    does not take the version, or fails its smoke test, the previous one is desired again, the
+    ledger says `rolled_back` and `ReleaseError` is raised. `LateStep` is raised, and nothing
+    changed, when another version was promoted since this one was selected.
     """
     number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name

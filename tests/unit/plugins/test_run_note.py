@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from plugins.run_note import NOTE_CHARACTERS, note_of
+from types import SimpleNamespace
+
+from plugins.run_note import NOTE_CHARACTERS, note_of, write_note
 
 WINDOW = "2013-04-01 00:00 to 2013-05-01 00:00 UTC"
 CAUSE = {"kind": "alarm", "who": "flight_delays__monitoring", "reason": "AUC fell to 0.61."}
@@ -66,3 +68,9 @@ def test_a_note_is_never_longer_than_airflow_keeps():
         failed=["check_gates"],
     )
     assert len(note) <= NOTE_CHARACTERS
+
+
+def test_a_run_of_a_dag_that_is_not_ours_is_left_alone():
+    stranger = SimpleNamespace(dag_id="another_team__features", note=None)
+    write_note(stranger)  # reads neither session nor results: there are none
+    assert stranger.note is None

@@ -47,13 +47,15 @@ def stage(
     predictions: pl.DataFrame,
     summary: Mapping[str, Any],
 ) -> None:
-    """Write a partition and its summary in one commit, replacing what an earlier attempt has
-    left.
+    """Write a partition and its summary in one commit, unless another copy of the step has staged
+    it meanwhile; what an attempt left without a summary is replaced.
     """
     properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
     name = staged_table(use_case, scoring, summary["number"])
 
     def attempt() -> None:
+        if staged_summary(use_case, tables, scoring, summary["number"]) is not None:
+            return
         exists = tables.exists(name)
         with nullcontext() if exists else tables.creating(name):
             write_deltalake(

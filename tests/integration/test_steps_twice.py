@@ -1,5 +1,5 @@
-"""Every step of features, training and deployment runs twice at the same moment: one effect, the
-same result.
+"""Every step of features, training, deployment and batch scoring runs twice at the same moment: one
+effect, the same result.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def test_two_copies_of_every_step_have_one_effect_and_one_result(
             where = (str(home), "", process, *ORDER[process])
             run_process(copies, dags[process], where, home)
         with Endpoint(settings) as endpoint:
-            for process in ("deployment",):
+            for process in ("deployment", "batch_scoring"):
                 where = (str(home), endpoint.url, process, *ORDER[process])
                 run_process(copies, dags[process], where, home)
     client, name = connect(settings), flights().name

@@ -125,7 +125,7 @@ def version_named(settings: Settings, name: str, number: int) -> RegisteredVersi
 def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
     """Point alias `champion` at version `number`, which must exist."""
     version(settings, use_case, number)
-    connect(settings).set_registered_model_alias(use_case.name, CHAMPION, str(number))
+    _point(connect(settings), settings, use_case, CHAMPION, number)
 
 
 def download(version: RegisteredVersion, folder: Path) -> Path:
@@ -231,7 +231,24 @@ def _point_challenger(
     """Forward only: repeating an old training does not take the alias from a newer version."""
     current = challenger(settings, use_case)
     if current is None or current.version < number:
-        client.set_registered_model_alias(use_case.name, CHALLENGER, str(number))
+        _point(client, settings, use_case, CHALLENGER, number)
+
+
+def _point(
+    client: MlflowClient, settings: Settings, use_case: UseCase, alias: str, number: int
+) -> None:
+    """Two first writers of an alias would both insert it, and MLflow's database refuses one.
+
+    The lock orders those that share a home; whoever lost against another host writes once more,
+    and finds the alias there.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with one_copy(settings, use_case.name, f"alias {alias}"):
+        try:
+            client.set_registered_model_alias(use_case.name, alias, str(number))
+        except MlflowException:
+            client.set_registered_model_alias(use_case.name, alias, str(number))
 
 
 def _by_alias(settings: Settings, use_case: UseCase, alias: str) -> RegisteredVersion | None:

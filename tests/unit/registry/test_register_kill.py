@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,21 @@ def test_a_kill_during_registration_and_a_retry_leave_one_version(
     assert challenger.version == 1
     package = versions.download(challenger, tmp_path / "fetched")
     assert (package / "signature.json").is_file()
+
+
+def test_many_first_writers_of_an_alias_all_point_it(settings, original, run_id):
+    versions.register_candidate(settings, USE_CASE, run_id, original[1], VERDICT)
+    client = connect(settings)
+    with ThreadPoolExecutor(8) as writers:
+        for _ in range(5):
+            points = [
+                writers.submit(versions.set_champion, settings, USE_CASE, 1) for _ in range(8)
+            ]
+            assert [point.result() for point in points] == [None] * 8
+            champion = versions.champion(settings, USE_CASE)
+            assert champion is not None
+            assert champion.version == 1
+            client.delete_registered_model_alias(USE_CASE.name, "champion")
 
 
 def test_a_refused_candidate_becomes_no_version_and_carries_no_alias(settings, original, run_id):

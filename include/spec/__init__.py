@@ -20,6 +20,18 @@ from include.spec.operations import (
     Triggers,
 )
 from include.spec.problem import Binary, Multiclass, Problem, ProblemKind, Regression
+from include.spec.release import (
+    AB,
+    Analysis,
+    Bandit,
+    BlueGreen,
+    Canary,
+    Direct,
+    Release,
+    RiskClass,
+    Shadow,
+    Strategy,
+)
 from include.spec.request import (
     RequestColumn,
     exchanged_columns,
@@ -41,14 +53,20 @@ from include.spec.use_case import NAME_PATTERN, UseCase
 from include.spec.values import ColumnType
 
 __all__ = [
+    "AB",
     "NAME_PATTERN",
     "SENTINELS",
+    "Analysis",
+    "Bandit",
     "BatchScoring",
     "Binary",
+    "BlueGreen",
+    "Canary",
     "Column",
     "ColumnType",
     "DataChecks",
     "DataSet",
+    "Direct",
     "Direction",
     "FairnessGroups",
     "FeatureTable",
@@ -63,14 +81,18 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "Regression",
+    "Release",
     "RequestColumn",
     "RequestField",
+    "RiskClass",
     "RowRule",
     "Schedule",
     "ScikitLearn",
     "Serving",
+    "Shadow",
     "Share",
     "Slice",
+    "Strategy",
     "Table",
     "Target",
     "Training",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from include.spec.base import all_different
+from include.spec.base import all_different, one_of
 from include.spec.tables import Input
 from include.spec.values import ColumnType
 
@@ -34,6 +34,7 @@ def check_possible(use_case: UseCase) -> None:
     _moments(use_case)
     _kinds(use_case)
     _request(use_case)
+    _release(use_case)
     training = use_case.training
     training.estimator.check_names(training, [item.name for item in use_case.inputs])
     use_case.problem.check_limits(use_case)
@@ -141,6 +142,12 @@ def _request(use_case: UseCase) -> None:
                 " values that need no look-up, and ':' parts a view from a feature; rename the"
                 " column"
             )
+
+
+def _release(use_case: UseCase) -> None:
+    """A row's version is chosen by values that every caller sends."""
+    for name in use_case.release.unit:
+        one_of("release.unit", name, use_case.request_columns)
 
 
 def _type(use_case: UseCase, table: str, column: str) -> ColumnType:

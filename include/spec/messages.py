@@ -68,6 +68,9 @@ def _text(title: str, place: Sequence[str], mistake: Mapping[str, Any]) -> str:
     short = SHORT.repr(value)
     context = mistake.get("ctx", {})
     choices = QUOTED.findall(str(context.get("expected", context.get("expected_tags", ""))))
+    if mistake["type"] == "union_tag_invalid":
+        tag = context["discriminator"].strip("'")
+        return f"{where}.{tag} is {context['tag']!r}{suggestion(context['tag'], choices)}"
     if choices and isinstance(value, str):
         return f"{where} is {short}{suggestion(value, choices)}"
     message = str(mistake["msg"])

@@ -16,6 +16,7 @@ from include.spec.former import from_former
 from include.spec.gates import Gates
 from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
 from include.spec.problem import Problem
+from include.spec.release import Release
 from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
 from include.spec.training import Golden, Slice, Training
 
@@ -101,6 +102,11 @@ class UseCase(Part):
     triggers: Triggers = Field(
         default=Triggers(),
         description="What starts a training by itself. See there for the defaults.",
+    )
+    release: Release = Field(
+        default=Release(),
+        description="How a new version comes into service, and who approves it. Directly by"
+        " default.",
     )
     schedule: Schedule = Field(description="When the processes run.")
 

@@ -11,11 +11,14 @@ digest: signing again gives another signature of the same package.
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import rfc8785
 
 from include.errors import RegistryError, SignatureError
 from include.files import write
@@ -115,6 +118,56 @@ def verify_signature(folder: Path, key: Path) -> None:
         raise SignatureError(
             f"The signature of the model package at {folder} does not hold ({error}). {advice}"
         ) from error
+
+
+def sign_statement(settings: Settings, purpose: str, statement: dict[str, Any]) -> str:
+    """The signature (base64) of a small JSON document, by the key that signs packages.
+
+    What is signed is its canonical form (RFC 8785) behind `purpose`, so that a signature of one
+    kind of statement stands for no other.
+    """
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    content = ensure_keys(settings).read_bytes()
+    key = serialization.load_pem_private_key(content, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise RegistryError(
+            f"{settings.keys_dir / PRIVATE_KEY} is no elliptic curve key; put the one that signs"
+            " packages back."
+        )
+    signature = key.sign(_signed_bytes(purpose, statement), ec.ECDSA(hashes.SHA256()))
+    return base64.b64encode(signature).decode("ascii")
+
+
+def verify_statement(key: Path, purpose: str, statement: dict[str, Any], signature: str) -> None:
+    """Raise `SignatureError` unless `sign_statement` made the signature with `key`'s private
+    half.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        public = serialization.load_pem_public_key(key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SignatureError(
+            f"The public key {key} cannot be read: {error}. Copy it from the trainer."
+        ) from error
+    try:
+        if not isinstance(public, ec.EllipticCurvePublicKey):
+            raise SignatureError(f"{key} is no elliptic curve key. Copy it from the trainer.")
+        public.verify(
+            base64.b64decode(signature, validate=True),
+            _signed_bytes(purpose, statement),
+            ec.ECDSA(hashes.SHA256()),
+        )
+    except (InvalidSignature, ValueError) as error:
+        raise SignatureError(f"The signature of the {purpose} does not hold.") from error
+
+
+def _signed_bytes(purpose: str, statement: dict[str, Any]) -> bytes:
+    return f"flightdeck {purpose}\n".encode() + rfc8785.dumps(statement)
 
 
 def _hashing() -> hashing.Config:

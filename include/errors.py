@@ -14,6 +14,7 @@
     |   |-- DigestMismatch   the bytes are not the ones that were evaluated
     |   `-- SignatureError   the package is not signed, or not by our key
     |-- ReleaseError         a version cannot be packaged or put into service
+    |   `-- LedgerBroken     the release ledger was changed past the product
     |-- ServingError         the endpoint or its model store is not in a usable state
     `-- PlatformError        a process of the platform cannot start, stop or answer
 
@@ -74,6 +75,21 @@ class SignatureError(RegistryError):
 
 class ReleaseError(FlightdeckError):
     """A version cannot be packaged or put into service."""
+
+
+class LedgerBroken(ReleaseError):
+    """The release ledger is not what was written into it: rows, head or keys were changed.
+
+    `kind` is the manner of the break as `include.release.ledger.Kind` lists them, `row` the number
+    of the first row that does not hold (0 where it is the whole ledger).
+    """
+
+    def __init__(self, kind: str, row: int, text: str) -> None:
+        super().__init__(kind, row, text)
+        self.kind, self.row, self.text = kind, row, text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class ServingError(FlightdeckError):

@@ -47,7 +47,7 @@ def select_version(context: StepContext) -> SelectedVersion:
             " gates may serve."
         )
     stated = context.run.params.get("reason")
-    current = Ledger(context.settings.ledger_path).current(context.use_case.name)
+    current = Ledger(context.settings).current(context.use_case.name)
     return SelectedVersion(
         version=selected.version,
         digest=selected.digest,
@@ -102,7 +102,7 @@ def put_into_service(
     """
     number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name
-    ledger = Ledger(settings.ledger_path)
+    ledger = Ledger(settings)
     previous = ledger.promotion_before(name, selected.after, number, digest)
     set_desired(settings, name, number, digest)
     try:

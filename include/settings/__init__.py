@@ -77,6 +77,14 @@ class Settings(BaseModel):
         description="Where Feast keeps the newest features: `sqlite`, or the address of a Redis or"
         " PostgreSQL (docs/serving-operations.md). By default what feature_store.yaml says.",
     )
+    ledger_url: str | None = Field(
+        default=None,
+        repr=False,
+        pattern=r"^[a-z0-9_+]+://",
+        description="The database of the release ledger: postgresql://user:password@host/database,"
+        " or any other that SQLAlchemy reaches (docs/releases-ledger.md). By default a SQLite file"
+        " below `home`.",
+    )
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
         description="The broker whose events `flightdeck stream` scores.",
@@ -215,7 +223,9 @@ class Settings(BaseModel):
 
     @property
     def ledger_path(self) -> Path:
-        """File of the release ledger."""
+        """File of the release ledger, unless `ledger_url` names another database; its signed head
+        lies beside.
+        """
         return self.home / "ledger" / "releases.db"
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from cli.platform.environment import process_environment
 from include.release.ledger import Ledger
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
 from proofs.harness.ports import free_port
 
@@ -145,7 +145,8 @@ def test_the_alarm_started_a_training_that_was_decided(demo: Demo):
         "flight_delays__monitoring",
         "replay__2013-04",
     )
-    rows = Ledger(demo.home / "ledger" / "releases.db").rows("flight_delays")
+    settings = load_settings({"FLIGHTDECK_HOME": str(demo.home)})
+    rows = Ledger(settings).rows("flight_delays")
     if training["decision"] == "accepted":
         assert month["decision"] == f"promoted v{training['version']}"
         assert [row.version for row in rows] == [1, training["version"]]

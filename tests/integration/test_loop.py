@@ -169,11 +169,11 @@ def test_deployment_puts_the_challenger_into_service(
     model = live_endpoint.model()
     assert (model["version"], model["digest"]) == (1, digest)
     assert versions.champion(settings, USE_CASE).version == 1
-    ledger = Ledger(settings.ledger_path)
+    ledger = Ledger(settings)
     assert [(row.event, row.version, row.digest) for row in ledger.rows("flight_delays")] == [
         ("promoted", 1, digest)
     ]
-    ledger.verify()
+    assert ledger.verify().number == len(ledger.rows())
 
 
 def test_scoring_an_interval_again_leaves_the_same_predictions(scored_april, tables):

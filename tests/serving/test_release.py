@@ -99,7 +99,7 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     endpoint: Endpoint, world: World, registry: Settings
 ) -> None:
     context = context_for(registry, world, endpoint)
-    ledger = Ledger(registry.ledger_path)
+    ledger = Ledger(registry)
     inputs = deploy(context)
     assert inputs["check_package"]["accepted"], inputs["check_package"]["reasons"]
     assert inputs["put_into_service"] == {
@@ -136,7 +136,7 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     )
     assert ledger.rows()[-1].reason == "version 1 was asked for: the old one was better"
     assert endpoint.model()["version"] == 1
-    assert ledger.verify() == 2
+    assert ledger.verify().number == 2
 
 
 def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
@@ -147,7 +147,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(steps, "SERVING_SECONDS", 30.0)
-    ledger = Ledger(registry.ledger_path)
+    ledger = Ledger(registry)
     if ledger.current("flight_delays") is None:
         deploy(context_for(registry, world, endpoint, version=1))
     before = ledger.current("flight_delays")
@@ -178,7 +178,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
 def test_a_version_that_is_too_slow_over_http_is_rolled_back(
     endpoint: Endpoint, world: World, registry: Settings
 ) -> None:
-    ledger = Ledger(registry.ledger_path)
+    ledger = Ledger(registry)
     if ledger.current("flight_delays") is None:
         deploy(context_for(registry, world, endpoint, version=1))
     before = ledger.current("flight_delays")

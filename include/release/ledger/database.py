@@ -1,0 +1,274 @@
+"""The ledger's table in any database that SQLAlchemy reaches: SQLite in a file, PostgreSQL by its
+address.
+
+The number is the primary key, so it is also the compare-and-set of two writers at once. Triggers
+refuse updates and deletes through SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from include.errors import LedgerBroken, ReleaseError
+from include.files import make_folder
+from include.release.ledger.entries import Entry, canonical, parsed
+
+NAME = "release_ledger"
+SECONDS = 30
+METADATA = MetaData()
+LEDGER = Table(
+    NAME,
+    METADATA,
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("recorded_at", String(40), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("use_case", String(200), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
+    # A hash of run, event, version and step: the same run writes the same row once.
+    Column("once", String(64), nullable=True),
+    UniqueConstraint("once", name=f"{NAME}_once"),
+)
+REFUSAL = "the ledger is append-only"
+for operation in ("UPDATE", "DELETE"):
+    event.listen(
+        LEDGER,
+        "after_create",
+        DDL(
+            f"CREATE TRIGGER {NAME}_no_{operation.lower()} BEFORE {operation} ON {NAME}"
+            f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+event.listen(
+    LEDGER,
+    "after_create",
+    DDL(
+        f"CREATE OR REPLACE FUNCTION {NAME}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
+    ).execute_if(dialect="postgresql"),
+)
+event.listen(
+    LEDGER,
+    "after_create",
+    DDL(
+        f"CREATE TRIGGER {NAME}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {NAME}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {NAME}_refuse()"
+    ).execute_if(dialect="postgresql"),
+)
+
+
+class LedgerDatabase:
+    """The database at a URL; nothing is made before the first `writing`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed_url(url)
+        self.engine = _engine(self.url)
+        self.place = str(self.file or self.url.render_as_string(hide_password=True))
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; `None` for any other."""
+        named = self.url.get_backend_name() == "sqlite" and self.url.database
+        return Path(named) if named else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection | None]:
+        """Yield a connection, or `None` where there is no ledger yet.
+
+        Raises `LedgerBroken` for a file that is no database, `ReleaseError` where the database
+        cannot be reached.
+        """
+        if self.file is not None and not self.file.is_file():
+            yield None
+            return
+        with self._reported(), self.engine.connect() as connection:
+            yield connection if inspect(connection).has_table(NAME) else None
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection that holds the right to append; commits unless the body raises.
+
+        Raises what `reading` raises, and `IntegrityError` where another writer was faster.
+        """
+        if self.file is not None:
+            make_folder(self.file.parent)
+        with self._reported(), self._transaction() as connection:
+            METADATA.create_all(connection)
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"LOCK TABLE {NAME} IN SHARE ROW EXCLUSIVE MODE")
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if self.file is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        # SQLite's driver would begin a transaction that only reads, and find out too late that
+        # another one writes.
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DatabaseError as error:
+            text = str(error.orig).strip()
+            if "not a database" in text or "malformed" in text:
+                raise LedgerBroken(
+                    "unreadable",
+                    0,
+                    f"The ledger {self.place} is no database any more ({text}). Restore it from a"
+                    " backup.",
+                ) from error
+            raise ReleaseError(
+                f"The ledger {self.place} cannot be used: {text}. Start its database, or correct"
+                " FLIGHTDECK_LEDGER_URL."
+            ) from error
+
+
+def insert(connection: Connection, entry: Entry) -> None:
+    """Add a row; `IntegrityError` where its number or its run's row is there already."""
+    row = {**entry.as_json(), "evidence": canonical(entry.evidence), "once": entry.once}
+    connection.execute(LEDGER.insert(), row)
+
+
+def last_entry(connection: Connection) -> Entry | None:
+    """The newest row."""
+    found = entries(connection, newest_first=True, limit=1)
+    return found[0] if found else None
+
+
+def entry_at(connection: Connection, number: int) -> Entry | None:
+    """The row with this number."""
+    found = entries(connection, first=number, last=number)
+    return found[0] if found else None
+
+
+def entry_once(connection: Connection, once: str) -> Entry | None:
+    """The row that the same run has written already."""
+    found = connection.execute(select(LEDGER).where(LEDGER.c.once == once)).mappings().first()
+    return None if found is None else _entry(found)
+
+
+def entries(
+    connection: Connection,
+    *,
+    use_case: str | None = None,
+    events: Sequence[str] | None = None,
+    first: int | None = None,
+    last: int | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> list[Entry]:
+    """The rows that fulfil every condition; `first` and `last` are numbers, both included.
+
+    Raises `LedgerBroken` for a row that cannot be read.
+    """
+    column = LEDGER.c
+    statement = select(LEDGER).order_by(column.number.desc() if newest_first else column.number)
+    if use_case is not None:
+        statement = statement.where(column.use_case == use_case)
+    if events is not None:
+        statement = statement.where(column.event.in_(events))
+    if first is not None:
+        statement = statement.where(column.number >= first)
+    if last is not None:
+        statement = statement.where(column.number <= last)
+    return [_entry(row) for row in connection.execute(statement.limit(limit)).mappings()]
+
+
+def _entry(row: Any) -> Entry:
+    fields = {name: value for name, value in row.items() if name != "once"}
+    try:
+        entry = Entry(
+            **{
+                **fields,
+                "recorded_at": datetime.fromisoformat(fields["recorded_at"]),
+                "evidence": parsed(fields["evidence"]),
+            }
+        )
+    except (ValueError, TypeError) as error:
+        raise edited(int(row["number"]), str(error)) from error
+    if entry.once != row["once"]:
+        raise edited(entry.number, "its run does not fit")
+    return entry
+
+
+def edited(number: int, why: str) -> LedgerBroken:
+    """The error for a row whose content is not what was hashed."""
+    return LedgerBroken(
+        "edited",
+        number,
+        f"The ledger is broken: row {number} has been changed since it was written ({why})."
+        " Restore the ledger from a backup.",
+    )
+
+
+def _parsed_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ReleaseError(
+            "FLIGHTDECK_LEDGER_URL is no address of a database; write"
+            " postgresql://user:password@host:port/database or sqlite:////absolute/path.db."
+        ) from error
+    # Of PostgreSQL's drivers the lock holds the third generation of psycopg.
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=EXTRA")
+
+    return engine

@@ -46,7 +46,11 @@ class Comparison:
 
     @property
     def share(self) -> float:
-        """The challenger's share of the traffic of both, as planned."""
+        """The challenger's share of the traffic of both, as planned. A shadow scores the rows that
+        the champion answers, so half of the rows of both are its own.
+        """
+        if self.challenger.role == "shadow":
+            return 0.5
         total = self.champion.share + self.challenger.share
         return self.challenger.share / total if total else 0.0
 

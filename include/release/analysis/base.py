@@ -1,0 +1,233 @@
+"""What a question of the analysis gets and leaves, and the test that most of them share.
+
+A question is a function `(AnalysisInput) -> list[Finding]`. It refuses only on evidence that holds
+however often one looks; where too little is there, or the evidence leans without deciding, its
+finding is not judged, which is neither a pass nor an abort.
+
+The promise "an identical challenger is aborted with a probability of at most alpha over the whole
+rollout" is shared out over the questions by `ALPHA_SHARES` (Bonferroni's inequality, with weights):
+errors and latency get most of it, since there few requests decide; the others judge effects so
+large that a stricter level costs them little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from include.release.analysis.observed import ArmWindow, Comparison, Observed
+from include.spec import Direct, Release
+from include.stats.sequential import (
+    excess_terms,
+    largest_rate,
+    log_threshold,
+    mixed,
+    rate_evidence,
+)
+from include.verdict import Finding
+
+ALPHA_SHARES = {
+    "errors": 0.5,
+    "latency": 0.35,
+    "slices": 0.05,
+    "scores": 0.04,
+    "outcomes": 0.03,
+    "fallbacks": 0.02,
+    "disagreement": 0.01,
+}
+SUSPICION = 4.0
+"""From this e-value on a question waits for more requests before it passes."""
+RELEVANT_RATIO = 1.1
+"""A rate that is less than this times the champion's is no reason to abort, however sure it is: a
+busy service proves differences that nobody feels.
+"""
+NO_SHARE = 1e-6
+_SUSPICION = math.log(SUSPICION)
+
+
+@dataclass(frozen=True)
+class AnalysisInput:
+    """What was observed, and what the specification allows."""
+
+    observed: Observed
+    release: Release
+
+    def alpha(self, question: str) -> float:
+        """The question's part of the probability of a false abort."""
+        return self.release.analysis.alpha * ALPHA_SHARES[question]
+
+    @property
+    def minimum_rows(self) -> int:
+        """The rows that a step must have before it may pass; 1 where nothing is compared."""
+        strategy = self.release.strategy
+        return 1 if isinstance(strategy, Direct) else strategy.minimum_rows
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the challenger's answers are only compared."""
+        return self.observed.now.challenger.role == "shadow"
+
+    @property
+    def subject(self) -> str:
+        """How findings name what was compared."""
+        now = self.observed.now
+        return f"version {now.challenger.version} against {now.champion.version}"
+
+
+Question = Callable[[AnalysisInput], list[Finding]]
+Count = Callable[[ArmWindow], int]
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Whether the challenger has more events than the champion.
+
+    `evidence` is the log e-value and `threshold` what it must reach; `ratio` is the challenger's
+    rate over the champion's, step by step (Mantel and Haenszel, 1959), infinite where the champion
+    has none.
+    """
+
+    challenger: tuple[int, int]
+    champion: tuple[int, int]
+    evidence: float
+    threshold: float
+    ratio: float
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is proved, and large enough to matter."""
+        return self.evidence >= self.threshold and self.ratio >= RELEVANT_RATIO
+
+    @property
+    def leans(self) -> bool:
+        """Whether it is likely enough to wait for more requests."""
+        return not self.fails and self.ratio >= RELEVANT_RATIO and self.evidence >= _SUSPICION
+
+
+def excess_of(steps: Sequence[Comparison], count: Count, alpha: float) -> Excess:
+    """Compare the events that `count` gives of both arms, over all steps.
+
+    Each step is tested with the challenger's planned share of the traffic, which is what chance
+    gave it, and with the share of the rows that it got if that is larger: units differ in how much
+    they ask, and a busy one must not look like a bad version. The weaker evidence counts.
+    """
+    together = [step for step in steps if step.concurrent]
+    planned, realised = np.zeros(1), np.zeros(1)
+    for step in together:
+        hits, events = count(step.challenger), count(step.challenger) + count(step.champion)
+        planned = planned + excess_terms(hits, events, _within(step.share))
+        realised = realised + excess_terms(hits, events, _within(realised_share(step)))
+    evidence = min(float(mixed(planned)), float(mixed(realised))) if together else 0.0
+    for step in steps:
+        if not step.concurrent:
+            evidence = max(evidence, _against_before(step, count, alpha))
+    return Excess(
+        (_total(steps, count, "challenger"), _rows(steps, "challenger")),
+        (_total(steps, count, "champion"), _rows(steps, "champion")),
+        evidence,
+        log_threshold(alpha),
+        _ratio(steps, count),
+    )
+
+
+def excess_finding(
+    case: AnalysisInput,
+    question: str,
+    metric: str,
+    excess: Excess,
+    *,
+    part: str = "",
+    what: str = "events",
+) -> Finding:
+    """The finding that follows from an excess."""
+    rates = [hits / rows if rows else None for hits, rows in (excess.challenger, excess.champion)]
+    texts = [f"{hits:,} of {rows:,} rows" for hits, rows in (excess.challenger, excess.champion)]
+    judged = None not in rates and not excess.leans
+    return Finding(
+        rule=question,
+        subject=case.subject,
+        part=part,
+        metric=metric,
+        observed=rates[0],
+        limit=rates[1],
+        passed=not excess.fails,
+        judged=judged,
+        reason=f"{what} on {texts[0]} of the challenger, {texts[1]} of the champion at the same"
+        f" time; {evidence_text(excess.evidence, excess.threshold)}",
+    )
+
+
+def evidence_text(evidence: float, threshold: float) -> str:
+    """How far the evidence is from what refuses, for people."""
+    needed = math.exp(threshold)
+    if evidence >= threshold:
+        return f"the evidence of harm is {_large(evidence)}, {needed:,.0f} refuses"
+    leaning = "more requests will decide: " if evidence >= _SUSPICION else ""
+    return f"{leaning}the evidence of harm is {math.exp(evidence):.3g}, {needed:,.0f} refuses"
+
+
+def realised_share(step: Comparison) -> float:
+    """The challenger's share of the rows, or its planned share where that is larger."""
+    rows = step.challenger.rows + step.champion.rows
+    return max(step.share, step.challenger.rows / rows if rows else 0.0)
+
+
+def too_few(
+    rule: str, subject: str, rows: float, needed: float, reason: str, part: str = ""
+) -> Finding:
+    """A finding that decides nothing, for there are too few rows."""
+    return Finding(
+        rule=rule,
+        subject=subject,
+        part=part,
+        metric="rows",
+        observed=rows,
+        limit=needed,
+        passed=True,
+        judged=False,
+        reason=reason,
+    )
+
+
+def _against_before(step: Comparison, count: Count, alpha: float) -> float:
+    """The challenger alone against the champion's rows before it: half of alpha for the upper bound
+    of the champion's rate, half for the challenger's being above it.
+    """
+    before, now = step.champion, step.challenger
+    if not before.rows or not now.rows:
+        return 0.0
+    limit = largest_rate(count(before), before.rows, alpha / 2.0)
+    if limit >= 1.0:
+        return 0.0
+    return float(rate_evidence(count(now), now.rows, limit)) - math.log(2.0)
+
+
+def _ratio(steps: Sequence[Comparison], count: Count) -> float:
+    above = below = 0.0
+    for step in steps:
+        rows = step.challenger.rows + step.champion.rows
+        if rows:
+            above += count(step.challenger) * step.champion.rows / rows
+            below += count(step.champion) * step.challenger.rows / rows
+    if below:
+        return above / below
+    return math.inf if above else 1.0
+
+
+def _total(steps: Sequence[Comparison], count: Count, role: str) -> int:
+    return sum(count(getattr(step, role)) for step in steps)
+
+
+def _rows(steps: Sequence[Comparison], role: str) -> int:
+    return sum(getattr(step, role).rows for step in steps)
+
+
+def _within(share: float) -> float:
+    return min(max(share, NO_SHARE), 1.0 - NO_SHARE)
+
+
+def _large(evidence: float) -> str:
+    return f"{math.exp(evidence):,.0f}" if evidence < math.log(1e9) else "beyond all doubt"

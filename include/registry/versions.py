@@ -30,6 +30,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 MODELS_SCHEME = "models:/"
 SIGNATURE_TAG = "signature"
+DELETED = "Deleted_Internal"
 
 
 @dataclass(frozen=True)
@@ -111,15 +112,31 @@ def version(settings: Settings, use_case: UseCase, number: int) -> RegisteredVer
 
 def version_named(settings: Settings, name: str, number: int) -> RegisteredVersion:
     """The same by the model's name, for a model whose use case this checkout need not declare."""
+    registered = find_version(settings, name, number)
+    if registered is None:
+        raise RegistryError(
+            f"There is no version {number} of model {name!r} in {settings.mlflow_tracking_uri}."
+        )
+    return registered
+
+
+def find_version(settings: Settings, name: str, number: int) -> RegisteredVersion | None:
+    """The same, or `None` where MLflow has no such version; `RegistryError` where it cannot be
+    asked.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        return _record(connect(settings).get_model_version(name, str(number)), settings)
+        registered = connect(settings).get_model_version(name, str(number))
     except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
         raise RegistryError(
-            f"There is no version {number} of model {name!r} in {settings.mlflow_tracking_uri}:"
-            f" {error}"
+            f"Version {number} of model {name!r} cannot be read from"
+            f" {settings.mlflow_tracking_uri}: {error}"
         ) from error
+    # A deleted version is still answered by its number.
+    return None if registered.current_stage == DELETED else _record(registered, settings)
 
 
 def set_champion(settings: Settings, use_case: UseCase, number: int) -> None:
@@ -221,7 +238,7 @@ def _versions_of_run(client: MlflowClient, name: str, run_id: str) -> list[Model
     return [
         item
         for item in client.search_model_versions(f"name='{name}' and run_id='{run_id}'")
-        if item.current_stage != "Deleted_Internal"
+        if item.current_stage != DELETED
     ]
 
 

@@ -42,6 +42,7 @@ from include.release.ledger.entries import (
 from include.release.ledger.head import Head, head_of, read_head, row_message, write_head
 from include.release.ledger.keys import Keys
 from include.release.ledger.migration import holds_former, migrate
+from include.release.ledger.traffic import Traffic, traffic_of
 from include.settings import Settings
 
 HEAD_FILE = "releases.head"
@@ -142,6 +143,14 @@ class Ledger:
         """
         promoted = self._read(use_case=use_case, events=("promoted",))
         return next((entry for entry in reversed(promoted) if entry.recorded_at <= when), None)
+
+    def traffic(self, use_case: str, when: datetime | None = None) -> Traffic | None:
+        """Who answers, each at which share, since which row; at `when` (time-zone aware) or now.
+
+        `None` before the first release.
+        """
+        rows = self._read(use_case=use_case, events=DECIDING)
+        return traffic_of([row for row in rows if when is None or row.recorded_at <= when])
 
     def promotion_before(
         self,

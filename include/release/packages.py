@@ -1,0 +1,60 @@
+"""A released version's package is at hand as long as any whole copy of it is: in the model store,
+beside the endpoint, or in MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from include.errors import FlightdeckError, ReleaseError
+from include.model.package import verify_package
+from include.model.signing import public_key, verify_signature
+from include.registry import versions
+from include.release.model_store import publish, version_folder
+from include.settings import Settings
+
+
+def package_problem(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
+    """Why the version in the model store could not be loaded; `None` where it is whole."""
+    folder = version_folder(settings, use_case, version)
+    if not folder.is_dir():
+        return f"{folder} is missing"
+    try:
+        verify_package(folder, digest)
+        verify_signature(folder, public_key(settings))
+    except (FlightdeckError, OSError) as error:
+        return str(error)
+    return None
+
+
+def restore_package(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
+    """Make the version's package whole in the model store; where it came from, `None` where it was
+    whole.
+
+    It is taken from the endpoint's own copies, which need nobody, or from MLflow. Raises
+    `ReleaseError` with every reason where no whole copy is left.
+    """
+    problem = package_problem(settings, use_case, version, digest)
+    if problem is None:
+        return None
+    copies = settings.serving_dir / use_case / "last_good" / digest
+    sources: dict[str, Callable[[Path], Path]] = {
+        f"the endpoint's copy {copies}": lambda _: copies,
+        f"MLflow's version {version}": lambda folder: versions.download(
+            versions.version_named(settings, use_case, version), folder
+        ),
+    }
+    reasons = [problem]
+    for name, fetch in sources.items():
+        with TemporaryDirectory(prefix="flightdeck-restore-") as folder:
+            try:
+                publish(settings, use_case, fetch(Path(folder)), version, digest)
+            except (FlightdeckError, OSError) as error:
+                reasons.append(f"{name}: {error}")
+            else:
+                return name
+    raise ReleaseError(
+        f"No whole package of {use_case} version {version} is left: {' '.join(reasons)}"
+    )

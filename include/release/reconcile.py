@@ -135,7 +135,7 @@ class _Repairs:
             return _waiting("plan", problem)
         if self.traffic.entry.event == "traffic":
             return _named("plan", "", problem)
-        return self._write_plan(plan, problem)
+        return self._write_plan(problem)
 
     def champion(self, *, settled: bool) -> Finding:
         """MLflow's alias must point at the champion, whose version must be there."""
@@ -172,16 +172,21 @@ class _Repairs:
         versions.set_champion(self.settings, self.use_case, arm.version)
         return self._repaired(arm, "alias", "champion", f"{problem} It points there again.")
 
-    def _write_plan(self, plan: Plan | None, problem: str) -> Finding:
+    def _write_plan(self, problem: str) -> Finding:
         arm = self.traffic.champion
         if arm is None:
             return _named("plan", "", problem)
         finding, row = self._row(arm, "plan", "", f"{problem} It was written anew.")
+        release = self.use_case.release
         written = one_arm(
-            self.name, arm.version, arm.digest, sequence=row.number, decided_by=row.hash
+            self.name,
+            arm.version,
+            arm.digest,
+            sequence=row.number,
+            unit=release.unit_of(self.use_case),
+            salt=release.salt_of(self.use_case),
+            decided_by=row.hash,
         )
-        if plan is not None:
-            written = written.model_copy(update={"unit": plan.unit, "salt": plan.salt})
         write_plan(self.settings, written)
         return finding
 

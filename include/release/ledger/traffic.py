@@ -40,15 +40,12 @@ def traffic_of(rows: Sequence[Entry]) -> Traffic | None:
     if not rows:
         return None
     entry = rows[-1]
-    if entry.event == "traffic":
-        plan = entry.evidence.get("plan") or {}
-        arms = [*plan.get("arms", ()), *filter(None, [plan.get("shadow")])]
-        return Traffic(
-            tuple(
-                ServedArm(arm["role"], arm["version"], arm["digest"], arm["share"]) for arm in arms
-            ),
-            entry,
-        )
+    plan = entry.evidence.get("plan") or {}
+    if "arms" in plan:
+        arms = [*plan["arms"], *filter(None, [plan.get("shadow")])]
+        fields = ("role", "version", "digest", "share")
+        return Traffic(tuple(ServedArm(*(arm[name] for name in fields)) for arm in arms), entry)
+    # Rows from before the plans say it by their event.
     if entry.event == "promoted":
         return Traffic((_whole(entry.version, entry.digest),), entry)
     back_to = entry.evidence.get("back_to")

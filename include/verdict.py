@@ -53,6 +53,10 @@ class Finding(BaseModel):
     metric: str = Field(default="", description="name of the number in `observed`, if it is one")
     observed: JsonValue = Field(default=None, description="what was seen; null where it is missing")
     limit: JsonValue = Field(default=None, description="what is allowed; null where nothing bounds")
+    noise: float | None = Field(
+        default=None,
+        description="what chance alone may make of `observed`; null where that is not estimated",
+    )
     passed: bool = Field(description="false refuses the whole verdict")
     judged: bool = Field(default=True, description="false where too little was there to decide on")
     reason: str = Field(

@@ -12,8 +12,6 @@ from datetime import datetime
 from functools import partial
 
 import polars as pl
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
 from include.errors import DataError, TableNotFound
 from include.features.definitions import known_views
@@ -21,7 +19,7 @@ from include.features.views import View
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.casting import cast_or_refuse
-from include.tables.scan import scan_table
+from include.tables.scan import scan_uri
 from include.tables.store import TIMESTAMP
 
 ROW = "__row"
@@ -84,8 +82,8 @@ def read_view(
     their timestamp.
     """
     try:
-        frame = scan_table(DeltaTable(view.table_uri, version=version))
-    except TableNotFoundError as error:
+        frame = scan_uri(view.table_uri, version)
+    except TableNotFound as error:
         raise TableNotFound(
             f"The feature view {view.name!r} has no table at {view.table_uri}; compute its features"
             " first."

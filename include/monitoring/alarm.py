@@ -5,78 +5,42 @@ A pure function; reads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from include.spec import Monitoring
+from include.verdict import Finding, Verdict
 
-SHOWN_INPUTS = 5
+SHOWN_PARTS = 5
 
 
-def policy(
-    limits: Monitoring, drift: Mapping[str, Any], performance: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`{"alarm", "verdict", "reasons", "not_judged"}` from the results of `detect_drift` and
-    `evaluate_performance`.
+def policy(limits: Monitoring, findings: Sequence[Finding]) -> dict[str, Any]:
+    """`{"alarm", "verdict", "reasons", "not_judged", "findings"}` from the findings of all
+    questions; a finding's `subject` is the question (`drift`, `performance`).
 
     `verdict` names what was found (`none`, `drift`, `performance`, `drift+performance`); `alarm` is
-    whether one of them is in `limits.alarm_on`. `reasons` holds a sentence for each finding;
-    `not_judged` one for each question that had too few rows: a verdict `none` is an all-clear only
-    where it is empty.
+    whether one of them is in `limits.alarm_on`. `reasons` holds a sentence for each finding that
+    refuses; `not_judged` one for each question that had too little to be judged: a verdict `none`
+    is an all-clear only where it is empty.
     """
-    reasons_by_kind: dict[str, list[str]] = {}
-    if drift["verdict"] == "drifted":
-        reasons_by_kind["drift"] = _drift_reasons(drift)
-    if performance["findings"]:
-        reasons_by_kind["performance"] = [
-            _performance_reason(finding) for finding in performance["findings"]
-        ]
-    not_judged = list(performance["not_judged"])
-    if not drift["judged"]:
-        not_judged.insert(
-            0,
-            f"drift: {drift['rows']} predictions are fewer than the minimum of"
-            f" {limits.minimum_rows}",
-        )
+    judged = Verdict(findings=tuple(findings))
+    kinds = list(dict.fromkeys(finding.subject for finding in judged.refused))
     return {
-        "alarm": any(kind in limits.alarm_on for kind in reasons_by_kind),
-        "verdict": "+".join(reasons_by_kind) or "none",
-        "reasons": [reason for reasons in reasons_by_kind.values() for reason in reasons],
-        "not_judged": [f"Not judged: {text}." for text in not_judged],
+        "alarm": any(kind in limits.alarm_on for kind in kinds),
+        "verdict": "+".join(kinds) or "none",
+        "reasons": [reason for kind in kinds for reason in _reasons(judged.refused, kind)],
+        "not_judged": [
+            f"Not judged: {finding.subject}: {finding.reason}."
+            for finding in judged.not_judged
+            if not finding.reason.endswith(".")
+        ],
+        "findings": judged.findings,
     }
 
 
-def _drift_reasons(drift: Mapping[str, Any]) -> list[str]:
-    measured = {column["column"]: column for column in drift["columns"]}
-    drifted = sorted(
-        (measured[name] for name in drift["drifted_inputs"]),
-        key=lambda column: -float(column["psi"]),
-    )
-    overall = f"{len(drifted)} of {drift['inputs']} inputs have drifted from the training data"
-    reasons = [f"{overall}: a share of {drift['drifted_share']:.2f}, limit {drift['limit']:.2f}."]
-    reasons += [
-        f"Input {column['column']} has a PSI of {column['psi']:.3f} on {column['rows']} rows, limit"
-        f" {column['limit']:.3f}."
-        for column in drifted[:SHOWN_INPUTS]
-    ]
-    if len(drifted) > SHOWN_INPUTS:
-        reasons.append(f"{len(drifted) - SHOWN_INPUTS} more inputs are above the limit.")
-    return reasons
-
-
-def _performance_reason(finding: Mapping[str, Any]) -> str:
-    if finding["metric"] == "auc_drop":
-        return (
-            f"AUC is {finding['auc']:.3f}, {finding['observed']:.3f} below the"
-            f" {finding['test_auc']:.3f} of the model's test split, limit {finding['limit']:.3f}."
-        )
-    if "told" in finding:
-        return (
-            f"{finding['told']}: {finding['metric'].replace('_', ' ')} {finding['observed']:.3f},"
-            f" limit {finding['limit']:.3f}."
-        )
-    return (
-        f"The mean score is {finding['mean_score']:.3f} and the observed rate"
-        f" {finding['observed_rate']:.3f}: a gap of {finding['observed']:.3f}, limit"
-        f" {finding['limit']:.3f}."
-    )
+def _reasons(refused: Sequence[Finding], kind: str) -> list[str]:
+    whole = [item.sentence for item in refused if item.subject == kind and not item.part]
+    parts = [item.sentence for item in refused if item.subject == kind and item.part]
+    more = len(parts) - SHOWN_PARTS
+    shown = [*whole, *parts[:SHOWN_PARTS]]
+    return [*shown, f"{more} more inputs are above the limit."] if more > 0 else shown

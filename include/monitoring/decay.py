@@ -5,7 +5,8 @@ Of a binary problem: `auc_drop` (the test split's AUC less the interval's) and `
 less the interval's) and `calibration_gap` (the predicted class's mean probability against
 accuracy). Of a regression: `loss_increase` (the mean loss over the test split's, less 1) and `bias`
 (the absolute mean error in standard deviations of the test labels). `noise` is twice the standard
-error, both sides in quadrature where both have one.
+error, both sides in quadrature where both have one. A check passes up to its limit or its noise,
+whichever is more.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from include.spec import Monitoring, ProblemKind
+from include.verdict import Finding
 
 STANDARD_ERRORS = 2.0
-
-Check = dict[str, Any]
+PERFORMANCE = "performance"
 
 
 class DecayRules(ABC):
@@ -31,10 +32,10 @@ class DecayRules(ABC):
     @abstractmethod
     def checks(
         self, metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-    ) -> list[Check]:
-        """All that can be measured: `{"metric", "observed", "limit", "noise", ...}` each."""
+    ) -> list[Finding]:
+        """All that can be measured."""
 
-    def left_open(self, rows: int, checks: Sequence[Check]) -> list[str]:  # noqa: ARG002  # an AUC may be undefined
+    def left_open(self, rows: int, checks: Sequence[Finding]) -> list[Finding]:  # noqa: ARG002  # an AUC may be undefined
         """What enough rows could not be judged by, and why."""
         return []
 
@@ -50,16 +51,16 @@ class BinaryDecay(DecayRules):
 
     def checks(
         self, metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-    ) -> list[Check]:
+    ) -> list[Finding]:
         """The AUC where both classes are there, and the calibration of any rows."""
         measured = (_auc_drop(metrics, reference, limits), _calibration_gap(metrics, limits))
         return [check for check in measured if check is not None]
 
-    def left_open(self, rows: int, checks: Sequence[Check]) -> list[str]:
+    def left_open(self, rows: int, checks: Sequence[Finding]) -> list[Finding]:
         """An AUC needs both classes."""
-        if any(check["metric"] == "auc_drop" for check in checks):
+        if any(check.rule == "auc_drop" for check in checks):
             return []
-        return [f"auc_drop: all {rows} labelled rows are of one class"]
+        return [left_open("auc_drop", f"all {rows} labelled rows are of one class")]
 
     def calibration_gap(self, metrics: Mapping[str, float]) -> float | None:
         """Defined for any rows."""
@@ -73,7 +74,7 @@ class MulticlassDecay(DecayRules):
 
     def checks(
         self, metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-    ) -> list[Check]:
+    ) -> list[Finding]:
         """The checks on metrics of labelled rows (`accuracy`, `mean_score`, `n`); none without
         rows.
         """
@@ -85,25 +86,21 @@ class MulticlassDecay(DecayRules):
             _share_noise(reference["accuracy"], reference["n"]),
         )
         return [
-            {
-                "metric": "accuracy_drop",
-                "observed": reference["accuracy"] - accuracy,
-                "limit": limits.max_accuracy_drop,
-                "noise": math.hypot(noise, before),
-                "told": (
-                    f"Accuracy is {accuracy:.3f}, the test split's was {reference['accuracy']:.3f}"
-                ),
-            },
-            {
-                "metric": "calibration_gap",
-                "observed": abs(metrics["mean_score"] - accuracy),
-                "limit": limits.max_calibration_gap,
-                "noise": noise,
-                "told": (
-                    f"The predicted classes' mean probability is {metrics['mean_score']:.3f} and"
-                    f" the accuracy {accuracy:.3f}"
-                ),
-            },
+            _check(
+                "accuracy_drop",
+                reference["accuracy"] - accuracy,
+                limits.max_accuracy_drop,
+                math.hypot(noise, before),
+                f"Accuracy is {accuracy:.3f}, the test split's was {reference['accuracy']:.3f}",
+            ),
+            _check(
+                "calibration_gap",
+                abs(metrics["mean_score"] - accuracy),
+                limits.max_calibration_gap,
+                noise,
+                f"The predicted classes' mean probability is {metrics['mean_score']:.3f} and the"
+                f" accuracy {accuracy:.3f}",
+            ),
         ]
 
 
@@ -114,7 +111,7 @@ class RegressionDecay(DecayRules):
 
     def checks(
         self, metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-    ) -> list[Check]:
+    ) -> list[Finding]:
         """The checks on metrics of labelled rows (`loss`, `loss_error`, `bias`, `rmse`, `n`); none
         without rows.
         """
@@ -122,30 +119,24 @@ class RegressionDecay(DecayRules):
             return []
         spread, before = reference["spread"] or 1.0, reference["loss"] or 1.0
         return [
-            {
-                "metric": "loss_increase",
-                "observed": metrics["loss"] / before - 1.0,
-                "limit": limits.max_loss_increase,
-                "noise": (
-                    STANDARD_ERRORS
-                    * math.hypot(metrics["loss_error"], reference["loss_error"])
-                    / before
-                ),
-                "told": (
-                    f"The mean loss is {metrics['loss']:.4g}, the test split's was"
-                    f" {reference['loss']:.4g}"
-                ),
-            },
-            {
-                "metric": "bias",
-                "observed": abs(metrics["bias"]) / spread,
-                "limit": limits.max_bias,
-                "noise": STANDARD_ERRORS * metrics["rmse"] / math.sqrt(metrics["n"]) / spread,
-                "told": (
-                    f"The mean error is {metrics['bias']:+.4g}, the test labels' standard deviation"
-                    f" is {spread:.4g}"
-                ),
-            },
+            _check(
+                "loss_increase",
+                metrics["loss"] / before - 1.0,
+                limits.max_loss_increase,
+                STANDARD_ERRORS
+                * math.hypot(metrics["loss_error"], reference["loss_error"])
+                / before,
+                f"The mean loss is {metrics['loss']:.4g}, the test split's was"
+                f" {reference['loss']:.4g}",
+            ),
+            _check(
+                "bias",
+                abs(metrics["bias"]) / spread,
+                limits.max_bias,
+                STANDARD_ERRORS * metrics["rmse"] / math.sqrt(metrics["n"]) / spread,
+                f"The mean error is {metrics['bias']:+.4g}, the test labels' standard deviation is"
+                f" {spread:.4g}",
+            ),
         ]
 
 
@@ -155,6 +146,21 @@ DECAY: dict[ProblemKind, DecayRules] = {
     "regression": RegressionDecay(),
 }
 """The rules by kind of problem."""
+
+
+def left_open(
+    rule: str, why: str, observed: float | None = None, limit: float | None = None
+) -> Finding:
+    """A question that could not be judged, and why: a phrase."""
+    return Finding(
+        rule=rule,
+        subject=PERFORMANCE,
+        observed=observed,
+        limit=limit,
+        passed=True,
+        judged=False,
+        reason=why,
+    )
 
 
 def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
@@ -173,32 +179,42 @@ def auc_standard_error(auc: float, positives: float, negatives: float) -> float:
 
 def _auc_drop(
     metrics: Mapping[str, float], reference: Mapping[str, float], limits: Monitoring
-) -> dict[str, Any] | None:
+) -> Finding | None:
     if "auc" not in metrics:
         return None
     errors = [auc_standard_error(side["auc"], *_classes(side)) for side in (metrics, reference)]
-    return {
-        "metric": "auc_drop",
-        "observed": reference["auc"] - metrics["auc"],
-        "limit": limits.max_auc_drop,
-        "noise": STANDARD_ERRORS * math.hypot(*errors),
-        "auc": metrics["auc"],
-        "test_auc": reference["auc"],
-    }
+    return _check(
+        "auc_drop",
+        reference["auc"] - metrics["auc"],
+        limits.max_auc_drop,
+        STANDARD_ERRORS * math.hypot(*errors),
+        f"AUC is {metrics['auc']:.3f}, the test split's was {reference['auc']:.3f}",
+    )
 
 
-def _calibration_gap(metrics: Mapping[str, float], limits: Monitoring) -> dict[str, Any] | None:
+def _calibration_gap(metrics: Mapping[str, float], limits: Monitoring) -> Finding | None:
     if not metrics:
         return None
     rate = metrics["observed_rate"]
-    return {
-        "metric": "calibration_gap",
-        "observed": abs(metrics["mean_score"] - rate),
-        "limit": limits.max_calibration_gap,
-        "noise": STANDARD_ERRORS * math.sqrt(rate * (1.0 - rate) / metrics["n"]),
-        "mean_score": metrics["mean_score"],
-        "observed_rate": rate,
-    }
+    return _check(
+        "calibration_gap",
+        abs(metrics["mean_score"] - rate),
+        limits.max_calibration_gap,
+        STANDARD_ERRORS * math.sqrt(rate * (1.0 - rate) / metrics["n"]),
+        f"The mean score is {metrics['mean_score']:.3f} and the observed rate {rate:.3f}",
+    )
+
+
+def _check(rule: str, observed: float, limit: float, noise: float, measured: str) -> Finding:
+    return Finding(
+        rule=rule,
+        subject=PERFORMANCE,
+        observed=observed,
+        limit=limit,
+        noise=noise,
+        passed=observed <= limit or observed <= noise,
+        reason=f"{measured}: {rule.replace('_', ' ')} {observed:.3f}, limit {limit:.3f}.",
+    )
 
 
 def _classes(metrics: Mapping[str, float]) -> tuple[float, float]:

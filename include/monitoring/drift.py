@@ -26,8 +26,10 @@ from include.model.reference import bin_shares
 from include.model.reference_check import PREDICTED_CLASS, SCORE, checked_reference, entry_problems
 from include.spec import Monitoring
 from include.stats.psi import psi, psi_noise
+from include.verdict import Finding
 
 MINIMUM_BINS = 2
+DRIFT = "drift"
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,11 @@ def measure(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> lis
 
 def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, Any]:
     """`{"verdict", "judged", "inputs", "drifted_inputs", "drifted_share", "limit", "blind_inputs",
-    "score_drifted"}`.
+    "score_drifted", "findings"}`.
 
     The population has drifted when more than `limits.drifted_share` of the inputs have. The score's
     drift is reported and does not count among them. Below the minimum of rows the verdict is `not
-    judged`.
+    judged`, and nothing refuses.
     """
     inputs = [column for column in measured if column.kind != SCORE]
     drifted = [column.column for column in inputs if column.drifted]
@@ -121,7 +123,55 @@ def verdict(measured: Sequence[ColumnDrift], limits: Monitoring) -> dict[str, An
         "score_drifted": (
             judged and any(column.drifted for column in measured if column.kind == SCORE)
         ),
+        "findings": _findings(inputs, rows, limits),
     }
+
+
+def _findings(inputs: Sequence[ColumnDrift], rows: int, limits: Monitoring) -> list[Finding]:
+    """The share of drifted inputs, which decides, and the inputs that make it up, worst first."""
+    if rows < limits.minimum_rows:
+        reason = f"{rows} predictions are fewer than the minimum of {limits.minimum_rows}"
+        return [
+            Finding(
+                rule="minimum_rows",
+                subject=DRIFT,
+                observed=rows,
+                limit=limits.minimum_rows,
+                passed=True,
+                judged=False,
+                reason=reason,
+            )
+        ]
+    drifted = sorted((column for column in inputs if column.drifted), key=lambda item: -item.psi)
+    share, most = len(drifted) / len(inputs), limits.drifted_share
+    whole = Finding(
+        rule="drifted_share",
+        subject=DRIFT,
+        observed=share,
+        limit=most,
+        passed=share <= most,
+        reason=(
+            f"{len(drifted)} of {len(inputs)} inputs have drifted from the training data: a share"
+            f" of {share:.2f}, limit {most:.2f}."
+        ),
+    )
+    return [whole, *(_drifted_input(column, whole.passed) for column in drifted)]
+
+
+def _drifted_input(column: ColumnDrift, passed: bool) -> Finding:
+    return Finding(
+        rule="psi",
+        subject=DRIFT,
+        part=column.column,
+        observed=column.psi,
+        limit=column.limit,
+        noise=column.noise,
+        passed=passed,
+        reason=(
+            f"Input {column.column} has a PSI of {column.psi:.3f} on {column.rows} rows, limit"
+            f" {column.limit:.3f}."
+        ),
+    )
 
 
 def _predicted_class(model: ScoringModel, frame: pl.DataFrame, limits: Monitoring) -> ColumnDrift:

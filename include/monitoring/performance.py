@@ -24,11 +24,12 @@ import polars as pl
 from include.errors import RegistryError
 from include.evaluation.slices import slice_parts
 from include.model.package import ScoringModel
-from include.monitoring.decay import DECAY
+from include.monitoring.decay import DECAY, left_open
 from include.monitoring.labels import LABEL
 from include.problems.registry import strategy_of
 from include.spec import Monitoring, ProblemKind, UseCase
 from include.stats.metrics import summary
+from include.verdict import Finding
 
 
 def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, float]:
@@ -67,34 +68,27 @@ def judge(
     limits: Monitoring,
     problem: ProblemKind = "binary",
 ) -> dict[str, Any]:
-    """`{"judged", "minimum_rows", "not_judged", "auc_drop", "calibration_gap", "checks",
-    "findings"}`.
+    """`{"judged", "minimum_rows", "auc_drop", "calibration_gap", "findings"}`.
 
     `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are
-    defined, null elsewhere. `checks` are all that could be measured, `findings` those beyond limit
-    and noise: `{"metric", "observed", "limit", "noise", ...}`. `not_judged` says what was left
-    open, and why.
+    defined, null elsewhere. `findings` are all that could be measured, and what was left open, with
+    the reason; of too few rows nothing is judged, and nothing refuses.
     """
     rows = int(metrics.get("n", 0))
     rules = DECAY[problem]
     checks = rules.checks(metrics, reference, limits)
-    drop = next((check for check in checks if check["metric"] == "auc_drop"), None)
-    not_judged: list[str] = []
-    if rows < limits.minimum_rows:
-        not_judged.append(
-            f"performance: {rows} labelled rows are fewer than the minimum of {limits.minimum_rows}"
-        )
-    else:
-        not_judged += rules.left_open(rows, checks)
+    drop = next((check.observed for check in checks if check.rule == "auc_drop"), None)
     enough = rows >= limits.minimum_rows
+    if enough:
+        findings = [*checks, *rules.left_open(rows, checks)]
+    else:
+        findings = [_too_few(rows, limits.minimum_rows), *map(_only_measured, checks)]
     return {
         "judged": enough,
         "minimum_rows": limits.minimum_rows,
-        "not_judged": not_judged,
-        "auc_drop": drop["observed"] if drop else None,
+        "auc_drop": drop,
         "calibration_gap": rules.calibration_gap(metrics),
-        "checks": checks,
-        "findings": [check for check in checks if _beyond(check)] if enough else [],
+        "findings": findings,
     }
 
 
@@ -119,5 +113,11 @@ def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[
     return result
 
 
-def _beyond(check: Mapping[str, Any]) -> bool:
-    return bool(check["observed"] > check["limit"] and check["observed"] > check["noise"])
+def _too_few(rows: int, minimum: int) -> Finding:
+    why = f"{rows} labelled rows are fewer than the minimum of {minimum}"
+    return left_open("minimum_rows", why, rows, minimum)
+
+
+def _only_measured(check: Finding) -> Finding:
+    """Of too few rows: what was measured decides nothing."""
+    return check.model_copy(update={"passed": True, "judged": False})

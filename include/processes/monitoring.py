@@ -83,7 +83,8 @@ def detect_drift(context: StepContext) -> DriftResult:
     columns = [column.as_json() for column in measured]
     online: dict[str, Any] = {"rows": population.online_judged.height}
     if population.online_judged.height:
-        online.update(drift.verdict(drift.measure(model, population.online_judged, limits), limits))
+        reported = drift.verdict(drift.measure(model, population.online_judged, limits), limits)
+        online.update({name: value for name, value in reported.items() if name != "findings"})
     result = DriftResult(
         rows=population.batch.height,
         rows_of_other_versions=population.other_rows,
@@ -174,7 +175,7 @@ def decide_alarm(
 ) -> AlarmDecision:
     """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`."""
     use_case = context.use_case
-    decision = alarm.policy(use_case.monitoring, measured.as_json(), evaluated.as_json())
+    decision = alarm.policy(use_case.monitoring, (*measured.findings, *evaluated.findings))
     facts = _facts(use_case, measured, evaluated, joined)
     row = {
         **facts,

@@ -300,6 +300,7 @@ class DriftResult(StepResult):
     limit: float
     blind_inputs: tuple[str, ...]
     score_drifted: bool
+    findings: tuple[Finding, ...]
     columns: tuple[dict[str, Any], ...]
     online: dict[str, Any]
     table: TableVersion
@@ -314,11 +315,9 @@ class PerformanceResult(StepResult):
     baseline: dict[str, float]
     judged: bool
     minimum_rows: int
-    not_judged: tuple[str, ...]
     auc_drop: float | None
     calibration_gap: float | None
-    checks: tuple[dict[str, Any], ...]
-    findings: tuple[dict[str, Any], ...]
+    findings: tuple[Finding, ...]
     slices: tuple[dict[str, Any], ...]
     online: dict[str, Any]
     parity: dict[str, Any]
@@ -341,5 +340,6 @@ class AlarmDecision(StepResult):
     verdict: str
     reasons: tuple[str, ...]
     not_judged: tuple[str, ...]
+    findings: tuple[Finding, ...]
     facts: dict[str, Any]
     table: TableVersion

@@ -7,13 +7,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from deltalake.exceptions import CommitFailedError
 
 from include.errors import DataError, LateStep, TableNotFound
 from include.interval import Interval
@@ -24,9 +22,9 @@ from include.scoring.plan import partition_interval, publication_mark, publicati
 from include.scoring.staging import content_digest, staged_table
 from include.spec import UseCase
 from include.stats.psi import psi
-from include.tables.fence import committing
-from include.tables.predicates import window_predicate
-from include.tables.store import TableStore, TableVersion, in_window
+from include.tables.commits import Commit, overwrite
+from include.tables.fence import Overtaken, committing
+from include.tables.store import TableStore, TableVersion, WriteFailed, in_window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,7 +118,7 @@ def publish(
     def attempt() -> None:
         try:
             _write(use_case, tables, plan, by_number, run_id, interval)
-        except (DataError, CommitFailedError):
+        except (DataError, Overtaken):
             # Another copy of this step may have published the same rows meanwhile, and removed what
             # was staged.
             if not _unchanged(use_case, tables, plan, by_number):
@@ -161,20 +159,18 @@ def _write(
     interval: Interval,
 ) -> None:
     import pyarrow as pa
-    from deltalake import CommitProperties, Transaction, write_deltalake
-    from deltalake.exceptions import DeltaError
 
     name = predictions_table(use_case)
     published = publications(use_case, tables, interval)
     _check_fence(plan, published, run_id)
-    mark = Transaction(app_id=publication_mark(interval), version=published + 1)
     lineage = {
         key: plan[key]
         for key in ("scoring", "interval", "version", "digest", "mlflow_run_id", "sources")
     }
-    properties = CommitProperties(
-        custom_metadata={METADATA: json.dumps({**lineage, "run_id": run_id})},
-        app_transactions=[mark],
+    commit = Commit(
+        METADATA,
+        json.dumps({**lineage, "run_id": run_id}),
+        mark=(publication_mark(interval), published + 1),
     )
     failures: list[DataError] = []
     # Delta's reader cannot run in the thread in which Delta's writer asks for the next rows.
@@ -187,22 +183,12 @@ def _write(
         batches = pa.RecordBatchReader.from_batches(
             first.schema, _batches(chain([first], parts), failures)
         )
-        target: dict[str, Any] = {"mode": "error"}
-        table = tables.open(name) if tables.exists(name) else None
-        if table is not None:
-            predicate = window_predicate(use_case.event_time, interval.start, interval.end)
-            target = {"mode": "overwrite", "predicate": predicate, "schema_mode": "merge"}
+        window = (use_case.event_time, interval.start, interval.end)
         try:
-            with tables.creating(name) if table is None else nullcontext():
-                write_deltalake(
-                    tables.uri(name) if table is None else table,
-                    batches,
-                    commit_properties=properties,
-                    **target,
-                )
-        except CommitFailedError:
+            overwrite(tables, name, batches, commit, window)
+        except Overtaken:
             raise
-        except DeltaError as error:
+        except WriteFailed as error:
             raise (failures[0] if failures else error) from error
 
 

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import polars as pl
-from deltalake import CommitProperties, write_deltalake
 
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.model.reference import bin_counts
 from include.scoring.batch import content_columns
 from include.spec import UseCase
+from include.tables.commits import Commit, last_note, overwrite
 from include.tables.fence import committing
 from include.tables.store import TableStore
 from include.tables.types import as_stored
@@ -50,21 +49,13 @@ def stage(
     """Write a partition and its summary in one commit, unless another copy of the step has staged
     it meanwhile; what an attempt left without a summary is replaced.
     """
-    properties = CommitProperties(custom_metadata={METADATA: json.dumps(summary)})
+    commit = Commit(METADATA, json.dumps(summary))
     name = staged_table(use_case, scoring, summary["number"])
 
     def attempt() -> None:
         if staged_summary(use_case, tables, scoring, summary["number"]) is not None:
             return
-        exists = tables.exists(name)
-        with nullcontext() if exists else tables.creating(name):
-            write_deltalake(
-                tables.open(name) if exists else tables.uri(name),
-                predictions.to_arrow(),
-                mode="overwrite",
-                schema_mode="overwrite",
-                commit_properties=properties,
-            )
+        overwrite(tables, name, predictions.to_arrow(), commit)
 
     committing(tables.uri(name), attempt)
     tables.make_durable(name)
@@ -77,7 +68,7 @@ def staged_summary(
     name = staged_table(use_case, scoring, number)
     if not tables.exists(name):
         return None
-    recorded = tables.open(name).history(1)[0].get(METADATA)
+    recorded = last_note(tables, name, METADATA)
     return None if recorded is None else json.loads(recorded)
 
 

@@ -19,6 +19,9 @@ from include.errors import DataError, LateStep
 
 ATTEMPTS = 60
 
+Overtaken = CommitFailedError
+"""Another writer has committed since the table was read."""
+
 T = TypeVar("T")
 
 

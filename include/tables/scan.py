@@ -6,9 +6,23 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from include.errors import TableNotFound
 
 PLAIN = "file://"
 PATTERNS = "*?["
+
+
+def scan_uri(uri: str, version: int | None = None) -> pl.LazyFrame:
+    """A lazy frame over the table at a URI (at `version`, or the newest); raises `TableNotFound`
+    where there is none.
+    """
+    try:
+        return scan_table(DeltaTable(uri, version=version))
+    except TableNotFoundError as error:
+        which = "" if version is None else f" at version {version}"
+        raise TableNotFound(f"There is no table at {uri}{which}.") from error
 
 
 def scan_table(table: DeltaTable) -> pl.LazyFrame:

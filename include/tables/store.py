@@ -35,6 +35,9 @@ Window = tuple[str, datetime, datetime]
 UNREADABLE = (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What reading a table whose files were damaged or are gone may end with."""
 
+WriteFailed = DeltaError
+"""Delta's writer has failed, by itself or because the rows that it asked for could not be had."""
+
 LOCK = ".create.lock"
 LOCK_SECONDS = 120.0
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 
 from include.data_sets.snapshot import read
@@ -35,6 +34,7 @@ from include.registry.versions import RegisteredVersion, download, version
 from include.settings import Settings
 from include.spec import ScikitLearn, UseCase
 from include.steps import RunInfo, StepContext
+from include.tables.store import UNREADABLE
 from include.training.estimator import cuda_devices
 from include.training.package import recorded_parameters, train_package
 from include.training.provenance import code_commit, environment, lock_digest
@@ -176,13 +176,7 @@ def snapshot_rows(record: TrainingRecord, settings: Settings) -> pl.DataFrame:
     except RegistryError as error:
         advice = "The table's files were changed after the training; restore them from a backup."
         raise _missing("snapshot", reference, str(error), advice) from error
-    except (
-        DataError,
-        DeltaError,
-        OSError,
-        pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,
-    ) as error:
+    except (DataError, *UNREADABLE) as error:
         # Polars panics on a Parquet file that is shorter than the table's log says.
         advice = (
             "The version was vacuumed, its files were damaged or the table was deleted; restore"

@@ -1,110 +1,106 @@
 """The alarm policy as a table: what was measured, what follows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from include.monitoring import drift
 from include.monitoring.alarm import policy
+from include.monitoring.drift import ColumnDrift
+from include.monitoring.performance import judge
 from include.spec import Monitoring
+from include.verdict import Finding
 
-AUC = {
-    "metric": "auc_drop",
-    "observed": 0.081,
-    "limit": 0.05,
-    "noise": 0.01,
-    "auc": 0.62,
-    "test_auc": 0.701,
-}
-GAP = {
-    "metric": "calibration_gap",
-    "observed": 0.12,
-    "limit": 0.05,
-    "noise": 0.01,
-    "mean_score": 0.3,
-    "observed_rate": 0.18,
-}
+LIMITS = Monitoring(minimum_rows=800, feature_psi=0.25, drifted_share=0.3)
+REFERENCE = {"n": 9000.0, "observed_rate": 0.2, "auc": 0.701, "brier": 0.15, "logloss": 0.45}
 
 
-def drift(word: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+def drifted(*names: str, rows: int = 900) -> list[Finding]:
+    """Ten inputs of which those named have drifted, each more than the one before."""
+    quiet = [f"quiet_{place}" for place in range(10 - len(names))]
     columns = [
-        {"column": name, "psi": 0.3 + place / 10, "limit": 0.25, "rows": 900}
-        for place, name in enumerate(names)
+        ColumnDrift(
+            column=name,
+            kind="number",
+            psi=0.3 + place / 10 if name in names else 0.01,
+            limit=0.25,
+            noise=0.02,
+            drifted=name in names and rows >= LIMITS.minimum_rows,
+            rows=rows,
+            missing_share=0.0,
+            reference_missing_share=0.0,
+            blind=False,
+        )
+        for place, name in enumerate([*names, *quiet])
     ]
-    judged = word != "not judged"
-    return {
-        "verdict": word,
-        "judged": judged,
-        "rows": 900,
-        "inputs": 10,
-        "drifted_inputs": list(names),
-        "drifted_share": len(names) / 10 if judged else None,
-        "limit": 0.3,
-        "columns": columns,
-    }
+    return list(drift.verdict(columns, LIMITS)["findings"])
 
 
-def performance(*findings: dict[str, Any], not_judged: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"findings": list(findings), "not_judged": list(not_judged)}
+def measured(rows: float = 20000.0, auc: float = 0.70, mean_score: float = 0.2) -> list[Finding]:
+    metrics = {"n": rows, "observed_rate": 0.2, "mean_score": mean_score, "auc": auc}
+    return list(judge(metrics, REFERENCE, LIMITS)["findings"])
 
 
-DRIFTED = drift("drifted", ("a", "b", "c", "d"))
-STABLE = drift("stable")
+DRIFTED, STABLE = drifted("a", "b", "c", "d"), drifted("a")
 
 
 @pytest.mark.parametrize(
-    ("alarm_on", "measured", "judged", "alarm", "verdict"),
+    ("alarm_on", "inputs", "labels", "alarm", "verdict"),
     [
-        (("performance",), STABLE, performance(), False, "none"),
-        (("performance",), DRIFTED, performance(), False, "drift"),
-        (("performance",), STABLE, performance(AUC), True, "performance"),
-        (("performance",), DRIFTED, performance(GAP), True, "drift+performance"),
-        (("drift",), DRIFTED, performance(), True, "drift"),
-        (("drift",), STABLE, performance(AUC), False, "performance"),
-        (("drift", "performance"), STABLE, performance(AUC, GAP), True, "performance"),
-        ((), DRIFTED, performance(AUC, GAP), False, "drift+performance"),
+        (("performance",), STABLE, measured(), False, "none"),
+        (("performance",), DRIFTED, measured(), False, "drift"),
+        (("performance",), STABLE, measured(auc=0.62), True, "performance"),
+        (("performance",), DRIFTED, measured(mean_score=0.3), True, "drift+performance"),
+        (("drift",), DRIFTED, measured(), True, "drift"),
+        (("drift",), STABLE, measured(auc=0.62), False, "performance"),
+        (("drift", "performance"), STABLE, measured(auc=0.62), True, "performance"),
+        ((), DRIFTED, measured(auc=0.62), False, "drift+performance"),
     ],
 )
 def test_policy(
     alarm_on: tuple[Any, ...],
-    measured: dict[str, Any],
-    judged: dict[str, Any],
+    inputs: Sequence[Finding],
+    labels: Sequence[Finding],
     alarm: bool,
     verdict: str,
 ) -> None:
-    result = policy(Monitoring(alarm_on=alarm_on), measured, judged)
+    result = policy(Monitoring(alarm_on=alarm_on), [*inputs, *labels])
     assert (result["alarm"], result["verdict"]) == (alarm, verdict)
     assert bool(result["reasons"]) == (verdict != "none")
+    assert result["findings"] == (*inputs, *labels)
 
 
 def test_reasons_name_what_was_observed_and_its_limit() -> None:
-    reasons = policy(Monitoring(), DRIFTED, performance(AUC, GAP))["reasons"]
-    assert (
-        reasons[0]
-        == "4 of 10 inputs have drifted from the training data: a share of 0.40, limit 0.30."
-    )
-    assert reasons[1] == "Input d has a PSI of 0.600 on 900 rows, limit 0.250."
-    assert (
-        reasons[-2] == "AUC is 0.620, 0.081 below the 0.701 of the model's test split, limit 0.050."
-    )
-    assert (
-        reasons[-1]
-        == "The mean score is 0.300 and the observed rate 0.180: a gap of 0.120, limit 0.050."
-    )
+    reasons = policy(LIMITS, [*DRIFTED, *measured(auc=0.62, mean_score=0.3)])["reasons"]
+    assert reasons == [
+        "4 of 10 inputs have drifted from the training data: a share of 0.40, limit 0.30.",
+        "Input d has a PSI of 0.600 on 900 rows, limit 0.250.",
+        "Input c has a PSI of 0.500 on 900 rows, limit 0.250.",
+        "Input b has a PSI of 0.400 on 900 rows, limit 0.250.",
+        "Input a has a PSI of 0.300 on 900 rows, limit 0.250.",
+        "AUC is 0.620, the test split's was 0.701: auc drop 0.081, limit 0.050.",
+        "The mean score is 0.300 and the observed rate 0.200: calibration gap 0.100, limit 0.050.",
+    ]
+
+
+def test_an_input_that_has_drifted_alone_is_stated_and_refuses_nothing() -> None:
+    (whole, alone) = STABLE
+    assert (whole.passed, alone.passed, alone.part) == (True, True, "a")
+    assert policy(LIMITS, STABLE)["reasons"] == []
 
 
 def test_many_drifted_inputs_are_summarised() -> None:
-    reasons = policy(Monitoring(), drift("drifted", tuple("abcdefg")), performance())["reasons"]
+    reasons = policy(LIMITS, drifted(*"abcdefg"))["reasons"]
     assert len(reasons) == 7
     assert reasons[-1] == "2 more inputs are above the limit."
 
 
 def test_too_few_rows_give_neither_alarm_nor_all_clear() -> None:
-    left_open = performance(
-        not_judged=("performance: 12 labelled rows are fewer than the minimum of 1000",)
-    )
-    result = policy(Monitoring(alarm_on=("drift", "performance")), drift("not judged"), left_open)
+    findings = [*drifted("a", "b", "c", "d", rows=700), *measured(rows=12.0, auc=0.5)]
+    result = policy(Monitoring(alarm_on=("drift", "performance")), findings)
     assert (result["alarm"], result["verdict"], result["reasons"]) == (False, "none", [])
     assert result["not_judged"] == [
-        "Not judged: drift: 900 predictions are fewer than the minimum of 1000.",
-        "Not judged: performance: 12 labelled rows are fewer than the minimum of 1000.",
+        "Not judged: drift: 700 predictions are fewer than the minimum of 800.",
+        "Not judged: performance: 12 labelled rows are fewer than the minimum of 800.",
     ]

@@ -46,24 +46,24 @@ def metrics(**changes: float) -> dict[str, float]:
 )
 def test_findings(changes: dict[str, float], found: list[str]) -> None:
     result = judge(metrics(**changes), REFERENCE, LIMITS)
-    assert [finding["metric"] for finding in result["findings"]] == found
-    assert all(finding["observed"] > finding["limit"] for finding in result["findings"])
+    refused = [finding for finding in result["findings"] if not finding.passed]
+    assert [finding.rule for finding in refused] == found
+    assert all(finding.observed > finding.limit for finding in refused)
 
 
 def test_a_drop_within_its_noise_is_no_finding() -> None:
     rare = metrics(n=1000.0, observed_rate=0.01, mean_score=0.012, auc=0.62)
     drop = judge(rare, REFERENCE, LIMITS)
     assert drop["auc_drop"] == pytest.approx(0.08)
-    assert drop["findings"] == []
+    assert all(finding.passed for finding in drop["findings"])
     assert drop["judged"]
 
 
 def test_too_few_rows_are_stated_and_still_measured() -> None:
     result = judge(metrics(n=999.0, auc=0.5), REFERENCE, LIMITS)
     assert not result["judged"]
-    assert result["not_judged"] == [
-        "performance: 999 labelled rows are fewer than the minimum of 1000"
-    ]
+    assert {finding.outcome for finding in result["findings"]} == {"not judged"}
+    assert result["findings"][0].reason == ("999 labelled rows are fewer than the minimum of 1000")
     assert result["auc_drop"] == pytest.approx(0.2)
 
 
@@ -79,8 +79,9 @@ def test_no_labelled_row_is_not_judged() -> None:
 def test_one_class_leaves_the_auc_open_and_judges_calibration() -> None:
     frame = pl.DataFrame({"label": [0] * 1200, "score": [0.2] * 1200})
     result = judge(measure(frame), REFERENCE, LIMITS)
-    assert result["not_judged"] == ["auc_drop: all 1200 labelled rows are of one class"]
-    assert [finding["metric"] for finding in result["findings"]] == ["calibration_gap"]
+    outcomes = {finding.rule: (finding.outcome, finding.reason) for finding in result["findings"]}
+    assert outcomes["auc_drop"] == ("not judged", "all 1200 labelled rows are of one class")
+    assert outcomes["calibration_gap"][0] == "refused"
 
 
 def test_the_standard_error_matches_a_simulation() -> None:

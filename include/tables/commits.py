@@ -1,0 +1,67 @@
+"""Commits that carry more than rows: a note about them, and the number of what they were made from,
+in one transaction with the rows.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltalake import CommitProperties, Transaction, write_deltalake
+
+from include.tables.predicates import window_predicate
+from include.tables.store import TableStore, Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What goes with the rows: `note` under `key`, and the record `(subject, number)` of what they
+    were made from.
+    """
+
+    key: str
+    note: str
+    mark: tuple[str, int] | None = None
+
+    def properties(self) -> CommitProperties:
+        """The commit's properties as Delta takes them."""
+        marks = (
+            [] if self.mark is None else [Transaction(app_id=self.mark[0], version=self.mark[1])]
+        )
+        return CommitProperties(custom_metadata={self.key: self.note}, app_transactions=marks)
+
+
+def overwrite(
+    tables: TableStore,
+    name: str,
+    rows: pa.Table | pa.RecordBatchReader,
+    commit: Commit,
+    window: Window | None = None,
+) -> None:
+    """Make `rows` the rows of the window, or all rows, in one commit with what goes with them.
+
+    A reader of batches is written as it comes, so not all rows need memory. Raises
+    `include.tables.fence.Overtaken` when another writer has committed meanwhile, and
+    `include.tables.store.WriteFailed` when the rows cannot be had or written.
+    """
+    how: dict[str, Any] = {"mode": "overwrite", "schema_mode": "overwrite"}
+    if window is not None:
+        how = {"mode": "overwrite", "schema_mode": "merge", "predicate": window_predicate(*window)}
+    exists = tables.exists(name)
+    with nullcontext() if exists else tables.creating(name):
+        write_deltalake(
+            tables.open(name) if exists else tables.uri(name),
+            rows,
+            commit_properties=commit.properties(),
+            **(how if exists else {"mode": "error"}),
+        )
+
+
+def last_note(tables: TableStore, name: str, key: str) -> str | None:
+    """The note under `key` of the table's newest commit; `None` when it carries none."""
+    note = tables.open(name).history(1)[0].get(key)
+    return None if note is None else str(note)

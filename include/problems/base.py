@@ -275,6 +275,18 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
         several classes `predicted_class`.
         """
 
+    def row_losses(self, frame: pl.DataFrame) -> np.ndarray:
+        """The loss of every row of such a table that releases compare versions by, shape (rows,):
+        the squared error of the score.
+        """
+        return np.asarray((frame["score"].to_numpy() - frame["label"].to_numpy()) ** 2)
+
+    def are_different(self, first: pl.DataFrame, second: pl.DataFrame) -> np.ndarray:
+        """Where two versions decide the same row otherwise, boolean of shape (rows,); both frames
+        hold the log's columns of the same rows.
+        """
+        return (first["decision"] != second["decision"]).to_numpy()
+
 
 def only(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
     """The named metrics, in that order, as far as they are there."""

@@ -241,6 +241,16 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
         absent = [name for place, name in enumerate(self.classes) if not (labels == place).any()]
         return f"{len(labels)} rows, none of the classes {absent}" if absent else ""
 
+    def row_losses(self, frame: pl.DataFrame) -> np.ndarray:
+        """1 where the predicted class is wrong."""
+        places = {name: place for place, name in enumerate(self.classes)}
+        predicted = frame[PREDICTED].replace_strict(places, return_dtype=pl.Int64).to_numpy()
+        return (predicted != frame["label"].to_numpy()).astype(np.float64)
+
+    def are_different(self, first: pl.DataFrame, second: pl.DataFrame) -> np.ndarray:
+        """By the predicted class."""
+        return (first[PREDICTED] != second[PREDICTED]).to_numpy()
+
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """Accuracy, calibration of the predicted class, shares and recalls: what a table tells that
         keeps one probability a row.

@@ -23,6 +23,8 @@ from include.stats.bootstrap import (
 )
 
 DECILES = 10
+DIFFERENT = 0.1
+"""Two values are different decisions from this share of the standard deviation on."""
 VALUES = 2
 VALID = "Valid are finite numbers."
 
@@ -222,6 +224,11 @@ class RegressionStrategy(ProblemStrategy[Regression]):
             if len(np.unique(labels)) >= VALUES
             else f"{len(labels)} rows of one and the same label"
         )
+
+    def are_different(self, first: pl.DataFrame, second: pl.DataFrame) -> np.ndarray:
+        """By more than a share of the first version's standard deviation."""
+        scores = first["score"].to_numpy()
+        return np.abs(second["score"].to_numpy() - scores) > DIFFERENT * scores.std()
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""

@@ -111,7 +111,8 @@ class Observed:
     `steps` are the comparisons of the rollout's plans so far, the current one last. `strangers` are
     rows of these plans by digest that no arm of their plan has, which prove that something else
     answered than what is measured. `slow_ms` is the latency (milliseconds) that counts as slow,
-    decided before the first row; None where the champion had answered nothing.
+    decided before the first row; None where the champion had answered nothing. `slices_problem`
+    says why the rows could not be cut into slices.
     """
 
     use_case: str
@@ -119,6 +120,7 @@ class Observed:
     slow_ms: float | None = None
     strangers: Mapping[str, int] = field(default_factory=dict)
     slices: tuple[SliceComparison, ...] = ()
+    slices_problem: str = ""
     paired: Paired | None = None
     memory: tuple[MemorySample, ...] = ()
     matured: tuple[Matured, ...] = ()

@@ -17,6 +17,17 @@ def slices(case: AnalysisInput) -> list[Finding]:
     be judged later. What refuses or leans stands by itself, the rest is one finding.
     """
     everything = case.observed.slices
+    if case.observed.slices_problem:
+        return [
+            Finding(
+                rule="slices",
+                subject=case.subject,
+                metric="slices",
+                passed=True,
+                judged=False,
+                reason=case.observed.slices_problem,
+            )
+        ]
     if not everything:
         return []
     minimum = case.release.analysis.minimum_slice_rows

@@ -147,3 +147,37 @@ def test_a_table_of_predictions_gives_the_metrics_that_one_probability_a_row_tel
         "class.early.share",
         "class.late.recall",
     } <= found.keys()
+
+
+def logged(scores, decisions=None, predicted=None):
+    """The columns of the inference log that versions are compared by."""
+    count = len(scores)
+    return pl.DataFrame(
+        {
+            "score": scores,
+            "decision": decisions or [False] * count,
+            "predicted_class": predicted or ["late"] * count,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "second", "different"),
+    [
+        ("binary", logged([0.5, 0.5], [True, False]), [True, False]),
+        ("multiclass", logged([0.5, 0.5], predicted=["early", "late"]), [True, False]),
+        ("regression", logged([0.5, 1.0]), [True, False]),
+    ],
+)
+def test_versions_differ_where_they_decide_otherwise(problem, second, different):
+    strategy = strategy_of(use_case(problem))
+    assert strategy.are_different(logged([0.0, 1.0]), second).tolist() == different
+
+
+def test_the_loss_of_a_logged_row_is_what_its_label_makes_of_it():
+    labelled = logged([0.2, 0.9], predicted=["early", "late"])
+    labelled = labelled.with_columns(label=pl.Series([0, 1]))
+    for problem in ("binary", "regression"):
+        losses = strategy_of(use_case(problem)).row_losses(labelled)
+        assert losses.tolist() == pytest.approx([0.04, 0.01])
+    assert strategy_of(use_case("multiclass")).row_losses(labelled).tolist() == [0.0, 1.0]

@@ -1,6 +1,6 @@
 from include.release.analysis.observed import Comparison, SliceComparison
 from include.release.analysis.slices import slices
-from tests.unit.release.analysis.windows import case, challenger, champion, one
+from tests.unit.release.analysis.windows import case, challenger, champion, one, verdict
 
 FLIPPED = (25, 50, 75, 100, 0)
 
@@ -43,3 +43,9 @@ def test_the_more_slices_the_more_evidence_each_needs():
     many = slices(case(slices=(wrong, *(part(f"dest={n}") for n in range(2000)))))
     assert [finding.outcome for finding in few] == ["refused"]
     assert [finding.outcome for finding in many] == ["not judged"]
+
+
+def test_slices_that_cannot_be_cut_keep_a_step_from_passing():
+    judged = verdict(slices_problem="the champion's package is gone")
+    assert judged.outcome == "inconclusive"
+    assert [finding.reason for finding in judged.undecided] == ["the champion's package is gone"]

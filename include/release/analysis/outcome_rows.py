@@ -1,0 +1,116 @@
+"""The labels and rewards of a rollout's answers that are known by now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from include.inference_log.log import LABEL, feedback_table
+from include.inference_log.redaction import Redaction
+from include.problems.registry import strategy_of
+from include.release.analysis.observed import Matured
+from include.settings import Settings
+from include.spec import UseCase
+from include.tables.store import TIMESTAMP, TableStore
+
+REWARD = "reward"
+"""The name of the feedback that says what an answer was worth to the application."""
+
+
+def matured(
+    use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
+) -> tuple[Matured, ...]:
+    """The outcomes of both arms; `rows` are the log's rows that their own arm answered, the arm in
+    the column `arm`.
+    """
+    if rows.height == 0:
+        return ()
+    labelled = _labelled(use_case, settings, tables, rows)
+    if labelled.height:
+        losses = strategy_of(use_case).row_losses(labelled)
+        labelled = labelled.with_columns(pl.Series("outcome", losses, dtype=pl.Float64))
+    rewarded = rows.join(_told(tables, use_case, REWARD), on="prediction_id", how="inner")
+    return (
+        *_summaries("loss", labelled),
+        *_summaries("reward", rewarded.with_columns(outcome=pl.col("value"))),
+    )
+
+
+def _summaries(metric: str, frame: pl.DataFrame) -> Iterator[Matured]:
+    if frame.height == 0:
+        return
+    least, most = (
+        float(bound)
+        for bound in frame.select(least=pl.col("outcome").min(), most=pl.col("outcome").max()).row(
+            0
+        )
+    )
+    for role, group in frame.group_by("arm", maintain_order=True):
+        outcome = group["outcome"]
+        yield Matured(
+            metric=metric,
+            role=str(role[0]),
+            rows=group.height,
+            mean=float(outcome.mean() or 0.0),  # type: ignore[arg-type]  # of floats it is a float
+            variance=float(outcome.var(ddof=0) or 0.0),  # type: ignore[arg-type]
+            least=min(least, 0.0),
+            most=max(most, 1.0),
+        )
+
+
+def _labelled(
+    use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """`rows` with `label`, where one is known: of the label table, else what the application
+    told.
+    """
+    labels = _reported(use_case, settings, tables, rows)
+    known = rows.join(labels, on=use_case.id_column, how="inner").drop_nulls(LABEL)
+    dtype = labels.schema[LABEL]
+    told = _told(tables, use_case, LABEL).with_columns(
+        (pl.col("text") if dtype == pl.String else pl.col("value").cast(dtype, strict=False)).alias(
+            LABEL
+        )
+    )
+    others = rows.join(known, on="prediction_id", how="anti")
+    rest = others.join(told.drop_nulls(LABEL), on="prediction_id", how="inner")
+    return pl.concat([known, rest.select(known.columns)])
+
+
+def _reported(
+    use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """Id and label of the label table since the first of the rows, as the log writes the id."""
+    declared, identifier = use_case.data_set, use_case.id_column
+    empty = rows.select(identifier, pl.lit(0).cast(pl.Int64).alias(LABEL)).clear()
+    mark = use_case.privacy(identifier)
+    if mark == "drop" or not tables.exists(declared.label_table):
+        return empty
+    first = rows[use_case.event_time].min()
+    reported = tables.read(
+        declared.label_table,
+        columns=list(dict.fromkeys([identifier, use_case.label.column, declared.label_time])),
+        where=pl.col(declared.label_time) >= pl.lit(first, dtype=TIMESTAMP),
+    )
+    labels = reported.sort(declared.label_time).select(
+        identifier, strategy_of(use_case).label_expression().alias(LABEL)
+    )
+    if mark == "hash":
+        redaction = Redaction(settings, use_case)
+        hidden = [redaction.hashed(identifier, value) for value in labels[identifier].to_list()]
+        labels = labels.with_columns(pl.Series(identifier, hidden, dtype=pl.String))
+    return labels.unique(identifier, keep="first", maintain_order=True)
+
+
+def _told(tables: TableStore, use_case: UseCase, name: str) -> pl.DataFrame:
+    """What applications told under a name: `prediction_id`, `value` and `text`, once per answer."""
+    table = feedback_table(use_case.name)
+    if not tables.exists(table):
+        schema = {"prediction_id": pl.String, "value": pl.Float64, "text": pl.String}
+        return pl.DataFrame(schema=schema)
+    rows = tables.read(
+        table, columns=["prediction_id", "value", "text"], where=pl.col("name") == name
+    )
+    told = rows.filter(pl.col("value").is_not_null() | pl.col("text").is_not_null())
+    return told.unique("prediction_id", keep="first", maintain_order=True)

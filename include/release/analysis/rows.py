@@ -1,0 +1,201 @@
+"""The rows of the inference log that a rollout is judged by, and their counts.
+
+Everything is counted over arrays of one length, so that the whole traffic and each of its slices
+are counted by the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from include.inference_log.log import CHAMPION, log_table
+from include.release.analysis.observed import ArmWindow, Comparison
+from include.release.plan import Plan, PlannedArm
+from include.spec import UseCase
+from include.tables.store import TableStore
+
+BEFORE_ROWS = 5_000
+"""The champion's newest rows before the rollout say what is slow, and stand for it where it answers
+nothing any more.
+"""
+ENOUGH_BEFORE = 100
+SHADOW = "shadow"
+MISSING_FEATURES = ("unknown:", "stale:")
+PERCENTILE = 0.95
+TRACED = {"plan": pl.Int64, "model_digest": pl.String, "fallback": pl.String, "arm": pl.String}
+"""What rows from before the plans lack."""
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class LoggedRows:
+    """Rows of the log as arrays of shape (rows,), and the frame that they come from.
+
+    `step` is the plan's place in the rollout, `bins` the score's bin between `edges` (the last one
+    holds what is no number); `failed` and `lacking` are errors and missing features of `ArmWindow`.
+    """
+
+    frame: pl.DataFrame
+    step: np.ndarray
+    challenger: Flags
+    failed: Flags
+    lacking: Flags
+    latency_ms: np.ndarray
+    bins: np.ndarray
+    edges: tuple[float, ...]
+
+    def window(
+        self, arm: PlannedArm, plan: int, chosen: Flags, slow_ms: float | None, units: int | None
+    ) -> ArmWindow:
+        """Count the chosen rows of one arm."""
+        own = chosen & ~self.failed
+        latencies = self.latency_ms[chosen]
+        counts = np.bincount(self.bins[own], minlength=len(self.edges) + 2) if self.edges else ()
+        return ArmWindow(
+            role=arm.role,
+            version=arm.version,
+            digest=arm.digest,
+            plan=plan,
+            share=arm.share,
+            rows=int(chosen.sum()),
+            errors=int((chosen & self.failed).sum()),
+            fallbacks=int((chosen & self.lacking).sum()),
+            slow=0 if slow_ms is None else int((latencies > slow_ms).sum()),
+            p95_ms=float(np.quantile(latencies, PERCENTILE)) if latencies.size else None,
+            scores=tuple(int(count) for count in counts),
+            units=units,
+        )
+
+
+def challenger_of(plan: Plan) -> PlannedArm | None:
+    """The version that a plan tries, among its arms or as its shadow."""
+    return next((arm for arm in plan.versions if arm.role != CHAMPION), None)
+
+
+def rows_of_plans(use_case: UseCase, tables: TableStore, plans: Sequence[Plan]) -> pl.DataFrame:
+    """The log's rows of the plans, in their order; columns from before the plans are null."""
+    sequences = [plan.sequence for plan in plans]
+    return _read(use_case, tables, pl.col("plan").is_in(sequences))
+
+
+def rows_before(
+    use_case: UseCase, tables: TableStore, champion: PlannedArm, first: int
+) -> pl.DataFrame:
+    """The champion's newest rows before the rollout's first plan."""
+    same = (pl.col("model_digest") == champion.digest) | (
+        pl.col("model_digest").is_null() & (pl.col("model_version") == champion.version)
+    )
+    earlier = pl.col("plan").is_null() | (pl.col("plan") < first)
+    answered = pl.col("arm").fill_null(CHAMPION) == CHAMPION
+    return _read(use_case, tables, same & earlier & answered).tail(BEFORE_ROWS)
+
+
+def foreign_rows(rows: pl.DataFrame, plans: Sequence[Plan]) -> dict[str, int]:
+    """Rows by digest that their plan does not let answer: another package than the arm's, or than
+    the champion's where the arm had failed.
+    """
+    allowed = [
+        (plan.sequence, arm.role, failed, digest)
+        for plan in plans
+        for arm in plan.versions
+        for failed, digest in (
+            (False, arm.digest),
+            (True, plan.champion.digest if plan.champion else arm.digest),
+        )
+    ]
+    columns = ["plan", "arm", "failed", "model_digest"]
+    schema = {"plan": pl.Int64, "arm": pl.String, "failed": pl.Boolean, "model_digest": pl.String}
+    named = pl.DataFrame(allowed, schema=schema, orient="row")
+    marked = rows.select("plan", "arm", "model_digest", failed=pl.col("fallback").is_not_null())
+    counted = marked.join(named, on=columns, how="anti", nulls_equal=True)["model_digest"]
+    return {
+        str(digest or "unknown"): int(count)
+        for digest, count in counted.value_counts().sort("model_digest").iter_rows()
+    }
+
+
+def as_arrays(rows: pl.DataFrame, plans: Sequence[Plan], edges: Sequence[float]) -> LoggedRows:
+    """The rows as arrays; without `edges` no scores are binned."""
+    places = {plan.sequence: place for place, plan in enumerate(plans)}
+    lacking = pl.any_horizontal(
+        pl.col("flags").list.eval(pl.element().str.starts_with(prefix)).list.any()
+        for prefix in MISSING_FEATURES
+    )
+    scores = rows["score"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    arrays = rows.select(
+        step=pl.col("plan").replace_strict(places, default=0, return_dtype=pl.Int64),
+        challenger=pl.col("arm") != CHAMPION,
+        fallback=pl.col("fallback").is_not_null(),
+        lacking=lacking.fill_null(value=False),
+        latency=pl.col("latency_ms").fill_null(0.0),
+    )
+    return LoggedRows(
+        frame=rows,
+        step=arrays["step"].to_numpy(),
+        challenger=arrays["challenger"].to_numpy(),
+        failed=arrays["fallback"].to_numpy() | ~np.isfinite(scores),
+        lacking=arrays["lacking"].to_numpy(),
+        latency_ms=arrays["latency"].to_numpy(),
+        bins=_bins(scores, edges),
+        edges=tuple(edges),
+    )
+
+
+def comparisons(
+    rows: LoggedRows, plans: Sequence[Plan], chosen: Flags, slow_ms: float | None
+) -> tuple[Comparison, ...]:
+    """Both arms' windows of every plan, over the chosen rows."""
+    result = []
+    for place, plan in enumerate(plans):
+        champion, challenger = plan.champion, challenger_of(plan)
+        if champion is None or challenger is None:
+            continue
+        here = chosen & (rows.step == place)
+        result.append(
+            Comparison(
+                rows.window(champion, plan.sequence, here & ~rows.challenger, slow_ms, None),
+                rows.window(challenger, plan.sequence, here & rows.challenger, slow_ms, None),
+                concurrent=champion.share > 0.0 or challenger.role == "shadow",
+            )
+        )
+    return tuple(result)
+
+
+def units_of(rows: LoggedRows, chosen: Flags, columns: Sequence[str]) -> int | None:
+    """The distinct units of the chosen rows; None where the log does not hold all of their
+    columns.
+    """
+    if not columns or any(name not in rows.frame.columns for name in columns):
+        return None
+    return rows.frame.filter(chosen).select(columns).unique().height
+
+
+def _read(use_case: UseCase, tables: TableStore, where: pl.Expr) -> pl.DataFrame:
+    name = log_table(use_case.name)
+    if not tables.exists(name):
+        return pl.DataFrame()
+    stored = tables.scan(name)
+    columns = stored.collect_schema().names()
+    whole = stored.with_columns(
+        pl.lit(None, dtype=dtype).alias(column)
+        for column, dtype in TRACED.items()
+        if column not in columns
+    )
+    return (
+        whole.filter(where)
+        .select(pl.exclude("attributions"))
+        .sort("answered_at", "prediction_id")
+        .collect()
+    )
+
+
+def _bins(scores: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """As `include.model.reference.bin_counts` cuts them."""
+    numbers = np.searchsorted(np.asarray(edges, dtype=np.float64), scores, side="right")
+    return np.where(np.isnan(scores), len(edges) + 1, numbers)

@@ -1,0 +1,199 @@
+"""From a log on disk to what both versions did."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from include.errors import ReleaseError
+from include.release.analysis.memory_samples import sample_memory
+from include.release.analysis.observe import observe
+from include.release.analysis.registry import analyse
+from include.release.followers import Follower, report, this_process
+from include.release.plan import one_arm
+from include.settings import load_settings
+from include.spec import Canary, Release
+from tests.unit.release.analysis.logged import (
+    USE_CASE,
+    champion_package,
+    plan,
+    rows,
+    write_feedback,
+    write_labels,
+    write_log,
+)
+
+CHALLENGER = "d" * 64
+RELEASE = Release(strategy=Canary(minimum_rows=200))
+
+
+@pytest.fixture
+def home(tmp_path):
+    return load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def champion(home):
+    return champion_package(home)
+
+
+def before(champion, count=400):
+    """Answers from before the rollout: some of a log that knew no plans."""
+    old = rows(count // 2, "champion", 1, None, seed=8, plan=None, arm=None)
+    return old, rows(count // 2, "champion", 11, champion, seed=9)
+
+
+def test_both_arms_are_counted_plan_by_plan(home, champion):
+    ten = ["boom"] * 10 + [None] * 90
+    digests = [champion] * 10 + [CHALLENGER] * 90
+    write_log(
+        home,
+        *before(champion),
+        rows(900, "champion", 12, champion, seed=1),
+        rows(100, "challenger", 12, CHALLENGER, 2, fallback=ten, model_digest=digests),
+        rows(300, "champion", 13, champion, seed=3),
+        rows(200, "challenger", 13, CHALLENGER, seed=4, flags=[["unknown:plane"]] + [[]] * 199),
+        rows(50, "champion", 14, champion, seed=5),  # a plan that is none of this rollout
+    )
+    first, second = plan(12, 0.1, champion), plan(13, 0.4, champion)
+    observed = observe(home, USE_CASE, [first, second])
+    assert [
+        (step.champion.rows, step.challenger.rows, step.challenger.errors, step.share)
+        for step in observed.steps
+    ] == [(900, 100, 10, pytest.approx(0.1)), (300, 200, 0, pytest.approx(0.4))]
+    assert observed.now.challenger.fallbacks == 1
+    assert observed.now.challenger.units == 200
+    assert sum(observed.steps[0].challenger.scores) == 90  # the other ten scores are the champion's
+    assert len(observed.now.champion.scores) == len([0.2, 0.4, 0.6, 0.8]) + 2
+    assert observed.strangers == {}
+    assert observed.plan == 13
+    # The earlier steps come with their plans: alone, the newest plan is the whole rollout.
+    assert len(observe(home, USE_CASE, [second]).steps) == 1
+
+
+def test_what_is_slow_was_decided_by_the_champion_before(home, champion):
+    old, new = before(champion)
+    write_log(
+        home,
+        old,
+        new,
+        rows(900, "champion", 12, champion, seed=1, latency_ms=1.0),
+        rows(100, "challenger", 12, CHALLENGER, seed=2, latency_ms=100.0),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.1, champion)])
+    latencies = np.concatenate([old["latency_ms"].to_numpy(), new["latency_ms"].to_numpy()])
+    assert observed.slow_ms == pytest.approx(np.quantile(latencies, 0.95))
+    assert (observed.now.champion.slow, observed.now.challenger.slow) == (0, 100)
+    assert observed.now.challenger.p95_ms == pytest.approx(100.0)
+
+
+def test_rows_of_another_package_are_named_by_digest(home, champion):
+    write_log(
+        home,
+        *before(champion),
+        rows(900, "champion", 12, champion, seed=1),
+        rows(100, "challenger", 12, "e" * 64, seed=2),
+        rows(7, "champion", 12, None, seed=3),
+        rows(5, "challenger", 12, CHALLENGER, seed=4, fallback="boom"),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.1, champion)])
+    # A challenger that failed must have been replaced by the champion, not by itself.
+    assert observed.strangers == {"e" * 64: 100, "unknown": 7, CHALLENGER: 5}
+    assert analyse(RELEASE, observed).outcome == "failed"
+
+
+def test_slices_are_cut_by_the_champions_own_transformation(home, champion):
+    write_log(
+        home,
+        *before(champion),
+        rows(900, "champion", 12, champion, seed=1),
+        rows(300, "challenger", 12, CHALLENGER, seed=2),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
+    parts = {part.label: part.steps[0] for part in observed.slices}
+    assert parts["origin=JFK"].challenger.rows == 100
+    assert parts["origin=JFK"].champion.rows == 300
+    assert sum(parts["origin=JFK"].champion.scores) == 300
+    assert len(parts) == 3 + 7 + 21
+
+
+def test_a_damaged_champion_package_is_said_and_keeps_the_step_from_passing(home, champion):
+    write_log(
+        home,
+        *before(champion),
+        rows(900, "champion", 12, "f" * 64, seed=1),
+        rows(300, "challenger", 12, CHALLENGER, seed=2),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.25, "f" * 64)])
+    assert "expected ffffffff" in observed.slices_problem
+    assert analyse(RELEASE, observed).outcome == "inconclusive"
+    # The bins are those of the answers before, so scores are still compared.
+    assert len(observed.now.champion.scores) == 11 or observed.now.champion.scores == ()
+
+
+def test_a_shadow_is_compared_row_by_row_with_the_answer(home, champion):
+    answers = rows(500, "champion", 12, champion, seed=1)
+    ids = [f"{name[:12]}8{name[13:]}" for name in answers["prediction_id"].to_list()[:400]]
+    decisions = answers["decision"].to_list()[:400]
+    decisions[:40] = [not value for value in decisions[:40]]
+    shadows = rows(400, "shadow", 12, CHALLENGER, 1, prediction_id=ids, decision=decisions)
+    write_log(home, *before(champion), answers, shadows)
+    observed = observe(home, USE_CASE, [plan(12, 0.0, champion, shadow=True)])
+    assert (observed.paired.rows, observed.paired.different) == (400, 40)
+    assert observed.paired.mean_difference == pytest.approx(0.0)
+    assert observed.now.share == 0.5
+    assert observed.matured == ()
+
+
+def test_labels_and_rewards_that_are_known_are_attached_to_their_arm(home, champion):
+    first = rows(300, "champion", 12, champion, seed=1, score=0.5)
+    second = rows(100, "challenger", 12, CHALLENGER, seed=2, score=0.9)
+    failed = rows(1, "challenger", 12, champion, seed=3, fallback="boom")
+    write_log(home, *before(champion), first, second, failed)
+    write_labels(home, {f"1-{i}": i % 2 for i in range(200)} | {f"2-{i}": 1 for i in range(50)})
+    told = dict.fromkeys(second["prediction_id"].to_list()[50:60], 1.0)
+    write_feedback(home, "label", told)
+    observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
+    losses = {part.role: part for part in observed.matured}
+    assert (losses["champion"].rows, losses["champion"].mean) == (200, pytest.approx(0.25))
+    assert (losses["challenger"].rows, losses["challenger"].mean) == (60, pytest.approx(0.01))
+    write_feedback(home, "reward", dict.fromkeys(first["prediction_id"].to_list()[:30], 2.5))
+    rewards = list(observe(home, USE_CASE, [plan(12, 0.25, champion)]).matured)
+    assert [(p.metric, p.role, p.rows, p.mean) for p in rewards if p.metric == "reward"] == [
+        ("reward", "champion", 30, 2.5)
+    ]
+
+
+def test_where_the_champion_answers_nothing_its_rows_before_stand_for_it(home, champion):
+    write_log(home, *before(champion), rows(300, "challenger", 12, CHALLENGER, seed=2))
+    observed = observe(home, USE_CASE, [plan(12, 1.0, champion)])
+    assert not observed.now.concurrent
+    assert observed.now.champion.rows == 400
+    assert sum(observed.now.champion.scores) == 400
+
+
+def test_before_the_first_request_there_is_nothing_and_no_error(home, champion):
+    observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
+    assert (observed.now.champion.rows, observed.now.challenger.rows) == (0, 0)
+    assert analyse(RELEASE, observed).outcome == "inconclusive"
+
+
+def test_a_plan_of_one_version_has_nothing_to_compare(home, champion):
+    with pytest.raises(ReleaseError, match="no challenger beside a champion"):
+        observe(home, USE_CASE, [one_arm(USE_CASE.name, 3, champion)])
+
+
+def test_the_memory_of_living_processes_is_sampled_at_every_look(home):
+    process = this_process()
+    report(
+        home,
+        Follower(process=process, use_case=USE_CASE.name, port=1, heartbeat=0.0),
+    )
+    for look in range(3):
+        samples = sample_memory(home, USE_CASE.name, 12, rows=100 * look)
+    assert [sample.rows for sample in samples] == [0, 100, 200]
+    assert {sample.process for sample in samples} == {f"{process.host}-{os.getpid()}"}
+    assert samples[0].resident > 10_000_000
+    assert len(sample_memory(home, USE_CASE.name, 15, rows=0)) == 1

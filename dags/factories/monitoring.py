@@ -5,6 +5,9 @@ Waits until the interval is scored. Labels that were not known at the interval's
 not guessed. The alarm is an asset event that starts training and carries the interval, the verdict
 and the reasons; without an alarm the last task is skipped. An alarm on faulty data, within the
 cool-down or above the daily limit is recorded as suppressed and starts nothing.
+
+`check_releases` has an alarm of its own: it fails when the release ledger was changed by hand, or
+what follows from it cannot be put back (docs/releases-ledger.md).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from airflow.sdk import DAG, chain
 from dags.factories.common import asset, build_dag, intervals
 from include.spec import UseCase
 from plugins.operators.alarm import AlarmOperator
+from plugins.operators.gate import ReleaseCheckOperator
 from plugins.operators.interval import IntervalCompleteSensor
 from plugins.operators.report import ReportOperator
 from plugins.operators.step import StepOperator
@@ -32,6 +36,10 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
         description="Join labels, drift, performance, report, alarm.",
         doc_md=__doc__,
     ) as dag:
+        # Of no interval: it waits for nothing, and nothing waits for it.
+        ReleaseCheckOperator(
+            task_id="check_releases", step="include.processes.releases:check_releases", **names
+        )
         chain(
             IntervalCompleteSensor(
                 task_id="await_predictions",

@@ -197,6 +197,15 @@ class Release(StepResult):
     changed: bool
 
 
+class CheckedReleases(Decision):
+    """Whether the release ledger holds and everything that follows from it is as it says: how many
+    rows it has, and what was found of each thing. What was repaired is accepted and says so.
+    """
+
+    rows: int
+    findings: tuple[Finding, ...]
+
+
 class Partition(StepResult):
     """A slice of event time, `[start, end)`, that one task scores."""
 

@@ -19,6 +19,7 @@ from include.data_sets.split import cut, split_in_time
 from include.evaluation.champion import champion_metrics
 from include.evaluation.gates.registry import run_gates
 from include.model.package import load_model
+from include.processes.releases import record_registration
 from include.processes.results import (
     BuiltSnapshot,
     CandidateVerdict,
@@ -268,7 +269,9 @@ def register_model(  # a version is registered with all that led to it
     evaluated: EvaluatedModel,
     verdict: CandidateVerdict,
 ) -> RegisteredModel:
-    """Register the accepted candidate as `challenger`; again gives the same version."""
+    """Register the accepted candidate as `challenger`, and write that down in the release ledger;
+    again gives the same version and row.
+    """
     number = register_candidate(
         context.settings, context.use_case, run.mlflow_run_id, trained.digest, verdict.gates
     )
@@ -278,6 +281,9 @@ def register_model(  # a version is registered with all that led to it
     with _one_copy(context):
         tracking.log_tags(connect(context.settings), run.mlflow_run_id, tags)
         _decide(context, run, built, facts, (), before, metrics=evaluated.metrics, version=number)
+    record_registration(
+        context, number, trained.digest, verdict.gates, run.mlflow_run_id, evaluated.metrics
+    )
     return RegisteredModel(version=number, digest=trained.digest)
 
 

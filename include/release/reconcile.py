@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from include.errors import FlightdeckError, LedgerBroken
+from include.errors import FlightdeckError, LedgerBroken, ReleaseError
+from include.files import locked
 from include.registry import versions
 from include.release.ledger import Entry, Ledger, Mark, ServedArm, Traffic, Witness
 from include.release.packages import package_problem, restore_package
@@ -25,6 +26,7 @@ from include.verdict import Finding
 RECONCILER = "flightdeck"
 # A release writes the ledger and the plan one after the other, and waits for the endpoint between.
 SETTLED_SECONDS = 900.0
+LOCK_SECONDS = 300.0
 
 
 def require_sound_ledger(settings: Settings) -> Mark:
@@ -44,6 +46,20 @@ def witnesses(settings: Settings) -> list[Witness]:
             if plan is not None and len(plan.decided_by) == 64:  # of SHA-256
                 plans.append(Witness(plan.sequence, plan.decided_by, str(path)))
     return plans
+
+
+def check(
+    settings: Settings,
+    use_case: UseCase,
+    *,
+    run: dict[str, Any] | None = None,
+    settled_seconds: float = SETTLED_SECONDS,
+) -> list[Finding]:
+    """Whether the ledger holds, and where it does what `reconcile` finds."""
+    ledger = ledger_finding(settings)
+    if not ledger.passed:
+        return [ledger]
+    return [ledger, *reconcile(settings, use_case, run=run, settled_seconds=settled_seconds)]
 
 
 def ledger_finding(settings: Settings) -> Finding:
@@ -76,16 +92,17 @@ def reconcile(
     """
     require_sound_ledger(settings)
     ledger = Ledger(settings)
-    traffic = ledger.traffic(use_case.name)
-    if traffic is None:
-        return []
-    settled = _age(settings, traffic) >= settled_seconds
-    repairs = _Repairs(settings, use_case, ledger, traffic, run)
-    findings = list(repairs.packages())
-    findings.append(repairs.plan(settled=settled))
-    if traffic.entry.event != "traffic":
-        findings.append(repairs.champion(settled=settled))
-    return findings
+    with _alone(settings, use_case.name):
+        traffic = ledger.traffic(use_case.name)
+        if traffic is None:
+            return []
+        settled = _age(settings, traffic) >= settled_seconds
+        repairs = _Repairs(settings, use_case, ledger, traffic, run)
+        findings = list(repairs.packages())
+        findings.append(repairs.plan(settled=settled))
+        if traffic.entry.event != "traffic":
+            findings.append(repairs.champion(settled=settled))
+        return findings
 
 
 class _Repairs:
@@ -203,6 +220,19 @@ class _Repairs:
             "repaired", self.name, arm.version, arm.digest, RECONCILER, reason, evidence
         )
         return _in_order(rule, subject, f"{reason[:-1]} (row {row.number} of the ledger)."), row
+
+
+@contextmanager
+def _alone(settings: Settings, use_case: str) -> Iterator[None]:
+    """Of two copies one repairs, and the other finds it done."""
+    path = settings.home / "locks" / f"reconcile-{use_case}.lock"
+    try:
+        with locked(path, seconds=LOCK_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise ReleaseError(
+            f"Another process holds {path} and does not end; end it, or run the task again later."
+        ) from error
 
 
 def _in_order(rule: str, subject: str, reason: str) -> Finding:

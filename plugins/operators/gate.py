@@ -57,3 +57,12 @@ class PackageCheckOperator(GateOperator):
 
     what = "The package"
     operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_VERSION,)
+
+
+class ReleaseCheckOperator(GateOperator):
+    """Raises the alarm for people when the release ledger is broken, or what follows from it was
+    changed and cannot be put back; nothing that serves waits for it.
+    """
+
+    what = "What is written down about releases"
+    ui_color = "#fbd5d5"

@@ -170,9 +170,9 @@ def test_deployment_puts_the_challenger_into_service(
     assert (model["version"], model["digest"]) == (1, digest)
     assert versions.champion(settings, USE_CASE).version == 1
     ledger = Ledger(settings)
-    assert [(row.event, row.version, row.digest) for row in ledger.rows("flight_delays")] == [
-        ("promoted", 1, digest)
-    ]
+    rows = [(row.event, row.version, row.digest) for row in ledger.rows("flight_delays")]
+    assert rows[0] == ("registered", 1, digest)
+    assert rows[-1] == ("promoted", 1, digest)
     assert ledger.verify().number == len(ledger.rows())
 
 

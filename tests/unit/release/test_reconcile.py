@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,14 @@ def test_the_plans_are_witnesses_of_the_ledger(settings: Settings) -> None:
     assert Ledger(settings).verify().number == 2
     with pytest.raises(LedgerBroken, match=r"ends with row 2, and .*plan\.json says 3 rows"):
         require_sound_ledger(settings)
+
+
+def test_two_looks_at_once_repair_once(settings: Settings) -> None:
+    plan_path(settings, NAME).unlink()
+    with ThreadPoolExecutor(2) as looks:
+        both = list(looks.map(lambda _: look(settings)["plan"], range(2)))
+    assert all(finding.passed for finding in both)
+    assert repairs(settings) == [(2, "plan")]
 
 
 def test_before_the_first_release_there_is_nothing_to_compare(tmp_path: Path) -> None:

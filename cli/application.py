@@ -51,6 +51,11 @@ COMMANDS: dict[str, Command] = {
         "List, search, export and verify registered models.",
         RECORDS,
     ),
+    "releases": Command(
+        "cli.records.releases:application",
+        "Who put which version in service when and why; verify and export the release ledger.",
+        RECORDS,
+    ),
     "datasets": Command(
         "cli.records.datasets:application",
         "List, show, query and annotate the data sets and their versions.",

@@ -126,14 +126,19 @@ def _check_row(row: Entry, previous: str, key: Verifier) -> None:
     if computed != row.hash:
         raise edited(row.number, "its hash is another")
     if not key.holds(row_message(row.hash), row.signature):
-        raise LedgerBroken(
-            "rewritten",
-            row.number,
-            f"The ledger is broken: row {row.number} is not signed with the ledger's key; it was"
-            f" written past Flightdeck, or rows and hashes were made anew. {BACKUP}",
-        )
+        raise forged(row.number)
     if row.previous != previous:
         raise _another(row.number, "the row before it")
+
+
+def forged(number: int) -> LedgerBroken:
+    """The error for a row whose hash the ledger's key has not signed."""
+    return LedgerBroken(
+        "rewritten",
+        number,
+        f"The ledger is broken: row {number} is not signed with the ledger's key; it was written"
+        f" past Flightdeck, or rows and hashes were made anew. {BACKUP}",
+    )
 
 
 def _another(number: int, where: str) -> LedgerBroken:

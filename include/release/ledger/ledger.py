@@ -206,6 +206,13 @@ class Ledger:
             write(self.mark_path, json.dumps(content), durable=True)
         return mark
 
+    def signed_head(self) -> dict[str, Any] | None:
+        """The head with its signature, as plain JSON, once it was seen to hold."""
+        if self.head() is None:
+            return None
+        content: dict[str, Any] = json.loads(self.head_path.read_bytes())
+        return content
+
     def head(self) -> Head | None:
         """The signed head; `None` where no ledger has been begun."""
         return read_head(self.head_path, self.keys)

@@ -9,9 +9,11 @@ import logging
 import math
 from collections.abc import Mapping
 
+from include.errors import RegistryError
 from include.processes.results import CheckedReleases
 from include.release.ledger import Entry, Ledger
 from include.release.reconcile import check
+from include.release.registry_page import show_releases
 from include.steps import StepContext
 from include.verdict import GateVerdict, Verdict
 
@@ -26,6 +28,8 @@ def check_releases(context: StepContext) -> CheckedReleases:
     stop until it is restored.
     """
     findings = check(context.settings, context.use_case, run=context.run.as_json())
+    if findings[0].passed:
+        _show_releases(context)
     verdict = Verdict(findings=tuple(findings))
     for finding in verdict.findings:
         if finding.outcome != "passed":
@@ -37,6 +41,17 @@ def check_releases(context: StepContext) -> CheckedReleases:
         rows=rows if isinstance(rows, int) else 0,
         findings=verdict.findings,
     )
+
+
+def _show_releases(context: StepContext) -> None:
+    """Bring the versions' pages up to date; MLflow being away is for the next run."""
+    name = context.use_case.name
+    try:
+        changed = show_releases(context.settings, name, Ledger(context.settings).rows(name))
+    except RegistryError as error:
+        LOG.warning("%s: the versions' pages are not up to date: %s", name, error)
+    else:
+        LOG.info("%s: pages of versions brought up to date: %s", name, changed)
 
 
 def record_registration(

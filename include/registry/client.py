@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+PROBE_SECONDS = 3.0
 SERVED = "mlflow-artifacts:/"
 SQLITE = "sqlite:///"
 
@@ -36,6 +37,23 @@ def connect(settings: Settings) -> MlflowClient:
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     mlflow.set_registry_uri(settings.mlflow_tracking_uri)
     return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def unreachable(settings: Settings) -> str | None:
+    """Why a tracking server does not answer; `None` where it does, or where MLflow is a file.
+
+    MLflow's own client would try for minutes.
+    """
+    import httpx
+
+    address = settings.mlflow_tracking_uri
+    if not address.startswith(("http://", "https://")):
+        return None
+    try:
+        httpx.get(f"{address.rstrip('/')}/health", timeout=PROBE_SECONDS).raise_for_status()
+    except httpx.HTTPError as error:
+        return f"MLflow does not answer on {address} ({error})."
+    return None
 
 
 def readable_artifact(uri: str, tracking_uri: str) -> str:

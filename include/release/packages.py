@@ -12,6 +12,7 @@ from include.errors import FlightdeckError, ReleaseError
 from include.model.package import verify_package
 from include.model.signing import public_key, verify_signature
 from include.registry import versions
+from include.registry.client import unreachable
 from include.release.model_store import publish, version_folder
 from include.settings import Settings
 
@@ -42,9 +43,7 @@ def restore_package(settings: Settings, use_case: str, version: int, digest: str
     copies = settings.serving_dir / use_case / "last_good" / digest
     sources: dict[str, Callable[[Path], Path]] = {
         f"the endpoint's copy {copies}": lambda _: copies,
-        f"MLflow's version {version}": lambda folder: versions.download(
-            versions.version_named(settings, use_case, version), folder
-        ),
+        f"MLflow's version {version}": lambda folder: _fetched(settings, use_case, version, folder),
     }
     reasons = [problem]
     for name, fetch in sources.items():
@@ -58,3 +57,10 @@ def restore_package(settings: Settings, use_case: str, version: int, digest: str
     raise ReleaseError(
         f"No whole package of {use_case} version {version} is left: {' '.join(reasons)}"
     )
+
+
+def _fetched(settings: Settings, use_case: str, version: int, folder: Path) -> Path:
+    problem = unreachable(settings)
+    if problem is not None:
+        raise ReleaseError(problem)
+    return versions.download(versions.version_named(settings, use_case, version), folder)

@@ -16,6 +16,7 @@ from typing import Any
 from include.errors import FlightdeckError, LedgerBroken, ReleaseError
 from include.files import locked
 from include.registry import versions
+from include.registry.client import unreachable
 from include.release.ledger import Entry, Ledger, Mark, ServedArm, Traffic, Witness
 from include.release.packages import package_problem, restore_package
 from include.release.plan import Plan, one_arm, plan_path, read_plan, write_plan
@@ -159,13 +160,14 @@ class _Repairs:
         arm = self.traffic.champion
         if arm is None:
             return _in_order("alias", "champion", "No version is in service.")
+        away = unreachable(self.settings)
+        if away is not None:
+            return _unasked(away)
         try:
             registered = versions.find_version(self.settings, self.name, arm.version)
             pointed = versions.champion(self.settings, self.use_case)
         except FlightdeckError as error:
-            return Finding(
-                rule="alias", subject="champion", passed=True, judged=False, reason=str(error)
-            )
+            return _unasked(str(error))
         if registered is None:
             return _named(
                 "alias",
@@ -241,6 +243,10 @@ def _in_order(rule: str, subject: str, reason: str) -> Finding:
 
 def _named(rule: str, subject: str, reason: str) -> Finding:
     return Finding(rule=rule, subject=subject, passed=False, reason=reason)
+
+
+def _unasked(reason: str) -> Finding:
+    return Finding(rule="alias", subject="champion", passed=True, judged=False, reason=reason)
 
 
 def _waiting(rule: str, problem: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +17,9 @@ from include.release.ledger import Ledger
 from include.release.model_store import version_folder
 from include.release.plan import one_arm, plan_path, read_plan, write_plan
 from include.release.reconcile import ledger_finding, reconcile, require_sound_ledger, witnesses
+from include.release.registry_page import show_releases
 from include.settings import Settings, load_settings
-from include.verdict import Finding
+from include.verdict import Finding, Verdict
 from proofs.harness.ports import free_port
 from tests.unit.model.synthetic import USE_CASE
 from tests.unit.release.release_files import NAME, promoted, published, registered
@@ -173,8 +175,7 @@ def test_a_damaged_package_of_the_champion_is_restored(settings: Settings) -> No
     assert not look(settings)["package"].passed
 
 
-def test_mlflow_away_is_not_judged(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_mlflow_away_is_not_judged(settings: Settings) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     away = settings.model_copy(update={"mlflow_tracking_uri": address})
     assert look(away)["alias"].outcome == "not judged"
@@ -204,6 +205,41 @@ def test_the_plans_are_witnesses_of_the_ledger(settings: Settings) -> None:
     assert Ledger(settings).verify().number == 2
     with pytest.raises(LedgerBroken, match=r"ends with row 2, and .*plan\.json says 3 rows"):
         require_sound_ledger(settings)
+
+
+def test_the_versions_pages_tell_state_history_and_figures_of_their_releases(
+    settings: Settings,
+) -> None:
+    client = connect(settings)
+    run = client.create_run(client.create_experiment("parcels")).info.run_id
+    source = (settings.home / "packages").as_uri()
+    client.create_model_version(NAME, source=source, run_id=run, tags={"digest": "d"})
+    finding = Finding(rule="errors", part="west/1", metric="rate", observed=0.25, passed=False)
+    verdict = Verdict(findings=(finding,)).model_dump(mode="json")
+    smoke = {"p50_ms": 1.5, "calls": 40}
+    ledger = Ledger(settings)
+    ledger.append("verdict", NAME, 3, "d", "a", "r", {"verdict": verdict})
+    promoted(settings, 3, "d", smoke=smoke)
+    ledger.append("rolled_back", NAME, 3, "d", "bob", "too slow", {"back_to": 2})
+    assert show_releases(settings, NAME, ledger.rows(NAME)) == [1, 2, 3]
+    tags = client.get_model_version(NAME, "3").tags
+    assert tags["release.state"].startswith("rolled back since ")
+    assert tags["release.state"].endswith("(row 5, bob)")
+    assert [line.split()[3] for line in json.loads(tags["release.history"])] == [
+        "verdict",
+        "promoted",
+        "rolled_back",
+    ]
+    metrics = client.get_run(run).data.metrics
+    assert metrics == {
+        "online.errors.west:2f:1.rate": 0.25,
+        "online.smoke.p50_ms": 1.5,
+        "online.smoke.calls": 40.0,
+    }
+    assert show_releases(settings, NAME, ledger.rows(NAME)) == []
+    client.set_model_version_tag(NAME, "3", "release.row", "4")
+    assert show_releases(settings, NAME, ledger.rows(NAME)) == [3]
+    assert len(client.get_metric_history(run, "online.smoke.p50_ms")) == 1
 
 
 def test_two_looks_at_once_repair_once(settings: Settings) -> None:

@@ -32,6 +32,12 @@ class Interval:
         """`2013-04-01T00-00_2013-05-01T00-00`: sortable and safe as a file name."""
         return f"{self.start:%Y-%m-%dT%H-%M}_{self.end:%Y-%m-%dT%H-%M}"
 
+    @property
+    def text(self) -> str:
+        """`2013-04-01 00:00 to 2013-05-01 00:00 UTC`: for people."""
+        start, end = self.start.astimezone(UTC), self.end.astimezone(UTC)
+        return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+
     def as_json(self) -> dict[str, str]:
         """`{"start": ..., "end": ...}` in ISO 8601."""
         return {"start": self.start.isoformat(), "end": self.end.isoformat()}

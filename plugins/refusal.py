@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -10,8 +11,10 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from include.errors import LateStep, SpecError
 
-MOST_LINES = 12
-LINE_CHARACTERS = 300
+MOST_REASONS = 12
+LINE_CHARACTERS = 96
+"""What the page of a task's log shows without a sideways scroll."""
+LINES_A_TEXT = 3
 
 
 class Refusal(SystemExit):
@@ -19,7 +22,16 @@ class Refusal(SystemExit):
 
     It is a `SystemExit` because Airflow logs the text of one as a single line, where it prints a
     traceback of every other exception: no line of our code is what a reader of a refusal looks for.
+    That line is the headline; `str()` gives the reasons too.
     """
+
+    def __init__(self, headline: str, reasons: Iterable[str] = ()) -> None:
+        super().__init__(headline)
+        self.reasons = tuple(reasons)
+
+    def __str__(self) -> str:
+        """The headline and every reason, on one line."""
+        return " ".join((str(self.code), *self.reasons))
 
 
 FINAL = ExceptionRetryPolicy(
@@ -43,14 +55,15 @@ class Log(Protocol):
 
 
 def refusal(log: Log, headline: str, lines: Iterable[str] = ()) -> Refusal:
-    """Write the headline and at most `MOST_LINES` lines of reasons; return what to raise."""
+    """Write the headline and at most `MOST_REASONS` reasons; return what to raise."""
     reasons = list(lines)
     log.error("%s", headline)
-    for number, line in enumerate(reasons[:MOST_LINES], 1):
-        log.error("%2d. %s", number, shortened(line))
-    if len(reasons) > MOST_LINES:
-        log.error("%d more in the task's result (XCom).", len(reasons) - MOST_LINES)
-    return Refusal(headline)
+    for number, reason in enumerate(reasons[:MOST_REASONS], 1):
+        for line in log_lines(reason, first=f"{number:2d}. "):
+            log.error("%s", line)
+    if len(reasons) > MOST_REASONS:
+        log.error("%d more in the task's result (XCom).", len(reasons) - MOST_REASONS)
+    return Refusal(headline, reasons)
 
 
 def refused_request(
@@ -62,10 +75,25 @@ def refused_request(
     specification): another try would read the same.
     """
     context["ti"].xcom_push(key="return_value", value={"accepted": False, "reasons": [str(error)]})
-    return refusal(operator.log, f"{operator.task_id} is refused: {error}")
+    return refusal(operator.log, f"{operator.task_id} is refused.", [str(error)])
 
 
-def shortened(text: str, characters: int = LINE_CHARACTERS) -> str:
+def log_lines(text: str, *, first: str = "") -> list[str]:
+    """The text in at most `LINES_A_TEXT` lines of a log; the first begins with `first`, the others
+    are indented.
+    """
+    return textwrap.wrap(
+        " ".join(text.split()),
+        LINE_CHARACTERS,
+        initial_indent=first,
+        subsequent_indent="    ",
+        max_lines=LINES_A_TEXT,
+        placeholder=" ...",
+        break_on_hyphens=False,
+    )
+
+
+def shortened(text: str, characters: int) -> str:
     """The text on one line, cut where it is too long for one."""
     line = " ".join(text.split())
     return line if len(line) <= characters else f"{line[: characters - 3]}..."

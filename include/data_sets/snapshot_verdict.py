@@ -65,7 +65,7 @@ def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) 
     )
     verdict["quarantine"] = {} if aside is None else {table: aside}
     folder = settings.reports_dir / "validation" / use_case.name / "training" / run
-    title = f"{use_case.title}: training set {window.label}"
+    title = f"{use_case.title}: training set {window.text}"
     verdict["data_docs"] = str(
         write_docs(folder / "data_docs", title, {table: validation.document}, verdict)
     )

@@ -50,7 +50,8 @@ class ModelMetadata(_Record):
     classes' shares. `estimator` is `xgboost`, a class of scikit-learn by its path, or
     `model:<factory>`; `trusted_types` are those that its declaration adds to the allow-list;
     `architecture` is `Fitted.describe`. `label_spread` is the standard deviation of a regression's
-    labels in the train split.
+    labels in the train split. `window_start` is the first moment of the rows that it was made from
+    (None: an older package does not say); the interval's end is their last.
     """
 
     use_case: str
@@ -73,6 +74,7 @@ class ModelMetadata(_Record):
     estimator: str = XGBOOST
     trusted_types: tuple[str, ...] = ()
     architecture: dict[str, Any] = {}
+    window_start: datetime | None = None
 
     @field_validator("trusted_types")
     @classmethod
@@ -84,6 +86,11 @@ class ModelMetadata(_Record):
                 " include.use_cases.<name>"
             )
         return value
+
+    @property
+    def trained_on(self) -> tuple[datetime, datetime]:
+        """First and last moment of the rows that it was made from, as far as the package says."""
+        return self.window_start or self.interval.start, self.interval.end
 
     @property
     def answers(self) -> Answers:

@@ -12,9 +12,12 @@ from typing import Any
 
 import polars as pl
 
+from include.errors import RegistryError
 from include.files import write
 from include.interval import Interval
 from include.problems.registry import strategy_of
+from include.registry.client import connect
+from include.registry.versions import version as registered_version
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
@@ -50,6 +53,22 @@ DRIFT_SCHEMA: dict[str, Any] = {
     "drifted": pl.Boolean,
     "rows": pl.Int64,
 }
+
+
+def log_report(settings: Settings, use_case: UseCase, interval: Interval, version: int) -> str:
+    """Log the interval's report folder to the MLflow run of the version that scored; the artefacts'
+    path, or why there is none. A report that MLflow does not take keeps nothing from being decided.
+    """
+    from mlflow.exceptions import MlflowException
+
+    path = f"monitoring/{interval.label}"
+    try:
+        run_id = registered_version(settings, use_case, version).run_id
+        folder = str(report_folder(settings, use_case, interval))
+        connect(settings).log_artifacts(run_id, folder, path)
+    except (MlflowException, RegistryError, OSError) as error:
+        return f"not logged: {error}"
+    return f"runs:/{run_id}/{path}"
 
 
 def report_folder(settings: Settings, use_case: UseCase, interval: Interval) -> Path:

@@ -7,13 +7,17 @@ and listed. It is given our measure and limits, on a sample; what it concludes d
 
 from __future__ import annotations
 
+import html
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from include.interval import Interval
 from include.model.package import ScoringModel
 from include.spec import UseCase
 from include.tables.store import TableStore
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 SAMPLE_ROWS = 5_000
+HEAD, BODY = re.compile(r"<head\b[^>]*>"), re.compile(r"<body\b[^>]*>")
+STYLE = "font:16px/1.4 system-ui,sans-serif;padding:1rem 2rem 0;color:#1d2733"
 SCORE = "score"
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
 
@@ -69,8 +75,14 @@ def compare_columns(current: pl.DataFrame, reference: pl.DataFrame) -> Sides:
     return Sides(current.select(shown), reference.select(shown), categories, numbers, left_out)
 
 
-def render(use_case: UseCase, compared: Sides) -> tuple[str, dict[str, Any]]:
-    """The report as one HTML page that needs no network, and Evidently's own result as JSON."""
+def render(
+    use_case: UseCase, compared: Sides, interval: Interval, version: int, model: ScoringModel
+) -> tuple[str, dict[str, Any]]:
+    """The report as one HTML page that needs no network, and Evidently's own result as JSON.
+
+    The page begins with what is compared: use case, interval, the version that scored, and the
+    rows that it was trained on.
+    """
     os.environ.update(NO_TELEMETRY)
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -87,7 +99,25 @@ def render(use_case: UseCase, compared: Sides) -> tuple[str, dict[str, Any]]:
         method="psi", threshold=limits.feature_psi, drift_share=limits.drifted_share
     )
     snapshot: Snapshot = Report([preset]).run(current, reference)
-    return snapshot.get_html_str(as_iframe=False), snapshot.dict()
+    snapshot_of = model.metadata.snapshot
+    facts = (
+        f"Scored by version {version}; {compared.current.height} rows of the interval",
+        (
+            f"Reference: {compared.reference.height} rows of its training set {snapshot_of.name},"
+            f" version {snapshot_of.version}, up to {model.metadata.interval.end:%Y-%m-%d}"
+        ),
+        *(f"Left out: {name} ({why})" for name, why in compared.left_out.items()),
+    )
+    title = f"{use_case.title}: {interval.text}"
+    return headed(snapshot.get_html_str(as_iframe=False), title, facts), snapshot.dict()
+
+
+def headed(page: str, title: str, facts: Sequence[str]) -> str:
+    """The page with a title, and with a heading and facts at the top of its body."""
+    named = HEAD.sub(lambda tag: f"{tag[0]}<title>{html.escape(title)}</title>", page, count=1)
+    listed = "".join(f"<p>{html.escape(fact)}.</p>" for fact in facts)
+    heading = f'<header style="{STYLE}"><h1>{html.escape(title)}</h1>{listed}</header>'
+    return BODY.sub(lambda tag: f"{tag[0]}{heading}", named, count=1)
 
 
 def _sample(use_case: UseCase, frame: pl.DataFrame) -> pl.DataFrame:

@@ -137,7 +137,13 @@ def build_report(context: StepContext) -> MonitoringReport:
     wait for a picture.
     """
     folder = _folder(context)
-    content: dict[str, Any] = {"html": None, "error": None, "left_out": {}, "sample_rows": {}}
+    content: dict[str, Any] = {
+        "html": None,
+        "error": None,
+        "left_out": {},
+        "sample_rows": {},
+        "mlflow": None,
+    }
     try:
         population, model = _judged(context)
         compared = report.sides(context.use_case, _tables(context), model, population.batch)
@@ -146,7 +152,9 @@ def build_report(context: StepContext) -> MonitoringReport:
             "current": compared.current.height,
             "reference": compared.reference.height,
         }
-        page, details = report.render(context.use_case, compared)
+        page, details = report.render(
+            context.use_case, compared, context.interval, population.version, model
+        )
         content["html"] = str(records.write_text(folder, "report.html", page))
     except FlightdeckError as error:
         content["error"] = str(error)
@@ -162,7 +170,11 @@ def build_report(context: StepContext) -> MonitoringReport:
             content["error"],
         )
     path = records.write_json(folder, "report.json", content)
-    shown = {key: content[key] for key in ("html", "error", "left_out", "sample_rows")}
+    if content["html"]:
+        content["mlflow"] = records.log_report(
+            context.settings, context.use_case, context.interval, population.version
+        )
+    shown = {key: content[key] for key in ("html", "error", "left_out", "sample_rows", "mlflow")}
     return MonitoringReport(**shown, json_path=str(path))
 
 

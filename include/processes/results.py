@@ -333,13 +333,17 @@ class PerformanceResult(StepResult):
 
 
 class MonitoringReport(StepResult):
-    """Where the report lies; `html` is null where it could not be built, and `error` says why."""
+    """Where the report lies; `html` is null where it could not be built, and `error` says why.
+
+    `mlflow` is where MLflow keeps it too, or why it does not.
+    """
 
     html: str | None
     error: str | None
     left_out: dict[str, Any]
     sample_rows: dict[str, int]
     json_path: str
+    mlflow: str | None = None
 
 
 class AlarmDecision(StepResult):

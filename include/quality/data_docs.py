@@ -69,17 +69,6 @@ def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> 
     links = "".join(
         f'<li><a href="{name}">{html.escape(table)}</a></li>' for table, name in pages.items()
     )
-    columns = ("table", "column", "rule", "expected", "observed", "example")
-    head = "".join(f"<th>{name}</th>" for name in columns)
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{html.escape(str(failure[name] if failure[name] is not None else ''))}</td>"
-            for name in columns
-        )
-        + "</tr>"
-        for failure in verdict["failures"]
-    )
     lists = "".join(
         f"<h2>{name.capitalize()}</h2><ul>{_items(verdict.get(name, []))}</ul>"
         for name in ("warnings", "notes")
@@ -90,9 +79,25 @@ def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> 
         f' charset="utf-8"><title>{html.escape(title)}</title>{STYLE}</head>'
         f"<body><h1>{html.escape(title)}</h1><p"
         f' class="{decided}">The data was'
-        f" {decided}.</p><h2>Failures</h2><table><tr>{head}</tr>{rows}</table>{lists}<h2>Great"
+        f" {decided}.</p>{_failures(verdict['failures'])}{lists}<h2>Great"
         f" Expectations</h2><ul>{links}</ul></body></html>"
     )
+
+
+def _failures(failures: Iterable[Mapping[str, Any]]) -> str:
+    """A table of what failed, with one bad row each; nothing where nothing did."""
+    columns = ("table", "column", "rule", "expected", "observed", "example")
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(str(failure[name] if failure[name] is not None else ''))}</td>"
+            for name in columns
+        )
+        + "</tr>"
+        for failure in failures
+    )
+    return f"<h2>Failures</h2><table><tr>{head}</tr>{rows}</table>" if rows else ""
 
 
 def _items(entries: Iterable[object]) -> str:

@@ -158,7 +158,7 @@ def _write(
     results = {name: part.validation.document for name, part in judged.items()}
     docs = write_docs(
         folder / "data_docs",
-        f"{context.use_case.title}: {context.interval.label}",
+        f"{context.use_case.title}: {context.interval.text}",
         results,
         verdict,
     )

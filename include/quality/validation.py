@@ -9,6 +9,7 @@ the set of columns. A missing column is a failure, a new one a warning; a rename
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -175,6 +176,8 @@ def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSui
         from great_expectations import expectations
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    # Its progress would stand between the head of a task's log and the verdict.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from include.data_sets.snapshot import training_window
 from include.features.transform import FeatureTransform
 from include.model.package import (
     ModelMetadata,
@@ -118,6 +119,7 @@ def _metadata(
         estimator=use_case.training.estimator.label,
         trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
         architecture=fit.fitted.describe(),
+        window_start=training_window(use_case, context.interval).start,
     )
 
 

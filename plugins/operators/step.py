@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,9 +11,12 @@ from airflow.sdk import BaseOperator, Context
 
 from include.errors import LateStep, SpecError
 from include.steps import StepContext, StepResult, bind, call_step, load_step
+from include.verdict import Finding, Outcome
 from plugins.links import links_of
-from plugins.refusal import refused_request, shortened
+from plugins.refusal import log_lines, refused_request
 from plugins.run_context import step_context
+
+OUTCOMES: tuple[Outcome, ...] = ("passed", "refused", "not judged")
 
 
 class StepOperator(BaseOperator):
@@ -69,10 +73,17 @@ class StepOperator(BaseOperator):
         return step_context(context, self.use_case, self.process, uses_interval=self.uses_interval)
 
     def tell(self, result: Mapping[str, Any]) -> None:
-        """Write the result to the log, a line a field; whole it is the task's XCom."""
+        """Write the result to the log, a few lines a field; whole it is the task's XCom.
+
+        Findings are counted by rule, and where more about it can be read comes last.
+        """
         for name, value in result.items():
-            text = value if isinstance(value, str) else json.dumps(value, default=str)
-            self.log.info("%s: %s", name, shortened(text))
+            if value in (None, "", [], {}):
+                continue
+            for line in _field_lines(name, value):
+                self.log.info("%s", line)
+        for name, address in self.addresses.items():
+            self.log.info("%s: %s", name, address)
 
     def inputs(self, context: Context) -> dict[str, Any]:
         """The results that the step needs, by parameter; of a skipped task None."""
@@ -93,3 +104,28 @@ class StepOperator(BaseOperator):
     def pull(self, context: Context, task_id: str) -> Any:
         """The result of a task upstream, as JSON."""
         return context["ti"].xcom_pull(task_ids=task_id)
+
+
+def _field_lines(name: str, value: Any) -> list[str]:
+    if isinstance(value, list) and all(_is_finding(item) for item in value):
+        return _count_by_rule(name, [Finding.model_validate(item) for item in value])
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return log_lines(f"{name}: {text}")
+
+
+def _is_finding(item: Any) -> bool:
+    return isinstance(item, dict) and {"rule", "passed", "judged"} <= item.keys()
+
+
+def _count_by_rule(name: str, findings: list[Finding]) -> list[str]:
+    """A table: rule, how many findings passed, refused and were not judged."""
+    outcomes = Counter((finding.rule, finding.outcome) for finding in findings)
+    rules = list(dict.fromkeys(finding.rule for finding in findings))
+    width = max(len(rule) for rule in (*rules, "rule"))
+    head = f"  {'rule':<{width}}" + "".join(f"  {outcome:>10}" for outcome in OUTCOMES)
+    rows = (
+        f"  {rule:<{width}}"
+        + "".join(f"  {outcomes[rule, outcome] or '-':>10}" for outcome in OUTCOMES)
+        for rule in rules
+    )
+    return [f"{name}: {len(findings)}", head, *(row.rstrip() for row in rows)]

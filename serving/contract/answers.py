@@ -187,7 +187,7 @@ class InputDescription(_Answer):
 class RunningModel(_Answer):
     """The model that serves.
 
-    `metrics` are those of its test split, `trained_on` is the data interval that it learnt from.
+    `metrics` are those of its test split, `trained_on` is the window of rows that it was made from.
     """
 
     estimator: str

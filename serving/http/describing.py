@@ -49,7 +49,7 @@ def _running(served: ServedModel) -> RunningModel:
         estimator=metadata.estimator,
         classes=list(metadata.classes),
         decision_threshold=metadata.decision_threshold,
-        trained_on=(metadata.interval.start, metadata.interval.end),
+        trained_on=metadata.trained_on,
         metrics=metadata.metrics,
         libraries=metadata.libraries,
         code_commit=metadata.code_commit,

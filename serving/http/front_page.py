@@ -128,12 +128,16 @@ def _model_facts(about: ModelAnswer) -> list[tuple[str, str]]:
     if about.model is None:
         return []
     start, end = about.model.trained_on
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in about.model.metrics.items())
+    metrics = ", ".join(f"{name} {_number(value)}" for name, value in about.model.metrics.items())
     return [
         ("Model", escape(about.model.estimator)),
         ("Trained on", f"{_moment(start)} to {_moment(end)}"),
         ("Test split", escape(metrics)),
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
 
 
 def _moment(moment: datetime | None) -> str:

@@ -19,9 +19,11 @@ from include.inference_log.log import (
     spool_path,
 )
 from include.interval import Interval
-from include.monitoring import population, report
+from include.monitoring import population, records, report
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
+from include.registry.client import connect
+from include.registry.versions import version as registered_version
 from include.spec import feature_types
 from include.stats.metrics import summary
 from include.tables.store import in_window
@@ -183,12 +185,41 @@ def test_monitoring_again_changes_nothing(world: World, results: dict[str, Any])
     assert again == {name: value for name, value in results.items() if name != "collect_log"}
 
 
-def test_the_report_is_one_page_without_a_network(results: dict[str, Any]) -> None:
+def test_the_report_is_logged_to_the_run_of_the_version_that_scored(
+    world: World, results: dict[str, Any]
+) -> None:
+    run_id = registered_version(world.settings, FLIGHTS, world.version).run_id
+    place = results["build_report"]["mlflow"]
+    assert place == f"runs:/{run_id}/monitoring/{FEBRUARY.label}"
+    logged = connect(world.settings).list_artifacts(run_id, f"monitoring/{FEBRUARY.label}")
+    assert {Path(item.path).name for item in logged} >= {"report.html", "report.json"}
+
+
+def test_a_report_that_mlflow_does_not_take_is_still_there(
+    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "registered_version", gone)
+    built = run_step(steps.build_report, world.context(FEBRUARY))
+    assert Path(built["html"]).is_file()
+    assert built["mlflow"] == "not logged: version 1 was deleted"
+
+
+def gone(*_: object) -> None:
+    raise RegistryError("version 1 was deleted")
+
+
+def test_the_report_is_one_page_without_a_network(world: World, results: dict[str, Any]) -> None:
     page = Path(results["build_report"]["html"])
     assert results["build_report"]["error"] is None
     assert page.name == "report.html"
     assert page.parent.name == FEBRUARY.label
-    assert "<script src=" not in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "<script src=" not in text
+    title = f"{FLIGHTS.title}: 2013-02-01 00:00 to 2013-03-01 00:00 UTC"
+    assert f"<title>{title}</title>" in text
+    assert f"<h1>{title}</h1>" in text
+    assert f"Scored by version {world.version};" in text
+    assert "of its training set flight_delays/snapshots" in text
     details = json.loads(Path(results["build_report"]["json_path"]).read_text(encoding="utf-8"))
     assert len(details["evidently"]["metrics"]) > len(FLIGHTS.inputs)
 

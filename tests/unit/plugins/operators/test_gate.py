@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from include.steps import Decision, StepContext, StepResult
+from include.verdict import Finding
+from plugins.links import MLFLOW_RUN
 from plugins.operators.gate import GateOperator
 from plugins.operators.step import StepOperator
-from plugins.refusal import Refusal
+from plugins.refusal import LINE_CHARACTERS, Refusal
 from tests.unit.plugins.task_context import task_context
 
 APRIL = (datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 5, 1, tzinfo=UTC))
@@ -59,7 +62,7 @@ def test_anything_else_is_refused_with_its_result_pushed_before(step, told):
     context = task_context(window=APRIL)
     with pytest.raises(Refusal) as refused:
         operator(GateOperator, step).execute(context)
-    assert str(refused.value) == told
+    assert refused.value.code == told
     assert context["ti"].pushed["return_value"]
 
 
@@ -81,3 +84,34 @@ def test_anything_else_is_refused_with_its_result_pushed_before(step, told):
 def test_what_only_its_author_can_mend_is_refused_at_once(kind, context, told):
     with pytest.raises(Refusal, match=told):
         operator(kind, "accept").execute(task_context(**context))
+
+
+class Judged(Decision):
+    """A decision with the findings that it follows from."""
+
+    findings: tuple[Finding, ...]
+
+
+def judge(context: StepContext) -> Judged:
+    many = [Finding(rule="slice_calibration", part=f"s{n}", passed=True) for n in range(60)]
+    open_question = Finding(rule="auc", passed=True, judged=False, reason="too few rows")
+    return Judged(accepted=True, reasons=(), findings=(*many, open_question))
+
+
+def test_findings_are_logged_as_a_table_that_needs_no_sideways_scroll(capsys):
+    task = operator(GateOperator, "judge")
+    task.operator_extra_links = (MLFLOW_RUN,)
+    task.execute(task_context(window=APRIL))
+    lines = [
+        re.sub(r"^\S+ \[info *\] (.*?) *\[airflow\.task.*$", r"\1", line)
+        for line in capsys.readouterr().out.splitlines()
+        if "[info" in line
+    ]
+    start = lines.index("findings: 61")
+    assert lines[start + 1 : start + 4] == [
+        "  rule                   passed     refused  not judged",
+        "  slice_calibration          60           -           -",
+        "  auc                         -           -           1",
+    ]
+    assert "reasons: []" not in lines
+    assert all(len(line) <= LINE_CHARACTERS for line in lines)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from include.settings import Settings
-
-REPORTS_PATH = "/flightdeck/reports"
-"""Where the page that serves reports is mounted in Airflow's own server."""
 
 
 def links_of(settings: Settings, use_case: str, *results: Mapping[str, Any]) -> dict[str, str]:
@@ -39,18 +35,10 @@ def _addresses(
         version = f"#/models/{use_case}/versions/{result['version']}"
         addresses.append((MLFLOW_VERSION.label, f"{mlflow}/{version}"))
     for key, label in (("html", REPORT.label), ("data_docs", DATA_DOCS.label)):
-        address = report_address(settings, result.get(key))
+        address = settings.report_address(result.get(key))
         if address is not None:
             addresses.append((label, address))
     return addresses
-
-
-def report_address(settings: Settings, path: object) -> str | None:
-    """The address of a file among the reports in Airflow's own server; None of any other."""
-    if not isinstance(path, str) or not Path(path).is_relative_to(settings.reports_dir):
-        return None
-    inside = Path(path).relative_to(settings.reports_dir).as_posix()
-    return f"{settings.airflow_url.rstrip('/')}{REPORTS_PATH}/{inside}"
 
 
 @attrs.define

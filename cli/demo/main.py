@@ -100,7 +100,7 @@ def finish(
         "airflow": settings.airflow_url,
         "mlflow": settings.mlflow_tracking_uri,
         "endpoint": settings.serving_url,
-        "report": Path(rows[-1]["report"]).as_uri(),
+        "report": settings.report_address(rows[-1]["report"]) or str(rows[-1]["report"]),
     }
     write_summary(demo_dir / "summary.json", rows, seconds, urls)
     last_hour = list(asking_hours(month_interval(int(rows[-1]["month"][-2:]))))[-1]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from cli.demo.state import write_json
+from cli.tables import print_table
 from include.settings import Settings
 
 COLUMNS = (
@@ -24,6 +24,17 @@ COLUMNS = (
     "decision",
     "champion_version",
 )
+SHOWN = {
+    "month": "month",
+    "scored": "flights_scored",
+    "served": "requests_served",
+    "failed": "requests_failed",
+    "auc": "auc",
+    "alarm": "alarm",
+    "decision": "decision",
+    "serves": "champion_version",
+}
+"""Heading and column of what is printed; the file holds every column."""
 
 
 def write_summary(
@@ -37,19 +48,13 @@ def write_summary(
 def print_summary(
     console: Console, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str], curl: str
 ) -> None:
-    """Print the months and the addresses."""
-    table = Table(title="What happened, month by month")
-    for column in COLUMNS:
-        words = column in ("month", "drift", "alarm", "decision")
-        table.add_column(
-            column.replace("_", " "),
-            justify="left" if words else "right",
-            overflow="fold",
-            no_wrap=column == "month",
-        )
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in COLUMNS))
-    console.print(table)
+    """Print the months, in columns that fit 80 characters, and the addresses."""
+    console.print()
+    print_table(
+        "What happened, month by month",
+        list(SHOWN),
+        [[_cell(row[column]) for column in SHOWN.values()] for row in rows],
+    )
     console.print(f"{seconds / 60:.1f} minutes of replay. The platform stays up until `make down`.")
     for name, url in urls.items():
         console.print(f"  {name:<10} {url}", soft_wrap=True)

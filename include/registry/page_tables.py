@@ -10,6 +10,8 @@ from include.verdict import Finding, markdown_cell
 
 TEST, CHAMPION, GOLDEN = "test", "champion", "golden"
 SLICE_GATES = ("slice_", "champion_slices")
+BEYOND = "above the threshold, "
+"""How the reason of a finding begins that passes although it is above its limit."""
 MOST_GATES = 12
 MOST_SLICES = 6
 MOST_GROUPS = 5
@@ -136,8 +138,12 @@ def promises(use_case: UseCase, metrics: Mapping[str, float]) -> str | None:
 
 
 def outcome(finding: Finding) -> str:
-    """The outcome, what refuses in bold."""
-    return "**refused**" if finding.outcome == "refused" else finding.outcome
+    """The outcome, what refuses in bold; of what passes beyond its limit, why it does."""
+    if finding.outcome == "refused":
+        return "**refused**"
+    if finding.outcome == "passed" and finding.reason.startswith(BEYOND):
+        return f"passed, {finding.reason.removeprefix(BEYOND).partition(':')[0]}"
+    return finding.outcome
 
 
 def where(finding: Finding) -> str:

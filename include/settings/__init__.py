@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -23,6 +24,8 @@ EnvironmentName = Literal["dev", "test", "staging", "production"]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
+REPORTS_PATH = "/flightdeck/reports"
+"""Where the page that serves reports is mounted in Airflow's own server."""
 UNWRITABLE = re.compile(r"[\[\]\\^|]|%[0-9A-Fa-f]{2}|[\x00-\x1f\"]")
 
 
@@ -215,6 +218,13 @@ class Settings(BaseModel):
     def reports_dir(self) -> Path:
         """Folder of validation results and monitoring reports."""
         return self.home / "reports"
+
+    def report_address(self, path: object) -> str | None:
+        """The address of a file among the reports in Airflow's own server; None of any other."""
+        if not isinstance(path, str) or not Path(path).is_relative_to(self.reports_dir):
+            return None
+        inside = quote(Path(path).relative_to(self.reports_dir).as_posix())
+        return f"{self.airflow_url.rstrip('/')}{REPORTS_PATH}/{inside}"
 
     @property
     def keys_dir(self) -> Path:

@@ -50,7 +50,7 @@ def champion_improvement(candidate: GateInput) -> list[Finding]:
         f"{'better' if difference.mean > 0 else 'not better'} than champion version"
         f" {candidate.champion.version}; {interval}"
     )
-    sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples; {interval}"
+    sure = f"the improvement exceeds {limit:g} in {share:.1%} of the resamples"
     return [
         _improvement(
             gain,

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch bench-release test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -47,6 +47,9 @@ bench-serving: venv  ## the endpoint against its peers and batch scoring, as rat
 
 bench-batch: venv  ## batch scoring against raw prediction over the same file: ARGS=--quick for a small part
 	@$(CLI) bench batch $(ARGS)
+
+bench-release: venv  ## how often the analysis of a rollout is wrong, how soon right, by simulation: ARGS=--quick for a few
+	@$(CLI) bench release $(ARGS)
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
 	@$(CLI) refusals $(ARGS)

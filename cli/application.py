@@ -113,7 +113,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "bench": Command(
         "proofs.bench.commands:application",
-        "Measure training, the endpoint and batch scoring, as ratios within one run.",
+        "Measure training, serving, scoring and the analysis of releases.",
         PROOFS,
     ),
     "reference": Command(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GRID = 4001
+GRID = 801
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ COMMANDS: dict[str, Command] = {
         "Measure batch scoring against raw prediction over the same file.",
         "Commands",
     ),
+    "release": Command(
+        "proofs.bench.release.main:bench_release",
+        "Simulate rollouts on the shipped analysis: how often wrong, how soon right.",
+        "Commands",
+    ),
 }
 
 
@@ -37,4 +42,4 @@ application = new_application(cls=Bench, no_args_is_help=True)
 
 @application.callback()
 def _bench() -> None:
-    """Measure what the product costs, as ratios within one run."""
+    """Measure what the product costs, and how often its analysis of releases is wrong."""

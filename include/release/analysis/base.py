@@ -21,6 +21,7 @@ import numpy as np
 from include.release.analysis.observed import ArmWindow, Comparison, Observed
 from include.spec import Direct, Release
 from include.stats.sequential import (
+    busy_share,
     excess_terms,
     largest_rate,
     log_threshold,
@@ -30,12 +31,12 @@ from include.stats.sequential import (
 from include.verdict import Finding
 
 ALPHA_SHARES = {
-    "errors": 0.5,
-    "latency": 0.35,
-    "slices": 0.05,
-    "scores": 0.04,
-    "outcomes": 0.03,
-    "fallbacks": 0.02,
+    "errors": 0.525,
+    "latency": 0.395,
+    "slices": 0.025,
+    "scores": 0.02,
+    "outcomes": 0.015,
+    "fallbacks": 0.01,
     "disagreement": 0.01,
 }
 SUSPICION = 4.0
@@ -111,15 +112,15 @@ def excess_of(steps: Sequence[Comparison], count: Count, alpha: float) -> Excess
     """Compare the events that `count` gives of both arms, over all steps.
 
     Each step is tested with the challenger's planned share of the traffic, which is what chance
-    gave it, and with the share of the rows that it got if that is larger: units differ in how much
-    they ask, and a busy one must not look like a bad version. The weaker evidence counts.
+    gave it, and with the share of the rows that it got where that is too large for chance
+    (`busy_share`). The weaker evidence counts.
     """
     together = [step for step in steps if step.concurrent]
     planned, realised = np.zeros(1), np.zeros(1)
     for step in together:
         hits, events = count(step.challenger), count(step.challenger) + count(step.champion)
         planned = planned + excess_terms(hits, events, _within(step.share))
-        realised = realised + excess_terms(hits, events, _within(realised_share(step)))
+        realised = realised + excess_terms(hits, events, _within(row_share(step)))
     evidence = min(float(mixed(planned)), float(mixed(realised))) if together else 0.0
     for step in steps:
         if not step.concurrent:
@@ -169,10 +170,10 @@ def evidence_text(evidence: float, threshold: float) -> str:
     return f"{leaning}the evidence of harm is {math.exp(evidence):.3g}, {needed:,.0f} refuses"
 
 
-def realised_share(step: Comparison) -> float:
-    """The challenger's share of the rows, or its planned share where that is larger."""
+def row_share(step: Comparison) -> float:
+    """The challenger's planned share, or that of the rows where chance does not explain it."""
     rows = step.challenger.rows + step.champion.rows
-    return max(step.share, step.challenger.rows / rows if rows else 0.0)
+    return float(busy_share(step.challenger.rows, rows, step.share))
 
 
 def too_few(

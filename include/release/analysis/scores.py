@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from include.release.analysis.base import AnalysisInput, too_few
+from include.release.analysis.base import AnalysisInput, row_share, too_few
 from include.release.analysis.observed import Comparison
 from include.stats.psi import psi, psi_noise
 from include.stats.sequential import dependence_evidence, log_threshold
@@ -90,7 +90,7 @@ def score_finding(
 
 
 def _evidence(steps: Sequence[Comparison]) -> float:
-    """With the planned share and with that of the rows, as for events; the weaker counts. A version
+    """With both shares, as for events; the weaker counts. A version
     that was alone is compared with the rows before it, by the index only.
     """
     if not all(step.concurrent for step in steps):
@@ -103,8 +103,7 @@ def _evidence_at(steps: Sequence[Comparison], *, planned: bool) -> float:
     for step in steps:
         hits = np.array(step.challenger.scores)
         events = hits + np.array(step.champion.scores)
-        rows = step.challenger.rows + step.champion.rows
-        share = step.share if planned else step.challenger.rows / rows if rows else 0.0
+        share = step.share if planned else row_share(step)
         if 0.0 < share < 1.0:
             evidence += float(dependence_evidence(hits, events, share))
     return evidence

@@ -44,6 +44,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "bench-training",
         "bench-serving",
         "bench-batch",
+        "bench-release",
         "refusals",
         "faults-serving",
     }
@@ -202,6 +203,7 @@ def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path)
         (["faults", "serving", "--only", "kill"], "did you mean 'kills'?"),
         (["bench", "trainig"], "did you mean 'training'?"),
         (["bench", "training", "--only", "join"], "did you mean 'joins'?"),
+        (["bench", "release", "--only", "rollout"], "did you mean 'rollouts'?"),
     ],
 )
 def test_a_proof_refuses_arguments_that_make_no_sense(arguments, advice, capsys):

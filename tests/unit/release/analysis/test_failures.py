@@ -96,4 +96,4 @@ def test_the_level_is_shared_out_over_the_questions():
     from include.release.analysis.base import ALPHA_SHARES
 
     assert sum(ALPHA_SHARES.values()) == pytest.approx(1.0)
-    assert AnalysisInput(observed(), release(alpha=0.02)).alpha("errors") == pytest.approx(0.01)
+    assert AnalysisInput(observed(), release(alpha=0.02)).alpha("errors") == pytest.approx(0.0105)

@@ -38,7 +38,7 @@ def test_rare_slices_are_not_judged_and_keep_nothing_from_passing():
 
 
 def test_the_more_slices_the_more_evidence_each_needs():
-    wrong = part("origin=JFK", second=challenger(250, errors=5))
+    wrong = part("origin=JFK", second=challenger(250, errors=6))
     few = slices(case(champion(errors=0), slices=(wrong,)))
     many = slices(case(slices=(wrong, *(part(f"dest={n}") for n in range(2000)))))
     assert [finding.outcome for finding in few] == ["refused"]

@@ -245,7 +245,7 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
         """1 where the predicted class is wrong."""
         places = {name: place for place, name in enumerate(self.classes)}
         predicted = frame[PREDICTED].replace_strict(places, return_dtype=pl.Int64).to_numpy()
-        return (predicted != frame["label"].to_numpy()).astype(np.float64)
+        return np.asarray(predicted != frame["label"].to_numpy()).astype(np.float64)
 
     def are_different(self, first: pl.DataFrame, second: pl.DataFrame) -> np.ndarray:
         """By the predicted class."""

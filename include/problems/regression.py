@@ -228,7 +228,8 @@ class RegressionStrategy(ProblemStrategy[Regression]):
     def are_different(self, first: pl.DataFrame, second: pl.DataFrame) -> np.ndarray:
         """By more than a share of the first version's standard deviation."""
         scores = first["score"].to_numpy()
-        return np.abs(second["score"].to_numpy() - scores) > DIFFERENT * scores.std()
+        apart = np.abs(second["score"].to_numpy() - scores)
+        return np.asarray(apart > DIFFERENT * scores.std())
 
     def table_summary(self, frame: pl.DataFrame) -> dict[str, float]:
         """All metrics."""

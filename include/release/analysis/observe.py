@@ -111,11 +111,11 @@ def _observed(
 def _nothing(
     use_case: UseCase, champion: PlannedArm, challenger: PlannedArm, plan: Plan, slow: float | None
 ) -> Observed:
-    windows = [
+    first, second = (
         ArmWindow(arm.role, arm.version, arm.digest, plan.sequence, arm.share, 0)
         for arm in (champion, challenger)
-    ]
-    return Observed(use_case.name, (Comparison(*windows),), slow_ms=slow)
+    )
+    return Observed(use_case.name, (Comparison(first, second),), slow_ms=slow)
 
 
 def _slow_ms(before: pl.DataFrame, ratio: float) -> float | None:

@@ -79,15 +79,14 @@ def decide_many(contest: Contest, runs: int) -> list[Decided]:
 
 
 def _observed(rows: np.ndarray, known: np.ndarray, rewards: np.ndarray, share: float) -> Observed:
-    windows = [
-        ArmWindow(role, version, role[0] * 64, 1, part, int(count), scores=(int(count), 0))
-        for role, version, part, count in zip(
-            ("champion", "challenger"), (3, 4), (1.0 - share, share), rows, strict=True
-        )
-    ]
+    champion, challenger = (int(count) for count in rows)
+    step = Comparison(
+        ArmWindow("champion", 3, "c" * 64, 1, 1.0 - share, champion, scores=(champion, 0)),
+        ArmWindow("challenger", 4, "d" * 64, 1, share, challenger, scores=(challenger, 0)),
+    )
     matured = tuple(
         Matured("reward", role, int(count), total / count, total / count * (1 - total / count))
         for role, count, total in zip(("champion", "challenger"), known, rewards, strict=True)
         if count
     )
-    return Observed("simulated", (Comparison(*windows),), slow_ms=1.0, matured=matured)
+    return Observed("simulated", (step,), slow_ms=1.0, matured=matured)

@@ -9,7 +9,7 @@ must refuse and not refuse: what is timed is what runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -158,18 +158,20 @@ def _check(paths: Paths, fault: Fault, share: float, run: int, at: int) -> None:
 
 def _refuses(paths: Paths, fault: Fault, share: float, run: int, at: int) -> bool:
     requests, rows, hits = (int(part[run, at]) for part in (paths.requests, paths.rows, paths.hits))
-    windows = [
+    step = Comparison(
         _window(fault, "champion", 1.0 - share, requests - rows, at + 1 - hits),
         _window(fault, "challenger", share, rows, hits),
-    ]
-    observed = Observed("simulated", (Comparison(*windows),), slow_ms=1.0)
+    )
+    observed = Observed("simulated", (step,), slow_ms=1.0)
     findings = QUESTIONS[fault.question](AnalysisInput(observed, RELEASE))
     return any(not finding.passed for finding in findings)
 
 
 def _window(fault: Fault, role: str, share: float, rows: int, hits: int) -> ArmWindow:
-    counts = {"errors" if fault.question == "errors" else "slow": hits}
-    return ArmWindow(role, 3 if role == "champion" else 4, role[0] * 64, 1, share, rows, **counts)
+    window = ArmWindow(role, 3 if role == "champion" else 4, role[0] * 64, 1, share, rows)
+    if fault.question == "errors":
+        return replace(window, errors=hits)
+    return replace(window, slow=hits)
 
 
 def _alpha(fault: Fault) -> float:

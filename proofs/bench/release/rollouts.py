@@ -128,14 +128,19 @@ class Rollout:
         )
 
     def _comparisons(self) -> tuple[Comparison, tuple[Comparison, ...]]:
-        shares = (1.0 - self._share, self._share)
-        roles = list(zip(("champion", "challenger"), self.tallies[self.step], shares, strict=True))
-        whole = [tally.window(role, self.step, share) for role, tally, share in roles]
+        (champion, challenger), share, plan = self.tallies[self.step], self._share, self.step
+        whole = Comparison(
+            champion.window("champion", plan, 1.0 - share),
+            challenger.window("challenger", plan, share),
+        )
         parts = [
-            [tally.of_slice(place, role, self.step, share) for role, tally, share in roles]
+            Comparison(
+                champion.of_slice(place, "champion", plan, 1.0 - share),
+                challenger.of_slice(place, "challenger", plan, share),
+            )
             for place in range(len(SLICES))
         ]
-        return Comparison(*whole), tuple(Comparison(*part) for part in parts)
+        return whole, tuple(parts)
 
     def _follow(self, move: Move) -> None:
         if move.kind == "advance":

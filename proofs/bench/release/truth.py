@@ -72,8 +72,9 @@ class Tally:
     @classmethod
     def empty(cls) -> Tally:
         """No row yet."""
-        zeros = [np.zeros(len(SLICES), dtype=np.int64) for _ in range(4)]
-        return cls(*zeros, np.zeros((len(SLICES), BINS + 1), dtype=np.int64))
+        none = np.zeros(len(SLICES), dtype=np.int64)
+        scores = np.zeros((len(SLICES), BINS + 1), dtype=np.int64)
+        return cls(none.copy(), none.copy(), none.copy(), none.copy(), scores)
 
     def add(self, version: Version, rows: int, generator: np.random.Generator) -> None:
         """Let the version answer so many more rows."""

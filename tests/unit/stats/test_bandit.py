@@ -36,7 +36,7 @@ def test_a_bandit_sends_most_traffic_to_the_better_one_and_finds_a_late_starter(
     for turn in range(6000):
         known = slice(0, max(turn - delay, 0))
         if turn % 200 == 0:
-            done = np.array(arms[known], dtype=int), np.array(rewards[known])
+            done = np.array(arms[known], dtype=np.int64), np.array(rewards[known])
             parts = [done[1][done[0] == arm] for arm in (0, 1)]
             both = [posterior(len(p), float(p.mean()) if len(p) else 0.0, 0.0, 1.0) for p in parts]
             current = share(better_probability(both[1], both[0]), floor)

@@ -119,8 +119,10 @@ def outcomes(shares_of_arms, rows=400, runs=600, share=0.25, seed=1):
 
 def test_outcomes_that_do_not_depend_on_the_arm_are_rejected_rarely():
     same = (0.1, 0.2, 0.3, 0.4)
-    assert ever(dependence_evidence(*outcomes((same, same)), 0.25)) <= ALPHA
-    turned = dependence_evidence(*outcomes((same, same[::-1])), 0.25)
+    hits, events = outcomes((same, same))
+    assert ever(dependence_evidence(hits, events, 0.25)) <= ALPHA
+    hits, events = outcomes((same, same[::-1]))
+    turned = dependence_evidence(hits, events, 0.25)
     assert (turned[:, -1] >= log_threshold(ALPHA)).mean() > 0.99
 
 

@@ -71,6 +71,11 @@ COMMANDS: dict[str, Command] = {
         "Train a registered version again from its record and compare the two.",
         RECORDS,
     ),
+    "replay": Command(
+        "cli.records.replay:replay_command",
+        "Score logged answers again with a version and compare it with what was answered.",
+        RECORDS,
+    ),
     "expectations": Command(
         "cli.records.expectations:expectations",
         "Write the data rules of the use cases as Great Expectations suites.",

@@ -26,7 +26,7 @@ def matured(
     """
     if rows.height == 0:
         return ()
-    labelled = _labelled(use_case, settings, tables, rows)
+    labelled = labelled_rows(use_case, settings, tables, rows)
     if labelled.height:
         losses = strategy_of(use_case).row_losses(labelled)
         labelled = labelled.with_columns(pl.Series("outcome", losses, dtype=pl.Float64))
@@ -59,7 +59,7 @@ def _summaries(metric: str, frame: pl.DataFrame) -> Iterator[Matured]:
         )
 
 
-def _labelled(
+def labelled_rows(
     use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
 ) -> pl.DataFrame:
     """`rows` with `label`, where one is known: of the label table, else what the application

@@ -33,16 +33,19 @@ from include.inference_log.log_tables import (
     log_frame,
     log_schema,
     log_table,
+    was_answered,
 )
 from include.inference_log.rows import (
     CHAMPION,
     LABEL,
+    SHADOW,
     Feedback,
     FeedbackOutcome,
     KeyedAnswer,
     LoggedPrediction,
     first_id_at,
     prediction_ids,
+    shadow_id,
 )
 from include.inference_log.shipments import (
     end_shipment,
@@ -62,6 +65,7 @@ __all__ = [
     "FEEDBACK_SCHEMA",
     "KEPT_ROWS",
     "LABEL",
+    "SHADOW",
     "Feedback",
     "FeedbackOutcome",
     "KeyedAnswer",
@@ -76,9 +80,11 @@ __all__ = [
     "log_table",
     "one_shipper",
     "prediction_ids",
+    "shadow_id",
     "ship",
     "ship_feedback",
     "spool_path",
+    "was_answered",
 ]
 
 CHUNK_ROWS = 50_000

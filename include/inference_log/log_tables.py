@@ -4,12 +4,13 @@ spool become rows of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 import polars as pl
 
+from include.inference_log.rows import CHAMPION, SHADOW
 from include.spec import UseCase, feature_types, request_model
 from include.tables.store import TIMESTAMP
 from include.tables.types import TYPES
@@ -78,8 +79,19 @@ def log_schema(use_case: UseCase) -> dict[str, Any]:
         "latency_ms": pl.Float64,
         "arm": pl.String,
         "attributions": pl.String,
+        "plan": pl.Int64,
+        "model_digest": pl.String,
+        "fallback": pl.String,
         **{name: TYPES[kind] for name, kind in use_case.problem.answer_columns.items()},
     }
+
+
+def was_answered(columns: Iterable[str]) -> pl.Expr:
+    """The filter of a log's rows that keeps those which went to a caller: a shadow's did not.
+
+    `columns` are the table's; one from before the arms holds answers only.
+    """
+    return pl.col("arm").fill_null(CHAMPION) != SHADOW if "arm" in columns else pl.lit(True)
 
 
 def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
@@ -136,7 +148,9 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         features,
         score,
     ) = row[:10]
-    decision, flags, latency_ms, arm, attributions, predicted_class = row[10:]
+    decision, flags, latency_ms, arm, attributions, predicted_class = row[10:16]
+    # Frames of the journal from before the plans end here.
+    plan, model_digest, fallback = row[16:] or (None, None, None)
     return {
         **_value(request),
         **_value(features),
@@ -155,6 +169,9 @@ def _record(use_case: UseCase, row: tuple[Any, ...]) -> dict[str, Any]:
         if isinstance(attributions, dict)
         else attributions,
         "predicted_class": predicted_class,
+        "plan": plan,
+        "model_digest": model_digest,
+        "fallback": fallback,
     }
 
 

@@ -21,6 +21,8 @@ EVENTS_KEPT_SECONDS = 8 * 86_400.0
 """How long the id of an answered event is known; the broker keeps events a day less."""
 
 CHAMPION = "champion"
+SHADOW = "shadow"
+"""The arm of rows that were scored beside the answer and went to nobody."""
 LABEL = "label"
 """The name of the feedback that says what came true; monitoring joins it like a label."""
 
@@ -31,9 +33,13 @@ class LoggedPrediction:
 
     `request` holds entity keys and request fields, `features` the `view__feature` values that were
     used, `score` is the probability, `latency_ms` the time from the request's arrival to the moment
-    before the commit. `arm` names the part of a release that answered, `attributions` maps each
-    input (and `base_value`) to its contribution to the raw score, where it was asked for. Of
+    before the commit. `arm` names the part of a release that the row fell on, `attributions` maps
+    each input (and `base_value`) to its contribution to the raw score, where it was asked for. Of
     several classes `predicted_class` is the most probable one and `score` its probability.
+
+    `plan` is the sequence of the traffic plan in force. `model_version` and `model_digest` are of
+    the model that answered: of the champion where the row's own arm failed to score it, which
+    `fallback` then says why.
     """
 
     prediction_id: str
@@ -51,6 +57,9 @@ class LoggedPrediction:
     arm: str = CHAMPION
     attributions: Mapping[str, float] | None = None
     predicted_class: str | None = None
+    plan: int = 0
+    model_digest: str | None = None
+    fallback: str | None = None
 
     def as_entry(self) -> list[Any]:
         """What the journal holds of it beside the id: the values from `model_version` on; their
@@ -70,6 +79,9 @@ class LoggedPrediction:
             self.arm,
             self.attributions,
             self.predicted_class,
+            self.plan,
+            self.model_digest,
+            self.fallback,
         ]
 
     def as_row(self) -> tuple[Any, ...]:
@@ -90,6 +102,9 @@ class LoggedPrediction:
             self.arm,
             None if self.attributions is None else _json(self.attributions),
             self.predicted_class,
+            self.plan,
+            self.model_digest,
+            self.fallback,
         )
 
 
@@ -164,6 +179,13 @@ def prediction_ids(count: int) -> list[str]:
     stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex()
     random = os.urandom(10 * count).hex()
     return [_uuid7(stamp, random[20 * index : 20 * index + 20]) for index in range(count)]
+
+
+def shadow_id(prediction_id: str) -> str:
+    """The id of the row that a shadow scored beside an answer: the same but for the version of the
+    UUID, 8 for 7, so that the two find each other and are never taken for one another.
+    """
+    return f"{prediction_id[:12]}8{prediction_id[13:]}"
 
 
 def first_id_at(milliseconds: int) -> str:

@@ -38,8 +38,8 @@ KEPT_ROWS = 10_000
 
 COLUMNS = """prediction_id, use_case, model_version, answered_at, event_time, target_id, request,
 features, score, decision, flags,
-latency_ms, arm, attributions, predicted_class"""
-MARKS = f"({', '.join('?' * 15)})"
+latency_ms, arm, attributions, predicted_class, plan, model_digest, fallback"""
+MARKS = f"({', '.join('?' * 18)})"
 INSERT = f"INSERT INTO predictions ({COLUMNS}) VALUES {MARKS}"  # noqa: S608  # two constants
 SELECT = (
     f"SELECT sequence, {COLUMNS} FROM predictions"  # noqa: S608

@@ -3,14 +3,14 @@ transaction, keeping every row.
 
 `PRAGMA user_version` is the layout's number. Layout 0 is the first one (predictions only, without
 arm and attributions); 2 came with the journal and `predicted_class`, 3 with what is known of
-damaged segments.
+damaged segments, 4 with plan, digest and fallback.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-LAYOUT = 3
+LAYOUT = 4
 
 FIRST_COLUMNS = (
     *(
@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS predictions (
     answered_at INTEGER NOT NULL, event_time INTEGER NOT NULL, target_id TEXT,
     request TEXT NOT NULL, features TEXT NOT NULL,
     score REAL NOT NULL, decision INTEGER NOT NULL, flags TEXT NOT NULL, latency_ms REAL NOT NULL,
-    arm TEXT NOT NULL DEFAULT 'champion', attributions TEXT, predicted_class TEXT
+    arm TEXT NOT NULL DEFAULT 'champion', attributions TEXT, predicted_class TEXT,
+    plan INTEGER, model_digest TEXT, fallback TEXT
 );
 CREATE INDEX IF NOT EXISTS predictions_by_use_case ON predictions (use_case, sequence);
 CREATE UNIQUE INDEX IF NOT EXISTS predictions_by_id ON predictions (prediction_id);
@@ -107,6 +108,9 @@ def _extend(database: sqlite3.Connection, columns: list[str]) -> None:
         ("arm", "TEXT NOT NULL DEFAULT 'champion'"),
         ("attributions", "TEXT"),
         ("predicted_class", "TEXT"),
+        ("plan", "INTEGER"),
+        ("model_digest", "TEXT"),
+        ("fallback", "TEXT"),
     ):
         if name not in columns:
             database.execute(f"ALTER TABLE predictions ADD COLUMN {name} {definition}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import polars as pl
 
 from include.inference_log.log import CHAMPION, LABEL, feedback_table, log_table
-from include.inference_log.log_tables import log_schema
+from include.inference_log.log_tables import log_schema, was_answered
 from include.inference_log.redaction import Redaction, plain_schema
 from include.settings import Settings
 from include.spec import UseCase
@@ -19,7 +19,8 @@ KNOWN_AT = "known_at"
 def read_log(
     use_case: UseCase, tables: TableStore, settings: Settings, where: pl.Expr | None = None
 ) -> pl.DataFrame:
-    """The logged answers in the order in which they were given; no rows before the first one.
+    """The logged answers in the order in which they were given, a shadow's scores not among them;
+    no rows before the first one.
 
     Columns that the specification marks `hash` or `drop` are null where the id does not find them
     in the entity table. Rows of which a value that the model reads stays hidden in this way are
@@ -31,6 +32,7 @@ def read_log(
     stored = tables.scan(name) if where is None else tables.scan(name).filter(where)
     redaction = Redaction(settings, use_case)
     columns = set(stored.collect_schema().names())
+    stored = stored.filter(was_answered(columns))
     # A mark that came later than a row leaves the row's clear value in its column.
     frame = stored.select(
         pl.col(column).cast(dtype) if column in columns else pl.lit(None, dtype=dtype).alias(column)

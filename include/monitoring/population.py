@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from include.errors import EmptyWindow, NotReadyYet
-from include.inference_log.log import log_schema
+from include.inference_log.log import log_schema, log_table, was_answered
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.monitoring.online_log import read_log
@@ -72,15 +72,15 @@ def read_population(
 
 
 def read_online(use_case: UseCase, tables: TableStore, interval: Interval) -> pl.DataFrame:
-    """The logged answers to questions of the interval, in the order in which they were given; no
-    rows before the first one.
+    """The logged answers to questions of the interval, in the order in which they were given, a
+    shadow's scores not among them; no rows before the first one.
     """
-    name = f"{use_case.name}/inference_log"
+    name = log_table(use_case.name)
     if not tables.exists(name):
         return pl.DataFrame(schema=log_schema(use_case))
-    return tables.read(
-        name, where=in_window(use_case.event_time, interval.start, interval.end)
-    ).sort("sequence", "prediction_id")
+    window = in_window(use_case.event_time, interval.start, interval.end)
+    rows = tables.read(name, where=window)
+    return rows.filter(was_answered(rows.columns)).sort("sequence", "prediction_id")
 
 
 def judged_model(use_case: UseCase, settings: Settings, population: Population) -> ScoringModel:

@@ -9,12 +9,15 @@ from proofs.bench.serving.measurements import Figures, ServerFigures, speed_rati
 
 Row = dict[str, Any]
 Parts = Mapping[str, float]
+Routing = Mapping[str, float]
+"""What `proofs.bench.serving.routing` prints."""
 
 OURS, QUIET, SECOND = "ours", "ours, nothing recorded", "ours, synced each second"
 BARE, MLFLOW = "bare ASGI, ONNX Runtime", "mlflow models serve"
 LOADS = {"closed": "16 connections", "single": "1 connection"}
 PEERS = ("FastAPI", "plain BentoML", "MLServer", MLFLOW)
 BARE_AIM, RECORDING_AIM, MANY_AIM, TIMES_AIM = 0.7, 0.15, 0.8, 2.0
+ROUTING_AIM = 0.03
 
 
 def aims(figures: Figures, parts: Parts) -> list[Row]:
@@ -27,7 +30,26 @@ def aims(figures: Figures, parts: Parts) -> list[Row]:
         explanation(figures),
         *lookup(parts),
         under_bentoml(figures),
+        beside_a_shadow(figures),
     ]
+
+
+def of_routing(routing: Routing) -> list[Row]:
+    """What share of an answer's processor time do router and plan take?"""
+    rows = []
+    for way, without, name in (
+        ("one arm", "fixed", "router and plan, share of the processor time, one arm"),
+        ("two arms", "noted", "router and plan, share of the processor time, two arms"),
+    ):
+        detail = (
+            f"{routing[way]:.1f} us an answer against {routing[without]:.1f} with nothing to pick,"
+            " in process, 16 at a time, median of paired rounds"
+        )
+        share = 1.0 - 1.0 / routing[f"{way} to {without}"]
+        rows.append(at_most(name, share, ROUTING_AIM, detail))
+    more = routing["two arms to one arm"] - 1.0
+    detail = "each moment's rows are two calls of a model instead of one"
+    return [*rows, at_most("two arms instead of one, more processor time", more, None, detail)]
 
 
 def against_peers(figures: Figures) -> list[Row]:
@@ -74,7 +96,7 @@ def share_of_recording(figures: Figures, parts: Parts) -> list[Row]:
         synced = parts["write and sync 1 kB" if kind == "single" else "write and sync 16 kB"]
         detail = (
             f"{ours.speed(kind):.0f} against {quiet.speed(kind):.0f} a second with nothing"
-            f" recorded (there is no router yet); the disk alone takes {synced:.0f} us a commit"
+            f" recorded; the disk alone takes {synced:.0f} us a commit"
         )
         share, name = 1.0 - speed_ratio(ours, quiet, kind), "log and metrics, share of the speed"
         rows.append(at_most(f"{name}, {load}", share, RECORDING_AIM, detail))
@@ -122,6 +144,13 @@ def under_bentoml(figures: Figures) -> Row:
     """What does our own server gain over BentoML's?"""
     ratio = speed_ratio(figures[OURS], figures["ours under BentoML"], "closed")
     return at_least("to the same routes under BentoML, 16 connections", ratio, None, "")
+
+
+def beside_a_shadow(figures: Figures) -> Row:
+    """Do callers notice that a shadow scores what they were answered?"""
+    alone, shadowed = (figures[OURS].median(f"open, {how}", "p99") for how in ("alone", "shadowed"))
+    detail = f"{shadowed:.1f} against {alone:.1f} ms, looked up, 150 requests a second"
+    return at_most("p99 with a shadow to p99 without", shadowed / alone, None, detail)
 
 
 def _against(ours: ServerFigures, name: str, peer: ServerFigures, kind: str, how: str = "") -> Row:

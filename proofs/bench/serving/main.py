@@ -22,10 +22,11 @@ from typing import Annotated, Any
 import typer
 
 from cli.platform.environment import common_environment, process_environment
+from include.release.followers import wait_until_followed
 from include.settings import PROJECT_ROOT, load_settings
 from proofs.bench.batch.main import measure_batch
 from proofs.bench.rows import show, write
-from proofs.bench.serving.aims import aims
+from proofs.bench.serving.aims import aims, of_routing
 from proofs.bench.serving.measurements import ServerFigures
 from proofs.bench.serving.report import print_parts, print_servers
 from proofs.bench.serving.servers import (
@@ -38,11 +39,12 @@ from proofs.bench.serving.servers import (
     write_mlflow_model,
 )
 from proofs.bench.serving.stores import measure_stores, store_rows
-from proofs.bench.serving.world import SHARE, World, build
+from proofs.bench.serving.world import SHARE, World, build, give_shadow
 from proofs.harness.home import home_settings
 
 CONNECTIONS = 16
 RATE = 150.0
+SHADOW_SECONDS = 300.0
 LIBRARIES = (
     "xgboost",
     "onnxruntime",
@@ -116,12 +118,13 @@ def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
     }
-    parts = _in_process(world, environment)
+    parts = _in_process("inprocess", world, environment)
+    routing = _in_process("routing", world, environment)
     stores = measure_stores(environment)
     figures = _serve(world, mlserver_python(mlserver), size)
     print_servers(figures, RATE)
     print_parts(parts)
-    return aims(figures, parts) + store_rows(stores)
+    return aims(figures, parts) + of_routing(routing) + store_rows(stores)
 
 
 def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFigures]:
@@ -141,7 +144,23 @@ def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFi
             print(f"  round {number + 1} of {size.rounds}", flush=True)
             for target in up:
                 _round(target, world, size, figures[target.server.name])
+        _shadowed(
+            next(target for target in up if target.server.name == "ours"), world, size, figures
+        )
     return figures
+
+
+def _shadowed(ours: Running, world: World, size: Size, figures: dict[str, ServerFigures]) -> None:
+    """The same fixed rate before and after a shadow has been given to the champion."""
+    loads = figures[ours.server.name].loads
+    for kind in ("open, alone", "open, shadowed"):
+        if kind == "open, shadowed":
+            plan = give_shadow(world)
+            wait_until_followed(world.settings, plan, seconds=SHADOW_SECONDS)
+        loads[kind] = [
+            load(ours, world, CONNECTIONS, size.open, rate=RATE, body="lookup")
+            for _ in range(size.rounds)
+        ]
 
 
 def _round(target: Running, world: World, size: Size, figures: ServerFigures) -> None:
@@ -164,8 +183,8 @@ def _round(target: Running, world: World, size: Size, figures: ServerFigures) ->
                 note("lookup single", load(target, world, 1, size.single, body=body))
 
 
-def _in_process(world: World, environment: dict[str, str]) -> dict[str, float]:
-    command = [sys.executable, "-m", "proofs.bench.serving.inprocess", str(world.package)]
+def _in_process(module: str, world: World, environment: dict[str, str]) -> dict[str, float]:
+    command = [sys.executable, "-m", f"proofs.bench.serving.{module}", str(world.package)]
     done = subprocess.run(
         command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True
     )

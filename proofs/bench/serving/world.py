@@ -16,8 +16,9 @@ import polars as pl
 from include.features.online.store import OnlineFeatures
 from include.interval import Interval
 from include.model.onnx_export import to_onnx
-from include.model.package import MODEL_FILE, load_model
-from include.release.model_store import set_desired
+from include.model.package import MODEL_FILE, load_model, package_digest
+from include.release.model_store import publish, set_desired
+from include.release.plan import Plan, PlannedArm, write_plan_by_hand
 from include.settings import Settings
 from include.spec import UseCase
 from proofs.harness.data import as_request, asked_flights
@@ -61,6 +62,16 @@ def build(settings: Settings) -> World:
     return World(
         settings, use_case, folder, bodies, int(model.booster.num_boosted_rounds()), package
     )
+
+
+def give_shadow(world: World) -> Plan:
+    """Have the same package, under another number, score beside the champion; the plan."""
+    settings, name = world.settings, world.use_case.name
+    digest = package_digest(world.package)
+    publish(settings, name, world.package, 2, digest)
+    champion = PlannedArm(role="champion", version=1, digest=digest, share=1.0)
+    shadow = PlannedArm(role="shadow", version=2, digest=digest, share=0.0)
+    return write_plan_by_hand(settings, name, (champion,), shadow)
 
 
 def _requests(use_case: UseCase) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proofs.bench.serving.aims import aims
+from proofs.bench.serving.aims import aims, of_routing
 from proofs.bench.serving.load import closed_loop, open_loop, request_bytes
 from proofs.bench.serving.measurements import ServerFigures
 from proofs.bench.serving.report import print_parts, print_servers
@@ -97,9 +97,8 @@ def test_an_open_loop_counts_the_wait_of_requests_that_stood_behind_a_slow_one()
 
 def figures(per_second: float, p99: float) -> ServerFigures:
     load = {"per_second": per_second, "p50": 1.0, "p99": p99, "cpu": 100.0, "errors": 0.0}
-    return ServerFigures(
-        {kind: [load] for kind in ("closed", "single", "open", "lookup", "many", "explain")}
-    )
+    kinds = ("closed", "single", "open", "lookup", "many", "explain")
+    return ServerFigures({kind: [load] for kind in (*kinds, "open, alone", "open, shadowed")})
 
 
 def test_faster_with_a_longer_tail_is_missed_and_what_did_not_run_is_neither():
@@ -149,6 +148,7 @@ def test_every_question_has_its_rows_in_the_order_of_the_page():
         "look-up to raw read, values kept since",
         "look-up to raw read, store just changed",
         "to the same routes under BentoML, 16 connections",
+        "p99 with a shadow to p99 without",
     ]
 
 
@@ -181,3 +181,19 @@ def test_a_look_up_in_another_store_is_measured_against_a_reader_by_hand_or_says
         None,
         "not measured: no server",
     )
+
+
+def test_what_routing_costs_is_judged_by_paired_rounds():
+    routing = {
+        "fixed": 100.0,
+        "one arm": 101.0,
+        "noted": 140.0,
+        "two arms": 150.0,
+        "one arm to fixed": 1.01,
+        "two arms to noted": 1.07,
+        "two arms to one arm": 1.49,
+    }
+    one, two, split = of_routing(routing)
+    assert (one["ratio"], one["reached"]) == (0.0099, True)
+    assert (two["ratio"], two["reached"]) == (0.0654, False)
+    assert (split["ratio"], split["aim"]) == (0.49, None)

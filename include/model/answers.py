@@ -5,6 +5,7 @@ An answer is what a packaged model says of itself (metadata.json), so no use cas
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Answers(ABC):
     @abstractmethod
     def fields(self, score: Any) -> dict[str, Any]:
         """What the endpoint answers for one row."""
+
+    def no_score(self) -> Any:
+        """What stands for the score of a row that could not be scored."""
+        return math.nan
 
     def main_score(self, score: Any) -> float:
         """The one number of a row that the log keeps."""
@@ -117,13 +122,18 @@ class ClassAnswers(Answers):
             "probabilities": dict(zip(self.class_names, score, strict=True)),
         }
 
+    def no_score(self) -> list[float]:
+        """What stands for the probabilities of a row that could not be scored."""
+        return [math.nan] * len(self.class_names)
+
     def main_score(self, score: Sequence[float]) -> float:
         """The predicted class's probability."""
         return max(score)
 
-    def predicted_class(self, score: Sequence[float]) -> str:
-        """The first of the most probable classes."""
-        return self.class_names[score.index(max(score))]
+    def predicted_class(self, score: Sequence[float]) -> str | None:
+        """The first of the most probable classes; None where there is no score."""
+        best = max(score)
+        return None if math.isnan(best) else self.class_names[score.index(best)]
 
 
 @dataclass(frozen=True)

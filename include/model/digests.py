@@ -11,15 +11,19 @@ from include.errors import DigestMismatch, RegistryError
 
 DIGEST_FILE = "digest.json"
 SIGNATURE_FILE = "signature.json"
-NOT_DIGESTED = (DIGEST_FILE, SIGNATURE_FILE)
+RELEASE_FILE = "release.json"
+"""Says under which number a package was published (`include.release.statement`): as it is signed
+beside the package, neither digest nor signature of the package cover it.
+"""
+NOT_DIGESTED = (DIGEST_FILE, SIGNATURE_FILE, RELEASE_FILE)
 
 
 def package_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below `folder` except digest.json and
-    signature.json.
+    """SHA-256 over the names and contents of all files below `folder` except digest.json,
+    signature.json and release.json.
 
     Digested are lines `<sha256 of the file>  <name>\\n`, sorted by name: what `sha256sum * |
-    sha256sum` prints without those two.
+    sha256sum` prints without those three.
     """
     lines = "".join(f"{digest}  {name}\n" for name, digest in file_digests(folder).items())
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -89,8 +93,8 @@ def _differences(folder: Path) -> str:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by name of all files below `folder` except digest.json and signature.json, sorted by
-    name.
+    """SHA-256 by name of all files below `folder` except digest.json, signature.json and
+    release.json, sorted by name.
     """
     files = {
         path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()

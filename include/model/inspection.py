@@ -17,14 +17,21 @@ from typing import Any
 from include.errors import RegistryError
 from include.model import skops_file
 from include.model.fitted import BOOSTER_FILE, MODEL_FILES, SKOPS_FILE
-from include.model.package import BESIDE_MODEL, DIGEST_FILE, METADATA_FILE, SIGNATURE_FILE, XGBOOST
+from include.model.package import (
+    BESIDE_MODEL,
+    DIGEST_FILE,
+    METADATA_FILE,
+    RELEASE_FILE,
+    SIGNATURE_FILE,
+    XGBOOST,
+)
 from include.settings import PROJECT_ROOT
 
 GOLDEN_TOLERANCE = 1e-6
 # `package.module.SomeError: what was wrong`, as Python's trace ends.
 EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Mismatch|Refused): ")
 ERROR_CHARACTERS = 400
-ALLOWED_FILES = frozenset({*MODEL_FILES, *BESIDE_MODEL, DIGEST_FILE, SIGNATURE_FILE})
+ALLOWED_FILES = frozenset({*MODEL_FILES, *BESIDE_MODEL, DIGEST_FILE, SIGNATURE_FILE, RELEASE_FILE})
 FORMATS = {BOOSTER_FILE: "UBJSON", SKOPS_FILE: "a skops file"}
 ZIP_START = b"PK"
 UBJ_LENGTHS = b"iUIlL"

@@ -9,6 +9,7 @@ with, unchanged.
     digest.json     SHA-256 of each of the files above, and of that list
     signature.json  added when a registered version is fetched: the signature over all files above
     (`include.model.signing`)
+    release.json    added when it is published: under which number (`include.release.statement`)
 
 Nothing in it is a pickle, and nothing is parsed before the digest has been checked.
 """
@@ -31,6 +32,7 @@ from include.files import publishing
 from include.model import skops_file
 from include.model.digests import (
     DIGEST_FILE,
+    RELEASE_FILE,
     SIGNATURE_FILE,
     file_digests,
     package_digest,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIGEST_FILE",
+    "RELEASE_FILE",
     "SCORING_LIBRARIES",
     "SIGNATURE_FILE",
     "SKLEARN_LIBRARIES",

@@ -22,7 +22,7 @@ import rfc8785
 
 from include.errors import RegistryError, SignatureError
 from include.files import write
-from include.model.package import SIGNATURE_FILE, verify_package
+from include.model.package import RELEASE_FILE, SIGNATURE_FILE, verify_package
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ def _signed_bytes(purpose: str, statement: dict[str, Any]) -> bytes:
 def _hashing() -> hashing.Config:
     from model_signing import hashing
 
-    return hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
+    return hashing.Config().set_ignored_paths(
+        paths=[SIGNATURE_FILE, RELEASE_FILE], ignore_git_paths=False
+    )
 
 
 def _create(private: Path) -> None:

@@ -1,42 +1,35 @@
-"""The packages that an endpoint may load, and the one that it should: plain folders and small
-files, no registry needed.
+"""The packages that an endpoint may load: plain folders, no registry needed.
 
-    <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package
-    <serving_dir>/<use_case>/desired.json        what the endpoint should serve: {"version",
-    "digest", "folder"} <serving_dir>/<use_case>/last_good.json      what it serves since, and
-    last_good/<digest>/, its own copy of that package
+    <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package, and as
+                                                 release.json the signed word which version it is
 
-The endpoint watches `desired.json`. A missing file changes nothing (the last good version stays);
-`withdraw` says explicitly that no version should serve.
+Which of them serve is the plan's matter (`include.release.plan`); `set_desired` and `withdraw` are
+the short way to a plan of one version or of none, by hand.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from include.errors import RegistryError, ServingError
-from include.files import publishing, write
-from include.model.package import package_digest, verify_package
+from include.files import publishing
+from include.model.package import RELEASE_FILE, verify_package
 from include.model.signing import public_key, verify_signature
+from include.release.copies import copy_of
+from include.release.plan import PlannedArm, read_plan, write_plan_by_hand
+from include.release.statement import check_statement, state_version
 from include.settings import Settings
 
 
 @dataclass(frozen=True)
 class Desired:
-    """The version that should serve. `folder` is absolute."""
+    """A version that should serve. `folder` is absolute."""
 
     version: int
     digest: str
     folder: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields as plain JSON."""
-        return {**asdict(self), "folder": str(self.folder)}
 
 
 def version_folder(settings: Settings, use_case: str, version: int) -> Path:
@@ -44,108 +37,64 @@ def version_folder(settings: Settings, use_case: str, version: int) -> Path:
     return settings.serving_dir / "models" / use_case / str(version)
 
 
-def desired_path(settings: Settings, use_case: str) -> Path:
-    """The file that the endpoint watches."""
-    return settings.serving_dir / use_case / "desired.json"
-
-
 def publish(
     settings: Settings, use_case: str, package_folder: Path, version: int, digest: str
 ) -> Path:
-    """Copy a package into the store, verified before and after, and return its folder; it is not
-    yet desired.
+    """Copy a package into the store, verified before and after, and return its folder; it does not
+    serve yet.
 
     The folder appears complete or not at all. The same package again is a no-op, a damaged copy is
-    replaced. Raises `DigestMismatch` when the package is not the one with `digest`,
-    `SignatureError` when it is not signed with our key.
+    replaced, one from before the statements gets its own. Raises `DigestMismatch` when the package
+    is not the one with `digest`, `SignatureError` when it is not signed with our key.
     """
     key = public_key(settings)
     _verify(package_folder, digest, key)
     folder = version_folder(settings, use_case, version)
     if folder.is_dir() and _is_intact(folder, digest, key):
+        if not _is_stated(folder, key, use_case, version, digest):
+            state_version(settings, folder, use_case, version, digest)
         return folder
     with publishing(folder, durable=True) as aside:
         shutil.copytree(package_folder, aside, dirs_exist_ok=True)
+        (aside / RELEASE_FILE).unlink(missing_ok=True)
+        state_version(settings, aside, use_case, version, digest)
         _verify(aside, digest, key)
     return folder
 
 
 def set_desired(settings: Settings, use_case: str, version: int, digest: str) -> Desired:
-    """Ask the endpoint to serve a published version; raises `ServingError` when it has not been
-    published.
+    """Have one published version answer everything, by hand; raises `ServingError` when it is
+    neither published nor among the endpoint's copies.
     """
     folder = version_folder(settings, use_case, version)
     if not folder.is_dir():
-        raise ServingError(
-            f"{use_case} version {version} is not in the model store ({folder}); publish it first."
-        )
-    state = Desired(version, digest, folder)
-    write_state(desired_path(settings, use_case), state.as_json())
-    return state
+        copy = copy_of(settings, use_case, version, digest)
+        if copy is None:
+            raise ServingError(
+                f"{use_case} version {version} is not in the model store ({folder}); publish it"
+                " first."
+            )
+        publish(settings, use_case, copy, version, digest)
+    champion = PlannedArm(role="champion", version=version, digest=digest, share=1.0)
+    write_plan_by_hand(settings, use_case, (champion,))
+    return Desired(version, digest, folder)
 
 
 def withdraw(settings: Settings, use_case: str) -> None:
-    """Ask the endpoint to serve no version of this use case."""
-    write_state(desired_path(settings, use_case), {"version": None})
-
-
-def keep_copy(folder: Path, state: Desired) -> Desired:
-    """A copy of a version's package below `folder`, for the time when the model store cannot be
-    read; the copy before it stays too.
-
-    It appears complete or not at all; raises `OSError` when there is no space. Checking it is for
-    whoever loads it.
-    """
-    copy = folder / state.digest
-    if copy.is_dir() and package_digest(copy) != state.digest:
-        shutil.rmtree(copy)
-    if not copy.is_dir():
-        # Of several processes that copy at once, one wins for all.
-        with (
-            suppress(FileExistsError),
-            publishing(copy, durable=True, replace=False) as aside,
-        ):
-            shutil.copytree(state.folder, aside, dirs_exist_ok=True)
-    others = [path for path in folder.iterdir() if path != copy and not path.name.startswith(".")]
-    others.sort(key=lambda path: path.stat().st_mtime)
-    for path in others[:-1]:
-        shutil.rmtree(path, ignore_errors=True)
-    return Desired(state.version, state.digest, copy)
+    """Have no version of this use case serve, by hand."""
+    write_plan_by_hand(settings, use_case, ())
 
 
 def desired(settings: Settings, use_case: str) -> Desired | None:
-    """The version that should serve;
-
-    `None` when none was ever asked for or it was withdrawn. Raises `ServingError` for a broken
-    file.
+    """The plan's champion; `None` when there was no plan yet, or one without arms. Raises what
+    `read_plan` does.
     """
-    path = desired_path(settings, use_case)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    plan = read_plan(settings, use_case)
+    champion = None if plan is None else plan.champion
+    if champion is None:
         return None
-    return read_state(path, content)
-
-
-def read_state(path: Path, content: bytes) -> Desired | None:
-    """Parse what `write_state` wrote; raises `ServingError` naming the file when it holds something
-    else.
-    """
-    try:
-        state = json.loads(content)
-        if state["version"] is None:
-            return None
-        return Desired(int(state["version"]), str(state["digest"]), Path(state["folder"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ServingError(
-            f"{path} does not hold version, digest and folder ({error!r}); deploy the version"
-            " again."
-        ) from error
-
-
-def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Replace a small JSON file atomically and durably."""
-    write(path, json.dumps(state, indent=1), durable=True)
+    folder = version_folder(settings, use_case, champion.version)
+    return Desired(champion.version, champion.digest, folder)
 
 
 def _verify(folder: Path, digest: str, key: Path) -> None:
@@ -156,6 +105,14 @@ def _verify(folder: Path, digest: str, key: Path) -> None:
 def _is_intact(folder: Path, digest: str, key: Path) -> bool:
     try:
         _verify(folder, digest, key)
-    except RegistryError:
+    except (RegistryError, OSError):
+        return False
+    return True
+
+
+def _is_stated(folder: Path, key: Path, use_case: str, version: int, digest: str) -> bool:
+    try:
+        check_statement(folder, key, use_case, version, digest)
+    except (RegistryError, OSError):
         return False
     return True

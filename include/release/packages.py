@@ -13,7 +13,9 @@ from include.model.package import verify_package
 from include.model.signing import public_key, verify_signature
 from include.registry import versions
 from include.registry.client import unreachable
+from include.release.copies import copy_of
 from include.release.model_store import publish, version_folder
+from include.release.statement import check_statement
 from include.settings import Settings
 
 
@@ -25,6 +27,7 @@ def package_problem(settings: Settings, use_case: str, version: int, digest: str
     try:
         verify_package(folder, digest)
         verify_signature(folder, public_key(settings))
+        check_statement(folder, public_key(settings), use_case, version, digest)
     except (FlightdeckError, OSError) as error:
         return str(error)
     return None
@@ -40,9 +43,11 @@ def restore_package(settings: Settings, use_case: str, version: int, digest: str
     problem = package_problem(settings, use_case, version, digest)
     if problem is None:
         return None
-    copies = settings.serving_dir / use_case / "last_good" / digest
-    sources: dict[str, Callable[[Path], Path]] = {
-        f"the endpoint's copy {copies}": lambda _: copies,
+    sources: dict[str, Callable[[Path], Path]] = {}
+    copy = copy_of(settings, use_case, version, digest)
+    if copy is not None:
+        sources[f"the endpoint's copy {copy}"] = lambda _: copy
+    sources |= {
         f"MLflow's version {version}": lambda folder: _fetched(settings, use_case, version, folder),
     }
     reasons = [problem]

@@ -19,6 +19,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -97,7 +98,7 @@ class Plan(BaseModel):
         """All arms, the shadow behind them."""
         return self.arms if self.shadow is None else (*self.arms, self.shadow)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that it says: two plans are the same if theirs are."""
         return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()

@@ -172,7 +172,8 @@ class Endpoint:
 
     def worker(self) -> psutil.Process:
         """The one process that has the model."""
-        return max(self.processes()[1:], key=lambda child: child.memory_info().rss)
+        children = [child for child in self.processes()[1:] if not _is_child_of_worker(child)]
+        return max(children, key=lambda child: child.memory_info().rss)
 
     def kill(self) -> None:
         """kill -9 of all its processes at once (a worker has a session of its own)."""
@@ -220,12 +221,18 @@ class Endpoint:
         return None if self._process is None else self._process.wait(timeout=STOP_SECONDS)
 
 
+def _is_child_of_worker(process: psutil.Process) -> bool:
+    return not {"serving.models.probation", "serving.models.shadow_process"}.isdisjoint(
+        process.cmdline()
+    )
+
+
 def _answers(process: psutil.Process) -> bool:
-    """A worker has loaded a model library; supervisors and resource trackers have not, and a trial
-    is no worker.
+    """A worker has loaded a model library; supervisors and resource trackers have not, and neither
+    a probation nor a shadow is a worker.
     """
     try:
-        if "serving.models.probation" in process.cmdline():
+        if _is_child_of_worker(process):
             return False
         return any("xgboost" in region.path for region in process.memory_maps())
     except (psutil.Error, OSError):

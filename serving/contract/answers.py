@@ -10,6 +10,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+ModelVersion = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="The version that answered; null where the rows fell on several, during a"
+        " release: then each prediction names its own.",
+    ),
+]
 
 
 class _Answer(BaseModel):
@@ -21,6 +29,11 @@ class _Answered(_Answer):
 
     prediction_id: str = Field(
         pattern="^[0-9a-f]{32}$", examples=["0190a0b4f0c07d1e9f6a3c2b1d0e4f5a"]
+    )
+    model_version: int | None = Field(
+        default=None,
+        ge=1,
+        description="The version that answered this row; only where several answered the request.",
     )
     flags: list[str] = Field(
         description=(
@@ -87,20 +100,18 @@ class ExplainedValue(ValuePrediction):
 
 
 class ExplainAnswer(_Answer):
-    """The predictions with their reasons, in the order of the request's rows, all by one
-    version.
-    """
+    """The predictions with their reasons, in the order of the request's rows."""
 
     use_case: str
-    model_version: int = Field(ge=1)
+    model_version: ModelVersion
     predictions: list[ExplainedPrediction | ExplainedValue]
 
 
 class PredictAnswer(_Answer):
-    """The predictions, in the order of the request's rows, all by one version."""
+    """The predictions, in the order of the request's rows."""
 
     use_case: str
-    model_version: int = Field(ge=1)
+    model_version: ModelVersion
     predictions: list[Prediction | ValuePrediction | ClassPrediction]
 
 
@@ -135,8 +146,43 @@ class ErrorAnswer(_Answer):
     error: ErrorDetail
 
 
+class ArmStatus(_Answer):
+    """A version of the plan in force."""
+
+    role: str = Field(examples=["challenger"])
+    version: int
+    digest: str
+    share: float = Field(description="Of the rows, 0 to 1.", examples=[0.05])
+    since: datetime = Field(description="When this process loaded it.")
+
+
+class ShadowStatus(_Answer):
+    """The version of the plan in force that scores what was answered, in a process of its own."""
+
+    version: int
+    digest: str
+    error: str | None = Field(description="Why it does not score at present; null while it does.")
+    dropped_rows: int = Field(
+        description="Rows that it was too slow for, or dead, since its start."
+    )
+
+
+class PlanStatus(_Answer):
+    """The plan in force."""
+
+    sequence: int = Field(description="The ledger's row that decided it, 0 before the first.")
+    decided_by: str = Field(description="That row's hash, or that it was written by hand.")
+    unit: list[str] = Field(
+        description="The fields of a row whose values decide its arm; the entity keys where empty."
+    )
+    arms: list[ArmStatus]
+    shadow: ShadowStatus | None
+
+
 class ModelStatus(_Answer):
-    """What serves for one use case, and what should. `version` is null before the first model."""
+    """What serves for one use case, and what should. `version` is the champion's, null before the
+    first model.
+    """
 
     use_case: str
     version: int | None
@@ -147,6 +193,7 @@ class ModelStatus(_Answer):
     desired_version: int | None
     last_error: str | None
     features_ready: bool
+    plan: PlanStatus | None = None
 
 
 class LogStatus(_Answer):

@@ -7,7 +7,10 @@ numbers.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -74,9 +77,15 @@ VERSION = Gauge(
     ["use_case"],
     multiprocess_mode="livemax",
 )
+PLAN = Gauge(
+    "flightdeck_plan",
+    "The sequence of the traffic plan in force, of the process that is furthest behind.",
+    ["use_case"],
+    multiprocess_mode="livemin",
+)
 LOAD_FAILURES = Counter(
     "flightdeck_model_load_failures",
-    "Versions that could not be loaded; the old one stayed.",
+    "Plans that could not be followed; the one before stayed.",
     ["use_case"],
 )
 ENGINE = Gauge(
@@ -93,6 +102,87 @@ def stage(use_case: str, name: str) -> Histogram:
     counting.
     """
     return STAGE_SECONDS.labels(use_case, name)
+
+
+ARM_SECONDS = Histogram(
+    "flightdeck_arm_seconds",
+    "Time from a request's arrival until its rows are logged, by the arm that they fell on; its"
+    " count are the requests.",
+    ["use_case", "arm", "version"],
+    buckets=_BUCKETS,
+)
+ARM_ERRORS = Counter(
+    "flightdeck_arm_errors",
+    "Requests that an arm could not answer, for a reason that lay in no request.",
+    ["use_case", "arm", "version"],
+)
+ARM_FALLBACKS = Counter(
+    "flightdeck_arm_fallbacks",
+    "Rows that an arm failed to score and the champion answered.",
+    ["use_case", "arm", "version"],
+)
+
+
+SHADOW_ROWS = Counter(
+    "flightdeck_shadow_rows", "Rows that the shadow was sent.", ["use_case", "version"]
+)
+SHADOW_DROPPED = Counter(
+    "flightdeck_shadow_dropped_rows",
+    "Rows that the shadow was not sent, because it was too slow or dead.",
+    ["use_case", "version"],
+)
+
+
+class Tally:
+    """Times of one arm that are not in its histogram yet.
+
+    Observing each would cost a request as much as its checks; here it is one count, and all of a
+    second are added at once.
+    """
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._lock = Lock()
+        self._counts = [0] * (len(_BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, times: Sequence[float]) -> None:
+        """Count times, in seconds."""
+        with self._lock:
+            counts = self._counts
+            for seconds in times:
+                counts[bisect_left(_BUCKETS, seconds)] += 1
+            self._sum += sum(times)
+
+    def flush(self) -> None:
+        """Add what was counted to the histogram."""
+        with self._lock:
+            counts, self._counts = self._counts, [0] * (len(_BUCKETS) + 1)
+            seconds, self._sum = self._sum, 0.0
+        if not any(counts):
+            return
+        # The library has no way to observe many at once; these are what its `observe` adds to.
+        self._histogram._sum.inc(seconds)
+        for bucket, more in zip(self._histogram._buckets, counts, strict=True):
+            if more:
+                bucket.inc(more)
+
+
+@lru_cache(maxsize=256)
+def arm_seconds(use_case: str, arm: str, version: int) -> Tally:
+    """Return the times of one arm of one use case; `flush_tallies` shows them."""
+    tally = Tally(ARM_SECONDS.labels(use_case, arm, str(version)))
+    _TALLIES.append(tally)
+    return tally
+
+
+_TALLIES: list[Tally] = []
+
+
+def flush_tallies() -> None:
+    """Add the times of all arms to their histograms."""
+    for tally in _TALLIES:
+        tally.flush()
 
 
 def count_rows(use_case: str, versions: list[int]) -> None:

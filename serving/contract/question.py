@@ -15,7 +15,8 @@ class Question:
     contributions by input.
 
     `key` is the request's own id, where the caller gave one, and `fingerprint` what tells it from
-    another request under that id.
+    another request under that id. `version` is the one that the caller wants to be answered by, of
+    those in service; None leaves that to the plan.
     """
 
     use_case: str
@@ -24,3 +25,4 @@ class Question:
     explain: bool = False
     key: str | None = None
     fingerprint: str = ""
+    version: int | None = None

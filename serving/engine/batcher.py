@@ -12,14 +12,17 @@ The path of a request:
     `serving.engine.deadlines` sets its time.
  4. Here `Batcher.put` gathers it with the others that have come at the same moment, as
     `serving.engine.pending`, or hands it to the thread of `serving.engine.worker`.
- 5. `serving.router.router` picks the arm that answers, a version that `serving.models.slots` holds.
- 6. `serving.scoring.batch` scores all that go to one arm: `serving.scoring.lookup` reads the
-    features from `serving.scoring.online_stores`, `serving.scoring.policy` refuses rows without
-    them, `serving.scoring.scorer` transforms and scores, `serving.scoring.explaining` says why.
+ 5. `serving.router.router` picks the arm that answers, a version that `serving.models.slots` holds;
+    where there are several, `serving.router.splitter` picks one for each row.
+ 6. `serving.scoring.batch` answers all of one use case: `serving.scoring.lookup` reads the features
+    from `serving.scoring.online_stores`, `serving.scoring.policy` refuses rows without them,
+    `serving.scoring.parts` has each arm's rows transformed and scored by `serving.scoring.scorer`
+    and explained by `serving.scoring.explaining`, or by the champion where the arm fails.
  7. `serving.engine.committer` makes the rows durable, in the background by
     `serving.engine.syncing` where the disk is slow; the worker does so for requests with an id of
     their own.
  8. `serving.engine.pending` resolves the requests, and `serving.http.answering` sends the answers.
+    Where a plan has a shadow, `serving.models.shadow` gets what was answered then.
 
 Few rows are looked up, scored and made into answers by the event loop itself: that takes less time
 than handing them to another thread. It scores when its turns bring nothing new any more, at the
@@ -42,10 +45,11 @@ from include.spec import UseCase
 from serving.contract.errors import RequestError
 from serving.contract.question import Question
 from serving.engine.committer import Committer
-from serving.engine.pending import Batch, Gathered, Job, group_by_arm, resolve
+from serving.engine.counting import Mirror, mirror_nothing
+from serving.engine.pending import Batch, Gathered, Group, Job, group_by_use_case, resolve
 from serving.engine.worker import Worker
-from serving.router.arm import Arm
 from serving.router.router import Router
+from serving.scoring.arm import Picked
 from serving.scoring.batch import score_batch
 from serving.scoring.explaining import is_explainable
 from serving.scoring.online_stores import OnlineStores
@@ -75,13 +79,15 @@ class Batcher:
         use_cases: Mapping[str, UseCase],
         router: Router,
         stores: OnlineStores,
+        mirror: Mirror = mirror_nothing,
     ) -> None:
+        """`mirror` gets every batch whose answers have left."""
         self.log = LogWriter(settings, use_cases)
         self._use_cases = use_cases
         self._router = router
         self._stores = stores
-        self._worker = Worker(use_cases, router, stores, self.log, self._commit)
-        self._committer = Committer(self.log, self._worker.request_room)
+        self._worker = Worker(use_cases, router, stores, self.log, self._commit, mirror)
+        self._committer = Committer(self.log, self._worker.request_room, mirror)
         self._gathering: list[Job] = []
         self._gathered = Gathered(0.0)
 
@@ -138,12 +144,13 @@ class Batcher:
         if not question.explain:
             return True
         try:
-            served = self._router.pick(question).model
+            picked = self._router.pick(question)
         except RequestError:  # the thread finds that too, and answers with it
             return False
-        if not is_explainable(served.model):
+        seconds = _seconds_to_explain(picked, len(question.rows))
+        if seconds is None:
             return False
-        spent = self._gathered.explaining + len(question.rows) * served.scorer.explain_seconds
+        spent = self._gathered.explaining + seconds
         if spent > EXPLAIN_SECONDS:
             return False
         self._gathered.explaining = spent
@@ -170,16 +177,19 @@ class Batcher:
     def _score_gathered(self) -> None:
         """Score and log in the event loop what the last turns have brought."""
         jobs, self._gathering = self._gathering, []
-        groups, refused = group_by_arm(self._router, [job for job in jobs if not job.future.done()])
+        groups, refused = group_by_use_case(
+            self._router, [job for job in jobs if not job.future.done()]
+        )
         resolve(refused)
-        for arm, (name, group) in groups.items():
-            self._score_now(name, arm, group)
+        for group in groups:
+            self._score_now(group)
 
-    def _score_now(self, name: str, arm: Arm, jobs: list[Job]) -> None:
-        questions = [job.question for job in jobs if job.question is not None]
+    def _score_now(self, group: Group) -> None:
+        name, jobs, questions = group.use_case, group.jobs, group.questions()
+        picked = group.picked()
         try:
             scored = score_batch(
-                self._use_cases[name], arm.model, self._stores.get(name), questions, wait=False
+                self._use_cases[name], picked, self._stores.get(name), questions, wait=False
             )
         except RequestError as error:
             resolve([(job.future, None, error) for job in jobs])
@@ -190,7 +200,7 @@ class Batcher:
             for job in jobs:
                 self._worker.submit(job)
         else:
-            batch = Batch(jobs, questions, scored)
+            batch = Batch(jobs, questions, scored, picked)
             if batch.is_keyed():
                 self._worker.submit(batch)
             else:
@@ -198,3 +208,12 @@ class Batcher:
 
     def _commit(self, name: str, batches: Sequence[Batch]) -> None:
         self._committer.add(name, batches)
+
+
+def _seconds_to_explain(picked: Picked, rows: int) -> float | None:
+    """What the reasons of a request take; None where one of its arms gives none."""
+    arms = picked if isinstance(picked, list) else [picked] * rows
+    models = [arm.model for arm in arms]
+    if not all(is_explainable(served.model) for served in models):
+        return None
+    return sum(served.scorer.explain_seconds for served in models)

@@ -23,9 +23,9 @@ from include.inference_log.frames import Frame
 from include.inference_log.log import SpoolError
 from include.inference_log.writer import LogWriter
 from serving.contract.metrics import count_rows, stage
+from serving.engine.counting import Mirror, count_batch, mirror_nothing
 from serving.engine.pending import Batch, log_unavailable, resolve
 from serving.engine.syncing import Syncing, open_syncing
-from serving.scoring.batch import count_flags
 
 SLOW_SECONDS = 0.01
 PATIENT_SECONDS = 5.0
@@ -50,10 +50,16 @@ class _Commit:
 class Committer:
     """Writes batches and gives their answers. Use it from one event loop."""
 
-    def __init__(self, log: LogWriter, make_room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        log: LogWriter,
+        make_room: Callable[[], None],
+        mirror: Mirror = mirror_nothing,
+    ) -> None:
         """`make_room` is called when `LogWriter.make_room` should be, which takes too long for the
-        event loop.
+        event loop; `mirror` with each batch that was answered.
         """
+        self._mirror = mirror
         self._log = log
         self._make_room = make_room
         self._uncommitted: dict[str, list[Batch]] = {}
@@ -138,13 +144,14 @@ class Committer:
             [row.model_version for batch in commit.batches for row in batch.scored.log_rows],
         )
         for batch in commit.batches:
-            count_flags(commit.use_case, batch.scored.flags)
+            count_batch(commit.use_case, batch)
             resolve(
                 [
                     (job.future, answer, None)
                     for job, answer in zip(batch.jobs, batch.scored.answers, strict=True)
                 ]
             )
+            self._mirror(commit.use_case, batch.scored)
 
 
 async def _synced(syncing: Syncing, commit: _Commit) -> OSError | None:

@@ -1,4 +1,4 @@
-"""Requests are pending here, by arm, until their outcomes find their way back."""
+"""Requests are pending here, by use case, until their outcomes find their way back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from include.errors import FlightdeckError
 from include.inference_log.log import KeyedAnswer
 from serving.contract.errors import InvalidError, RequestError, UnanswerableError
 from serving.contract.question import Question
-from serving.router.arm import Arm
 from serving.router.router import Router
+from serving.scoring.arm import Arm, Picked
 from serving.scoring.batch import Scored
 
 logger = logging.getLogger("flightdeck.serving")
@@ -32,11 +32,12 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Questions that are scored and wait for the commit."""
+    """Questions that are scored and wait for the commit; `picked` is what was to answer them."""
 
     jobs: list[Job]
     questions: list[Question]
     scored: Scored
+    picked: Picked
 
     def is_keyed(self) -> bool:
         """Say whether one of them has an id of its own, so that it must go to the spool."""
@@ -57,32 +58,63 @@ class Gathered:
     explaining: float = 0.0
 
 
-def group_by_arm(
-    router: Router, jobs: Sequence[Job]
-) -> tuple[dict[Arm, tuple[str, list[Job]]], list[Outcome]]:
-    """Return the questions among the jobs, with their use case, by the arm that answers them; and
-    the outcomes of those that have none.
+@dataclass(slots=True, eq=False)
+class Group:
+    """Questions of one use case that are scored together; `arms` has what was picked for each."""
+
+    use_case: str
+    jobs: list[Job]
+    arms: list[Picked]
+
+    def picked(self) -> Picked:
+        """Return the one arm that answers all of it, or a list of one for each row."""
+        first = self.arms[0]
+        if isinstance(first, Arm) and self.arms.count(first) == len(self.arms):
+            return first
+        rows: list[Arm] = []
+        for job, arms in zip(self.jobs, self.arms, strict=True):
+            asked = 0 if job.question is None else len(job.question.rows)
+            rows += arms if isinstance(arms, list) else [arms] * asked
+        return rows
+
+    def each(self) -> list[Group]:
+        """Return the questions alone."""
+        return [
+            Group(self.use_case, [job], [arms])
+            for job, arms in zip(self.jobs, self.arms, strict=True)
+        ]
+
+    def questions(self) -> list[Question]:
+        """Return what is asked."""
+        return [job.question for job in self.jobs if job.question is not None]
+
+
+def group_by_use_case(router: Router, jobs: Sequence[Job]) -> tuple[list[Group], list[Outcome]]:
+    """Return the questions among the jobs by use case, with the arms that answer them; and the
+    outcomes of those that have none.
     """
-    groups: dict[Arm, tuple[str, list[Job]]] = {}
+    groups: dict[str, Group] = {}
     refused: list[Outcome] = []
     for job in jobs:
-        if job.question is None:
+        question = job.question
+        if question is None:
             continue
         try:
-            arm = router.pick(job.question)
+            arms = router.pick(question)
         except RequestError as error:
             refused.append((job.future, None, error))
             continue
         except Exception as error:  # no router may keep the others' answers back
-            logger.exception("%s: no arm could be picked", job.question.use_case)
+            logger.exception("%s: no arm could be picked", question.use_case)
             refused.append((job.future, None, error))
             continue
-        group = groups.get(arm)
+        group = groups.get(question.use_case)
         if group is None:
-            groups[arm] = (job.question.use_case, [job])
+            groups[question.use_case] = Group(question.use_case, [job], [arms])
         else:
-            group[1].append(job)
-    return groups, refused
+            group.jobs.append(job)
+            group.arms.append(arms)
+    return list(groups.values()), refused
 
 
 def keyed_answers(questions: Sequence[Question], scored: Scored) -> dict[int, KeyedAnswer]:

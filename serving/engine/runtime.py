@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from include.catalogue import load_all
 from include.settings import Settings
 from include.spec import UseCase
-from serving.contract.answers import LogStatus, ModelsAnswer, ModelStatus
+from serving.contract.answers import LogStatus, ModelsAnswer
 from serving.contract.errors import RequestError, UnanswerableError
 from serving.contract.feedback import feedback_schema
 from serving.contract.metrics import stage
@@ -21,8 +21,9 @@ from serving.contract.question import Question
 from serving.contract.schema import RequestSchema, request_schema
 from serving.engine.batcher import Batcher
 from serving.engine.deadlines import Deadlines
+from serving.models.status import status_of
 from serving.models.watcher import ModelWatcher
-from serving.router.router import ChampionRouter
+from serving.router.router import PlanRouter
 from serving.scoring.golden_check import check_served
 from serving.scoring.online_stores import OnlineStores
 
@@ -49,7 +50,11 @@ class Runtime:
         self.watcher = ModelWatcher(settings, self.use_cases)
         self.stores = OnlineStores(settings, self.use_cases)
         self.batcher = Batcher(
-            settings, self.use_cases, ChampionRouter(self.watcher.slots), self.stores
+            settings,
+            self.use_cases,
+            PlanRouter(self.watcher.slots),
+            self.stores,
+            self.watcher.mirror,
         )
         self._in_flight = 0
         self._deadlines: Deadlines[bytes] = Deadlines(ANSWER_SECONDS, _too_late)
@@ -135,24 +140,10 @@ class Runtime:
 
     def models(self) -> ModelsAnswer:
         """Return what serves and what should."""
-        statuses = []
-        for name, slot in self.watcher.slots.items():
-            served, desired = slot.serving, slot.desired
-            statuses.append(
-                ModelStatus(
-                    use_case=name,
-                    version=None if served is None else served.version,
-                    digest=None if served is None else served.digest,
-                    since=None if served is None else served.since,
-                    run_id=None if served is None else served.model.metadata.run_id,
-                    feature_service=None
-                    if served is None
-                    else served.model.metadata.feature_service,
-                    desired_version=None if desired is None else desired.version,
-                    last_error=slot.last_error,
-                    features_ready=self.stores.is_open(name),
-                )
-            )
+        statuses = [
+            status_of(slot, features_ready=self.stores.is_open(name))
+            for name, slot in self.watcher.slots.items()
+        ]
         error = self.batcher.log_error
         return ModelsAnswer(
             models=statuses,

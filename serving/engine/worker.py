@@ -15,17 +15,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from include.errors import FeatureStoreError
+from include.errors import FeatureStoreError, FlightdeckError
 from include.inference_log.log import SpoolError
 from include.inference_log.writer import LogWriter
 from include.spec import UseCase
 from serving.contract.errors import RequestError
-from serving.contract.metrics import LOG_BACKLOG, LOG_DAMAGED, LOG_DROPPED, count_rows, stage
+from serving.contract.metrics import (
+    LOG_BACKLOG,
+    LOG_DAMAGED,
+    LOG_DROPPED,
+    count_rows,
+    flush_tallies,
+    stage,
+)
+from serving.engine.counting import Mirror, count_batch, count_error, mirror_nothing
 from serving.engine.pending import (
     Batch,
+    Group,
     Job,
     Outcome,
-    group_by_arm,
+    group_by_use_case,
     key_reused,
     keyed_answers,
     log_unavailable,
@@ -33,9 +42,8 @@ from serving.engine.pending import (
     resolve,
 )
 from serving.engine.resources import ResourceMeter
-from serving.router.arm import Arm
 from serving.router.router import Router
-from serving.scoring.batch import count_flags, score_batch
+from serving.scoring.batch import score_batch
 from serving.scoring.online_stores import OnlineStores, features_unavailable
 
 BATCH_ROW_LIMIT = 512
@@ -51,7 +59,8 @@ logger = logging.getLogger("flightdeck.serving")
 class Worker:
     """One thread and its queue; `submit` and `request_room` may be called from the event loop.
 
-    `commit` is called in the event loop with what the thread has scored and the journal takes.
+    `commit` is called in the event loop with what the thread has scored and the journal takes,
+    `mirror` with what was answered from here.
     """
 
     def __init__(
@@ -61,7 +70,9 @@ class Worker:
         stores: OnlineStores,
         log: LogWriter,
         commit: Callable[[str, Sequence[Batch]], None],
+        mirror: Mirror = mirror_nothing,
     ) -> None:
+        self._mirror = mirror
         self._use_cases = use_cases
         self._router = router
         self._stores = stores
@@ -146,42 +157,44 @@ class Worker:
         for job in jobs:
             if job.call is not None:
                 self._deliver([job], self._attempt([job], partial(_called, job.call)))
-        groups, refused = group_by_arm(self._router, jobs)
+        groups, refused = group_by_use_case(self._router, jobs)
         if refused:
             self._deliver(jobs, refused)
-        for arm, (name, group) in groups.items():
-            self._answer_group(name, arm, group)
+        for group in groups:
+            self._answer_group(group)
 
-    def _answer_group(self, name: str, arm: Arm, group: list[Job]) -> None:
+    def _answer_group(self, group: Group) -> None:
         """Answer all together; if that fails for a reason that may lie in one of them, each alone,
         so that only that one fails.
         """
+        name, jobs = group.use_case, group.jobs
         try:
-            batch = self._predict(name, arm, group)
+            batch = self._predict(group)
         except RequestError as error:
-            if error.code == "not_explainable" and len(group) > 1:  # that of some, not of all
-                for job in group:
-                    self._answer_group(name, arm, [job])
+            if error.code == "not_explainable" and len(jobs) > 1:  # that of some, not of all
+                for one in group.each():
+                    self._answer_group(one)
                 return
-            self._deliver(group, [(job.future, None, error) for job in group])
+            self._deliver(jobs, [(job.future, None, error) for job in jobs])
         except Exception as error:  # the thread must outlive every request
-            if len(group) > 1:
-                for job in group:
-                    self._answer_group(name, arm, [job])
+            if len(jobs) > 1:
+                for one in group.each():
+                    self._answer_group(one)
                 return
             logger.exception("a request of %s failed", name)
-            self._deliver(group, [(group[0].future, None, error)])
+            count_error(name, group.picked())
+            self._deliver(jobs, [(jobs[0].future, None, error)])
         else:
             self._record(name, batch)
 
-    def _predict(self, name: str, arm: Arm, jobs: list[Job]) -> Batch:
-        questions = [job.question for job in jobs if job.question is not None]
-        features = self._stores.get(name)
+    def _predict(self, group: Group) -> Batch:
+        name, questions = group.use_case, group.questions()
+        features, picked = self._stores.get(name), group.picked()
         try:
-            scored = score_batch(self._use_cases[name], arm.model, features, questions)
+            scored = score_batch(self._use_cases[name], picked, features, questions)
         except (FeatureStoreError, sqlite3.Error) as error:
             raise features_unavailable(str(error)) from error
-        return Batch(jobs, questions, scored)
+        return Batch(group.jobs, questions, scored, picked)
 
     def _record(self, name: str, batch: Batch) -> None:
         loop = batch.jobs[0].loop
@@ -203,7 +216,8 @@ class Worker:
             raise log_unavailable(error) from error
         stage(name, "log").observe(time.perf_counter() - started)
         count_rows(name, [row.model_version for row in scored.log_rows])
-        count_flags(name, scored.flags)
+        count_batch(name, batch)
+        self._mirror(name, scored)
         if not repeated:
             return scored.answers
         answers: list[bytes | RequestError] = list(scored.answers)
@@ -234,13 +248,14 @@ class Worker:
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         try:
             self._meter.count()
+            flush_tallies()
             for name in self._use_cases:
                 LOG_DROPPED.labels(name).set(self._writer.dropped.get(name, 0))
                 LOG_DAMAGED.labels(name).set(self._writer.damaged.get(name, 0))
             self._writer.tend()
             for name in self._use_cases:
                 LOG_BACKLOG.labels(name).set(self._writer.backlog(name))
-        except Exception:
+        except (FlightdeckError, OSError, sqlite3.Error, ValueError):
             logger.exception("the inference log does not take rows")
 
 

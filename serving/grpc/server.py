@@ -96,7 +96,7 @@ class Service:
     async def model_metadata(self, request: Any) -> Any:
         """Return the tensors of one model."""
         model = self._models.select(request.name, request.version)
-        return messages.ModelMetadataResponse(**model.metadata(self._models.version(model)))
+        return messages.ModelMetadataResponse(**model.metadata(self._models.versions(model)))
 
     async def model_infer(self, request: Any) -> Any:
         """Predictions."""

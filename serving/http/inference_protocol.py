@@ -67,7 +67,7 @@ class Routes:
 
     async def _metadata(self, request: Request) -> Response:
         model = self._get().select(*_model_and_version(request))
-        return json_response(orjson.dumps(model.metadata(self._get().version(model))))
+        return json_response(orjson.dumps(model.metadata(self._get().versions(model))))
 
     async def _model_ready(self, request: Request) -> Response:
         model = self._get().select(*_model_and_version(request))
@@ -89,7 +89,9 @@ def _health(answer: dict[str, Any]) -> Response:
 
 
 def _answer(answer: InferAnswer) -> Response:
-    document: dict[str, Any] = {"model_name": answer.model, "model_version": answer.version}
+    document: dict[str, Any] = {"model_name": answer.model}
+    if answer.version:
+        document["model_version"] = answer.version
     if answer.identifier:
         document["id"] = answer.identifier
     chunks, outputs = [], []

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.errors import ServingError
-from include.model.package import load_model, verify_files
+from include.model.package import RELEASE_FILE, load_model, verify_files
 from include.model.signing import verify_signature
 from include.release.model_store import Desired
+from include.release.statement import check_statement
 from include.spec import UseCase
 from serving.contract.schema import request_schema
 from serving.scoring.golden_check import asked_difference, golden_requests
@@ -19,12 +20,16 @@ WARM_UP_ROUNDS = 20
 GOLDEN_TOLERANCE = 1e-6
 
 
-def check_files(desired: Desired, key: Path) -> None:
-    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed;
-    nothing is parsed.
+def check_files(desired: Desired, key: Path, use_case: str, *, stated: bool = True) -> None:
+    """Raise `DigestMismatch` or `SignatureError` unless the files are those that were signed, and
+    published under this number; nothing is parsed.
+
+    `stated=False` takes a package from before the statements at its word.
     """
     verify_files(desired.folder, desired.digest)
     verify_signature(desired.folder, key)
+    if stated or (desired.folder / RELEASE_FILE).exists():
+        check_statement(desired.folder, key, use_case, desired.version, desired.digest)
 
 
 def check_contract(use_case: UseCase, served: ServedModel) -> None:
@@ -44,7 +49,8 @@ def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
     """Check, load and warm up a version signed with `key`'s private half; raises a
     `FlightdeckError` saying why it must not serve.
     """
-    check_files(desired, key)
+    verify_files(desired.folder, desired.digest)
+    verify_signature(desired.folder, key)
     model = load_model(desired.folder, expected_digest=desired.digest)
     if model.metadata.use_case != use_case.name:
         raise ServingError(

@@ -44,17 +44,11 @@ def try_in_child(
         str(desired.folder),
         str(key),
     ]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() != "PROMETHEUS_MULTIPROC_DIR"
-    }
-    environment.update(PYTHONPATH=str(PROJECT_ROOT), OMP_NUM_THREADS="1")
     try:
         child = subprocess.run(
             command,
             cwd=PROJECT_ROOT,
-            env=environment,
+            env=child_environment(),
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -76,6 +70,18 @@ def try_in_child(
     raise ServingError(
         f"{use_case} version {desired.version} did not pass its probation and does not serve: {how}"
     )
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a child process that loads a model: one thread, and no metrics among those
+    of the workers.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() != "PROMETHEUS_MULTIPROC_DIR"
+    }
+    return {**environment, "PYTHONPATH": str(PROJECT_ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def libraries() -> dict[str, str]:

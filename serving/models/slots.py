@@ -1,29 +1,45 @@
-"""A slot holds the model that serves for a use case, and follows the model store's desired state.
+"""A slot holds what serves for a use case, and follows the plan of its traffic.
 
 A new version is on probation in a child process first. Then it is loaded, checked against digest,
-signature and golden answers and warmed up beside the old one, and one reference is replaced.
-Requests in flight keep the object they hold, and transform and model always come from the same
-object. A copy of the version that serves is kept beside the log, so that it serves again after a
-restart although the model store cannot be read.
+signature, statement and golden answers and warmed up beside those that serve. When all versions of
+a plan are loaded, one reference is replaced. Requests in flight keep the objects they hold, and
+transform and model always come from the same object. A plan of which one version cannot be loaded,
+that was not signed by our key or comes before the one in force leaves that one in force.
+
+Copies of the versions of the plan in force and of the one before are kept beside the log, so that
+they serve, also after a restart, although the model store cannot be read.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
 
-from include.errors import FlightdeckError, ServingError
+from include.errors import FlightdeckError, RegistryError, ServingError
 from include.model.engine import ENGINES
 from include.model.signing import public_key
-from include.release.model_store import Desired, desired_path, keep_copy, read_state, write_state
+from include.release.copies import copy_of
+from include.release.followers import Follower, Process
+from include.release.model_store import Desired, version_folder
+from include.release.plan import (
+    IssuedPlan,
+    Plan,
+    PlannedArm,
+    former_path,
+    plan_path,
+    read_issued,
+)
 from include.settings import Settings
 from include.spec import UseCase
 from serving.contract.errors import UnanswerableError
-from serving.contract.metrics import ENGINE, LOAD_FAILURES, VERSION
+from serving.contract.metrics import ENGINE, LOAD_FAILURES, PLAN, VERSION
+from serving.models.last_good import LastGood
 from serving.models.loading import check_files, load_served
-from serving.models.probation import libraries, try_in_child
+from serving.models.probation import try_in_child
+from serving.models.shadow import Shadow
+from serving.models.traffic import Key, Traffic, open_traffic
+from serving.scoring.batch import Scored
 from serving.scoring.served_model import ServedModel
 
 RETRY_SECONDS = 15.0
@@ -32,124 +48,225 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class ModelSlot:
-    """The served and the desired version of one use case.
+    """The plan in force and the one that is written down, of one use case.
 
-    Only the watching thread writes, everybody reads `serving`.
+    Only the watching thread writes, everybody reads `traffic`. `plan` is the newest plan that was
+    read, whether it is in force or not; `issued` is the one in force.
     """
 
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
-        self._public_key = public_key(settings)
         self.use_case = use_case
-        self.serving: ServedModel | None = None
-        self.desired: Desired | None = None
+        self.traffic: Traffic | None = None
+        self.issued: IssuedPlan | None = None
+        self.plan: Plan | None = None
         self.last_error: str | None = None
-        self._desired_path = desired_path(settings, use_case.name)
-        self._last_good_path = self._desired_path.with_name("last_good.json")
+        self.shadow: Shadow | None = None
+        self._settings = settings
+        self._public_key = public_key(settings)
+        self._last_good = LastGood(settings, use_case.name)
         self._passed: set[str] = set()
-        self._last_stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, str] | None = None
         self._retry_at = 0.0
 
+    @property
+    def serving(self) -> ServedModel | None:
+        """The champion, where any version serves."""
+        traffic = self.traffic
+        return None if traffic is None else traffic.champion.model
+
     def served(self) -> ServedModel:
-        """Return the version that serves; raise `UnanswerableError` (503) when there is none."""
-        served = self.serving
-        if served is None:
+        """Return the champion; raise `UnanswerableError` (503) when there is none."""
+        return self.in_force().champion.model
+
+    def in_force(self) -> Traffic:
+        """Return what serves; raise `UnanswerableError` (503) when nothing does."""
+        traffic = self.traffic
+        if traffic is None:
             raise UnanswerableError(
                 503,
                 "no_model",
                 f"No model of {self.use_case.name} is in service yet; see GET /v1/models.",
                 "use_case",
             )
-        return served
+        return traffic
 
     def restore(self) -> None:
-        """At start, serve the last version that was good here, at once, and then the desired one
-        where that is another.
+        """At start, follow the last plan that was followed here, at once, and then the one that is
+        written down where that is another.
         """
-        if not self._withdrawn() and self._last_good_path.exists():
+        recorded = self._last_good.read()
+        if recorded is not None and not self._withdrawn_since(recorded):
             try:
-                self._load(
-                    read_state(self._last_good_path, self._last_good_path.read_bytes()),
-                    passed=self._passed_here(),
-                )
+                self._follow(recorded, passed=self._last_good.libraries_are_the_same())
             except (FlightdeckError, OSError) as error:
                 logger.warning(
-                    "%s: the last good version cannot be loaded: %s", self.use_case.name, error
+                    "%s: the last good plan cannot be followed: %s", self.use_case.name, error
                 )
         self.refresh()
 
-    def _withdrawn(self) -> bool:
+    def _withdrawn_since(self, recorded: IssuedPlan) -> bool:
         try:
-            return read_state(self._desired_path, self._desired_path.read_bytes()) is None
-        except (ServingError, OSError):
+            written = read_issued(self._settings, self.use_case.name)
+        except (FlightdeckError, OSError):
             return False
-
-    def _passed_here(self) -> bool:
-        """Say whether the last good version passed its probation with the libraries installed
-        now.
-        """
-        try:
-            return bool(
-                json.loads(self._last_good_path.read_bytes()).get("libraries") == libraries()
-            )
-        except (OSError, ValueError):
-            return False
+        return written is not None and not written.plan.arms and written.order >= recorded.order
 
     def refresh(self) -> None:
-        """Follow the desired state; a version that cannot be loaded is tried again every
-        `RETRY_SECONDS`, and the old one stays.
+        """Follow the plan that is written down; one that cannot be followed is tried again every
+        `RETRY_SECONDS`, and what serves stays.
         """
-        stamp = _stamp(self._desired_path)
+        stamp = self._look()
         patient = self.last_error is None or time.monotonic() < self._retry_at
-        if stamp is None or (stamp == self._last_stamp and patient):
+        if stamp is None or (stamp == self._stamp and patient):
             return
-        self._last_stamp = stamp
+        self._stamp = stamp
         try:
-            self.desired = read_state(self._desired_path, self._desired_path.read_bytes())
-            self._load(self.desired)
+            self.plan = None
+            issued = read_issued(self._settings, self.use_case.name)
+            if issued is not None:
+                self.plan = issued.plan
+                self._follow(issued)
         except Exception as error:  # a bad package must not end the watching thread
             LOAD_FAILURES.labels(self.use_case.name).inc()
             self.last_error = f"{type(error).__name__}: {error}"
             self._retry_at = time.monotonic() + RETRY_SECONDS
-            logger.exception("%s: the desired version cannot be loaded", self.use_case.name)
+            logger.exception("%s: the plan cannot be followed", self.use_case.name)
         else:
             self.last_error = None
 
-    def _load(self, desired: Desired | None, *, passed: bool = False) -> None:
-        if desired is None:
-            self.serving = None
-        elif self.serving is None or (self.serving.version, self.serving.digest) != (
-            desired.version,
-            desired.digest,
+    def follower(self, process: Process) -> Follower:
+        """What a process reports of this slot."""
+        issued, plan = self.issued, self.plan
+        return Follower(
+            process=process,
+            use_case=self.use_case.name,
+            port=self._settings.serving_port,
+            sequence=None if issued is None else issued.plan.sequence,
+            plan="" if issued is None else issued.plan.fingerprint,
+            versions=()
+            if issued is None
+            else tuple((arm.version, arm.digest) for arm in issued.plan.versions),
+            error=self.last_error,
+            refused="" if plan is None else plan.fingerprint,
+            heartbeat=time.time(),
+        )
+
+    def mirror(self, scored: Scored) -> None:
+        """Have the shadow, where there is one, score what was answered."""
+        shadow = self.shadow
+        if shadow is not None:
+            shadow.offer(scored.log_rows, scored.sources)
+
+    def close(self) -> None:
+        """End the shadow."""
+        if self.shadow is not None:
+            self.shadow.stop()
+
+    def serve(self, served: ServedModel) -> None:
+        """Have one loaded version answer everything, for programs that load it themselves."""
+        champion = PlannedArm(
+            role="champion", version=served.version, digest=served.digest, share=1.0
+        )
+        plan = Plan(
+            use_case=self.use_case.name,
+            sequence=0,
+            arms=(champion,),
+            unit=(),
+            salt=self.use_case.name,
+            decided_by="",
+        )
+        self.traffic = open_traffic(IssuedPlan(plan), {(served.version, served.digest): served})
+
+    def _follow(self, issued: IssuedPlan, *, passed: bool = False) -> None:
+        last = self.issued or self._last_good.read()
+        if last is not None and issued.order < last.order:
+            raise ServingError(
+                f"The plan {issued.plan.sequence} of {self.use_case.name} is older than plan"
+                f" {last.plan.sequence}, which was followed here; it is not followed. Decide anew."
+            )
+        if self.issued is not None and issued.plan == self.issued.plan:
+            return
+        models = {} if self.traffic is None else self.traffic.models()
+        folders: dict[Key, Path] = {}
+        for arm in issued.plan.arms:
+            key = (arm.version, arm.digest)
+            if key not in models:
+                version = self._intact(arm, stated=not issued.former)
+                models[key] = self._load(version, passed=passed)
+                folders[key] = version.folder
+        traffic = open_traffic(issued, models)
+        if self.traffic is None:
+            self.traffic = traffic  # nobody waits for a shadow to be answered
+        shadow = self._shadow_of(issued)
+        self.traffic, self.issued = traffic, issued
+        former, self.shadow = self.shadow, shadow
+        if shadow is not None:
+            folders[shadow.version.version, shadow.version.digest] = shadow.version.folder
+        if former is not None and former is not shadow:
+            former.stop()
+        self._last_good.keep(issued, folders)
+        self._show(issued.plan)
+
+    def _shadow_of(self, issued: IssuedPlan) -> Shadow | None:
+        """The plan's shadow, started where it does not run yet."""
+        planned = issued.plan.shadow
+        if planned is None:
+            return None
+        running = self.shadow
+        if running is not None and running.is_of(planned.version, planned.digest):
+            running.plan = issued.plan.sequence
+            return running
+        version = self._intact(planned, stated=not issued.former)
+        shadow = Shadow(self._settings, self.use_case, version, self._public_key)
+        shadow.start(issued.plan.sequence)
+        return shadow
+
+    def _load(self, version: Desired, *, passed: bool) -> ServedModel:
+        if not passed and version.digest not in self._passed:
+            try_in_child(self.use_case.name, version, self._public_key)
+        self._passed.add(version.digest)
+        return load_served(version, self.use_case, self._public_key)
+
+    def _intact(self, arm: PlannedArm, *, stated: bool) -> Desired:
+        """The version's package in the model store, or where that is gone or damaged the copy."""
+        name = self.use_case.name
+        stored = Desired(arm.version, arm.digest, version_folder(self._settings, name, arm.version))
+        try:
+            check_files(stored, self._public_key, name, stated=stated)
+        except (RegistryError, OSError) as error:
+            copy = copy_of(self._settings, name, arm.version, arm.digest)
+            if copy is None:
+                raise
+            logger.warning("%s: a copy stands in for the model store's package: %s", name, error)
+            copied = Desired(arm.version, arm.digest, copy)
+            check_files(copied, self._public_key, name, stated=stated)
+            return copied
+        return stored
+
+    def _look(self) -> tuple[int, int, str] | None:
+        """What changes with the file that is followed; None while there is none."""
+        for path in (
+            plan_path(self._settings, self.use_case.name),
+            former_path(self._settings, self.use_case.name),
         ):
-            if not passed and desired.digest not in self._passed:
-                check_files(desired, self._public_key)
-                try_in_child(self.use_case.name, desired, self._public_key)
-            self._passed.add(desired.digest)
-            self.serving = load_served(desired, self.use_case, self._public_key)
-            self._remember(desired)
-            logger.info("%s: version %d serves", self.use_case.name, desired.version)
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            return status.st_mtime_ns, status.st_ino, path.name
+        return None
+
+    def _show(self, plan: Plan) -> None:
+        serving = self.serving
         for engine in ENGINES:
             ENGINE.labels(self.use_case.name, engine).set(
-                self.serving is not None and self.serving.scorer.engine.name == engine
+                serving is not None and serving.scorer.engine.name == engine
             )
-        VERSION.labels(self.use_case.name).set(0 if self.serving is None else self.serving.version)
-
-    def _remember(self, desired: Desired) -> None:
-        """Keep it for the next start. A full disk must not keep the version from serving now."""
-        try:
-            copy = keep_copy(self._last_good_path.with_name("last_good"), desired)
-            write_state(self._last_good_path, {**copy.as_json(), "libraries": libraries()})
-        except OSError:
-            logger.exception(
-                "%s: version %d cannot be kept for the next start",
-                self.use_case.name,
-                desired.version,
-            )
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+        VERSION.labels(self.use_case.name).set(0 if serving is None else serving.version)
+        PLAN.labels(self.use_case.name).set(plan.sequence)
+        logger.info(
+            "%s: plan %d is in force: %s",
+            self.use_case.name,
+            plan.sequence,
+            ", ".join(f"version {arm.version} {arm.share:.0%}" for arm in plan.arms) or "no arms",
+        )

@@ -48,18 +48,18 @@ class Models:
         (404).
         """
         model = select(self._models, name)
-        check_version(name, version, self.version(model))
+        check_version(name, version, self.versions(model))
         return model
 
-    def version(self, model: ModelInterface) -> int | None:
-        """Return the version that serves."""
-        served = self.runtime.watcher.slots[model.use_case.name].serving
-        return None if served is None else served.version
+    def versions(self, model: ModelInterface) -> list[int]:
+        """Return the versions that serve, the champion first."""
+        traffic = self.runtime.watcher.slots[model.use_case.name].traffic
+        return [] if traffic is None else [arm.version for arm in traffic.arms]
 
     def ready(self, model: ModelInterface) -> bool:
         """Say whether the model can be asked now."""
         return (
-            self.version(model) is not None
+            bool(self.versions(model))
             and self.runtime.stores.is_open(model.use_case.name)
             and self.server_ready()
         )
@@ -69,17 +69,24 @@ class Models:
         return self.runtime.not_ready() is None
 
     async def infer(self, name: str, version: str, request: InferRequest) -> InferAnswer:
-        """Answer a request; raises `RequestError`."""
+        """Answer a request, by the version that it names, if it does; raises `RequestError`.
+
+        The answer's version is empty where several have answered: then the output `model_version`
+        tells them.
+        """
         arrived = time.perf_counter()
         model = self.select(name, version)
         binary_outputs = model.binary_outputs(request)
         rows = model.rows(request)
+        wanted = check_version(name, version, self.versions(model))
         answer = orjson.loads(
-            await self.runtime.answer(Question(model.use_case.name, rows, arrived))
+            await self.runtime.answer(Question(model.use_case.name, rows, arrived, version=wanted))
         )
-        predictions = answer["predictions"]
+        own = answer["model_version"]
+        predictions = [{"model_version": own, **row} for row in answer["predictions"]]
         outputs = [
             OutputTensor(key, model.outputs[key].datatype, output_values(predictions, key), binary)
             for key, binary in binary_outputs.items()
         ]
-        return InferAnswer(name, str(answer["model_version"]), request.identifier, outputs)
+        answered_by = "" if own is None else str(own)
+        return InferAnswer(name, answered_by, request.identifier, outputs)

@@ -10,6 +10,7 @@ described as FP64; a caller without nulls may send them as INT64 and BOOL too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -90,11 +91,11 @@ class ModelInterface:
                 )
         return request.outputs or dict.fromkeys(self.outputs, request.binary)
 
-    def metadata(self, version: int | None) -> dict[str, Any]:
+    def metadata(self, versions: Sequence[int]) -> dict[str, Any]:
         """Return the protocol's model metadata."""
         return {
             "name": self.name,
-            "versions": [] if version is None else [str(version)],
+            "versions": [str(version) for version in versions],
             "platform": PLATFORM,
             "inputs": [_described(spec) for spec in self.inputs.values()],
             "outputs": [_described(spec) for spec in self.outputs.values()],
@@ -196,10 +197,14 @@ def select(models: dict[str, ModelInterface], name: str) -> ModelInterface:
     return models[name]
 
 
-def check_version(name: str, version: str, serving: int | None) -> None:
-    """Raise `UnanswerableError` (404) unless the version that was asked for, if any, serves."""
-    if version and version != str(serving):
-        valid = [] if serving is None else [str(serving)]
+def check_version(name: str, version: str, serving: Sequence[int]) -> int | None:
+    """Return the version that was asked for, None where none was; raise `UnanswerableError` (404)
+    unless it serves.
+    """
+    if not version:
+        return None
+    valid = [str(number) for number in serving]
+    if version not in valid:
         raise UnanswerableError(
             404,
             "unknown_version",
@@ -207,6 +212,7 @@ def check_version(name: str, version: str, serving: int | None) -> None:
             "version",
             valid,
         )
+    return int(version)
 
 
 SCORES: dict[ProblemKind, tuple[TensorSpec, ...]] = {
@@ -214,7 +220,11 @@ SCORES: dict[ProblemKind, tuple[TensorSpec, ...]] = {
     "regression": (TensorSpec("value", "FP64"),),
     "multiclass": (TensorSpec("class", "BYTES"),),
 }
-ALWAYS = (TensorSpec("prediction_id", "BYTES"), TensorSpec("flags", "BYTES"))
+ALWAYS = (
+    TensorSpec("prediction_id", "BYTES"),
+    TensorSpec("flags", "BYTES"),
+    TensorSpec("model_version", "INT64"),
+)
 
 
 def output_values(predictions: list[dict[str, Any]], name: str) -> list[Any]:

@@ -55,7 +55,7 @@ def components() -> dict[str, Any]:
     return {
         **request.pop("$defs"),
         "InferRequest": request,
-        "InferAnswer": _object(answer, ("model_name", "model_version", "outputs")),
+        "InferAnswer": _object(answer, ("model_name", "outputs")),
         "InferModel": _object(metadata, metadata),
         "InferServer": _object(
             {"name": {"type": "string"}, "version": {"type": "string"}, "extensions": _STRINGS},

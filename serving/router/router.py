@@ -1,7 +1,6 @@
 """A router decides which version answers a request.
 
-The batcher asks a `Router` and knows nothing of releases: a canary, an A/B test or a bandit is
-another class with the same one method.
+The batcher asks a `Router` and knows nothing of releases.
 """
 
 from __future__ import annotations
@@ -9,36 +8,70 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from include.spec import UseCase
+from serving.contract.errors import UnanswerableError
 from serving.contract.question import Question
 from serving.models.slots import ModelSlot
-from serving.router.arm import Arm
+from serving.models.traffic import Traffic
+from serving.router.splitter import Splitter
+from serving.scoring.arm import Arm, Picked
 
 
 class Router(Protocol):
-    """Gives every request its arm."""
+    """Gives every request its arm, or each of its rows."""
 
-    def pick(self, question: Question) -> Arm:
-        """Return the arm that answers; raise `UnanswerableError` when none is in service.
+    def pick(self, question: Question) -> Picked:
+        """Return the arm that answers, or a list of one for each row where they differ; raise
+        `UnanswerableError` when none is in service.
 
         It is called in the event loop and in the batcher's thread, at the moment of scoring, and
         may be called more than once for a request. So it neither waits nor draws lots: as long as
-        the same versions serve, the same request gets the same arm, and each arm stays one object.
+        the same plan is in force, the same row gets the same arm, and each arm stays one object.
         """
         ...
 
 
-class ChampionRouter:
-    """The one version that each use case's slot serves answers everything."""
+class PlanRouter:
+    """Each use case's plan decides; with one arm nothing is computed."""
 
     def __init__(self, slots: Mapping[str, ModelSlot]) -> None:
         self._slots = slots
-        self._arms: dict[str, Arm] = {}
+        self._splitters: dict[str, tuple[Traffic, Splitter]] = {}
 
-    def pick(self, question: Question) -> Arm:
-        """Return the champion of the request's use case."""
-        name = question.use_case
-        served = self._slots[name].served()
-        arm = self._arms.get(name)
-        if arm is None or arm.model is not served:
-            arm = self._arms[name] = Arm("champion", served.version, served, 1.0)
-        return arm
+    def pick(self, question: Question) -> Picked:
+        """Return the arm or the arms that the plan in force gives the request's rows."""
+        slot = self._slots[question.use_case]
+        traffic = slot.traffic or slot.in_force()
+        if question.version is not None:
+            return _version_of(traffic, question)
+        if traffic.only is not None:
+            return traffic.only
+        arm_of = self._splitter(slot.use_case, traffic).arm_of
+        rows = question.rows
+        if len(rows) == 1:
+            return arm_of(rows[0])
+        arms = [arm_of(row) for row in rows]
+        return arms[0] if all(arm is arms[0] for arm in arms) else arms
+
+    def _splitter(self, use_case: UseCase, traffic: Traffic) -> Splitter:
+        last = self._splitters.get(use_case.name)
+        if last is not None and last[0] is traffic:
+            return last[1]
+        plan = traffic.issued.plan
+        keys = use_case.serving.entity_keys
+        splitter = Splitter(plan, traffic.arms, plan.unit or keys, use_case.request_columns)
+        self._splitters[use_case.name] = (traffic, splitter)
+        return splitter
+
+
+def _version_of(traffic: Traffic, question: Question) -> Arm:
+    for arm in traffic.arms:
+        if arm.version == question.version:
+            return arm
+    raise UnanswerableError(
+        404,
+        "unknown_version",
+        f"Version {question.version} of {question.use_case} is not in service.",
+        "version",
+        [str(arm.version) for arm in traffic.arms],
+    )

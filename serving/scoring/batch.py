@@ -1,12 +1,12 @@
-"""A batch of requests of one use case is looked up, scored, flagged and made ready for the log, all
-with the same model object.
+"""A batch of requests of one use case is looked up, scored, flagged and made ready for the log,
+each row with the model object of the arm that it falls on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -18,34 +18,34 @@ from include.inference_log.log import LoggedPrediction, prediction_ids
 from include.spec import UseCase
 from serving.contract.metrics import FLAGS, stage
 from serving.contract.question import Question
-from serving.scoring.explaining import Explanation, explain_rows, rows_to_explain
+from serving.scoring.arm import Picked
 from serving.scoring.lookup import gather_features
+from serving.scoring.parts import Asked, ScoredRow, score_parts
 from serving.scoring.policy import refuse_by_policy, unscorable
-from serving.scoring.scorer import Moment
-from serving.scoring.served_model import ServedModel
-
-_Made = tuple[str, dict[str, Any], dict[str, Any], Any, list[str], Explanation | None]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A batch that is ready to be logged: one answer per question, one log row per row."""
+    """A batch that is ready to be logged: one answer per question, one log row per row, and what
+    each row was scored from.
+    """
 
     answers: list[bytes]
     log_rows: list[LoggedPrediction]
     flags: dict[str, int]
+    sources: list[dict[str, Any]] = field(default_factory=list)
 
 
 def score_batch(
     use_case: UseCase,
-    served: ServedModel,
+    picked: Picked,
     online: OnlineFeatures,
     questions: Sequence[Question],
     *,
     wait: bool = True,
 ) -> Scored:
-    """Answer all questions with `served`; the answers must not leave before the log rows are
-    durable.
+    """Answer all questions with the arms that were picked for them; the answers must not leave
+    before the log rows are durable.
 
     With `wait=False` a locked online store raises `sqlite3.OperationalError` at once.
     """
@@ -58,78 +58,74 @@ def score_batch(
     lookup = gather_features(use_case, online, rows, wait=wait)
     refuse_by_policy(use_case, lookup, [len(question.rows) for question in questions])
     looked_up = time.perf_counter()
-    sources = [{**features, **row} for features, row in zip(lookup.features, rows, strict=True)]
+    asked = Asked(
+        use_case,
+        rows,
+        lookup,
+        [{**features, **row} for features, row in zip(lookup.features, rows, strict=True)],
+        prediction_ids(len(rows)),
+        [question.explain for question in questions for _ in question.rows],
+    )
     try:
-        matrix, scores = served.scorer.score(sources)
+        scored = score_parts(asked, picked)
     except DataError as error:
         raise unscorable(error, len(questions)) from error
-    scored = time.perf_counter()
     stage(use_case.name, "lookup").observe(looked_up - started)
-    stage(use_case.name, "score").observe(scored - looked_up)
+    stage(use_case.name, "score").observe(scored[-1][1].now - looked_up)
+    return _assemble(questions, asked, scored)
+
+
+def _assemble(questions: Sequence[Question], asked: Asked, scored: Sequence[ScoredRow]) -> Scored:
+    lookup = asked.lookup
     flags = [
-        row_flags(unknown, stale, newer, served.scorer.rows.unseen(source))
-        for unknown, stale, newer, source in zip(
-            lookup.unknown, lookup.stale, lookup.newer, sources, strict=True
+        row_flags(unknown, stale, newer, row[3])
+        for unknown, stale, newer, row in zip(
+            lookup.unknown, lookup.stale, lookup.newer, scored, strict=True
         )
     ]
-    identifiers = prediction_ids(len(rows))
-    asks_why = [question.explain for question in questions for _ in question.rows]
-    explained = explain_rows(
-        served.model,
-        matrix,
-        rows_to_explain(served.model, asks_why, identifiers, use_case.serving.explain_share),
-    )
-    made = zip(
-        identifiers,
-        rows,
-        lookup.features,
-        scores,
-        flags,
-        map(explained.get, range(len(rows))),
-        strict=True,
-    )
-    return _assemble(
-        served,
-        questions,
-        made,
-        Moment(served.version, scored, time.time_ns() // 1000),
-        _count(flags),
-    )
-
-
-def _assemble(
-    served: ServedModel,
-    questions: Sequence[Question],
-    made: Iterator[_Made],
-    moment: Moment,
-    counts: dict[str, int],
-) -> Scored:
-    scorer = served.scorer
+    made = zip(asked.identifiers, asked.rows, lookup.features, flags, scored, strict=True)
     answers: list[bytes] = []
     log_rows: list[LoggedPrediction] = []
     for question in questions:
         predictions = []
-        for identifier, row, features, score, flags, explanation in islice(
+        first = len(log_rows)
+        for identifier, row, features, row_flag, (scorer, moment, score, _, why) in islice(
             made, len(question.rows)
         ):
             log_rows.append(
                 scorer.logged(
-                    identifier, row, features, score, flags, question.arrived, moment, explanation
+                    identifier, row, features, score, row_flag, question.arrived, moment, why
                 )
             )
             predictions.append(
-                scorer.answered(identifier, score, flags, explanation if question.explain else None)
+                scorer.answered(identifier, score, row_flag, why if question.explain else None)
             )
-        answers.append(
-            orjson.dumps(
-                {
-                    "use_case": question.use_case,
-                    "model_version": moment.version,
-                    "predictions": predictions,
-                }
-            )
-        )
-    return Scored(answers, log_rows, counts)
+        answers.append(_answer(question, predictions, log_rows, first))
+    return Scored(answers, log_rows, _count(flags), asked.sources)
+
+
+def _answer(
+    question: Question,
+    predictions: list[dict[str, Any]],
+    log_rows: Sequence[LoggedPrediction],
+    first: int,
+) -> bytes:
+    """The answer to one question, whose log rows begin at `first`; where several versions have
+    answered its rows, each prediction names its own.
+    """
+    version: int | None = log_rows[first].model_version
+    versions = [row.model_version for row in log_rows[first : first + len(predictions)]]
+    if len(versions) > 1 and versions.count(versions[0]) < len(versions):
+        version = None
+        for prediction, own in zip(predictions, versions, strict=True):
+            prediction["model_version"] = own
+    return orjson.dumps(
+        {
+            "use_case": question.use_case,
+            "model_version": version,
+            "predictions": predictions,
+        }
+    )
 
 
 def row_flags(

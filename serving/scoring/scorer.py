@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from include.features.row_transform import RowTransform
-from include.inference_log.log import LoggedPrediction
+from include.inference_log.log import CHAMPION, LoggedPrediction
 from include.model.engine import Engine, open_engine
 from include.model.package import ScoringModel, golden_columns
 from include.spec import UseCase
@@ -26,14 +26,20 @@ MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a batch is answered, and by which version.
+    """When rows are answered, by which version, and for which arm of which plan.
 
-    `now` is `time.perf_counter()`, `answered_at` microseconds since 1970.
+    `now` is `time.perf_counter()`, `answered_at` microseconds since 1970. `arm` is the role of the
+    arm that the rows fell on; where it could not score them, `fallback` says why, and version and
+    digest are the champion's.
     """
 
     version: int
     now: float
     answered_at: int
+    digest: str | None = None
+    arm: str = CHAMPION
+    plan: int = 0
+    fallback: str | None = None
 
 
 class Scorer:
@@ -102,8 +108,12 @@ class Scorer:
             self.answers.decision(score),
             flags,
             (moment.now - arrived) * 1000.0,
-            attributions=None if explanation is None else explanation.as_logged(),
-            predicted_class=self.answers.predicted_class(score),
+            moment.arm,
+            None if explanation is None else explanation.as_logged(),
+            self.answers.predicted_class(score),
+            moment.plan,
+            moment.digest,
+            moment.fallback,
         )
 
     def answered(

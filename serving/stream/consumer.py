@@ -23,7 +23,7 @@ from include.spec import UseCase
 from serving.contract.schema import request_schema
 from serving.engine.batcher import Batcher
 from serving.models.watcher import ModelWatcher
-from serving.router.router import ChampionRouter
+from serving.router.router import PlanRouter
 from serving.scoring.online_stores import OnlineStores
 from serving.stream.handler import Delivery, Handler
 
@@ -118,7 +118,13 @@ class Consumer:
         use_cases = {use_case.name: self.use_case}
         self.watcher = ModelWatcher(settings, use_cases)
         self.stores = OnlineStores(settings, use_cases)
-        self.batcher = Batcher(settings, use_cases, ChampionRouter(self.watcher.slots), self.stores)
+        self.batcher = Batcher(
+            settings,
+            use_cases,
+            PlanRouter(self.watcher.slots),
+            self.stores,
+            self.watcher.mirror,
+        )
         self.broker = NatsBroker(options.url, graceful_timeout=STOP_SECONDS, logger=None)
         self.handler = Handler(
             request_schema(self.use_case), self.batcher, NatsOutbox(self.broker, use_case.name)

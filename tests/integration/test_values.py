@@ -103,7 +103,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
     check_contract(USE_CASE, served)
     runtime = Runtime(own, {USE_CASE.name: USE_CASE})
     runtime.start()
-    runtime.watcher.slots[USE_CASE.name].serving = served
+    runtime.watcher.slots[USE_CASE.name].serve(served)
     until = time.monotonic() + 60
     while runtime.not_ready() and time.monotonic() < until:
         time.sleep(0.05)

@@ -15,7 +15,8 @@ import pytest
 
 from include.inference_log.log import spool_path
 from include.model.package import load_model
-from include.release.model_store import desired_path, set_desired, version_folder
+from include.release.model_store import set_desired, version_folder
+from include.release.plan import PlannedArm, plan_path, write_plan_by_hand
 from include.tables.store import TableStore
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.logged import logged_ids
@@ -77,7 +78,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(
     assert (status["version"], status["desired_version"]) == (1, 9)
     assert endpoint.predict(world.rows[:1]).json()["model_version"] == 1
     assert endpoint.client.get("/readyz").status_code == 200
-    desired_path(world.settings, "flight_delays").write_text("{")
+    plan_path(world.settings, "flight_delays").write_text("{")
     _wait_for_error(endpoint, "ServingError")
     assert endpoint.predict(world.rows[:1]).status_code == 200
     shutil.rmtree(folder)
@@ -152,9 +153,8 @@ def test_after_a_kill_every_answer_is_logged_and_the_last_good_version_serves_ag
         endpoint.kill()
         # What is desired now cannot be loaded: the restart must fall back to the last version that
         # served.
-        desired_path(world.settings, "flight_delays").write_text(
-            '{"version": 7, "digest": "0", "folder": "/nowhere"}'
-        )
+        champion = PlannedArm(role="champion", version=7, digest="0", share=1.0)
+        write_plan_by_hand(world.settings, "flight_delays", (champion,))
         endpoint.start()
         endpoint.wait_for("/readyz")
         traffic.wait_for(20)

@@ -90,6 +90,7 @@ def test_health_and_metadata(client: Any) -> None:
         "decision": "BOOL",
         "prediction_id": "BYTES",
         "flags": "BYTES",
+        "model_version": "INT64",
     }
     assert len(asked.get_model_metadata(BY_FEATURES, **options)["inputs"]) == len(KEYS) + 15
 

@@ -106,7 +106,11 @@ def foreign_rows(rows: pl.DataFrame, plans: Sequence[Plan]) -> dict[str, int]:
         for arm in plan.versions
         for failed, digest in (
             (False, arm.digest),
-            (True, plan.champion.digest if plan.champion else arm.digest),
+            # Nobody stands in for a shadow.
+            (
+                True,
+                plan.champion.digest if plan.champion and arm.role != "shadow" else arm.digest,
+            ),
         )
     ]
     columns = ["plan", "arm", "failed", "model_digest"]

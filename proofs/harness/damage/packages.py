@@ -10,6 +10,7 @@ from pathlib import Path
 
 from include.model.package import DIGEST_FILE, MODEL_FILE, package_digest
 from include.model.signing import attach_signature, sign_package
+from include.release.statement import state_version
 from include.settings import Settings
 
 Change = Callable[[bytes], bytes]
@@ -53,10 +54,13 @@ def digest_anew(package: Path) -> str:
 
 
 def sign_anew(settings: Settings, package: Path) -> str:
-    """Digest and signature that fit the files; the digest."""
+    """Digest, signature and statement that fit the files and the folder of a model store; the
+    digest.
+    """
     digest = digest_anew(package)
     attach_signature(package, None)
     attach_signature(package, sign_package(settings, package, digest))
+    state_version(settings, package, package.parent.name, int(package.name), digest)
     return digest
 
 

@@ -17,7 +17,8 @@ from include.quality.delivery_checks import Judgement, check_delivery, label_tim
 from include.quality.published import describe_table, read, record
 from include.quality.references import Champion, references
 from include.release.in_service import champion_in_service
-from include.release.model_store import desired_path, publish, set_desired
+from include.release.model_store import publish, set_desired
+from include.release.plan import plan_path
 from include.settings import Settings
 from include.spec import DataChecks, UseCase
 from include.tables.store import TableStore
@@ -331,5 +332,5 @@ def test_the_champion_in_service_is_believed_only_unaltered(tmp_path: Path):
     champion, failures = champion_in_service(PARCELS, settings)
     assert champion is None
     assert [failure.rule for failure in failures] == ["reference"]
-    desired_path(settings, PARCELS.name).write_text("{")
+    plan_path(settings, PARCELS.name).write_text("{")
     assert [failure.rule for failure in champion_in_service(PARCELS, settings)[1]] == ["reference"]

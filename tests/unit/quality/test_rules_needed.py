@@ -19,7 +19,7 @@ from include.processes.features import ingest_source, validate_data
 from include.quality.delivery_verdict import judge_delivery, judge_table
 from include.quality.published import describe_table, record
 from include.quality.references import Champion
-from include.release.model_store import desired_path
+from include.release.plan import plan_path
 from include.steps import StepContext
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
@@ -194,8 +194,8 @@ def test_a_champion_whose_data_left_no_statistics_gets_through_without_the_rule_
 def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_references(
     first: StepContext,
 ):
-    desired_path(first.settings, USE_CASE.name).parent.mkdir(parents=True)
-    desired_path(first.settings, USE_CASE.name).write_text("{")
+    plan_path(first.settings, USE_CASE.name).parent.mkdir(parents=True)
+    plan_path(first.settings, USE_CASE.name).write_text("{")
     landed = {"ingest_source": run_step(ingest_source, first)}
     refused = run_step(validate_data, first, landed)
     assert {failure["rule"] for failure in refused["failures"]} == {"reference"}

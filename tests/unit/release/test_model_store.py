@@ -5,21 +5,24 @@ written.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from include.errors import DigestMismatch, ServingError, SignatureError
 from include.model.package import package_digest
-from include.model.signing import attach_signature, sign_package
+from include.model.signing import attach_signature, public_key, sign_package
+from include.release.copies import copy_package, remove_other_copies
 from include.release.model_store import (
     desired,
-    desired_path,
     publish,
     set_desired,
     version_folder,
     withdraw,
 )
+from include.release.plan import plan_path
+from include.release.statement import check_statement
 from include.settings import Settings, load_settings
 
 
@@ -102,15 +105,53 @@ def test_withdrawing_is_said_explicitly(home: Settings, package: tuple[Path, str
     set_desired(home, "flight_delays", 1, package[1])
     withdraw(home, "flight_delays")
     assert desired(home, "flight_delays") is None
-    assert desired_path(home, "flight_delays").exists()
+    assert plan_path(home, "flight_delays").exists()
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 1}', '{"version": "x", "digest": "d", "folder": "f"}']
-)
-def test_a_broken_desired_state_is_named(home: Settings, content: str) -> None:
-    path = desired_path(home, "flight_delays")
-    path.parent.mkdir(parents=True)
-    path.write_text(content)
-    with pytest.raises(ServingError, match=r"desired\.json does not hold"):
-        desired(home, "flight_delays")
+def test_what_is_published_says_which_version_it_is(
+    home: Settings, package: tuple[Path, str]
+) -> None:
+    folder = publish(home, "flight_delays", package[0], 4, package[1])
+    key = public_key(home)
+    check_statement(folder, key, "flight_delays", 4, package[1])
+    with pytest.raises(SignatureError, match="published as version 4 of flight_delays"):
+        check_statement(folder, key, "flight_delays", 99, package[1])
+    with pytest.raises(SignatureError, match="not as version 4 of other"):
+        check_statement(folder, key, "other", 4, package[1])
+    statement = folder / "release.json"
+    document = json.loads(statement.read_bytes())
+    statement.write_text(json.dumps({**document, "version": 99}))
+    with pytest.raises(SignatureError, match="was not signed by our key"):
+        check_statement(folder, key, "flight_delays", 99, package[1])
+    for content in ("", "[]", "{}"):
+        statement.write_text(content)
+        with pytest.raises(SignatureError, match="holds no statement"):
+            check_statement(folder, key, "flight_delays", 4, package[1])
+    # A package from before the statements gets its own when it is published again.
+    statement.unlink()
+    with pytest.raises(SignatureError, match=r"there is no release\.json"):
+        check_statement(folder, key, "flight_delays", 4, package[1])
+    publish(home, "flight_delays", package[0], 4, package[1])
+    check_statement(folder, key, "flight_delays", 4, package[1])
+
+
+def test_a_copied_package_keeps_its_number(home: Settings, package: tuple[Path, str]) -> None:
+    folder = publish(home, "flight_delays", package[0], 4, package[1])
+    published = publish(home, "flight_delays", folder, 5, package[1])
+    check_statement(published, public_key(home), "flight_delays", 5, package[1])
+    check_statement(folder, public_key(home), "flight_delays", 4, package[1])
+
+
+def test_a_version_that_is_gone_is_put_back_from_the_endpoints_copy(
+    home: Settings, package: tuple[Path, str]
+) -> None:
+    name, digest = "flight_delays", package[1]
+    folder = publish(home, name, package[0], 4, digest)
+    copy_package(home, name, 4, digest, folder)
+    shutil.rmtree(folder)
+    assert set_desired(home, name, 4, digest).folder == folder
+    check_statement(folder, public_key(home), name, 4, digest)
+    shutil.rmtree(folder)
+    remove_other_copies(home, name, ())
+    with pytest.raises(ServingError, match="publish it first"):
+        set_desired(home, name, 4, digest)

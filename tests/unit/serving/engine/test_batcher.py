@@ -1,4 +1,6 @@
-"""The batcher with another router than today's: it scores by arm, whatever the router decides."""
+"""The batcher with another router than the plan's: each row is answered by the arm that the router
+decides on.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from include.inference_log.log import ship
@@ -18,7 +21,7 @@ from serving.contract.question import Question
 from serving.engine import batcher as batching
 from serving.engine import worker as working
 from serving.engine.batcher import LOOP_ROWS, Batcher
-from serving.router.arm import Arm
+from serving.scoring.arm import Arm, Picked
 from serving.scoring.batch import Scored
 from tests.unit.inference_log.log_helpers import answered, served
 
@@ -32,10 +35,12 @@ class ByFirstRow:
         versions: dict[int, Any] = {1: object(), 2: object()}
         self.arms = {number: Arm("champion", number, versions[number], 0.5) for number in versions}
 
-    def pick(self, question: Question) -> Arm:
+    def pick(self, question: Question) -> Picked:
         wish = question.rows[0]["arm"]
         if wish == "none":
             raise UnanswerableError(503, "no_model", "No arm.")
+        if wish == "both":
+            return [self.arms[1 + number % 2] for number in range(len(question.rows))]
         return self.arms[wish]
 
 
@@ -56,11 +61,14 @@ def home(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, int]]:
-    """The calls of `score_batch`: the model, and how many questions it was asked at once."""
+    """The calls of `score_batch`: the versions by row, or of all rows, and how many questions."""
     calls: list[tuple[Any, int]] = []
 
-    def score(_case: Any, model: Any, _online: Any, questions: Any, *, wait: bool = True) -> Scored:
-        calls.append((model, len(questions)))
+    def score(
+        _case: Any, picked: Any, _online: Any, questions: Any, *, wait: bool = True
+    ) -> Scored:
+        versions = [arm.version for arm in picked] if isinstance(picked, list) else picked.version
+        calls.append((versions, len(questions)))
         rows = sum(len(question.rows) for question in questions)
         texts = [repr(question.rows[0]["arm"]).encode() for question in questions]
         return Scored(texts, answered(rows), {})
@@ -88,7 +96,7 @@ def question(arm: Any, rows: int = 1) -> Question:
 
 
 @pytest.mark.parametrize("rows", [1, LOOP_ROWS + 1], ids=["event loop", "thread"])
-def test_requests_of_one_arm_are_scored_together_and_never_with_anothers(
+def test_requests_are_scored_together_each_row_by_its_own_arm(
     home: Settings, scored: list[tuple[Any, int]], rows: int
 ) -> None:
     router = ByFirstRow()
@@ -98,9 +106,21 @@ def test_requests_of_one_arm_are_scored_together_and_never_with_anothers(
 
     assert run(home, work, router) == [b"1", b"2", b"1"]
     if rows == 1:
-        assert scored == [(router.arms[1].model, 2), (router.arms[2].model, 1)]
-    assert {model for model, _ in scored} == {arm.model for arm in router.arms.values()}
+        assert scored == [([1, 2, 1], 3)]
+    versions = {version for called, _ in scored for version in np.atleast_1d(called).tolist()}
+    assert versions == {1, 2}
     assert ship(home, CASE)["total"] == 3 * rows
+
+
+def test_requests_of_one_arm_are_scored_as_one_and_mixed_rows_each_by_theirs(
+    home: Settings, scored: list[tuple[Any, int]]
+) -> None:
+    async def work(batcher: Batcher) -> list[bytes]:
+        await asyncio.gather(*(batcher.put(question(1)) for _ in range(3)))
+        return await asyncio.gather(batcher.put(question("both", 3)), batcher.put(question(2, 2)))
+
+    assert run(home, work, ByFirstRow()) == [b"'both'", b"2"]
+    assert scored == [(1, 3), ([1, 2, 1, 2, 2], 2)]
 
 
 @pytest.mark.parametrize("rows", [1, LOOP_ROWS + 1], ids=["event loop", "thread"])

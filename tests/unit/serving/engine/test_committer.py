@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,13 @@ from serving.contract.question import Question
 from serving.engine import committer as committing
 from serving.engine.committer import Committer
 from serving.engine.pending import Batch, Job
+from serving.scoring.arm import Arm
 from serving.scoring.batch import Scored
 from tests.unit.inference_log.log_helpers import answered, served
 
 CASE = "flight_delays"
+NO_MODEL: Any = None
+ARM = Arm("champion", 3, NO_MODEL, 1.0)
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ class World:
         loop = asyncio.get_running_loop()
         job = Job(loop.create_future(), loop, Question(CASE, []))
         scored = Scored([b"answer"], answered(rows), {})
-        self.committer.add(CASE, [Batch([job], [Question(CASE, [])], scored)])
+        self.committer.add(CASE, [Batch([job], [Question(CASE, [])], scored, ARM)])
         return job.future
 
 

@@ -1,0 +1,70 @@
+"""The reporter tells releases which plan this process follows, in a thread of its own: loading a
+version may take minutes, and a process that says nothing for long is taken for dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from operator import is_
+
+from include.release.followers import (
+    REPORT_SECONDS,
+    report,
+    this_process,
+    withdraw_report,
+)
+from include.release.plan import IssuedPlan, Plan
+from include.settings import Settings
+from serving.models.slots import ModelSlot
+
+LOOK_SECONDS = 0.1
+
+State = tuple[IssuedPlan | None, Plan | None, str | None]
+"""What a report says: the plan in force, the newest one, and why that is not followed."""
+
+logger = logging.getLogger("flightdeck.serving")
+
+
+class Reporter:
+    """Reports every slot when it changes, and from time to time."""
+
+    def __init__(self, settings: Settings, slots: Mapping[str, ModelSlot]) -> None:
+        self._settings = settings
+        self._slots = slots
+        self._process = this_process()
+        self._reported: dict[str, tuple[State, float]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flightdeck-reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin reporting."""
+        self._process = this_process()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take the reports away."""
+        self._stop.set()
+        self._thread.join(timeout=10.0)
+        for name in self._slots:
+            withdraw_report(self._settings, name, self._process)
+
+    def _run(self) -> None:
+        while True:
+            for name, slot in self._slots.items():
+                self._look(name, slot)
+            if self._stop.wait(LOOK_SECONDS):
+                return
+
+    def _look(self, name: str, slot: ModelSlot) -> None:
+        state = (slot.issued, slot.plan, slot.last_error)
+        last, due = self._reported.get(name, (None, 0.0))
+        if last is not None and time.monotonic() < due and all(map(is_, state, last)):
+            return
+        try:
+            report(self._settings, slot.follower(self._process))
+        except OSError as error:
+            logger.warning("%s: the plan that is followed cannot be reported: %s", name, error)
+        self._reported[name] = (state, time.monotonic() + REPORT_SECONDS)

@@ -50,6 +50,9 @@ class ReleaseVerdict(Verdict):
     better_probability: float | None = Field(
         default=None, description="of a bandit: that the challenger's reward is the larger"
     )
+    posteriors: dict[str, dict[str, float]] = Field(
+        default={}, description="of a bandit: successes and failures by role, matured ones only"
+    )
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's decorator stands on a property
     @property
@@ -73,6 +76,7 @@ def analyse(release: Release, observed: Observed) -> ReleaseVerdict:
     """Put every question to what was observed; all of them, whatever an earlier one decided."""
     case = AnalysisInput(observed, release)
     now = observed.now
+    known = _posteriors(case)
     return ReleaseVerdict(
         findings=tuple(finding for question in QUESTIONS for finding in question(case)),
         use_case=observed.use_case,
@@ -80,15 +84,20 @@ def analyse(release: Release, observed: Observed) -> ReleaseVerdict:
         champion_version=now.champion.version,
         challenger_version=now.challenger.version,
         challenger_rows=now.challenger.rows,
-        better_probability=_better_probability(case),
+        better_probability=bandit.better_probability(*known) if known else None,
+        posteriors={
+            role: part.as_json()
+            for role, part in zip(("challenger", "champion"), known or (), strict=False)
+        },
     )
 
 
-def _better_probability(case: AnalysisInput) -> float | None:
+def _posteriors(case: AnalysisInput) -> tuple[bandit.Posterior, bandit.Posterior] | None:
+    """What a bandit knows of both rewards: the challenger's first."""
     pair = pair_of(case, "reward") if isinstance(case.release.strategy, Bandit) else None
     if pair is None:
         return None
     least = min(arm.least for arm in pair)
     most = max(arm.most for arm in pair)
     challenger, champion = (bandit.posterior(arm.rows, arm.mean, least, most) for arm in pair)
-    return bandit.better_probability(challenger, champion)
+    return challenger, champion

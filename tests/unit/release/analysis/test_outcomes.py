@@ -61,6 +61,10 @@ def test_too_few_outcomes_decide_no_ab_test():
 def test_a_bandit_knows_how_likely_the_challenger_is_the_better_one():
     better = verdict(strategy=Bandit(), matured=matured(0.3, 0.2, "reward"))
     assert better.better_probability > 0.999
+    assert better.posteriors["challenger"] == {
+        "successes": pytest.approx(600),
+        "failures": pytest.approx(1400),
+    }
     same = verdict(strategy=Bandit(), matured=matured(0.2, 0.2, "reward"))
     assert same.better_probability == pytest.approx(0.5, abs=0.01)
     assert verdict(strategy=Bandit()).better_probability is None

@@ -118,7 +118,14 @@ def _bandit(strategy: Bandit, verdict: ReleaseVerdict, waited: float, share: flo
         reason = "no reward of both versions has matured"
         return Move(kind="wait", challenger_share=share, reason=reason)
     moved = bandit.share(probability, strategy.floor)
-    reason = f"the challenger is the better one with a probability of {probability:.3f}"
+    known = ", ".join(
+        f"{role} {part['successes']:,.1f} of {part['successes'] + part['failures']:,.0f}"
+        for role, part in verdict.posteriors.items()
+    )
+    reason = (
+        f"the challenger is the better one with a probability of {probability:.3f}, by matured"
+        f" rewards ({known})"
+    )
     return Move(kind="advance", challenger_share=moved, reason=reason)
 
 

@@ -98,6 +98,8 @@ def test_a_bandit_moves_its_shares_with_what_is_known():
     move = next_move(strategy, 0, of_rewards(0.2, 0.2), 1, share=0.3)
     assert move.kind == "advance"
     assert move.challenger_share == pytest.approx(0.5, abs=0.02)
+    # The ledger keeps the reason, and so the state that the shares follow from.
+    assert "(challenger 1,000.0 of 5,000, champion 1,000.0 of 5,000)" in move.reason
     assert next_move(strategy, 0, of_rewards(0.18, 0.2), 1).challenger_share == pytest.approx(0.1)
 
 

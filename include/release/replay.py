@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from include.errors import DataError
-from include.inference_log.log import CHAMPION, log_table, ship
+from include.inference_log.log import log_table, ship, was_answered
 from include.inference_log.redaction import Redaction
 from include.interval import Interval
 from include.model.package import ScoringModel, load_model
@@ -36,7 +36,6 @@ from include.tables.store import TableStore, in_window
 
 CHUNK_ROWS = 50_000
 """Scored at once."""
-SHADOW = "shadow"
 ANSWERED_AT = "answered_at"
 
 
@@ -163,8 +162,9 @@ def _answered(
     name = log_table(use_case.name)
     frame = pl.DataFrame()
     if tables.exists(name):
-        stored = tables.scan(name).filter(in_window(ANSWERED_AT, window.start, window.end))
-        frame = stored.filter(pl.col("arm").fill_null(CHAMPION) != SHADOW).collect()
+        stored = tables.scan(name)
+        answers = was_answered(stored.collect_schema().names())
+        frame = stored.filter(answers & in_window(ANSWERED_AT, window.start, window.end)).collect()
     if frame.height == 0:
         raise DataError(
             f"{use_case.name} answered nothing from {window.text}: there is nothing to replay."

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from include.errors import DataError, RegistryError, ReleaseError
 from include.evaluation.slices import slice_parts
 from include.features.transform import FeatureTransform
-from include.inference_log.log import CHAMPION, ship, ship_feedback
+from include.inference_log.log import CHAMPION, SHADOW, ship, ship_feedback
 from include.model.package import REFERENCE_FILE, TRANSFORM_FILE, verify_package
 from include.problems.registry import strategy_of
 from include.release.analysis.memory_samples import sample_memory
@@ -32,7 +32,6 @@ from include.release.analysis.outcome_rows import matured
 from include.release.analysis.rows import (
     ENOUGH_BEFORE,
     PERCENTILE,
-    SHADOW,
     LoggedRows,
     as_arrays,
     challenger_of,

@@ -24,7 +24,6 @@ BEFORE_ROWS = 5_000
 nothing any more.
 """
 ENOUGH_BEFORE = 100
-SHADOW = "shadow"
 MISSING_FEATURES = ("unknown:", "stale:")
 PERCENTILE = 0.95
 TRACED = {"plan": pl.Int64, "model_digest": pl.String, "fallback": pl.String, "arm": pl.String}

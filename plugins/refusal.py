@@ -9,7 +9,7 @@ from typing import Protocol
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from include.errors import LateStep, SpecError
+from include.errors import LateStep, LedgerBroken, SpecError
 
 MOST_REASONS = 12
 LINE_CHARACTERS = 96
@@ -67,12 +67,12 @@ def refusal(log: Log, headline: str, lines: Iterable[str] = ()) -> Refusal:
 
 
 def refused_request(
-    operator: BaseOperator, context: Context, error: SpecError | LateStep
+    operator: BaseOperator, context: Context, error: SpecError | LateStep | LedgerBroken
 ) -> Refusal:
     """Leave a refusal as the task's result, for the run's note, and return what to raise.
 
-    It is for what only its author can mend (a parameter, an interval without data, the
-    specification): another try would read the same.
+    It is for what only a person can mend (a parameter, an interval without data, the
+    specification, a release ledger that was changed): another try would read the same.
     """
     context["ti"].xcom_push(key="return_value", value={"accepted": False, "reasons": [str(error)]})
     return refusal(operator.log, f"{operator.task_id} is refused.", [str(error)])

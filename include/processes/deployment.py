@@ -15,6 +15,7 @@ from include.release import checks
 from include.release.endpoint import smoke_test, wait_until_serving
 from include.release.ledger import Entry, Ledger
 from include.release.model_store import publish, set_desired, version_folder, withdraw
+from include.release.reconcile import notable, reconcile
 from include.steps import StepContext
 from include.verdict import PACKAGE_COLUMNS
 
@@ -22,10 +23,13 @@ SERVING_SECONDS = 120.0
 
 
 def select_version(context: StepContext) -> SelectedVersion:
-    """Select the version of parameter `version`, or the challenger.
+    """Select the version of parameter `version`, or the challenger, and put back what somebody has
+    changed of the release before.
 
-    Raises `ReleaseError` when there is none, or when its gates did not accept it.
+    Raises `LedgerBroken` before anything else where the ledger does not hold, `ReleaseError` when
+    there is no version, or when its gates did not accept it.
     """
+    reconciled = reconcile(context.settings, context.use_case, run=context.run.as_json())
     number = context.run.params.get("version")
     if number is None:
         selected: versions.RegisteredVersion | None = versions.challenger(
@@ -54,6 +58,7 @@ def select_version(context: StepContext) -> SelectedVersion:
         mlflow_run_id=selected.run_id,
         reason=f"{reason}: {stated}" if stated else reason,
         after=0 if current is None else current.number,
+        reconciled=notable(reconciled),
     )
 
 

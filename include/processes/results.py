@@ -160,7 +160,7 @@ class RegisteredModel(StepResult):
 
 class SelectedVersion(StepResult):
     """The version to deploy, and why this one. `after` is the release ledger's newest promotion
-    then.
+    then, `reconciled` what was not as the ledger says and became of it.
     """
 
     version: int
@@ -168,6 +168,7 @@ class SelectedVersion(StepResult):
     mlflow_run_id: str
     reason: str
     after: int | None = None
+    reconciled: tuple[str, ...] = ()
 
 
 class PackagedModel(StepResult):

@@ -8,7 +8,7 @@ Whoever changed one of them by hand is noticed: what can be put back is put back
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +104,15 @@ def reconcile(
         if traffic.entry.event != "traffic":
             findings.append(repairs.champion(settled=settled))
         return findings
+
+
+def notable(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """A sentence for each finding that is not simply in order: repaired, named, or not judged."""
+    return tuple(
+        finding.sentence
+        for finding in findings
+        if finding.outcome != "passed" or finding.example is not None
+    )
 
 
 class _Repairs:
@@ -221,7 +230,14 @@ class _Repairs:
         row = self.ledger.append(
             "repaired", self.name, arm.version, arm.digest, RECONCILER, reason, evidence
         )
-        return _in_order(rule, subject, f"{reason[:-1]} (row {row.number} of the ledger)."), row
+        finding = Finding(
+            rule=rule,
+            subject=subject,
+            passed=True,
+            reason=f"{reason[:-1]} (row {row.number} of the ledger).",
+            example={"repaired": row.number},
+        )
+        return finding, row
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from include.errors import LateStep, SpecError
+from include.errors import LateStep, LedgerBroken, SpecError
 from include.steps import StepContext, StepResult, bind, call_step, load_step
 from include.verdict import Finding, Outcome
 from plugins.links import links_of
@@ -55,13 +55,13 @@ class StepOperator(BaseOperator):
     def run_step(self, context: Context) -> StepResult:
         """Load the step, read what it needs and call it.
 
-        What only its author can mend, and what comes too late, is refused at once.
+        What only a person can mend, and what comes too late, is refused at once.
         """
         try:
             airflow_free = self.context_of(context)
             inputs = self.inputs(context)
             result = call_step(load_step(self.step), airflow_free, inputs)
-        except (SpecError, LateStep) as error:
+        except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
         if self.operator_extra_links:
             read = [value for value in inputs.values() if isinstance(value, dict)]

@@ -16,7 +16,13 @@ from include.registry.client import connect
 from include.release.ledger import Ledger
 from include.release.model_store import version_folder
 from include.release.plan import one_arm, plan_path, read_plan, write_plan
-from include.release.reconcile import ledger_finding, reconcile, require_sound_ledger, witnesses
+from include.release.reconcile import (
+    ledger_finding,
+    notable,
+    reconcile,
+    require_sound_ledger,
+    witnesses,
+)
 from include.release.registry_page import show_releases
 from include.settings import Settings, load_settings
 from include.verdict import Finding, Verdict
@@ -87,6 +93,8 @@ def test_an_alias_that_was_moved_or_removed_points_at_the_champion_again(
     assert "was removed" in look(settings)["alias"].reason
     assert versions.champion(settings, USE_CASE).version == 2
     assert repairs(settings) == [(2, "alias"), (2, "alias")]
+    assert notable([finding]) == (finding.reason,)
+    assert notable([look(settings)["alias"]]) == ()
     assert Ledger(settings).rows()[-1].run == "monitoring/scheduled__1"
 
 

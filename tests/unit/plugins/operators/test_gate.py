@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from include.errors import LedgerBroken
 from include.steps import Decision, StepContext, StepResult
 from include.verdict import Finding
 from plugins.links import MLFLOW_RUN
@@ -32,6 +33,10 @@ def refuse(context: StepContext) -> Decision:
 
 def decide_nothing(context: StepContext) -> Fact:
     return Fact(rows=3)
+
+
+def find_a_broken_ledger(context: StepContext) -> Fact:
+    raise LedgerBroken("tail cut", 4, "The ledger is broken: it ends with row 3.")
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +120,9 @@ def test_findings_are_logged_as_a_table_that_needs_no_sideways_scroll(capsys):
     ]
     assert "reasons: []" not in lines
     assert all(len(line) <= LINE_CHARACTERS for line in lines)
+
+
+@pytest.mark.parametrize("kind", [StepOperator, GateOperator])
+def test_a_broken_release_ledger_is_refused_at_once(kind):
+    with pytest.raises(Refusal, match="it ends with row 3"):
+        operator(kind, "find_a_broken_ledger").execute(task_context(window=APRIL))

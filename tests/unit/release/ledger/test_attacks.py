@@ -7,155 +7,42 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from include.errors import LedgerBroken
-from include.release.ledger import GENESIS, Entry, Ledger, Mark, Witness
+from include.release.ledger import Entry, Ledger, Mark, Witness
 from include.release.ledger import ledger as ledger_module
-from include.release.ledger.entries import canonical
 from include.settings import PROJECT_ROOT
+from proofs.harness.damage.ledger import AT_ITS_END, ATTACKS, OLDER, Attack, Deed
 from tests.unit.release.ledger.ledger_files import Home, promote, promote_all
-
-Attack = Callable[[Home, list[Entry]], None]
-WRITTEN = (
-    "UPDATE release_ledger SET version = {row.version}, evidence = '{evidence}', previous ="
-    " '{row.previous}', hash = '{row.hash}' WHERE number = {row.number}"
-)
-
-
-def edited(home: Home, rows: list[Entry]) -> None:
-    home.attack("UPDATE release_ledger SET version = 7 WHERE number = 2")
-
-
-def edited_evidence(home: Home, rows: list[Entry]) -> None:
-    home.attack("UPDATE release_ledger SET evidence = '{}' WHERE number = 1")
-
-
-def unreadable_evidence(home: Home, rows: list[Entry]) -> None:
-    home.attack("UPDATE release_ledger SET evidence = 'no JSON' WHERE number = 3")
-
-
-def removed(home: Home, rows: list[Entry]) -> None:
-    home.attack("DELETE FROM release_ledger WHERE number = 2")
-
-
-def first_removed(home: Home, rows: list[Entry]) -> None:
-    home.attack("DELETE FROM release_ledger WHERE number = 1")
-
-
-def tail_cut(home: Home, rows: list[Entry]) -> None:
-    home.attack("DELETE FROM release_ledger WHERE number >= 4")
-
-
-def all_rows_deleted(home: Home, rows: list[Entry]) -> None:
-    home.attack("DELETE FROM release_ledger")
-
-
-def file_deleted(home: Home, rows: list[Entry]) -> None:
-    home.database.unlink()
-
-
-def file_overwritten(home: Home, rows: list[Entry]) -> None:
-    home.database.write_bytes(b"no database at all" * 100)
-
-
-def rewritten(home: Home, rows: list[Entry]) -> None:
-    """All rows with another version and hashes that fit."""
-    previous, statements = GENESIS, []
-    for row in rows:
-        changed = replace(row, version=row.version + 10, previous=previous)
-        changed = replace(changed, hash=changed.computed_hash())
-        statements.append(WRITTEN.format(row=changed, evidence=canonical(changed.evidence)))
-        previous = changed.hash
-    home.attack(*statements)
-
-
-def forged_row(home: Home, rows: list[Entry]) -> None:
-    """One more row whose hash and chain fit."""
-    row = replace(rows[-1], number=6, previous=rows[-1].hash)
-    row = replace(row, hash=row.computed_hash())
-    home.attack(
-        "INSERT INTO release_ledger SELECT 6, recorded_at, event, use_case, version, digest, actor,"
-        f" reason, evidence, '{row.previous}', '{row.hash}', signature, NULL FROM release_ledger"
-        " WHERE number = 5"
-    )
-
-
-def head_deleted(home: Home, rows: list[Entry]) -> None:
-    home.head.unlink()
-
-
-def head_edited(home: Home, rows: list[Entry]) -> None:
-    home.head.write_text(home.head.read_text().replace('"number": 5', '"number": 4'))
-
-
-def head_older(home: Home, rows: list[Entry]) -> None:
-    home.restore("3", home.head)
-
-
-def everything_deleted_but_the_keys(home: Home, rows: list[Entry]) -> None:
-    home.database.unlink()
-    home.head.unlink()
-
-
-ATTACKS: dict[Attack, tuple[str, int, str]] = {
-    edited: ("edited", 2, "row 2 has been changed"),
-    edited_evidence: ("edited", 1, "row 1 has been changed"),
-    unreadable_evidence: ("edited", 3, "row 3 has been changed"),
-    removed: ("removed", 2, "row 2 is missing"),
-    first_removed: ("removed", 1, "row 1 is missing"),
-    tail_cut: ("tail cut", 4, "ends with row 3, .* says 5 rows"),
-    all_rows_deleted: ("deleted", 0, "was deleted: it is empty"),
-    file_deleted: ("deleted", 0, "was deleted: it is empty"),
-    file_overwritten: ("unreadable", 0, "no database any more"),
-    rewritten: ("rewritten", 1, "row 1 is not signed"),
-    forged_row: ("rewritten", 6, "row 6 is not signed"),
-    head_deleted: ("head missing", 0, "head .* is missing, although a ledger was begun"),
-    head_edited: ("head false", 0, "head .* is not signed"),
-    head_older: ("head older", 4, "5 rows and its head only 3"),
-    everything_deleted_but_the_keys: ("head missing", 0, "a ledger was begun here"),
-}
-AT_ITS_END = [
-    tail_cut,
-    all_rows_deleted,
-    file_deleted,
-    file_overwritten,
-    rewritten,
-    forged_row,
-    head_deleted,
-    head_edited,
-    head_older,
-    everything_deleted_but_the_keys,
-]
 
 
 @pytest.fixture
 def rows(home: Home) -> list[Entry]:
     """Five rows, and the head as it was after the third."""
     rows = promote_all(home.ledger, (1, 2, 3))
-    home.backup("3", home.head, home.database)
+    home.files.backup(OLDER)
     return [*rows, *promote_all(home.ledger, (4, 5))]
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_an_attack_is_found_and_named(home: Home, rows: list[Entry], attack: Attack) -> None:
     home.ledger.verify_new()
-    attack(home, rows)
-    kind, row, text = ATTACKS[attack]
+    home.files.rows = rows
+    attack.deed(home.files)
     for verify in (Ledger.verify, Ledger.verify_new):
-        with pytest.raises(LedgerBroken, match=text) as error:
+        with pytest.raises(LedgerBroken, match=attack.words) as error:
             verify(home.ledger)
-        assert (error.value.kind, error.value.row) == (kind, row)
+        assert (error.value.kind, error.value.row) == (attack.kind, attack.row)
 
 
-@pytest.mark.parametrize("attack", AT_ITS_END, ids=lambda attack: attack.__name__)
+@pytest.mark.parametrize("deed", sorted(AT_ITS_END, key=str), ids=lambda deed: deed.__name__)
 def test_nothing_is_appended_to_a_ledger_that_is_broken_at_its_end(
-    home: Home, rows: list[Entry], attack: Attack
+    home: Home, rows: list[Entry], deed: Deed
 ) -> None:
-    attack(home, rows)
+    home.files.rows = rows
+    deed(home.files)
     with pytest.raises(LedgerBroken):
         promote(home.ledger, 9)
     with pytest.raises(LedgerBroken):
@@ -167,7 +54,7 @@ def test_rows_and_head_from_one_backup_are_found_by_the_last_verification_alone(
 ) -> None:
     """Rows and head agree, so nothing else can tell that newer rows were there."""
     home.ledger.verify_new()
-    home.restore("3", home.head, home.database)
+    home.files.restore(OLDER)
     assert home.ledger.verify().number == 3
     with pytest.raises(LedgerBroken, match="its last verification says 5 rows") as error:
         home.ledger.verify_new()
@@ -179,7 +66,7 @@ def test_rows_and_head_from_one_backup_are_found_by_whoever_wrote_a_row_down(
 ) -> None:
     plan = Witness(5, rows[4].hash, "plan.json of flight_delays")
     assert home.ledger.verify(witnesses=[plan]).number == 5
-    home.restore("3", home.head, home.database)
+    home.files.restore(OLDER)
     with pytest.raises(LedgerBroken, match=r"plan\.json of flight_delays says 5 rows") as error:
         home.ledger.verify(witnesses=[plan])
     assert error.value.kind == "tail cut"
@@ -223,7 +110,7 @@ def test_verification_reads_new_rows_and_a_constant_number_of_old_ones(
     read.clear()
     assert home.ledger.verify(Mark(10, rows[-1].hash, 1)).number == 11
     assert read == [1, 2, 3, 11]
-    home.attack("UPDATE release_ledger SET reason = 'x' WHERE number = 5")
+    home.files.attack("UPDATE release_ledger SET reason = 'x' WHERE number = 5")
     start = Mark(10, rows[-1].hash, 1)
     start = home.ledger.verify(start)
     with pytest.raises(LedgerBroken, match="row 5 has been changed"):
@@ -250,13 +137,13 @@ def test_a_writer_killed_between_row_and_head_leaves_a_ledger_that_heals(
     command = [sys.executable, "-c", KILLED, f"sqlite:///{home.database}", str(folder)]
     run = subprocess.run([*command, str(home.folder / "keys")], cwd=PROJECT_ROOT, check=False)
     assert run.returncode == -signal.SIGKILL
-    assert '"number": 1' in home.head.read_text()
+    assert '"number": 1' in home.files.head.read_text()
     assert len(home.ledger.rows()) == 2
     if healed_by == "verify":
         assert home.ledger.verify().number == 2
-        assert '"number": 2' in home.head.read_text()
+        assert '"number": 2' in home.files.head.read_text()
     promote(home.ledger, 3)
     assert home.ledger.verify().number == 3
-    home.attack("DELETE FROM release_ledger WHERE number = 3")
+    home.files.attack("DELETE FROM release_ledger WHERE number = 3")
     with pytest.raises(LedgerBroken, match="ends with row 2"):
         home.ledger.verify()

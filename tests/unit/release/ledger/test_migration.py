@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -88,14 +89,14 @@ def test_an_old_ledger_that_does_not_hold_is_not_migrated(
         database.commit()
     with pytest.raises(LedgerBroken, match=named):
         _ = home.ledger
-    assert not home.head.exists()
+    assert not home.files.head.exists()
 
 
 def test_an_old_ledger_cannot_be_put_in_the_place_of_a_newer_one(home: Home) -> None:
     write_former(home, 1, 2)
-    home.backup("former", home.database)
+    shutil.copy2(home.database, home.folder / "former.db")
     promote(home.ledger, 3)
-    home.restore("former", home.database)
+    shutil.copy2(home.folder / "former.db", home.database)
     with pytest.raises(LedgerBroken, match="replaced by an older one") as error:
         _ = home.ledger
     assert error.value.kind == "replaced"
@@ -103,9 +104,9 @@ def test_an_old_ledger_cannot_be_put_in_the_place_of_a_newer_one(home: Home) -> 
 
 def test_a_migration_that_was_killed_after_its_head_is_done_again(home: Home) -> None:
     write_former(home, 1, 2)
-    home.backup("former", home.database)
+    shutil.copy2(home.database, home.folder / "former.db")
     hashes = [row.hash for row in home.ledger.rows()]
-    home.restore("former", home.database)
+    shutil.copy2(home.folder / "former.db", home.database)
     (home.folder / "keys" / "ledger.pub.pem").unlink()
     assert [row.hash for row in home.ledger.rows()] == hashes
     assert home.ledger.verify().number == 2

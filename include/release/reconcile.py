@@ -149,15 +149,15 @@ class _Repairs:
         path = plan_path(self.settings, self.name)
         try:
             plan = read_plan(self.settings, self.name)
-            problem = None if plan is not None else f"{path} is missing."
         except FlightdeckError as error:
-            plan, problem = None, str(error)
-        if plan is not None and _arms(plan) == self.traffic.arms:
-            return _in_order("plan", "", "It names what the ledger says.")
-        problem = problem or (
-            f"{path} says {_text(_arms(plan))}, and row {self.traffic.entry.number} of the ledger"
-            f" {_text(self.traffic.arms)}."
-        )
+            problem = str(error)
+        else:
+            if plan is not None and _arms(plan) == self.traffic.arms:
+                return _in_order("plan", "", "It names what the ledger says.")
+            problem = (
+                f"{path} {_text(plan)}, and row {self.traffic.entry.number} of the ledger says"
+                f" {_listed(self.traffic.arms)}."
+            )
         if not settled:
             return _waiting("plan", problem)
         if self.traffic.entry.event == "traffic":
@@ -283,5 +283,9 @@ def _arms(plan: Plan) -> tuple[ServedArm, ...]:
     return tuple(ServedArm(arm.role, arm.version, arm.digest, arm.share) for arm in plan.versions)
 
 
-def _text(arms: tuple[ServedArm, ...]) -> str:
+def _text(plan: Plan | None) -> str:
+    return "is missing" if plan is None else f"says {_listed(_arms(plan))}"
+
+
+def _listed(arms: tuple[ServedArm, ...]) -> str:
     return ", ".join(f"version {arm.version} at {arm.share:.0%}" for arm in arms) or "nothing"

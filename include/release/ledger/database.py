@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Column,
     Connection,
@@ -66,31 +65,28 @@ LEDGER = Table(
     UniqueConstraint("once", name=f"{NAME}_once"),
 )
 REFUSAL = "the ledger is append-only"
-for operation in ("UPDATE", "DELETE"):
-    event.listen(
-        LEDGER,
-        "after_create",
-        DDL(
-            f"CREATE TRIGGER {NAME}_no_{operation.lower()} BEFORE {operation} ON {NAME}"
-            f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-        ).execute_if(dialect="sqlite"),
-    )
-event.listen(
-    LEDGER,
-    "after_create",
-    DDL(
-        f"CREATE OR REPLACE FUNCTION {NAME}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
-    ).execute_if(dialect="postgresql"),
+REFUSING_FUNCTION = (
+    f"CREATE OR REPLACE FUNCTION {NAME}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+    f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
 )
-event.listen(
-    LEDGER,
-    "after_create",
-    DDL(
-        f"CREATE TRIGGER {NAME}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {NAME}"
-        f" FOR EACH STATEMENT EXECUTE FUNCTION {NAME}_refuse()"
-    ).execute_if(dialect="postgresql"),
+REFUSING_TRIGGER = (
+    f"CREATE TRIGGER {NAME}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {NAME}"
+    f" FOR EACH STATEMENT EXECUTE FUNCTION {NAME}_refuse()"
 )
+TRIGGERS: dict[str, tuple[str, ...]] = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER {NAME}_no_{operation.lower()} BEFORE {operation} ON {NAME}"
+        f" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        for operation in ("UPDATE", "DELETE")
+    ),
+    "postgresql": (REFUSING_FUNCTION, REFUSING_TRIGGER),
+}
+
+
+@event.listens_for(LEDGER, "after_create")
+def _create_triggers(_: Table, connection: Connection, **__: Any) -> None:
+    for statement in TRIGGERS.get(connection.dialect.name, ()):
+        connection.exec_driver_sql(statement)
 
 
 class LedgerDatabase:

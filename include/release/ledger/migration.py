@@ -16,7 +16,7 @@ from typing import Any
 from include.errors import LedgerBroken, ReleaseError
 from include.release.ledger import database as db
 from include.release.ledger.checking import BACKUP
-from include.release.ledger.entries import FORMER_HASH, GENESIS, Entry
+from include.release.ledger.entries import FORMER_HASH, GENESIS, Entry, entry_of, parsed
 from include.release.ledger.head import head_of, read_head, row_message, write_head
 from include.release.ledger.keys import Keys
 
@@ -25,6 +25,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = (
     "number, recorded_at, event, use_case, version, digest, actor, reason, evidence, previous, hash"
 )
+NAMES = COLUMNS.split(", ")
 
 
 def holds_former(path: Path) -> bool:
@@ -110,9 +111,14 @@ def _signed(rows: list[tuple[Any, ...]], keys: Keys) -> list[Entry]:
     entries: list[Entry] = []
     for row in rows:
         previous = entries[-1].hash if entries else GENESIS
-        fields = (row[0], datetime.fromisoformat(row[1]), *row[2:8])
-        evidence = {**db.parsed(row[8]), FORMER_HASH: row[10]}
-        entry = Entry(*fields, evidence, previous)
+        fields = dict(zip(NAMES, row, strict=True))
+        entry = entry_of(
+            {
+                **{name: fields[name] for name in NAMES if name != "hash"},
+                "evidence": {**parsed(fields["evidence"]), FORMER_HASH: fields["hash"]},
+                "previous": previous,
+            }
+        )
         hashed = replace(entry, hash=entry.computed_hash())
         entries.append(replace(hashed, signature=keys.sign(row_message(hashed.hash))))
     return entries

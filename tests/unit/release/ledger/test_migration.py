@@ -38,7 +38,12 @@ def write_former(home: Home, *versions: int) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(home.database)) as database:
         database.executescript(FORMER)
         for number, version in enumerate(versions, start=1):
-            fields = (number, "2026-01-02T03:04:05.000006+00:00", "promoted", "flight_delays")
+            fields: tuple[Any, ...] = (
+                number,
+                "2026-01-02T03:04:05.000006+00:00",
+                "promoted",
+                "flight_delays",
+            )
             fields = (*fields, version, f"digest-{version}", "somebody", "ü", json.dumps(RUN))
             fields = (*fields, previous)
             previous = hashlib.sha256(json.dumps(fields).encode()).hexdigest()

@@ -13,7 +13,7 @@ from include.processes.results import PackagedModel, PackageVerdict, Release, Se
 from include.registry import versions
 from include.release import checks
 from include.release.endpoint import smoke_test, wait_until_serving
-from include.release.ledger import Entry, Ledger
+from include.release.ledger import Entry, Ledger, run_name
 from include.release.model_store import publish, set_desired, version_folder, withdraw
 from include.release.reconcile import notable, reconcile
 from include.steps import StepContext
@@ -51,13 +51,13 @@ def select_version(context: StepContext) -> SelectedVersion:
             " gates may serve."
         )
     stated = context.run.params.get("reason")
-    current = Ledger(context.settings).current(context.use_case.name)
+    newest = Ledger(context.settings).newest(context.use_case.name)
     return SelectedVersion(
         version=selected.version,
         digest=selected.digest,
         mlflow_run_id=selected.run_id,
         reason=f"{reason}: {stated}" if stated else reason,
-        after=0 if current is None else current.number,
+        after=0 if newest is None else newest.number,
         reconciled=notable(reconciled),
     )
 
@@ -108,7 +108,10 @@ def put_into_service(
     number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name
     ledger = Ledger(settings)
-    previous = ledger.promotion_before(name, selected.after, number, digest)
+    newest = ledger.newest(name)
+    after = (0 if newest is None else newest.number) if selected.after is None else selected.after
+    run = run_name({"run": context.run.as_json()})
+    previous = ledger.promotion_before(name, after, number, digest, run=run)
     set_desired(settings, name, number, digest)
     try:
         answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
@@ -128,7 +131,7 @@ def put_into_service(
             _actor(context),
             selected.reason,
             evidence,
-            after=0 if previous is None else previous.number,
+            after=after,
         )
     versions.set_champion(settings, context.use_case, number)
     return Release(

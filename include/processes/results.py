@@ -159,7 +159,7 @@ class RegisteredModel(StepResult):
 
 
 class SelectedVersion(StepResult):
-    """The version to deploy, and why this one. `after` is the release ledger's newest promotion
+    """The version to deploy, and why this one. `after` is the ledger's newest row about the traffic
     then, `reconciled` what was not as the ledger says and became of it.
     """
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from include.errors import LedgerBroken
+from include.errors import FlightdeckError, LedgerBroken
 from include.processes.deployment import select_version
 from include.processes.releases import check_releases
 from include.release.ledger import Entry, Ledger
@@ -58,8 +58,10 @@ def _own_ledger(settings: Settings) -> Iterator[list[Entry]]:
 def _five_rows(settings: Settings) -> list[Entry]:
     ledger, files, rows = Ledger(settings), LedgerFiles(settings.ledger_path.parent), []
     for number in range(1, ROWS + 1):
-        reason = "an attack is being tried"
-        rows.append(ledger.append("registered", USE_CASE, number, "0" * 64, "drill", reason, {}))
+        reason, evidence = "an attack is being tried", {"auc": 0.7}
+        rows.append(
+            ledger.append("registered", USE_CASE, number, "0" * 64, "drill", reason, evidence)
+        )
         if str(number) == OLDER:
             files.backup(OLDER)
     ledger.verify_new()
@@ -91,6 +93,8 @@ def _refused(world: World) -> str:
         select_version(_context(world, "deployment"))
     except LedgerBroken as error:
         return error.kind
+    except FlightdeckError as error:
+        return f"something else: {error}"
     return "nothing"
 
 

@@ -18,4 +18,3 @@ def test_every_attack_stops_deployments_raises_the_alarm_and_costs_no_caller_a_r
     lines = attack_ledger(endpoint, world)
     assert len(lines) == len(ATTACKS)
     assert [(line.fault, line.seen) for line in lines if not line.holds] == []
-    assert not world.settings.ledger_path.exists()

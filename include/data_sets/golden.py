@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from include.features.retrieval import point_in_time
 from include.interval import Interval
 from include.registry.one_copy import one_copy
 from include.settings import Settings
-from include.spec import Golden, UseCase
+from include.spec import ColumnType, Golden, UseCase, feature_types
 from include.tables.store import TIMESTAMP, TableStore, frame_digest
+from include.tables.types import TYPES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,9 +135,10 @@ def draw(use_case: UseCase, golden: Golden, settings: Settings, interval: Interv
 
 
 def read_golden(use_case: UseCase, settings: Settings, record: GoldenRecord) -> pl.DataFrame:
-    """The frozen rows, sorted by event time and id;
+    """The frozen rows, sorted by event time and id; what was declared after they were frozen is
+    null in them, as in the older rows of any table.
 
-    `DataError` when they are missing or not those that were frozen.
+    `DataError` when they are missing, not those that were frozen, or lack the label.
     """
     try:
         frame = TableStore(settings.tables_uri).read(record.table, version=record.version)
@@ -152,4 +155,39 @@ def read_golden(use_case: UseCase, settings: Settings, record: GoldenRecord) -> 
             f" {record.version} has digest {digest[:16]}, frozen was {record.digest[:16]}. Restore"
             " the table from a backup."
         )
-    return frame.sort(use_case.event_time, use_case.id_column)
+    return with_later_columns(use_case, frame).sort(use_case.event_time, use_case.id_column)
+
+
+def with_later_columns(use_case: UseCase, frame: pl.DataFrame) -> pl.DataFrame:
+    """Frozen rows with a null for what the use case declared after they were frozen.
+
+    Raises `DataError` where that is the label: no other value may stand for an answer.
+    """
+    types = {**_source_types(use_case), **feature_types(use_case)}
+    later = lacking(use_case, frame.columns)
+    unknown = [name for name in later if name == use_case.label.column or name not in types]
+    if unknown:
+        raise DataError(
+            f"The golden set of {use_case.name} was frozen without {unknown}, and answers cannot be"
+            " filled in: learn a label that it holds, or give the data set another name, which"
+            " freezes a golden set of its own."
+        )
+    nulls = [pl.lit(None, dtype=TYPES[types[name]]).alias(name) for name in later]
+    return frame.with_columns(nulls)
+
+
+def lacking(use_case: UseCase, columns: Sequence[str]) -> list[str]:
+    """What the use case reads of its data set and is not among `columns`."""
+    data = use_case.training_data
+    reads = [*data.question_columns, *feature_types(use_case), use_case.label.column]
+    return [name for name in dict.fromkeys(reads) if name not in columns]
+
+
+def lacking_in(use_case: UseCase, settings: Settings, record: GoldenRecord) -> list[str]:
+    """What the use case reads and was declared after the golden set was frozen."""
+    frozen = TableStore(settings.tables_uri).scan(record.table, version=record.version)
+    return lacking(use_case, frozen.collect_schema().names())
+
+
+def _source_types(use_case: UseCase) -> dict[str, ColumnType]:
+    return {column.name: column.type for column in use_case.table(use_case.entity_table).columns}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from include.data_sets.golden import read_golden, recorded
+from include.data_sets.golden import read_golden, recorded, with_later_columns
 from include.errors import DataError, FlightdeckError, RegistryError
 from include.evaluation.evaluate import day_clusters, labels_of
 from include.experiments.runs import Training
@@ -94,7 +94,10 @@ def _golden_rows(
             if others
             else "no golden set was ever frozen for them"
         )
-    return read_golden(use_cases[0], settings, record), f"{record.table}@{record.version}"
+    frame = read_golden(use_cases[0], settings, record)
+    for use_case in use_cases[1:]:
+        frame = with_later_columns(use_case, frame)
+    return frame, f"{record.table}@{record.version}"
 
 
 def _model(settings: Settings, training: Training, folder: Path) -> ScoringModel:

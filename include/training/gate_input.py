@@ -5,6 +5,7 @@ MLflow's metrics of this run, the package on disk, the champion, the candidate's
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from include.model.package import ScoringModel
 from include.registry.metric_names import slice_metrics
 from include.registry.versions import champion
 from include.steps import StepContext
+from include.training.measuring import GOLDEN_LACKS
 from include.training.package import TrainedPackage, open_package
 
 
@@ -69,5 +71,6 @@ def gather(
         package=Path(trained.package) if Path(trained.package).is_dir() else None,
         model=model,
         test=test,
+        golden_lacks=tuple(json.loads(tags.get(GOLDEN_LACKS, "[]"))),
         slice_metrics=slice_metrics(metrics, "test", [part.identity for part in parts]),
     )

@@ -4,13 +4,14 @@ on every split and on the golden set.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.data_sets.golden import SPLIT, GoldenRecord, read_golden
+from include.data_sets.golden import SPLIT, GoldenRecord, lacking_in, read_golden
 from include.evaluation.evaluate import evaluate, metric_names
 from include.evaluation.plots import importance, write_plots
 from include.model.inspection import Inspection, inspect_package
@@ -26,6 +27,8 @@ from include.training.tracking import log_metrics, log_table, log_tags
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+GOLDEN_LACKS = "flightdeck.golden_lacks"
+"""Tag of a run: what its model reads and the golden set was frozen without, as JSON."""
 PACKAGE_MEASURES = ("latency_p50_ms", "latency_p99_ms", "batch_ms", "load_seconds")
 SLICE_COLUMNS = ("split", "column", "value", "key", "status")
 
@@ -60,17 +63,20 @@ def measure(
         return Measured(None, {}, {}, inspection)
     model = open_package(settings, trained)
     frames = dict(splits)
+    lacks: list[str] = []
     if golden is not None:
         frames[SPLIT] = read_golden(context.use_case, settings, golden)
+        lacks = lacking_in(context.use_case, settings, golden)
     evaluation = {
         **evaluate(context.use_case, model, frames),
         "importance": importance(model),
-        "golden": None if golden is None else golden.as_json(),
+        "golden": None if golden is None else {**golden.as_json(), "lacks": lacks},
     }
     _log_metrics(client, mlflow_run_id, trained, inspection, evaluation)
     _log_tables(client, mlflow_run_id, evaluation)
     _log_plots(context, client, mlflow_run_id, model, frames["test"], evaluation)
-    log_tags(client, mlflow_run_id, {"flightdeck.evaluated_digest": model.digest})
+    tags = {"flightdeck.evaluated_digest": model.digest, GOLDEN_LACKS: json.dumps(lacks)}
+    log_tags(client, mlflow_run_id, tags)
     return Measured(
         model.digest, evaluation["splits"]["test"], evaluation["baseline"]["test"], inspection
     )

@@ -54,7 +54,8 @@ class GateInput:
     `scores`, `days` (one cluster per calendar day) have shape (test rows,), scores of several
     classes (test rows, classes). `package` is the candidate's folder (None where there is none),
     `model` is what was loaded from it (None with `problem` as for `scores`), `test` are the test
-    rows with the snapshot's columns.
+    rows with the snapshot's columns. `golden_lacks` are columns that the golden set was frozen
+    without; they count as missing in it.
     """
 
     use_case: UseCase
@@ -72,6 +73,7 @@ class GateInput:
     model: ScoringModel | None = None
     test: pl.DataFrame | None = None
     slice_metrics: Mapping[SliceIdentity, Mapping[str, float]] = field(default_factory=dict)
+    golden_lacks: tuple[str, ...] = ()
 
     def of_slice(self, part: SlicePart, metric: str) -> float | None:
         """A metric of a slice of the test split; None, and so a refusal, where MLflow has none."""

@@ -87,6 +87,8 @@ def golden(candidate: GateInput) -> list[Finding]:
     reason = (
         missing if gain is None else f"{LOSS_NAMES.get(loss, loss)} {value:.5f}, prior {prior:.5f}"
     )
+    if candidate.golden_lacks:
+        reason += f"; frozen without {', '.join(candidate.golden_lacks)}, missing in all its rows"
     return [
         Finding(
             rule="golden",

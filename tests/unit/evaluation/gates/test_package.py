@@ -113,3 +113,16 @@ def test_a_declared_golden_set_must_have_been_measured_on_and_beat_its_prior():
     measured = {**given.metrics, "golden.logloss": 0.5, "golden.baseline.logloss": 0.6}
     assert refused_by(replace(given, metrics=measured)) == set()
     assert refused_by(replace(given, metrics={**measured, "golden.logloss": 0.7})) == {"golden"}
+
+
+def test_what_the_golden_set_was_frozen_without_is_named_where_it_is_judged():
+    metrics = {"golden.logloss": 0.7, "golden.baseline.logloss": 0.6}
+    complete = replace(
+        candidate(),
+        use_case=with_golden(Golden(until=START)),
+        metrics={**candidate().metrics, **metrics},
+    )
+    lacking = replace(complete, golden_lacks=("depot_daily__load",))
+    (without,), (reason,) = run_gates(complete).reasons, run_gates(lacking).reasons
+    assert "frozen without" not in without
+    assert reason.endswith("frozen without depot_daily__load, missing in all its rows")

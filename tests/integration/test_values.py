@@ -361,6 +361,36 @@ def test_a_number_that_no_model_can_read_is_refused_in_every_way_in(ends: Ends, 
         reader.matrix(feature_specification(ends.model, 1), [{**_plain_rows(frame)[0], view: 1e39}])
 
 
+def test_a_number_that_no_model_can_read_is_refused_where_the_online_store_holds_it(
+    ends: Ends,
+) -> None:
+    """It may be there from before features were declared: the store takes any double."""
+    publish(ends.settings)
+    store, moment = open_store(ends.settings), INTERVAL.end - timedelta(seconds=1)
+    row = TableStore(ends.settings.tables_uri).read("features/customer").head(1)
+    key = row[KEY][0]
+    wrong = row.with_columns(pl.lit(1e39).alias("load %"), pl.lit(moment).alias("seen-at"))
+    store.write_to_online_store("customer", df=wrong.to_pandas())
+    request = {**_requests(retrieved(ends.settings).head(1))[0], KEY: key, ASKED: str(moment)}
+    good = {**request, KEY: key + 1_000_000}
+
+    async def ask(*rows: dict[str, Any]) -> httpx.Response:
+        holder = RuntimeHolder()
+        holder.runtime = ends.runtime
+        transport = httpx.ASGITransport(app=Application(holder))
+        async with httpx.AsyncClient(transport=transport, base_url="http://endpoint") as client:
+            content = orjson.dumps({"rows": rows})
+            headers = {"content-type": "application/json"}
+            url = f"/v1/models/{USE_CASE.name}/predict"
+            return await client.post(url, content=content, headers=headers)
+
+    response = ends.loop.run(ask(request))
+    assert response.status_code == 422, response.text
+    assert response.json()["error"]["code"] == "unscorable_value"
+    assert "'customer__load %' holds 1e+39" in response.json()["error"]["message"]
+    assert ends.loop.run(ask(good)).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [

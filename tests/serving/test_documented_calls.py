@@ -1,7 +1,10 @@
-"""The calls in README.md and docs/serving.md work as printed, and are answered without a flag."""
+"""The calls in README.md and docs/serving.md work as printed, and are answered without a flag; so
+is the event of docs/batch-and-streaming.md, whose rows the endpoint's code answers.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -78,3 +81,16 @@ def test_a_documented_call_works_as_printed(
     if "curl" in text:
         answer = json.loads(called.stdout)
         assert {"predictions", "outputs"} & set(answer), called.stdout
+
+
+def test_the_documented_event_is_a_request_that_is_answered_without_a_flag(
+    documented: Endpoint,
+) -> None:
+    text = (PROJECT_ROOT / "docs/batch-and-streaming.md").read_text()
+    (literal,) = re.findall(r"^    row = (\{.*?^    \})$", text, re.M | re.S)
+    answer = documented.client.post(
+        "/v1/models/flight_delays/predict", json={"rows": [ast.literal_eval(literal)]}
+    )
+    assert answer.status_code == 200, answer.text
+    (prediction,) = answer.json()["predictions"]
+    assert prediction["flags"] == []

@@ -12,10 +12,12 @@ from dataclasses import replace
 
 import polars as pl
 
+from include.data_sets.copies import copied_test_rows
 from include.data_sets.leakage import leaks
 from include.data_sets.snapshot import snapshot_columns
 from include.interval import Interval
 from include.problems.registry import strategy_of
+from include.quality.delivery_checks import expected_label_time, known_too_early
 from include.quality.validation import Validation, example_row, validate
 from include.spec import Column, Table, UseCase, feature_types
 from include.verdict import Finding, broken_rule
@@ -69,9 +71,9 @@ def both_classes(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Fin
 
 
 def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
-    """Every label became known after its question was asked."""
-    column, event_time = use_case.data_set.label_time, use_case.event_time
-    early = frame.filter((pl.col(column) <= pl.col(event_time)).fill_null(value=True))
+    """Every label became known after its question was asked, by `known_after` at least."""
+    column, asked = use_case.data_set.label_time, pl.col(use_case.event_time)
+    early = frame.filter(known_too_early(use_case, asked).fill_null(value=True))
     if early.height == 0:
         return []
     return [
@@ -79,7 +81,7 @@ def label_after_question(use_case: UseCase, frame: pl.DataFrame, table: str) -> 
             table,
             column,
             "label after event",
-            f"{column} later than {event_time}",
+            expected_label_time(use_case),
             f"{early.height} rows",
             example_row(early),
         )
@@ -134,6 +136,12 @@ def no_leak(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]
     return [] if strategy_of(use_case).unfit(frame) else leaks(use_case, frame, table)
 
 
+def no_test_rows_in_training(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
+    """No row of the test part was copied into training; judged where there is a split in time."""
+    apart = not strategy_of(use_case).unfit(frame) and not in_time_order(use_case, frame, table)
+    return copied_test_rows(use_case, frame, table) if apart else []
+
+
 def features_present(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
     """No feature is null in every row."""
     features = dict.fromkeys(
@@ -176,4 +184,5 @@ CHECKS: tuple[Check, ...] = (
     features_vary,
     no_leak,
     in_time_order,
+    no_test_rows_in_training,
 )

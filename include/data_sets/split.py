@@ -44,13 +44,7 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> TimeSplit:
     train or test (one class only).
     """
     problem = strategy_of(use_case)
-    times, training = frame[use_case.event_time], use_case.training
-    first = int(frame.height * training.train_share)
-    second = int(frame.height * (training.train_share + training.validation_share))
-    boundaries = {
-        "validation_start": times[first].isoformat(),
-        "test_start": times[second].isoformat(),
-    }
+    boundaries = moments(use_case, frame)
     parts = cut(use_case, frame, boundaries)
     rates: dict[str, float] = {}
     for name, part in parts.items():
@@ -65,6 +59,17 @@ def split_in_time(use_case: UseCase, frame: pl.DataFrame) -> TimeSplit:
     rows = {name: part.height for name, part in parts.items()}
     shares = {name: count / frame.height for name, count in rows.items()}
     return TimeSplit(boundaries, rows, shares, rates)
+
+
+def moments(use_case: UseCase, frame: pl.DataFrame) -> dict[str, str]:
+    """The two event times at which the declared shares of the rows begin."""
+    times, training = frame[use_case.event_time], use_case.training
+    first = int(frame.height * training.train_share)
+    second = int(frame.height * (training.train_share + training.validation_share))
+    return {
+        "validation_start": times[first].isoformat(),
+        "test_start": times[second].isoformat(),
+    }
 
 
 def cut(

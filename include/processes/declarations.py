@@ -1,7 +1,7 @@
-"""What a specification declares against what only an import can tell: Feast's definitions, and the
-parameters that an estimator takes.
+"""What a specification declares against what only an import can tell: Feast's definitions, the
+parameters that an estimator takes, and conditions in SQL.
 
-Both take seconds to import, so for DAG files a process of its own finds out, once per change of
+They take seconds to import, so for DAG files a process of its own finds out, once per change of
 what it reads (`require_possible`); `flightdeck declarations`, a part of `make check`, does it at
 once.
 """
@@ -13,7 +13,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from include.errors import FlightdeckError, SpecError
 from include.features.store import definition_files, definitions
 from include.features.transform import FeatureTransform
 from include.files import write
+from include.quality import cross_table, rules
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import Input, ScikitLearn, UseCase
 from include.spec.base import RECORDED, suggestion
@@ -43,7 +45,8 @@ TYPES = {
 def problems(use_case: UseCase, settings: Settings) -> list[str]:
     """A line for everything that cannot be: file, field, value, what is valid."""
     file = f"include/use_cases/{use_case.name}/spec.py"
-    return [f"{file}: {line}" for line in (*_features(use_case, settings), *_estimator(use_case))]
+    lines = (*_features(use_case, settings), *_estimator(use_case), *_conditions(use_case))
+    return [f"{file}: {line}" for line in lines]
 
 
 def require_possible(use_case: UseCase, settings: Settings) -> None:
@@ -205,6 +208,19 @@ def _estimator(use_case: UseCase) -> Iterator[str]:
         except (ValueError, TypeError) as error:
             yield f"training.parameters or search_space: {str(error).splitlines()[-1].strip()}"
             return
+
+
+def _conditions(use_case: UseCase) -> Iterator[str]:
+    """Every condition in SQL is one, over columns that are declared."""
+    checks: list[Callable[[], object]] = [
+        *(partial(rules.condition, rule) for table in use_case.tables for rule in table.row_rules),
+        *(partial(cross_table.condition, use_case, rule) for rule in use_case.cross_table_rules),
+    ]
+    for check in checks:
+        try:
+            check()
+        except SpecError as error:
+            yield str(error)
 
 
 def _whole(pair: tuple[float, float]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -20,6 +21,8 @@ from include.verdict import Finding
 
 # A value that was to be expected in fewer rows may be absent by chance.
 EXPECTED_ROWS = 30
+# A number in fewer of a reference's rows has almost no mass there. A profile tells shares to 0.4 %.
+ALMOST_NONE = 0.01
 # Text with fewer rows than these per value is an identifier, not a distribution.
 ROWS_PER_VALUE = 20
 
@@ -59,13 +62,43 @@ class Compared:
         )
 
     @property
+    def mass_limit(self) -> float:
+        """The largest share of a number that had almost no mass before: the column's own limit, or
+        that of the use case.
+        """
+        limit = self.column.max_new_mass
+        return self.delivery.use_case.data_checks.max_new_mass if limit is None else limit
+
+    @cached_property
+    def new_mass(self) -> float | None:
+        """The commonest number above that limit that had almost no mass in any reference."""
+        if self.new.kind != "number" or self.is_label or not self.values:
+            return None
+        heavy = self._counts.filter(pl.col("rows") > self.mass_limit * self.new.present)
+        for value in heavy.sort(["rows", "value"], descending=True)["value"].to_list():
+            if all(old.share_of(value) <= ALMOST_NONE for _, old in self.values):
+                return float(value)
+        return None
+
+    def share_of(self, value: float) -> float:
+        """The exact share of the delivery's values that are this number."""
+        return float(self._counts.filter(value=value)["rows"].sum()) / self.new.present
+
+    @cached_property
+    def _counts(self) -> pl.DataFrame:
+        numbers = self.delivery.frame[self.column.name].cast(pl.Float64).rename("value")
+        return numbers.filter(numbers.is_finite()).value_counts(name="rows")
+
+    @property
     def facts(self) -> str:
         """What the delivery's column holds, in words."""
-        return (
-            f"rows {self.new.rows}, mean {self.new.mean:.4g}"
-            if self.new.mean is not None
-            else f"rows {self.new.rows}"
-        )
+        facts = f"rows {self.new.rows}"
+        if self.new.mean is not None:
+            facts += f", mean {self.new.mean:.4g}"
+        if self.new_mass is not None:
+            share = self.share_of(self.new_mass)
+            facts += f", {share:.2%} of the values are {self.new_mass:g}, hardly any before"
+        return facts
 
 
 def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Finding | None, str]:
@@ -216,6 +249,27 @@ def distribution_shift(compared: Compared) -> Finding | None:
     )
 
 
+def mass_point(compared: Compared) -> Finding | None:
+    """No number that hardly a row of any reference held fills more than `max_new_mass` of the rows:
+    a value that stands for a missing one may lie inside of the declared range, and move no
+    distribution far enough.
+    """
+    value = compared.new_mass
+    if value is None:
+        return None
+    bad = pl.col(compared.column.name).cast(pl.Float64) == value
+    share = compared.share_of(value)
+    return _farthest(
+        compared,
+        "mass point",
+        compared.values,
+        compared.mass_limit,
+        lambda old: share - old.share_of(value),
+        compared.facts,
+        bad,
+    )
+
+
 COLUMN_RULES: dict[str, Callable[[Compared], Finding | None]] = {
     "null share": null_share,
     "label share": label_share,
@@ -223,6 +277,7 @@ COLUMN_RULES: dict[str, Callable[[Compared], Finding | None]] = {
     "missing segment": missing_segment,
     "distribution (PSI)": distribution_psi,
     "distribution (shift)": distribution_shift,
+    "mass point": mass_point,
 }
 
 

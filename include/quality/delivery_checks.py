@@ -19,6 +19,7 @@ from include.quality.published import chance_of_equal_content, content_digest, d
 from include.quality.references import DAY
 from include.quality.validation import example_row
 from include.spec import Table, UseCase
+from include.tables.declared import read_declared
 from include.tables.store import TableStore, in_window
 from include.verdict import Finding, broken_rule
 
@@ -152,6 +153,61 @@ def copied_rows(delivery: Delivery, _: TableStore) -> list[Finding]:
     return [delivery.failure("", "duplicate delivery", expected, observed, delivery.frame)]
 
 
+def natural_keys(delivery: Delivery, tables: TableStore) -> list[Finding]:
+    """No two keys, of this delivery or of another published interval, stand for the same real
+    thing.
+    """
+    table, frame = delivery.table, delivery.frame
+    names = [*table.key, *table.natural_key]
+    there = set(names) <= set(frame.columns) and not delivery.broken & set(names)
+    if not table.natural_key or not there:
+        return []
+    bad = _under_other_keys(table, frame, _keys_published(delivery, tables, names))
+    limit = delivery.use_case.data_checks.max_natural_repeats
+    if bad.height <= limit * frame.height:
+        return []
+    allowed = f" (not so in at most {limit:.2%})" if limit else ""
+    expected = f"one {' + '.join(table.key)} for one {' + '.join(table.natural_key)}{allowed}"
+    column = "+".join(table.natural_key)
+    return [delivery.failure(column, "natural key", expected, counted(bad, frame), bad)]
+
+
+def _keys_published(delivery: Delivery, tables: TableStore, names: list[str]) -> pl.DataFrame:
+    """The keys of the delivery, and of the intervals that stay published beside it."""
+    table, rows = delivery.table, delivery.frame.select(names)
+    if table.time_column is None or not tables.exists(table.name):
+        return rows
+    outside = ~in_window(table.time_column, delivery.interval.start, delivery.interval.end)
+    elsewhere = read_declared(tables, table, names, where=outside)
+    return pl.concat([rows, elsewhere.cast(rows.schema, strict=False)])
+
+
+def _under_other_keys(table: Table, frame: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose natural key another key has too, with that key beside them."""
+    first, last = ({name: f"{end} {name}" for name in table.key} for end in ("first", "last"))
+    repeated = (
+        keys.unique()
+        .sort(table.key)
+        .group_by(table.natural_key)
+        .agg(
+            pl.len().alias("keys"),
+            *(pl.col(name).first().alias(first[name]) for name in table.key),
+            *(pl.col(name).last().alias(last[name]) for name in table.key),
+        )
+        .filter(pl.col("keys") > 1)
+    )
+    is_first = pl.all_horizontal(pl.col(name) == pl.col(first[name]) for name in table.key)
+    other = [
+        pl.when(is_first)
+        .then(pl.col(last[name]))
+        .otherwise(first[name])
+        .alias(f"{name} of another")
+        for name in table.key
+    ]
+    joined = frame.join(repeated, on=list(table.natural_key), how="inner", maintain_order="left")
+    return joined.select(*frame.columns, *other)
+
+
 def volume(delivery: Delivery, _: TableStore) -> list[Finding]:
     """As many rows a day as before, within a factor; judged where at least `minimum_rows` are to be
     expected.
@@ -182,14 +238,14 @@ def volume(delivery: Delivery, _: TableStore) -> list[Finding]:
 TABLE_RULES: dict[str, tuple[Callable[[Delivery, TableStore], list[Finding]], ...]] = {
     "sentinel": (sentinels,),
     "duplicate delivery": (repeated_keys, copied_rows),
+    "natural key": (natural_keys,),
     "volume": (volume,),
 }
 
 
 def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame) -> list[Finding]:
-    """Every label of the delivery became known after its question was asked;
-
-    `entities` holds the ids and event times there are.
+    """Every label of the delivery became known after its question was asked, by `known_after` at
+    least; `entities` holds the ids and event times there are.
     """
     column, event_time, key = use_case.data_set.label_time, use_case.event_time, use_case.id_column
     if not {key, column} <= set(labels.columns) or not {key, event_time} <= set(entities.columns):
@@ -199,21 +255,34 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
         labels.schema[column], pl.Datetime
     ):
         return []
-    early = labels.join(questions, on=key, how="inner").filter(pl.col(column) <= pl.col("__asked"))
+    joined = labels.join(questions, on=key, how="inner")
+    early = joined.filter(known_too_early(use_case, pl.col("__asked")))
     if early.height == 0:
         return []
-    expected = f"{column} later than {event_time}"
     example = example_row(early.rename({"__asked": f"{event_time} of the event"}))
     return [
         broken_rule(
             use_case.data_set.label_table,
             column,
             "label after event",
-            expected,
+            expected_label_time(use_case),
             counted(early, labels),
             example,
         )
     ]
+
+
+def known_too_early(use_case: UseCase, asked: pl.Expr) -> pl.Expr:
+    """Whether a label was known before it could be, from the moment `asked`."""
+    known = pl.col(use_case.data_set.label_time)
+    return (known <= asked) | (known < asked + use_case.label.known_after)
+
+
+def expected_label_time(use_case: UseCase) -> str:
+    """What a label's time must be, in words."""
+    column, after = use_case.data_set.label_time, use_case.label.known_after
+    by = f", by {after} or more" if after else ""
+    return f"{column} later than {use_case.event_time}{by}"
 
 
 def _lone_key(table: Table) -> set[str]:

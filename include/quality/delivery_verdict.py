@@ -14,6 +14,7 @@ import polars as pl
 
 from include.files import write
 from include.interval import Interval
+from include.quality.cross_table import cross_table_failures
 from include.quality.data_docs import write_docs
 from include.quality.delivery import Delivery
 from include.quality.delivery_checks import check_delivery, label_times
@@ -62,17 +63,19 @@ def judge_delivery(
     for table in use_case.tables:
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
         judged[table.name] = judge_table(context, tables, table, frame, champion)
-    late = _label_times(use_case, tables, judged, context.interval)
+    frames = {name: part.frame for name, part in judged.items()}
+    notes, crossed = cross_table_failures(use_case, tables, frames, context.interval)
     findings = [
         *champion_failures,
         *(finding for part in judged.values() for finding in part.findings),
-        *late,
+        *_label_times(use_case, tables, judged, context.interval),
+        *crossed,
     ]
     failures = [finding for finding in findings if not finding.passed]
     verdict: dict[str, Any] = {
         **data_verdict(findings),
         "warnings": [warning for part in judged.values() for warning in part.validation.warnings],
-        "notes": [note for part in judged.values() for note in part.notes],
+        "notes": [*(note for part in judged.values() for note in part.notes), *notes],
         "references": {name: part.references for name, part in judged.items()},
     }
     verdict["quarantine"] = {

@@ -65,6 +65,14 @@ class Profile:
             else None
         )
 
+    def share_of(self, value: Any) -> float:
+        """Share of the rows with a value that hold this one; of a number that is neither heavy nor
+        of few, to the nearest quantiles.
+        """
+        pairs = zip(self.values, self.weights, strict=True)
+        weight = sum(weight for point, weight in pairs if point == value)
+        return weight / self.present if self.values else 0.0
+
     def as_json(self) -> dict[str, Any]:
         """All fields as plain JSON."""
         return {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,10 @@ PANDAS_TYPES: dict[ColumnType, str] = {
     "boolean": "bool",
     "timestamp": "Timestamp",
 }
+
+
+EARLY = "known before it happened"
+"""The rule on rows that are known earlier than what they speak of."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def with_checks(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` with a truth column for every row rule that can be judged on it: what Great
     Expectations looks at.
     """
-    for rule in table.row_rules:
+    for rule in _row_rules(table):
         if _can_judge(table, rule, frame):
             try:
                 frame = frame.with_columns(condition(rule).alias(check_column(rule)))
@@ -88,6 +93,24 @@ def condition(rule: RowRule) -> pl.Expr:
             f" {sorted(rule.columns)}."
         )
     return expression
+
+
+def _row_rules(table: Table) -> Iterator[RowRule]:
+    """The declared ones, and the one that follows from the moment that a row speaks of."""
+    yield from table.row_rules
+    if table.happens_at is not None:
+        known, happens = (_quoted(str(name)) for name in (table.time_column, table.happens_at))
+        least = table.known_after // timedelta(microseconds=1)
+        later = f" + INTERVAL '{least} microseconds'" if least else ""
+        yield RowRule(
+            name=EARLY,
+            columns=(str(table.time_column), table.happens_at),
+            holds=f"{known} >= {happens}{later}",
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def check_column(rule: RowRule) -> str:
@@ -118,7 +141,7 @@ def _rules(
         yield _key_rule(table.key)
     if window is not None and table.time_column in frame.columns:
         yield _window_rule(str(table.time_column), window)
-    for rule in table.row_rules:
+    for rule in _row_rules(table):
         if _can_judge(table, rule, frame):
             yield _row_rule(rule)
 
@@ -221,9 +244,8 @@ def _row_rule(rule: RowRule) -> Rule:
         "value_set": [True],
         "mostly": 1 - rule.max_broken_share,
     }
-    return Rule(
-        "row rule", "", expected, "ExpectColumnValuesToBeInSet", arguments, ~condition(rule)
-    )
+    name = EARLY if rule.name == EARLY else "row rule"
+    return Rule(name, "", expected, "ExpectColumnValuesToBeInSet", arguments, ~condition(rule))
 
 
 def _can_judge(table: Table, rule: RowRule, frame: pl.DataFrame) -> bool:

@@ -34,18 +34,19 @@ from include.spec.release import (
 )
 from include.spec.request import (
     RequestColumn,
+    RequestField,
+    Serving,
     exchanged_columns,
     feature_types,
     request_model,
 )
 from include.spec.tables import (
     Column,
+    CrossTableRule,
     FeatureTable,
     Input,
     Label,
-    RequestField,
     RowRule,
-    Serving,
     Table,
 )
 from include.spec.training import Golden, Slice, Training
@@ -64,6 +65,7 @@ __all__ = [
     "Canary",
     "Column",
     "ColumnType",
+    "CrossTableRule",
     "DataChecks",
     "DataSet",
     "Direct",

@@ -31,6 +31,7 @@ def check_possible(use_case: UseCase) -> None:
     """All of them."""
     _names_of_tables(use_case)
     _names_of_columns(use_case)
+    _cross_table_rules(use_case)
     _moments(use_case)
     _kinds(use_case)
     _request(use_case)
@@ -77,6 +78,28 @@ def _apart(field: str, names: Iterable[str], written: Iterable[str]) -> None:
             raise ValueError(
                 f"{field}: {other!r} and {name!r} are both written {text!r}; call one of them"
                 " otherwise"
+            )
+
+
+def _cross_table_rules(use_case: UseCase) -> None:
+    """Both tables are there, and a row of one of them has one partner at most."""
+    all_different("cross_table_rules", [rule.name for rule in use_case.cross_table_rules])
+    tables = {table.name: table for table in use_case.tables}
+    for rule in use_case.cross_table_rules:
+        where = f"cross-table rule {rule.name!r}"
+        for name in rule.tables:
+            one_of(f"{where}: tables (of tables)", name, tables)
+            for column in rule.on:
+                one_of(
+                    f"{where}: on (a column of {name!r})",
+                    column,
+                    [entry.name for entry in tables[name].columns],
+                )
+        keys = [tables[name].key for name in rule.tables]
+        if not any(set(key) == set(rule.on) for key in keys):
+            raise ValueError(
+                f"{where}: on is {list(rule.on)}, the key of neither table; valid:"
+                f" {[list(key) for key in keys]}"
             )
 
 

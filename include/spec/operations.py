@@ -83,6 +83,14 @@ class DataChecks(Part):
         description="Largest former share of a text value that is wholly absent now. 0.02 by"
         " default: one in fifty does not vanish by chance.",
     )
+    max_new_mass: Share = Field(
+        default=0.1,
+        description=(
+            "Largest share of one number that held at most 1 % of every reference's rows, above"
+            " what it held. 0.1 by default, as for new texts: more than twice what a month's"
+            " weather does to a temperature."
+        ),
+    )
     max_volume_change: float = Field(
         default=4.0,
         gt=1.0,
@@ -93,6 +101,11 @@ class DataChecks(Part):
         default=0.0,
         description="Largest share of rows whose key another interval has published. 0 by default:"
         " a key is one row.",
+    )
+    max_natural_repeats: Share = Field(
+        default=0.0,
+        description="Largest share of rows with the natural key of a row with another key. 0 by"
+        " default: one thing is one row.",
     )
     sentinels: tuple[float | str, ...] = Field(
         default=SENTINELS,
@@ -121,6 +134,13 @@ class DataChecks(Part):
         ge=2,
         description="Values of a category with fewer rows are left out of it. 20 by default: their"
         " share of positives would be chance.",
+    )
+    max_copied_share: Share = Field(
+        default=0.02,
+        description=(
+            "Largest share of a training set's test rows that lie in its training rows too, under"
+            " other ids, beyond what chance explains. 0.02 by default."
+        ),
     )
     max_snapshot_psi: float = Field(
         default=0.5,

@@ -1,9 +1,8 @@
-"""What a use case reads and what it answers: tables, features, model inputs, the online interface,
-the label.
-"""
+"""What a use case reads and learns: tables with their rules, features, model inputs, the label."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -69,6 +68,11 @@ class Column(Part):
         default=None,
         description="Largest share of new values. None by default: that of `DataChecks`.",
     )
+    max_new_mass: Share | None = Field(
+        default=None,
+        description="Largest share of one number that hardly a row held before. None by default:"
+        " that of `DataChecks`.",
+    )
     privacy: Privacy = Field(
         default="clear",
         description=(
@@ -126,6 +130,48 @@ class RowRule(Part):
     )
 
 
+class CrossTableRule(Part):
+    """What a row of one table and the row of another with the same key say about each other.
+
+    It is judged where the later of the two rows is delivered, whichever table that is.
+    """
+
+    name: str = Field(description="What failures call it: its meaning in words.")
+    tables: tuple[str, str] = Field(
+        description="The two tables. Where both rows come with one delivery, a failure is the"
+        " first table's."
+    )
+    on: tuple[str, ...] = Field(
+        min_length=1,
+        description="The columns by which rows are joined, alike in both tables; the key of one of"
+        " them.",
+    )
+    holds: str = Field(
+        description=(
+            "A condition in SQL over `<table>.<column>`, the table without `raw/` and with `_` for"
+            " `/`. A pair for which it is unknown (a null in it) breaks nothing, as in SQL."
+        )
+    )
+    max_broken_share: Share = Field(
+        default=0.0, description="Share of the joined rows that may break it. 0 by default."
+    )
+
+    @property
+    def aliases(self) -> tuple[str, str]:
+        """What the condition calls the two tables."""
+        first, second = (name.removeprefix("raw/").replace("/", "_") for name in self.tables)
+        return first, second
+
+    @model_validator(mode="after")
+    def _two_tables(self, info: ValidationInfo) -> CrossTableRule:
+        if not is_recorded(info) and len(set(self.aliases)) == 1:
+            raise ValueError(
+                f"cross-table rule {self.name!r}: tables are {list(self.tables)}, both of which its"
+                f" condition calls {self.aliases[0]!r}; name two tables, or call one otherwise"
+            )
+        return self
+
+
 class Table(Part):
     """One table that the use case ingests."""
 
@@ -137,6 +183,24 @@ class Table(Part):
             "When a row became known: windows of ingestion and every cut-off are cut along it. None"
             " marks a static table, which is replaced as a whole."
         )
+    )
+    happens_at: str | None = Field(
+        default=None,
+        description="The moment that a row speaks of: it cannot be known, by `time_column`, before"
+        " that. None by default: not judged.",
+    )
+    known_after: timedelta = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        description="The least time that lies between the two. 0 by default.",
+    )
+    natural_key: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "The columns that name the real thing that a row is about, whatever its `key`: no two"
+            " keys may have them alike. A row with a null in one of them is not judged. Empty by"
+            " default: not judged."
+        ),
     )
     minimum_rows: int = Field(
         default=1,
@@ -161,23 +225,39 @@ class Table(Part):
         all_different(f"{where}: columns", [column.name for column in self.columns])
         all_different(f"{where}: key", self.key)
         all_different(f"{where}: row_rules", [rule.name for rule in self.row_rules])
-        types = {column.name: column.type for column in self.columns}
-        if self.time_column is not None and types.get(self.time_column, "timestamp") != "timestamp":
+        all_different(f"{where}: natural_key", self.natural_key)
+        if self.natural_key and set(self.key) <= set(self.natural_key):
             raise ValueError(
-                f"{where}: time_column {self.time_column!r} is of type"
-                f" {types[self.time_column]!r}; windows are cut along moments, so it must be a"
-                " 'timestamp'"
+                f"{where}: natural_key {list(self.natural_key)} holds the key {list(self.key)}, so"
+                " no two rows could have it alike; name what the key stands for without it"
             )
+        self._check_moments(where)
         return self
+
+    def _check_moments(self, where: str) -> None:
+        types = {column.name: column.type for column in self.columns}
+        for field in ("time_column", "happens_at"):
+            name = getattr(self, field)
+            if name is not None and types.get(name, "timestamp") != "timestamp":
+                raise ValueError(
+                    f"{where}: {field} {name!r} is of type {types[name]!r}; windows are cut along"
+                    " moments, so it must be a 'timestamp'"
+                )
+        if self.happens_at is not None and self.time_column is None:
+            raise ValueError(
+                f"{where}: happens_at is {self.happens_at!r}, and time_column, when a row became"
+                " known, is None; declare it, or leave happens_at out"
+            )
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Table:
         names = {column.name for column in self.columns}
-        for name in (*self.key, *([self.time_column] if self.time_column else [])):
+        moments = [name for name in (self.time_column, self.happens_at) if name]
+        for name in (*self.key, *self.natural_key, *moments):
             if name not in names:
                 raise ValueError(
-                    f"table {self.name!r}: key or time_column names {name!r}, which is not in"
-                    f" columns{suggestion(name, names)}"
+                    f"table {self.name!r}: key, natural_key, time_column or happens_at names"
+                    f" {name!r}, which is not in columns{suggestion(name, names)}"
                 )
         for rule in self.row_rules:
             for name in rule.columns:
@@ -259,124 +339,6 @@ class Input(Part):
         return self.source.split(":")[0] if ":" in self.source else None
 
 
-class RequestField(Part):
-    """A value that the caller sends beside the entity keys; it may be null where its column of the
-    entity table may be.
-    """
-
-    name: str = Field(description="Its name in the request and in the entity table.")
-    type: ColumnType | None = Field(
-        default=None,
-        description="What a caller must send. None by default: the type of its column in the entity"
-        " table, which no other may contradict.",
-    )
-    description: str = Field(default="", description="What the caller is told about it.")
-
-
-class Serving(Part):
-    """The online interface: what a caller sends, from which probability on the decision is
-    positive, and how answers are logged.
-    """
-
-    entity_keys: tuple[str, ...] = Field(
-        description="Columns of the entity table by which features are looked up."
-    )
-    request_fields: tuple[RequestField, ...] = Field(
-        default=(),
-        description="Values that the caller sends beside the keys. Empty by default: keys suffice.",
-    )
-    decision_threshold: Share = Field(
-        default=0.5,
-        description=(
-            "Probability from which on a binary decision is positive. 0.5 by default: both mistakes"
-            " cost the same. Other problems decide nothing by it."
-        ),
-    )
-    max_rows: int = Field(
-        default=100,
-        ge=1,
-        description="Largest number of rows of one request. 100 by default: more are batch"
-        " scoring.",
-    )
-    explain_share: Share = Field(
-        default=0.0,
-        description=(
-            "Share of the answers whose contributions are logged, chosen by prediction id. 0 by"
-            " default: they cost more than the score itself."
-        ),
-    )
-    stale_features: Literal["default", "refuse"] = Field(
-        default="default",
-        description=(
-            "Features older than their time to live: count them as missing (`default`), or refuse"
-            " the request."
-        ),
-    )
-    newer_features: Literal["flag", "refuse", "accept"] = Field(
-        default="flag",
-        description=(
-            "Features whose event time is later than the row's own: use them and `flag` the answer,"
-            " `refuse` the request, or `accept` them without a word. `flag` by default: the online"
-            " store holds the newest values only, so a question about the past knows its future."
-        ),
-    )
-    unknown_entities: Literal["default", "refuse"] = Field(
-        default="default",
-        description=(
-            "A key without a feature row: count its features as missing (`default`), or refuse the"
-            " request."
-        ),
-    )
-    log_share: Share = Field(
-        default=1.0,
-        description="Share of the answered rows that are logged, chosen by prediction id. 1 by"
-        " default: monitoring sees all.",
-    )
-    log_days: int | None = Field(
-        default=None,
-        ge=1,
-        description="Days that the tables of the log and of the feedback keep a row. None by"
-        " default: for ever.",
-    )
-    feedback_days: int = Field(
-        default=90,
-        ge=1,
-        description="Days after an answer in which feedback on it is taken. 90 by default.",
-    )
-    log_full: Literal["refuse", "answer"] = Field(
-        default="refuse",
-        description=(
-            "What happens while the log takes no rows (a full disk, for example): `refuse` (the"
-            " default) answers nothing that cannot be logged, `answer` goes on answering, counts"
-            " exactly what is missing and raises an alarm (docs/inference-log.md)."
-        ),
-    )
-    log_sync: Literal["answer", "second"] = Field(
-        default="answer",
-        description=(
-            "When rows are on the disk: before their `answer` leaves (the default), or within a"
-            " `second` of it; then they outlive every process, and a machine that loses its power"
-            " may lose the last second."
-        ),
-    )
-    max_smoke_ms: float = Field(
-        default=250.0,
-        gt=0.0,
-        description=(
-            "A release asks the endpoint over HTTP to look up and score the golden rows, again and"
-            " again; where the median takes longer, in milliseconds, the release is taken back. 250"
-            " by default: what a person does not wait for."
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _declared_once(self, info: ValidationInfo) -> Serving:
-        if not is_recorded(info):
-            fields = [field.name for field in self.request_fields]
-            all_different("serving.entity_keys and request_fields", [*self.entity_keys, *fields])
-        return self
-
-
 class Label(Part):
     """The ground truth: a column of the data set's label table, filled after the fact."""
 
@@ -387,3 +349,9 @@ class Label(Part):
         )
     )
     description: str = Field(description="What it says, with its unit.")
+    known_after: timedelta = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        description="The least time from the question's event time to the moment at which its label"
+        " can be known. 0 by default: later than the question.",
+    )

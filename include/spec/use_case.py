@@ -17,7 +17,8 @@ from include.spec.gates import Gates
 from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
 from include.spec.problem import Problem
 from include.spec.release import Release
-from include.spec.tables import FeatureTable, Input, Label, Privacy, Serving, Table
+from include.spec.request import Serving
+from include.spec.tables import CrossTableRule, FeatureTable, Input, Label, Privacy, Table
 from include.spec.training import Golden, Slice, Training
 
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
@@ -56,6 +57,11 @@ class UseCase(Part):
         )
     )
     tables: tuple[Table, ...] = Field(description="The tables that it ingests.")
+    cross_table_rules: tuple[CrossTableRule, ...] = Field(
+        default=(),
+        description="What rows of two of its tables with the same key say about each other. Empty"
+        " by default.",
+    )
     feature_tables: tuple[FeatureTable, ...] = Field(
         description="The tables of feature values that it computes."
     )

@@ -1,24 +1,30 @@
 """Deliveries with one fault each, put into real rows; the features DAG has to stop them.
 
-And one fault that only the training can see.
+And two faults that only the training can see.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from include.interval import Interval
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.damage.rows import (
     Damage,
     columns,
     earlier_rows,
+    early_arrivals,
+    flights_again,
     flipped,
     flipped_with_delay,
     in_part,
+    labels_before_departure,
     nothing,
     of,
+    under_other_ids,
     without_carrier,
 )
 from proofs.refusals.case import Case
@@ -28,6 +34,10 @@ from proofs.refusals.world import FEBRUARY, MARCH, World
 VALIDATION = "validate_data"
 FLIGHTS, ARRIVALS, WEATHER = "raw/flights", "raw/arrivals", "raw/weather"
 NO_NUMBER = pl.lit(None, pl.Float64)
+# A training until April learns from the rows before the fourth of March and is tested on those
+# from the 18th on. Seven minutes off, a flight is not the one that leaves there every day.
+TESTED = Interval(datetime(2013, 3, 19, tzinfo=UTC), datetime(2013, 3, 21, tzinfo=UTC))
+BACK = timedelta(days=18, minutes=-7)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,15 @@ def _leaked_label(world: World) -> Outcome:
     )
     world.deliver(columns(FLIGHTS, leaked.alias("tailnum")))
     world.overlay({"training": {"window_days": 31}})
+    delivered = world.features()
+    return world.train() if delivered.seen == "passed" else delivered
+
+
+def _copied_test_rows(world: World) -> Outcome:
+    """Two days of flights that a training until April is tested on are there again among the rows
+    that it learns from, under other ids: consistent rows, which no rule on deliveries refuses.
+    """
+    world.deliver(flights_again(TESTED, BACK))
     delivered = world.features()
     return world.train() if delivered.seen == "passed" else delivered
 
@@ -168,10 +187,49 @@ DELIVERIES = (
         "row rule",
         columns(ARRIVALS, *flipped_with_delay("JFK")),
     ),
+    BadDelivery(
+        "arrivals before their departure", ARRIVALS, "", "cross-table rule", early_arrivals
+    ),
+    BadDelivery(
+        "labels known before the departure",
+        ARRIVALS,
+        "known_at",
+        "label after event",
+        labels_before_departure,
+    ),
+    BadDelivery(
+        "weather known before it is observed",
+        WEATHER,
+        "",
+        "known before it happened",
+        columns(
+            WEATHER, in_part("observed_at", 0.02, pl.col("observed_at") + pl.duration(minutes=56))
+        ),
+    ),
+    BadDelivery(
+        "999 in 30 % of the rows, inside the range",
+        FLIGHTS,
+        "distance",
+        "mass point",
+        columns(FLIGHTS, in_part("distance", 0.3, pl.lit(999.0))),
+    ),
+    BadDelivery(
+        "flights twice under different ids",
+        FLIGHTS,
+        "carrier+flight_number+origin+dest+scheduled_departure",
+        "natural key",
+        of(FLIGHTS, under_other_ids),
+    ),
     BadDelivery("missing segment", FLIGHTS, "carrier", "missing segment", without_carrier("US")),
 )
 
 CASES = (
     *(bad.case for bad in DELIVERIES),
     Case("leaked label", ("validate_snapshot: label leakage",), _leaked_label),
+    Case(
+        "test rows copied into training",
+        ("validate_snapshot: test rows in training",),
+        _copied_test_rows,
+        champion=False,
+    ),
 )

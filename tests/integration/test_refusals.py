@@ -92,7 +92,9 @@ def test_every_case_that_the_table_promises_is_there():
         " leaked label, 10 % flipped labels in one slice, too few rows, worse model, equal model,"
         " model worse on one slice only, over-confident model, unfair model, brittle model,"
         " oversized model, slow model, model that cannot load, model that crashes its process at"
-        " load, tampered artefact, missing champion metrics, missing segment, good model"
+        " load, tampered artefact, missing champion metrics, missing segment, arrivals before their"
+        " departure, labels known before the departure, weather known before it is observed,"
+        " flights twice under different ids, test rows copied into training, good model"
     )
     assert set(promised.split(", ")) <= {case.name for case in CASES}
 

@@ -126,5 +126,63 @@ def delayed(arrivals: pl.DataFrame, minutes: pl.Expr) -> pl.DataFrame:
     )
 
 
+def early_arrivals(rows: Rows) -> Frames:
+    """Every tenth arrival of all but the first day took place eight hours before it did: before its
+    flight has left. Its own clocks agree.
+    """
+    arrivals = rows.frames["raw/arrivals"]
+    first_day = arrivals["known_at"].dt.truncate("1d").min()
+    chosen = (pl.col("known_at").dt.truncate("1d") > first_day) & (pl.int_range(pl.len()) % 10 == 0)
+    times = [
+        pl.when(chosen).then(pl.col(name) - pl.duration(hours=8)).otherwise(name).alias(name)
+        for name in ("known_at", "scheduled_arrival")
+    ]
+    return {**rows.frames, "raw/arrivals": arrivals.with_columns(times)}
+
+
+def labels_before_departure(rows: Rows) -> Frames:
+    """Every tenth arrival is reported an hour after its question: long before its flight leaves."""
+    asked = rows.frames["raw/flights"].select("flight_id", "asked_at")
+    joined = rows.frames["raw/arrivals"].join(
+        asked, on="flight_id", how="left", maintain_order="left"
+    )
+    early = (pl.int_range(pl.len()) % 10 == 0) & pl.col("asked_at").is_not_null()
+    known = pl.when(early).then(pl.col("asked_at") + pl.duration(hours=1)).otherwise("known_at")
+    arrivals = joined.with_columns(known.alias("known_at")).drop("asked_at")
+    return {**rows.frames, "raw/arrivals": arrivals}
+
+
+def under_other_ids(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every tenth row twice, the second time under another flight id."""
+    again = frame.gather_every(10).with_columns(
+        pl.format("{}-again", "flight_id").alias("flight_id")
+    )
+    return pl.concat([frame, again])
+
+
+def flights_again(asked: Interval, earlier: timedelta) -> Damage:
+    """The flights asked about in the interval, and their arrivals, are there a second time, that
+    much earlier and under other ids.
+    """
+
+    def damage(rows: Rows) -> Frames:
+        inside = (pl.col("asked_at") >= asked.start) & (pl.col("asked_at") < asked.end)
+        chosen = rows.frames["raw/flights"].filter(inside).select("flight_id")
+        made = dict(rows.frames)
+        for name, times in (
+            ("raw/flights", ("asked_at", "scheduled_departure")),
+            ("raw/arrivals", ("known_at", "scheduled_arrival")),
+        ):
+            frame = rows.frames[name]
+            again = frame.join(chosen, on="flight_id", how="semi", maintain_order="left")
+            again = again.with_columns(
+                pl.format("{}-again", "flight_id").alias("flight_id"), pl.col(times) - earlier
+            )
+            made[name] = pl.concat([frame, again])
+        return made
+
+    return damage
+
+
 def _every_tenth(origin: str) -> pl.Expr:
     return (pl.col("origin") == origin) & (pl.int_range(pl.len()).over("origin") % 10 == 0)

@@ -23,7 +23,14 @@ from include.steps import RunInfo, StepContext
 from include.tables.store import TableStore, frame_digest
 from proofs.harness.home import home_settings
 from proofs.refusals.without import switchable_rules, switched_off
-from tests.unit.model.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
+from tests.unit.model.synthetic import (
+    DAYS,
+    START,
+    USE_CASE,
+    fitted_package,
+    parcels,
+    with_copied_test_rows,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -80,6 +87,7 @@ ALONE: dict[str, Change] = {
     "not constant": put(pl.lit(0.5).alias(LOAD)),
     "label leakage": _leaked,
     "time order": lambda frame: frame.reverse(),
+    "test rows in training": lambda frame: with_copied_test_rows(frame, 0.6),
 }
 AGAINST_CHAMPION: dict[str, Change] = {
     "null share": put(pl.when(pl.int_range(pl.len()) % 2 == 0).then(LOAD).alias(LOAD)),

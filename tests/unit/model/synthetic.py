@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from include.data_sets.split import cut, moments
 from include.evaluation.evaluate import labels_of
 from include.features.transform import FeatureTransform
 from include.model.package import (
@@ -164,6 +165,21 @@ def parcels(rows: int = 3000, seed: int = 1) -> pl.DataFrame:
     return frame.with_columns(
         pl.col("asked_at", "pickup", "known_at").cast(pl.Datetime("us", "UTC"))
     )
+
+
+def with_copied_test_rows(
+    frame: pl.DataFrame, share: float, by: timedelta = timedelta(0)
+) -> pl.DataFrame:
+    """`frame` with that share of its test rows under new ids in its first days, and moved back `by`
+    as much beside.
+    """
+    test = cut(USE_CASE, frame, moments(USE_CASE, frame))["test"]
+    back = timedelta(days=(test["asked_at"][0] - START).days) + by
+    early = test.head(round(share * test.height)).with_columns(
+        pl.format("{}-copy", "parcel_id").alias("parcel_id"),
+        pl.col("asked_at", "pickup", "known_at") - back,
+    )
+    return pl.concat([early, frame]).sort("asked_at", "parcel_id")
 
 
 def fitted_package(

@@ -11,7 +11,7 @@ from cli.application import invoke
 from include.errors import SpecError
 from include.processes import declarations
 from include.settings import load_settings
-from include.spec import FeatureTable, Input, ScikitLearn, Training, UseCase
+from include.spec import FeatureTable, Input, RowRule, ScikitLearn, Training, UseCase
 from include.use_cases.flight_delays.spec import USE_CASE
 
 FILE = "include/use_cases/flight_delays/spec.py"
@@ -29,6 +29,11 @@ def changed(**fields: object) -> UseCase:
 def with_input(**fields: object) -> UseCase:
     last = USE_CASE.inputs[-1].model_copy(update=fields)
     return changed(inputs=(*USE_CASE.inputs[:-1], last))
+
+
+def with_row_rule(**fields: object) -> UseCase:
+    first = USE_CASE.tables[0].model_copy(update={"row_rules": (RowRule(name="far", **fields),)})
+    return changed(tables=(first, *USE_CASE.tables[1:]))
 
 
 def sklearn(**fields: object) -> UseCase:
@@ -82,6 +87,20 @@ CASES = {
     "class of scikit-learn": (
         lambda: sklearn(estimator=ScikitLearn(path="sklearn.linear_model.LogisticRegresion")),
         "is no estimator; .*did you mean 'LogisticRegression'",
+    ),
+    "condition of a row rule": (
+        lambda: with_row_rule(columns=("distance",), holds="distence > 10"),
+        r"row rule 'far': 'distence > 10' reads \['distence'\], but columns declares",
+    ),
+    "condition across tables": (
+        lambda: changed(
+            cross_table_rules=(
+                USE_CASE.cross_table_rules[0].model_copy(
+                    update={"holds": "arrivals.known > flights.asked_at"}
+                ),
+            )
+        ),
+        r"no condition in SQL over \['arrivals', 'flights'\].*known",
     ),
     "value of XGBoost": (
         lambda: changed(

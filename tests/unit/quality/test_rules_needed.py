@@ -24,7 +24,7 @@ from include.steps import StepContext
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
-from proofs.harness.damage.rows import delayed, flipped, in_part
+from proofs.harness.damage.rows import delayed, flipped, in_part, under_other_ids
 from proofs.harness.home import home_settings
 from proofs.refusals.without import switchable_rules, switched_off
 from tests.step_runs import run_step
@@ -105,6 +105,11 @@ DECLARED: dict[str, tuple[str, Change]] = {
     "unique key": (FLIGHTS, lambda frame: pl.concat([frame, frame.head(1)])),
     "window": (FLIGHTS, put(in_part("asked_at", 0.01, pl.col("asked_at") - pl.duration(days=40)))),
     "row rule": (ARRIVALS, put(flipped("JFK"))),
+    "known before it happened": (
+        WEATHER,
+        put(in_part("observed_at", 0.02, pl.col("observed_at") + pl.duration(minutes=56))),
+    ),
+    "natural key": (FLIGHTS, under_other_ids),
     "sentinel": (FLIGHTS, put(in_part("tailnum", 0.02, pl.lit("N/A")))),
 }
 # Against what was published before.
@@ -117,7 +122,8 @@ COMPARED: dict[str, tuple[str, Change]] = {
         put(in_part("dest", 0.14, pl.format("X{}", pl.int_range(pl.len())))),
     ),
     "missing segment": (FLIGHTS, lambda frame: frame.filter(pl.col("carrier") != "US")),
-    "distribution (PSI)": (WEATHER, put(pl.col("humidity").clip(55, 65))),
+    "mass point": (FLIGHTS, put(in_part("distance", 0.3, pl.lit(999.0)))),
+    "distribution (PSI)": (WEATHER, put(pl.col("humidity") / 20 + 57)),
     "distribution (shift)": (
         ARRIVALS,
         lambda frame: delayed(
@@ -128,7 +134,7 @@ COMPARED: dict[str, tuple[str, Change]] = {
         ),
     ),
 }
-OF_THE_WHOLE = {"duplicate delivery", "reference", "label after event"}
+OF_THE_WHOLE = {"duplicate delivery", "reference", "label after event", "cross-table rule"}
 
 
 def refusals(
@@ -197,28 +203,46 @@ def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_referen
     plan_path(first.settings, USE_CASE.name).parent.mkdir(parents=True)
     plan_path(first.settings, USE_CASE.name).write_text("{")
     landed = {"ingest_source": run_step(ingest_source, first)}
-    refused = run_step(validate_data, first, landed)
-    assert {failure["rule"] for failure in refused["failures"]} == {"reference"}
+    verdict = run_step(validate_data, first, landed)
+    assert {failure["rule"] for failure in verdict["failures"]} == {"reference"}
     with switched_off(["validate_data: reference"]):
         assert run_step(validate_data, first, landed)["accepted"] is True
 
 
-def test_labels_that_came_before_their_events_get_through_without_their_rule(first: StepContext):
-    landed = run_step(ingest_source, first)["tables"]
-    tables = TableStore(first.settings.tables_uri)
-    name = landed[ARRIVALS]["name"]
+def landed_otherwise(context: StepContext, table: str, change: Change) -> None:
+    """Land the month's real rows, one table's changed."""
+    name = run_step(ingest_source, context)["tables"][table]["name"]
+    tables = TableStore(context.settings.tables_uri)
+    tables.replace_all(name, change(tables.read(name)))
+
+
+def _hours_earlier(hours: int) -> Change:
+    """Every tenth arrival of all but the first day is moved, its clocks with it."""
     early = (pl.col("known_at") >= MAY.start + timedelta(days=1)) & (
         pl.int_range(pl.len()) % 10 == 0
     )
-    hours = pl.when(early).then(20).otherwise(0)
-    tables.replace_all(
-        name,
-        tables.read(name).with_columns(
-            pl.col("known_at", "scheduled_arrival") - pl.duration(hours=hours)
-        ),
-    )
-    assert {failure["rule"] for failure in judge_delivery(first, {}, None)["failures"]} == {
-        "label after event"
-    }
-    with switched_off(["validate_data: label after event"]):
-        assert judge_delivery(first, {}, None)["accepted"] is True
+    moved = pl.when(early).then(hours).otherwise(0)
+    return put(pl.col("known_at", "scheduled_arrival") - pl.duration(hours=moved))
+
+
+def refused(context: StepContext) -> set[str]:
+    return {failure["rule"] for failure in judge_delivery(context, {}, None)["failures"]}
+
+
+def test_labels_that_came_before_their_events_get_through_without_their_rule(first: StepContext):
+    landed_otherwise(first, ARRIVALS, _hours_earlier(20))
+    both = ["validate_data: label after event", "validate_data: cross-table rule"]
+    assert refused(first) == {"label after event", "cross-table rule"}
+    with switched_off(both[1:]):
+        assert refused(first) == {"label after event"}
+    with switched_off(both):
+        assert refused(first) == set()
+
+
+def test_arrivals_with_another_flights_route_get_through_without_the_rule_across_tables(
+    first: StepContext,
+):
+    landed_otherwise(first, ARRIVALS, put(in_part("dest", 0.05, pl.lit("ATL"))))
+    assert refused(first) == {"cross-table rule"}
+    with switched_off(["validate_data: cross-table rule"]):
+        assert refused(first) == set()

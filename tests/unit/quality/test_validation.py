@@ -269,3 +269,45 @@ def test_a_row_rule_is_a_condition_on_the_columns_of_its_table(
 ):
     with pytest.raises((ValueError, SpecError), match=told):
         declared_rules(ruled(RowRule(name="bad", columns=columns, holds=holds)))
+
+
+def heard(after: timedelta = timedelta(0)) -> Table:
+    """The table with the moment that its rows speak of, in a column whose name must be quoted."""
+    happened = Column(name='when "it" was', type="timestamp", max_null_share=0.5)
+    return TABLE.model_copy(
+        update={
+            "columns": (*TABLE.columns, happened),
+            "happens_at": happened.name,
+            "known_after": after,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "minutes", "passes"),
+    [
+        (timedelta(0), 0, True),
+        (timedelta(0), -1, False),
+        (timedelta(hours=3), 180, True),
+        (timedelta(hours=3), 179, False),
+        (timedelta(milliseconds=500), 0, False),
+    ],
+)
+def test_a_row_that_is_known_before_it_can_be_is_refused(
+    good: pl.DataFrame, after: timedelta, minutes: int, passes: bool
+):
+    lag = pl.when(pl.int_range(pl.len()) == 3).then(minutes).otherwise(600)
+    rows = good.with_columns((pl.col("at") - pl.duration(minutes=lag)).alias('when "it" was'))
+    failures = validate_frame(heard(after), rows)
+    assert [(failure.rule, failure.part) for failure in failures] == (
+        [] if passes else [("known before it happened", "")]
+    )
+    if not passes:
+        assert failures[0].observed == "1 of 20 rows (5.00%)"
+        assert failures[0].example is not None
+        assert failures[0].example["name"] == "n3"
+
+
+def test_a_moment_that_is_missing_is_not_judged(good: pl.DataFrame):
+    rows = good.with_columns(pl.when(pl.int_range(pl.len()) > 9).then("at").alias('when "it" was'))
+    assert validate_frame(heard(), rows) == []

@@ -4,7 +4,7 @@ probably meant.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -102,6 +102,26 @@ PARTS = {
     "time column": (
         lambda: table(time_column="id"),
         "time_column 'id' is of type 'string'.*must be a 'timestamp'",
+    ),
+    "moment that a row speaks of": (
+        lambda: table(happens_at="id"),
+        "happens_at 'id' is of type 'string'.*must be a 'timestamp'",
+    ),
+    "moment of a static table": (
+        lambda: table(time_column=None, happens_at="at"),
+        "happens_at is 'at', and time_column, when a row became known, is None",
+    ),
+    "misspelt moment": (
+        lambda: table(happens_at="att"),
+        "natural_key, time_column or happens_at names 'att'.*did you mean 'at'",
+    ),
+    "natural key that holds the key": (
+        lambda: table(natural_key=("at", "id")),
+        r"natural_key \['at', 'id'\] holds the key \['id'\]",
+    ),
+    "known before": (
+        lambda: table(happens_at="at", known_after=timedelta(minutes=-1)),
+        "known_after",
     ),
     "time zone": (
         lambda: Input(name="h", source="at", kind="local_hour", timezone="America/New_Yrk"),

@@ -149,6 +149,9 @@ class Ledger:
 
         `None` before the first release.
         """
+        newest = self.newest(use_case) if when is None else None
+        if newest is not None and "plan" in newest.evidence:
+            return traffic_of([newest])
         rows = self._read(use_case=use_case, events=DECIDING)
         return traffic_of([row for row in rows if when is None or row.recorded_at <= when])
 

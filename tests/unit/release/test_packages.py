@@ -10,6 +10,7 @@ import pytest
 from include.errors import ReleaseError
 from include.release.model_store import version_folder
 from include.release.packages import package_problem, restore_package
+from include.release.statement import state_version
 from include.settings import Settings, load_settings
 from proofs.harness.ports import free_port
 from tests.unit.release.release_files import NAME, published
@@ -36,7 +37,9 @@ def test_a_whole_package_stays_as_it_is(settings: Settings) -> None:
     assert restore_package(settings, NAME, 1, digest) is None
 
 
-@pytest.mark.parametrize("damage", ["removed", "one bit", "signature removed"])
+@pytest.mark.parametrize(
+    "damage", ["removed", "one bit", "signature removed", "published as another version"]
+)
 def test_it_comes_back_from_the_endpoints_own_copy(settings: Settings, damage: str) -> None:
     digest = published(settings, 1)
     endpoint_copy(settings, 1, digest)
@@ -47,8 +50,10 @@ def test_it_comes_back_from_the_endpoints_own_copy(settings: Settings, damage: s
         content = bytearray((folder / "model.ubj").read_bytes())
         content[3] ^= 1
         (folder / "model.ubj").write_bytes(content)
-    else:
+    elif damage == "signature removed":
         (folder / "signature.json").unlink()
+    else:
+        state_version(settings, folder, NAME, 99, digest)
     assert package_problem(settings, NAME, 1, digest) is not None
     assert "the endpoint's copy" in (restore_package(settings, NAME, 1, digest) or "")
     assert package_problem(settings, NAME, 1, digest) is None

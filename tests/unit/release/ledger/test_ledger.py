@@ -181,3 +181,33 @@ def test_without_the_private_key_nothing_is_written(home: Home, ledger: Ledger) 
     (home.folder / "keys" / "ledger.pub.pem").unlink()
     with pytest.raises(LedgerBroken, match=r"its key .* is missing"):
         home.ledger.verify()
+
+
+def test_traffic_is_what_the_newest_row_says_of_it(ledger: Ledger) -> None:
+    assert ledger.traffic("flight_delays") is None
+    values = ("flight_delays", 2, "digest-2", "somebody", "because")
+    first = promote(ledger, 1)
+    promote(ledger, 2)
+    old = ledger.append("rolled_back", *values, {"back_to": 1})
+    traffic = ledger.traffic("flight_delays")
+    assert (traffic.champion.version, traffic.champion.digest, traffic.entry) == (
+        1,
+        "digest-1",
+        old,
+    )
+    arms = [
+        {"role": "champion", "version": 1, "digest": "digest-1", "share": 0.9},
+        {"role": "challenger", "version": 2, "digest": "digest-2", "share": 0.1},
+    ]
+    shadow = {"role": "shadow", "version": 3, "digest": "digest-3", "share": 0.0}
+    ledger.append("traffic", *values, {"plan": {"arms": arms, "shadow": shadow}})
+    traffic = ledger.traffic("flight_delays")
+    assert [(arm.role, arm.share) for arm in traffic.arms] == [
+        ("champion", 0.9),
+        ("challenger", 0.1),
+        ("shadow", 0.0),
+    ]
+    ledger.append("rolled_back", *values, {"plan": {"arms": []}})
+    assert ledger.traffic("flight_delays").champion is None
+    before = ledger.traffic("flight_delays", first.recorded_at)
+    assert (before.champion.version, before.entry) == (1, first)

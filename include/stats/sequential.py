@@ -129,7 +129,7 @@ def rate_evidence(hits: ArrayLike, trials: ArrayLike, limit: float) -> Floats:
     return np.asarray(np.where(hits > limit * trials, evidence, 0.0))
 
 
-def largest_rate(hits: int, trials: int, alpha: float) -> float:
+def largest_rate(hits: float, trials: float, alpha: float) -> float:
     """The exact upper bound (Clopper and Pearson, 1934) of a rate whose number of trials was fixed
     beforehand: it lies below the true rate with a probability of at most `alpha`.
     """

@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from include.release.analysis.observed import ArmWindow, Comparison, Observed
+from include.release.analysis.observed import Comparison, Observed
 from include.spec import Direct, Release
 from include.stats.sequential import (
     busy_share,
@@ -46,6 +47,8 @@ RELEVANT_RATIO = 1.1
 busy service proves differences that nobody feels.
 """
 NO_SHARE = 1e-6
+CLUSTERED = 1.2
+"""From this design effect on a finding speaks of it."""
 _SUSPICION = math.log(SUSPICION)
 
 
@@ -79,7 +82,8 @@ class AnalysisInput:
 
 
 Question = Callable[[AnalysisInput], list[Finding]]
-Count = Callable[[ArmWindow], int]
+Counted = Literal["errors", "fallbacks", "slow"]
+"""A count of `ArmWindow`, and of `Clustering`."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Excess:
 
     `evidence` is the log e-value and `threshold` what it must reach; `ratio` is the challenger's
     rate over the champion's, step by step (Mantel and Haenszel, 1959), infinite where the champion
-    has none.
+    has none. `clustering` is the largest design effect of the steps.
     """
 
     challenger: tuple[int, int]
@@ -96,6 +100,7 @@ class Excess:
     evidence: float
     threshold: float
     ratio: float
+    clustering: float
 
     @property
     def fails(self) -> bool:
@@ -108,8 +113,12 @@ class Excess:
         return not self.fails and self.ratio >= RELEVANT_RATIO and self.evidence >= _SUSPICION
 
 
-def excess_of(steps: Sequence[Comparison], count: Count, alpha: float) -> Excess:
-    """Compare the events that `count` gives of both arms, over all steps.
+def excess_of(steps: Sequence[Comparison], counted: Counted, alpha: float) -> Excess:
+    """Compare the events of both arms, over all steps.
+
+    Units are what chance assigns, not rows: events are divided by the design effect of the units'
+    rows (Rao and Scott, "A simple method for the analysis of clustered binary data", 1992), which
+    is 1 where every row has a unit of its own.
 
     Each step is tested with the challenger's planned share of the traffic, which is what chance
     gave it, and with the share of the rows that it got where that is too large for chance
@@ -118,19 +127,22 @@ def excess_of(steps: Sequence[Comparison], count: Count, alpha: float) -> Excess
     together = [step for step in steps if step.concurrent]
     planned, realised = np.zeros(1), np.zeros(1)
     for step in together:
-        hits, events = count(step.challenger), count(step.challenger) + count(step.champion)
+        effect = getattr(step.clustering, counted)
+        hits, others = getattr(step.challenger, counted), getattr(step.champion, counted)
+        hits, events = hits / effect, (hits + others) / effect
         planned = planned + excess_terms(hits, events, _within(step.share))
         realised = realised + excess_terms(hits, events, _within(row_share(step)))
     evidence = min(float(mixed(planned)), float(mixed(realised))) if together else 0.0
     for step in steps:
         if not step.concurrent:
-            evidence = max(evidence, _against_before(step, count, alpha))
+            evidence = max(evidence, _against_before(step, counted, alpha))
     return Excess(
-        (_total(steps, count, "challenger"), _rows(steps, "challenger")),
-        (_total(steps, count, "champion"), _rows(steps, "champion")),
+        (_total(steps, counted, "challenger"), _rows(steps, "challenger")),
+        (_total(steps, counted, "champion"), _rows(steps, "champion")),
         evidence,
         log_threshold(alpha),
-        _ratio(steps, count),
+        _ratio(steps, counted),
+        max((getattr(step.clustering, counted) for step in steps), default=1.0),
     )
 
 
@@ -147,6 +159,9 @@ def excess_finding(
     rates = [hits / rows if rows else None for hits, rows in (excess.challenger, excess.champion)]
     texts = [f"{hits:,} of {rows:,} rows" for hits, rows in (excess.challenger, excess.champion)]
     judged = None not in rates and not excess.leans
+    together = ""
+    if excess.clustering > CLUSTERED:
+        together = f"; rows of one unit resemble each other {excess.clustering:.2g} times"
     return Finding(
         rule=question,
         subject=case.subject,
@@ -157,7 +172,7 @@ def excess_finding(
         passed=not excess.fails,
         judged=judged,
         reason=f"{what} on {texts[0]} of the challenger, {texts[1]} of the champion at the same"
-        f" time; {evidence_text(excess.evidence, excess.threshold)}",
+        f" time{together}; {evidence_text(excess.evidence, excess.threshold)}",
     )
 
 
@@ -193,33 +208,35 @@ def too_few(
     )
 
 
-def _against_before(step: Comparison, count: Count, alpha: float) -> float:
+def _against_before(step: Comparison, counted: Counted, alpha: float) -> float:
     """The challenger alone against the champion's rows before it: half of alpha for the upper bound
     of the champion's rate, half for the challenger's being above it.
     """
     before, now = step.champion, step.challenger
     if not before.rows or not now.rows:
         return 0.0
-    limit = largest_rate(count(before), before.rows, alpha / 2.0)
+    effect = getattr(step.clustering, counted)
+    hits, events = (getattr(arm, counted) / effect for arm in (before, now))
+    limit = largest_rate(hits, before.rows / effect, alpha / 2.0)
     if limit >= 1.0:
         return 0.0
-    return float(rate_evidence(count(now), now.rows, limit)) - math.log(2.0)
+    return float(rate_evidence(events, now.rows / effect, limit)) - math.log(2.0)
 
 
-def _ratio(steps: Sequence[Comparison], count: Count) -> float:
+def _ratio(steps: Sequence[Comparison], counted: Counted) -> float:
     above = below = 0.0
     for step in steps:
         rows = step.challenger.rows + step.champion.rows
         if rows:
-            above += count(step.challenger) * step.champion.rows / rows
-            below += count(step.champion) * step.challenger.rows / rows
+            above += getattr(step.challenger, counted) * step.champion.rows / rows
+            below += getattr(step.champion, counted) * step.challenger.rows / rows
     if below:
         return above / below
     return math.inf if above else 1.0
 
 
-def _total(steps: Sequence[Comparison], count: Count, role: str) -> int:
-    return sum(count(getattr(step, role)) for step in steps)
+def _total(steps: Sequence[Comparison], counted: Counted, role: str) -> int:
+    return sum(getattr(getattr(step, role), counted) for step in steps)
 
 
 def _rows(steps: Sequence[Comparison], role: str) -> int:

@@ -10,13 +10,13 @@ from include.verdict import Finding
 
 def errors(case: AnalysisInput) -> list[Finding]:
     """Rows that the version could not score: the champion answered them, and callers saw none."""
-    excess = excess_of(case.observed.steps, lambda arm: arm.errors, case.alpha("errors"))
+    excess = excess_of(case.observed.steps, "errors", case.alpha("errors"))
     return [excess_finding(case, "errors", "error_rate", excess, what="errors")]
 
 
 def fallbacks(case: AnalysisInput) -> list[Finding]:
     """Rows that the version scored without all of its features."""
-    excess = excess_of(case.observed.steps, lambda arm: arm.fallbacks, case.alpha("fallbacks"))
+    excess = excess_of(case.observed.steps, "fallbacks", case.alpha("fallbacks"))
     return [excess_finding(case, "fallbacks", "fallback_rate", excess, what="missing features")]
 
 

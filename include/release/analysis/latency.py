@@ -25,7 +25,7 @@ def latency(case: AnalysisInput) -> list[Finding]:
                 " slow",
             )
         ]
-    excess = excess_of(observed.steps, lambda arm: arm.slow, case.alpha("latency"))
+    excess = excess_of(observed.steps, "slow", case.alpha("latency"))
     p95s = [
         "no rows" if arm.p95_ms is None else f"{arm.p95_ms:.3g} ms"
         for arm in (observed.now.challenger, observed.now.champion)

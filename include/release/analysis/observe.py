@@ -72,8 +72,9 @@ def observe(settings: Settings, use_case: UseCase, plans: Sequence[Plan]) -> Obs
     logged = rows_of_plans(use_case, tables, plans)
     if logged.height == 0:
         return _nothing(use_case, champion, challenger, plan, slow)
-    rows = as_arrays(logged, plans, _edges(settings, use_case, champion, before))
-    return _observed(settings, use_case, tables, rows, plans, before, slow)
+    unit = plan.unit or use_case.release.unit_of(use_case)
+    rows = as_arrays(logged, plans, _edges(settings, use_case, champion, before), unit)
+    return _observed(settings, use_case, tables, rows, plans, before, slow, unit)
 
 
 def _observed(
@@ -84,12 +85,13 @@ def _observed(
     plans: Sequence[Plan],
     before: pl.DataFrame,
     slow_ms: float | None,
+    unit: Sequence[str],
 ) -> Observed:
     everything = np.ones(rows.frame.height, dtype=bool)
     steps = comparisons(rows, plans, everything, slow_ms)
     steps = _with_baseline(steps, before, rows, plans, slow_ms)
     now = rows.challenger & (rows.step == len(plans) - 1)
-    units = units_of(rows, now, plans[-1].unit or use_case.release.unit_of(use_case))
+    units = units_of(rows, now, unit)
     steps = (*steps[:-1], replace(steps[-1], challenger=replace(steps[-1].challenger, units=units)))
     slices, problem = _slices(settings, use_case, rows, plans, slow_ms)
     own = rows.frame.filter(~rows.failed)
@@ -103,7 +105,7 @@ def _observed(
         slices_problem=problem,
         paired=_paired(use_case, rows, plans),
         memory=sample_memory(settings, use_case.name, plans[0].sequence, answered),
-        matured=matured(use_case, settings, tables, own.filter(pl.col("arm") != SHADOW)),
+        matured=matured(use_case, settings, tables, own.filter(pl.col("arm") != SHADOW), unit),
     )
 
 
@@ -152,7 +154,7 @@ def _with_baseline(
     """The steps, with the champion's rows before the rollout where it answers none any more."""
     if all(step.concurrent for step in steps) or before.height == 0:
         return steps
-    arrays = as_arrays(before, plans, rows.edges)
+    arrays = as_arrays(before, plans, rows.edges, ())
     everything = np.ones(before.height, dtype=bool)
     result = []
     for step, plan in zip(steps, plans, strict=True):

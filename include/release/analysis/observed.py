@@ -35,6 +35,18 @@ class ArmWindow:
 
 
 @dataclass(frozen=True)
+class Clustering:
+    """By how much the rows of one unit resemble each other, per count of `ArmWindow`: the design
+    effect, at least 1. A unit that asks twenty times and fails each time is one failure.
+    """
+
+    errors: float = 1.0
+    fallbacks: float = 1.0
+    slow: float = 1.0
+    scores: float = 1.0
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Both arms during one plan. Under a plan that gives the challenger everything, the champion's
     window is the one before it, and `concurrent` is false.
@@ -43,6 +55,7 @@ class Comparison:
     champion: ArmWindow
     challenger: ArmWindow
     concurrent: bool = True
+    clustering: Clustering = Clustering()
 
     @property
     def share(self) -> float:

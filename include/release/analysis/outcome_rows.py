@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -19,10 +19,14 @@ REWARD = "reward"
 
 
 def matured(
-    use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
+    use_case: UseCase,
+    settings: Settings,
+    tables: TableStore,
+    rows: pl.DataFrame,
+    unit: Sequence[str] = (),
 ) -> tuple[Matured, ...]:
     """The outcomes of both arms; `rows` are the log's rows that their own arm answered, the arm in
-    the column `arm`.
+    the column `arm`. Where they hold all columns of `unit`, the variances are those of units.
     """
     if rows.height == 0:
         return ()
@@ -32,12 +36,12 @@ def matured(
         labelled = labelled.with_columns(pl.Series("outcome", losses, dtype=pl.Float64))
     rewarded = rows.join(_told(tables, use_case, REWARD), on="prediction_id", how="inner")
     return (
-        *_summaries("loss", labelled),
-        *_summaries("reward", rewarded.with_columns(outcome=pl.col("value"))),
+        *_summaries("loss", labelled, unit),
+        *_summaries("reward", rewarded.with_columns(outcome=pl.col("value")), unit),
     )
 
 
-def _summaries(metric: str, frame: pl.DataFrame) -> Iterator[Matured]:
+def _summaries(metric: str, frame: pl.DataFrame, unit: Sequence[str]) -> Iterator[Matured]:
     if frame.height == 0:
         return
     least, most = (
@@ -53,10 +57,22 @@ def _summaries(metric: str, frame: pl.DataFrame) -> Iterator[Matured]:
             role=str(role[0]),
             rows=group.height,
             mean=float(outcome.mean() or 0.0),  # type: ignore[arg-type]  # of floats it is a float
-            variance=float(outcome.var(ddof=0) or 0.0),  # type: ignore[arg-type]
+            variance=_variance(group, unit),
             least=min(least, 0.0),
             most=max(most, 1.0),
         )
+
+
+def _variance(group: pl.DataFrame, unit: Sequence[str]) -> float:
+    """The variance of one outcome, as large as makes that of the mean right where the outcomes of a
+    unit resemble each other.
+    """
+    apart = group.with_columns(apart=pl.col("outcome") - pl.col("outcome").mean())
+    plain = float((apart["apart"] ** 2).sum()) / group.height
+    if not unit or any(name not in group.columns for name in unit):
+        return plain
+    sums = apart.group_by(list(unit)).agg(pl.col("apart").sum())["apart"]
+    return max(float((sums**2).sum()) / group.height, plain)
 
 
 def labelled_rows(

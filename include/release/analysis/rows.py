@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from include.inference_log.log import CHAMPION, log_table
-from include.release.analysis.observed import ArmWindow, Comparison
+from include.release.analysis.observed import ArmWindow, Clustering, Comparison
 from include.release.plan import Plan, PlannedArm
 from include.spec import UseCase
 from include.tables.store import TableStore
@@ -38,6 +38,7 @@ class LoggedRows:
 
     `step` is the plan's place in the rollout, `bins` the score's bin between `edges` (the last one
     holds what is no number); `failed` and `lacking` are errors and missing features of `ArmWindow`.
+    `units` numbers the units.
     """
 
     frame: pl.DataFrame
@@ -48,6 +49,7 @@ class LoggedRows:
     latency_ms: np.ndarray
     bins: np.ndarray
     edges: tuple[float, ...]
+    units: np.ndarray
 
     def window(
         self, arm: PlannedArm, plan: int, chosen: Flags, slow_ms: float | None, units: int | None
@@ -123,8 +125,12 @@ def foreign_rows(rows: pl.DataFrame, plans: Sequence[Plan]) -> dict[str, int]:
     }
 
 
-def as_arrays(rows: pl.DataFrame, plans: Sequence[Plan], edges: Sequence[float]) -> LoggedRows:
-    """The rows as arrays; without `edges` no scores are binned."""
+def as_arrays(
+    rows: pl.DataFrame, plans: Sequence[Plan], edges: Sequence[float], unit: Sequence[str]
+) -> LoggedRows:
+    """The rows as arrays; without `edges` no scores are binned. Where the log does not hold all
+    columns of the unit, every row is one.
+    """
     places = {plan.sequence: place for place, plan in enumerate(plans)}
     lacking = pl.any_horizontal(
         pl.col("flags").list.eval(pl.element().str.starts_with(prefix)).list.any()
@@ -147,6 +153,7 @@ def as_arrays(rows: pl.DataFrame, plans: Sequence[Plan], edges: Sequence[float])
         latency_ms=arrays["latency"].to_numpy(),
         bins=_bins(scores, edges),
         edges=tuple(edges),
+        units=_units(rows, unit),
     )
 
 
@@ -165,6 +172,7 @@ def comparisons(
                 rows.window(champion, plan.sequence, here & ~rows.challenger, slow_ms, None),
                 rows.window(challenger, plan.sequence, here & rows.challenger, slow_ms, None),
                 concurrent=champion.share > 0.0 or challenger.role == "shadow",
+                clustering=_clustering(rows, here, slow_ms),
             )
         )
     return tuple(result)
@@ -196,6 +204,40 @@ def _read(use_case: UseCase, tables: TableStore, where: pl.Expr) -> pl.DataFrame
         .sort("answered_at", "prediction_id")
         .collect()
     )
+
+
+def _units(rows: pl.DataFrame, unit: Sequence[str]) -> np.ndarray:
+    if not unit or any(name not in rows.columns for name in unit):
+        return np.arange(rows.height)
+    return rows.select(pl.struct(unit).rank("dense").cast(pl.Int64) - 1)[:, 0].to_numpy()
+
+
+def _clustering(rows: LoggedRows, chosen: Flags, slow_ms: float | None) -> Clustering:
+    """The design effects of the chosen rows."""
+    slow = np.zeros(len(chosen), dtype=bool) if slow_ms is None else rows.latency_ms > slow_ms
+    count = len(rows.edges) + 2 if rows.edges else 0
+    in_bins = [rows.bins == number for number in range(count)]
+    return Clustering(
+        errors=_design_effect(rows, chosen, [rows.failed]),
+        fallbacks=_design_effect(rows, chosen, [rows.lacking]),
+        slow=_design_effect(rows, chosen, [slow]),
+        scores=_design_effect(rows, chosen & ~rows.failed, in_bins),
+    )
+
+
+def _design_effect(rows: LoggedRows, chosen: Flags, events: Sequence[Flags]) -> float:
+    """The variance of the units' events over that of as many independent rows, within each arm."""
+    squares = expected = 0.0
+    for arm in (chosen & rows.challenger, chosen & ~rows.challenger):
+        _, units = np.unique(rows.units[arm], return_inverse=True)
+        sizes = np.bincount(units)
+        for event in events:
+            hits = np.bincount(units, weights=event[arm])
+            total = sizes.sum()
+            rate = hits.sum() / total if total else 0.0
+            squares += float(((hits - rate * sizes) ** 2).sum())
+            expected += float(total * rate * (1.0 - rate))
+    return max(squares / expected, 1.0) if expected else 1.0
 
 
 def _bins(scores: np.ndarray, edges: Sequence[float]) -> np.ndarray:

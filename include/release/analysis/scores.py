@@ -18,7 +18,7 @@ from include.stats.sequential import dependence_evidence, log_threshold
 from include.verdict import Finding
 
 MINIMUM_ROWS = 50
-"""Of each arm; with fewer, an index over ten bins is noise alone."""
+"""Of each arm, as if all were independent; with fewer, an index over ten bins is noise alone."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ def shift_of(steps: Sequence[Comparison]) -> Shift | None:
     counted = [step for step in steps if step.champion.scores and step.challenger.scores]
     if not counted:
         return None
-    challenger = np.array([step.challenger.scores for step in counted], dtype=np.float64)
-    champion = np.array([step.champion.scores for step in counted], dtype=np.float64)
+    # Units are what chance assigns: a unit that asks twenty times shows one score, not twenty.
+    effects = np.array([[step.clustering.scores] for step in counted])
+    challenger = np.array([step.challenger.scores for step in counted]) / effects
+    champion = np.array([step.champion.scores for step in counted]) / effects
     if min(challenger.sum(), champion.sum()) < MINIMUM_ROWS:
         return None
     # Each step's champion with the weight of the challenger's rows: traffic differs from hour to
@@ -101,8 +103,8 @@ def _evidence(steps: Sequence[Comparison]) -> float:
 def _evidence_at(steps: Sequence[Comparison], *, planned: bool) -> float:
     evidence = 0.0
     for step in steps:
-        hits = np.array(step.challenger.scores)
-        events = hits + np.array(step.champion.scores)
+        hits = np.array(step.challenger.scores) / step.clustering.scores
+        events = hits + np.array(step.champion.scores) / step.clustering.scores
         share = step.share if planned else row_share(step)
         if 0.0 < share < 1.0:
             evidence += float(dependence_evidence(hits, events, share))

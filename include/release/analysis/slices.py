@@ -53,7 +53,7 @@ def slices(case: AnalysisInput) -> list[Finding]:
 
 
 def _slice(case: AnalysisInput, part: SliceComparison, alpha: float) -> list[Finding]:
-    excess = excess_of(part.steps, lambda arm: arm.errors, alpha)
+    excess = excess_of(part.steps, "errors", alpha)
     findings = [
         excess_finding(case, "slices", "error_rate", excess, part=part.label, what="errors")
     ]

@@ -197,3 +197,74 @@ def test_the_memory_of_living_processes_is_sampled_at_every_look(home):
     assert {sample.process for sample in samples} == {f"{process.host}-{os.getpid()}"}
     assert samples[0].resident > 10_000_000
     assert len(sample_memory(home, USE_CASE.name, 15, rows=0)) == 1
+
+
+def test_the_rows_of_one_unit_are_not_taken_for_independent(home, champion):
+    """Thirty aircraft ask forty times each: each shows its own score, and one of them fails."""
+    repeated = [f"N{i % 30}" for i in range(1200)]
+    scores = np.random.default_rng(5).random(60)
+    fixed = {"carrier": "C", "origin": "EWR", "dest": "D"}
+    first = rows(
+        1200,
+        "champion",
+        12,
+        champion,
+        seed=1,
+        tailnum=repeated,
+        score=[float(scores[i % 30]) for i in range(1200)],
+        **fixed,
+    )
+    broken = [i % 30 == 0 for i in range(1200)]
+    second = rows(
+        1200,
+        "challenger",
+        12,
+        CHALLENGER,
+        seed=2,
+        tailnum=[f"M{i % 30}" for i in range(1200)],
+        score=[float(scores[30 + i % 30]) for i in range(1200)],
+        fallback=["boom" if bad else None for bad in broken],
+        model_digest=[champion if bad else CHALLENGER for bad in broken],
+        **fixed,
+    )
+    write_log(home, *before(champion), first, second)
+    observed = observe(home, USE_CASE, [plan(12, 0.5, champion)])
+    assert observed.now.challenger.errors == 40
+    assert observed.now.clustering.errors == pytest.approx(40.0, rel=0.05)
+    assert observed.now.clustering.scores > 30
+    verdict = analyse(RELEASE, observed)
+    findings = {finding.rule: finding for finding in verdict.findings}
+    assert findings["errors"].passed
+    assert "resemble each other 40 times" in findings["errors"].reason
+    assert findings["scores"].outcome == "not judged"
+    assert verdict.outcome == "inconclusive"
+
+
+def test_rows_that_are_units_of_their_own_lose_nothing(home, champion):
+    digests = [champion] * 40 + [CHALLENGER] * 260
+    boom = ["boom"] * 40 + [None] * 260
+    write_log(
+        home,
+        *before(champion),
+        rows(900, "champion", 12, champion, seed=1),
+        rows(300, "challenger", 12, CHALLENGER, 2, fallback=boom, model_digest=digests),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
+    assert observed.now.clustering.errors == pytest.approx(1.0)
+    assert observed.now.clustering.scores == pytest.approx(1.0)
+    assert {finding.rule for finding in analyse(RELEASE, observed).refused} >= {"errors"}
+
+
+def test_outcomes_of_one_unit_make_the_mean_less_sure(home, champion):
+    units = [f"N{i % 20}" for i in range(200)]
+    clustered = rows(200, "champion", 12, champion, seed=1, tailnum=units)
+    apart = rows(200, "challenger", 12, CHALLENGER, seed=2)
+    write_log(home, *before(champion), clustered, apart)
+    # Every unit of the champion is rewarded always or never.
+    told = {name: float(i % 2) for i, name in enumerate(clustered["prediction_id"].to_list())}
+    told |= {name: float(i % 2) for i, name in enumerate(apart["prediction_id"].to_list())}
+    write_feedback(home, "reward", told)
+    unit = plan(12, 0.5, champion).model_copy(update={"unit": ("tailnum",)})
+    parts = {part.role: part for part in observe(home, USE_CASE, [unit]).matured}
+    assert parts["challenger"].variance == pytest.approx(0.25)
+    assert parts["champion"].variance == pytest.approx(2.5)

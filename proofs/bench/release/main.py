@@ -49,7 +49,7 @@ class Sizes:
     contests: int
 
 
-FULL = Sizes(paths=4_000, checked=200, identical=2_000, rollouts=400, contests=200)
+FULL = Sizes(paths=3_000, checked=150, identical=1_000, rollouts=200, contests=60)
 QUICK = Sizes(paths=200, checked=10, identical=20, rollouts=5, contests=4)
 
 

@@ -1,72 +1,92 @@
-"""A registered version on this machine: fetched from the registry once, verified at every load."""
+"""The version that scores batches, on this machine: fetched once, verified at every load."""
 
 from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from include.errors import RegistryError
 from include.files import publishing
 from include.model.package import ScoringModel, load_model
-from include.registry.versions import RegisteredVersion, champion, download
+from include.registry.client import unreachable
+from include.registry.versions import RegisteredVersion, champion, download, find_version
 from include.registry.versions import version as registered_version
+from include.release.ledger import Ledger
+from include.release.model_store import version_folder
+from include.release.packages import package_problem
 from include.settings import Settings
 from include.spec import UseCase
 
 
 def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVersion, ScoringModel]:
-    """The champion and its loaded model.
+    """The champion of the release ledger and its loaded model; of a home without a release that of
+    MLflow's alias.
 
     Raises `RegistryError` when no version is in service yet.
     """
-    version = champion(settings, use_case)
+    released = _released(settings, use_case)
+    version = champion(settings, use_case) if released is None else released
     if version is None:
         raise RegistryError(
             f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. Run"
             f" {use_case.dag_id('training')}, and then {use_case.dag_id('deployment')} for the"
             " version that it registers."
         )
-    return version, registered_model(settings, use_case, version)
+    return version, planned_model(settings, use_case, version.version, version.digest)
+
+
+def _released(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
+    """The champion as the release ledger says it, who may have moved MLflow's alias or deleted the
+    version there; `None` before the first release.
+    """
+    traffic = Ledger(settings).traffic(use_case.name)
+    arm = None if traffic is None else traffic.champion
+    if arm is None:
+        return None
+    registered = None
+    if unreachable(settings) is None:
+        registered = find_version(settings, use_case.name, arm.version)
+    if registered is None:
+        return RegisteredVersion(arm.version, "", arm.digest, name=use_case.name)
+    return replace(registered, digest=arm.digest)
 
 
 def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:
-    """The model that a plan names: the registry is asked only where its package is not on this
-    machine yet.
+    """The model that a plan names, from `home/work/champions/<use_case>/<version>` once it was
+    copied there from the model store, or fetched from the registry where it was never released.
 
-    Raises `DigestMismatch` when the version is not the one with `digest`.
+    Raises `DigestMismatch` when the copy is not the version with `digest`: remove that folder and
+    it is fetched again.
     """
     folder = _folder(settings, use_case, version)
     if not folder.exists():
-        _fetch(registered_version(settings, use_case, version), folder)
+        _fetch(settings, use_case, version, digest, folder)
     return load_model(folder, expected_digest=digest, threads=settings.training_threads)
 
 
 def registered_model(
     settings: Settings, use_case: UseCase, registered: RegisteredVersion
 ) -> ScoringModel:
-    """One version's loaded model, from `home/work/champions/<use_case>/<version>` once it has been
-    fetched.
-
-    Raises `DigestMismatch` when the copy differs from what was registered: remove that folder and
-    it is fetched again.
-    """
-    folder = _folder(settings, use_case, registered.version)
-    if not folder.exists():
-        _fetch(registered, folder)
-    return load_model(folder, expected_digest=registered.digest, threads=settings.training_threads)
+    """The model of a registered version, as `planned_model`."""
+    return planned_model(settings, use_case, registered.version, registered.digest)
 
 
 def _folder(settings: Settings, use_case: UseCase, version: int) -> Path:
     return settings.home / "work" / "champions" / use_case.name / str(version)
 
 
-def _fetch(registered: RegisteredVersion, folder: Path) -> None:
-    """Fetch the package: a killed process leaves no half copy, and of two at once the first one's
-    copy stays.
+def _fetch(settings: Settings, use_case: UseCase, version: int, digest: str, folder: Path) -> None:
+    """Put a verified package there: a killed process leaves no half copy, and of two at once the
+    first one's copy stays.
     """
     with suppress(FileExistsError), publishing(folder, replace=False) as aside:
-        package = download(registered, aside / "fetched")
+        if package_problem(settings, use_case.name, version, digest) is None:
+            stored = version_folder(settings, use_case.name, version)
+            shutil.copytree(stored, aside, dirs_exist_ok=True)
+            return
+        package = download(registered_version(settings, use_case, version), aside / "fetched")
         for path in list(package.iterdir()):
             path.rename(aside / path.name)
         shutil.rmtree(aside / "fetched")

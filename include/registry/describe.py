@@ -16,12 +16,12 @@ from include.registry.page_tables import (
     fairness_table,
     gate_table,
     metric_table,
-    promises,
     slice_table,
     table,
     where,
     worst_first,
 )
+from include.registry.promises import promises
 from include.settings import Settings
 from include.spec import UseCase
 from include.verdict import Finding, GateVerdict

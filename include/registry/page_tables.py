@@ -1,11 +1,10 @@
-"""The tables of a version's page: of every gate, slice, group and promise the line that decides."""
+"""The tables of a version's page: of every gate, slice and group the line that decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from include.registry.metric_names import mlflow_name
-from include.spec import UseCase
 from include.verdict import Finding, markdown_cell
 
 TEST, CHAMPION, GOLDEN = "test", "champion", "golden"
@@ -118,25 +117,6 @@ def metric_table(names: Sequence[str], metrics: Mapping[str, float]) -> str:
     return table(("metric", *columns), rows)
 
 
-def promises(use_case: UseCase, metrics: Mapping[str, float]) -> str | None:
-    """What the gates allow beside what raises monitoring's alarm, and whether this version starts
-    below the alarm; `None` for a problem whose gates and alarms share no question.
-    """
-    allowed = use_case.problem.thresholds.get("max_calibration_error")
-    rate = metrics.get("test.observed_rate", metrics.get("test.accuracy"))
-    score = metrics.get("test.mean_score")
-    if allowed is None or rate is None or score is None:
-        return None
-    alarm, gap = use_case.monitoring.max_calibration_gap, abs(score - rate)
-    rows = [
-        ("calibration", "ece", metrics.get("test.ece"), f"at most {allowed:g}", "-"),
-        ("calibration", "mean-score gap", gap, f"at most {allowed:g} (ece)", f"above {alarm:g}"),
-    ]
-    ranking = _ranking(use_case, metrics)
-    shown = table(("question", "metric", "this version", "gate allows", "alarm"), [*rows, *ranking])
-    return f"{shown}\n\n{_agreement(allowed, alarm, gap)}"
-
-
 def outcome(finding: Finding) -> str:
     """The outcome, what refuses in bold; of what passes beyond its limit, why it does."""
     if finding.outcome == "refused":
@@ -149,32 +129,6 @@ def outcome(finding: Finding) -> str:
 def where(finding: Finding) -> str:
     """The split, and the part of it."""
     return ", ".join(filter(None, (finding.subject, finding.part)))
-
-
-def _agreement(allowed: float, alarm: float, gap: float) -> str:
-    if gap > alarm:
-        return (
-            f"**This version starts above the alarm**: on its own test split its mean score is"
-            f" {gap:.3f} off; the gate allows {allowed:g}, monitoring alarms above {alarm:g}."
-            " Expect an alarm at once, or lower the gate's limit."
-        )
-    if allowed <= alarm:
-        return "Gate and alarm agree: what the gate lets through does not raise the alarm."
-    return (
-        f"The gate is wider than the alarm ({allowed:g} against {alarm:g}): ece adds up the gaps of"
-        " bins, which in the alarm's gap offset one another. This version's own gap,"
-        f" {gap:.3f}, is below the alarm."
-    )
-
-
-def _ranking(use_case: UseCase, metrics: Mapping[str, float]) -> list[tuple[object, ...]]:
-    auc, least = metrics.get("test.auc"), use_case.problem.thresholds.get("min_auc")
-    if auc is None or least is None or use_case.problem.kind != "binary":
-        return []
-    drop = use_case.monitoring.max_auc_drop
-    return [
-        ("ranking", "auc", auc, f"at least {least:g}", f"below {auc - drop:.4g} ({drop:g} less)")
-    ]
 
 
 def _cell(value: object) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 
 from include.catalogue import names
-from include.triggers.causes import sentence_of
+from include.started_by import events_of, sentence_of
 from plugins.refusal import shortened
+from plugins.run_context import TRIGGERS
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -169,16 +170,12 @@ def _interval(dag_run: DagRun) -> str:
 def _started(dag_run: DagRun) -> str:
     kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     if kind == "asset_triggered":
-        sources = sorted(
-            {
-                f"{event.asset.name} of {event.source_dag_id or 'the API'}"
-                for event in dag_run.consumed_asset_events
-            }
-        )
-        return f"Asset event ({', '.join(sources) or 'unknown'})"
+        events = dag_run.consumed_asset_events
+        sources = [(event.asset.name, event.source_dag_id) for event in events]
+        return sentence_of({"kind": "asset", "who": events_of(sources)})
     cause = {
-        "kind": {"manual": "manual", "backfill": "backfill"}.get(kind, "schedule"),
-        "who": dag_run.triggering_user_name or {"manual": "unknown"}.get(kind, "the schedule"),
+        "kind": TRIGGERS.get(kind, kind),
+        "who": dag_run.triggering_user_name,
         "reason": (dag_run.conf or {}).get("reason"),
     }
     return sentence_of(cause)

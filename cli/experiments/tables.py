@@ -68,7 +68,7 @@ def print_training(training: Mapping[str, Any]) -> None:
         "MLflow run": training["mlflow_run_id"],
         "DAG run": training["run_id"],
         "data": f"{training['interval_start']} to {training['interval_end']}",
-        "started by": f"{'+'.join(training['kinds'])} ({training['by']})",
+        "started by": "; ".join(training["started_by"]),
         "model": training["tags"].get("flightdeck.architecture"),
         "data set": f"{training['snapshot']} {training['snapshot_digest'][:16]}",
         "code": training["commit"],
@@ -99,11 +99,14 @@ def print_training(training: Mapping[str, Any]) -> None:
 def print_comparison(answer: Mapping[str, Any]) -> None:
     """All that differs; the differences are to the first training."""
     names = [_name(training) for training in answer["trainings"]]
-    facts = ("decision", "interval_end", "by", "reasons")
+    facts = ("decision", "interval_end", "started_by", "reasons")
     print_table(
         "Trainings",
         ("", *names),
-        ([fact, *(training[fact] for training in answer["trainings"])] for fact in facts),
+        (
+            [fact.replace("_", " "), *(training[fact] for training in answer["trainings"])]
+            for fact in facts
+        ),
     )
     _print_golden(answer["golden"])
     print_table(

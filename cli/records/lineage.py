@@ -19,6 +19,7 @@ from include.experiments.runs import find_training
 from include.registry.client import connect
 from include.registry.run_files import read_json
 from include.settings import Settings
+from include.started_by import sentences_of
 from include.tables.store import TableStore
 from include.training.lineage import LINEAGE_FILE, Reached, reached_by
 
@@ -146,10 +147,10 @@ def _print(document: Mapping[str, Any]) -> None:
             f"commit {code['commit']}, lock {code['lock'][:16]}, specification"
             f" {document['specification'][:16]}"
         ),
-        "trigger": (
-            f"{trigger['kind']} by {trigger['by'] or 'nobody'}: "
-            + ("; ".join(_cause(cause) for cause in trigger["causes"]) or "no cause")
+        "started by": "; ".join(
+            sentences_of(trigger["causes"], trigger["kind"], trigger["by"] or "")
         ),
+        "causes": ", ".join(cause["cause_id"] for cause in trigger["causes"]) or None,
         "MLflow run": document["mlflow_run_id"],
     }
     title = f"{document['model']} version {document['version'] or '-'}, {document['decision']}"
@@ -169,10 +170,6 @@ def _print(document: Mapping[str, Any]) -> None:
         ("file", "kind", "bytes"),
         ((part["path"], part["type"], part["bytes"]) for part in document["artefacts"]),
     )
-
-
-def _cause(cause: Mapping[str, Any]) -> str:
-    return f"{cause['kind']} {cause['cause_id']} {cause.get('reason') or ''}".strip()
 
 
 def _print_reached(origin: tuple[str, str], trainings: Sequence[Reached]) -> None:

@@ -72,6 +72,7 @@ def _head(training: Training) -> dict[str, Any]:
         "interval_start",
         "interval_end",
         "by",
+        "started_by",
     )
     facts = {name: getattr(training, name) for name in names}
     return {

@@ -16,6 +16,7 @@ from include.errors import RegistryError
 from include.governance.annotations import Annotation, current
 from include.registry.client import connect
 from include.settings import Settings
+from include.started_by import sentences_of_tags
 from include.tables.store import TableStore
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Training:
     annotations: tuple[Annotation, ...] = field(default=(), compare=False)
 
     @property
+    def started_by(self) -> tuple[str, ...]:
+        """Why it was trained, a sentence a cause."""
+        return sentences_of_tags(self.tags)
+
+    @property
     def name(self) -> str:
         """`<use case>/<version>`, or the beginning of the MLflow run's id."""
         return (
@@ -72,6 +78,7 @@ class Training:
             **self.__dict__,
             "started": self.started.isoformat(),
             "kinds": list(self.kinds),
+            "started_by": list(self.started_by),
             "reasons": list(self.reasons),
         }
         return {**plain, "annotations": [remark.as_json() for remark in self.annotations]}

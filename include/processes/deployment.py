@@ -16,6 +16,7 @@ from include.release.endpoint import smoke_test, wait_until_serving
 from include.release.ledger import Entry, Ledger, run_name
 from include.release.model_store import publish, set_desired, version_folder, withdraw
 from include.release.reconcile import notable, reconcile
+from include.started_by import events_of, who_started
 from include.steps import StepContext
 from include.verdict import PACKAGE_COLUMNS
 
@@ -178,7 +179,11 @@ def _evidence(
 
 
 def _actor(context: StepContext) -> str:
-    return context.run.triggered_by or f"{context.run.process}:{context.run.trigger}"
+    run = context.run
+    events = [
+        (event["asset"], event.get("source_dag_id")) for event in run.causes if "asset" in event
+    ]
+    return who_started([], run.trigger, run.triggered_by or events_of(events))
 
 
 def _checked(selected: SelectedVersion, verdict: PackageVerdict) -> tuple[int, str]:

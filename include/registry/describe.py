@@ -7,7 +7,6 @@ which it links.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from include.registry.page_tables import (
 from include.registry.promises import promises
 from include.settings import Settings
 from include.spec import UseCase
+from include.started_by import sentences_of_tags
 from include.verdict import Finding, GateVerdict
 
 SHOWN_METRICS = (
@@ -191,12 +191,12 @@ def _comparison(verdict: GateVerdict) -> str:
     return f"{compared}: {'; '.join(reasons)}." if reasons else f"{compared}."
 
 
-def _listed(reasons: Sequence[str]) -> list[str]:
+def _listed(reasons: Sequence[str], file: str = "gates.json") -> list[str]:
     lines = [
         f"- {reason[:LONGEST_REASON]}".replace("<", "&lt;") for reason in reasons[:MOST_REASONS]
     ]
     left = len(reasons) - MOST_REASONS
-    return [*lines, f"- and {left} more, in the run's gates.json"] if left > 0 else lines
+    return [*lines, f"- and {left} more, in the run's {file}"] if left > 0 else lines
 
 
 def _golden(findings: Sequence[Finding], metrics: Mapping[str, float]) -> str | None:
@@ -211,27 +211,9 @@ def _golden(findings: Sequence[Finding], metrics: Mapping[str, float]) -> str | 
 
 
 def _cause(tags: Mapping[str, str]) -> str:
-    kinds = tags.get("flightdeck.cause_kinds", tags.get("flightdeck.trigger", "unknown"))
     start, end = (tags.get(f"flightdeck.interval_{bound}", "?") for bound in ("start", "end"))
-    lines = [
-        f"- Started by: {kinds} ({tags.get('flightdeck.triggered_by', 'unknown')})",
-        f"- Data interval: {start} to {end}",
-    ]
-    lines += [f"- {reason}" for reason in _reasons(tags.get("flightdeck.causes", "[]"))]
-    return "\n".join(lines)
-
-
-def _reasons(causes: str) -> list[str]:
-    """The sentences of the causes; none where the tag was cut and is no JSON any more."""
-    try:
-        listed = json.loads(causes)
-    except ValueError:
-        return []
-    return [
-        f"{cause['kind']}: {cause['reason']}"
-        for cause in listed
-        if isinstance(cause, dict) and {"kind", "reason"} <= set(cause)
-    ]
+    lines = _listed(sentences_of_tags(tags), "causes.json")
+    return "\n".join([*lines, f"- Data interval: {start} to {end}"])
 
 
 def _links(tags: Mapping[str, str], place: Place) -> str:

@@ -18,6 +18,7 @@ from include.registry.describe import Place, gate_outcomes, refusal_note, versio
 from include.registry.one_copy import one_copy
 from include.settings import Settings
 from include.spec import DataSet, UseCase
+from include.started_by import sentences_of, who_started, words_of
 from include.steps import StepContext
 from include.training.tuning import Trial
 from include.triggers.causes import causes_of_run
@@ -59,21 +60,23 @@ def open_run(context: StepContext, code_commit: str) -> dict[str, str]:
     client, causes = connect(context.settings), causes_of_run(context)
     tags = _run_tags(context, code_commit, causes)
     with one_copy(context.settings, context.use_case.name, context.run.run_id):
-        run = _opened_run(client, context, tags)
+        run = _opened_run(client, context, tags, _kinds(causes, context.run.trigger))
         client.log_dict(
             run.info.run_id, {"causes": json.loads(json.dumps(causes, default=str))}, "causes.json"
         )
     return {"mlflow_run_id": str(run.info.run_id), "experiment_id": str(run.info.experiment_id)}
 
 
-def _opened_run(client: MlflowClient, context: StepContext, tags: Mapping[str, str]) -> Run:
+def _opened_run(
+    client: MlflowClient, context: StepContext, tags: Mapping[str, str], kinds: Sequence[str]
+) -> Run:
     run = find_run(client, context.use_case.name, context.run.run_id)
     if run is None:
         experiment_id = _experiment(client, context.settings, context.use_case)
         return client.create_run(
             experiment_id,
             tags=dict(tags),
-            run_name=f"{context.interval.end:%Y-%m-%d} {context.run.trigger}",
+            run_name=f"{context.interval.end:%Y-%m-%d} {words_of(kinds)}",
         )
     client.update_run(run.info.run_id, status="RUNNING")
     log_tags(client, run.info.run_id, tags)
@@ -317,21 +320,25 @@ def _causes_tag(causes: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _kinds(causes: Sequence[Mapping[str, Any]], trigger: str) -> list[str]:
+    """What started the run: the kinds of its causes, or what Airflow says of a run without any."""
+    return sorted({str(cause["kind"]) for cause in causes if "kind" in cause}) or [trigger]
+
+
 def _run_tags(
     context: StepContext, code_commit: str, causes: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
     run, interval = context.run, context.interval.as_json()
+    who = who_started(causes, run.trigger, run.triggered_by)
     return {
         RUN_TAG: run.run_id,
         "flightdeck.use_case": context.use_case.name,
         "flightdeck.process": run.process,
         "flightdeck.trigger": run.trigger,
-        "flightdeck.triggered_by": run.triggered_by or "nobody",
+        "flightdeck.triggered_by": who,
         "flightdeck.causes": _causes_tag(causes),
-        "flightdeck.cause_kinds": "+".join(
-            sorted({str(cause["kind"]) for cause in causes if "kind" in cause})
-        )
-        or run.trigger,
+        "flightdeck.cause_kinds": "+".join(_kinds(causes, run.trigger)),
+        "flightdeck.started_by": "; ".join(sentences_of(causes, run.trigger, who))[:TAG_LENGTH],
         "flightdeck.params": json.dumps(run.params, default=str),
         "flightdeck.interval_start": interval["start"],
         "flightdeck.interval_end": interval["end"],

@@ -11,7 +11,7 @@ per prediction): of two that overlap one fails to commit, reads again and decide
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -98,27 +98,6 @@ class Cause:
             evidence=json.loads(row["evidence_json"]),
             interval=interval,
         )
-
-
-WORDS: dict[str, str] = {
-    "schedule": "Scheduled",
-    "backfill": "Backfill",
-    "new_data": "New labels",
-    "alarm": "Alarm",
-    "manual": "Started by hand",
-    "event": "Asset event",
-    "local": "Run outside Airflow",
-}
-
-
-def sentence_of(cause: Mapping[str, Any]) -> str:
-    """Say why a run started: what happened, who saw it, and the reason, alike wherever it is told.
-
-    `cause` is `Cause.as_json()`.
-    """
-    what = WORDS.get(str(cause.get("kind")), str(cause.get("kind")))
-    started = f"{what} ({cause.get('who') or 'unknown'})"
-    return f"{started}: {cause['reason']}" if cause.get("reason") else started
 
 
 def table_name(use_case_name: str) -> str:

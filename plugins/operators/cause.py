@@ -11,8 +11,8 @@ from airflow.sdk import Asset, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import SpecError
+from include.started_by import sentence_of
 from include.steps import call_step, load_step
-from include.triggers.causes import sentence_of
 from plugins.links import MLFLOW_RUN
 from plugins.operators.step import StepOperator
 from plugins.refusal import refused_request

@@ -244,6 +244,25 @@ def test_people_get_tables_and_programs_get_json(world, capsys):
         assert all(word in printed for word in words), printed
 
 
+def test_why_a_training_started_is_the_same_sentence_wherever_it_is_read(world, capsys):
+    sentence = "Alarm (flight_delays__monitoring): AUC fell to 0.61."
+    first = find_training(world.settings, "flight_delays/1")
+    assert first.started_by == (sentence,)
+    assert first.tags["flightdeck.started_by"] == sentence
+    assert world.client.get_run(first.mlflow_run_id).info.run_name.endswith(" Alarm")
+    version = world.client.get_model_version("flight_delays", "1")
+    assert version.tags["started_by"] == sentence
+    assert f"\n- {sentence}\n" in version.description
+    for command in (["experiments", "show", "flight_delays/1"], ["lineage", "flight_delays", "1"]):
+        assert invoke(command, world.settings) == 0
+        assert sentence in " ".join(capsys.readouterr().out.split()), command
+    told = compare(world.client, [first, find_training(world.settings, "shallow")])
+    assert [list(head["started_by"]) for head in told["trainings"]] == [
+        [sentence],
+        ["Started by hand (ada)"],
+    ]
+
+
 def test_a_name_that_means_several_is_refused(world):
     with pytest.raises(RegistryError, match="There is no training 'nothing'"):
         find_training(world.settings, "nothing")

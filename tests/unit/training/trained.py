@@ -75,6 +75,14 @@ class Trainings:
         return connect(self.settings)
 
 
+ALARM = {
+    "cause_id": "c1",
+    "kind": "alarm",
+    "who": "flight_delays__monitoring",
+    "reason": "AUC fell to 0.61.",
+}
+
+
 @cache
 def trainings(home: Path) -> Trainings:
     """Built once per process for one home, in a folder of it whose name no URL takes as it is."""
@@ -82,7 +90,7 @@ def trainings(home: Path) -> Trainings:
     land(settings, QUARTER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern
-        causes = ({"cause_id": "c1", "kind": "alarm"},)
+        causes = (ALARM,)
         first = _run(
             settings, FLIGHTS, RunInfo("training", "first", "asset", "monitoring", causes=causes)
         )

@@ -1,7 +1,9 @@
-"""The note of a finished run: why it ran, on which data, what came of it.
+"""The notes of a finished run: why it ran, on which data, what came of it; and on a task that saw a
+cause of training, which cause. The latter mark the task in Airflow's grid.
 
-Airflow calls the listeners in the scheduler, with the run still in its session, so that the note is
-part of the same commit as the run's end. A note that a person wrote is left alone.
+Airflow calls the listeners in the scheduler, with the run still in its session, so that the notes
+are part of the same commit as the run's end. A run that ends again, for a task of it was cleared,
+gets its note anew. A note that a person wrote is left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 
 from include.catalogue import names
-from include.started_by import events_of, sentence_of
+from include.started_by import events_of, sentence_of, words_of
 from plugins.refusal import shortened
 from plugins.run_context import TRIGGERS
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 NOTE_CHARACTERS = 1000
 LINE_CHARACTERS = 280
 SHOWN_REASONS = 3
+AUTHOR = "flightdeck"
+"""Whom Airflow names as the author of our notes."""
 
 
 def note_of(
@@ -69,7 +73,34 @@ def _headline(
         return f"**Failed** in {_listed(failed)}: its log says why."
     if state != "success":
         return f"**{state.capitalize()}.**"
+    alarm = _alarm(results)
+    if alarm:
+        return alarm
     return f"**Done.** {' '.join(_outcomes(results))}".rstrip()
+
+
+def _alarm(results: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The alarm of a monitoring run with its reasons, and why it starts nothing where it does not;
+    `None` without an alarm.
+    """
+    decided, raised = results.get("decide_alarm", {}), results.get("raise_alarm", {})
+    if not decided.get("alarm"):
+        return None
+    reasons = " ".join(str(reason) for reason in decided.get("reasons", []))
+    became = "" if raised.get("announce", True) else f" {raised['reason']}"
+    return f"**Alarm.** {shortened(reasons, LINE_CHARACTERS)}{became}"
+
+
+def task_note_of(result: Mapping[str, Any]) -> str | None:
+    """The note of a task that announces causes of training: the cause, or why it starts nothing.
+
+    `result` is an `Announcement` as JSON; `None` where it speaks of no cause, as in a quiet month.
+    """
+    cause_id = str(result.get("extra", {}).get("cause_id", ""))
+    if not cause_id:
+        return None
+    kind, _, _ = cause_id.partition(":")
+    return f"**{words_of([kind])}.** {shortened(str(result['reason']), LINE_CHARACTERS)}"
 
 
 def _outcomes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -79,14 +110,10 @@ def _outcomes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         outcomes.append(f"Version {registered.get('version')} is registered as challenger.")
     if (released := results.get("put_into_service")) is not None:
         outcomes.append(f"Version {released.get('version')} is in service.")
-    if (decided := results.get("decide_alarm")) is not None:
-        reasons = [str(reason) for reason in decided.get("reasons", [])]
-        outcomes.append(
-            f"**Alarm**: {shortened(' '.join(reasons), LINE_CHARACTERS)}"
-            if decided.get("alarm")
-            else "No alarm."
-        )
-    return outcomes
+    if "decide_alarm" in results:
+        outcomes.append("No alarm.")
+    announced = [result for result in results.values() if result.get("announce")]
+    return [*outcomes, *filter(None, map(task_note_of, announced))]
 
 
 def _why(results: Mapping[str, Mapping[str, Any]], started: str) -> str:
@@ -133,19 +160,28 @@ def write_note(dag_run: DagRun) -> None:
 
 
 def _write(dag_run: DagRun, session: Any, state: str | None = None) -> None:
-    if dag_run.note:
-        return
-    dag_run.note = note_of(
+    instances = dag_run.get_task_instances(session=session)
+    results = _results(dag_run, session)
+    note = note_of(
         state=state or str(dag_run.state),
         interval=_interval(dag_run),
         started=_started(dag_run),
-        results=_results(dag_run, session),
-        failed=[
-            instance.task_id
-            for instance in dag_run.get_task_instances(session=session)
-            if str(instance.state) == "failed"
-        ],
+        results=results,
+        failed=[item.task_id for item in instances if str(item.state) == "failed"],
     )
+    _put(dag_run, dag_run.dag_run_note, note)
+    for instance in instances:
+        result = results.get(instance.task_id, {})
+        if "announce" in result:
+            _put(instance, instance.task_instance_note, task_note_of(result))
+
+
+def _put(subject: Any, row: Any, text: str | None) -> None:
+    """Give a run or task its note, unless the one that it has (`row`) is a person's."""
+    if row is None and text is not None:
+        subject.note = (text, AUTHOR)
+    elif row is not None and row.user_id == AUTHOR:
+        row.content = text
 
 
 def _results(dag_run: DagRun, session: Any) -> dict[str, dict[str, Any]]:

@@ -3,8 +3,10 @@ and raise the alarm.
 
 Waits until the interval is scored. Labels that were not known at the interval's end are counted,
 not guessed. The alarm is an asset event that starts training and carries the interval, the verdict
-and the reasons; without an alarm the last task is skipped. An alarm on faulty data, within the
-cool-down or above the daily limit is recorded as suppressed and starts nothing.
+and the reasons; without an alarm the last task ends well and emits nothing. An alarm on faulty
+data, within the cool-down or above the daily limit is recorded as suppressed and starts nothing.
+The note of a run with an alarm begins with it, and its last task carries a note too, which marks
+the month in the grid.
 
 `check_releases` has an alarm of its own: it fails when the release ledger was changed by hand, or
 what follows from it cannot be put back (docs/releases-ledger.md).

@@ -21,12 +21,11 @@ COLLECT = "include.processes.training:collect_causes"
 
 
 class AnnounceCauseOperator(StepOperator):
-    """Runs a step that records a cause, and emits the asset event that starts training unless the
-    step decides otherwise.
+    """Runs a step that records a cause, and emits the asset event that starts training when the
+    step announces it.
 
-    The step returns an `Announcement`. Without an
-    announcement the task is skipped, for a task that succeeds emits its event; its result is pushed
-    before.
+    The step returns an `Announcement`. The task succeeds either way: that there is nothing to
+    announce is an answer, and no task that was passed over.
 
     :param asset: the asset whose event starts training.
     """
@@ -38,13 +37,17 @@ class AnnounceCauseOperator(StepOperator):
         self.asset = asset
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Record, then announce or skip."""
+        """Record, then announce or say why not."""
         result = self.run_step(context).as_json()
-        if not result["announce"]:
-            context["ti"].xcom_push(key="return_value", value=result)
-            raise AirflowSkipException(result["reason"])
-        context["outlet_events"][self.asset].extra = result["extra"]
-        self.log.warning("%s: %s", self.asset.name, result["reason"])
+        if result["announce"]:
+            context["outlet_events"][self.asset].extra = result["extra"]
+            self.log.warning("%s: %s", self.asset.name, result["reason"])
+        else:
+            # Airflow emits an event for every asset that the running task still has as its outlet
+            # when it succeeds. The DAG declares the asset all the same, so that the asset graph
+            # draws the loop; an alias would draw it only after the first alarm.
+            self.outlets = []
+            self.log.info("%s: no event. %s", self.asset.name, result["reason"])
         return result
 
 

@@ -21,7 +21,7 @@ from include.tables.store import TableStore, in_window
 from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.data import read_source
 from include.use_cases.flight_delays.spec import USE_CASE
-from tests.integration.dag_runs import month, run_dag
+from tests.integration.dag_runs import asset_events, month, run_dag
 
 pytestmark = [pytest.mark.slow]
 
@@ -29,20 +29,6 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture
 def tables(settings):
     return TableStore(settings.tables_uri)
-
-
-def asset_events(name: str) -> list[dict]:
-    from airflow.models.asset import AssetEvent
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        events = session.scalars(select(AssetEvent)).all()
-        return [
-            {"run": event.source_run_id, "extra": event.extra}
-            for event in events
-            if event.asset.name == name
-        ]
 
 
 def test_features_publish_what_validation_accepted(history, tables):
@@ -215,6 +201,8 @@ def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(
     assert row["alarm"] is verdict["alarm"] is True
     assert row["online_rows"] == len(asked)
     assert Path(row["report"]).stat().st_size > 100_000
+    assert run.note.startswith(f"**Alarm.** {verdict['reasons'][0][:40]}")
+    assert run.task_notes["raise_alarm"].startswith(f"**Alarm.** {verdict['reasons'][0][:40]}")
     event = asset_events("flight_delays/alarm")[-1]
     assert event["run"] == run.run_id
     assert event["extra"]["reasons"] == verdict["reasons"]

@@ -18,12 +18,14 @@ from include.interval import Interval
 from include.registry.client import connect
 from include.settings import PROJECT_ROOT, load_settings
 from include.spec import Schedule
+from include.started_by import sentence_of
 from include.triggers.causes import Cause, amend, read_causes
 from include.triggers.decisions import read_decisions
 from include.triggers.policy import collect_causes
 from include.use_cases.flight_delays import spec
 from plugins.run_context import step_context
-from tests.integration.dag_runs import DagRunResult, month, run_dag
+from proofs.harness.dag_runs import result_of
+from tests.integration.dag_runs import DagRunResult, asset_events, month, run_dag
 from tests.step_runs import run_step
 
 pytestmark = [
@@ -77,21 +79,7 @@ def execute(monkeypatch, create) -> DagRunResult:
 
     with monkeypatch.context() as patch:
         patch.setattr("airflow.models.dagrun.get_or_create_dagrun", existing)
-        return finished(dag.test(logical_date=None))
-
-
-def finished(run) -> DagRunResult:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        tasks = {
-            instance.task_id: str(instance.state)
-            for instance in run.get_task_instances(session=session)
-        }
-        query = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, key="return_value")
-        results = {row.task_id: XComModel.deserialize_value(row) for row in session.scalars(query)}
-    return DagRunResult(run.run_id, str(run.state), tasks, results)
+        return result_of(dag.test(logical_date=None))
 
 
 def by_timetable(stored, session):
@@ -151,6 +139,9 @@ def assert_recorded_everywhere(
     tracked = connect(settings).get_run(run.results["open_run"]["mlflow_run_id"])
     assert json.loads(tracked.data.tags["flightdeck.causes"]) == causes
     assert tracked.data.tags["flightdeck.cause_kinds"] == "+".join(sorted(kinds))
+    sentences = [sentence_of(cause) for cause in causes]
+    assert tracked.data.tags["flightdeck.started_by"] == "; ".join(sentences)
+    assert f"Why it ran: {'; '.join(sentences)}" in run.note
     assert json.loads(decision_of(run, settings)["causes_json"]) == causes
     consumed = [
         cause for cause in read_causes(settings, "flight_delays") if cause.consumed_by == run.run_id
@@ -211,14 +202,19 @@ def test_an_alarm_and_new_data_start_one_training_that_keeps_both(
     if not any(cause.kind == "alarm" for cause in read_causes(settings, "flight_delays")):
         announced = run_dag("flight_delays__monitoring", month(5))
         assert announced.tasks["raise_alarm"] == "success"
+    before = asset_events("flight_delays/new_data")
     quiet = run_dag("flight_delays__features", month(5))
-    assert quiet.tasks["check_new_data"] == "skipped"
+    assert quiet.tasks["check_new_data"] == "success"
+    assert asset_events("flight_delays/new_data") == before
+    assert "check_new_data" not in quiet.task_notes
     declare(
         monkeypatch,
         triggers=USE_CASE.triggers.model_copy(update={"new_rows": 500, "new_share": 0.2}),
     )
     loud = run_dag("flight_delays__features", month(5))
-    assert loud.tasks["check_new_data"] == "success"
+    (event,) = asset_events("flight_delays/new_data")[len(before) :]
+    assert event["run"] == loud.run_id
+    assert loud.task_notes["check_new_data"].startswith("**New labels.** ")
     run = execute(monkeypatch, by_asset_events)
     alarm, new_data = assert_recorded_everywhere(run, settings, ["alarm", "new_data"])
     assert alarm["evidence"]["verdict"] == "performance"
@@ -241,13 +237,18 @@ def test_a_second_alarm_of_the_same_data_is_suppressed_and_the_replay_says_so(
         update={"alarms_per_day": 5, "alarm_cool_down": timedelta(days=20)}
     )
     declare(monkeypatch, triggers=shortened)
+    before = asset_events("flight_delays/alarm")
     run = run_dag("flight_delays__monitoring", month(5))
     assert run.results["decide_alarm"]["alarm"] is True
-    assert run.tasks["raise_alarm"] == "skipped"
+    assert run.tasks["raise_alarm"] == "success"
+    assert asset_events("flight_delays/alarm") == before
     reason = (
         "cool-down: 0.0 days of data since the last alarm that started a training, minimum 20.0"
     )
     assert run.results["raise_alarm"]["reason"] == f"Suppressed: {reason}."
+    assert run.note.startswith("**Alarm.** ")
+    assert f"Suppressed: {reason}." in run.note
+    assert run.task_notes == {"raise_alarm": f"**Alarm.** Suppressed: {reason}."}
     kept = read_causes(settings, "flight_delays")[-1]
     assert (kept.source_run_id, kept.status, kept.suppressed_because) == (
         run.run_id,
@@ -258,6 +259,40 @@ def test_a_second_alarm_of_the_same_data_is_suppressed_and_the_replay_says_so(
     replay = Replay(USE_CASE, settings, None, DemoState(), said.append, lambda: None)
     assert replay.follow_alarm(APRIL, run.run_id) == f"suppressed: {reason}"
     assert said == [f"April: alarm (performance), suppressed: {reason}"]
+
+
+def test_a_quiet_month_is_a_plain_success_without_an_event_and_the_graph_still_draws_the_loop(
+    scored_april, settings, monkeypatch
+):
+    calm = {"max_auc_drop": 0.5, "max_calibration_gap": 0.9}
+    declare(monkeypatch, monitoring=USE_CASE.monitoring.model_copy(update=calm))
+    before = asset_events("flight_delays/alarm")
+    run = run_dag("flight_delays__monitoring", month(5))
+    assert run.results["decide_alarm"]["alarm"] is False
+    assert set(run.tasks.values()) == {"success"}
+    assert run.results["raise_alarm"]["announce"] is False
+    assert asset_events("flight_delays/alarm") == before
+    assert run.note.startswith("**Done.** No alarm.")
+    assert run.task_notes == {}
+    stored_dag(TRAINING)
+    assert {
+        ("dag:flight_delays__monitoring", "flight_delays/alarm"),
+        ("flight_delays/alarm", "dag:flight_delays__training"),
+        ("dag:flight_delays__features", "flight_delays/new_data"),
+        ("flight_delays/new_data", "dag:flight_delays__training"),
+    } <= drawn_edges()
+
+
+def drawn_edges() -> set[tuple[str, str]]:
+    """What Airflow's asset graph connects, assets by their names."""
+    from airflow.api_fastapi.core_api.services.ui.dependencies import get_scheduling_dependencies
+
+    graph = get_scheduling_dependencies()
+    names = {
+        node["id"]: node["label"] if node["type"] == "asset" else node["id"]
+        for node in graph["nodes"]
+    }
+    return {(names[edge["source_id"]], names[edge["target_id"]]) for edge in graph["edges"]}
 
 
 def test_a_run_whose_events_airflow_dropped_reads_its_interval_from_our_table(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from plugins.run_note import NOTE_CHARACTERS, note_of, write_note
+import pytest
+
+from plugins.run_note import NOTE_CHARACTERS, note_of, task_note_of, write_note
 
 WINDOW = "2013-04-01 00:00 to 2013-05-01 00:00 UTC"
 CAUSE = {"kind": "alarm", "who": "flight_delays__monitoring", "reason": "AUC fell to 0.61."}
@@ -52,10 +54,59 @@ def test_what_a_good_run_changed_is_its_headline():
         "**Done.** Version 3 is registered as challenger."
     )
     assert headline(put_into_service={"version": 3}) == "**Done.** Version 3 is in service."
-    alarm = {"alarm": True, "reasons": ["AUC is 0.6."]}
-    assert headline(decide_alarm=alarm) == "**Done.** **Alarm**: AUC is 0.6."
-    assert headline(decide_alarm={"alarm": False}) == "**Done.** No alarm."
     assert headline() == "**Done.**"
+
+
+def announcement(kind: str, reason: str, *, announce: bool = True) -> dict:
+    return {"announce": announce, "reason": reason, "extra": {"cause_id": f"{kind}:run_1"}}
+
+
+QUIET = {"announce": False, "reason": "No alarm: none.", "extra": {}}
+SUPPRESSED = announcement("alarm", "Suppressed: cool-down.", announce=False)
+AGAIN = announcement("alarm", "AUC is 0.6. (training t1 broke before it decided)")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "raised", "headline", "on_the_task"),
+    [
+        ([], QUIET, "**Done.** No alarm.", None),
+        (
+            ["AUC is 0.6."],
+            announcement("alarm", "AUC is 0.6."),
+            "**Alarm.** AUC is 0.6.",
+            "**Alarm.** AUC is 0.6.",
+        ),
+        (
+            ["AUC is 0.6."],
+            SUPPRESSED,
+            "**Alarm.** AUC is 0.6. Suppressed: cool-down.",
+            "**Alarm.** Suppressed: cool-down.",
+        ),
+        (
+            [],
+            AGAIN,
+            f"**Done.** No alarm. **Alarm.** {AGAIN['reason']}",
+            f"**Alarm.** {AGAIN['reason']}",
+        ),
+    ],
+    ids=["quiet", "alarm", "suppressed", "given back"],
+)
+def test_a_month_with_an_alarm_begins_with_it_and_a_quiet_one_marks_no_task(
+    reasons, raised, headline, on_the_task
+):
+    results = {
+        "decide_alarm": {"alarm": bool(reasons), "reasons": reasons},
+        "raise_alarm": raised,
+    }
+    note = note_of(state="success", interval=WINDOW, started="x", results=results, failed=[])
+    assert note.splitlines()[0] == headline
+    assert task_note_of(raised) == on_the_task
+
+
+def test_new_labels_that_start_a_training_are_what_came_of_the_run():
+    results = {"check_new_data": announcement("new_data", "900 labels became known.")}
+    note = note_of(state="success", interval=WINDOW, started="x", results=results, failed=[])
+    assert note.splitlines()[0] == "**Done.** **New labels.** 900 labels became known."
 
 
 def test_a_note_is_never_longer_than_airflow_keeps():

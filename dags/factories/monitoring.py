@@ -40,7 +40,10 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
     ) as dag:
         # Of no interval: it waits for nothing, and nothing waits for it.
         ReleaseCheckOperator(
-            task_id="check_releases", step="include.processes.releases:check_releases", **names
+            task_id="check_releases",
+            step="include.processes.releases:check_releases",
+            uses_interval=False,
+            **names,
         )
         chain(
             IntervalCompleteSensor(

@@ -46,7 +46,7 @@ class AnnounceCauseOperator(StepOperator):
             # Airflow emits an event for every asset that the running task still has as its outlet
             # when it succeeds. The DAG declares the asset all the same, so that the asset graph
             # draws the loop; an alias would draw it only after the first alarm.
-            self.outlets = []
+            self.outlets: list[Asset] = []
             self.log.info("%s: no event. %s", self.asset.name, result["reason"])
         return result
 

@@ -107,8 +107,10 @@ def test_validation_stops_a_bad_delivery_before_it_is_published(
 def test_a_run_outside_the_data_is_refused_with_the_data_s_first_and_last_moment(history, process):
     run = run_dag(f"flight_delays__{process}", datetime(2026, 11, 1, tzinfo=UTC))
     assert run.state == "failed"
-    assert list(run.tasks.values()).count("failed") == 1
-    assert set(run.tasks.values()) == {"failed", "upstream_failed"}
+    # The ledger is checked whatever the interval is.
+    states = [state for task, state in run.tasks.items() if task != "check_releases"]
+    assert states.count("failed") == 1
+    assert set(states) == {"failed", "upstream_failed"}
     assert "**Refused** by" in run.note
     assert "its first moment is 2013-01-01 00:00, its last 2013-12-31 23:00" in run.note
 

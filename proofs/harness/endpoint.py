@@ -222,9 +222,11 @@ class Endpoint:
 
 
 def _is_child_of_worker(process: psutil.Process) -> bool:
-    return not {"serving.models.probation", "serving.models.shadow_process"}.isdisjoint(
-        process.cmdline()
-    )
+    try:
+        command = process.cmdline()
+    except psutil.Error:  # it is ending, or has ended and nobody has asked for its exit code yet
+        return False
+    return not {"serving.models.probation", "serving.models.shadow_process"}.isdisjoint(command)
 
 
 def _answers(process: psutil.Process) -> bool:

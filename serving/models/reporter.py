@@ -20,7 +20,7 @@ from include.release.plan import IssuedPlan, Plan
 from include.settings import Settings
 from serving.models.slots import ModelSlot
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 
 State = tuple[IssuedPlan | None, Plan | None, str | None]
 """What a report says: the plan in force, the newest one, and why that is not followed."""

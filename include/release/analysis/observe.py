@@ -54,8 +54,8 @@ def observe(settings: Settings, use_case: UseCase, plans: Sequence[Plan]) -> Obs
     """What both versions have answered under the plans of a rollout, oldest first; the last one is
     in force.
 
-    What the endpoint has logged is shipped first. Raises `ReleaseError` for a plan that compares
-    nothing.
+    Plans that compare other packages are left out. What the endpoint has logged is shipped first.
+    Raises `ReleaseError` where the plan in force compares nothing.
     """
     plan = plans[-1]
     champion, challenger = plan.champion, challenger_of(plan)
@@ -64,6 +64,7 @@ def observe(settings: Settings, use_case: UseCase, plans: Sequence[Plan]) -> Obs
             f"The plan {plan.sequence} of {use_case.name} has no challenger beside a champion:"
             " there is nothing to compare."
         )
+    plans = [other for other in plans if _compares(other, champion, challenger)]
     ship(settings, use_case.name)
     ship_feedback(settings, use_case.name)
     tables = TableStore(settings.tables_uri)
@@ -107,6 +108,12 @@ def _observed(
         memory=sample_memory(settings, use_case.name, plans[0].sequence, answered),
         matured=matured(use_case, settings, tables, own.filter(pl.col("arm") != SHADOW), unit),
     )
+
+
+def _compares(plan: Plan, champion: PlannedArm, challenger: PlannedArm) -> bool:
+    """Whether a plan compares the same two packages."""
+    arms = (plan.champion, challenger_of(plan))
+    return [arm and arm.digest for arm in arms] == [champion.digest, challenger.digest]
 
 
 def _nothing(

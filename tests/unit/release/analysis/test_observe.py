@@ -69,6 +69,9 @@ def test_both_arms_are_counted_plan_by_plan(home, champion):
     assert len(observed.now.champion.scores) == len([0.2, 0.4, 0.6, 0.8]) + 2
     assert observed.strangers == {}
     assert observed.plan == 13
+    # Plans of other packages are another rollout's, and one without a challenger compares nothing.
+    others = [one_arm(USE_CASE.name, 3, champion, sequence=10), plan(11, 0.1, "f" * 64)]
+    assert observe(home, USE_CASE, [*others, first, second]).steps == observed.steps
     # The earlier steps come with their plans: alone, the newest plan is the whole rollout.
     assert len(observe(home, USE_CASE, [second]).steps) == 1
 

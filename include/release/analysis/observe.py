@@ -104,6 +104,7 @@ def _observed(
         strangers=foreign_rows(rows.frame, plans),
         slices=slices,
         slices_problem=problem,
+        score_edges=rows.edges,
         paired=_paired(use_case, rows, plans),
         memory=sample_memory(settings, use_case.name, plans[0].sequence, answered),
         matured=matured(use_case, settings, tables, own.filter(pl.col("arm") != SHADOW), unit),

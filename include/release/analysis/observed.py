@@ -125,7 +125,8 @@ class Observed:
     rows of these plans by digest that no arm of their plan has, which prove that something else
     answered than what is measured. `slow_ms` is the latency (milliseconds) that counts as slow,
     decided before the first row; None where the champion had answered nothing. `slices_problem`
-    says why the rows could not be cut into slices.
+    says why the rows could not be cut into slices. `score_edges` are the inner edges of the scores'
+    bins.
     """
 
     use_case: str
@@ -134,6 +135,7 @@ class Observed:
     strangers: Mapping[str, int] = field(default_factory=dict)
     slices: tuple[SliceComparison, ...] = ()
     slices_problem: str = ""
+    score_edges: tuple[float, ...] = ()
     paired: Paired | None = None
     memory: tuple[MemorySample, ...] = ()
     matured: tuple[Matured, ...] = ()

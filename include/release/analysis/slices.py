@@ -57,7 +57,10 @@ def _slice(case: AnalysisInput, part: SliceComparison, alpha: float) -> list[Fin
     findings = [
         excess_finding(case, "slices", "error_rate", excess, part=part.label, what="errors")
     ]
-    shift, limit = shift_of(part.steps), case.release.analysis.max_score_psi
+    shift, limit = (
+        shift_of(part.steps, case.observed.score_edges),
+        case.release.analysis.max_score_psi,
+    )
     if shift is not None:
         findings.append(score_finding(case, "slices", shift, limit, alpha, part.label))
     return findings

@@ -17,6 +17,21 @@ def test_a_flipped_sign_is_refused_without_a_label():
     assert finding.observed > finding.limit == 0.5
 
 
+def test_a_step_over_one_edge_of_a_narrow_afternoon_is_no_other_distribution():
+    """All scores lie beside one edge: the index is huge, and nothing has moved far."""
+    edges = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+    beside = champion(scores=(0, 0, 0, 9_500, 0, 0, 0, 0, 0, 0, 0))
+    other = challenger(scores=(0, 0, 0, 100, 400, 0, 0, 0, 0, 0, 0))
+    finding = one(scores(case(beside, other, score_edges=edges)))
+    assert finding.outcome == "passed"
+    assert finding.observed > 4.0
+    assert "moved by 8 % of the champion's range" in finding.reason
+    far = challenger(scores=(0, 0, 0, 0, 0, 0, 0, 0, 400, 100, 0))
+    assert one(scores(case(beside, far, score_edges=edges))).outcome == "refused"
+    broken = challenger(scores=(0, 0, 0, 100, 0, 0, 0, 0, 0, 0, 400))
+    assert one(scores(case(beside, broken, score_edges=edges))).outcome == "refused"
+
+
 def test_a_modest_shift_of_a_new_model_passes_however_sure_it_is():
     many = case(
         champion(500_000, 0.5, scores=(200_000, 150_000, 100_000, 50_000, 0)),

@@ -238,13 +238,14 @@ def _window_rule(name: str, window: Interval) -> Rule:
 def _row_rule(rule: RowRule) -> Rule:
     """Unknown (a null in it) breaks nothing, as in SQL."""
     allowed = f" (not so in at most {rule.max_broken_share:.2%})" if rule.max_broken_share else ""
-    expected = f"{rule.name}: {rule.holds}{allowed}"
+    early = rule.name == EARLY
+    expected = f"{rule.holds}{allowed}" if early else f"{rule.name}: {rule.holds}{allowed}"
     arguments = {
         "column": check_column(rule),
         "value_set": [True],
         "mostly": 1 - rule.max_broken_share,
     }
-    name = EARLY if rule.name == EARLY else "row rule"
+    name = EARLY if early else "row rule"
     return Rule(name, "", expected, "ExpectColumnValuesToBeInSet", arguments, ~condition(rule))
 
 

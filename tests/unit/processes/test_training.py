@@ -24,6 +24,7 @@ from include.processes.results import TrainedModel
 from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import example_frame
+from include.release.ledger import Ledger
 from include.settings import Settings
 from include.spec import Slice
 from include.steps import RunInfo, StepContext
@@ -131,6 +132,9 @@ def test_a_good_training_becomes_the_challenger(first, settings):
     assert (
         challenger.tags["snapshot_digest"] == first.results["build_snapshot"]["snapshot"]["digest"]
     )
+    row = Ledger(settings).rows(FLIGHTS.name)[0]
+    assert (row.event, row.version, row.digest) == ("registered", 1, challenger.digest)
+    assert row.evidence["mlflow_run_id"] == first.mlflow_run_id
 
 
 def test_the_run_says_what_was_done_with_what_and_why(first, client):

@@ -447,7 +447,7 @@ def test_a_package_whose_rows_the_endpoint_would_refuse_does_not_serve(ends: End
 
 def test_nullable_whole_numbers_and_truths_have_a_tensor_with_a_null(ends: Ends) -> None:
     model = Models(ends.runtime).select(USE_CASE.name)
-    described = {part["name"]: part["datatype"] for part in model.metadata(1)["inputs"]}
+    described = {part["name"]: part["datatype"] for part in model.metadata([1])["inputs"]}
     assert (described["select"], described["is open?"], described[KEY]) == ("FP64", "FP64", "INT64")
     request = _requests(retrieved(ends.settings).head(1))[0]
     for changes, expected in (

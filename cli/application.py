@@ -91,6 +91,11 @@ COMMANDS: dict[str, Command] = {
         "Run the prediction endpoint in the foreground.",
         ENDPOINT,
     ),
+    "rollback": Command(
+        "cli.endpoint.rollback:rollback",
+        "Give all traffic back to a version that served before.",
+        ENDPOINT,
+    ),
     "stream": Command(
         "cli.endpoint.stream:stream",
         "Score the events of a NATS JetStream broker with the model in service.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Context
 
+from include.processes.stage import end_unwatched
 from include.training.tracking import mark_failed
 from include.triggers.causes import give_back
 from plugins.run_context import step_context
@@ -22,3 +23,13 @@ def close_tracking_run(context: Context) -> None:
         step.run.run_id,
         f"{context['ti'].task_id}: {context.get('exception')}",
     )
+
+
+def end_rollout(context: Context) -> None:
+    """Give all traffic back to the champion when a deployment has ended in the middle of a rollout:
+    a challenger that nobody watches must not serve.
+    """
+    use_case = str(context["dag"].dag_id).rpartition("__")[0]
+    step = step_context(context, use_case, "deployment", uses_interval=False)
+    reason = f"{context['ti'].task_id} failed: {context.get('exception')}"
+    end_unwatched(step, reason)

@@ -108,8 +108,10 @@ def _outcomes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     outcomes = []
     if (registered := results.get("register_model")) is not None:
         outcomes.append(f"Version {registered.get('version')} is registered as challenger.")
-    if (released := results.get("put_into_service")) is not None:
+    if (released := results.get("promote_version")) is not None:
         outcomes.append(f"Version {released.get('version')} is in service.")
+    if (back := results.get("roll_back")) is not None:
+        outcomes.append(f"Version {back.get('version')} is in service again.")
     if "decide_alarm" in results:
         outcomes.append("No alarm.")
     announced = [result for result in results.values() if result.get("announce")]

@@ -19,7 +19,8 @@ from pathlib import Path
 from include.files import sqlite_url
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 
-USERS = {"admin": "admin", "engineer": "op"}
+USERS = {"admin": "admin", "engineer": "op", "reviewer": "user", "releases": "viewer"}
+"""Airflow's users and their roles; as `releases` a deployment reads who approved it."""
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
 

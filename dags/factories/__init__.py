@@ -8,6 +8,7 @@ from dags.factories.batch_scoring import build_batch_scoring_dag
 from dags.factories.deployment import build_deployment_dag
 from dags.factories.features import build_features_dag
 from dags.factories.monitoring import build_monitoring_dag
+from dags.factories.rollback import build_rollback_dag
 from dags.factories.training import build_training_dag
 from include.processes.declarations import require_possible
 from include.settings import load_settings
@@ -17,6 +18,7 @@ FACTORIES = (
     build_features_dag,
     build_training_dag,
     build_deployment_dag,
+    build_rollback_dag,
     build_batch_scoring_dag,
     build_monitoring_dag,
 )

@@ -51,7 +51,7 @@ def build_dag(
         start_date=use_case.schedule.start,
         catchup=False,
         max_active_runs=kwargs.pop("max_active_runs", 1),
-        dagrun_timeout=RUN_TIMEOUT,
+        dagrun_timeout=kwargs.pop("run_timeout", RUN_TIMEOUT),
         tags=[use_case.name, process, *use_case.tags],
         default_args={
             "owner": use_case.owner,

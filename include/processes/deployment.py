@@ -1,5 +1,7 @@
-"""The steps of a deployment: select a version, package it, check the package, put it into
-service.
+"""The steps of a deployment: select a version, package it, check the package, promote it.
+
+What happens between check and promotion is a matter of the use case's strategy
+(`include.processes.rollout`) and approval (`include.processes.approval`).
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from include.errors import FlightdeckError, ReleaseError
+from include.processes.approval import actor_of, claim_of
+from include.processes.promotion import Promotion
 from include.processes.results import PackagedModel, PackageVerdict, Release, SelectedVersion
 from include.registry import versions
 from include.release import checks
+from include.release.alias import follow_with_alias
 from include.release.endpoint import smoke_test, wait_until_serving
-from include.release.ledger import Entry, Ledger, run_name
-from include.release.model_store import publish, set_desired, version_folder, withdraw
-from include.release.reconcile import notable, reconcile
-from include.started_by import events_of, who_started
+from include.release.followers import wait_until_followed
+from include.release.ledger import Entry, Ledger
+from include.release.model_store import publish
+from include.release.plan import Plan
+from include.release.reconcile import notable, reconcile, require_sound_ledger
+from include.release.rollout.conditions import PACKAGE_STEP, require_conditions
 from include.steps import StepContext
 from include.verdict import PACKAGE_COLUMNS
 
@@ -84,106 +91,102 @@ def package_model(context: StepContext, selected: SelectedVersion) -> PackagedMo
 
 
 def check_package(context: StepContext, packaged: PackagedModel) -> PackageVerdict:
-    """Check the package in the model store."""
+    """Check the package in the model store, and record the verdict in the ledger."""
     verdict = checks.check_package(Path(packaged.folder), packaged.digest, context.use_case)
+    rows = {finding.rule: finding.as_row(PACKAGE_COLUMNS) for finding in verdict.findings}
+    outcome = "passed" if verdict.accepted else "failed"
+    Ledger(context.settings).append(
+        "verdict",
+        context.use_case.name,
+        packaged.version,
+        packaged.digest,
+        actor_of(context),
+        " ".join(verdict.reasons) or f"{len(rows)} checks passed",
+        {
+            "run": context.run.as_json(),
+            "about": PACKAGE_STEP,
+            "step": f"{PACKAGE_STEP} {outcome}, try {context.run.try_number}",
+            "outcome": outcome,
+            "checks": rows,
+        },
+    )
     return PackageVerdict(
         accepted=verdict.accepted,
         reasons=tuple(verdict.reasons),
-        checks={finding.rule: finding.as_row(PACKAGE_COLUMNS) for finding in verdict.findings},
+        checks=rows,
         version=packaged.version,
         digest=packaged.digest,
     )
 
 
-def put_into_service(
+def promote_version(
     context: StepContext, selected: SelectedVersion, verdict: PackageVerdict
 ) -> Release:
-    """Let the endpoint swap to the version, see that it does, record it in the ledger, then move
-    the alias `champion`.
+    """Give the version all traffic, see that every endpoint process serves it and answers its
+    golden rows, record the promotion in the ledger, then let the alias `champion` follow.
 
-    Repeating it for the version in service adds no row and gives the same result. When the endpoint
-    does not take the version, or fails its smoke test, the previous one is desired again, the
-    ledger says `rolled_back` and `ReleaseError` is raised. `LateStep` is raised, and nothing
-    changed, when another version was promoted since this one was selected.
+    Repeating it adds no row and gives the same result. When the endpoint does not take the version,
+    or fails its smoke test, the previous one has all traffic again, the ledger says `rolled_back`
+    and `ReleaseError` is raised; it is raised too, and nothing changed, when the ledger lacks what
+    must be proved before. `LateStep` is raised, and nothing changed, when somebody else changed the
+    traffic since this version was selected.
     """
     number, digest = _checked(selected, verdict)
     settings, name = context.settings, context.use_case.name
-    ledger = Ledger(settings)
-    newest = ledger.newest(name)
-    after = (0 if newest is None else newest.number) if selected.after is None else selected.after
-    run = run_name({"run": context.run.as_json()})
-    previous = ledger.promotion_before(name, after, number, digest, run=run)
-    set_desired(settings, name, number, digest)
-    try:
-        answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
-        smoke = smoke_test(settings, name, limit_ms=context.use_case.serving.max_smoke_ms)
-    except FlightdeckError as error:
-        _roll_back(context, ledger, previous, number, digest, error)
-        raise
-    changed = previous is None or (previous.version, previous.digest) != (number, digest)
-    entry = previous
-    if changed or entry is None:
-        evidence = {**_evidence(context, selected, verdict), "endpoint": answered, "smoke": smoke}
-        entry = ledger.append(
-            "promoted",
-            name,
-            number,
-            digest,
-            _actor(context),
-            selected.reason,
-            evidence,
-            after=after,
-        )
-    versions.set_champion(settings, context.use_case, number)
+    require_sound_ledger(settings)
+    ledger, claim = Ledger(settings), claim_of(context, number, digest)
+    require_conditions(context.use_case.release, claim, ledger.rows(name))
+    previous = ledger.promotion_before(name, selected.after, number, digest, run=claim.run)
+    promotion = Promotion(context, ledger, claim, previous, selected.after)
+    entry = promotion.finished() or _promote(promotion, selected, verdict)
     return Release(
         version=number,
         digest=digest,
         previous_version=None if previous is None else previous.version,
         ledger_row=entry.number,
-        changed=changed,
+        changed=entry != previous,
+        alias_problem=follow_with_alias(settings, context.use_case, number),
     )
 
 
-def _roll_back(
-    context: StepContext,
-    ledger: Ledger,
-    previous: Entry | None,
-    number: int,
-    digest: str,
-    error: FlightdeckError,
-) -> None:
+def _promote(promotion: Promotion, selected: SelectedVersion, verdict: PackageVerdict) -> Entry:
+    context, claim = promotion.context, promotion.claim
+    plan = promotion.begin()
+    try:
+        seen = _served(context, plan, claim.version, claim.digest)
+    except FlightdeckError as error:
+        done = promotion.finished()
+        if done is not None:
+            return done
+        promotion.take_back(str(error))
+        raise
+    if promotion.settled() is not None and promotion.previous is not None:
+        return promotion.previous
+    evidence = {**_evidence(context, selected, verdict), **seen}
+    return promotion.complete(selected.reason, evidence)
+
+
+def _served(context: StepContext, plan: Plan, number: int, digest: str) -> dict[str, Any]:
+    """What the endpoint answered when every process of it served the plan."""
     settings, name = context.settings, context.use_case.name
-    if previous is not None and version_folder(settings, name, previous.version).is_dir():
-        set_desired(settings, name, previous.version, previous.digest)
-    else:
-        withdraw(settings, name)
-    if previous is not None and (previous.version, previous.digest) == (number, digest):
-        # this very version is in service since an earlier run: there is nothing to take back
-        return
-    evidence = {
-        "run": context.run.as_json(),
-        "back_to": None if previous is None else previous.version,
+    answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
+    followers = wait_until_followed(settings, plan, seconds=SERVING_SECONDS)
+    smoke = smoke_test(settings, name, limit_ms=context.use_case.serving.max_smoke_ms)
+    return {
+        "endpoint": answered,
+        "processes": [follower.process.name for follower in followers],
+        "smoke": smoke,
     }
-    ledger.append("rolled_back", name, number, digest, _actor(context), str(error), evidence)
 
 
 def _evidence(
     context: StepContext, selected: SelectedVersion, verdict: PackageVerdict
 ) -> dict[str, Any]:
     return {
-        "run": context.run.as_json(),
         "interval": context.interval.as_json(),
         "mlflow_run_id": selected.mlflow_run_id,
         "checks": verdict.checks,
     }
-
-
-def _actor(context: StepContext) -> str:
-    run = context.run
-    events = [
-        (event["asset"], event.get("source_dag_id")) for event in run.causes if "asset" in event
-    ]
-    return who_started([], run.trigger, run.triggered_by or events_of(events))
 
 
 def _checked(selected: SelectedVersion, verdict: PackageVerdict) -> tuple[int, str]:

@@ -189,13 +189,16 @@ class PackageVerdict(Decision):
 
 
 class Release(StepResult):
-    """What serves now, what served before, and the ledger's row about it."""
+    """What serves now, what served before, and the ledger's row about it. `alias_problem` says why
+    MLflow's alias did not follow.
+    """
 
     version: int
     digest: str
     previous_version: int | None
     ledger_row: int
     changed: bool
+    alias_problem: str | None = None
 
 
 class CheckedReleases(Decision):

@@ -38,7 +38,8 @@ class RegisteredVersion:
     """One version of a registered model.
 
     `run_id` is the MLflow run that produced it, `digest` that of its package; `signature` was made
-    when it was registered (None: it was not signed) and is checked with `public_key`.
+    when it was registered (None: it was not signed) and is checked with `public_key`. `description`
+    is its page for reviewers, in Markdown.
     """
 
     version: int
@@ -50,6 +51,7 @@ class RegisteredVersion:
     tracking_uri: str = ""
     signature: str | None = None
     public_key: Path = Path()
+    description: str = ""
 
 
 def register_candidate(
@@ -301,4 +303,5 @@ def _record(registered: ModelVersion, settings: Settings) -> RegisteredVersion:
         tracking_uri=settings.mlflow_tracking_uri,
         signature=signature,
         public_key=public_key(settings),
+        description=str(registered.description or ""),
     )

@@ -101,6 +101,11 @@ class Settings(BaseModel):
         default=None,
         description="File with the key that this process sends to the endpoint. None by default.",
     )
+    airflow_accounts_file: Path | None = Field(
+        default=None,
+        description="JSON file `{account: password}` with Airflow's account `releases`, which may"
+        " only look: by it a release reads who approved it. That of `flightdeck up` by default.",
+    )
     delivery_dir: Path | None = Field(
         default=None,
         description="Folder whose deliveries in Parquet take precedence over a use case's own"
@@ -230,6 +235,11 @@ class Settings(BaseModel):
     def keys_dir(self) -> Path:
         """Folder of the keys that sign model packages and check them."""
         return self.home / "keys"
+
+    @property
+    def airflow_accounts_path(self) -> Path:
+        """File with the passwords of Airflow's users, as far as Flightdeck signs in as them."""
+        return self.airflow_accounts_file or self.home / "airflow" / "passwords.json"
 
     @property
     def ledger_path(self) -> Path:

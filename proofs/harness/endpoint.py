@@ -85,13 +85,23 @@ class Endpoint:
         )
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                serving.command if self._service is None else self._bentoml(self._service),
+                self.command(),
                 cwd=self._folder,
                 env=process_environment({**serving.environment, **self._changes}),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def command(self) -> tuple[str, ...]:
+        """What its supervisor is started with."""
+        if self._service is not None:
+            return self._bentoml(self._service)
+        return next(
+            process.command
+            for process in platform_processes(self.settings)
+            if process.name == "serving"
+        )
 
     def _bentoml(self, service: str) -> tuple[str, ...]:
         address = ("--host", self.settings.host, "--port", str(self.port))

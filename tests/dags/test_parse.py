@@ -16,7 +16,7 @@ from include.settings import PROJECT_ROOT
 
 RUFF = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
 HEAVY = RUFF["flake8-tidy-imports"]["banned-module-level-imports"]
-PROCESSES = ("features", "training", "deployment", "batch_scoring", "monitoring")
+PROCESSES = ("features", "training", "deployment", "rollback", "batch_scoring", "monitoring")
 DAG_FILES = sorted(
     path for path in (PROJECT_ROOT / "dags").glob("*.py") if path.name != "__init__.py"
 )

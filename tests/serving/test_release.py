@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from include.settings import Settings
 from include.steps import RunInfo, StepContext
 from include.verdict import Finding, GateVerdict
 from proofs.harness.endpoint import Endpoint
+from proofs.harness.home import BUSY_MACHINE
 from proofs.harness.world import INTERVAL, World
 from tests.step_runs import run_step
 
@@ -36,7 +38,8 @@ pytestmark = [
         "ignore:.*Any type hint is inferred as AnyType:UserWarning"
     ),  # MLflow, about its own signature check
 ]
-ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.put_into_service)
+RUNS = count(1)
+ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.promote_version)
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +81,26 @@ def register(settings: Settings, world: World, experiment: str, number: int) -> 
 def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: Any) -> StepContext:
     run = RunInfo(
         process="deployment",
-        run_id="manual__1",
+        run_id=f"manual__{next(RUNS)}",
         trigger="manual",
         triggered_by="reviewer",
         params=params,
     )
+    # How fast a busy machine scores is no question of these tests.
+    gates = world.use_case.gates.model_copy(update=dict(BUSY_MACHINE))
     return StepContext(
-        world.use_case, settings.model_copy(update={"serving_url": endpoint.url}), INTERVAL, run
+        world.use_case.model_copy(update={"gates": gates}),
+        settings.model_copy(update={"serving_url": endpoint.url}),
+        INTERVAL,
+        run,
     )
+
+
+def accept(context: StepContext, version: int, digest: str) -> None:
+    """The ledger's row of a package that was accepted in the context's run."""
+    evidence = {"run": context.run.as_json(), "about": "check_package", "outcome": "passed"}
+    ledger = Ledger(context.settings)
+    ledger.append("verdict", "flight_delays", version, digest, "reviewer", "ok", evidence)
 
 
 def deploy(context: StepContext) -> dict[str, Any]:
@@ -102,27 +117,25 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     ledger = Ledger(registry)
     inputs = deploy(context)
     assert inputs["check_package"]["accepted"], inputs["check_package"]["reasons"]
-    assert inputs["put_into_service"] == {
+    assert inputs["promote_version"] == {
         "version": 2,
         "digest": world.digests[2],
         "previous_version": None,
-        "ledger_row": 1,
+        "ledger_row": 3,
         "changed": True,
+        "alias_problem": None,
     }
     assert endpoint.predict(world.rows[:1]).json()["model_version"] == 2
     champion = versions.champion(registry, world.use_case)
     assert champion is not None
     assert champion.version == 2
 
-    assert run_step(steps.put_into_service, context, inputs) == inputs["put_into_service"]
-    entry = ledger.rows("flight_delays")[-1]
-    assert (len(ledger.rows()), entry.event, entry.version, entry.actor) == (
-        1,
-        "promoted",
-        2,
-        "reviewer",
-    )
-    assert entry.evidence["run"]["run_id"] == "manual__1"
+    assert run_step(steps.promote_version, context, inputs) == inputs["promote_version"]
+    rows = ledger.rows("flight_delays")
+    assert [row.event for row in rows] == ["verdict", "traffic", "promoted"]
+    entry = rows[-1]
+    assert (entry.version, entry.actor) == (2, "reviewer")
+    assert entry.evidence["run"]["run_id"] == context.run.run_id
     assert entry.evidence["endpoint"]["check"]["largest_difference"] <= 1e-6
     assert entry.evidence["checks"]["latency_p50_ms"]["observed"] > 0
     assert 0 < entry.evidence["smoke"]["p50_ms"] <= entry.evidence["smoke"]["p90_ms"]
@@ -130,13 +143,13 @@ def test_the_challenger_is_deployed_recorded_once_and_can_be_rolled_back_to_an_o
     back = deploy(
         context_for(registry, world, endpoint, version=1, reason="the old one was better")
     )
-    assert (back["put_into_service"]["version"], back["put_into_service"]["previous_version"]) == (
+    assert (back["promote_version"]["version"], back["promote_version"]["previous_version"]) == (
         1,
         2,
     )
     assert ledger.rows()[-1].reason == "version 1 was asked for: the old one was better"
     assert endpoint.model()["version"] == 1
-    assert ledger.verify().number == 2
+    assert ledger.verify().number == 6
 
 
 def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
@@ -154,6 +167,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
     assert before is not None
     digest = publish_wrong_golden(world, tmp_path)
     context = context_for(registry, world, endpoint)
+    accept(context, 5, digest)
     inputs = {
         "select_version": {"version": 5, "digest": digest, "mlflow_run_id": "r", "reason": "test"},
         "check_package": {
@@ -165,7 +179,7 @@ def test_a_version_that_the_endpoint_does_not_take_is_rolled_back(
         },
     }
     with pytest.raises(ReleaseError, match="golden"):
-        run_step(steps.put_into_service, context, inputs)
+        run_step(steps.promote_version, context, inputs)
     row = ledger.rows("flight_delays")[-1]
     assert (row.event, row.version, row.evidence["back_to"]) == ("rolled_back", 5, before.version)
     assert ledger.current("flight_delays") == before
@@ -186,7 +200,7 @@ def test_a_version_that_is_too_slow_over_http_is_rolled_back(
     other = 2 if before.version == 1 else 1
     context = context_for(registry, world, endpoint, version=other)
     serving = world.use_case.serving.model_copy(update={"max_smoke_ms": 0.001})
-    hurried = replace(context, use_case=world.use_case.model_copy(update={"serving": serving}))
+    hurried = replace(context, use_case=context.use_case.model_copy(update={"serving": serving}))
     with pytest.raises(ReleaseError, match=r"max_smoke_ms is 0\.001"):
         deploy(hurried)
     row = ledger.rows("flight_delays")[-1]
@@ -213,7 +227,7 @@ def publish_wrong_golden(world: World, tmp_path: Path) -> str:
     return digest
 
 
-def test_a_refused_or_exchanged_package_is_never_put_into_service(
+def test_a_refused_or_exchanged_package_is_never_promoted(
     endpoint: Endpoint, world: World, registry: Settings
 ) -> None:
     context = context_for(registry, world, endpoint)
@@ -227,16 +241,36 @@ def test_a_refused_or_exchanged_package_is_never_put_into_service(
     }
     with pytest.raises(ReleaseError, match="too slow"):
         run_step(
-            steps.put_into_service, context, {"select_version": selected, "check_package": refused}
+            steps.promote_version, context, {"select_version": selected, "check_package": refused}
         )
     exchanged = {**refused, "accepted": True, "digest": world.digests[1]}
     with pytest.raises(ReleaseError, match="start the deployment again"):
         run_step(
-            steps.put_into_service,
+            steps.promote_version,
             context,
             {"select_version": selected, "check_package": exchanged},
         )
     assert endpoint.model()["version"] == 1
+
+
+def test_a_package_whose_check_was_marked_or_edited_is_never_promoted(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
+    context = context_for(registry, world, endpoint)
+    selected = {"version": 2, "digest": world.digests[2], "mlflow_run_id": "r", "reason": "test"}
+    edited = {
+        "accepted": True,
+        "reasons": [],
+        "checks": {},
+        "version": 2,
+        "digest": world.digests[2],
+    }
+    before = endpoint.model()["version"]
+    with pytest.raises(ReleaseError, match="no verdict of check_package in run deployment/manual"):
+        run_step(
+            steps.promote_version, context, {"select_version": selected, "check_package": edited}
+        )
+    assert endpoint.model()["version"] == before
 
 
 def test_a_version_without_an_accepted_verdict_is_not_selected(

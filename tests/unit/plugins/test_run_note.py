@@ -53,7 +53,8 @@ def test_what_a_good_run_changed_is_its_headline():
     assert headline(register_model={"version": 3}) == (
         "**Done.** Version 3 is registered as challenger."
     )
-    assert headline(put_into_service={"version": 3}) == "**Done.** Version 3 is in service."
+    assert headline(promote_version={"version": 3}) == "**Done.** Version 3 is in service."
+    assert headline(roll_back={"version": 2}) == "**Done.** Version 2 is in service again."
     assert headline() == "**Done.**"
 
 

@@ -1,0 +1,83 @@
+"""Releases that wait for a person in a real Airflow, one run for each case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from include.registry.client import connect
+from include.release.approval import APPROVE
+from include.release.ledger import Entry, Ledger
+from include.settings import PROJECT_ROOT
+from proofs.harness.airflow import Account, Airflow
+from proofs.harness.home import home_settings
+from proofs.harness.ports import free_ports
+
+DAG, EXPIRING = "flight_delays__deployment", "flight_delays__expiring"
+ASK, GATE, PROMOTE = "request_approval", "check_approval", "promote_version"
+REASON = "better on every slice"
+OVERLAY = {
+    "flight_delays": {
+        "release": {"approval": "all", "approvers": ["reviewer", "second"], "approval_hours": 1}
+    }
+}
+STATE_SECONDS = 240.0
+CASES = ("approved", "marked", "edited", "digest", "self")
+
+
+class Office:
+    """An Airflow whose releases wait, one run for each case, started at once."""
+
+    def __init__(self, airflow: Airflow, cases: Sequence[str] = CASES) -> None:
+        self.airflow, self.settings = airflow, airflow.settings
+        self.engineer, self.reviewer = airflow.api("engineer"), airflow.api("reviewer")
+        for dag_id in (DAG, EXPIRING):
+            self.engineer.wait_for_dag(dag_id)
+        for case in cases:
+            starter = self.reviewer if case == "self" else self.engineer
+            starter.trigger(DAG, case)
+        self.engineer.trigger(EXPIRING, "expired")
+
+    def wait(self, case: str, task: str, *states: str, dag_id: str = DAG) -> None:
+        """Until a task of a run is in one of the states."""
+        self.airflow.wait_for(
+            f"bring {task} of {case} to {states}",
+            lambda: self.engineer.states(dag_id, case).get(task) in states,
+            seconds=STATE_SECONDS,
+        )
+
+    def end(self, case: str, dag_id: str = DAG) -> str:
+        """How the run ends, its failed tasks' second tries left out."""
+        for task in (GATE, PROMOTE):
+            self.wait(case, task, "success", "failed", "upstream_failed", dag_id=dag_id)
+            if self.engineer.states(dag_id, case)[task] != "success":
+                return f"{task} {self.engineer.states(dag_id, case)[task]}"
+        return "released"
+
+    def rows(self, case: str) -> list[Entry]:
+        """The ledger's rows of a run."""
+        rows = Ledger(self.settings).rows("flight_delays")
+        return [row for row in rows if row.run == f"deployment/{case}"]
+
+    def asked(self, case: str, account: Account, choice: str = APPROVE) -> int:
+        """Wait for the request and answer it; the status of the API's answer."""
+        self.wait(case, ASK, "awaiting_input")
+        return account.answer(DAG, case, ASK, choice, REASON)
+
+
+@contextmanager
+def open_office(folder: Path, cases: Sequence[str] = CASES) -> Iterator[Office]:
+    """An Airflow of its own below `folder`, with the cases' runs under way."""
+    overlay = folder / "overlay.json"
+    overlay.write_text(json.dumps(OVERLAY))
+    airflow_port, serving_port = free_ports(2)
+    settings = home_settings(
+        folder / "home", AIRFLOW_PORT=airflow_port, SERVING_PORT=serving_port, SPEC_OVERLAY=overlay
+    )
+    # MLflow's database is migrated by one process, before several tasks meet it at once.
+    connect(settings).search_experiments()
+    dags = PROJECT_ROOT / "proofs" / "faults" / "approval_dags"
+    with Airflow(settings, dags=dags) as airflow:
+        yield Office(airflow, cases)

@@ -14,6 +14,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+import orjson
+
 from include.release.plan import Plan
 from serving.scoring.arm import Arm
 
@@ -32,16 +34,17 @@ class Splitter:
         self._unit = tuple(unit)
         self._otherwise = tuple(otherwise)
         self._arms = [
-            (arm, 1.0 / arm.share, _key(plan.salt, arm)) for arm in arms if arm.share > 0.0
+            (arm, 1.0 / arm.share, _hash_of(plan.salt, arm)) for arm in arms if arm.share > 0.0
         ]
 
     def arm_of(self, row: Mapping[str, Any]) -> Arm:
         """Return the arm that a row falls on."""
         content = self._content(row)
         lowest, picked = math.inf, self._arms[0][0]
-        for arm, weight, key in self._arms:
-            digest = blake2b(content, digest_size=HASH_BYTES, key=key).digest()
-            drawn = (int.from_bytes(digest, "big") + 0.5) / RANGE
+        for arm, weight, keyed in self._arms:
+            drawing = keyed.copy()
+            drawing.update(content)
+            drawn = (int.from_bytes(drawing.digest(), "big") + 0.5) / RANGE
             cost = -math.log(drawn) * weight
             if cost < lowest:
                 lowest, picked = cost, arm
@@ -49,24 +52,19 @@ class Splitter:
 
     def _content(self, row: Mapping[str, Any]) -> bytes:
         values = [row.get(name) for name in self._unit]
-        if all(value is None for value in values):
+        if values.count(None) == len(values):
             values = [row.get(name) for name in self._otherwise]
-        # The length in front of each part: no two different lists of values give the same bytes.
-        parts = [_as_bytes(value) for value in values]
-        return b"".join([b"%d:%s" % (len(part), part) for part in parts])
+        # As JSON no two different lists of values are the same bytes, in whatever time zone a
+        # moment was sent.
+        return orjson.dumps(
+            [value.timestamp() if isinstance(value, datetime) else value for value in values]
+        )
 
 
-def _key(salt: str, arm: Arm) -> bytes:
-    """The arm's own hash key: by version and digest, not by role, so that the units which meet a
-    challenger first are others at each release.
+def _hash_of(salt: str, arm: Arm) -> blake2b:
+    """The arm's own hash, which units are added to: keyed by version and digest, not by role, so
+    that the units which meet a challenger first are others at each release.
     """
     text = f"{salt}\0{arm.version}\0{arm.model.digest}"
-    return blake2b(text.encode(), digest_size=32).digest()
-
-
-def _as_bytes(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, datetime):
-        return repr(value.timestamp()).encode()
-    return repr(value).encode()
+    key = blake2b(text.encode(), digest_size=32).digest()
+    return blake2b(digest_size=HASH_BYTES, key=key)

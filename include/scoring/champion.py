@@ -41,7 +41,7 @@ def _released(settings: Settings, use_case: UseCase) -> RegisteredVersion | None
     """The champion as the release ledger says it, who may have moved MLflow's alias or deleted the
     version there; `None` before the first release.
     """
-    traffic = Ledger(settings).traffic(use_case.name)
+    traffic = Ledger(settings).in_service(use_case.name)
     arm = None if traffic is None else traffic.champion
     if arm is None:
         return None

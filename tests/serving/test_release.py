@@ -23,12 +23,14 @@ from include.registry import versions
 from include.registry.client import connect
 from include.registry.logged_model import log_package
 from include.release.ledger import Ledger
-from include.release.model_store import desired, publish, withdraw
+from include.release.model_store import desired, publish, version_folder, withdraw
 from include.settings import Settings
 from include.steps import RunInfo, StepContext
 from include.verdict import Finding, GateVerdict
+from proofs.harness.damage.packages import change_model, flipped
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.home import BUSY_MACHINE
+from proofs.harness.traffic import Traffic
 from proofs.harness.world import INTERVAL, World
 from tests.step_runs import run_step
 
@@ -210,6 +212,40 @@ def test_a_version_that_is_too_slow_over_http_is_rolled_back(
         before.version,
     )
     endpoint.wait_for_version(before.version)
+
+
+@pytest.mark.parametrize("damage", ["removed", "one bit"])
+def test_the_version_before_serves_again_although_its_package_is_gone_or_damaged(
+    endpoint: Endpoint, world: World, registry: Settings, damage: str
+) -> None:
+    ledger = Ledger(registry)
+    if ledger.current("flight_delays") is None:
+        deploy(context_for(registry, world, endpoint, version=1))
+    before = ledger.current("flight_delays")
+    assert before is not None
+    context = context_for(registry, world, endpoint, version=2 if before.version == 1 else 1)
+    serving = world.use_case.serving.model_copy(update={"max_smoke_ms": 0.001})
+    hurried = replace(context, use_case=context.use_case.model_copy(update={"serving": serving}))
+    inputs: dict[str, Any] = {}
+    for step in ORDER[:-1]:
+        inputs[step.__name__] = run_step(step, hurried, inputs)
+    folder = version_folder(registry, "flight_delays", before.version)
+    if damage == "removed":
+        shutil.rmtree(folder)
+    else:
+        change_model(folder, flipped)
+    with Traffic(endpoint.url, world.rows, callers=2, retries=False).flowing() as traffic:
+        with pytest.raises(ReleaseError, match=r"max_smoke_ms is 0\.001"):
+            run_step(steps.promote_version, hurried, inputs)
+        endpoint.wait_for_version(before.version)
+        traffic.wait_for(10)
+    assert dict(traffic.errors) == {}
+    row = ledger.rows("flight_delays")[-1]
+    assert (row.event, row.evidence["back_to"]) == ("rolled_back", before.version)
+    endpoint.stop()
+    endpoint.start()
+    endpoint.wait_for("/readyz")
+    assert endpoint.model()["version"] == before.version
 
 
 def publish_wrong_golden(world: World, tmp_path: Path) -> str:

@@ -155,6 +155,12 @@ class Ledger:
         rows = self._read(use_case=use_case, events=DECIDING)
         return traffic_of([row for row in rows if when is None or row.recorded_at <= when])
 
+    def in_service(self, use_case: str) -> Traffic | None:
+        """Who answers by the newest promotion or roll-back: a version that is only being tried is
+        not among them. `None` before the first.
+        """
+        return traffic_of(self._read(use_case=use_case, events=("promoted", "rolled_back")))
+
     def promotion_before(
         self,
         use_case: str,

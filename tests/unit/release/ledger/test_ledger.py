@@ -209,5 +209,10 @@ def test_traffic_is_what_the_newest_row_says_of_it(ledger: Ledger) -> None:
     ]
     ledger.append("rolled_back", *values, {"plan": {"arms": []}})
     assert ledger.traffic("flight_delays").champion is None
+    tried = [{"role": "champion", "version": 9, "digest": "digest-9", "share": 1.0}]
+    promote(ledger, 2)
+    ledger.append("traffic", *values, {"plan": {"arms": tried}})
+    assert ledger.traffic("flight_delays").champion.version == 9
+    assert ledger.in_service("flight_delays").champion.version == 2
     before = ledger.traffic("flight_delays", first.recorded_at)
     assert (before.champion.version, before.entry) == (1, first)

@@ -17,13 +17,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from include.settings import Settings
 from include.spec import UseCase
+from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
 
 REQUEST_SECONDS = 10.0
@@ -73,14 +74,15 @@ def metrics_table(use_case: UseCase) -> str:
 
 def sample(settings: Settings, use_case: UseCase, moment: datetime) -> dict[str, Any]:
     """Read the endpoint's metrics and keep them as the row of `moment`; the row that is there
-    already stays.
+    already stays, also that of another copy which has read them at the same time.
 
     Returns `{"moment", "recorded": whether the row is new, "reachable", "rows", "error_share"}`. An
     endpoint that does not answer leaves a row that says so.
     """
-    tables, name = TableStore(settings.tables_uri), metrics_table(use_case)
-    before = tables.read(name) if tables.exists(name) else pl.DataFrame(schema=SCHEMA)
-    there = before.filter(pl.col("moment") == pl.lit(moment, dtype=TIMESTAMP))
+    tables = TableStore(settings.tables_uri)
+    ledger = Ledger(tables, metrics_table(use_case), SCHEMA, key=("moment",))
+    before, of_moment = ledger.read(), pl.col("moment") == pl.lit(moment, dtype=TIMESTAMP)
+    there = before.filter(of_moment)
     if there.height:
         return _told(there.row(0, named=True), recorded=False)
     sampled_at = datetime.now(UTC)
@@ -92,10 +94,9 @@ def sample(settings: Settings, use_case: UseCase, moment: datetime) -> dict[str,
     else:
         row.update(reachable=True, **measure(series, use_case.name, _previous(before), sampled_at))
     frame = pl.DataFrame([{column: row.get(column) for column in SCHEMA}], schema=SCHEMA)
-    tables.replace_window(
-        name, frame, time_column="moment", start=moment, end=moment + timedelta(microseconds=1)
-    )
-    return _told(row, recorded=True)
+    ledger.add(frame)
+    stored = ledger.read(where=of_moment).row(0, named=True)
+    return _told(stored, recorded=stored["sampled_at"] == sampled_at)
 
 
 def parse(text: str) -> Series:

@@ -142,17 +142,31 @@ def log_metrics(
 ) -> None:
     """Metrics, shown with the logged model too if `model_id` is given.
 
-    They replace those that a killed try left.
+    They replace those that a killed try left; what is there with the same value gets no second
+    point, so that MLflow draws one value and no line. To be called by one copy at a time.
     """
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
+    there = _metrics_there(client, mlflow_run_id, model_id)
     listed = [
         Metric(name, float(value), now, 0, model_id=model_id, run_id=mlflow_run_id)
         for name, value in metrics.items()
+        if any(logged.get(name) != value for logged in there)
     ]
     for start in range(0, len(listed), 10 * BATCH):
         client.log_batch(mlflow_run_id, metrics=listed[start : start + 10 * BATCH])
+
+
+def _metrics_there(
+    client: MlflowClient, mlflow_run_id: str, model_id: str | None
+) -> list[Mapping[str, float]]:
+    """The newest metrics of the run, and of the model where there is one."""
+    there: list[Mapping[str, float]] = [client.get_run(mlflow_run_id).data.metrics]
+    if model_id is not None:
+        of_model = client.get_logged_model(model_id).metrics or []
+        there.append({metric.key: metric.value for metric in of_model})
+    return there
 
 
 def log_table(

@@ -1,21 +1,31 @@
-"""Every step of features, training, deployment and batch scoring runs twice at the same moment: one
-effect, the same result.
-"""
+"""Every step of every DAG runs twice at the same moment: one effect, the same result."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import pkgutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.demo.traffic import requests_of_hour
+from include import processes
+from include.errors import SpecError
 from include.features.store import apply_definitions
 from include.registry.client import connect
 from include.release.ledger import Ledger
-from include.settings import PROJECT_ROOT
-from proofs.harness.endpoint import Endpoint
+from include.settings import PROJECT_ROOT, Settings
+from include.steps import signature
+from include.tables.store import TableStore
+from include.triggers.causes import read_causes
+from proofs.harness.endpoint import PREDICT, Endpoint
 from tests.integration.two_copies import TRIALS, TwoCopies, flights, settings_of, two_copies
 from tests.unit.features.world import build
 
@@ -28,6 +38,16 @@ pytestmark = [
 COLLECT = "include.processes.training:collect_causes"
 SCORE = "include.processes.batch_scoring:score_partition"
 GATES = "include.processes.training:check_gates"
+OUTSIDE = "include.processes.batch_scoring:score_interval"
+"""Three steps in one call, for notebooks: no task, and so no unit of retry."""
+STAGED = {
+    "rollback": ("roll_back",),
+    "rollout": ("begin_stage", "look_at_stage", "request_decision", "apply_decision"),
+    "approval": ("request_approval", "check_approval", "expire_approval"),
+}
+"""Steps that need two releases, or a strategy that the flights do not declare; the tests of
+releases repeat them.
+"""
 ORDER = {
     "features": (2, 3),
     "training": (1, 3),
@@ -37,8 +57,13 @@ ORDER = {
 }
 """The processes, and which months each is about."""
 
-OWN = {"resumed", "written", "skipped"}
-"""What a copy tells about itself: what it found done (staged partitions, online rows)."""
+OWN = {"resumed", "written", "skipped", "shipped", "recorded"}
+"""What a copy tells about itself: what it did and what the other had done (staged partitions, rows
+of the online store and of the log, a sample of the endpoint's metrics).
+"""
+
+COMMITS = {"tables/flight_delays/inference_log": 2}
+"""Where one copy alone commits more than once: the rows of the journal, and those of the spool."""
 
 MEASURED = ("_ms", "seconds", "latency", "memory")
 """In the names of what each copy measures of its own process."""
@@ -51,19 +76,37 @@ def dags(airflow_database: None) -> dict[str, list[str]]:
 
     folder = PROJECT_ROOT / "dags"
     bag = BundleDagBag(dag_folder=str(folder), bundle_path=folder, bundle_name="dags-folder")
-    dags = {}
-    for process in ORDER:
-        tasks = bag.dags[f"flight_delays__{process}"].topological_sort()
-        steps = [
-            getattr(task, "partial_kwargs", {}).get("step") or getattr(task, "step", None)
-            for task in tasks
-        ]
-        dags[process] = [step for step in steps if step is not None]
+    dags = {process: steps_of(bag.dags[f"flight_delays__{process}"]) for process in ORDER}
     dags["training"].insert(0, COLLECT)
-    processes = {dag.dag_id.partition("__")[2] for dag in bag.dags.values()}
-    # A roll-back needs two releases: tests/unit/release/test_rollback.py repeats it.
-    assert processes == {*ORDER, "rollback"}
+    ids = {dag.dag_id.partition("__")[2] for dag in bag.dags.values()}
+    assert ids == {*ORDER, "rollback"}
+    missing = set(declared_steps()) - {step for steps in dags.values() for step in steps}
+    staged = {
+        f"{processes.__name__}.{module}:{step}"
+        for module, steps in STAGED.items()
+        for step in steps
+    }
+    assert missing == {OUTSIDE, *staged}, f"run {missing - {OUTSIDE, *staged}} twice below"
     return dags
+
+
+def steps_of(dag: Any) -> list[str]:
+    """The steps of a DAG's tasks, mapped ones included."""
+    steps = [
+        getattr(task, "partial_kwargs", {}).get("step") or getattr(task, "step", None)
+        for task in dag.topological_sort()
+    ]
+    return [step for step in steps if step is not None]
+
+
+def declared_steps() -> Iterator[str]:
+    """Every function of `include.processes` that is a step, whether or not a DAG runs it."""
+    for module in pkgutil.iter_modules(processes.__path__, f"{processes.__name__}."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            own = inspect.isfunction(value) and value.__module__ == module.name
+            with suppress(SpecError, NameError):
+                if own and not name.startswith("_") and signature(value):
+                    yield f"{module.name}:{name}"
 
 
 def commits(home: Path) -> Counter[str]:
@@ -115,9 +158,71 @@ def run_process(
             first, second = copies.run(step, where, results)
             assert plain(first) == plain(second), step
             results[step] = accepted(first) if step == GATES else first
-        twice = {name: count for name, count in (commits(home) - before).items() if count > 1}
+        written = commits(home) - before
+        twice = {name: count for name, count in written.items() if count > COMMITS.get(name, 1)}
         assert not twice, f"{step} has written twice: {twice}"
     return results
+
+
+def answers_and_feedback(endpoint: Endpoint, settings: Settings) -> tuple[int, int]:
+    """Questions to the endpoint that its journal and its spool have logged, and feedback on some:
+    how many of both.
+    """
+    answers = []
+    for day, headers in ((11, {}), (12, {"X-Request-Id": "both-at-once"})):
+        rows = requests_of_hour(flights(), settings, datetime(2013, 2, day, 15, tzinfo=UTC))
+        answer = endpoint.client.post(PREDICT, json={"rows": rows}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        answers += answer.json()["predictions"]
+    feedback = [
+        {"prediction_id": answer["prediction_id"], "label": 1, "known_at": "2013-02-15T20:00:00Z"}
+        for answer in answers[::5]
+    ]
+    answer = endpoint.client.post("/v1/models/flight_delays/feedback", json={"feedback": feedback})
+    assert len(answer.json()["recorded"]) == len(feedback) > 0
+    return len(answers), len(feedback)
+
+
+def assert_one_training(settings: Settings) -> None:
+    """MLflow has one run, with one point of every metric, one of each input and output, one logged
+    model, and one version.
+    """
+    client, name = connect(settings), flights().name
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(runs) == 1 + TRIALS
+    doubled = {
+        metric: len(points)
+        for run in runs
+        for metric in run.data.metrics
+        if not any(word in metric for word in MEASURED)
+        and len(points := client.get_metric_history(run.info.run_id, metric)) > 1
+    }
+    assert doubled == {}
+    assert len(parent.data.metrics) > 50
+    assert len(parent.inputs.dataset_inputs) == 1
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    names = [metric.key for metric in model.metrics]
+    assert len(names) == len(set(names)) > 0
+    (version,) = client.search_model_versions(f"name='{name}'")
+    assert str(version.version) == "1"
+    assert version.run_id == parent.info.run_id
+
+
+def assert_one_monitoring(settings: Settings, answers: int, labels: int) -> None:
+    """The log holds every answer and every feedback once, and monitoring has judged once."""
+    tables, name = TableStore(settings.tables_uri), flights().name
+    log, feedback = (tables.read(f"{name}/{table}") for table in ("inference_log", "feedback"))
+    assert log.height == log["prediction_id"].n_unique() == answers
+    assert feedback.height == feedback["prediction_id"].n_unique() == labels
+    for table in ("monitoring", "serving_metrics"):
+        assert tables.read(f"{name}/{table}").height == 1, table
+    drift = tables.read(f"{name}/drift")
+    assert drift.height == drift["column"].n_unique()
+    alarms = [cause for cause in read_causes(settings, name) if cause.kind == "alarm"]
+    assert len(alarms) == tables.read(f"{name}/monitoring")["alarm"].sum()
 
 
 def test_two_copies_of_every_step_have_one_effect_and_one_result(
@@ -128,22 +233,22 @@ def test_two_copies_of_every_step_have_one_effect_and_one_result(
     settings = settings_of(home)
     apply_definitions(settings)
     connect(settings).search_experiments()  # makes MLflow's tables, as the platform does first
+    ran: dict[str, list[str]] = {}
+
+    def both(process: str, url: str = "") -> None:
+        where = (str(home), url, process, *ORDER[process])
+        ran[process] = list(run_process(copies, dags[process], where, home))
+
     with two_copies() as copies:
-        for process in ("features", "training"):
-            where = (str(home), "", process, *ORDER[process])
-            run_process(copies, dags[process], where, home)
+        both("features")
+        both("training")
         with Endpoint(settings) as endpoint:
-            for process in ("deployment", "batch_scoring"):
-                where = (str(home), endpoint.url, process, *ORDER[process])
-                run_process(copies, dags[process], where, home)
-    client, name = connect(settings), flights().name
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert len([run for run in runs if "mlflow.parentRunId" not in run.data.tags]) == 1
-    assert len(runs) == 1 + TRIALS
-    assert len(client.search_logged_models([experiment.experiment_id])) == 1
-    versions = client.search_model_versions(f"name='{name}'")
-    assert [version.version for version in versions] in (["1"], [1])
+            both("deployment", endpoint.url)
+            both("batch_scoring", endpoint.url)
+            answers, labels = answers_and_feedback(endpoint, settings)
+            both("monitoring", endpoint.url)
+    assert ran == dags
+    assert_one_training(settings)
     events = [entry.event for entry in Ledger(settings).rows()]
     assert (events[0], events[-1], len(events)) == ("registered", "promoted", len(set(events)))
+    assert_one_monitoring(settings, answers, labels)

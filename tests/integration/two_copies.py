@@ -18,6 +18,7 @@ from include.settings import Settings, load_settings
 from include.spec import UseCase
 from include.steps import RunInfo, StepContext, call_after, load_step
 from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.home import BUSY_MACHINE
 from tests.unit.features.world import MONTHS
 from tests.unit.model.synthetic import under_limits
 
@@ -27,7 +28,8 @@ ANSWER_SECONDS = 240.0
 
 def flights() -> UseCase:
     """The flights with a quick training that passes its gates, and several partitions a month."""
-    easy = under_limits(USE_CASE, min_auc=0.52, max_slice_auc_drop=0.5, minimum_rows=100)
+    limits = {"min_auc": 0.52, "max_slice_auc_drop": 0.5, "minimum_rows": 100, **BUSY_MACHINE}
+    easy = under_limits(USE_CASE, **limits)
     return easy.model_copy(
         update={
             "training": easy.training.model_copy(update={"trials": TRIALS, "boost_rounds": 20}),

@@ -13,7 +13,14 @@ from include.interval import Interval
 from include.registry.client import connect
 from include.settings import load_settings
 from include.steps import RunInfo, StepContext
-from include.training.tracking import TAG_LENGTH, TRIAL_STATE_TAG, TRIAL_TAG, log_trials, open_run
+from include.training.tracking import (
+    TAG_LENGTH,
+    TRIAL_STATE_TAG,
+    TRIAL_TAG,
+    log_metrics,
+    log_trials,
+    open_run,
+)
 from include.training.tuning import Trial
 from include.triggers.causes import CONSUMED, Cause, amend
 from tests.unit.model.synthetic import USE_CASE
@@ -53,6 +60,22 @@ def test_a_pruned_trial_is_a_child_run_too_and_none_is_written_twice(context):
         ("1", "pruned"),
     ]
     assert {child.data.params["eta"] for child in children} == {"0.3", "0.01"}
+
+
+def test_a_metric_that_is_logged_again_gets_a_second_point_only_when_it_has_changed(context):
+    client, run = connect(context.settings), open_run(context, "commit")
+    run_id = run["mlflow_run_id"]
+    model = client.create_logged_model(run["experiment_id"], source_run_id=run_id).model_id
+    for auc in (0.7, 0.7, 0.8):
+        log_metrics(client, run_id, {"test.auc": auc, "test.n": 3.0}, model_id=model)
+
+    def points(metric: str) -> list[float]:
+        return [point.value for point in client.get_metric_history(run_id, metric)]
+
+    assert points("test.auc") == [0.7, 0.8]
+    assert points("test.n") == [3.0]
+    of_model = client.get_logged_model(model).metrics
+    assert {metric.key: metric.value for metric in of_model} == {"test.auc": 0.8, "test.n": 3.0}
 
 
 def test_every_cause_is_in_the_tag_and_the_artefact_however_long(context, tmp_path):

@@ -24,7 +24,6 @@ from include.triggers.decisions import read_decisions
 from include.triggers.policy import collect_causes
 from include.use_cases.flight_delays import spec
 from plugins.run_context import step_context
-from plugins.run_note import write_note
 from proofs.harness.dag_runs import result_of
 from tests.integration.dag_runs import DagRunResult, asset_events, month, run_dag
 from tests.step_runs import run_step
@@ -164,22 +163,6 @@ def test_a_person_starts_a_training_with_a_reason_and_parameters(first_training,
         decision_of(first_training, settings)["rows"]
         == first_training.results["build_snapshot"]["snapshot"]["rows"]
     )
-
-
-def test_a_note_of_ours_is_written_anew_when_a_run_ends_again_and_a_persons_stays(first_training):
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        run = session.scalar(select(DagRun).filter_by(run_id=first_training.run_id))
-        run.dag_run_note.content = "**Failed** in a try before"
-        write_note(run)
-        assert run.note == first_training.note
-        run.dag_run_note.content, run.dag_run_note.user_id = "seen", "ada"
-        write_note(run)
-        assert run.note == "seen"
-        session.rollback()
 
 
 def test_a_person_without_a_reason_is_refused_before_anything_is_recorded(first_training, settings):

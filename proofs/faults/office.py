@@ -49,11 +49,20 @@ class Office:
         )
 
     def end(self, case: str, dag_id: str = DAG) -> str:
-        """How the run ends, its failed tasks' second tries left out."""
+        """How the run ends, its failed tasks' second tries left out.
+
+        A run whose task was refused may be of use while its others are tried again; of one that
+        ends well the end is waited for, since Airflow loses what is cleared while it ends a run.
+        """
         for task in (GATE, PROMOTE):
             self.wait(case, task, "success", "failed", "upstream_failed", dag_id=dag_id)
             if self.engineer.states(dag_id, case)[task] != "success":
                 return f"{task} {self.engineer.states(dag_id, case)[task]}"
+        self.airflow.wait_for(
+            f"end the run of {case}",
+            lambda: self.engineer.run_state(dag_id, case) == "success",
+            seconds=STATE_SECONDS,
+        )
         return "released"
 
     def rows(self, case: str) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,10 @@ OVERLAY = {
     }
 }
 STATE_SECONDS = 240.0
+PERSON_SECONDS = 6.0
+"""An answer that comes before Airflow's scheduler has heard that the task waits looks to it as if
+the task were lost: it asks anew.
+"""
 CASES = ("approved", "marked", "edited", "digest", "self")
 
 
@@ -71,8 +76,11 @@ class Office:
         return [row for row in rows if row.run == f"deployment/{case}"]
 
     def asked(self, case: str, account: Account, choice: str = APPROVE) -> int:
-        """Wait for the request and answer it; the status of the API's answer."""
+        """Wait for the request and answer it, as late as a person does; the status of the API's
+        answer.
+        """
         self.wait(case, ASK, "awaiting_input")
+        time.sleep(PERSON_SECONDS)
         return account.answer(DAG, case, ASK, choice, REASON)
 
 

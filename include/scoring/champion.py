@@ -54,7 +54,7 @@ def _released(settings: Settings, use_case: UseCase) -> RegisteredVersion | None
 
 
 def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:
-    """The model that a plan names, from `home/work/champions/<use_case>/<version>` once it was
+    """The model that a plan names, from below `Settings.home` (work/champions) once it was
     copied there from the model store, or fetched from the registry where it was never released.
 
     Raises `DigestMismatch` when the copy is not the version with `digest`: remove that folder and

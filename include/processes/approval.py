@@ -8,6 +8,7 @@ everybody who may run the DAG can edit them.
 from __future__ import annotations
 
 from include.errors import RegistryError, ReleaseError
+from include.processes.release_notices import notify_release
 from include.processes.release_results import ApprovalVerdict, PersonsAnswer, PersonsRequest
 from include.processes.results import PackageVerdict, SelectedVersion
 from include.registry import versions
@@ -59,6 +60,7 @@ def request_approval(
             "asked": list(context.use_case.release.approvers),
         },
     )
+    notify_release(context.settings, context.use_case, "approval_requested", entry)
     return PersonsRequest(
         version=selected.version,
         digest=selected.digest,

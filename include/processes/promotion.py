@@ -10,6 +10,7 @@ from typing import Any
 
 from include.errors import FlightdeckError
 from include.processes.approval import actor_of
+from include.processes.release_notices import notify_release
 from include.release.approval import Claim
 from include.release.ledger import Entry, Ledger
 from include.release.packages import restore_package
@@ -107,7 +108,8 @@ class Promotion:
             "back_to": None if back is None else back.version,
             "back_to_digest": None if back is None else back.digest,
         }
-        self._decide("rolled_back", arms, reason, evidence)
+        entry, _ = self._decide("rolled_back", arms, reason, evidence)
+        notify_release(self.context.settings, self.context.use_case, "rolled_back", entry)
 
     def _arms(self) -> tuple[PlannedArm, ...]:
         return (champion_arm(self.claim.version, self.claim.digest),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.processes.approval import actor_of
+from include.processes.release_notices import notify_release
 from include.processes.release_results import RolledBack
 from include.release.alias import follow_with_alias
 from include.release.followers import wait_until_followed
@@ -51,6 +52,7 @@ def go_back(
     entry, plan, target = decide_roll_back(
         settings, use_case, to=to, actor=actor, reason=reason, evidence=evidence
     )
+    notify_release(settings, use_case, "rolled_back", entry)
     followers = wait_until_followed(settings, plan, seconds=FOLLOWED_SECONDS)
     problem = follow_with_alias(settings, use_case, target.entry.version)
     return RolledBack(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from include.processes.approval import actor_of, claim_of
+from include.processes.release_notices import notify_release
 from include.processes.release_results import (
     BegunStage,
     PersonsAnswer,
@@ -135,6 +136,7 @@ def request_decision(
             try_number=context.run.try_number,
         ),
     )
+    notify_release(context.settings, context.use_case, "held", entry)
     return PersonsRequest(
         version=claim.version,
         digest=claim.digest,

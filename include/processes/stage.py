@@ -7,6 +7,7 @@ from typing import Any
 
 from include.errors import LateStep, ReleaseError
 from include.processes.approval import actor_of, claim_of
+from include.processes.release_notices import notify_release
 from include.processes.release_results import StageName
 from include.processes.results import PackageVerdict, SelectedVersion
 from include.release.approval import Claim
@@ -99,6 +100,7 @@ def end_unwatched(context: StepContext, reason: str) -> Entry | None:
         },
         after=newest.number,
     )
+    notify_release(context.settings, context.use_case, "rolled_back", entry)
     return entry
 
 
@@ -129,7 +131,10 @@ def take_back(rollout: Rollout, reason: str, verdict: Verdict, *, final: bool = 
         ),
         after=rollout.after,
     )
-    follow(rollout.context, plan)
+    try:
+        follow(rollout.context, plan)
+    finally:
+        notify_release(rollout.context.settings, rollout.context.use_case, "rolled_back", entry)
     return entry
 
 

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch bench-release test test-unit test-pythons check docs proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch bench-release test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -57,7 +57,7 @@ refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: wh
 faults-serving: venv  ## kills, full disks, bad models, bad clients against the endpoint: ARGS=--quick for fewer; also var/faults/serving.json
 	@$(CLI) faults serving $(ARGS)
 
-test: venv  ## all tests, in two processes at a time; ARGS="-k calibration" for some of them
+test: venv  ## all tests, two parts at a time; ARGS="-k calibration" for some of them
 	@$(VENV_PYTHON) -m tests.together $(ARGS)
 
 test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
@@ -65,6 +65,9 @@ test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no se
 
 test-pythons: venv  ## the unit tests on every other supported Python that this machine has; about three minutes each
 	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
+
+ci: venv  ## what continuous integration runs: check, test and test-pythons, two parts at a time
+	@$(VENV_PYTHON) -m tests.ci
 
 check: venv  ## ruff, mypy (the tests too), import-linter, what the use cases declare
 	@.venv/bin/ruff check .

@@ -1,5 +1,5 @@
 """Runs the quick unit tests on every supported Python of this machine but the one that runs this:
-`python -m tests.other_pythons [FOLDER_OR_OPTION ...]`.
+`python -m tests.other_pythons [VERSION ...] [FOLDER_OR_OPTION ...]`, a version as in "3.12".
 
 Each gets an environment of its own under `var/pythons`, made from the lock file, that the next call
 takes again. A Python that the machine lacks is named and skipped.
@@ -20,6 +20,7 @@ from tests.together import run_together
 ENVIRONMENTS = PROJECT_ROOT / "var" / "pythons"
 PLACES = "the PATH, pyenv's versions and uv's Pythons"
 TESTS = ["tests/unit", "-m", "not slow"]
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def candidates(minor: str, environment: Mapping[str, str]) -> Iterator[Path]:
@@ -79,17 +80,22 @@ def command(minor: str, arguments: Sequence[str]) -> tuple[list[str] | None, str
     return [str(python), *options, *arguments], f"{interpreter.version} ({interpreter.path})"
 
 
+def others() -> list[str]:
+    """The supported versions but the one that runs this."""
+    return [version for version in VERSIONS if version != THIS]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 1 where a test failed on any version."""
-    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wanted = [argument for argument in arguments if argument in VERSIONS] or others()
+    tests = [argument for argument in arguments if argument not in VERSIONS] or TESTS
     # Compiled imports halve the start of every process that the tests start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    others = [version for version in VERSIONS if version != this]
-    prepared = {minor: command(minor, arguments or TESTS) for minor in others}
+    prepared = {minor: command(minor, tests) for minor in wanted}
     codes = run_together(
         {f"python-{minor}": run for minor, (run, _) in prepared.items() if run is not None}
     )
-    lines = [f"Python {this}: left out, `make test-unit` runs on it"]
+    lines = [f"Python {THIS}: left out, `make test-unit` runs on it"]
     for minor, (run, sentence) in prepared.items():
         code = codes.get(f"python-{minor}")
         result = "" if run is None else "passed on " if code == 0 else f"FAILED ({code}) on "

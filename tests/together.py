@@ -1,59 +1,134 @@
-"""Runs the tests in two processes at a time, one per core: `python -m tests.together [OPTION ...]`.
+"""Runs the tests in parts, two at a time, one per core: `python -m tests.together [OPTION ...]`.
 
-The halves share nothing: each has run-time folders and ports of its own. What a half prints is kept
-in `var/tests/<half>.log` and shown when it has ended.
+The parts share nothing: each has run-time folders and ports of its own. Whichever core is free
+takes the next part, the longest first, so that both end at about the same time. What a part prints
+lies in `var/tests/<part>.log` and is shown when it has ended.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from include.settings import PROJECT_ROOT
 
 LOGS = PROJECT_ROOT / "var" / "tests"
-HALVES: Mapping[str, Sequence[str]] = {
-    "unit-and-serving": ["tests/unit", "tests/serving"],
-    "dags-and-wired": ["tests/dags", "tests/integration"],
+INTEGRATION = "tests/integration"
+PARTS: Mapping[str, Sequence[str]] = {
+    "demo": [f"{INTEGRATION}/test_demo.py"],
+    "endpoint": ["tests/serving"],
+    "wired": [INTEGRATION, "tests/dags"],
+    "loop": [
+        f"{INTEGRATION}/test_{name}.py"
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
+    ],
+    "unit": ["tests/unit"],
+    "models": [
+        f"tests/unit/{name}" for name in ("experiments", "model", "processes", "proofs", "training")
+    ],
+    "releases": [
+        f"tests/serving/test_{name}.py"
+        for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
+    ],
+    "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "features", "quality")],
 }
-PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=10"]
+"""What each part runs, the longest part first. A file belongs to the part that names it most
+closely; files that share a world of their session lie in one part.
+"""
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
+AT_ONCE = 2
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 60.0
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 3 * 10**9
+"""What a run's temporary files may take; a whole run takes a tenth of it."""
 
 
-def run_together(commands: Mapping[str, Sequence[str]], logs: Path = LOGS) -> dict[str, int]:
-    """Run the commands at the same time in the project's root; their exit codes.
+def files_of(part: str) -> list[str]:
+    """The test files of a part, from the project's root."""
+    homes = {path: name for name, paths in PARTS.items() for path in paths}
+    files = sorted(
+        path.relative_to(PROJECT_ROOT) for path in (PROJECT_ROOT / "tests").rglob("test_*.py")
+    )
+    return [
+        str(file)
+        for file in files
+        if next((homes[str(at)] for at in (file, *file.parents) if str(at) in homes), None) == part
+    ]
+
+
+def run_together(
+    commands: Mapping[str, Sequence[str]], logs: Path = LOGS, at_once: int = AT_ONCE
+) -> dict[str, int]:
+    """Run the commands in the project's root, in their order, `at_once` at the same time; their
+    exit codes.
 
     Once a minute the last line of each log tells how far it is.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    started, told = time.monotonic(), time.monotonic()
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    codes: dict[str, int] = {}
-    for name, command in commands.items():
-        with (logs / f"{name}.log").open("wb") as log:
-            running[name] = subprocess.Popen(
-                list(command), cwd=PROJECT_ROOT, stdout=log, stderr=subprocess.STDOUT
-            )
-    try:
-        while running:
-            time.sleep(POLL_SECONDS)
-            for name in [name for name, process in running.items() if process.poll() is not None]:
-                codes[name] = running.pop(name).returncode
-                _show(name, logs, codes[name], time.monotonic() - started)
-            if running and time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                _tell({name: _last_line(logs / f"{name}.log") for name in running})
-    finally:
-        for process in running.values():
-            process.terminate()
-            process.wait()
+    pending, codes = list(commands), dict[str, int]()
+    running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+    reported = time.monotonic()
+    with temporary_folder() as folder:
+        environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
+        try:
+            while pending or running:
+                while pending and len(running) < at_once:
+                    name = pending.pop(0)
+                    process = _start(commands[name], logs / f"{name}.log", environment)
+                    running[name] = (process, time.monotonic())
+                time.sleep(POLL_SECONDS)
+                for name in [name for name, (process, _) in running.items() if _ended(process)]:
+                    process, started = running.pop(name)
+                    codes[name] = process.returncode
+                    _show(name, logs, codes[name], time.monotonic() - started)
+                if running and time.monotonic() - reported >= PROGRESS_SECONDS:
+                    reported = time.monotonic()
+                    _tell({name: _last_line(logs / f"{name}.log") for name in running})
+        finally:
+            for process, _ in running.values():
+                process.terminate()
+                process.wait()
     return codes
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path | None]:
+    """A folder in memory for all temporary files, where the machine has room for them there.
+
+    What the tests prove of durability they prove by killing processes, which memory outlives; so
+    that each write waits for a disk proves nothing more.
+    """
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="fd-", dir=MEMORY))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            list(command), cwd=PROJECT_ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
 
 
 def _show(name: str, logs: Path, code: int, seconds: float) -> None:
@@ -72,11 +147,19 @@ def _last_line(log: Path) -> str:
     return lines[-1][-80:].strip() if lines else "starting"
 
 
+def commands_of(options: Sequence[str]) -> dict[str, list[str]]:
+    """The command of each part."""
+    return {name: [*PYTEST, *options, *files_of(name)] for name in PARTS}
+
+
+def failed(codes: Mapping[str, int]) -> bool:
+    """Whether a part failed, or none had a test of the options."""
+    return not set(codes.values()) <= {0, NO_TEST} or set(codes.values()) == {NO_TEST}
+
+
 def main(options: Sequence[str]) -> int:
-    """Exit code: 1 where a half failed, or where neither has a test of the options."""
-    commands = {name: [*PYTEST, *options, *folders] for name, folders in HALVES.items()}
-    codes = set(run_together(commands).values())
-    return int(not codes <= {0, NO_TEST} or codes == {NO_TEST})
+    """Exit code: 1 where a part failed, or where none has a test of the options."""
+    return int(failed(run_together(commands_of(options))))
 
 
 if __name__ == "__main__":

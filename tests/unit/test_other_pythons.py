@@ -64,3 +64,23 @@ def test_a_failure_on_any_python_fails_the_command(monkeypatch, capsys, code, ex
     monkeypatch.setattr(other_pythons, "run_together", lambda _: ended)
     assert other_pythons.main([]) == expected
     assert ("FAILED" in capsys.readouterr().out) == bool(code)
+
+
+def test_one_version_can_be_wanted_alone(monkeypatch):
+    started = {}
+    monkeypatch.setattr(other_pythons, "VERSIONS", ("3.98", "3.99"))
+    monkeypatch.setattr(
+        other_pythons,
+        "find",
+        lambda minor, _: other_pythons.Interpreter(sys.executable, minor, f"{minor}.0", []),
+    )
+    monkeypatch.setattr(other_pythons, "ensure", lambda _: Path(sys.executable))
+    monkeypatch.setattr(
+        other_pythons, "run_together", lambda runs: started.update(runs) or dict.fromkeys(runs, 0)
+    )
+    assert other_pythons.main(["3.99", "tests/unit/stats"]) == 0
+    assert list(started) == ["python-3.99"]
+    assert started["python-3.99"][-1] == "tests/unit/stats"
+    assert other_pythons.main([]) == 0
+    assert list(started) == ["python-3.99", "python-3.98"]
+    assert started["python-3.98"][-3:] == other_pythons.TESTS

@@ -1,15 +1,16 @@
-"""`make test` runs its halves at the same time and loses neither's failure."""
+"""`make test` runs its parts two at a time and loses no failure."""
 
 from __future__ import annotations
 
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from include.settings import PROJECT_ROOT
-from tests import together
+from tests import ci, other_pythons, together
 
 
 def python(code: str) -> list[str]:
@@ -38,27 +39,83 @@ raise SystemExit(not os.path.exists({1!r}))
     assert "a: exit code 0 after" in shown
 
 
+LOOK = """
+import os, sys, time
+open(sys.argv[1], "w").close()
+time.sleep(0.3)
+print("beside:", *sorted(os.listdir(os.path.dirname(sys.argv[1]))))
+os.unlink(sys.argv[1])
+raise SystemExit(int(sys.argv[2]))
+"""
+
+
+def test_no_more_run_than_are_wanted_at_once_and_a_failure_stops_none(tmp_path):
+    signs = tmp_path / "signs"
+    signs.mkdir()
+    commands = {
+        name: [*python(LOOK), str(signs / name), str(code)]
+        for name, code in {"a": 0, "b": 3, "c": 0, "d": 0}.items()
+    }
+    codes = together.run_together(commands, tmp_path / "logs", at_once=1)
+    assert codes == {"a": 0, "b": 3, "c": 0, "d": 0}
+    logs = {name: (tmp_path / "logs" / f"{name}.log").read_text() for name in commands}
+    assert logs == {name: f"beside: {name}\n" for name in commands}
+
+
+def test_temporary_files_lie_in_a_folder_of_the_run_that_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(together, "MEMORY", tmp_path)
+    monkeypatch.setattr(together, "MEMORY_BYTES", 0)
+    write = python("import tempfile; print(tempfile.mkdtemp())")
+    assert together.run_together({"a": write}, tmp_path / "logs") == {"a": 0}
+    folder = Path((tmp_path / "logs" / "a.log").read_text().strip())
+    assert folder.parent.parent == tmp_path
+    assert not folder.parent.exists()
+
+
+def test_a_machine_without_room_in_memory_uses_its_own_temporary_folder(tmp_path, monkeypatch):
+    for name, value in (("MEMORY", tmp_path / "none"), ("MEMORY_BYTES", 10**18)):
+        with monkeypatch.context() as patch:
+            patch.setattr(together, name, value)
+            with together.temporary_folder() as folder:
+                assert folder is None
+
+
 @pytest.mark.parametrize(
     ("codes", "expected"),
-    [((0, 0), 0), ((0, 1), 1), ((2, 0), 1), ((0, 5), 0), ((5, 5), 1), ((5, 1), 1)],
+    [([0, 0], 0), ([0, 1], 1), ([2, 0], 1), ([0, 5], 0), ([5, 5], 1), ([5, 1], 1)],
 )
-def test_a_failing_half_fails_the_whole(monkeypatch, codes, expected):
+def test_a_failing_part_fails_the_whole(monkeypatch, codes, expected):
     commands = {}
 
-    def run_together(asked: dict[str, list[str]]) -> dict[str, int]:
-        commands.update(asked)
-        return dict(zip(asked, codes, strict=True))
+    def run_together(parts: dict[str, list[str]]) -> dict[str, int]:
+        commands.update(parts)
+        return dict(zip(parts, cycle(codes), strict=False))
 
     monkeypatch.setattr(together, "run_together", run_together)
     assert together.main(["-k", "calibration"]) == expected
     assert all("calibration" in command for command in commands.values())
 
 
-def test_the_halves_are_all_the_tests():
-    halves = [folder for folders in together.HALVES.values() for folder in folders]
-    here = {
-        f"tests/{path.relative_to(PROJECT_ROOT / 'tests').parts[0]}"
-        for path in (PROJECT_ROOT / "tests").rglob("test_*.py")
-    }
-    assert sorted(halves) == sorted(here)
-    assert all(Path(PROJECT_ROOT / half).is_dir() for half in halves)
+def test_every_test_file_belongs_to_one_part():
+    files = [file for part in together.PARTS for file in together.files_of(part)]
+    here = [
+        str(path.relative_to(PROJECT_ROOT)) for path in (PROJECT_ROOT / "tests").rglob("test_*.py")
+    ]
+    assert sorted(files) == sorted(here)
+    assert all(together.files_of(part) for part in together.PARTS)
+
+
+def test_a_part_names_only_what_is_there():
+    paths = [path for paths in together.PARTS.values() for path in paths]
+    assert [path for path in paths if not (PROJECT_ROOT / path).exists()] == []
+    assert len(set(paths)) == len(paths)
+
+
+def test_continuous_integration_runs_the_rules_every_part_and_every_other_python():
+    commands = ci.commands()
+    parts = together.commands_of([])
+    versions = {name: command[-1] for name, command in commands.items() if "unit-on" in name}
+    assert commands.pop("rules") == ["make", "check"]
+    assert {name: commands[name] for name in parts} == parts
+    assert {*versions.values(), other_pythons.THIS} == set(other_pythons.VERSIONS)
+    assert set(commands) == {*parts, *versions}

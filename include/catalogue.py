@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from include.errors import SpecError
 from include.settings import load_settings
-from include.spec import UseCase
+from include.spec import FunctionSource, UseCase
+from include.spec.base import suggestion
 from include.spec.overlay import overlaid
 from include.spec.use_case import NAME_PATTERN
 
 FOLDER = Path(__file__).parent / "use_cases"
-DATA_FUNCTIONS = ("read_source", "compute_features")
 
 
 def names() -> list[str]:
@@ -65,16 +65,41 @@ def find_module(use_case: str, module: str) -> ModuleType | None:
         ) from error
 
 
+def data_functions(use_case: UseCase) -> list[str]:
+    """What the use case's data.py must define: what its tables and feature tables leave to it."""
+    sources = [table.source for table in use_case.tables]
+    needed = [source.function for source in sources if isinstance(source, FunctionSource)]
+    if None in sources:
+        needed.append("read_source")
+    if use_case.feature_tables:
+        needed.append("compute_features")
+    return list(dict.fromkeys(needed))
+
+
 def load_data_module(use_case: UseCase) -> ModuleType:
-    """Import the use case's data.py; `SpecError` says what it must define."""
+    """Import the use case's data.py; `SpecError` says what it must define.
+
+    A use case that leaves nothing to it needs none.
+    """
     file = f"include/use_cases/{use_case.name}/data.py"
+    needed = data_functions(use_case)
     module = find_module(use_case.name, "data")
     if module is None:
+        if not needed:
+            return ModuleType("data")
         raise SpecError(
-            f"use case {use_case.name!r}: {file} must exist and define the functions"
-            f" {list(DATA_FUNCTIONS)}."
+            f"use case {use_case.name!r}: {file} must exist and define the functions {needed}."
         )
-    lacking = [name for name in DATA_FUNCTIONS if not callable(getattr(module, name, None))]
+    lacking = [name for name in needed if not callable(getattr(module, name, None))]
     if lacking:
-        raise SpecError(f"{file} must define the functions {lacking}.")
+        near = [suggestion(name, _functions(module)) for name in lacking[:1]]
+        raise SpecError(f"{file} must define the functions {lacking}{near[0]}.")
     return module
+
+
+def _functions(module: ModuleType) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__
+    ]

@@ -18,7 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from include.catalogue import FOLDER
+import polars as pl
+
+from include.catalogue import FOLDER, find_module, load_data_module
 from include.errors import FlightdeckError, SpecError
 from include.features.store import definition_files, definitions
 from include.features.transform import FeatureTransform
@@ -45,7 +47,12 @@ TYPES = {
 def problems(use_case: UseCase, settings: Settings) -> list[str]:
     """A line for everything that cannot be: file, field, value, what is valid."""
     file = f"include/use_cases/{use_case.name}/spec.py"
-    lines = (*_features(use_case, settings), *_estimator(use_case), *_conditions(use_case))
+    lines = (
+        *_features(use_case, settings),
+        *_estimator(use_case),
+        *_conditions(use_case),
+        *_sources(use_case),
+    )
     return [f"{file}: {line}" for line in lines]
 
 
@@ -219,6 +226,24 @@ def _conditions(use_case: UseCase) -> Iterator[str]:
     for check in checks:
         try:
             check()
+        except SpecError as error:
+            yield str(error)
+
+
+def _sources(use_case: UseCase) -> Iterator[str]:
+    """What sources say of rows is a condition, and the functions that they name are there."""
+    for table in use_case.tables:
+        if table.source is not None and table.source.where:
+            try:
+                pl.sql_expr(table.source.where)
+            except pl.exceptions.PolarsError as error:
+                yield (
+                    f"table {table.name!r}: source.where is {table.source.where!r}, which is no"
+                    f" condition in SQL: {error}"
+                )
+    if find_module(use_case.name, "spec") is not None:  # an overlay's trial may have no files
+        try:
+            load_data_module(use_case)
         except SpecError as error:
             yield str(error)
 

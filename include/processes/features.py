@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -28,6 +29,8 @@ from include.quality.delivery_verdict import judge_delivery
 from include.quality.landing import declared_columns, land, read_landed, write_rows
 from include.quality.published import describe_table, record
 from include.release.in_service import champion_in_service
+from include.sources.frames import to_polars
+from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.casting import cast_or_refuse
 from include.tables.completed import mark_complete, missing
@@ -109,7 +112,7 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     _check_history(tables, context, getattr(data, "LOOK_BACK", timedelta(0)))
     # Taken before anything is read: what is read is this new at least.
     fence = _feature_fence(context, tables)
-    frames = data.compute_features(tables, interval)
+    frames = _computed(data, tables, use_case, interval)
     lacking = [part.view for part in use_case.feature_tables if part.view not in frames]
     if lacking:
         raise SpecError(
@@ -162,6 +165,19 @@ def materialise_online(context: StepContext, *, until: datetime | None = None) -
 def check_new_data(context: StepContext) -> Announcement:
     """Whether enough labels became known since the last training to start the next one."""
     return policy.check_new_data(context)
+
+
+def _computed(
+    data: ModuleType, tables: TableStore, use_case: UseCase, interval: Interval
+) -> dict[str, pl.DataFrame]:
+    """By view, what `compute_features` of data.py gives, in frames of any library."""
+    if not use_case.feature_tables:
+        return {}
+    where = f"compute_features of {use_case.name}"
+    return {
+        view: to_polars(frame, f"{where}, {view!r},")
+        for view, frame in data.compute_features(tables, interval).items()
+    }
 
 
 def _moment(context: StepContext) -> datetime:

@@ -13,6 +13,8 @@ from include.errors import DataError, SpecError
 from include.interval import Interval
 from include.quality.delivered_file import Limits, require_readable
 from include.settings import Settings
+from include.sources.frames import to_polars
+from include.sources.read import read_table
 from include.spec import Table, UseCase, exchanged_columns
 from include.tables.casting import Declared, cast_frame
 from include.tables.fence import Fence
@@ -44,17 +46,33 @@ def land(
         else None
     )
     if frames is None:
-        frames = load_data_module(use_case).read_source(interval, settings.sample_share)
-    lacking = [table.name for table in use_case.tables if table.name not in frames]
-    if lacking:
-        raise SpecError(
-            f"read_source of {use_case.name} returns {sorted(frames)}; the specification also"
-            f" declares {lacking}."
-        )
+        frames = _read_sources(use_case, interval, settings.sample_share)
     return {
         table.name: _land(tables, use_case, table, frames[table.name], interval)
         for table in use_case.tables
     }
+
+
+def _read_sources(use_case: UseCase, interval: Interval, share: float) -> dict[str, pl.DataFrame]:
+    """By table, what its declared source gives, and `read_source` of those without one."""
+    data = load_data_module(use_case)
+    frames = {
+        table.name: read_table(use_case, table, interval, share, data)
+        for table in use_case.tables
+        if table.source is not None
+    }
+    others = [table.name for table in use_case.tables if table.source is None]
+    if not others:
+        return frames
+    returned = data.read_source(interval, share)
+    lacking = [name for name in others if name not in returned]
+    if lacking:
+        raise SpecError(
+            f"read_source of {use_case.name} returns {sorted(returned)}; the specification also"
+            f" declares {lacking}, each without a source of its own."
+        )
+    where = f"read_source of {use_case.name}"
+    return frames | {name: to_polars(returned[name], f"{where}, {name!r},") for name in others}
 
 
 def _land(

@@ -15,6 +15,7 @@ from include.spec.base import (
     is_recorded,
     suggestion,
 )
+from include.spec.sources import Source
 from include.spec.times import check_timezone
 from include.spec.values import ColumnType, name_problem
 
@@ -209,6 +210,11 @@ class Table(Part):
     )
     row_rules: tuple[RowRule, ...] = Field(
         default=(), description="What holds in each row by itself. Empty by default."
+    )
+    source: Source | None = Field(
+        default=None,
+        description="Where its rows come from. None by default: `read_source` of the use case's"
+        " data.py gives them.",
     )
     description: str = Field(default="", description="What a row is.")
 

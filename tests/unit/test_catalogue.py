@@ -8,6 +8,8 @@ import include.use_cases
 from include import catalogue
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
+from include.spec import FunctionSource, ParquetSource, Table, UseCase
+from include.use_cases.flight_delays.spec import USE_CASE
 
 
 @pytest.fixture
@@ -47,3 +49,30 @@ def test_a_module_that_imports_what_is_not_there_is_named_and_not_taken_for_miss
     (parcels / "tariffs.py").write_text("import no_such_library\n")
     with pytest.raises(SpecError, match=r"parcels/tariffs\.py cannot be imported.*no_such_library"):
         catalogue.find_module("parcels", "tariffs")
+
+
+def with_sources(*sources: object, **changes: object) -> UseCase:
+    """The flights under the name parcels, their tables with these sources in turn."""
+    tables: list[Table] = [
+        table.model_copy(update={"source": sources[number % len(sources)]})
+        for number, table in enumerate(USE_CASE.tables)
+    ]
+    return USE_CASE.model_copy(update={"name": "parcels", "tables": tuple(tables), **changes})
+
+
+def test_data_py_defines_what_the_tables_leave_to_it(parcels: Path):
+    file = ParquetSource(path="a.parquet")
+    function = FunctionSource(function="read_rows")
+    assert catalogue.data_functions(USE_CASE) == ["read_source", "compute_features"]
+    assert catalogue.data_functions(with_sources(file)) == ["compute_features"]
+    assert catalogue.data_functions(with_sources(file, function)) == [
+        "read_rows",
+        "compute_features",
+    ]
+    nothing = with_sources(file, feature_tables=())
+    assert vars(catalogue.load_data_module(nothing)).get("read_source") is None
+    with pytest.raises(SpecError, match=r"parcels/data\.py must exist and define.*read_rows"):
+        catalogue.load_data_module(with_sources(function))
+    (parcels / "data.py").write_text("def raed_rows(interval):\n    return None\n")
+    with pytest.raises(SpecError, match=r"must define.*\['read_rows'.*did you mean 'raed_rows'"):
+        catalogue.load_data_module(with_sources(function))

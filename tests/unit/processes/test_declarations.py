@@ -11,7 +11,15 @@ from cli.application import invoke
 from include.errors import SpecError
 from include.processes import declarations
 from include.settings import load_settings
-from include.spec import FeatureTable, Input, RowRule, ScikitLearn, Training, UseCase
+from include.spec import (
+    FeatureTable,
+    FunctionSource,
+    Input,
+    RowRule,
+    ScikitLearn,
+    Training,
+    UseCase,
+)
 from include.use_cases.flight_delays.spec import USE_CASE
 
 FILE = "include/use_cases/flight_delays/spec.py"
@@ -42,7 +50,21 @@ def sklearn(**fields: object) -> UseCase:
     return changed(training=Training(**values))
 
 
+def with_source(**fields: object) -> UseCase:
+    source = FunctionSource(**{"function": "read_source", **fields})
+    first = USE_CASE.tables[0].model_copy(update={"source": source})
+    return changed(tables=(first, *USE_CASE.tables[1:]))
+
+
 CASES = {
+    "condition of a source": (
+        lambda: with_source(where="asked_at IS (("),
+        r"table 'raw/flights': source\.where is 'asked_at IS \(\(', which is no condition in SQL",
+    ),
+    "function of a source that data.py lacks": (
+        lambda: with_source(function="read_source_"),
+        r"data\.py must define the functions \['read_source_'\]; did you mean 'read_source'",
+    ),
     "feature that the view lacks": (
         lambda: with_input(source="plane:seat"),
         "source is 'plane:seat'.*no feature 'seat'; did you mean 'seats'.*valid",

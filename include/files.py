@@ -121,10 +121,7 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
 
     Raises `TimeoutError` when another process has it for longer than `seconds`.
     """
-    make_folder(path.parent, durable=False)
-    file = _taken(path, time.monotonic() + seconds)
-    if file is None:
-        raise TimeoutError(f"{path} is locked by another process for more than {seconds:g} seconds")
+    file = _taken(path, seconds, fcntl.LOCK_EX)
     try:
         yield
     finally:
@@ -133,17 +130,32 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
         file.close()
 
 
-def _taken(path: Path, deadline: float) -> IO[str] | None:
+@contextmanager
+def shared(path: Path, *, seconds: float) -> Iterator[None]:
+    """Hold a lock together with whoever else holds it shared, so that nobody has it as `locked`.
+
+    Raises `TimeoutError` when another process has it alone for longer than `seconds`.
+    """
+    # The file stays under its name: another holder has it, and whoever comes must meet that one.
+    with _taken(path, seconds, fcntl.LOCK_SH):
+        yield
+
+
+def _taken(path: Path, seconds: float, kind: int) -> IO[str]:
+    make_folder(path.parent, durable=False)
+    deadline = time.monotonic() + seconds
     while True:
         file = path.open("a")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                 return file
         except (BlockingIOError, FileNotFoundError):
             if time.monotonic() > deadline:
                 file.close()
-                return None
+                raise TimeoutError(
+                    f"{path} is locked by another process for more than {seconds:g} seconds"
+                ) from None
             time.sleep(LOCK_POLL_SECONDS)
         file.close()
 

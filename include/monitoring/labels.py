@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from include.data_sets.feedback_times import possible_labels
 from include.interval import Interval
 from include.monitoring.online_log import told_labels
 from include.problems.registry import strategy_of
@@ -106,7 +107,8 @@ def record_online(
     Columns: prediction_id, id, event time, score, model_version, label, known_at. Windows are cut
     by `known_at`, so a label that comes after its prediction's interval is written by the interval
     in which it comes, once, and none is lost. A label that came as feedback on an answer counts
-    where the label table tells nothing for it until the interval's end.
+    where the label table tells nothing for it until the interval's end, and where it can have been
+    known then (`include.data_sets.feedback_times`).
     """
     reported = labels.filter(in_window(KNOWN_AT, interval.start, interval.end))
     columns = [
@@ -119,7 +121,8 @@ def record_online(
         KNOWN_AT,
     ]
     rows = log.join(reported, on=use_case.id_column, how="inner").select(columns)
-    joined = told_labels(use_case, tables, labels.schema[LABEL]).filter(
+    told = told_labels(use_case, tables, labels.schema[LABEL])
+    joined = possible_labels(use_case, told, log).filter(
         in_window(KNOWN_AT, interval.start, interval.end)
     )
     if joined.height:
@@ -131,3 +134,13 @@ def record_online(
     return tables.replace_window(
         labels_table(use_case), rows, time_column=KNOWN_AT, start=interval.start, end=interval.end
     )
+
+
+def count_impossible(
+    use_case: UseCase, tables: TableStore, log: pl.DataFrame, dtype: pl.DataType
+) -> int:
+    """How many of the labels of a type that came as feedback on answers in `log`, up to now, say
+    that they were known before they can be.
+    """
+    told = told_labels(use_case, tables, dtype).join(log, on="prediction_id", how="semi")
+    return told.height - possible_labels(use_case, told, log).height

@@ -11,7 +11,7 @@ from include.inference_log.log_tables import log_schema, was_answered
 from include.inference_log.redaction import Redaction, plain_schema
 from include.settings import Settings
 from include.spec import UseCase
-from include.tables.store import TableStore
+from include.tables.store import TIMESTAMP, TableStore
 
 KNOWN_AT = "known_at"
 
@@ -53,15 +53,14 @@ def read_log(
 def told_labels(use_case: UseCase, tables: TableStore, dtype: pl.DataType) -> pl.DataFrame:
     """Labels that came as feedback:
 
-    `prediction_id`, `label` as `dtype` and `known_at`, one row per answer.
+    `prediction_id`, `label` as `dtype`, `known_at` and `received_at`, one row per answer.
     """
     name = feedback_table(use_case.name)
     if not tables.exists(name):
-        return pl.DataFrame(
-            schema={"prediction_id": pl.String, LABEL: dtype, KNOWN_AT: pl.Datetime("us", "UTC")}
-        )
+        schema = {LABEL: dtype, KNOWN_AT: TIMESTAMP, "received_at": TIMESTAMP}
+        return pl.DataFrame(schema={"prediction_id": pl.String, **schema})
     content = pl.col("text") if dtype == pl.String else pl.col("value").cast(dtype, strict=False)
     rows = tables.read(name, where=pl.col("name") == LABEL).select(
-        "prediction_id", content.alias(LABEL), KNOWN_AT
+        "prediction_id", content.alias(LABEL), KNOWN_AT, "received_at"
     )
     return rows.drop_nulls(LABEL).unique("prediction_id", keep="first", maintain_order=True)

@@ -18,7 +18,13 @@ from include.scoring.batch import check_predictions, read_entities, score_entiti
 from include.scoring.champion import champion_model, planned_model
 from include.scoring.plan import make_plan, partition_interval, view_versions
 from include.scoring.publication import judge, publish
-from include.scoring.staging import discard_staged, stage, staged_summary, summarise
+from include.scoring.staging import (
+    discard_staged,
+    stage,
+    staged_in_use,
+    staged_summary,
+    summarise,
+)
 from include.steps import StepContext
 from include.tables.completed import is_complete, mark_complete
 from include.tables.store import TableStore
@@ -55,6 +61,13 @@ def score_partition(
 
     Raises `DataError` when the output is not sound.
     """
+    with staged_in_use(context.settings, context.use_case, context.interval):
+        return _score_partition(context, plan, partition)
+
+
+def _score_partition(
+    context: StepContext, plan: ScoringPlan, partition: Partition
+) -> ScoredPartition:
     use_case, settings = context.use_case, context.settings
     tables, number = TableStore(settings.tables_uri), partition.number
     staged = staged_summary(use_case, tables, plan.scoring, number)
@@ -97,10 +110,11 @@ def publish_predictions(
     tables = TableStore(settings.tables_uri)
     model = planned_model(settings, use_case, plan.version, plan.digest)
     verdict = judge(use_case, model, decided, summaries)
-    table, changed = publish(use_case, tables, decided, summaries, context.run.run_id)
+    with staged_in_use(settings, use_case, interval):
+        table, changed = publish(use_case, tables, decided, summaries, context.run.run_id)
     evidence = {"version": plan.version, "digest": plan.digest, "table": table.as_json()}
     mark_complete(tables, use_case.name, PROCESS, interval, evidence)
-    discard_staged(use_case, tables, interval)
+    discard_staged(settings, use_case, tables, interval)
     rows = sum(part.rows for part in parts)
     return PublishedPredictions(
         rows=rows,

@@ -58,14 +58,25 @@ def join_labels(context: StepContext) -> JoinedLabels:
     use_case, interval, tables = context.use_case, context.interval, _tables(context)
     population = read_population(use_case, tables, context.settings, interval)
     reported = labels.read_labels(use_case, tables, interval.start)
-    log_name, written = f"{use_case.name}/inference_log", None
+    log_name, written, impossible = f"{use_case.name}/inference_log", None, 0
     if tables.exists(log_name):
         log = read_log(use_case, tables, context.settings)
         written = labels.record_online(use_case, tables, log, reported, interval)
+        impossible = labels.count_impossible(use_case, tables, log, reported.schema[labels.LABEL])
+    if impossible:
+        LOG.warning(
+            "%d labels came as feedback with a known_at before they can be known (%s after the"
+            " question's %s at the earliest); they count for nothing. Correct what the application"
+            " sends: known_at is when the event was observed, and may be left out.",
+            impossible,
+            use_case.label.known_after,
+            use_case.event_time,
+        )
     result = JoinedLabels(
         batch=labels.count(use_case, population.batch, reported, interval.end),
         online=labels.count(use_case, population.online, reported, interval.end),
         table=written,
+        impossible_feedback=impossible,
     )
     records.write_json(_folder(context), "labels.json", result.as_json())
     return result

@@ -288,12 +288,14 @@ class CollectedLog(StepResult):
 
 class JoinedLabels(StepResult):
     """How many predictions have a label, and why the others have none; `table` is null as long as
-    the endpoint has answered nothing.
+    the endpoint has answered nothing. `impossible_feedback` are the labels told so far that say
+    that they were known before they can be.
     """
 
     batch: dict[str, int]
     online: dict[str, int]
     table: TableVersion | None
+    impossible_feedback: int = 0
 
 
 class DriftResult(StepResult):

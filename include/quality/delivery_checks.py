@@ -272,9 +272,11 @@ def label_times(use_case: UseCase, entities: pl.DataFrame, labels: pl.DataFrame)
     ]
 
 
-def known_too_early(use_case: UseCase, asked: pl.Expr) -> pl.Expr:
-    """Whether a label was known before it could be, from the moment `asked`."""
-    known = pl.col(use_case.data_set.label_time)
+def known_too_early(use_case: UseCase, asked: pl.Expr, known: pl.Expr | None = None) -> pl.Expr:
+    """Whether a label was known before it could be, from the moment `asked`; `known` is the column
+    of the label table, unless another is named.
+    """
+    known = pl.col(use_case.data_set.label_time) if known is None else known
     return (known <= asked) | (known < asked + use_case.label.known_after)
 
 

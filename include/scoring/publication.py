@@ -225,7 +225,7 @@ def _staged_table(
     staged = staged_table(use_case, plan["scoring"], summary["number"])
     try:
         frame = tables.read(staged)
-    except TableNotFound as error:
+    except (TableNotFound, OSError) as error:  # not there, or removed while it was read
         raise DataError(
             f"{staged} is gone; score the partition again (clear its task score_partition)."
         ) from error

@@ -4,21 +4,31 @@ and found again after a kill.
 They lie below `<use_case>/staging/<scoring>/` beside the tables, where every worker reaches them. A
 summary is kept in the same commit as the rows, so that what is checked before publication never
 needs them in memory.
+
+Of several copies of a scoring, whoever is writing or reading partitions of the interval holds them
+in use (`staged_in_use`), and the last one to publish removes them. The lock is the kernel's and
+orders the processes that share a home.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from include.errors import DataError
+from include.files import locked, shared
 from include.interval import Interval
 from include.model.package import ScoringModel
 from include.model.reference import bin_counts
 from include.scoring.batch import content_columns
+from include.settings import Settings
 from include.spec import UseCase
 from include.tables.commits import Commit, last_note, overwrite
 from include.tables.fence import committing
@@ -27,6 +37,12 @@ from include.tables.types import as_stored
 
 METADATA = "flightdeck.partition"
 SEEDS = (1, 2)
+REMOVAL_SECONDS = 300.0
+"""How long removing the staged partitions of an interval may take."""
+USE_SECONDS = 5.0
+"""How long removing waits for other copies; what these still use, they remove."""
+
+LOG = logging.getLogger(__name__)
 
 
 def staging_folder(use_case: UseCase) -> str:
@@ -49,7 +65,7 @@ def stage(
     """Write a partition and its summary in one commit, unless another copy of the step has staged
     it meanwhile; what an attempt left without a summary is replaced.
     """
-    commit = Commit(METADATA, json.dumps(summary))
+    commit = Commit(METADATA, json.dumps(summary), mark=(METADATA, 1))
     name = staged_table(use_case, scoring, summary["number"])
 
     def attempt() -> None:
@@ -72,16 +88,43 @@ def staged_summary(
     return None if recorded is None else json.loads(recorded)
 
 
-def discard_staged(use_case: UseCase, tables: TableStore, interval: Interval) -> None:
+@contextmanager
+def staged_in_use(settings: Settings, use_case: UseCase, interval: Interval) -> Iterator[None]:
+    """Keep the interval's staged partitions where they are, together with other copies that do.
+
+    Raises `DataError` when another copy has been removing them for `REMOVAL_SECONDS`.
+    """
+    try:
+        with shared(_lock(settings, use_case, interval), seconds=REMOVAL_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise DataError(
+            f"{use_case.name}: another scoring of {interval.text} removes what was staged and does"
+            f" not end ({error}). End it, or run the task again later."
+        ) from error
+
+
+def discard_staged(
+    settings: Settings, use_case: UseCase, tables: TableStore, interval: Interval
+) -> None:
     """Remove the partitions of every scoring of the interval: also of those that were killed and
-    then overtaken by another model.
+    then overtaken by another model. Where another copy uses them they stay, and it removes them
+    when it has published.
     """
     from pyarrow.fs import FileSelector, FileSystem
 
     files, path = FileSystem.from_uri(tables.uri(staging_folder(use_case)))
-    for entry in files.get_file_info(FileSelector(path, allow_not_found=True)):
-        if entry.base_name.startswith(f"{interval.label}."):
-            files.delete_dir(entry.path)
+    try:
+        with locked(_lock(settings, use_case, interval), seconds=USE_SECONDS):
+            for entry in files.get_file_info(FileSelector(path, allow_not_found=True)):
+                if entry.base_name.startswith(f"{interval.label}."):
+                    files.delete_dir(entry.path)
+    except TimeoutError:
+        LOG.info("Another copy uses the staged partitions of %s and removes them.", interval.text)
+
+
+def _lock(settings: Settings, use_case: UseCase, interval: Interval) -> Path:
+    return settings.home / "locks" / f"staging-{use_case.name}-{interval.label}.lock"
 
 
 def summarise(

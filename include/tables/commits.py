@@ -8,7 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from include.tables.predicates import window_predicate
 from include.tables.store import TableStore, Window
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Commit:
     """What goes with the rows: `note` under `key`, and the record `(subject, number)` of what they
-    were made from.
+    were made from; the numbers of a subject only grow.
     """
 
     key: str
@@ -45,8 +46,9 @@ def overwrite(
     """Make `rows` the rows of the window, or all rows, in one commit with what goes with them.
 
     A reader of batches is written as it comes, so not all rows need memory. Raises
-    `include.tables.fence.Overtaken` when another writer has committed meanwhile, and
-    `include.tables.store.WriteFailed` when the rows cannot be had or written.
+    `include.tables.fence.Overtaken` when another writer has committed meanwhile or the table holds
+    the commit's number already, and `include.tables.store.WriteFailed` when the rows cannot be had
+    or written.
     """
     how: dict[str, Any] = {"mode": "overwrite", "schema_mode": "overwrite"}
     if window is not None:
@@ -54,11 +56,23 @@ def overwrite(
     exists = tables.exists(name)
     with nullcontext() if exists else tables.creating(name):
         write_deltalake(
-            tables.open(name) if exists else tables.uri(name),
+            _behind(tables.open(name), name, commit) if exists else tables.uri(name),
             rows,
             commit_properties=commit.properties(),
             **(how if exists else {"mode": "error"}),
         )
+
+
+def _behind(table: DeltaTable, name: str, commit: Commit) -> DeltaTable:
+    """The table, if it does not hold the commit's number yet: whoever has read that it does not may
+    have read an older version than the one which is written to.
+    """
+    if commit.mark is not None:
+        subject, number = commit.mark
+        recorded = table.transaction_version(subject)
+        if recorded is not None and recorded >= number:
+            raise CommitFailedError(f"{name} has just got number {recorded} of {subject!r}")
+    return table
 
 
 def last_note(tables: TableStore, name: str, key: str) -> str | None:

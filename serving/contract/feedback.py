@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
@@ -37,6 +37,8 @@ from serving.contract.schema import (
 
 REWARD = "reward"
 MAX_ROWS = 1000
+AHEAD = 86_400_000_000
+"""By how many microseconds `known_at` may lie after our clock: either clock may be set wrong."""
 ONE_OF_TWO = ConfigDict(
     extra="forbid",
     strict=True,
@@ -87,16 +89,35 @@ class FeedbackSchema:
             raise InvalidError(
                 422, "missing_field" if not names else "invalid_value", text, path, [LABEL, REWARD]
             )
-        value, known_at = row[names[0]], row.get("known_at")
+        value, known_at = row[names[0]], self._known_at(position, row, now)
         return Feedback(
             use_case=self.use_case.name,
             prediction_id=row["prediction_id"],
             name=names[0],
             value=None if isinstance(value, str) else float(value),
             text=value if isinstance(value, str) else None,
-            known_at=now if known_at is None else _microseconds(known_at),
+            known_at=known_at,
             received_at=now,
         )
+
+    @staticmethod
+    def _known_at(position: int, row: dict[str, Any], now: int) -> int:
+        known_at = row.get("known_at")
+        if known_at is None:
+            return now
+        moment = _microseconds(known_at)
+        if moment > now + AHEAD:
+            clock = datetime.fromtimestamp(now // 1_000_000, UTC)
+            raise InvalidError(
+                422,
+                "invalid_value",
+                f"feedback[{position}].known_at is {known_at.isoformat()}, more than a day after"
+                f" this endpoint's clock ({clock.isoformat()}): nothing can be known before it has"
+                " happened.",
+                f"feedback[{position}].known_at",
+                ["a moment that has passed", "left out: it became known now"],
+            )
+        return moment
 
     def _siblings(self, location: Location) -> list[str]:
         return ["feedback"] if len(location) == 1 else ["prediction_id", LABEL, REWARD, "known_at"]
@@ -141,7 +162,10 @@ def feedback_schema(use_case: UseCase) -> FeedbackSchema:
         "known_at": NotRequired[
             Annotated[
                 Timestamp,
-                Field(description=f"When it became known; now, if it is left out. {TIME_TEXT}."),
+                Field(
+                    description="When it became known, at most a day after the endpoint's clock;"
+                    f" now, if it is left out. {TIME_TEXT}."
+                ),
             ]
         ],
     }

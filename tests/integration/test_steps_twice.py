@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,7 +40,7 @@ COLLECT = "include.processes.training:collect_causes"
 SCORE = "include.processes.batch_scoring:score_partition"
 GATES = "include.processes.training:check_gates"
 OUTSIDE = "include.processes.batch_scoring:score_interval"
-"""Three steps in one call, for notebooks: no task, and so no unit of retry."""
+"""Three steps in one call, for notebooks: no task, and so run by itself."""
 STAGED = {
     "rollback": ("roll_back",),
     "rollout": ("begin_stage", "look_at_stage", "request_decision", "apply_decision"),
@@ -164,6 +165,19 @@ def run_process(
     return results
 
 
+def score_in_one_call(copies: TwoCopies, where: tuple[Any, ...], home: Path) -> None:
+    """Two copies of all of batch scoring in one call each: one publication, nothing staged left."""
+    table = f"tables/{flights().name}/predictions"
+    shutil.rmtree(home / table)
+    first, second = copies.run(OUTSIDE, where, {})
+    for result in (first, second):
+        # False for a copy that made its plan after the other one had published.
+        result.pop("changed")
+    assert plain(first) == plain(second)
+    assert commits(home)[table] == 1
+    assert list((home / "tables" / flights().name / "staging").glob("*")) == []
+
+
 def answers_and_feedback(endpoint: Endpoint, settings: Settings) -> tuple[int, int]:
     """Questions to the endpoint that its journal and its spool have logged, and feedback on some:
     how many of both.
@@ -245,6 +259,8 @@ def test_two_copies_of_every_step_have_one_effect_and_one_result(
         with Endpoint(settings) as endpoint:
             both("deployment", endpoint.url)
             both("batch_scoring", endpoint.url)
+            where = (str(home), endpoint.url, "batch_scoring", *ORDER["batch_scoring"])
+            score_in_one_call(copies, where, home)
             answers, labels = answers_and_feedback(endpoint, settings)
             both("monitoring", endpoint.url)
     assert ran == dags

@@ -71,6 +71,10 @@ def test_feedback_is_kept_once_late_or_repeated_and_unknown_ids_are_told(
             {"prediction_id": UNKNOWN, "label": 1, "known_at": "2013-02-30T00:00:00Z"},
             "feedback[0].known_at",
         ),
+        (
+            {"prediction_id": UNKNOWN, "label": 1, "known_at": "2999-01-01T00:00:00Z"},
+            "feedback[0].known_at",
+        ),
     ],
 )
 def test_feedback_of_another_form_is_refused_with_the_path(

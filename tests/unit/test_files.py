@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from include.files import locked, publishing, write, writing
+from include.files import locked, publishing, shared, write, writing
 from include.settings import PROJECT_ROOT
 
 FORMER, CONTENT = b"former", b"new" * 10_000
@@ -240,3 +240,38 @@ def test_a_lock_that_is_not_given_back_is_told(tmp_path: Path) -> None:
         locked(path, seconds=0.1),
     ):
         pass
+
+
+def test_a_shared_lock_is_held_by_several_and_keeps_the_only_one_out(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "a.lock"
+    with shared(path, seconds=0.1):
+        with shared(path, seconds=0.1), pytest.raises(TimeoutError), locked(path, seconds=0.1):
+            pass
+        with pytest.raises(TimeoutError), locked(path, seconds=0.1):
+            pass
+    with locked(path, seconds=0.1), pytest.raises(TimeoutError), shared(path, seconds=0.1):
+        pass
+    with shared(path, seconds=0.1):
+        pass
+
+
+def test_work_under_a_shared_lock_never_meets_the_work_of_one_alone(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a.lock", tmp_path / "staged"
+
+    def use(number: int) -> None:
+        for _ in range(20):
+            with shared(path, seconds=30):
+                folder.mkdir(exist_ok=True)
+                (folder / str(number)).write_text("rows")
+                assert (folder / str(number)).read_text() == "rows"
+
+    def remove() -> None:
+        for _ in range(20):
+            with locked(path, seconds=30):
+                for file in folder.glob("*"):
+                    file.unlink()
+
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(use, number) for number in range(3)]
+        for done in [*work, pool.submit(remove)]:
+            done.result()

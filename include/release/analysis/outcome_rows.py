@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from include.data_sets.feedback_times import possible_labels
 from include.inference_log.log import LABEL, feedback_table
+from include.inference_log.log_tables import FEEDBACK_SCHEMA
 from include.inference_log.redaction import Redaction
 from include.problems.registry import strategy_of
 from include.release.analysis.observed import Matured
@@ -78,13 +80,13 @@ def _variance(group: pl.DataFrame, unit: Sequence[str]) -> float:
 def labelled_rows(
     use_case: UseCase, settings: Settings, tables: TableStore, rows: pl.DataFrame
 ) -> pl.DataFrame:
-    """`rows` with `label`, where one is known: of the label table, else what the application
-    told.
+    """`rows` with `label`, where one is known: of the label table, else what the application told
+    and can have been known (`include.data_sets.feedback_times`).
     """
     labels = _reported(use_case, settings, tables, rows)
     known = rows.join(labels, on=use_case.id_column, how="inner").drop_nulls(LABEL)
     dtype = labels.schema[LABEL]
-    told = _told(tables, use_case, LABEL).with_columns(
+    told = possible_labels(use_case, _told(tables, use_case, LABEL), rows).with_columns(
         (pl.col("text") if dtype == pl.String else pl.col("value").cast(dtype, strict=False)).alias(
             LABEL
         )
@@ -120,13 +122,13 @@ def _reported(
 
 
 def _told(tables: TableStore, use_case: UseCase, name: str) -> pl.DataFrame:
-    """What applications told under a name: `prediction_id`, `value` and `text`, once per answer."""
+    """What applications told under a name: `prediction_id`, `value`, `text` and both times, once
+    per answer.
+    """
     table = feedback_table(use_case.name)
+    columns = ["prediction_id", "value", "text", "known_at", "received_at"]
     if not tables.exists(table):
-        schema = {"prediction_id": pl.String, "value": pl.Float64, "text": pl.String}
-        return pl.DataFrame(schema=schema)
-    rows = tables.read(
-        table, columns=["prediction_id", "value", "text"], where=pl.col("name") == name
-    )
+        return pl.DataFrame(schema={column: FEEDBACK_SCHEMA[column] for column in columns})
+    rows = tables.read(table, columns=columns, where=pl.col("name") == name)
     told = rows.filter(pl.col("value").is_not_null() | pl.col("text").is_not_null())
     return told.unique("prediction_id", keep="first", maintain_order=True)

@@ -36,10 +36,11 @@ def log() -> pl.DataFrame:
         "prediction_id": [f"p{number}" for number in range(5)],
         "parcel_id": ids,
         "asked_at": asked,
+        "answered_at": asked,
         "score": 0.5,
         "model_version": 1,
     }
-    return pl.DataFrame(rows).with_columns(pl.col("asked_at").cast(TIMESTAMP))
+    return pl.DataFrame(rows).with_columns(pl.col("asked_at", "answered_at").cast(TIMESTAMP))
 
 
 def test_a_label_of_the_interval_end_is_not_known_yet(

@@ -20,7 +20,7 @@ from include.inference_log.log import (
 )
 from include.inference_log.writer import LogWriter
 from include.interval import Interval
-from include.monitoring.labels import labels_table, record_online
+from include.monitoring.labels import count_impossible, labels_table, record_online
 from include.monitoring.online_log import read_log, told_labels
 from include.settings import Settings, load_settings
 from include.spec import UseCase
@@ -113,6 +113,26 @@ def test_labels_told_as_feedback_count_where_the_label_table_says_nothing(home: 
         == version.version
     )
     assert tables.exists(log_table(use_case.name))
+
+
+def test_a_label_told_before_it_can_be_known_counts_for_nothing(home: Settings) -> None:
+    use_case, tables = load_use_case("flight_delays"), TableStore(home.tables_uri)
+    early, right = write(home, use_case, 2, target_id=None)
+    hour = timedelta(hours=1)
+    spool = log.Spool(spool_path(home))
+    spool.append_feedback(
+        [
+            told(early, 1.0, known_at=microseconds(EVENT + hour)),
+            told(right, 1.0, known_at=microseconds(EVENT + 4 * hour)),
+        ]
+    )
+    spool.close()
+    ship(home, use_case.name)
+    ship_feedback(home, use_case.name)
+    answers = read_log(use_case, tables, home)
+    record_online(use_case, tables, answers, known_labels(None), INTERVAL)
+    assert tables.read(labels_table(use_case))["prediction_id"].to_list() == [right]
+    assert count_impossible(use_case, tables, answers, pl.Int64()) == 1
 
 
 def test_before_any_feedback_there_are_no_told_labels(home: Settings) -> None:

@@ -24,7 +24,7 @@ from include.processes.batch_scoring import (
     score_interval,
     score_partition,
 )
-from include.scoring import batch
+from include.scoring import batch, staging
 from include.scoring.plan import partition_interval
 from include.scoring.staging import staged_table
 from include.settings import PROJECT_ROOT
@@ -141,6 +141,21 @@ def test_publication_clears_what_an_overtaken_scoring_left(copy: TableStore, wor
     assert inputs["plan_partitions"]["scoring"] != overtaken["scoring"]
     run_step(publish_predictions, context, inputs)
     assert not list((Path(copy.root) / "flight_delays" / "staging").iterdir())
+
+
+def test_what_another_copy_uses_stays_until_that_one_has_published(
+    copy: TableStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "USE_SECONDS", 0.1)
+    context = replace(context_of(world), settings=home_settings(Path(copy.root).parent, SHARE))
+    earlier = scored(context)
+    folder = Path(copy.uri("flight_delays/staging"))
+    with staging.staged_in_use(context.settings, context.use_case, FEBRUARY):
+        first = run_step(publish_predictions, context, earlier)
+        assert list(folder.glob("*"))
+    second = run_step(publish_predictions, context, earlier)
+    assert list(folder.glob("*")) == []
+    assert first == second
 
 
 def test_predictions_say_where_they_come_from(world: World, whole: pl.DataFrame) -> None:

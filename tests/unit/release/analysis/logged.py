@@ -95,7 +95,7 @@ def write_log(home, *frames):
     tables.replace_all(log_table(USE_CASE.name), pl.concat(frames))
 
 
-def write_feedback(home, name, values):
+def write_feedback(home, name, values, known_at=START + timedelta(hours=5)):
     """What an application told: prediction id to number."""
     count = len(values)
     columns = {
@@ -103,8 +103,8 @@ def write_feedback(home, name, values):
         "prediction_id": list(values),
         "name": [name] * count,
         "value": list(values.values()),
-        "known_at": [START] * count,
-        "received_at": [START] * count,
+        "known_at": [known_at] * count,
+        "received_at": [START + timedelta(hours=6)] * count,
     }
     frame = pl.DataFrame(
         {key: columns.get(key, [None] * count) for key in FEEDBACK_SCHEMA}, schema=FEEDBACK_SCHEMA

@@ -16,6 +16,7 @@ from include.release.plan import one_arm
 from include.settings import load_settings
 from include.spec import Canary, Release
 from tests.unit.release.analysis.logged import (
+    START,
     USE_CASE,
     champion_package,
     plan,
@@ -157,6 +158,10 @@ def test_labels_and_rewards_that_are_known_are_attached_to_their_arm(home, champ
     write_log(home, *before(champion), first, second, failed)
     write_labels(home, {f"1-{i}": i % 2 for i in range(200)} | {f"2-{i}": 1 for i in range(50)})
     told = dict.fromkeys(second["prediction_id"].to_list()[50:60], 1.0)
+    write_feedback(home, "label", told, known_at=START)
+    # Nothing is known of a flight at the moment of its question.
+    observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
+    assert {part.role: part.rows for part in observed.matured}["challenger"] == 50
     write_feedback(home, "label", told)
     observed = observe(home, USE_CASE, [plan(12, 0.25, champion)])
     losses = {part.role: part for part in observed.matured}

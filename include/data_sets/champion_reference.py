@@ -24,8 +24,7 @@ from include.model.package import load_model
 from include.model.reference import bin_shares
 from include.problems.registry import strategy_of
 from include.quality.validation import example_row
-from include.registry.versions import champion, download
-from include.settings import Settings
+from include.registry.versions import RegisteredVersion, download
 from include.spec import UseCase
 from include.stats.psi import psi
 from include.verdict import Finding, broken_rule
@@ -47,13 +46,12 @@ class ChampionReference:
 
 
 def champion_reference(
-    use_case: UseCase, settings: Settings, table: str
+    use_case: UseCase, current: RegisteredVersion | None, table: str
 ) -> tuple[ChampionReference | None, list[Finding]]:
-    """The registered champion's reference;
+    """The reference of the champion `current`; `None` without one.
 
-    `None` without a champion. A package that cannot be read is a failure, not a pass.
+    A package that cannot be read is a failure, not a pass.
     """
-    current = champion(settings, use_case)
     if current is None:
         return None, []
     with tempfile.TemporaryDirectory() as folder:

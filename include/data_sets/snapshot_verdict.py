@@ -18,16 +18,22 @@ from include.quality.data_docs import write_docs
 from include.quality.quarantine import put_aside
 from include.quality.statistics import describe
 from include.quality.validation import data_verdict
+from include.registry.versions import RegisteredVersion
 from include.steps import StepContext
 from include.tables.store import TableStore
 
 
-def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) -> dict[str, Any]:
+def judge_snapshot(
+    context: StepContext,
+    snapshot: SnapshotReference,
+    run: str,
+    current: RegisteredVersion | None,
+) -> dict[str, Any]:
     """`{"accepted", "reasons", "failures", "warnings", "notes", "references", "report",
     "data_docs", "quarantine"}`, as for a delivery.
 
-    `run` names the folder of the report. Everything is judged, even
-    when the first rule is broken.
+    `run` names the folder of the report, `current` is the champion. Everything is judged, even when
+    the first rule is broken.
     """
     use_case, settings = context.use_case, context.settings
     frame, table, window = (
@@ -37,7 +43,7 @@ def judge_snapshot(context: StepContext, snapshot: SnapshotReference, run: str) 
     )
     validation = check_snapshot(use_case, frame, table, window)
     findings = list(validation.findings)
-    champion, problems = champion_reference(use_case, settings, table)
+    champion, problems = champion_reference(use_case, current, table)
     notes: list[str] = []
     findings += problems
     if champion is None:

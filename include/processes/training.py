@@ -34,7 +34,8 @@ from include.processes.results import (
 from include.registry.client import connect
 from include.registry.logged_model import log_package
 from include.registry.one_copy import one_copy
-from include.registry.versions import champion, register_candidate
+from include.registry.versions import register_candidate
+from include.release.in_service import released_version
 from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.store import TableStore
@@ -84,7 +85,8 @@ def validate_snapshot(context: StepContext, run: OpenRun, built: BuiltSnapshot) 
     MLflow run and is recorded.
     """
     with _one_copy(context):
-        verdict = DataVerdict(**judge_snapshot(context, built.snapshot, run.mlflow_run_id))
+        current = released_version(context.settings, context.use_case)
+        verdict = DataVerdict(**judge_snapshot(context, built.snapshot, run.mlflow_run_id, current))
         client = connect(context.settings)
         client.log_artifacts(run.mlflow_run_id, str(Path(verdict.report).parent), "validation")
         if not verdict.accepted:
@@ -92,7 +94,6 @@ def validate_snapshot(context: StepContext, run: OpenRun, built: BuiltSnapshot) 
             tracking.log_table(
                 client, run.mlflow_run_id, verdict.failures, "snapshot_failures.json"
             )
-            current = champion(context.settings, context.use_case)
             before = None if current is None else current.version
             _decide(context, run, built, _facts(run, built), verdict.reasons, before)
     return verdict
@@ -246,6 +247,7 @@ def check_gates(  # a verdict is recorded with all that led to it
         logged.metrics,
         logged.tags,
         evaluated.inspection,
+        released_version(context.settings, context.use_case),
     )
     verdict = run_gates(candidate)
     result = CandidateVerdict.of(verdict, candidate.package_digest)

@@ -6,6 +6,7 @@ releases a version holds its number and digest, and asks for exactly those.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,8 @@ class RegisteredVersion:
 
     `run_id` is the MLflow run that produced it, `digest` that of its package; `signature` was made
     when it was registered (None: it was not signed) and is checked with `public_key`. `description`
-    is its page for reviewers, in Markdown.
+    is its page for reviewers, in Markdown. `stored` is a copy of its package beside MLflow, which
+    needs no MLflow to be read.
     """
 
     version: int
@@ -52,6 +54,7 @@ class RegisteredVersion:
     signature: str | None = None
     public_key: Path = Path()
     description: str = ""
+    stored: Path | None = None
 
 
 def register_candidate(
@@ -69,6 +72,18 @@ def register_candidate(
             f"run {run_id} was refused ({verdict.reasons}); only an accepted candidate"
             " becomes a version."
         )
+    with one_copy(settings, use_case.name, run_id):
+        number = _register(settings, use_case, run_id, digest, verdict)
+        _point_challenger(connect(settings), settings, use_case, number)
+        return number
+
+
+def register_refused(
+    settings: Settings, use_case: UseCase, run_id: str, digest: str, verdict: GateVerdict
+) -> int:
+    """The same for a candidate that its gates refused: a version without an alias, tagged
+    `decision=refused`. Only an override in the release ledger lets it be released.
+    """
     with one_copy(settings, use_case.name, run_id):
         return _register(settings, use_case, run_id, digest, verdict)
 
@@ -91,7 +106,6 @@ def _register(
     for superfluous in existing:
         if superfluous.version != first.version:
             client.delete_model_version(use_case.name, superfluous.version)
-    _point_challenger(client, settings, use_case, int(first.version))
     return int(first.version)
 
 
@@ -154,6 +168,12 @@ def download(version: RegisteredVersion, folder: Path) -> Path:
     Raises `RegistryError` when the artefact is missing, `DigestMismatch` when its bytes are not
     those that were registered, `SignatureError` when they are not signed, or not with our key.
     """
+    if version.stored is not None:
+        package = folder / PACKAGE_ARTIFACT
+        shutil.copytree(version.stored, package)
+        verify_package(package, version.digest)
+        verify_signature(package, version.public_key)
+        return package
     package = download_package(
         version.source, version.digest, folder, tracking_uri=version.tracking_uri
     )

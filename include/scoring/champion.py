@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from include.errors import RegistryError
 from include.files import publishing
 from include.model.package import ScoringModel, load_model
-from include.registry.client import unreachable
-from include.registry.versions import RegisteredVersion, champion, download, find_version
+from include.registry.versions import RegisteredVersion, download
 from include.registry.versions import version as registered_version
-from include.release.ledger import Ledger
+from include.release.in_service import released_version
 from include.release.model_store import version_folder
 from include.release.packages import package_problem
 from include.settings import Settings
@@ -26,8 +24,7 @@ def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVer
 
     Raises `RegistryError` when no version is in service yet.
     """
-    released = _released(settings, use_case)
-    version = champion(settings, use_case) if released is None else released
+    version = released_version(settings, use_case)
     if version is None:
         raise RegistryError(
             f"{use_case.name} has no champion in {settings.mlflow_tracking_uri}. Run"
@@ -35,22 +32,6 @@ def champion_model(settings: Settings, use_case: UseCase) -> tuple[RegisteredVer
             " version that it registers."
         )
     return version, planned_model(settings, use_case, version.version, version.digest)
-
-
-def _released(settings: Settings, use_case: UseCase) -> RegisteredVersion | None:
-    """The champion as the release ledger says it, who may have moved MLflow's alias or deleted the
-    version there; `None` before the first release.
-    """
-    traffic = Ledger(settings).in_service(use_case.name)
-    arm = None if traffic is None else traffic.champion
-    if arm is None:
-        return None
-    registered = None
-    if unreachable(settings) is None:
-        registered = find_version(settings, use_case.name, arm.version)
-    if registered is None:
-        return RegisteredVersion(arm.version, "", arm.digest, name=use_case.name)
-    return replace(registered, digest=arm.digest)
 
 
 def planned_model(settings: Settings, use_case: UseCase, version: int, digest: str) -> ScoringModel:

@@ -21,7 +21,7 @@ from include.features.transform import FeatureTransform
 from include.model.inspection import Inspection
 from include.model.package import ScoringModel
 from include.registry.metric_names import slice_metrics
-from include.registry.versions import champion
+from include.registry.versions import RegisteredVersion
 from include.steps import StepContext
 from include.training.measuring import GOLDEN_LACKS
 from include.training.package import TrainedPackage, open_package
@@ -34,12 +34,13 @@ def gather(
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
     inspection: Inspection,
+    current: RegisteredVersion | None,
 ) -> GateInput:
     """A package that is missing or altered is no error here: the gates refuse it by name, and judge
     everything else.
 
     `inspection` holds the findings of `evaluate_model`; a package that did not load in a process of
-    its own is not opened in this one.
+    its own is not opened in this one. `current` is the champion.
     """
     use_case, threads = context.use_case, context.settings.training_threads
     model: ScoringModel | None = None
@@ -51,7 +52,6 @@ def gather(
             model = open_package(context.settings, trained)
     except RegistryError as error:
         problem = f"{type(error).__name__}: {error}"
-    current = champion(context.settings, use_case)
     transform = FeatureTransform.fit(use_case, test) if model is None else model.transform
     parts = slice_parts(use_case, transform, test)
     return GateInput(

@@ -51,7 +51,7 @@ def _equal_model(world: World) -> Outcome:
 
 
 def _missing_champion(world: World) -> Outcome:
-    """The registry still names a champion; the files of its package are gone."""
+    """The ledger still names a champion; its package is gone from MLflow and the model store."""
     _remove_champion(world)
     return world.train()
 
@@ -61,7 +61,8 @@ def _remove_champion(world: World) -> None:
     the champion.
     """
     champion = versions.champion(world.settings, world.use_case)
-    folders = [path.parent for path in (world.settings.home / "mlflow").rglob("model.ubj")]
+    roots = (world.settings.home / "mlflow", world.settings.serving_dir)
+    folders = [path.parent for root in roots for path in root.rglob("model.ubj")]
     if champion is None or not folders:
         raise RuntimeError("there is no champion whose artefact could be removed")
     for folder in folders:

@@ -284,10 +284,10 @@ def as_request(use_case, row):
 
 def test_a_champion_of_another_problem_is_no_reference_and_is_not_compared(trained):
     settings = trained.settings
-    reference, failures = champion_reference(USE_CASE, settings, "snapshot")
+    current = versions.champion(settings, USE_CASE)
+    reference, failures = champion_reference(USE_CASE, current, "snapshot")
     assert reference is None
     assert f"is a {trained.problem} model" in failures[0].observed
-    current = versions.champion(settings, USE_CASE)
     rows = TableStore(settings.tables_uri).read(f"{NAME}/predictions").head(10)
     assert score_champion(current, rows, threads=1, problem=trained.problem).scores.shape[0] == 10
     compared = score_champion(current, rows, threads=1, problem="binary")

@@ -18,6 +18,7 @@ from include.data_sets.snapshot_checks import check_snapshot
 from include.data_sets.snapshot_verdict import judge_snapshot
 from include.interval import Interval
 from include.registry.client import connect
+from include.release.in_service import released_version
 from include.spec import Input
 from include.steps import RunInfo, StepContext
 from include.tables.store import TableStore, frame_digest
@@ -176,10 +177,11 @@ def built(tmp_path: Path) -> tuple[StepContext, Snapshot]:
 def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_references(
     built: tuple[StepContext, Snapshot],
 ):
-    refused = judge_snapshot(*built, "run")
+    current = released_version(built[0].settings, USE_CASE)
+    refused = judge_snapshot(*built, "run", current)
     assert {failure["rule"] for failure in refused["failures"]} == {"reference"}
     with switched_off(["validate_snapshot: reference"]):
-        assert judge_snapshot(*built, "run")["accepted"] is True
+        assert judge_snapshot(*built, "run", current)["accepted"] is True
 
 
 @pytest.mark.parametrize("rule", ["label leakage", "null share"])
@@ -195,8 +197,10 @@ def test_a_rule_is_off_in_the_verdict_as_the_step_makes_it(
     changed = replace(
         snapshot, version=version, digest=frame_digest(tables.read(snapshot.name, version=version))
     )
-    found = {failure["rule"] for failure in judge_snapshot(context, changed, "run")["failures"]}
+    found = {
+        failure["rule"] for failure in judge_snapshot(context, changed, "run", None)["failures"]
+    }
     assert rule in found
     with switched_off([f"validate_snapshot: {rule}"]):
-        verdict = judge_snapshot(context, changed, "run")
+        verdict = judge_snapshot(context, changed, "run", None)
     assert {failure["rule"] for failure in verdict["failures"]} == found - {rule}

@@ -1,4 +1,6 @@
-"""Batch scoring takes the champion of the release ledger, whatever somebody did in MLflow."""
+"""Batch scoring and the gates take the champion of the release ledger, whatever somebody did in
+MLflow.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from include.errors import DigestMismatch, RegistryError
+from include.evaluation.champion import score_champion
 from include.model.signing import attach_signature, sign_package
 from include.registry import versions
 from include.registry.client import connect
+from include.release.in_service import released_version
 from include.release.ledger import Ledger
 from include.release.model_store import publish
 from include.scoring.champion import champion_model
@@ -52,10 +56,10 @@ def settings(template: tuple[Path, str], tmp_path: Path) -> Settings:
     return settings_of(tmp_path / "home")
 
 
-@pytest.mark.parametrize("change", ["none", "alias moved", "alias removed", "version deleted"])
-def test_the_released_version_scores_whatever_somebody_did_in_mlflow(
-    settings: Settings, template: tuple[Path, str], change: str
-) -> None:
+CHANGES = ["none", "alias moved", "alias removed", "version deleted"]
+
+
+def change_mlflow(settings: Settings, change: str) -> None:
     client = connect(settings)
     if change == "alias moved":
         client.set_registered_model_alias(NAME, "champion", "1")
@@ -63,6 +67,26 @@ def test_the_released_version_scores_whatever_somebody_did_in_mlflow(
         client.delete_registered_model_alias(NAME, "champion")
     elif change == "version deleted":
         client.delete_model_version(NAME, "2")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_gates_compare_with_the_released_version_whatever_somebody_did_in_mlflow(
+    settings: Settings, change: str
+) -> None:
+    change_mlflow(settings, change)
+    current = released_version(settings, USE_CASE)
+    assert current is not None
+    champion = score_champion(current, parcels(50), threads=1)
+    assert (champion.version, champion.problem) == (2, "")
+    assert champion.scores is not None
+    assert champion.scores.shape == (50,)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_released_version_scores_whatever_somebody_did_in_mlflow(
+    settings: Settings, template: tuple[Path, str], change: str
+) -> None:
+    change_mlflow(settings, change)
     registered, model = champion_model(settings, USE_CASE)
     assert (registered.version, registered.digest) == (2, template[1])
     assert model.metadata.use_case == NAME

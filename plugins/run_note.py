@@ -8,7 +8,7 @@ gets its note anew. A note that a person wrote is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -67,6 +67,10 @@ def _headline(
     failed: list[str],
     refused: Mapping[str, Mapping[str, Any]],
 ) -> str:
+    back = next((name for name, look in refused.items() if look.get("move") == "abort"), None)
+    if back is not None:
+        version = results.get("select_version", {}).get("version")
+        return f"**Rolled back** in `{back}`: version {version} does not serve."
     if refused:
         return f"**Refused** by {_listed(refused)}."
     if failed:
@@ -110,12 +114,22 @@ def _outcomes(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         outcomes.append(f"Version {registered.get('version')} is registered as challenger.")
     if (released := results.get("promote_version")) is not None:
         outcomes.append(f"Version {released.get('version')} is in service.")
+        outcomes += _passed_stages(results)
     if (back := results.get("roll_back")) is not None:
         outcomes.append(f"Version {back.get('version')} is in service again.")
     if "decide_alarm" in results:
         outcomes.append("No alarm.")
     announced = [result for result in results.values() if result.get("announce")]
     return [*outcomes, *filter(None, map(task_note_of, announced))]
+
+
+def _passed_stages(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What each stage of a rollout compared, where it had something to compare."""
+    passed = [look for look in results.values() if look.get("move") in ("advance", "complete")]
+    for look in sorted(passed, key=lambda look: float(look["share"])):
+        rows = look["verdict"].get("challenger_rows")
+        judged = "a person let it go on" if rows is None else f"{rows:,} rows"
+        yield f"`{look['stage']}` passed ({judged})."
 
 
 def _why(results: Mapping[str, Mapping[str, Any]], started: str) -> str:

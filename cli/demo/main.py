@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from cli.demo.canary import release_rows
 from cli.demo.replay import Replay
 from cli.demo.state import DemoState
 from cli.demo.summary import curl_line, print_summary, write_summary
@@ -18,6 +19,7 @@ from cli.platform.airflow_api import AirflowApi
 from cli.platform.lifecycle import up
 from include.catalogue import load_use_case
 from include.interval import Interval
+from include.release.ledger import Ledger
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -71,7 +73,7 @@ def demo(
         replay = Replay(use_case, settings, AirflowApi(settings), state, say, save)
         rows = run(replay, months)
     save()
-    finish(console, use_case, settings, rows, state.seconds, demo_dir)
+    finish(console, use_case, settings, rows, state, demo_dir)
 
 
 def run(replay: Replay, months: int) -> list[dict[str, Any]]:
@@ -92,7 +94,7 @@ def finish(
     use_case: UseCase,
     settings: Settings,
     rows: list[dict[str, Any]],
-    seconds: float,
+    state: DemoState,
     demo_dir: Path,
 ) -> None:
     """Write and print the summary."""
@@ -102,7 +104,11 @@ def finish(
         "endpoint": settings.serving_url,
         "report": settings.report_address(rows[-1]["report"]) or str(rows[-1]["report"]),
     }
-    write_summary(demo_dir / "summary.json", rows, seconds, urls)
+    ledger = Ledger(settings).rows(use_case.name)
+    releases = release_rows(ledger, list(state.releases))
+    write_summary(demo_dir / "summary.json", rows, releases, state.seconds, urls)
     last_hour = list(asking_hours(month_interval(int(rows[-1]["month"][-2:]))))[-1]
     example = requests_of_hour(use_case, settings, last_hour)[0]
-    print_summary(console, rows, seconds, urls, curl_line(settings, use_case.name, example))
+    print_summary(
+        console, rows, releases, state.seconds, urls, curl_line(settings, use_case.name, example)
+    )

@@ -11,11 +11,14 @@ from typing import Any
 import httpx
 
 from cli.demo import facts
-from cli.demo.state import DemoState, MonthState
-from cli.demo.traffic import asking_hours, replay_day
+from cli.demo.canary import LiveTraffic
+from cli.demo.challenger import REASON, register_turned
+from cli.demo.state import DemoState, MonthState, ReleaseState
+from cli.demo.traffic import asking_hours, replay_day, requests_of
 from cli.platform.airflow_api import AirflowApi
 from include.errors import PlatformError
 from include.interval import Interval
+from include.release.model_store import desired
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TableStore
@@ -23,6 +26,8 @@ from include.tables.store import TableStore
 FINISHED = ("success", "failed")
 RUN_LIMIT_SECONDS = 1800
 FOLLOW_UP_LIMIT_SECONDS = 120
+FIRST_CHAMPION = "first_champion"
+BAD_CHALLENGER = "deliberately_bad_challenger"
 
 
 @dataclass
@@ -77,7 +82,7 @@ class Replay:
             f" {until:%d %B}"
         )
         dag_id = self.use_case.dag_id("training")
-        run_id = f"first_champion__{until:%Y-%m-%d}"
+        run_id = f"{FIRST_CHAMPION}__{until:%Y-%m-%d}"
         conf = {"until": until.date().isoformat(), "reason": "first champion of the replay"}
         self.start(dag_id, run_id, None, conf)
         if self.wait_for_run(dag_id, run_id) != "success":
@@ -100,6 +105,7 @@ class Replay:
         self.succeed("batch_scoring", name, interval, {})
         monitoring_run = self.succeed("monitoring", name, interval, {})
         decision = self.follow_alarm(interval, monitoring_run)
+        self.try_bad_challenger(interval)
         row = facts.month_row(self.use_case, self.settings, interval, decision)
         progress.result = {
             **row,
@@ -162,18 +168,63 @@ class Replay:
             )
         if decision["decision"] != "accepted":
             return "refused: " + "; ".join(decision["reasons"])
-        return self.await_deployment(dag_id, run_id)
+        return self.await_deployment(dag_id, run_id, interval)
 
-    def await_deployment(self, training_dag: str, training_run: str) -> str:
-        """Wait for the deployment that a training started;
-
-        `promoted v<n>` or `rolled back: ...`.
+    def await_deployment(
+        self, training_dag: str, training_run: str, asked: Interval | None = None
+    ) -> str:
+        """Wait for the deployment that a training started, while callers ask about the flights
+        of `asked`; `promoted v<n>` or `not deployed: ...`.
         """
         dag_id = self.use_case.dag_id("deployment")
         run_id = self.run_started_by(dag_id, training_dag, training_run)
-        if self.wait_for_run(dag_id, run_id) == "success":
+        if self.release(run_id, asked) == "success":
             return f"promoted v{self.champion()}"
         return f"not deployed: see {self.where(dag_id, run_id)}"
+
+    def try_bad_challenger(self, interval: Interval) -> None:
+        """Once in a replay: release a challenger that answers the opposite, on live traffic, and
+        see it rolled back.
+        """
+        if BAD_CHALLENGER in self.state.releases:
+            return
+        current = desired(self.settings, self.use_case.name)
+        if current is None:
+            raise PlatformError(f"No version of {self.use_case.name} serves; see `make status`.")
+        dag_id = self.use_case.dag_id("deployment")
+        version = register_turned(self.settings, self.use_case, current.folder)
+        self.say(f"version {version} is {REASON}")
+        # It ends red, and a replay that goes on does not start it again.
+        conf = {"version": version, "reason": REASON}
+        self.api.trigger(dag_id, BAD_CHALLENGER, conf=conf)
+        if self.release(BAD_CHALLENGER, interval) == "success":
+            raise PlatformError(
+                f"The deliberately bad version {version} was promoted."
+                f" {self.where(dag_id, BAD_CHALLENGER)}"
+            )
+
+    def release(self, run_id: str, asked: Interval | None) -> str:
+        """Wait for the end of a deployment, while callers ask about the flights of `asked`; the
+        run's final state.
+        """
+        dag_id = self.use_case.dag_id("deployment")
+        if asked is None:
+            state = self.wait_for_run(dag_id, run_id)
+            self.state.releases[run_id] = ReleaseState()
+            self.save()
+            return state
+        rows = requests_of(self.use_case, self.settings, asked.start, asked.end)
+        self.say(f"deployment: live traffic while {run_id} runs")
+        with LiveTraffic(self.settings, self.use_case.name, rows).flowing() as traffic:
+            state = self.wait_for_run(dag_id, run_id)
+        self.state.releases[run_id] = ReleaseState(traffic.served, traffic.failed)
+        self.save()
+        failures = f" ({traffic.first_failure})" if traffic.failed else ""
+        self.say(
+            f"deployment: {'promoted' if state == 'success' else 'not promoted'};"
+            f" {traffic.served} requests answered meanwhile, {traffic.failed} failed{failures}"
+        )
+        return state
 
     def succeed(self, process: str, name: str, interval: Interval, conf: dict[str, Any]) -> str:
         """Run a process on the interval and insist on success; returns the run id."""

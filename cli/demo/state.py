@@ -23,11 +23,22 @@ class MonthState:
 
 
 @dataclass
+class ReleaseState:
+    """A deployment whose end the replay saw, and what callers got meanwhile."""
+
+    requests_served: int = 0
+    requests_failed: int = 0
+
+
+@dataclass
 class DemoState:
-    """Progress of the whole replay, by month (`2013-04`). `seconds` adds up over restarts."""
+    """Progress of the whole replay, by month (`2013-04`), and its deployments by run id. `seconds`
+    adds up over restarts.
+    """
 
     seconds: float = 0.0
     months: dict[str, MonthState] = field(default_factory=dict)
+    releases: dict[str, ReleaseState] = field(default_factory=dict)
 
     def month(self, name: str) -> MonthState:
         """The state of that month, made on first use."""
@@ -40,7 +51,10 @@ class DemoState:
             return cls()
         stored = json.loads(path.read_text())
         months = {name: MonthState(**month) for name, month in stored["months"].items()}
-        return cls(seconds=stored["seconds"], months=months)
+        releases = {
+            run: ReleaseState(**release) for run, release in stored.get("releases", {}).items()
+        }
+        return cls(seconds=stored["seconds"], months=months, releases=releases)
 
     def save(self, path: Path) -> None:
         """Save the state; a kill leaves the old one or the new one."""

@@ -35,25 +35,41 @@ SHOWN = {
     "serves": "champion_version",
 }
 """Heading and column of what is printed; the file holds every column."""
+RELEASED = {name: name for name in ("version", "arm", "share", "rows", "verdict")}
 
 
 def write_summary(
-    path: Path, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str]
+    path: Path,
+    rows: list[dict[str, Any]],
+    releases: list[dict[str, Any]],
+    seconds: float,
+    urls: dict[str, str],
 ) -> None:
-    """Write `{"months": [...], "seconds": float, "urls": {...}}`."""
+    """Write `{"months": [...], "releases": [...], "seconds": float, "urls": {...}}`."""
     months = [{column: row[column] for column in COLUMNS} for row in rows]
-    write_json(path, {"months": months, "seconds": round(seconds, 1), "urls": urls})
+    content = {"months": months, "releases": releases, "seconds": round(seconds, 1), "urls": urls}
+    write_json(path, content)
 
 
 def print_summary(
-    console: Console, rows: list[dict[str, Any]], seconds: float, urls: dict[str, str], curl: str
+    console: Console,
+    rows: list[dict[str, Any]],
+    releases: list[dict[str, Any]],
+    seconds: float,
+    urls: dict[str, str],
+    curl: str,
 ) -> None:
-    """Print the months, in columns that fit 80 characters, and the addresses."""
+    """Print the months and the releases, in columns that fit 80 characters, and the addresses."""
     console.print()
     print_table(
         "What happened, month by month",
         list(SHOWN),
         [[_cell(row[column]) for column in SHOWN.values()] for row in rows],
+    )
+    print_table(
+        "What was released, stage by stage",
+        list(RELEASED),
+        [[_released(row, column) for column in RELEASED.values()] for row in releases],
     )
     console.print(f"{seconds / 60:.1f} minutes of replay. The platform stays up until `make down`.")
     for name, url in urls.items():
@@ -69,6 +85,13 @@ def curl_line(settings: Settings, use_case: str, row: dict[str, Any]) -> str:
         f"curl -s {settings.serving_url}/v1/models/{use_case}/predict -H 'Content-Type:"
         f" application/json' -d '{body}'"
     )
+
+
+def _released(row: dict[str, Any], column: str) -> str:
+    value = row[column]
+    if column == "share" and value is not None:
+        return f"{100 * value:g} %"
+    return _cell(value)
 
 
 def _cell(value: Any) -> str:

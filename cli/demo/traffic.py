@@ -60,9 +60,16 @@ def replay_day(use_case: UseCase, settings: Settings, hour: datetime) -> DayTraf
 
 def requests_of_hour(use_case: UseCase, settings: Settings, hour: datetime) -> list[dict[str, Any]]:
     """The flights asked for in `[hour, hour + 1 h)` as rows of the endpoint's request."""
+    return requests_of(use_case, settings, hour, hour + timedelta(hours=1))
+
+
+def requests_of(
+    use_case: UseCase, settings: Settings, start: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    """The same of `[start, end)`."""
     fields = [use_case.id_column, use_case.event_time, *use_case.serving.entity_keys]
     fields += [field.name for field in use_case.serving.request_fields]
-    window = in_window(use_case.event_time, hour, hour + timedelta(hours=1))
+    window = in_window(use_case.event_time, start, end)
     frame = TableStore(settings.tables_uri).read(
         use_case.entity_table, columns=fields, where=window
     )

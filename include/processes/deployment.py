@@ -24,6 +24,7 @@ from include.release.model_store import publish
 from include.release.plan import Plan
 from include.release.reconcile import notable, reconcile, require_sound_ledger
 from include.release.rollout.conditions import PACKAGE_STEP, require_conditions
+from include.release.rollout.overrides import gate_override
 from include.steps import StepContext
 from include.verdict import PACKAGE_COLUMNS
 
@@ -52,14 +53,11 @@ def select_version(context: StepContext) -> SelectedVersion:
             f"{context.use_case.name} has no challenger yet; run"
             f" {context.use_case.dag_id('training')} first."
         )
-    if selected.tags.get("decision") != "accepted":
-        raise ReleaseError(
-            f"Version {selected.version} of {context.use_case.name} carries no accepted verdict"
-            f" (tag decision is {selected.tags.get('decision')!r}); only a version that passed the"
-            " gates may serve."
-        )
+    override = _require_gates(context, selected)
     stated = context.run.params.get("reason")
     newest = Ledger(context.settings).newest(context.use_case.name)
+    if override is not None:
+        reason += f", although its gates refused it ({override.actor}: {override.reason})"
     return SelectedVersion(
         version=selected.version,
         digest=selected.digest,
@@ -68,6 +66,24 @@ def select_version(context: StepContext) -> SelectedVersion:
         after=0 if newest is None else newest.number,
         reconciled=notable(reconciled),
     )
+
+
+def _require_gates(context: StepContext, selected: versions.RegisteredVersion) -> Entry | None:
+    """The override in the ledger by which a version that its gates refused may serve; None where
+    they accepted it.
+    """
+    decision = selected.tags.get("decision")
+    if decision == "accepted":
+        return None
+    rows = Ledger(context.settings).rows(context.use_case.name)
+    override = gate_override(rows, selected.version, selected.digest)
+    if override is None:
+        raise ReleaseError(
+            f"Version {selected.version} of {context.use_case.name} carries no accepted verdict"
+            f" (tag decision is {decision!r}), and the ledger has no override of its gates; only a"
+            " version that passed the gates may serve."
+        )
+    return override
 
 
 def package_model(context: StepContext, selected: SelectedVersion) -> PackagedModel:

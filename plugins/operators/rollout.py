@@ -4,7 +4,7 @@ slot until the analysis has decided.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,15 +13,16 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from include.errors import LateStep, SpecError
+from include.errors import LateStep, LedgerBroken, SpecError
 from include.release.approval import REASON, Right
 from include.settings import load_settings
 from include.steps import StepResult, call_step, load_step
+from include.verdict import Verdict, in_order
 from plugins.airflow_records import AirflowRecords
-from plugins.links import MLFLOW_VERSION
+from plugins.links import MLFLOW_VERSION, links_of
 from plugins.operators.approval import reason_param
 from plugins.operators.step import StepOperator
-from plugins.refusal import refusal, refused_request
+from plugins.refusal import log_lines, refusal, refused_request
 from plugins.triggers.rollout import RolloutEventPayload, RolloutTrigger
 
 STEPS = "include.processes.rollout"
@@ -61,8 +62,8 @@ class RolloutStageOperator(StepOperator):
         """Look, and do what the analysis says."""
         self.log.info("looking at %s, for %s", self.stage, event["reason"])
         look = self.call(context, LOOK).as_json()
+        self.tell_look(look)
         if look["move"] == "wait":
-            self.log.info("%s", look["reason"])
             return self._wait(look["plan"], look["look_seconds"])
         if look["move"] == "hold":
             self._ask(context)
@@ -87,10 +88,22 @@ class RolloutStageOperator(StepOperator):
     def call(self, context: Context, step: str, **more: Any) -> StepResult:
         """Call one of the stage's steps; what comes too late is refused at once."""
         try:
+            airflow_free = self.context_of(context)
             inputs = {**self.inputs(context), "stage": {"name": self.stage}, **more}
-            return call_step(load_step(step), self.context_of(context), inputs)
-        except (SpecError, LateStep) as error:
+            read = [value for value in inputs.values() if isinstance(value, dict)]
+            self.addresses = links_of(airflow_free.settings, self.use_case, *read)
+            return call_step(load_step(step), airflow_free, inputs)
+        except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
+
+    def tell_look(self, look: Mapping[str, Any]) -> None:
+        """Write what was compared to the log, a line a question, and what follows from it."""
+        for line in look_lines(look):
+            self.log.info("%s", line)
+        if look["move"] == "abort":
+            return  # the refusal that follows says it
+        for line in log_lines(f"{look['move']}: {look['reason']}"):
+            self.log.info("%s", line)
 
     def _wait(self, plan: int, seconds: float) -> Any:
         look_at = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -118,10 +131,45 @@ class RolloutStageOperator(StepOperator):
 
     def _end(self, context: Context, look: dict[str, Any]) -> dict[str, Any]:
         if look["accepted"] is True:
-            self.tell(look)
+            for name, address in self.addresses.items():
+                self.log.info("%s: %s", name, address)
             return look
         context["ti"].xcom_push(key="return_value", value=look)
         raise refusal(self.log, f"{self.stage} is rolled back.", look["reasons"])
+
+
+def look_lines(look: Mapping[str, Any]) -> list[str]:
+    """A table of the comparison: question, metric, the challenger's value, its limit, outcome."""
+    verdict = look["verdict"]
+    rows = [
+        (
+            finding.rule if not finding.part else f"{finding.rule}, {finding.part}",
+            finding.metric,
+            _figure(finding.observed),
+            _figure(finding.limit),
+            finding.outcome,
+        )
+        for finding in in_order(Verdict.model_validate({"findings": verdict["findings"]}).findings)
+    ]
+    head = look["stage"] if look["plan"] is None else f"{look['stage']} under plan {look['plan']}"
+    if "challenger_version" in verdict:
+        head += (
+            f": version {verdict['challenger_version']} ({verdict['challenger_rows']:,} rows)"
+            f" against version {verdict['champion_version']}"
+        )
+    table = [("question", "metric", "observed", "limit", "outcome"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in table
+    )
+    return [head, *(f"  {line}".rstrip() for line in lines)] if rows else [head]
+
+
+def _figure(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def reason_form() -> dict[str, Any]:

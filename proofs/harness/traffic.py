@@ -49,18 +49,26 @@ class Traffic:
     """`answers` are the documents of all answers, each with the `row` of its request, `errors` what
     else came.
 
-    With `retries` a caller repeats a request, under one id, until it is answered; without, every
-    attempt has no id and counts by itself, and `errors` holds statuses and codes.
+    `pause` is how many seconds a caller waits before each request. With `retries` a caller repeats
+    a request, under one id, until it is answered; without, every attempt has no id and counts by
+    itself, and `errors` holds statuses and codes.
     """
 
     def __init__(
-        self, url: str, rows: list[dict[str, Any]], *, callers: int = 4, retries: bool = True
+        self,
+        url: str,
+        rows: list[dict[str, Any]],
+        *,
+        callers: int = 4,
+        retries: bool = True,
+        pause: float = 0.0,
     ) -> None:
         self.answers: list[dict[str, Any]] = []
         self.errors: Counter[str] = Counter()
         self.slowest = 0.0
         self.repeats = 0
         self._retries = retries
+        self._pause = pause
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
@@ -105,7 +113,7 @@ class Traffic:
         limits = httpx.Limits(max_keepalive_connections=1)
         with httpx.Client(base_url=url, timeout=30.0, trust_env=False, limits=limits) as client:
             number = 0
-            while not self._stop.is_set():
+            while not self._stop.wait(self._pause):
                 number += 1
                 row, started = rows[number % len(rows)], time.monotonic()
                 answer, repeats = predict(

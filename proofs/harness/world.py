@@ -17,7 +17,7 @@ from include.features.online.store import materialise
 from include.interval import Interval
 from include.release.model_store import publish
 from include.settings import Settings
-from include.spec import UseCase
+from include.spec import Release, UseCase
 from include.steps import RunInfo, StepContext
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.data import (
@@ -37,6 +37,8 @@ TWO_VERSIONS: Mapping[int, Mapping[str, Any]] = MappingProxyType(
     {1: {"max_depth": 3}, 2: {"max_depth": 4}}
 )
 ROUNDS = 20
+RELEASED_DIRECTLY = USE_CASE.model_copy(update={"release": Release()})
+"""The flights without the stages of their canary, which need callers."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,4 @@ def build_world(
     afternoon = Interval(INTERVAL.end + timedelta(hours=12), INTERVAL.end + timedelta(hours=15))
     entities = asked_flights(afternoon, ASKED_AT)
     requests = [as_request(row) for row in entities.iter_rows(named=True)]
-    return World(settings, USE_CASE, digests, packages, requests, entities)
+    return World(settings, RELEASED_DIRECTLY, digests, packages, requests, entities)

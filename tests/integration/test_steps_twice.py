@@ -46,9 +46,7 @@ STAGED = {
     "rollout": ("begin_stage", "look_at_stage", "request_decision", "apply_decision"),
     "approval": ("request_approval", "check_approval", "expire_approval"),
 }
-"""Steps that need two releases, or a strategy that the flights do not declare; the tests of
-releases repeat them.
-"""
+"""Steps that need two releases, or callers; the tests of releases repeat them."""
 ORDER = {
     "features": (2, 3),
     "training": (1, 3),
@@ -92,12 +90,13 @@ def dags(airflow_database: None) -> dict[str, list[str]]:
 
 
 def steps_of(dag: Any) -> list[str]:
-    """The steps of a DAG's tasks, mapped ones included."""
+    """The steps of a DAG's tasks, mapped ones included, stages of a rollout left out."""
     steps = [
         getattr(task, "partial_kwargs", {}).get("step") or getattr(task, "step", None)
         for task in dag.topological_sort()
     ]
-    return [step for step in steps if step is not None]
+    stages = f"{processes.__name__}.rollout:"
+    return [step for step in steps if step is not None and not step.startswith(stages)]
 
 
 def declared_steps() -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from include.settings import Settings, load_settings
-from include.spec import UseCase
+from include.spec import Release, UseCase
 from include.steps import RunInfo, StepContext, call_after, load_step
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.home import BUSY_MACHINE
@@ -27,13 +27,16 @@ ANSWER_SECONDS = 240.0
 
 
 def flights() -> UseCase:
-    """The flights with a quick training that passes its gates, and several partitions a month."""
+    """The flights with a quick training that passes its gates, a direct release, and several
+    partitions a month.
+    """
     limits = {"min_auc": 0.52, "max_slice_auc_drop": 0.5, "minimum_rows": 100, **BUSY_MACHINE}
     easy = under_limits(USE_CASE, **limits)
     return easy.model_copy(
         update={
             "training": easy.training.model_copy(update={"trials": TRIALS, "boost_rounds": 20}),
             "slices": (),
+            "release": Release(),
             "batch": easy.batch.model_copy(update={"partition_rows": 1500}),
             "serving": easy.serving.model_copy(update={"max_smoke_ms": 10_000.0}),
         }

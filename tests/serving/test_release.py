@@ -15,21 +15,21 @@ from typing import Any
 import pytest
 
 from include.errors import ReleaseError
-from include.features.retrieval import point_in_time
-from include.model.package import load_model, package_digest
+from include.model.package import package_digest
 from include.model.signing import attach_signature, sign_package
 from include.processes import deployment as steps
 from include.registry import versions
 from include.registry.client import connect
-from include.registry.logged_model import log_package
 from include.release.ledger import Ledger
 from include.release.model_store import desired, publish, version_folder, withdraw
+from include.release.rollout.overrides import override_gates
 from include.settings import Settings
 from include.steps import RunInfo, StepContext
-from include.verdict import Finding, GateVerdict
+from include.verdict import Verdict
 from proofs.harness.damage.packages import change_model, flipped
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.home import BUSY_MACHINE
+from proofs.harness.registered import register
 from proofs.harness.traffic import Traffic
 from proofs.harness.world import INTERVAL, World
 from tests.step_runs import run_step
@@ -50,34 +50,9 @@ def registry(world: World) -> Settings:
     (world.settings.home / "mlflow").mkdir(exist_ok=True)
     uri = f"sqlite:///{world.settings.home}/mlflow/mlflow.db"
     settings = world.settings.model_copy(update={"mlflow_tracking_uri": uri})
-    client = connect(settings)
-    experiment = client.create_experiment(
-        "release", artifact_location=(world.settings.home / "mlflow" / "artifacts").as_uri()
-    )
     for number in (1, 2):
-        register(settings, world, experiment, number)
+        register(settings, world, number)
     return settings
-
-
-ACCEPTING = GateVerdict(findings=(Finding(rule="auc", passed=True),))
-
-
-def register(settings: Settings, world: World, experiment: str, number: int) -> None:
-    client = connect(settings)
-    run = client.create_run(experiment).info.run_id
-    package, digest = world.packages[number], world.digests[number]
-    transform = load_model(package).transform
-    example = point_in_time(world.use_case, world.entities.head(2), world.settings)
-    log_package(
-        client,
-        experiment_id=experiment,
-        mlflow_run_id=run,
-        package=package,
-        digest=digest,
-        transform=transform,
-        example=example,
-    )
-    assert versions.register_candidate(settings, world.use_case, run, digest, ACCEPTING) == number
 
 
 def context_for(settings: Settings, world: World, endpoint: Endpoint, **params: Any) -> StepContext:
@@ -325,6 +300,31 @@ def test_a_version_without_an_accepted_verdict_is_not_selected(
     )
     with pytest.raises(ReleaseError, match="no challenger yet"):
         run_step(steps.select_version, nobody)
+
+
+def test_a_version_that_its_gates_refused_is_selected_by_an_override_that_stays_visible(
+    endpoint: Endpoint, world: World, registry: Settings
+) -> None:
+    client = connect(registry)
+    client.set_model_version_tag("flight_delays", "2", "decision", "refused")
+    try:
+        override_gates(
+            Ledger(registry),
+            "flight_delays",
+            2,
+            world.digests[2],
+            actor="lead",
+            reason="the old one fails on snow",
+            verdict=Verdict(),
+            evidence={},
+        )
+        context = context_for(registry, world, endpoint, version=2)
+        selected = run_step(steps.select_version, context)
+    finally:
+        client.set_model_version_tag("flight_delays", "2", "decision", "accepted")
+    assert selected["reason"] == (
+        "version 2 was asked for, although its gates refused it (lead: the old one fails on snow)"
+    )
 
 
 def test_a_withdrawn_use_case_is_not_served_any_more(endpoint: Endpoint, world: World) -> None:

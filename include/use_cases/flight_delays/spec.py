@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from include.spec import (
     Binary,
+    Canary,
     Column,
     CrossTableRule,
     DataSet,
@@ -17,6 +18,7 @@ from include.spec import (
     Input,
     Label,
     Monitoring,
+    Release,
     RequestField,
     RowRule,
     Schedule,
@@ -442,6 +444,12 @@ USE_CASE = UseCase(
     # 0.36 of a window's labels, so new data starts a training after six months without one (2.05 to
     # 2.15).
     triggers=Triggers(new_rows=5000, new_share=2.0, alarm_cool_down=timedelta(days=20)),
+    # Months are replayed in minutes, and callers ask a hundred times a second while a version is
+    # released: a stage has its rows within seconds. Undecided it waits for a quarter of an hour.
+    release=Release(
+        strategy=Canary(bake_seconds=5, minimum_rows=60, patience_seconds=900),
+        overriders=("reviewer",),
+    ),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),
         end=datetime(2013, 12, 31, 23, tzinfo=UTC),

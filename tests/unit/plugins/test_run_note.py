@@ -45,6 +45,41 @@ def test_a_failure_without_a_verdict_names_the_task():
     assert "Data:" not in note
 
 
+def test_a_release_that_was_rolled_back_says_where_which_version_and_why():
+    look = {"accepted": False, "move": "abort", "reasons": ["scores: observed 4.6, threshold 0.5."]}
+    note = note_of(
+        state="failed",
+        interval="",
+        started="By hand",
+        results={"select_version": {"version": 3}, "shift_to_5_percent": look},
+        failed=["shift_to_5_percent"],
+    )
+    assert note.splitlines()[0] == (
+        "**Rolled back** in `shift_to_5_percent`: version 3 does not serve."
+    )
+    assert "- scores: observed 4.6, threshold 0.5." in note
+
+
+def test_a_promotion_says_what_its_stages_compared():
+    first = {"accepted": True, "move": "advance", "stage": "shift_to_5_percent", "share": 0.25}
+    second = {"accepted": True, "move": "complete", "stage": "shift_to_25_percent", "share": 1.0}
+    note = note_of(
+        state="success",
+        interval="",
+        started="By hand",
+        results={
+            "shift_to_25_percent": {**second, "verdict": {}},
+            "shift_to_5_percent": {**first, "verdict": {"challenger_rows": 1203}},
+            "promote_version": {"version": 3},
+        },
+        failed=[],
+    )
+    assert note.splitlines()[0] == (
+        "**Done.** Version 3 is in service. `shift_to_5_percent` passed (1,203 rows)."
+        " `shift_to_25_percent` passed (a person let it go on)."
+    )
+
+
 def test_what_a_good_run_changed_is_its_headline():
     def headline(**results: dict) -> str:
         done = note_of(state="success", interval=WINDOW, started="x", results=results, failed=[])

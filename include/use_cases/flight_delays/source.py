@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zipfile
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from io import BytesIO
 from pathlib import Path
@@ -166,8 +167,12 @@ def _minute_of_day(moment: pl.Expr) -> pl.Expr:
     return moment.dt.hour().cast(pl.Int64) * 60 + moment.dt.minute()
 
 
+@cache
 def _read(name: str) -> pl.DataFrame:
-    """One file of the package; both `NA` and an empty field are null."""
+    """One file of the package, read once per process; both `NA` and an empty field are null.
+
+    Who lands several intervals pays once for the year that each is cut from (40 MB).
+    """
     try:
         path = Path(str(distribution(PACKAGE).locate_file(f"{PACKAGE}/data/{name}")))
     except PackageNotFoundError as error:

@@ -13,15 +13,13 @@ from deltalake import write_deltalake
 
 from include.data_sets.snapshot import build, read
 from include.features.retrieval import point_in_time
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes.features import CREATED, compute_features
 from include.settings import Settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.step_runs import run_step
-from tests.unit.features.world import MONTHS, context_of
-from tests.unit.features.world import build as build_world
+from tests.unit.features.world import MONTHS, context_of, copy_of, shared
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,11 +35,15 @@ FLIGHTS = USE_CASE.model_copy(
 STAMP = datetime(2013, 1, 15, 12, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Shared: what changes a table takes `changing`."""
+    return shared(tmp_path_factory.getbasetemp() / "two_months_of_a_tenth", 2, 0.1)
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Settings:
-    settings = build_world(tmp_path, months=2, share=0.1)
-    apply_definitions(settings)
-    return settings
+def changing(world: Settings, tmp_path: Path) -> Settings:
+    return copy_of(world, tmp_path)
 
 
 def training_set(settings: Settings) -> pl.DataFrame:
@@ -75,21 +77,21 @@ def test_labels_that_the_window_did_not_know_yet_are_left_out(world: Settings):
     assert training_set(world)["known_at"].max() < MARCH
 
 
-def test_a_feature_row_created_after_the_window_is_not_seen_whatever_its_stamp(world: Settings):
-    before = training_set(world)
-    correct(world, MARCH + timedelta(microseconds=1))
-    assert training_set(world).equals(before)
+def test_a_feature_row_created_after_the_window_is_not_seen_whatever_its_stamp(changing: Settings):
+    before = training_set(changing)
+    correct(changing, MARCH + timedelta(microseconds=1))
+    assert training_set(changing).equals(before)
     asked = before.select("asked_at", "carrier", "origin", "dest").with_columns(
         tailnum=pl.lit(None, pl.String)
     )
-    assert (point_in_time(USE_CASE, asked, world)["weather_hourly__temperature"] == -77.0).any(), (
-        "without a cut-off it is seen"
-    )
+    assert (
+        point_in_time(USE_CASE, asked, changing)["weather_hourly__temperature"] == -77.0
+    ).any(), "without a cut-off it is seen"
 
 
-def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(world: Settings):
-    correct(world, MARCH)
-    assert (training_set(world)["weather_hourly__temperature"] == -77.0).any()
+def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(changing: Settings):
+    correct(changing, MARCH)
+    assert (training_set(changing)["weather_hourly__temperature"] == -77.0).any()
 
 
 def test_every_feature_row_says_which_interval_created_it(world: Settings):
@@ -101,8 +103,8 @@ def test_every_feature_row_says_which_interval_created_it(world: Settings):
     assert rows.filter(pl.col("event_timestamp") > FEBRUARY)[CREATED].unique().to_list() == [MARCH]
 
 
-def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(world: Settings):
-    tables = TableStore(world.tables_uri)
+def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(changing: Settings):
+    tables = TableStore(changing.tables_uri)
     assert tables.read("features/plane")[CREATED].unique().to_list() == [FEBRUARY]
     planes = tables.read("raw/planes")
     tables.replace_all(
@@ -111,7 +113,7 @@ def test_a_static_row_keeps_its_first_creation_and_a_changed_one_is_new(world: S
             pl.when(pl.col("tailnum") == "N14228").then(99.0).otherwise("seats").alias("seats")
         ),
     )
-    run_step(compute_features, context_of(world, FEBRUARY, MARCH))
+    run_step(compute_features, context_of(changing, FEBRUARY, MARCH))
     rows = tables.read("features/plane")
     assert rows.filter(pl.col("tailnum") == "N14228")[CREATED].item() == MARCH
     assert rows.filter(pl.col("tailnum") != "N14228")[CREATED].unique().to_list() == [FEBRUARY]

@@ -17,14 +17,12 @@ from include.data_sets.query_script import training_query
 from include.data_sets.snapshot import Snapshot, build, read
 from include.data_sets.versions import version_named, versions
 from include.errors import DataError
-from include.features.store import apply_definitions
 from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TableStore, frame_digest
 from include.use_cases.flight_delays.spec import DEPARTURES, USE_CASE
-from tests.unit.features.world import MONTHS
-from tests.unit.features.world import build as build_world
+from tests.unit.features.world import MONTHS, copy_of, shared
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,8 +55,8 @@ def another_model() -> UseCase:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Settings:
-    settings = build_world(tmp_path_factory.mktemp("data-sets"), months=2, share=0.1)
-    apply_definitions(settings)
+    months = shared(tmp_path_factory.getbasetemp() / "two_months_of_a_tenth", 2, 0.1)
+    settings = copy_of(months, tmp_path_factory.mktemp("data-sets"))
     tables = TableStore(settings.tables_uri)
     tables.replace_all(
         GOLDEN,

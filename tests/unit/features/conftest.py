@@ -4,18 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.features.store import apply_definitions
 from include.settings import Settings
 from tests.unit.features.online.stores import Servers
-from tests.unit.features.world import build
+from tests.unit.features.world import shared
 
 
 @pytest.fixture(scope="session")
 def two_months(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """January and February with all flights, Feast's definitions applied, nothing materialised."""
-    settings = build(tmp_path_factory.mktemp("two_months"), months=2)
-    apply_definitions(settings)
-    return settings
+    return shared(tmp_path_factory.getbasetemp() / "two_months", 2)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,13 @@ validation in between.
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes.features import compute_features, ingest_source, publish_tables
 from include.settings import Settings
@@ -23,6 +26,24 @@ def context_of(settings: Settings, start: datetime, end: datetime) -> StepContex
     return StepContext(
         USE_CASE, settings, Interval(start, end), RunInfo(process="features", run_id="test")
     )
+
+
+@cache
+def shared(home: Path, months: int, share: float = 1.0) -> Settings:
+    """What `build` makes, with Feast's definitions, once per process for one home: its tests leave
+    it as they find it.
+    """
+    settings = build(home, months, share)
+    apply_definitions(settings)
+    return settings
+
+
+def copy_of(settings: Settings, home: Path) -> Settings:
+    """The tables of a home in another one, to be changed there."""
+    shutil.copytree(settings.tables_uri, home / "tables")
+    own = home_settings(home, settings.sample_share)
+    apply_definitions(own)
+    return own
 
 
 def build(home: Path, months: int, share: float = 1.0) -> Settings:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.features.store import apply_definitions
 from include.settings import Settings
-from tests.unit.features.world import build
+from tests.unit.features.world import shared
 from tests.unit.scoring.world import World, build_world
 
 
@@ -19,6 +18,4 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def two_months(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """January and February with all flights, Feast's definitions applied, nothing materialised."""
-    settings = build(tmp_path_factory.mktemp("two_months"), months=2)
-    apply_definitions(settings)
-    return settings
+    return shared(tmp_path_factory.getbasetemp() / "two_months", 2)

@@ -29,15 +29,24 @@ PARTS: Mapping[str, Sequence[str]] = {
         f"{INTEGRATION}/test_{name}.py"
         for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
     ],
-    "unit": ["tests/unit"],
     "models": [
-        f"tests/unit/{name}" for name in ("experiments", "model", "processes", "proofs", "training")
+        f"tests/unit/{name}"
+        for name in (
+            "experiments",
+            "features",
+            "model",
+            "monitoring",
+            "processes",
+            "scoring",
+            "training",
+        )
     ],
+    "unit": ["tests/unit"],
     "releases": [
         f"tests/serving/test_{name}.py"
         for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
     ],
-    "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "features", "quality")],
+    "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
 """What each part runs, the longest part first. A file belongs to the part that names it most
 closely; files that share a world of their session lie in one part.

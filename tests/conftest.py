@@ -9,14 +9,13 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from include.settings import Settings, load_settings
+from proofs.harness.databases import airflow_at, mlflow_at
 from proofs.harness.home import enter_home
 from proofs.harness.ports import free_port
 
@@ -43,7 +42,6 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
-    """Airflow's metadata database, migrated once."""
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True
-    )
+    """The session's metadata databases of Airflow and MLflow, migrated."""
+    airflow_at(HOME / "airflow" / "airflow.db")
+    mlflow_at(HOME / "mlflow" / "mlflow.db")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -15,11 +14,12 @@ import httpx
 import psutil
 
 from cli.platform.airflow_api import AirflowApi
-from cli.platform.environment import airflow_environment, process_environment
+from cli.platform.environment import airflow_home, process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.release.approval import REASON
 from include.settings import PROJECT_ROOT, Settings
+from proofs.harness.databases import airflow_at
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -58,14 +58,8 @@ class Airflow:
         self.stop()
 
     def start(self) -> None:
-        """Migrate the database, start every process, wait until all are healthy."""
-        environment = self._environment(airflow_environment(self.settings))
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
+        """Make the database, start every process, wait until all are healthy."""
+        airflow_at(airflow_home(self.settings) / "airflow.db")
         for process in platform_processes(self.settings):
             if process.name.startswith("airflow-"):
                 self.launch(process.name)

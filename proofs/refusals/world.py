@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +29,7 @@ from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.dag_runs import DagRunResult, run_dag
 from proofs.harness.damage.rows import Damage, Rows, write_delivery
+from proofs.harness.databases import airflow_at, mlflow_at
 from proofs.harness.home import BUSY_MACHINE, enter_home
 from proofs.harness.ports import free_port
 from proofs.refusals.verdict import Outcome, outcome_of
@@ -69,7 +68,8 @@ def build(folder: Path, *, champion: bool = True) -> None:
     and February; in `<folder>/base`.
     """
     settings = load_settings()
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
+    airflow_at(settings.home / "airflow" / "airflow.db")
+    mlflow_at(settings.home / "mlflow" / "mlflow.db")
     for month in (2, 3, 4):
         _must_succeed(run_dag(f"{USE_CASE}__features", datetime(2013, month, 1, tzinfo=UTC)))
     if champion:

@@ -26,6 +26,7 @@ from include.settings import load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.data import land
+from proofs.harness.databases import mlflow_at
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.home import BUSY_MACHINE
 from tests.integration.dag_runs import run_dag
@@ -137,7 +138,7 @@ def trained(request, tmp_path_factory, airflow_database):
     )
     given = {
         "FLIGHTDECK_HOME": str(home),
-        "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+        "FLIGHTDECK_MLFLOW_TRACKING_URI": mlflow_at(home / "mlflow.db"),
         "FLIGHTDECK_SPEC_OVERLAY": str(overlay),
         "FLIGHTDECK_SAMPLE_SHARE": "0.15",
     }

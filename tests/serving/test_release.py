@@ -27,6 +27,7 @@ from include.settings import Settings
 from include.steps import RunInfo, StepContext
 from include.verdict import Verdict
 from proofs.harness.damage.packages import change_model, flipped
+from proofs.harness.databases import mlflow_at
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.home import BUSY_MACHINE
 from proofs.harness.registered import register
@@ -47,8 +48,7 @@ ORDER = (steps.select_version, steps.package_model, steps.check_package, steps.p
 @pytest.fixture(scope="module")
 def registry(world: World) -> Settings:
     """MLflow on SQLite with version 1 and 2 registered and accepted."""
-    (world.settings.home / "mlflow").mkdir(exist_ok=True)
-    uri = f"sqlite:///{world.settings.home}/mlflow/mlflow.db"
+    uri = mlflow_at(world.settings.home / "mlflow" / "mlflow.db")
     settings = world.settings.model_copy(update={"mlflow_tracking_uri": uri})
     for number in (1, 2):
         register(settings, world, number)

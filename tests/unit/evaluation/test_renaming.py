@@ -22,6 +22,7 @@ from include.spec import Slice, UseCase
 from include.spec.expectations import FairnessGroups
 from include.training.tracking import log_metrics
 from include.verdict import GateVerdict
+from proofs.harness.databases import mlflow_at
 from tests.unit.problems.problem_cases import rows, splits, trained, use_case
 
 DEPOTS = ("east", "north", "west")
@@ -42,7 +43,7 @@ def mlflow_run(tmp_path_factory):
     """`log(metrics) -> metrics`: what MLflow gives back of a new run."""
     home = tmp_path_factory.mktemp("mlflow")
     values = {"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)}
-    values["FLIGHTDECK_MLFLOW_TRACKING_URI"] = f"sqlite:///{home}/mlflow.db"
+    values["FLIGHTDECK_MLFLOW_TRACKING_URI"] = mlflow_at(home / "mlflow.db")
     client = connect(load_settings(values))
     experiment = client.create_experiment("renaming")
 

@@ -34,6 +34,7 @@ from include.triggers.decisions import read_decisions
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
 from proofs.harness.data import land
+from proofs.harness.databases import mlflow_at
 from proofs.harness.home import BUSY_MACHINE, home_settings
 from tests.step_runs import run_step
 from tests.unit.model.synthetic import under_limits
@@ -98,6 +99,7 @@ def with_run(context: StepContext, run_id: str, **gates: float) -> StepContext:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Settings:
     settings = home_settings(tmp_path_factory.mktemp("home"), 0.1)
+    mlflow_at(settings.home / "mlflow.db")
     land(settings, QUARTER)
     return settings
 

@@ -20,6 +20,7 @@ from include.registry.client import connect
 from include.registry.logged_model import log_package
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.verdict import Finding, GateVerdict
+from proofs.harness.databases import mlflow_at
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 pytestmark = [
@@ -62,7 +63,7 @@ def settings(tmp_path) -> Settings:
     return load_settings(
         {
             "FLIGHTDECK_HOME": str(tmp_path),
-            "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+            "FLIGHTDECK_MLFLOW_TRACKING_URI": mlflow_at(tmp_path / "mlflow.db"),
         }
     )
 

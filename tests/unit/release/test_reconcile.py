@@ -26,6 +26,7 @@ from include.release.reconcile import (
 from include.release.registry_page import show_releases
 from include.settings import Settings, load_settings
 from include.verdict import Finding, Verdict
+from proofs.harness.databases import mlflow_at
 from proofs.harness.ports import free_port
 from tests.unit.model.synthetic import USE_CASE
 from tests.unit.release.release_files import NAME, promoted, published, registered
@@ -38,7 +39,7 @@ RUN = {"process": "monitoring", "run_id": "scheduled__1"}
 
 
 def settings_of(home: Path) -> Settings:
-    uri = f"sqlite:///{home}/mlflow.db"
+    uri = mlflow_at(home / "mlflow.db")
     return load_settings({"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_MLFLOW_TRACKING_URI": uri})
 
 

@@ -19,6 +19,7 @@ from include.release.ledger import Ledger
 from include.release.model_store import publish
 from include.scoring.champion import champion_model
 from include.settings import Settings, load_settings
+from proofs.harness.databases import mlflow_at
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
 
 pytestmark = [
@@ -29,7 +30,7 @@ NAME = USE_CASE.name
 
 
 def settings_of(home: Path) -> Settings:
-    uri = f"sqlite:///{home}/mlflow.db"
+    uri = mlflow_at(home / "mlflow.db")
     return load_settings({"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_MLFLOW_TRACKING_URI": uri})
 
 

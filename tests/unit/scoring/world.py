@@ -20,6 +20,7 @@ from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from include.verdict import Finding, GateVerdict
 from proofs.harness.data import land
+from proofs.harness.databases import mlflow_at
 from proofs.harness.home import home_settings
 from tests.step_runs import run_step
 
@@ -51,6 +52,7 @@ class World:
 def build_world(home: Path) -> World:
     """Ingest, compute features, train, register, release; built once per test session."""
     settings = home_settings(home, SHARE)
+    mlflow_at(settings.home / "mlflow.db")
     land(settings, HISTORY)
     tables = TableStore(settings.tables_uri)
     world = World(settings, tables, 0, "")

@@ -23,6 +23,7 @@ from include.training.tracking import (
 )
 from include.training.tuning import Trial
 from include.triggers.causes import CONSUMED, Cause, amend
+from proofs.harness.databases import mlflow_at
 from tests.unit.model.synthetic import USE_CASE
 
 pytestmark = [
@@ -34,7 +35,7 @@ DAY = Interval(datetime(2020, 3, 1, tzinfo=UTC), datetime(2020, 3, 2, tzinfo=UTC
 
 @pytest.fixture
 def context(tmp_path) -> StepContext:
-    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking = mlflow_at(tmp_path / "mlflow.db")
     settings = load_settings(
         {
             "FLIGHTDECK_ENV": "test",

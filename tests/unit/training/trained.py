@@ -24,6 +24,7 @@ from include.steps import RunInfo, StepContext
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.harness.data import land
+from proofs.harness.databases import mlflow_at
 from proofs.harness.home import BUSY_MACHINE, home_settings
 from tests.homes import ODD_NAME
 from tests.step_runs import run_step
@@ -87,6 +88,7 @@ ALARM = {
 def trainings(home: Path) -> Trainings:
     """Built once per process for one home, in a folder of it whose name no URL takes as it is."""
     settings = home_settings(home / ODD_NAME, SHARE)
+    mlflow_at(settings.home / "mlflow.db")
     land(settings, QUARTER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what training warns about is the training tests' concern

@@ -1,140 +1,77 @@
 """Feast's definitions of the flights' features: who they are about, where they lie, for how long
 they hold.
 
-`FLIGHTDECK_TABLES_URI` is the root of the Delta tables. A row's `event_timestamp` is the moment
-from which its values were known; `ttl` is how long they may be used after it (a TTL of zero: for
-ever). After a change here apply the definitions, and keep the feature service and the inputs of
-include/use_cases/flight_delays/spec.py in agreement.
+`ttl` is how long a row's values may be used after the moment from which they were known (a TTL of
+zero: for ever). After a change here apply the definitions, and keep the feature service and the
+inputs of include/use_cases/flight_delays/spec.py in agreement.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource
-from feast.data_format import DeltaFormat
-from feast.types import Float64, Int64, String
-from feast.value_type import ValueType
+from feast import FeatureService
+from feast.types import Float64, Int64
 
-TABLES = os.environ["FLIGHTDECK_TABLES_URI"].rstrip("/")
-TIMESTAMP = "event_timestamp"
-CREATED = "created_timestamp"
+from feature_repo.shared import key, view
 
+carrier = key("carrier", "Airline, two letters.")
+origin = key("origin", "Airport of departure.")
+dest = key("dest", "Airport of destination.")
+plane_entity = key("tailnum", "Aircraft, by tail number.", name="plane")
 
-def _source(view: str) -> FileSource:
-    return FileSource(
-        name=f"{view}_table",
-        path=f"{TABLES}/features/{view}",
-        timestamp_field=TIMESTAMP,
-        created_timestamp_column=CREATED,
-        file_format=DeltaFormat(),
-    )
-
-
-carrier = Entity(
-    name="carrier",
-    join_keys=["carrier"],
-    value_type=ValueType.STRING,
-    description="Airline, two letters.",
-)
-origin = Entity(
-    name="origin",
-    join_keys=["origin"],
-    value_type=ValueType.STRING,
-    description="Airport of departure.",
-)
-dest = Entity(
-    name="dest",
-    join_keys=["dest"],
-    value_type=ValueType.STRING,
-    description="Airport of destination.",
-)
-plane_entity = Entity(
-    name="plane",
-    join_keys=["tailnum"],
-    value_type=ValueType.STRING,
-    description="Aircraft, by tail number.",
-)
-
-carrier_daily = FeatureView(
-    name="carrier_daily",
-    entities=[carrier],
+carrier_daily = view(
+    "carrier_daily",
+    [carrier],
     ttl=timedelta(days=3),
-    source=_source("carrier_daily"),
-    schema=[
-        Field(name="carrier", dtype=String),
-        Field(
-            name="late_rate_7d",
-            dtype=Float64,
-            description="Share of arrivals more than 15 minutes late, last 7 days.",
-        ),
-        Field(name="late_rate_28d", dtype=Float64, description="The same over 28 days."),
-        Field(name="arrivals_7d", dtype=Int64, description="Arrivals of the last 7 days."),
-    ],
+    fields={
+        "late_rate_7d": (Float64, "Share of arrivals more than 15 minutes late, last 7 days."),
+        "late_rate_28d": (Float64, "The same over 28 days."),
+        "arrivals_7d": (Int64, "Arrivals of the last 7 days."),
+    },
 )
 
-route_daily = FeatureView(
-    name="route_daily",
-    entities=[origin, dest],
+route_daily = view(
+    "route_daily",
+    [origin, dest],
     ttl=timedelta(days=3),
-    source=_source("route_daily"),
-    schema=[
-        Field(name="origin", dtype=String),
-        Field(name="dest", dtype=String),
-        Field(
-            name="late_rate_28d",
-            dtype=Float64,
-            description="Share of arrivals more than 15 minutes late, last 28 days.",
-        ),
-        Field(name="arrivals_28d", dtype=Int64, description="Arrivals of the last 28 days."),
-        Field(name="distance", dtype=Float64, description="Miles."),
-    ],
+    fields={
+        "late_rate_28d": (Float64, "Share of arrivals more than 15 minutes late, last 28 days."),
+        "arrivals_28d": (Int64, "Arrivals of the last 28 days."),
+        "distance": (Float64, "Miles."),
+    },
 )
 
-origin_hourly = FeatureView(
-    name="origin_hourly",
-    entities=[origin],
+origin_hourly = view(
+    "origin_hourly",
+    [origin],
     ttl=timedelta(hours=6),
-    source=_source("origin_hourly"),
-    schema=[
-        Field(name="origin", dtype=String),
-        Field(
-            name="late_rate_6h",
-            dtype=Float64,
-            description="Share of arrivals more than 15 minutes late, last 6 hours.",
-        ),
-        Field(name="late_rate_24h", dtype=Float64, description="The same over 24 hours."),
-        Field(name="arrivals_6h", dtype=Int64, description="Arrivals of the last 6 hours."),
-    ],
+    fields={
+        "late_rate_6h": (Float64, "Share of arrivals more than 15 minutes late, last 6 hours."),
+        "late_rate_24h": (Float64, "The same over 24 hours."),
+        "arrivals_6h": (Int64, "Arrivals of the last 6 hours."),
+    },
 )
 
-weather_hourly = FeatureView(
-    name="weather_hourly",
-    entities=[origin],
+weather_hourly = view(
+    "weather_hourly",
+    [origin],
     ttl=timedelta(hours=6),
-    source=_source("weather_hourly"),
-    schema=[
-        Field(name="origin", dtype=String),
-        Field(name="temperature", dtype=Float64, description="Fahrenheit."),
-        Field(name="humidity", dtype=Float64, description="Per cent."),
-        Field(name="wind_speed", dtype=Float64, description="Miles per hour."),
-        Field(name="precipitation", dtype=Float64, description="Inches."),
-        Field(name="pressure", dtype=Float64, description="Millibars."),
-        Field(name="visibility", dtype=Float64, description="Miles."),
-    ],
+    fields={
+        "temperature": (Float64, "Fahrenheit."),
+        "humidity": (Float64, "Per cent."),
+        "wind_speed": (Float64, "Miles per hour."),
+        "precipitation": (Float64, "Inches."),
+        "pressure": (Float64, "Millibars."),
+        "visibility": (Float64, "Miles."),
+    },
 )
 
-plane = FeatureView(
-    name="plane",
-    entities=[plane_entity],
+plane = view(
+    "plane",
+    [plane_entity],
     ttl=timedelta(0),
-    source=_source("plane"),
-    schema=[
-        Field(name="tailnum", dtype=String),
-        Field(name="built_year", dtype=Float64),
-        Field(name="seats", dtype=Float64),
-    ],
+    fields={"built_year": (Float64, ""), "seats": (Float64, "")},
 )
 
 flight_delays_v1 = FeatureService(

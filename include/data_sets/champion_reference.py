@@ -29,6 +29,7 @@ from include.spec import UseCase
 from include.stats.psi import psi
 from include.verdict import Finding, broken_rule
 
+# Not the month: its distribution is the season of the window, and moves with every window.
 COMPARED = ("category", "local_hour", "local_weekday")
 LEAST_EDGES = 2
 

@@ -9,8 +9,9 @@ infinite one, a time in another zone, a date beyond the tables of time zones) go
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,12 @@ ROW_LIMIT = 256
 FIRST_YEAR, LAST_YEAR = 1970, 2036
 LARGEST_INTEGER = 2**53
 MISSING = float("nan")
+LOCAL: Mapping[str, Callable[[datetime], int]] = {
+    "local_hour": attrgetter("hour"),
+    "local_weekday": datetime.weekday,
+    "local_month": attrgetter("month"),
+}
+"""What an input of each kind reads of a local time."""
 
 
 class RowTransform:
@@ -38,7 +45,7 @@ class RowTransform:
         numbers: list[tuple[int, str]] = []
         ahead: list[tuple[int, str]] = []
         categories: list[tuple[int, str, dict[str, float], str]] = []
-        clocks: list[tuple[int, str, ZoneInfo, bool]] = []
+        clocks: list[tuple[int, str, ZoneInfo, Callable[[datetime], int]]] = []
         for position, item in enumerate(transform.inputs):
             column = source_column(item)
             if item.kind == "number":
@@ -51,9 +58,7 @@ class RowTransform:
             elif item.kind == "hours_between":
                 ahead.append((position, column))
             else:
-                clocks.append(
-                    (position, column, ZoneInfo(item.timezone), item.kind == "local_hour")
-                )
+                clocks.append((position, column, ZoneInfo(item.timezone), LOCAL[item.kind]))
         self._numbers, self._ahead, self._categories, self._clocks = (
             tuple(numbers),
             tuple(ahead),
@@ -114,14 +119,13 @@ class RowTransform:
 
     def _read_clocks(self, row: Mapping[str, Any], values: list[float]) -> bool:
         """Whether all times were plain."""
-        for position, name, zone, hour in self._clocks:
+        for position, name, zone, read in self._clocks:
             moment = row[name]
             if moment is None:
                 continue
             if not _is_plain(moment):
                 return False
-            local = moment.astimezone(zone)
-            values[position] = local.hour if hour else local.weekday()
+            values[position] = read(moment.astimezone(zone))
         return True
 
     def _count_hours(self, row: Mapping[str, Any], values: list[float]) -> bool:

@@ -141,6 +141,8 @@ class FeatureTransform(BaseModel):
             return _to_float(moment.dt.convert_time_zone(item.timezone).dt.hour())
         if item.kind == "local_weekday":
             return _to_float(moment.dt.convert_time_zone(item.timezone).dt.weekday()) - 1.0
+        if item.kind == "local_month":
+            return _to_float(moment.dt.convert_time_zone(item.timezone).dt.month())
         moments = _times(self.event_time, columns, times)
         return _to_float(moment.dt.epoch("us") - moments.dt.epoch("us")) / HOUR_US
 

@@ -91,7 +91,7 @@ GOLDEN_FILE = "golden.json"
 BESIDE_MODEL = (TRANSFORM_FILE, METADATA_FILE, REFERENCE_FILE, GOLDEN_FILE)
 PACKAGE_FILES = (MODEL_FILE, *BESIDE_MODEL)
 
-TIME_KINDS = ("local_hour", "local_weekday", "hours_between")
+TIME_KINDS = ("local_hour", "local_weekday", "local_month", "hours_between")
 
 
 class ScoringModel:

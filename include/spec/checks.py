@@ -22,6 +22,7 @@ VALID_TYPES: dict[str, tuple[ColumnType, ...]] = {
     "category": ("string",),
     "local_hour": ("timestamp",),
     "local_weekday": ("timestamp",),
+    "local_month": ("timestamp",),
     "hours_between": ("timestamp",),
 }
 """The types of a column that an input of each kind can read."""

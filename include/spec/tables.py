@@ -303,16 +303,19 @@ class Input(Part):
         description="`<feature view>:<feature>` for a value from the feature store, `<entity key or"
         " request field>` otherwise."
     )
-    kind: Literal["number", "category", "local_hour", "local_weekday", "hours_between"] = Field(
+    kind: Literal[
+        "number", "category", "local_hour", "local_weekday", "local_month", "hours_between"
+    ] = Field(
         default="number",
         description=(
             "`number` (the default: as it is), `category` (code of the value; unknown is missing),"
-            " `local_hour` and `local_weekday` (of a timestamp, in `timezone`; weekday 0 is"
-            " Monday), `hours_between` (from the event time to the timestamp)."
+            " `local_hour`, `local_weekday` and `local_month` (of a timestamp, in `timezone`;"
+            " weekday 0 is Monday, month 1 January), `hours_between` (from the event time to the"
+            " timestamp)."
         ),
     )
     timezone: str = Field(
-        default="UTC", description="Time zone of hours and weekdays. UTC by default."
+        default="UTC", description="Time zone of hours, weekdays and months. UTC by default."
     )
     monotone: Literal[-1, 0, 1] = Field(
         default=0,

@@ -110,6 +110,7 @@ USE_CASE = UseCase(
         Input(name="open", source="is open?"),
         Input(name="due_in", source="due, at", kind="hours_between"),
         Input(name="due_hour", source="due, at", kind="local_hour", timezone="Europe/Vienna"),
+        Input(name="due_month", source="due, at", kind="local_month", timezone="Europe/Vienna"),
         Input(name="count", source="select"),
         Input(name="key", source=KEY),
         Input(name="load", source="customer:load %"),

@@ -28,6 +28,12 @@ import numpy as np
 
 Row = Mapping[str, Any]
 SECONDS_PER_HOUR = 3600.0
+LOCAL: Mapping[str, Callable[[datetime], int]] = {
+    "local_hour": lambda moment: moment.hour,
+    "local_weekday": lambda moment: moment.weekday(),
+    "local_month": lambda moment: moment.month,
+}
+"""What an input of each kind reads of a local time."""
 LARGEST_NUMBER = 3.4028234663852886e38  # the largest float of 32 bits
 NOT_DIGESTED = ("digest.json", "signature.json")
 
@@ -102,10 +108,8 @@ def _number(
             )
         return float(value)
     moment = _moment(column, value)
-    if kind == "local_hour":
-        return float(moment.astimezone(ZoneInfo(item["timezone"])).hour)
-    if kind == "local_weekday":
-        return float(moment.astimezone(ZoneInfo(item["timezone"])).weekday())
+    if kind in LOCAL:
+        return float(LOCAL[kind](moment.astimezone(ZoneInfo(item["timezone"]))))
     if kind == "hours_between":
         event = row[event_time]
         return (

@@ -29,6 +29,10 @@ INPUTS = (
         Input(name=f"day_{zone}", source="leaves", kind="local_weekday", timezone=zone)
         for zone in ZONES
     ),
+    *(
+        Input(name=f"month_{zone}", source="leaves", kind="local_month", timezone=zone)
+        for zone in ZONES
+    ),
     Input(name="rate", source="view:rate"),
     Input(name="ahead", source="leaves", kind="hours_between"),
     Input(name="seen", source="view:seen", kind="hours_between"),
@@ -45,6 +49,7 @@ CHANGES = [
     datetime(2013, 3, 10, 7, tzinfo=UTC),
     datetime(2013, 11, 3, 6, tzinfo=UTC),
     datetime(2013, 10, 27, 1, tzinfo=UTC),
+    datetime(2013, 12, 31, 23, tzinfo=UTC),
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

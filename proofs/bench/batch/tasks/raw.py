@@ -39,6 +39,8 @@ def score(arguments: dict[str, Any]) -> dict[str, Any]:
                     column = column.dt.convert_time_zone(item.timezone).dt.hour()
                 elif item.kind == "local_weekday":
                     column = column.dt.convert_time_zone(item.timezone).dt.weekday() - 1
+                elif item.kind == "local_month":
+                    column = column.dt.convert_time_zone(item.timezone).dt.month()
                 made.append(column.cast(pl.Float32).fill_null(float("nan")).alias(item.name))
             scores = booster.inplace_predict(frame.select(made).to_numpy(order="c"))
             rows, total = rows + len(scores), total + float(scores.sum(dtype=np.float64))

@@ -46,7 +46,8 @@ class Size:
     shipper_kills: int = 70
     generated: int = 10_000
     swaps: int = 6
-    locked_seconds: float = 5.0
+    locked_seconds: float = 4.0
+    """Beyond what a look-up waits for."""
     slow_connections: int = 60
     hang_ups: int = 200
 
@@ -57,7 +58,7 @@ QUICK = Size(
     shipper_kills=3,
     generated=500,
     swaps=2,
-    locked_seconds=2.0,
+    locked_seconds=1.0,
     slow_connections=20,
     hang_ups=40,
 )

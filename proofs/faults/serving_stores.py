@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,9 +20,11 @@ import psutil
 from cli.platform.environment import process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
+from include.features.online.store import WAIT_SECONDS
 from include.inference_log.drop_counter import DropCounter
 from include.inference_log.log import gaps_table, ship, spool_path
-from include.release.model_store import set_desired
+from include.release.model_store import publish, set_desired
+from include.release.plan import PlannedArm, write_plan_by_hand
 from include.settings import PROJECT_ROOT
 from include.tables.store import TableStore
 from proofs.faults.line import Line
@@ -40,6 +42,10 @@ is refused.
 # Its database is made first, which takes more than a minute where many other processes run.
 MLFLOW_SECONDS = 240.0
 LIVE_SECONDS = 2.0
+# A look-up waits for a locked store, and the machine may be busy.
+LONGEST_SECONDS = WAIT_SECONDS + 3.0
+REFUSED = "503 features_unavailable"
+NEW_VERSION = 21
 
 
 def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
@@ -88,31 +94,35 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
 
 
 def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Line:
-    """Another process keeps all readers out of the store: refused in time and in JSON, never
-    answered wrongly, and over when it is over. That somebody was refused proves that it was locked.
+    """Another process keeps all readers out of the store, for longer than a look-up waits: refused
+    in time and in JSON, said by `/readyz`, never answered wrongly, and over when it is over.
     """
     with Traffic(endpoint.url, world.rows, retries=False).flowing() as traffic:
         traffic.wait_for(30)
         with _locked_out(world.settings.feature_store_dir / "online.db"):
-            time.sleep(seconds)
-            asked = time.monotonic()
+            time.sleep(WAIT_SECONDS + seconds)
+            looked = time.monotonic()
             alive = endpoint.client.get("/livez").status_code
-            loop_seconds = time.monotonic() - asked
+            loop_seconds = time.monotonic() - looked
+            endpoint.wait_for("/readyz", 503)
         # What was asked under the lock may still be on its way.
         time.sleep(1.0)
-        during = dict(traffic.errors)
+        during, slowest = dict(traffic.errors), traffic.slowest
         traffic.wait_for(30)
+        endpoint.wait_for("/readyz")
         after = sum(traffic.errors.values()) - sum(during.values())
-    strange = sorted(set(during) - {"503 features_unavailable"})
+    strange = sorted(set(during) - {REFUSED})
     return Line(
         "lock the online store",
-        "refused under the lock: True, /livez 200 within 2 s: True, refusals other than 503"
-        " features_unavailable: none, after the lock: 0 errors",
-        f"refused under the lock: {'503 features_unavailable' in during}, /livez {alive} within 2"
-        f" s: {loop_seconds < LIVE_SECONDS}, refusals other than 503 features_unavailable:"
-        f" {', '.join(strange) or 'none'}, after the lock: {after} errors",
-        f"locked for {seconds:g} s; {sum(during.values())} refused, {len(traffic.answered)}"
-        f" answered, slowest {traffic.slowest:.1f} s",
+        f"refused under the lock: True, nobody waits {LONGEST_SECONDS:g} s: True, /livez 200 within"
+        f" {LIVE_SECONDS:g} s: True, /readyz 503 until it is over, refusals other than {REFUSED}:"
+        " none, after the lock: 0 errors",
+        f"refused under the lock: {REFUSED in during}, nobody waits {LONGEST_SECONDS:g} s:"
+        f" {slowest < LONGEST_SECONDS}, /livez {alive} within {LIVE_SECONDS:g} s:"
+        f" {loop_seconds < LIVE_SECONDS}, /readyz 503 until it is over, refusals other than"
+        f" {REFUSED}: {', '.join(strange) or 'none'}, after the lock: {after} errors",
+        f"locked for {WAIT_SECONDS + seconds:g} s; {sum(during.values())} refused,"
+        f" {len(traffic.answered)} answered, slowest {slowest:.1f} s",
     )
 
 
@@ -163,7 +173,8 @@ def _locked_out(store: Path) -> Iterator[None]:
 
 def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
     """Neither MLflow's artefacts nor the model store can be read: a swap is refused, and a restart
-    serves the last good version.
+    serves the last good version. The version that is asked for is one that the endpoint has never
+    followed, as it keeps copies of those that it has.
     """
     hidden = [
         path
@@ -173,12 +184,12 @@ def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
         )
         if path.exists()
     ]
+    new = PlannedArm(role="champion", version=NEW_VERSION, digest=world.digests[2], share=1.0)
+    publish(world.settings, USE_CASE, world.packages[2], new.version, new.digest)
     with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
         traffic.wait_for(20)
-        set_desired(world.settings, USE_CASE, 2, world.digests[2])
-        for path in hidden:
-            path.rename(path.with_name(f"{path.name}-away"))
-        try:
+        with _renamed(hidden):
+            write_plan_by_hand(world.settings, USE_CASE, (new,))
             traffic.wait_for(20)
             endpoint.stop()
             endpoint.start()
@@ -186,10 +197,7 @@ def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
             traffic.wait_for(20)
             error = str(endpoint.model()["last_error"] or "none")
             versions = _versions(traffic)
-        finally:
-            for path in hidden:
-                path.with_name(f"{path.name}-away").rename(path)
-        endpoint.wait_for_version(2)
+        endpoint.wait_for_version(NEW_VERSION)
         set_desired(world.settings, USE_CASE, 1, world.digests[1])
         endpoint.wait_for_version(1)
     return Line(
@@ -200,6 +208,18 @@ def hide_artefacts(endpoint: Endpoint, world: World) -> Line:
         f" {error != 'none'}, done once it can be read",
         f"{len(traffic.answered)} answers; {error}",
     )
+
+
+@contextmanager
+def _renamed(paths: Sequence[Path]) -> Iterator[None]:
+    """The paths are away for the time of the block."""
+    for path in paths:
+        path.rename(path.with_name(f"{path.name}-away"))
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.with_name(f"{path.name}-away").rename(path)
 
 
 @contextmanager
@@ -246,14 +266,14 @@ def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
         again = predict(endpoint.client, world.rows[:1])[0]
     account = settle(world.settings, traffic.answered, before)
     codes = ", ".join(sorted(traffic.errors))
-    told = account.answered
+    answers = account.answered
     return Line(
         "fill the log's disk, policy refuse",
         "0 answered while full, refused with 503 log_unavailable, /readyz 503, 0 lost, 0 doubled,"
         " 200 again with space",
         f"{answered_full} answered while full, refused with {codes}, /readyz {ready}, {account}, "
         f"{'none' if again is None else again.status_code} again with space",
-        f"{what}; {told} answers, {sum(traffic.errors.values())} refused",
+        f"{what}; {answers} answers, {sum(traffic.errors.values())} refused",
     )
 
 

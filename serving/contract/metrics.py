@@ -188,11 +188,8 @@ def flush_tallies() -> None:
 def count_rows(use_case: str, versions: list[int]) -> None:
     """Count one commit: the version that answered each of its rows."""
     _batch_rows(use_case).observe(len(versions))
-    if len(versions) and versions.count(versions[0]) == len(versions):
-        _predictions(use_case, versions[0]).inc(len(versions))
-        return
-    for version in versions:
-        _predictions(use_case, version).inc()
+    for version in set(versions):
+        _predictions(use_case, version).inc(versions.count(version))
 
 
 @lru_cache(maxsize=256)

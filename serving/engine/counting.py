@@ -42,19 +42,21 @@ def count_batch(use_case: str, batch: Batch) -> None:
 def _count_requests(
     use_case: str, questions: Sequence[Question], arms: Sequence[Arm], now: float
 ) -> None:
+    seconds: dict[Arm, list[float]] = {}
     first = 0
     for question in questions:
         last = first + len(question.rows)
-        for arm in set(arms[first:last]):
-            arm_seconds(use_case, arm.role, arm.version).observe([now - question.arrived])
+        for arm in (arms[first],) if last - first == 1 else set(arms[first:last]):
+            seconds.setdefault(arm, []).append(now - question.arrived)
         first = last
+    for arm, times in seconds.items():
+        arm_seconds(use_case, arm.role, arm.version).observe(times)
 
 
 def _count_fallbacks(use_case: str, batch: Batch) -> None:
-    rows = batch.scored.log_rows
-    arms = [batch.picked] * len(rows) if isinstance(batch.picked, Arm) else batch.picked
-    for arm, row in zip(arms, rows, strict=True):
+    for position, row in enumerate(batch.scored.log_rows):
         if row.fallback is not None:
+            arm = batch.picked if isinstance(batch.picked, Arm) else batch.picked[position]
             ARM_FALLBACKS.labels(use_case, arm.role, str(arm.version)).inc()
 
 

@@ -86,7 +86,7 @@ class Runtime:
             slot.serving is not None and self.stores.is_open(name)
             for name, slot in self.watcher.slots.items()
         ):
-            return "no use case has both a model and an online store"
+            return "no use case has both a model and an online store that can be read"
         return None
 
     async def answer(self, question: Question) -> bytes:

@@ -16,7 +16,6 @@ import select
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
@@ -132,9 +131,9 @@ def score(
     identifiers, sources, features, flags = (list(parts) for parts in zip(*mirrored, strict=True))
     nothing: list[tuple[str, ...]] = [()] * len(sources)
     lookup = LookedUp(features, nothing, nothing, nothing)
-    asked = Asked(use_case, sources, lookup, sources, identifiers, [False] * len(sources))
+    batch = Asked(use_case, sources, lookup, sources, identifiers, [False] * len(sources))
     failures = Failures()
-    rows = try_rows(asked, arm, range(len(sources)), failures)
+    rows = try_rows(batch, arm, range(len(sources)), failures)
     scorer = arm.model.scorer
     moment = Moment(
         arm.version,
@@ -144,7 +143,7 @@ def score(
         arm.role,
         plan,
     )
-    failed = replace(moment, fallback=failures.reason)
+    failed = moment._replace(fallback=failures.reason)
     no_score = scorer.answers.no_score()
     return [
         scorer.logged(

@@ -46,17 +46,18 @@ class PlanRouter:
             return _version_of(traffic, question)
         if traffic.only is not None:
             return traffic.only
-        arm_of = self._splitter(slot.use_case, traffic).arm_of
+        last = self._splitters.get(question.use_case)
+        if last is not None and last[0] is traffic:
+            arm_of = last[1].arm_of
+        else:
+            arm_of = self._open_splitter(slot.use_case, traffic).arm_of
         rows = question.rows
         if len(rows) == 1:
             return arm_of(rows[0])
         arms = [arm_of(row) for row in rows]
         return arms[0] if all(arm is arms[0] for arm in arms) else arms
 
-    def _splitter(self, use_case: UseCase, traffic: Traffic) -> Splitter:
-        last = self._splitters.get(use_case.name)
-        if last is not None and last[0] is traffic:
-            return last[1]
+    def _open_splitter(self, use_case: UseCase, traffic: Traffic) -> Splitter:
         plan = traffic.issued.plan
         keys = use_case.serving.entity_keys
         splitter = Splitter(plan, traffic.arms, plan.unit or keys, use_case.request_columns)

@@ -9,9 +9,12 @@ same unit gets the same arm in every process, and raising a share moves units to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from datetime import time as clock
+from functools import lru_cache, partial
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -21,6 +24,9 @@ from serving.scoring.arm import Arm
 
 HASH_BYTES = 8
 RANGE = float(2 ** (8 * HASH_BYTES))
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+CACHED_UNITS = 16_384
+"""Units come again, and drawing an arm takes three times as long as the rest of picking it."""
 
 
 class Splitter:
@@ -33,32 +39,50 @@ class Splitter:
     ) -> None:
         self._unit = tuple(unit)
         self._otherwise = tuple(otherwise)
+        # Of several names it takes half the time; of one it would give the value alone.
+        self._at_once: Callable[[Mapping[str, Any]], Sequence[Any]] = (
+            itemgetter(*unit) if len(unit) > 1 else partial(_values, names=self._unit)
+        )
         self._arms = [
             (arm, 1.0 / arm.share, _hash_of(plan.salt, arm)) for arm in arms if arm.share > 0.0
         ]
+        self._arm_of_unit = lru_cache(maxsize=CACHED_UNITS)(self._draw)
 
     def arm_of(self, row: Mapping[str, Any]) -> Arm:
         """Return the arm that a row falls on."""
-        content = self._content(row)
+        try:
+            values = self._at_once(row)
+        except KeyError:
+            values = _values(row, self._unit)
+        if values.count(None) == len(values):
+            values = _values(row, self._otherwise)
+        # As JSON no two different lists of values are the same bytes.
+        return self._arm_of_unit(orjson.dumps(values, _time_as_json, OPTIONS))
+
+    def _draw(self, unit: bytes) -> Arm:
         lowest, picked = math.inf, self._arms[0][0]
         for arm, weight, keyed in self._arms:
             drawing = keyed.copy()
-            drawing.update(content)
+            drawing.update(unit)
             drawn = (int.from_bytes(drawing.digest(), "big") + 0.5) / RANGE
             cost = -math.log(drawn) * weight
             if cost < lowest:
                 lowest, picked = cost, arm
         return picked
 
-    def _content(self, row: Mapping[str, Any]) -> bytes:
-        values = [row.get(name) for name in self._unit]
-        if values.count(None) == len(values):
-            values = [row.get(name) for name in self._otherwise]
-        # As JSON no two different lists of values are the same bytes, in whatever time zone a
-        # moment was sent.
-        return orjson.dumps(
-            [value.timestamp() if isinstance(value, datetime) else value for value in values]
-        )
+
+def _values(row: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+    """Return a row's values of some columns, None where it has no such column."""
+    return [row.get(name) for name in names]
+
+
+def _time_as_json(value: Any) -> float | str:
+    """A moment is the same in whatever time zone it was sent."""
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, date | clock):
+        return value.isoformat()
+    raise TypeError
 
 
 def _hash_of(salt: str, arm: Arm) -> blake2b:

@@ -58,7 +58,7 @@ def score_batch(
     lookup = gather_features(use_case, online, rows, wait=wait)
     refuse_by_policy(use_case, lookup, [len(question.rows) for question in questions])
     looked_up = time.perf_counter()
-    asked = Asked(
+    batch = Asked(
         use_case,
         rows,
         lookup,
@@ -67,23 +67,23 @@ def score_batch(
         [question.explain for question in questions for _ in question.rows],
     )
     try:
-        scored = score_parts(asked, picked)
+        scored = score_parts(batch, picked)
     except DataError as error:
         raise unscorable(error, len(questions)) from error
     stage(use_case.name, "lookup").observe(looked_up - started)
     stage(use_case.name, "score").observe(scored[-1][1].now - looked_up)
-    return _assemble(questions, asked, scored)
+    return _assemble(questions, batch, scored)
 
 
-def _assemble(questions: Sequence[Question], asked: Asked, scored: Sequence[ScoredRow]) -> Scored:
-    lookup = asked.lookup
+def _assemble(questions: Sequence[Question], batch: Asked, scored: Sequence[ScoredRow]) -> Scored:
+    lookup = batch.lookup
     flags = [
         row_flags(unknown, stale, newer, row[3])
         for unknown, stale, newer, row in zip(
             lookup.unknown, lookup.stale, lookup.newer, scored, strict=True
         )
     ]
-    made = zip(asked.identifiers, asked.rows, lookup.features, flags, scored, strict=True)
+    made = zip(batch.identifiers, batch.rows, lookup.features, flags, scored, strict=True)
     answers: list[bytes] = []
     log_rows: list[LoggedPrediction] = []
     for question in questions:
@@ -101,7 +101,7 @@ def _assemble(questions: Sequence[Question], asked: Asked, scored: Sequence[Scor
                 scorer.answered(identifier, score, row_flag, why if question.explain else None)
             )
         answers.append(_answer(question, predictions, log_rows, first))
-    return Scored(answers, log_rows, _count(flags), asked.sources)
+    return Scored(answers, log_rows, _count(flags), batch.sources)
 
 
 def _answer(

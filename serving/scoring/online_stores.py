@@ -44,7 +44,7 @@ class OnlineStores:
     def is_open(self, use_case: str) -> bool:
         """Say whether the use case's store can be read."""
         opened = self._opened.get(use_case)
-        return opened is not None and opened.is_there
+        return opened is not None and opened.is_readable
 
     def blocks(self, use_case: str) -> bool:
         """Say whether a look-up goes over a network, so that an event loop must not wait for it."""

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from include.features.online.store import LookedUp
 from include.spec import UseCase
 from serving.scoring.arm import Arm, Picked
 from serving.scoring.explaining import Explanation, explain_rows, rows_to_explain
 from serving.scoring.scorer import Moment, Scorer
+from serving.scoring.served_model import ServedModel
 
 FAILURES_LIMIT = 16
 """How many rows an arm may fail in one batch before its other rows go to the champion untried: each
@@ -40,6 +43,11 @@ class Asked:
     identifiers: list[str]
     asks_why: list[bool]
 
+    @property
+    def explains(self) -> bool:
+        """Whether any row's reasons may be wanted."""
+        return self.use_case.serving.explain_share > 0.0 or True in self.asks_why
+
 
 ScoredRow = tuple[Scorer, Moment, Any, list[str], Explanation | None]
 """What one row got, by whom and when: its score, the categories unseen in training, and why."""
@@ -58,35 +66,35 @@ class Failures:
         self.reason = f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
 
 
-def score_parts(asked: Asked, picked: Picked) -> list[ScoredRow]:
+def score_parts(batch: Asked, picked: Picked) -> list[ScoredRow]:
     """Score every row by its arm, and by the champion where that fails; raises what the champion
     raises.
     """
     if isinstance(picked, Arm):
-        return _by_arm(asked, picked, range(len(asked.rows)))
+        return _by_arm(batch, picked, range(len(batch.rows)))
     parts: dict[Arm, list[int]] = {}
     for position, arm in enumerate(picked):
         parts.setdefault(arm, []).append(position)
     scored: dict[int, ScoredRow] = {}
     for arm, positions in parts.items():
-        scored.update(zip(positions, _by_arm(asked, arm, positions), strict=True))
+        scored.update(zip(positions, _by_arm(batch, arm, positions), strict=True))
     return [scored[position] for position in range(len(picked))]
 
 
-def _by_arm(asked: Asked, arm: Arm, positions: Sequence[int]) -> list[ScoredRow]:
+def _by_arm(batch: Asked, arm: Arm, positions: Sequence[int]) -> list[ScoredRow]:
     if arm.fallback is None:
-        return _scored(asked, arm, positions, arm.role, None)
+        return _scored(batch, arm, positions, arm.role, None)
     failures = Failures()
-    tried = try_rows(asked, arm, positions, failures)
+    tried = try_rows(batch, arm, positions, failures)
     failed = [at for at, row in zip(positions, tried, strict=True) if row is None]
     if not failed:
         return [row for row in tried if row is not None]
-    instead = iter(_scored(asked, arm.fallback, failed, arm.role, failures.reason))
+    instead = iter(_scored(batch, arm.fallback, failed, arm.role, failures.reason))
     return [next(instead) if row is None else row for row in tried]
 
 
 def try_rows(
-    asked: Asked, arm: Arm, positions: Sequence[int], failures: Failures
+    batch: Asked, arm: Arm, positions: Sequence[int], failures: Failures
 ) -> list[ScoredRow | None]:
     """Score rows by an arm; None where it fails. What fails is halved until the rows at fault are
     alone.
@@ -94,7 +102,7 @@ def try_rows(
     if failures.count >= FAILURES_LIMIT:
         return [None] * len(positions)
     try:
-        return [*_scored(asked, arm, positions, arm.role, None)]
+        return [*_scored(batch, arm, positions, arm.role, None)]
     except Exception as error:  # whatever a challenger raises, its callers are answered
         logger.debug("version %d (%s) fails to score", arm.version, arm.role, exc_info=True)
         failures.add(error, len(positions))
@@ -102,20 +110,17 @@ def try_rows(
         return [None]
     middle = len(positions) // 2
     return [
-        *try_rows(asked, arm, positions[:middle], failures),
-        *try_rows(asked, arm, positions[middle:], failures),
+        *try_rows(batch, arm, positions[:middle], failures),
+        *try_rows(batch, arm, positions[middle:], failures),
     ]
 
 
 def _scored(
-    asked: Asked, arm: Arm, positions: Sequence[int], role: str, failure: str | None
+    batch: Asked, arm: Arm, positions: Sequence[int], role: str, failure: str | None
 ) -> list[ScoredRow]:
-    served, sources = arm.model, asked.sources
-    asks_why, identifiers = asked.asks_why, asked.identifiers
+    served, sources = arm.model, batch.sources
     if len(positions) < len(sources):
         sources = [sources[at] for at in positions]
-        asks_why = [asks_why[at] for at in positions]
-        identifiers = [identifiers[at] for at in positions]
     scorer = served.scorer
     matrix, scores = scorer.score(sources)
     moment = Moment(
@@ -127,12 +132,25 @@ def _scored(
         arm.plan,
         failure,
     )
-    share = asked.use_case.serving.explain_share
-    explained = explain_rows(
-        served.model, matrix, rows_to_explain(served.model, asks_why, identifiers, share)
-    )
     unseen = scorer.rows.unseen
+    if not batch.explains:
+        return [
+            (scorer, moment, score, unseen(source), None)
+            for source, score in zip(sources, scores, strict=True)
+        ]
+    explained = _explained(batch, served, matrix, positions)
     return [
         (scorer, moment, score, unseen(source), explained.get(number))
         for number, (source, score) in enumerate(zip(sources, scores, strict=True))
     ]
+
+
+def _explained(
+    batch: Asked, served: ServedModel, matrix: np.ndarray, positions: Sequence[int]
+) -> dict[int, Explanation]:
+    """The reasons of rows of `matrix`, by their number in it."""
+    asks_why = [batch.asks_why[at] for at in positions]
+    identifiers = [batch.identifiers[at] for at in positions]
+    share = batch.use_case.serving.explain_share
+    chosen = rows_to_explain(served.model, asks_why, identifiers, share)
+    return explain_rows(served.model, matrix, chosen)

@@ -95,10 +95,10 @@ class SqliteReader:
                 self._connection = None
             self._locks.close()
 
-    @property
-    def is_there(self) -> bool:
-        """Whether there is a file to read."""
-        return Path(self._path).is_file()
+    def check(self) -> None:
+        """Raise what a read would raise now: the file is not there, or locked."""
+        with self._lock:
+            self._current()
 
     def _current(self) -> list[dict[Key, StoredRow | None]]:
         """What is kept and still holds; empty after a commit to the store, or when another file

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from include.errors import DataError
+from include.errors import DataError, FeatureStoreError
 from include.features.online.feast_rows import definition, stored_rows, write_rows
 from include.features.online.postgres import PostgresReader
 from include.features.online.reader import Key, Reader, StoredRow, empty_columns
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 RETRY_SECONDS = 0.005
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 2.0
+"""For so long after a store was locked look-ups wait for it, all of them together: one that is
+locked for longer is away, and is said to be at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,11 @@ class OnlineFeatures:
         return self._opened is None or self._opened.blocks
 
     @property
-    def is_there(self) -> bool:
-        """Whether the store can be read, as far as can be seen without asking it: of a store in
-        a file, whether the file is there.
+    def is_readable(self) -> bool:
+        """Whether the store can be read, as far as can be seen without waiting: of a store in a
+        file, whether the file is there and has not been locked for `WAIT_SECONDS`.
         """
-        return self._opened is not None and self._opened.is_there
+        return self._opened is not None and self._opened.is_readable()
 
     def refresh(self) -> None:
         """Read the definitions from Feast's registry (again).
@@ -151,8 +154,8 @@ class OnlineFeatures:
     ) -> LookedUp:
         """`lookup` by rows; the dictionaries in `keys` may hold more than the entity keys.
 
-        With `wait=False` a store that another process has locked raises `sqlite3.OperationalError`
-        at once.
+        A store that another process has locked raises `sqlite3.OperationalError`: with `wait=False`
+        at once, otherwise when it has been locked for `WAIT_SECONDS`.
         """
         if len(keys) != len(event_times):
             raise DataError(
@@ -211,11 +214,20 @@ class _Opened:
         self._empty = [empty_columns(view) for view in views]
         self._reader = _reader(store, views)
         self.blocks = self._reader is None or self._reader.blocks
+        self._locked_since: float | None = None
 
-    @property
-    def is_there(self) -> bool:
-        """See `OnlineFeatures.is_there`."""
-        return not isinstance(self._reader, SqliteReader) or self._reader.is_there
+    def is_readable(self) -> bool:
+        """See `OnlineFeatures.is_readable`."""
+        if not isinstance(self._reader, SqliteReader):
+            return True
+        try:
+            self._reader.check()
+        except sqlite3.OperationalError:
+            return not self._is_long_locked()
+        except (FeatureStoreError, sqlite3.Error):
+            return False
+        self._locked_since = None
+        return True
 
     def read(self, keys_by_view: list[list[Key]], wait: bool) -> list[dict[Key, StoredRow | None]]:
         """Per view, what the store holds for the keys."""
@@ -224,14 +236,23 @@ class _Opened:
                 self._through_feast(view, keys)
                 for view, keys in zip(self.views, keys_by_view, strict=True)
             ]
-        deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
-                return self._reader.read(keys_by_view)
+                rows = self._reader.read(keys_by_view)
             except sqlite3.OperationalError:
-                if not wait or time.monotonic() > deadline:
+                if self._is_long_locked() or not wait:
                     raise
                 time.sleep(RETRY_SECONDS)
+            else:
+                self._locked_since = None
+                return rows
+
+    def _is_long_locked(self) -> bool:
+        """Whether a store that is locked now has been so for long; called each time that it is."""
+        now = time.monotonic()
+        if self._locked_since is None:
+            self._locked_since = now
+        return now - self._locked_since > WAIT_SECONDS
 
     def rows(
         self, keys: Sequence[Mapping[str, Any]], wait: bool

@@ -124,7 +124,7 @@ def measure(home: Path, mlserver: Path, size: Size) -> list[dict[str, Any]]:
     figures = _serve(world, mlserver_python(mlserver), size)
     print_servers(figures, RATE)
     print_parts(parts)
-    return aims(figures, parts) + of_routing(routing) + store_rows(stores)
+    return aims(figures, parts) + of_routing(routing, figures) + store_rows(stores)
 
 
 def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFigures]:

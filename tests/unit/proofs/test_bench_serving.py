@@ -183,17 +183,17 @@ def test_a_look_up_in_another_store_is_measured_against_a_reader_by_hand_or_says
     )
 
 
-def test_what_routing_costs_is_judged_by_paired_rounds():
+def test_what_routing_costs_is_a_share_of_an_answer_without_what_the_models_cost():
     routing = {
-        "fixed": 100.0,
-        "one arm": 101.0,
-        "noted": 140.0,
-        "two arms": 150.0,
-        "one arm to fixed": 1.01,
-        "two arms to noted": 1.07,
-        "two arms to one arm": 1.49,
+        "one arm less fixed": 1.0,
+        "two arms less halved": 2.0,
+        "two arms, new units less halved": 5.0,
+        "halved less fixed": 25.0,
     }
-    one, two, split = of_routing(routing)
+    figures = everything()
+    figures["ours"].loads["lookup"] = [{**figures["ours"].loads["lookup"][0], "cpu": 100.0}]
+    one, two, new, second = of_routing(routing, figures)
     assert (one["ratio"], one["reached"]) == (0.0099, True)
-    assert (two["ratio"], two["reached"]) == (0.0654, False)
-    assert (split["ratio"], split["aim"]) == (0.49, None)
+    assert (two["ratio"], two["reached"]) == (0.0196, True)
+    assert (new["ratio"], new["reached"]) == (0.0476, False)
+    assert (second["ratio"], second["aim"]) == (0.2, None)

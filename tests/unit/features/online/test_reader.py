@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from include.errors import FeatureStoreError
-from include.features.online.store import OnlineFeatures, materialise
+from include.features.online.store import WAIT_SECONDS, OnlineFeatures, materialise
 from include.features.store import apply_definitions, open_store, use_case_views
 from include.settings import Settings
 from include.use_cases.flight_delays.spec import USE_CASE
@@ -191,13 +191,39 @@ def test_a_store_whose_read_locks_are_held_is_told_at_once(settings: Settings):
     assert online.lookup_rows(KEYS, [MOMENT] * len(KEYS)) == answer
 
 
+def test_a_store_that_is_locked_for_long_is_away_and_nobody_waits_for_it_again(
+    settings: Settings,
+):
+    online = OnlineFeatures(USE_CASE, settings)
+    answer = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
+    path = settings.feature_store_dir / "online.db-shm"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        assert online.is_readable, "a short lock is no outage"
+        started = time.perf_counter()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            online.lookup_rows(KEYS[:3], [MOMENT] * 3)
+        waited = time.perf_counter()
+        assert waited - started >= WAIT_SECONDS - 0.5
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            online.lookup_rows(KEYS[:3], [MOMENT] * 3)
+        assert time.perf_counter() - waited < WAIT_SECONDS / 2
+        assert not online.is_readable
+        holder.kill()
+    assert online.is_readable
+    assert online.lookup_rows(KEYS, [MOMENT] * len(KEYS)) == answer
+
+
 def test_a_store_that_is_gone_is_told_by_its_path(settings: Settings):
     online = OnlineFeatures(USE_CASE, settings)
     answer = online.lookup_rows(KEYS, [MOMENT] * len(KEYS))
-    assert online.is_there
+    assert online.is_readable
     path = settings.feature_store_dir / "online.db"
     path.rename(path.with_name("away"))
-    assert not online.is_there
+    assert not online.is_readable
     with pytest.raises(FeatureStoreError, match=r"online.db is not there. Run the features"):
         online.lookup_rows(KEYS[:1], [MOMENT])
     path.with_name("away").rename(path)

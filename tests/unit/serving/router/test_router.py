@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -150,6 +151,26 @@ def test_another_salt_is_another_split():
     first = [version(Slot(0.5, 0.5), unit) for unit in units]
     second = [version(Slot(0.5, 0.5, salt="other"), unit) for unit in units]
     assert 60 < sum(a != b for a, b in zip(first, second, strict=True)) < 140
+
+
+def test_a_moment_is_one_unit_in_every_time_zone_and_a_missing_column_is_null():
+    slot = Slot(0.5, 0.5, unit=("key", "place"))
+    for hour in range(24):
+        here = datetime(2013, 2, 5, hour, tzinfo=UTC)
+        there = here.astimezone(timezone(timedelta(hours=-5)))
+        assert version(slot, "key", place=here) == version(slot, "key", place=there)
+        assert version(slot, here) == version(slot, there, place=None)
+
+
+def test_units_that_come_again_meet_the_arm_that_was_drawn_for_them():
+    slot = Slot(0.5, 0.5)
+    units = [f"unit-{number}" for number in range(300)]
+    one_router = router(slot)
+    first = [one_router.pick(asked(unit)) for unit in units]
+    assert [one_router.pick(asked(unit)) for unit in units] == first
+    assert [arm.version for arm in first if isinstance(arm, Arm)] == [
+        version(slot, unit) for unit in units
+    ]
 
 
 SPLIT_ELSEWHERE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -14,7 +15,7 @@ import httpx
 import psutil
 
 from cli.platform.airflow_api import AirflowApi
-from cli.platform.environment import airflow_home, process_environment
+from cli.platform.environment import airflow_environment, airflow_home, process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.release.approval import REASON
@@ -58,8 +59,16 @@ class Airflow:
         self.stop()
 
     def start(self) -> None:
-        """Make the database, start every process, wait until all are healthy."""
+        """Migrate the database, start every process, wait until all are healthy."""
         airflow_at(airflow_home(self.settings) / "airflow.db")
+        # Nothing is left to migrate; it writes the configuration file that all processes read,
+        # which they would otherwise write at the same time.
+        subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"],
+            env=self._environment(airflow_environment(self.settings)),
+            check=True,
+            capture_output=True,
+        )
         for process in platform_processes(self.settings):
             if process.name.startswith("airflow-"):
                 self.launch(process.name)

@@ -179,27 +179,32 @@ def down() -> None:
         print("The platform is not running.")
         return
     begin = time.monotonic()
-    ended = _stop(settings)
+    tasks, ended = _stop(settings)
     late = f" ({ended} of them only when asked a second time)" if ended else ""
     print(
         f"The platform is down after {time.monotonic() - begin:.0f} s; none of its processes is"
         f" left{late}."
     )
+    if tasks:
+        print(f"{tasks} tasks that did not end when asked were killed; `make up` tries them again.")
 
 
-def _stop(settings: Settings) -> int:
-    """Stop the daemon and end what outlives it; return how many did."""
+def _stop(settings: Settings) -> tuple[int, int]:
+    """Stop the daemon and end what outlives it; return how many tasks were killed and how many
+    processes had to be ended.
+    """
     # Taken before the stop: a grandchild whose parents have gone can no longer be found by its
     # family.
     before = find_leftovers(settings)
+    tasks = 0
     if supervision.is_running(settings):
         with suppress(PlatformError):
-            supervision.stop_daemon(settings, platform_processes(settings))
+            tasks = supervision.stop_daemon(settings, platform_processes(settings))
     psutil.wait_procs(before, timeout=2)
     remaining = {process.pid: process for process in [*before, *find_leftovers(settings)]}
     ended = end_leftovers(list(remaining.values()))
     _forget(settings)
-    return ended
+    return tasks, ended
 
 
 def _forget(settings: Settings) -> None:

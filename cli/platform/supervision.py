@@ -27,14 +27,18 @@ from cli.platform.environment import log_dir
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
 from cli.platform.state import run_dir
+from cli.platform.tasks import end_tasks
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
 
 LONGEST_SOCKET_PATH = 100
 HOME_VARIABLE, PROJECT_VARIABLE = "SUPERVISED_HOME", "SUPERVISED_PROJECT"
 STOP_SECONDS = 25
+TASK_SECONDS = 10
+"""How long a task may take to end by itself after SIGTERM; native code delays it."""
 START_SECONDS = 20
-UP, STARTING, GIVEN_UP = "RUNNING", {"STARTING", "BACKOFF"}, "FATAL"
+UP, STARTING, GIVEN_UP, STOPPING = "RUNNING", {"STARTING", "BACKOFF"}, "FATAL", "STOPPING"
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def _program(process: Process, settings: Settings) -> str:
             "startsecs": 3,
             "startretries": 2,
             "stopsignal": "TERM",
-            "stopwaitsecs": STOP_SECONDS,
+            "stopwaitsecs": STOP_SECONDS + (TASK_SECONDS if process.runs_work else 0),
             # Signals go to the whole process group, so that a server does not leave its workers
             # behind.
             "stopasgroup": "true",
@@ -266,17 +270,35 @@ def revive(settings: Settings) -> None:
             supervisor.startProcess(name, False)
 
 
-def stop_daemon(settings: Settings, processes: Iterable[Process]) -> None:
-    """Stop what runs tasks, so that a task which is ended can still say so and is tried again after
-    the next start; then every other process at once, and then supervisord.
+def stop_daemon(settings: Settings, processes: Iterable[Process]) -> int:
+    """Stop what runs tasks, so that the end of a task can still be reported and it is tried again
+    after the next start; then every other process at once, and then supervisord.
+
+    Returns how many tasks had to be killed.
     """
+    ended: set[int] = set()
     with _connection(settings) as supervisor:
         for process in processes:
             if process.runs_work:
                 with suppress(xmlrpc.client.Fault):  # it does not run
-                    supervisor.stopProcess(process.name)
+                    ended |= _stop_work(supervisor, process.name)
         supervisor.stopAllProcesses()
         supervisor.shutdown()
     deadline = time.monotonic() + STOP_SECONDS
     while socket_path(settings).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    return len(ended)
+
+
+def _stop_work(supervisor: Any, name: str) -> set[int]:
+    """Stop a process that waits for its tasks: those that run after `TASK_SECONDS` are killed, and
+    their pids returned.
+    """
+    pid, ended = int(supervisor.getProcessInfo(name)["pid"]), set[int]()
+    supervisor.stopProcess(name, False)
+    deadline = time.monotonic() + TASK_SECONDS
+    while supervisor.getProcessInfo(name)["statename"] == STOPPING:
+        if time.monotonic() >= deadline:
+            ended |= end_tasks(pid)
+        time.sleep(POLL_SECONDS)
+    return ended

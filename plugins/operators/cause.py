@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import SpecError
 from include.started_by import sentence_of
-from include.steps import call_step, load_step
+from include.steps import load_step
 from plugins.links import MLFLOW_RUN
 from plugins.operators.step import StepOperator
 from plugins.refusal import refused_request
@@ -64,7 +64,8 @@ class OpenTrainingOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Consume, then open."""
         try:
-            collected = call_step(load_step(COLLECT), self.context_of(context), {}).as_json()
+            step = load_step(COLLECT)
+            collected = self.call_interruptibly(step, self.context_of(context), {}).as_json()
         except SpecError as error:
             raise refused_request(self, context, error) from None
         if not collected["causes"]:

@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 from include.errors import LateStep, LedgerBroken, SpecError
 from include.release.approval import REASON, Right
 from include.settings import load_settings
-from include.steps import StepResult, call_step, load_step
+from include.steps import StepResult, load_step
 from include.verdict import Verdict, in_order
 from plugins.airflow_records import AirflowRecords
 from plugins.links import MLFLOW_VERSION, links_of
@@ -92,7 +92,7 @@ class RolloutStageOperator(StepOperator):
             inputs = {**self.inputs(context), "stage": {"name": self.stage}, **more}
             read = [value for value in inputs.values() if isinstance(value, dict)]
             self.addresses = links_of(airflow_free.settings, self.use_case, *read)
-            return call_step(load_step(step), airflow_free, inputs)
+            return self.call_interruptibly(load_step(step), airflow_free, inputs)
         except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
 

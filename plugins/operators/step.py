@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.errors import LateStep, LedgerBroken, SpecError
-from include.steps import StepContext, StepResult, bind, call_step, load_step
+from include.steps import Step, StepContext, StepResult, bind, call_step, load_step
 from include.verdict import Finding, Outcome
 from plugins.links import links_of
 from plugins.refusal import log_lines, refused_request
 from plugins.run_context import step_context
 
+ENDED = "This try was ended from outside, as by `make down`; the next one goes on where it was."
 OUTCOMES: tuple[Outcome, ...] = ("passed", "refused", "not judged")
 
 
@@ -44,6 +47,7 @@ class StepOperator(BaseOperator):
         self.use_case = use_case
         self.process = process
         self.uses_interval = uses_interval
+        self.in_step = False
         self.addresses: dict[str, str] = {}
 
     def execute(self, context: Context) -> Any:
@@ -51,6 +55,17 @@ class StepOperator(BaseOperator):
         result = self.run_step(context).as_json()
         self.tell(result)
         return result
+
+    def on_kill(self) -> None:
+        """Airflow calls it on SIGTERM: when the platform stops, or when somebody ends the task.
+
+        Airflow alone lets a task go on after that. This one leaves its step as soon as native code
+        returns, so that its worker can still report it and it is tried again. Raises `SystemExit`,
+        which no library takes for a failure of its own; nothing before and after the step, whose
+        result stands, nor after a time-out, which is on its way already.
+        """
+        if self.in_step and not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            raise SystemExit(ENDED)
 
     def run_step(self, context: Context) -> StepResult:
         """Load the step, read what it needs and call it.
@@ -60,13 +75,23 @@ class StepOperator(BaseOperator):
         try:
             airflow_free = self.context_of(context)
             inputs = self.inputs(context)
-            result = call_step(load_step(self.step), airflow_free, inputs)
+            result = self.call_interruptibly(load_step(self.step), airflow_free, inputs)
         except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
         if self.operator_extra_links:
             read = [value for value in inputs.values() if isinstance(value, dict)]
             self.addresses = links_of(airflow_free.settings, self.use_case, result.as_json(), *read)
         return result
+
+    def call_interruptibly(
+        self, step: Step, context: StepContext, inputs: Mapping[str, Any]
+    ) -> StepResult:
+        """Call the step; meanwhile SIGTERM ends it."""
+        self.in_step = True
+        try:
+            return call_step(step, context, inputs)
+        finally:
+            self.in_step = False
 
     def context_of(self, context: Context) -> StepContext:
         """What the step may rely on."""

@@ -33,7 +33,14 @@ td,th{border:1px solid #ccd3da;padding:.4rem .6rem;text-align:left;vertical-alig
 .badge{padding:0 .4rem;border:1px solid #ccd3da}
 .modal,#walkthrough,.navbar,.ge-walkthrough{display:none}.row{display:block}
 .collapse{display:block}pre{white-space:pre-wrap}
+.fa-check-circle::before{content:"passed"}.fa-times::before{content:"failed"}
+.fa-exclamation-triangle::before{content:"error"}
+body:has(#option2:checked) tr:has(>.hide-succeeded-validation-target-child),
+body:has(#option2:checked) .hide-succeeded-validations-column-section-target-child{display:none}
 </style>"""
+"""Stands for the scripts and the fonts: the icons are words, and Great Expectations' own buttons
+"Show All" and "Failed Only" (`option1`, `option2`) hide what its script would hide.
+"""
 
 
 def write_docs(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +44,25 @@ def test_the_pages_show_what_failed_and_ask_no_other_host(tmp_path: Path):
     for file in (index, page):
         assert "http" not in file.read_text()
         assert "<script" not in file.read_text()
+
+
+def test_failed_only_hides_the_rows_that_passed_and_no_other_without_a_script(tmp_path: Path):
+    validation = validate(TABLE, FRAME)
+    verdict = {"accepted": False, "failures": []}
+    write_docs(tmp_path, "Things", {TABLE.name: validation.document}, verdict)
+    text = (tmp_path / "raw_things.html").read_text()
+    button = re.search(r'<input type="radio"[^>]*id="([^"]+)"[^>]*> Failed Only', text)
+    assert button is not None
+    hidden = "hide-succeeded-validation-target-child"
+    assert f"body:has(#{button[1]}:checked) tr:has(>.{hidden})" in text
+    # A row begins with the cell that says how it ended.
+    rows = re.findall(
+        r'<tr>\s*<td id="[^"]+"([^>]*)><div[^>]*>\s*<span >\s*<i class="([^"]*)"', text
+    )
+    assert {(hidden in cell, "text-success" in icon) for cell, icon in rows} == {
+        (True, True),
+        (False, False),
+    }
 
 
 def test_refused_rows_are_put_aside_with_their_reasons(tmp_path: Path):

@@ -20,6 +20,7 @@ from include.release.ledger import Entry, Ledger
 from include.settings import PROJECT_ROOT, Settings
 from proofs.harness.airflow import Account, Airflow
 from proofs.harness.data import as_request, asked_flights
+from proofs.harness.databases import mlflow_at
 from proofs.harness.endpoint import USE_CASE, Endpoint
 from proofs.harness.home import BUSY_MACHINE, home_settings
 from proofs.harness.ports import free_ports
@@ -147,6 +148,7 @@ def open_rollouts(folder: Path, release: Mapping[str, Any]) -> Iterator[Rollouts
         SERVING_PORT=serving_port,
         SPEC_OVERLAY=overlay,
     )
+    mlflow_at(settings.home / "mlflow.db")
     world = with_many_units(build_world(settings))
     for number in (GOOD, BETTER):
         register(settings, world, number)

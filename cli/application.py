@@ -56,6 +56,11 @@ COMMANDS: dict[str, Command] = {
         "Who put which version in service when and why; verify and export the release ledger.",
         RECORDS,
     ),
+    "alarms": Command(
+        "cli.records.alarms:application",
+        "List, acknowledge and close alarms; show and test where they are sent.",
+        RECORDS,
+    ),
     "datasets": Command(
         "cli.records.datasets:application",
         "List, show, query and annotate the data sets and their versions.",

@@ -15,6 +15,7 @@
     |   `-- SignatureError   the package is not signed, or not by our key
     |-- ReleaseError         a version cannot be packaged or put into service
     |   `-- LedgerBroken     the release ledger was changed past the product
+    |-- AlarmError           an alarm cannot be recorded, changed or sent
     |-- ServingError         the endpoint or its model store is not in a usable state
     `-- PlatformError        a process of the platform cannot start, stop or answer
 
@@ -90,6 +91,10 @@ class LedgerBroken(ReleaseError):
 
     def __str__(self) -> str:
         return self.text
+
+
+class AlarmError(FlightdeckError):
+    """An alarm cannot be recorded, changed or sent."""
 
 
 class ServingError(FlightdeckError):

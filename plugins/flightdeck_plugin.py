@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.plugins_manager import AirflowPlugin
 
 from include.settings import load_settings
-from plugins import run_note
+from plugins import alarms, run_note
 from plugins.pages.lazy import LazyPage
 from plugins.timetable import DataIntervalTimetable
 
@@ -23,7 +23,7 @@ class FlightdeckPlugin(AirflowPlugin):
 
     name = "flightdeck"
     timetables: ClassVar[list[Any]] = [DataIntervalTimetable]
-    listeners: ClassVar[list[Any]] = [run_note]
+    listeners: ClassVar[list[Any]] = [run_note, alarms]
     fastapi_apps: ClassVar[list[Any]] = [
         {
             "name": "flightdeck",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
+from dags.factories.alarms import build_alarms_dag
 from dags.factories.batch_scoring import build_batch_scoring_dag
 from dags.factories.deployment import build_deployment_dag
 from dags.factories.features import build_features_dag
@@ -21,6 +22,7 @@ FACTORIES = (
     build_rollback_dag,
     build_batch_scoring_dag,
     build_monitoring_dag,
+    build_alarms_dag,
 )
 
 

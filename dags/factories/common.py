@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset
 
 from include.spec import UseCase
+from plugins.alarms import FailedRunNotifier
 from plugins.refusal import FINAL
 from plugins.timetable import DataIntervalTimetable
 
@@ -51,6 +52,7 @@ def build_dag(
         start_date=use_case.schedule.start,
         catchup=False,
         max_active_runs=kwargs.pop("max_active_runs", 1),
+        on_failure_callback=FailedRunNotifier(),
         dagrun_timeout=kwargs.pop("run_timeout", RUN_TIMEOUT),
         tags=[use_case.name, process, *use_case.tags],
         default_args={

@@ -8,7 +8,7 @@ everybody who may run the DAG can edit them.
 from __future__ import annotations
 
 from include.errors import RegistryError, ReleaseError
-from include.processes.release_notices import notify_release
+from include.processes.release_notices import notify_release, settle_decision
 from include.processes.release_results import ApprovalVerdict, PersonsAnswer, PersonsRequest
 from include.processes.results import PackageVerdict, SelectedVersion
 from include.registry import versions
@@ -110,6 +110,7 @@ def check_approval(
             "request_row": None if request is None else request.number,
         },
     )
+    settle_decision(context.settings, context.use_case, "approval_requested", entry)
     return ApprovalVerdict(
         accepted=judged.accepted,
         reasons=tuple(judged.reasons),
@@ -139,6 +140,7 @@ def expire_approval(context: StepContext, selected: SelectedVersion) -> Approval
             "step": f"request_approval expired, try {context.run.try_number}",
         },
     )
+    settle_decision(context.settings, context.use_case, "approval_requested", entry)
     return ApprovalVerdict(
         accepted=False,
         reasons=(reason,),

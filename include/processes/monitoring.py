@@ -13,11 +13,21 @@ from include.errors import FlightdeckError
 from include.inference_log.log import damaged_rows, ship, ship_feedback
 from include.inference_log.retention import expire
 from include.model.package import ScoringModel
-from include.monitoring import alarm, drift, labels, parity, performance, records, report
+from include.monitoring import (
+    alarm,
+    alarm_records,
+    drift,
+    labels,
+    parity,
+    performance,
+    records,
+    report,
+)
 from include.monitoring.online_log import read_log
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
 from include.problems.registry import strategy_of
+from include.processes.alarms import send_safely
 from include.processes.results import (
     AlarmDecision,
     CollectedLog,
@@ -31,6 +41,7 @@ from include.steps import StepContext
 from include.tables.store import TableStore
 from include.triggers import policy
 from include.triggers.policy import Announcement
+from include.verdict import Finding
 
 LOG = logging.getLogger(__name__)
 
@@ -218,8 +229,31 @@ def decide_alarm(
 def propose_alarm(
     context: StepContext, decision: AlarmDecision, measured: DriftResult
 ) -> Announcement:
-    """Record an alarm as a cause of training, pending or suppressed."""
-    return policy.propose_alarm(context, decision, measured)
+    """Record what was found as alarms, and what a training may cure as a cause of one, pending or
+    suppressed; then send what people are told.
+    """
+    faults = policy.broken_data(context, measured)
+    raised = alarm_records.record(
+        context.settings,
+        context.use_case,
+        context.interval,
+        f"{context.run.process}/{context.run.run_id}",
+        decision.findings,
+        _fault_findings(faults) if faults or measured.judged else (),
+    )
+    numbers = [alarm.number for alarm in raised]
+    announced = policy.propose_alarm(context, decision, measured, alarms=numbers)
+    send_safely(context.settings)
+    return announced
+
+
+def _fault_findings(faults: list[str]) -> list[Finding]:
+    if not faults:
+        return [Finding(rule="data_faults", subject="schema", passed=True)]
+    return [
+        Finding(rule="data_faults", subject="schema", passed=False, reason=f"{fault}.")
+        for fault in faults
+    ]
 
 
 def _online(use_case: UseCase, answered: pl.DataFrame) -> dict[str, float]:

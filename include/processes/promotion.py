@@ -10,7 +10,7 @@ from typing import Any
 
 from include.errors import FlightdeckError
 from include.processes.approval import actor_of
-from include.processes.release_notices import notify_release
+from include.processes.release_notices import notify_release, settle_promotion
 from include.release.approval import Claim
 from include.release.ledger import Entry, Ledger
 from include.release.packages import restore_package
@@ -78,7 +78,7 @@ class Promotion:
         """Record the promotion. The plan that was seen to be followed stays in force: another copy
         of this step may still be looking at it.
         """
-        return self.ledger.append(
+        entry = self.ledger.append(
             "promoted",
             self.claim.use_case,
             self.claim.version,
@@ -92,6 +92,8 @@ class Promotion:
             },
             after=self.after,
         )
+        settle_promotion(self.context.settings, self.context.use_case, entry)
+        return entry
 
     def take_back(self, reason: str) -> None:
         """Give all traffic to the version before, or to none where this was the first."""

@@ -9,7 +9,9 @@ import logging
 import math
 from collections.abc import Mapping
 
+from include.alarms.records import signal_of
 from include.errors import RegistryError
+from include.processes.alarms import close_safely, raise_safely
 from include.processes.results import CheckedReleases
 from include.release.ledger import Entry, Ledger
 from include.release.reconcile import check
@@ -34,6 +36,7 @@ def check_releases(context: StepContext) -> CheckedReleases:
     for finding in verdict.findings:
         if finding.outcome != "passed":
             LOG.warning("%s: %s: %s", context.use_case.name, finding.outcome, finding.sentence)
+    _raise_or_close(context, verdict)
     rows = verdict.findings[0].observed
     return CheckedReleases(
         accepted=verdict.accepted,
@@ -41,6 +44,24 @@ def check_releases(context: StepContext) -> CheckedReleases:
         rows=rows if isinstance(rows, int) else 0,
         findings=verdict.findings,
     )
+
+
+def _raise_or_close(context: StepContext, verdict: Verdict) -> None:
+    """The alarm of a ledger that was changed by hand: raised, or closed once it holds again."""
+    run, name = f"{context.run.process}/{context.run.run_id}", context.use_case.name
+    if verdict.accepted:
+        reason = "the ledger and what follows from it hold"
+        close_safely(context.settings, name, "ledger", actor=run, reason=reason, subject="")
+        return
+    signal = signal_of(
+        context.use_case,
+        "ledger",
+        " ".join(verdict.reasons),
+        run=run,
+        evidence=verdict,
+        occurrence=f"try {context.run.try_number}",
+    )
+    raise_safely(context.settings, signal)
 
 
 def _show_releases(context: StepContext) -> None:

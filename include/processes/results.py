@@ -362,3 +362,11 @@ class AlarmDecision(StepResult):
     findings: tuple[Finding, ...]
     facts: dict[str, Any]
     table: TableVersion
+
+
+class SentAlarms(StepResult):
+    """How many notices were sent and how many wait, and why the sinks fail that do."""
+
+    sent: int
+    waiting: int
+    failing: dict[str, str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from include.processes.approval import actor_of, claim_of
-from include.processes.release_notices import notify_release
+from include.processes.release_notices import notify_release, settle_decision
 from include.processes.release_results import (
     BegunStage,
     PersonsAnswer,
@@ -163,7 +163,10 @@ def apply_decision(
     judged = judge_answer(right, claim, request, answered.answer, answered.passed_on)
     if not judged.accepted:
         reason = " ".join(judged.reasons)
-        take_back(rollout, f"{name} decided nothing, and nobody let it go on: {reason}", judged)
+        taken = take_back(
+            rollout, f"{name} decided nothing, and nobody let it go on: {reason}", judged
+        )
+        settle_decision(context.settings, context.use_case, "held", taken)
         return _decided(rollout, "abort", reason, judged, None)
     answer = answered.answer
     entry = rollout.ledger.append(
@@ -178,6 +181,7 @@ def apply_decision(
             verdict=judged.model_dump(mode="json"),
         ),
     )
+    settle_decision(context.settings, context.use_case, "held", entry)
     return _decided(rollout, "advance", entry.reason, judged, entry)
 
 

@@ -84,9 +84,14 @@ class Settings(BaseModel):
         default=None,
         repr=False,
         pattern=r"^[a-z0-9_+]+://",
-        description="The database of the release ledger: postgresql://user:password@host/database,"
-        " or any other that SQLAlchemy reaches (docs/releases-ledger.md). By default a SQLite file"
-        " below `home`.",
+        description="The database of the release ledger and of the alarms:"
+        " postgresql://user:password@host/database, or any other that SQLAlchemy reaches"
+        " (docs/releases-ledger.md). By default a SQLite file for each below `home`.",
+    )
+    alarm_sinks: Path | None = Field(
+        default=None,
+        description="TOML file that says where alarms are sent: e-mail, chat, webhook"
+        " (docs/alarms.md). None by default: they are recorded and sent nowhere.",
     )
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
@@ -247,6 +252,11 @@ class Settings(BaseModel):
         lies beside.
         """
         return self.home / "ledger" / "releases.db"
+
+    @property
+    def alarms_path(self) -> Path:
+        """File of the alarms, unless `ledger_url` names another database."""
+        return self.home / "alarms" / "alarms.db"
 
 
 ENVIRONMENTS: dict[EnvironmentName, dict[str, Any]] = {

@@ -12,10 +12,14 @@ from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.spec.gates import Gates
 from include.spec.operations import (
     SENTINELS,
+    SEVERITIES,
+    AlarmKind,
+    Alarms,
     BatchScoring,
     DataChecks,
+    Decay,
     Monitoring,
-    Schedule,
+    Severity,
     Target,
     Triggers,
 )
@@ -57,6 +61,7 @@ from include.spec.tables import (
     RowRule,
     Table,
 )
+from include.spec.times import Schedule
 from include.spec.training import Golden, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase
 from include.spec.values import ColumnType
@@ -65,6 +70,9 @@ __all__ = [
     "AB",
     "NAME_PATTERN",
     "SENTINELS",
+    "SEVERITIES",
+    "AlarmKind",
+    "Alarms",
     "Analysis",
     "Bandit",
     "BatchScoring",
@@ -77,6 +85,7 @@ __all__ = [
     "CsvSource",
     "DataChecks",
     "DataSet",
+    "Decay",
     "DeltaSource",
     "Direct",
     "Direction",
@@ -103,6 +112,7 @@ __all__ = [
     "Schedule",
     "ScikitLearn",
     "Serving",
+    "Severity",
     "Shadow",
     "Share",
     "Slice",

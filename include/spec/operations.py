@@ -1,14 +1,34 @@
-"""What stops data, what counts as decay, what starts a training, and when the processes run."""
+"""What stops data, what counts as decay, who is told of it, and what starts a training."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from include.spec.base import Part, Share, is_recorded
-from include.spec.times import check_cron, ticks_around
+
+AlarmKind = Literal[
+    "performance",
+    "drift",
+    "schema",
+    "ledger",
+    "rollback",
+    "held",
+    "approval",
+    "failed_run",
+]
+"""What an alarm is about (docs/alarms.md says who raises which, and what closes it)."""
+
+Decay = Literal["drift", "performance"]
+"""The kinds that a training may cure. A training on data with faults would learn the fault, so that
+`schema` is none of them; the others are about runs and releases.
+"""
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""The least severe first."""
 
 SENTINELS = (
     -999.0,
@@ -218,10 +238,10 @@ class Monitoring(Part):
         description="Nothing is judged on fewer rows. 1,000 by default: with fewer, an AUC falls"
         " by chance.",
     )
-    alarm_on: tuple[Literal["drift", "performance"], ...] = Field(
+    alarm_on: tuple[Decay, ...] = Field(
         default=("performance",),
         description=(
-            "Which findings start a training. Only performance by default: drift that costs nothing"
+            "Which findings raise an alarm. Only performance by default: drift that costs nothing"
             " is reported and starts nothing."
         ),
     )
@@ -279,15 +299,46 @@ class Target(Part):
     )
 
 
+class Alarms(Part):
+    """Who hears of the use case's alarms, and how often.
+
+    Where a sink leads (an e-mail server, a chat, a webhook) is said by `FLIGHTDECK_ALARM_SINKS`,
+    per environment.
+    """
+
+    sinks: tuple[str, ...] | None = Field(
+        default=None,
+        description="Names of the sinks that its alarms are sent to. None by default: every sink.",
+    )
+    cool_down: timedelta = Field(
+        default=timedelta(days=1),
+        ge=timedelta(0),
+        description="Time after a notice in which the same alarm sends no other but that it is"
+        " closed. A day by default: whoever was told has to be able to act first.",
+    )
+    recorded_only: tuple[AlarmKind, ...] = Field(
+        default=(),
+        description="Kinds of alarms that are recorded and sent to nobody. Empty by default.",
+    )
+
+
 class Triggers(Part):
     """What starts a training by itself, beside the schedule. All distances are measured in data
     time, between interval ends.
 
     New data: enough labels became known since the last training's window ended; without an earlier
     training this trigger stays silent. An alarm on faulty data starts nothing: inputs that are
-    missing, features that are not complete, or a drift that could not be judged.
+    missing, features that are not complete, or a drift that could not be judged. Nor does an alarm
+    while a training runs: its model has to be seen first.
     """
 
+    retrain_on: tuple[Decay, ...] = Field(
+        default=("drift", "performance"),
+        description=(
+            "Kinds of alarms that start a training. All that a training may cure by default, of"
+            " those that `monitoring.alarm_on` raises."
+        ),
+    )
     new_rows: int = Field(
         default=1000,
         ge=1,
@@ -317,59 +368,3 @@ class Triggers(Part):
             " data's for its alarm to count as a fault. 0.3 by default: a source is broken."
         ),
     )
-
-
-class Schedule(Part):
-    """When the processes run; no run is scheduled outside the data that exists."""
-
-    start: datetime = Field(description="First moment with data (with its time zone).")
-    end: datetime | None = Field(
-        default=None, description="Last moment with data. None by default: data keeps coming."
-    )
-    features_cron: str = Field(
-        default="@daily",
-        description="Cron string of ingestion and features. Daily by default.",
-    )
-    batch_scoring_cron: str = Field(
-        default="@daily", description="Cron string of batch scoring. Daily by default."
-    )
-    monitoring_cron: str = Field(
-        default="@daily", description="Cron string of monitoring. Daily by default."
-    )
-    training_cron: str | None = Field(
-        default=None,
-        description="Cron string of training. None by default: on alarm, on new data and by hand"
-        " only.",
-    )
-
-    @model_validator(mode="after")
-    def _timezone_aware(self) -> Schedule:
-        for name, value in (("start", self.start), ("end", self.end)):
-            if value is not None and value.tzinfo is None:
-                raise ValueError(
-                    f"{name} is {value}, without a time zone; write datetime(..., tzinfo=UTC)"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _can_run(self, info: ValidationInfo) -> Schedule:
-        if is_recorded(info):
-            return self
-        crons = ("features_cron", "batch_scoring_cron", "monitoring_cron", "training_cron")
-        for name in crons:
-            cron = getattr(self, name)
-            if cron is not None:
-                check_cron(name, cron)
-        if self.end is not None and self.end <= self.start:
-            raise ValueError(
-                f"end is {self.end.isoformat()}, not after start {self.start.isoformat()}; no run"
-                " would ever be scheduled"
-            )
-        before, after = ticks_around(self.features_cron, self.start)
-        if before != after:
-            raise ValueError(
-                f"start is {self.start.isoformat()}, no tick of features_cron"
-                f" {self.features_cron!r}: data before {after.isoformat()} would never be ingested;"
-                f" write {before.isoformat()} or {after.isoformat()}"
-            )
-        return self

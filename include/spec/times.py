@@ -1,11 +1,13 @@
-"""Crons and time zones that exist, and the moments that a cron names."""
+"""When the processes run; crons and time zones that exist, and the moments that a cron names."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
-from include.spec.base import suggestion
+from pydantic import Field, ValidationInfo, model_validator
+
+from include.spec.base import Part, is_recorded, suggestion
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 QUARTERLY = {"@quarterly": "0 0 1 */3 *"}
@@ -53,3 +55,59 @@ def ticks_around(cron: str, moment: datetime) -> tuple[datetime, datetime]:
 
 def _plain(cron: str) -> str:
     return QUARTERLY.get(cron, cron)
+
+
+class Schedule(Part):
+    """When the processes run; no run is scheduled outside the data that exists."""
+
+    start: datetime = Field(description="First moment with data (with its time zone).")
+    end: datetime | None = Field(
+        default=None, description="Last moment with data. None by default: data keeps coming."
+    )
+    features_cron: str = Field(
+        default="@daily",
+        description="Cron string of ingestion and features. Daily by default.",
+    )
+    batch_scoring_cron: str = Field(
+        default="@daily", description="Cron string of batch scoring. Daily by default."
+    )
+    monitoring_cron: str = Field(
+        default="@daily", description="Cron string of monitoring. Daily by default."
+    )
+    training_cron: str | None = Field(
+        default=None,
+        description="Cron string of training. None by default: on alarm, on new data and by hand"
+        " only.",
+    )
+
+    @model_validator(mode="after")
+    def _timezone_aware(self) -> Schedule:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and value.tzinfo is None:
+                raise ValueError(
+                    f"{name} is {value}, without a time zone; write datetime(..., tzinfo=UTC)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _can_run(self, info: ValidationInfo) -> Schedule:
+        if is_recorded(info):
+            return self
+        crons = ("features_cron", "batch_scoring_cron", "monitoring_cron", "training_cron")
+        for name in crons:
+            cron = getattr(self, name)
+            if cron is not None:
+                check_cron(name, cron)
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(
+                f"end is {self.end.isoformat()}, not after start {self.start.isoformat()}; no run"
+                " would ever be scheduled"
+            )
+        before, after = ticks_around(self.features_cron, self.start)
+        if before != after:
+            raise ValueError(
+                f"start is {self.start.isoformat()}, no tick of features_cron"
+                f" {self.features_cron!r}: data before {after.isoformat()} would never be ingested;"
+                f" write {before.isoformat()} or {after.isoformat()}"
+            )
+        return self

@@ -14,11 +14,19 @@ from include.spec.data_set import DataSet
 from include.spec.estimators import Estimator
 from include.spec.former import from_former
 from include.spec.gates import Gates
-from include.spec.operations import BatchScoring, DataChecks, Monitoring, Schedule, Target, Triggers
+from include.spec.operations import (
+    Alarms,
+    BatchScoring,
+    DataChecks,
+    Monitoring,
+    Target,
+    Triggers,
+)
 from include.spec.problem import Problem
 from include.spec.release import Release
 from include.spec.request import Serving
 from include.spec.tables import CrossTableRule, FeatureTable, Input, Label, Privacy, Table
+from include.spec.times import Schedule
 from include.spec.training import Golden, Slice, Training
 
 NAME_PATTERN = re.compile(r"^[a-z][a-z0-9_]{2,62}$")
@@ -108,6 +116,10 @@ class UseCase(Part):
     triggers: Triggers = Field(
         default=Triggers(),
         description="What starts a training by itself. See there for the defaults.",
+    )
+    alarms: Alarms = Field(
+        default=Alarms(),
+        description="Who hears of its alarms. Every sink of the environment by default.",
     )
     release: Release = Field(
         default=Release(),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import polars as pl
@@ -44,7 +45,13 @@ SCHEMA: dict[str, Any] = {
     "status": pl.String,
     "suppressed_because": pl.String,
     "consumed_by": pl.String,
+    "begun_at": TIMESTAMP,
+    "ended_at": TIMESTAMP,
 }
+LONGEST_TRAINING = timedelta(hours=4)
+"""A training that began longer ago does not run any more, whether or not it said how it ended: its
+DAG run has this time-out.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Cause:
 
     `interval` is the interval of data that the cause is about: every distance between causes is
     measured between its ends. `consumed_by` is the training that has taken it last; a pending cause
-    with one was given back.
+    with one was given back. `begun_at` and `ended_at` are the times of day at which that training
+    took it, and ended; null in rows from before there were any.
     """
 
     cause_id: str
@@ -68,6 +76,13 @@ class Cause:
     status: Status = PENDING
     suppressed_because: str | None = None
     consumed_by: str | None = None
+    begun_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def is_running(self, now: datetime) -> bool:
+        """Whether the training that has taken it is under way."""
+        begun = self.begun_at is not None and now - self.begun_at < LONGEST_TRAINING
+        return begun and self.ended_at is None
 
     def as_json(self) -> dict[str, Any]:
         """What is shown with the run that consumed it."""
@@ -141,16 +156,19 @@ def _set_status(settings: Settings, use_case_name: str, run_id: str, status: Sta
     def changes(cause: Cause) -> bool:
         return cause.consumed_by == run_id and cause.status in open_ones
 
-    number = sum(changes(cause) for cause in read_causes(settings, use_case_name))
-    if number:
-        amend(
-            settings,
-            use_case_name,
-            lambda causes: [
-                replace(cause, status=status) if changes(cause) else cause for cause in causes
-            ],
-        )
-    return number
+    ended_at = datetime.now(UTC)
+
+    def ended(cause: Cause) -> Cause:
+        if cause.consumed_by != run_id:
+            return cause
+        new = replace(cause, status=status) if changes(cause) else cause
+        # The first end stays: two copies of a decision write the table once.
+        return replace(new, ended_at=new.ended_at or ended_at)
+
+    recorded = read_causes(settings, use_case_name)
+    if any(ended(cause) != cause for cause in recorded):
+        amend(settings, use_case_name, lambda causes: [ended(cause) for cause in causes])
+    return sum(changes(cause) for cause in recorded)
 
 
 def amend(

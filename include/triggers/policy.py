@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from include.errors import DataError, SpecError
@@ -83,8 +84,16 @@ class Drift(Protocol):
         """One entry per input and score."""
 
 
-def propose_alarm(context: StepContext, decision: Alarm, drift: Drift) -> Announcement:
-    """Record monitoring's alarm as a cause, pending or suppressed.
+def propose_alarm(
+    context: StepContext,
+    decision: Alarm,
+    drift: Drift,
+    *,
+    alarms: Sequence[int] = (),
+    now: datetime | None = None,
+) -> Announcement:
+    """Record monitoring's alarm as a cause, pending or suppressed; `alarms` are the numbers of the
+    alarms behind it.
 
     The same run again gets the decision that it has, and announces nothing that a training has
     already taken. Without an alarm of its own to announce it announces again what a broken training
@@ -95,14 +104,19 @@ def propose_alarm(context: StepContext, decision: Alarm, drift: Drift) -> Announ
         return _given_back(context, "alarm") or none
     limits, faults = context.use_case.triggers, data_faults(context, drift)
     reason = "; ".join(decision.reasons) or decision.verdict
-    alarm = _cause(
-        context, "alarm", reason, {"verdict": decision.verdict, "facts": dict(decision.facts)}
-    )
+    evidence = {"verdict": decision.verdict, "facts": dict(decision.facts)}
+    numbered = {"alarms": list(alarms)} if alarms else {}
+    alarm = _cause(context, "alarm", reason, {**evidence, **numbered})
+    kinds = [
+        kind for kind in decision.verdict.split("+") if kind in context.use_case.monitoring.alarm_on
+    ]
 
     def change(causes: list[Cause]) -> list[Cause]:
         if any(cause.cause_id == alarm.cause_id for cause in causes):
             return causes
-        why = suppression(limits, alarm.interval, causes, faults)
+        why = suppression(
+            limits, alarm.interval, causes, faults, kinds=kinds, now=now or datetime.now(UTC)
+        )
         return [
             *causes,
             alarm if why is None else replace(alarm, status=SUPPRESSED, suppressed_because=why),
@@ -134,16 +148,34 @@ def _given_back(context: StepContext, kind: Kind) -> Announcement | None:
 
 
 def suppression(
-    limits: Triggers, interval: Interval, causes: Sequence[Cause], faults: Sequence[str]
+    limits: Triggers,
+    interval: Interval,
+    causes: Sequence[Cause],
+    faults: Sequence[str],
+    *,
+    kinds: Sequence[str],
+    now: datetime,
 ) -> str | None:
-    """Why an alarm about `interval` starts no training, or `None`.
+    """Why an alarm of these kinds about `interval` starts no training, or `None`.
 
-    A pure function of the limits and what is recorded.
+    A pure function of the limits, what is recorded, and the time of day, by which a training that
+    was killed without a word does not run for ever.
     """
+    if not set(kinds) & set(limits.retrain_on):
+        return (
+            f"alarms of the kind {' and '.join(kinds)} start no training: triggers.retrain_on is"
+            f" {', '.join(limits.retrain_on) or 'empty'}"
+        )
     if faults:
         return (
             f"faulty data: {'; '.join(faults)}. Repair the data and run its processes again; a"
             " training would learn the fault"
+        )
+    running = next((cause for cause in causes if cause.is_running(now)), None)
+    if running is not None:
+        return (
+            f"training {running.consumed_by} has run since {running.begun_at:%Y-%m-%d %H:%M} UTC;"
+            " its model has to be seen first"
         )
     earlier = [cause for cause in causes if cause.kind == "alarm" and cause.status != SUPPRESSED]
     same_day = [cause for cause in earlier if cause.interval.end.date() == interval.end.date()]
@@ -164,14 +196,19 @@ def suppression(
 
 def data_faults(context: StepContext, drift: Drift) -> list[str]:
     """What is wrong with the interval's data rather than with the model, in sentences."""
-    faults = [] if drift.judged else ["drift could not be judged"]
+    unjudged = [] if drift.judged else ["drift could not be judged"]
+    return [*unjudged, *broken_data(context, drift)]
+
+
+def broken_data(context: StepContext, drift: Drift) -> list[str]:
+    """The faults that were seen: inputs that are missing, features that were never computed."""
     limit = context.use_case.triggers.fault_missing_share
     broken = [
         column
         for column in drift.columns
         if column["missing_share"] - column["reference_missing_share"] > limit
     ]
-    faults += [
+    faults = [
         f"input {column['column']} is missing, stale or unknown in {column['missing_share']:.0%} of"
         f" the rows, {column['reference_missing_share']:.0%} in the training data"
         for column in broken[:SHOWN_FAULTS]
@@ -284,7 +321,7 @@ def judge_new_data(limits: Triggers, counted: Mapping[str, Any]) -> tuple[str, b
     return f"{sentence}; limits {limits.new_rows} rows and {limits.new_share:.2f}.", enough
 
 
-def collect_causes(context: StepContext) -> ConsumedCauses:
+def collect_causes(context: StepContext, *, now: datetime | None = None) -> ConsumedCauses:
     """Take every pending cause for this run, in one transaction; they are consumed when it has
     decided.
 
@@ -293,7 +330,8 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
     events whose causes other runs (`taken_by`) have consumed. Raises `SpecError` when a person
     started the run without a reason.
     """
-    run_id, own_ones = context.run.run_id, own_causes(context)
+    run_id, begun_at = context.run.run_id, now or datetime.now(UTC)
+    own_ones = [replace(cause, begun_at=begun_at) for cause in own_causes(context)]
     announced = {
         cause["extra"]["cause_id"]
         for cause in context.run.causes
@@ -304,7 +342,7 @@ def collect_causes(context: StepContext) -> ConsumedCauses:
         recorded_before = {cause.cause_id for cause in causes}
         taken = [
             (
-                replace(cause, status=TAKEN, consumed_by=run_id)
+                replace(cause, status=TAKEN, consumed_by=run_id, begun_at=begun_at, ended_at=None)
                 if cause.status == PENDING
                 and (cause.interval.end <= context.interval.end or cause.cause_id in announced)
                 else cause

@@ -11,12 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from dags.factories.alarms import build_alarms_dag
 from include.catalogue import load_use_case
 from include.settings import PROJECT_ROOT
 
 RUFF = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
 HEAVY = RUFF["flake8-tidy-imports"]["banned-module-level-imports"]
-PROCESSES = ("features", "training", "deployment", "rollback", "batch_scoring", "monitoring")
+PROCESSES = (
+    "features",
+    "training",
+    "deployment",
+    "rollback",
+    "batch_scoring",
+    "monitoring",
+    "alarms",
+)
 DAG_FILES = sorted(
     path for path in (PROJECT_ROOT / "dags").glob("*.py") if path.name != "__init__.py"
 )
@@ -63,6 +72,20 @@ def test_every_dag_is_documented_owned_tagged_and_bounded(dag_bag):
                 f"{dag_id}.{task.task_id}: a killed task gets a second try; a decided no does not"
                 " (see GateOperator)"
             )
+
+
+def test_every_failed_run_is_told(dag_bag):
+    untold = [name for name, dag in dag_bag.dags.items() if not dag.has_on_failure_callback]
+    assert untold == []
+
+
+def test_what_waits_is_sent_again_by_a_schedule_only_where_there_are_sinks(
+    dag_bag, monkeypatch, tmp_path
+):
+    assert dag_bag.dags["flight_delays__alarms"].timetable.can_be_scheduled is False
+    monkeypatch.setenv("FLIGHTDECK_ALARM_SINKS", str(tmp_path / "sinks.toml"))
+    dag = build_alarms_dag(load_use_case("flight_delays"))
+    assert dag.timetable.can_be_scheduled is True
 
 
 def test_every_step_exists(dag_bag):

@@ -18,6 +18,7 @@ import pytest
 
 from cli.demo.traffic import requests_of_hour
 from include import processes
+from include.alarms.store import AlarmStore
 from include.errors import SpecError
 from include.features.store import apply_definitions
 from include.registry.client import connect
@@ -53,6 +54,7 @@ ORDER = {
     "deployment": (1, 3),
     "batch_scoring": (2, 3),
     "monitoring": (2, 3),
+    "alarms": (2, 3),
 }
 """The processes, and which months each is about."""
 
@@ -236,6 +238,7 @@ def assert_one_monitoring(settings: Settings, answers: int, labels: int) -> None
     assert drift.height == drift["column"].n_unique()
     alarms = [cause for cause in read_causes(settings, name) if cause.kind == "alarm"]
     assert len(alarms) == tables.read(f"{name}/monitoring")["alarm"].sum()
+    assert {alarm.times for alarm in AlarmStore(settings).alarms()} <= {1}
 
 
 def test_two_copies_of_every_step_have_one_effect_and_one_result(
@@ -262,6 +265,7 @@ def test_two_copies_of_every_step_have_one_effect_and_one_result(
             score_in_one_call(copies, where, home)
             answers, labels = answers_and_feedback(endpoint, settings)
             both("monitoring", endpoint.url)
+            both("alarms", endpoint.url)
     assert ran == dags
     assert_one_training(settings)
     events = [entry.event for entry in Ledger(settings).rows()]

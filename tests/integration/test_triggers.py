@@ -73,6 +73,7 @@ def execute(monkeypatch, create) -> DagRunResult:
     def existing(*, dag, session, **_: Any):
         run = create(stored, session)
         run.dag = stored
+        stored.on_failure_callback = dag.on_failure_callback
         run.state = DagRunState.RUNNING
         session.commit()
         return run

@@ -10,35 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Engine,
     Integer,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
     event,
-    inspect,
     select,
 )
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
-from sqlalchemy.pool import NullPool
 
+from include.database import Database
 from include.errors import LedgerBroken, ReleaseError
-from include.files import make_folder
 from include.release.ledger.entries import Entry, canonical, parsed
 
 NAME = "release_ledger"
-SECONDS = 30
 METADATA = MetaData()
 LEDGER = Table(
     NAME,
@@ -89,19 +82,17 @@ def _create_triggers(_: Table, connection: Connection, **__: Any) -> None:
         connection.exec_driver_sql(statement)
 
 
-class LedgerDatabase:
-    """The database at a URL; nothing is made before the first `writing`."""
+class LedgerDatabase(Database):
+    """The database of a ledger. Raises `ReleaseError` for what is no address of a database."""
 
     def __init__(self, url: str) -> None:
-        self.url = _parsed_url(url)
-        self.engine = _engine(self.url)
-        self.place = str(self.file or self.url.render_as_string(hide_password=True))
-
-    @property
-    def file(self) -> Path | None:
-        """The file of a SQLite database; `None` for any other."""
-        named = self.url.get_backend_name() == "sqlite" and self.url.database
-        return Path(named) if named else None
+        try:
+            super().__init__(url, NAME, METADATA)
+        except ArgumentError as error:
+            raise ReleaseError(
+                "FLIGHTDECK_LEDGER_URL is no address of a database; write"
+                " postgresql://user:password@host:port/database or sqlite:////absolute/path.db."
+            ) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection | None]:
@@ -110,11 +101,8 @@ class LedgerDatabase:
         Raises `LedgerBroken` for a file that is no database, `ReleaseError` where the database
         cannot be reached.
         """
-        if self.file is not None and not self.file.is_file():
-            yield None
-            return
-        with self._reported(), self.engine.connect() as connection:
-            yield connection if inspect(connection).has_table(NAME) else None
+        with self._reported(), super().reading() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -122,30 +110,8 @@ class LedgerDatabase:
 
         Raises what `reading` raises, and `IntegrityError` where another writer was faster.
         """
-        if self.file is not None:
-            make_folder(self.file.parent)
-        with self._reported(), self._transaction() as connection:
-            METADATA.create_all(connection)
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"LOCK TABLE {NAME} IN SHARE ROW EXCLUSIVE MODE")
+        with self._reported(), super().writing() as connection:
             yield connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        if self.file is None:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        # SQLite's driver would begin a transaction that only reads, and find out too late that
-        # another one writes.
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -244,27 +210,3 @@ def edited(number: int, why: str) -> LedgerBroken:
         f"The ledger is broken: row {number} has been changed since it was written ({why})."
         " Restore the ledger from a backup.",
     )
-
-
-def _parsed_url(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except ArgumentError as error:
-        raise ReleaseError(
-            "FLIGHTDECK_LEDGER_URL is no address of a database; write"
-            " postgresql://user:password@host:port/database or sqlite:////absolute/path.db."
-        ) from error
-    # Of PostgreSQL's drivers the lock holds the third generation of psycopg.
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
-
-
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA synchronous=EXTRA")
-
-    return engine

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.database import SECONDS
 from include.errors import LedgerBroken, ReleaseError
 from include.release.ledger import database as db
 from include.release.ledger.checking import BACKUP
@@ -78,7 +79,7 @@ def _former_rows(path: Path) -> list[tuple[Any, ...]]:
 
 def _query(path: Path, statement: str) -> list[tuple[Any, ...]]:
     try:
-        with closing(sqlite3.connect(path, timeout=db.SECONDS)) as connection:
+        with closing(sqlite3.connect(path, timeout=SECONDS)) as connection:
             return connection.execute(statement).fetchall()
     except sqlite3.OperationalError as error:
         raise ReleaseError(f"The ledger {path} cannot be read: {error}.") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from include.alarms.store import AlarmStore
 from include.interval import Interval
 from include.processes.releases import check_releases, record_registration
 from include.release.ledger import Ledger
@@ -44,6 +45,18 @@ def test_a_broken_ledger_is_refused_by_row_and_kind(context: StepContext) -> Non
     )
     assert result.reasons == (reason,)
     assert result.findings[0].subject == "deleted"
+    (alarm,) = AlarmStore(context.settings).alarms(is_open=True)
+    assert (alarm.key.kind, alarm.severity, alarm.reason) == ("ledger", "critical", reason)
+
+
+def test_a_ledger_that_holds_again_closes_its_alarm(context: StepContext) -> None:
+    Ledger(context.settings).append("registered", "parcels", 1, "d", "a", "r", {})
+    aside = context.settings.ledger_path.rename(context.settings.home / "aside.db")
+    assert not check_releases(context).accepted
+    aside.rename(context.settings.ledger_path)
+    assert check_releases(context).accepted
+    (alarm,) = AlarmStore(context.settings).alarms()
+    assert (alarm.state, alarm.changed_by) == ("closed", "monitoring/scheduled__1")
 
 
 def test_a_registration_is_one_row_whoever_repeats_it(context: StepContext) -> None:

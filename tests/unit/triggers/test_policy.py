@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -254,6 +255,121 @@ def test_the_same_run_again_keeps_its_decision_and_announces_only_what_is_pendin
     assert again["announce"] is False
     assert again["reason"] == "Training manual_1 has taken it."
     assert len(read_causes(settings, PARCELS.name)) == 2
+
+
+def of_kinds(verdict: str, *retrain_on: str, alarm_on=("drift", "performance")):
+    """The parcels with other kinds, and what monitoring decided of that verdict."""
+    use_case = PARCELS.model_copy(
+        update={
+            "triggers": LIMITS.model_copy(update={"retrain_on": retrain_on}),
+            "monitoring": PARCELS.monitoring.model_copy(update={"alarm_on": alarm_on}),
+        }
+    )
+    decision = SimpleNamespace(alarm=True, verdict=verdict, reasons=["bad."], facts={})
+    return use_case, decision
+
+
+@pytest.mark.parametrize(
+    ("verdict", "retrain_on", "starts"),
+    [
+        ("drift", ("performance",), False),
+        ("drift+performance", ("performance",), True),
+        ("performance", ("drift", "performance"), True),
+        ("performance", (), False),
+    ],
+)
+def test_only_the_declared_kinds_of_alarms_start_a_training(settings, verdict, retrain_on, starts):
+    use_case, decision = of_kinds(verdict, *retrain_on)
+    mark_complete(TableStore(settings.tables_uri), use_case.name, "features", day(0), {})
+    drift = SimpleNamespace(judged=True, columns=[])
+    run = context(settings, "monitoring", day(0), use_case=use_case)
+    announced = propose_alarm(run, decision, drift, alarms=[7])
+    assert announced.announce is starts
+    if starts:
+        (cause,) = read_causes(settings, PARCELS.name)
+        assert cause.evidence["alarms"] == [7]
+    else:
+        assert f"the kind {verdict} start no training" in announced.reason
+
+
+def test_a_kind_that_no_training_cures_cannot_be_declared():
+    with pytest.raises(SpecError, match=r"(?s)retrain_on.*'drift'.*'performance'"):
+        Triggers(retrain_on=("schema",))
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EAGER = PARCELS.model_copy(
+    update={
+        "triggers": LIMITS.model_copy(update={"alarm_cool_down": 0 * DAY, "alarms_per_day": 1000})
+    }
+)
+
+
+def eager_alarm(settings, number: int, now: datetime) -> bool:
+    mark_complete(TableStore(settings.tables_uri), PARCELS.name, "features", day(number), {})
+    run = context(settings, "monitoring", day(number), use_case=EAGER)
+    return propose_alarm(run, *verdict(), now=now).announce
+
+
+def begin(settings, number: int, run_id: str, now: datetime, **run) -> int:
+    at = context(settings, "training", day(number), run_id=run_id, **{"trigger": "asset", **run})
+    return len(collect_causes(at, now=now).causes)
+
+
+@pytest.mark.parametrize("trigger", ["asset", "manual", "scheduled"])
+def test_no_alarm_starts_a_training_while_one_runs_whoever_started_it(settings, trigger):
+    if trigger == "asset":
+        eager_alarm(settings, 0, NOON)
+    run = {"trigger": trigger, "params": {"reason": "new carrier"}}
+    assert begin(settings, 0, "busy", NOON, **run) == 1
+    assert eager_alarm(settings, 1, NOON + timedelta(minutes=5)) is False
+    last = read_causes(settings, PARCELS.name)[-1]
+    assert last.suppressed_because == (
+        "training busy has run since 2026-03-01 12:00 UTC; its model has to be seen first"
+    )
+    decide(settings, day(0), "busy")
+    assert eager_alarm(settings, 2, NOON + timedelta(minutes=6)) is True
+
+
+def test_a_training_that_breaks_or_was_killed_without_a_word_does_not_run_for_ever(settings):
+    eager_alarm(settings, 0, NOON)
+    begin(settings, 0, "breaks", NOON)
+    give_back(settings, PARCELS.name, "breaks")
+    assert eager_alarm(settings, 1, NOON + timedelta(minutes=5)) is True
+    begin(settings, 1, "killed", NOON + timedelta(minutes=6))
+    assert eager_alarm(settings, 2, NOON + timedelta(hours=4)) is False
+    assert eager_alarm(settings, 3, NOON + timedelta(hours=4, minutes=7)) is True
+
+
+@pytest.mark.parametrize("limits", [LIMITS, EAGER.triggers], ids=["declared", "without limits"])
+def test_fifty_alarms_in_a_minute_start_one_training(settings, limits):
+    use_case = PARCELS.model_copy(update={"triggers": limits})
+    mark_complete(TableStore(settings.tables_uri), PARCELS.name, "features", day(0), {})
+    events, trained = [], []
+    for number in range(50):
+        run = context(settings, "monitoring", day(0), use_case=use_case, run_id=f"storm_{number}")
+        now = NOON + timedelta(seconds=number)
+        announced = propose_alarm(run, *verdict(), now=now)
+        if announced.announce:
+            events.append({"asset": "parcels/alarm", "extra": announced.extra})
+        if number == 10:  # Airflow has begun a run for the events until then
+            begun, events = tuple(events), []
+            trained.append(begin(settings, 0, "first", now, causes=begun))
+    trained.append(begin(settings, 0, "second", NOON + DAY, causes=tuple(events)))
+    assert trained[0] >= 1
+    assert trained[1:] == [0]  # whatever Airflow starts for the rest has nothing to do
+
+
+def test_a_table_of_causes_from_before_is_read_and_goes_on(settings):
+    eager_alarm(settings, 0, NOON)
+    tables, name = TableStore(settings.tables_uri), "parcels/triggers"
+    former = tables.read(name).drop("begun_at", "ended_at")
+    shutil.rmtree(tables.uri(name))
+    tables.replace_all(name, former)
+    (cause,) = read_causes(settings, PARCELS.name)
+    assert (cause.begun_at, cause.ended_at) == (None, None)
+    assert begin(settings, 0, "first", NOON) == 1
+    assert read_causes(settings, PARCELS.name)[0].begun_at == NOON
 
 
 def labels(settings, known_at: list[datetime]) -> None:

@@ -81,6 +81,11 @@ COMMANDS: dict[str, Command] = {
         "Score logged answers again with a version and compare it with what was answered.",
         RECORDS,
     ),
+    "new-use-case": Command(
+        "cli.authoring.new_use_case:new_use_case",
+        "Write the four files of a new use case from the rows of a file, table or database.",
+        DEVELOPMENT,
+    ),
     "expectations": Command(
         "cli.records.expectations:expectations",
         "Write the data rules of the use cases as Great Expectations suites.",

@@ -14,8 +14,8 @@ FORMS = "2024-03-01T17:30:00+01:00 (ISO 8601)"
 
 
 def moment(name: str, dtype: pl.DataType, timezone: str | None) -> pl.Expr:
-    """The column as timestamps in UTC; null where a value is none, or has no time zone and
-    `timezone` is None.
+    """The column as timestamps in UTC, for `with_columns`; null where a value is none, or has no
+    time zone and `timezone` is None.
 
     A local time that the change of clocks repeats or leaves out is none.
     """
@@ -30,8 +30,8 @@ def moment(name: str, dtype: pl.DataType, timezone: str | None) -> pl.Expr:
 
 
 def is_moment(dtype: pl.DataType) -> bool:
-    """Whether values of that type may be times."""
-    return isinstance(dtype, pl.Datetime) or dtype in (pl.Date, pl.String)
+    """Whether values of that type may be times; a column without any value has no type."""
+    return isinstance(dtype, pl.Datetime) or dtype in (pl.Date, pl.String, pl.Null)
 
 
 def _utc(column: pl.Expr) -> pl.Expr:

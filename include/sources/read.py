@@ -83,8 +83,12 @@ def open_source(source: Source, interval: Interval, data: ModuleType, table: Tab
         return scan_delta(source)
     if isinstance(source, SqlSource):
         # A condition may read columns that are not declared.
-        names = [] if source.where else [column.name for column in table.columns]
-        return read_database(source, names, table.time_column, interval).lazy()
+        declared = [column.name for column in table.columns]
+        names = [] if source.where else [*declared, *filter(None, [source.time_from])]
+        # Rows are known later than the time that the database holds of them.
+        asked = Interval(interval.start - source.delay, interval.end - source.delay)
+        time_column = table.time_column and (source.time_from or table.time_column)
+        return read_database(source, names, time_column, asked).lazy()
     frame = getattr(data, source.function)(interval)
     return to_polars(frame, f"{source.function} of data.py").lazy()
 
@@ -94,21 +98,24 @@ def _read(table: Table, source: Source, interval: Interval, data: ModuleType) ->
     frame, name = open_source(source, interval, data, table), table.time_column
     if name is None:
         return frame.collect()
-    schema = frame.collect_schema()
-    if name not in schema:
+    schema, origin = frame.collect_schema(), source.time_from or name
+    if origin not in schema:
         raise DataError(
-            f"its time column {name!r} is not in the source{suggestion(name, schema.names())}."
+            f"its time column {origin!r} is not in the source{suggestion(origin, schema.names())}."
         )
-    if not is_moment(schema[name]):
+    if not is_moment(schema[origin]):
         raise DataError(
-            f"its time column {name!r} holds {schema[name]} in the source; it must hold times, such"
-            f" as {FORMS}."
+            f"its time column {origin!r} holds {schema[origin]} in the source; it must hold times,"
+            f" such as {FORMS}."
         )
-    at = moment(name, schema[name], source.timezone)
+    at = moment(origin, schema[origin], source.timezone)
+    if source.delay:
+        at = at + source.delay
     inside = in_window(name, interval.start, interval.end) | pl.col(name).is_null()
     if at.meta.eq(pl.col(name)):  # a filter on the column itself lets files be skipped
         return frame.filter(inside).collect()
-    rows = frame.with_columns(pl.col(name).alias(RAW)).with_columns(at).filter(inside).collect()
+    marked = frame.with_columns(pl.col(origin).alias(RAW)).with_columns(at.alias(name))
+    rows = marked.filter(inside).collect()
     _check_times(rows, name, source.timezone)
     return rows.drop(RAW)
 
@@ -137,7 +144,8 @@ def _typed(rows: pl.DataFrame, table: Table, source: Source) -> pl.DataFrame:
             continue
         values = rows[column.name]
         if column.type == "timestamp" and is_moment(values.dtype):
-            made = rows.select(moment(column.name, values.dtype, source.timezone)).to_series()
+            at = moment(column.name, values.dtype, source.timezone)
+            made = rows.with_columns(at.alias(column.name))[column.name]
         elif isinstance(source, CsvSource):
             made = _parsed(values, column)
         else:

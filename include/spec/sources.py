@@ -7,6 +7,7 @@ so a password never stands in it: a database's URL is named by the variable or f
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -39,6 +40,22 @@ class AnySource(Part):
         description=(
             "Time zone of times that are written without one, such as `America/New_York`. None by"
             " default: such times are refused, because nothing says which moment they are."
+        ),
+    )
+
+    time_from: str | None = Field(
+        default=None,
+        description=(
+            "The source's column that the table's time column is made of. None by default: the one"
+            " of its name."
+        ),
+    )
+    delay: timedelta = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        description=(
+            "How much later than the source's time a row became known: a label of a question asked"
+            " at `time_from` may be known a day later. 0 by default."
         ),
     )
 

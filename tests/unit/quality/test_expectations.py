@@ -14,7 +14,10 @@ from include.use_cases.flight_delays.spec import FLIGHTS, USE_CASE
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations")
 
 
-@pytest.mark.parametrize("name", names())
+WITH_SUITES = [name for name in names() if expectations.suites_folder(load_use_case(name)).is_dir()]
+
+
+@pytest.mark.parametrize("name", WITH_SUITES)
 def test_the_suites_in_the_repository_say_what_the_declarations_say(name: str):
     differing = [str(path.relative_to(PROJECT_ROOT)) for path in stale(load_use_case(name))]
     assert differing == [], (

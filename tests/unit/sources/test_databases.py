@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 
 from include.errors import DataError, SpecError
+from include.interval import Interval
 from include.spec import SqlSource
 from tests.unit.sources.readings import INSIDE, MOMENTS, read, rows
 
@@ -47,6 +49,14 @@ def test_a_time_at_a_whole_second_belongs_to_the_interval_that_begins_with_it(ur
     source = SqlSource(url_variable=URL, table="readings", timezone="UTC")
     # Without fractions the row just before the start lies a second before it.
     assert read(source)["name"].to_list() == INSIDE
+
+
+def test_an_interval_without_rows_is_empty_and_no_error(url: str):
+    fill(url, TEXTS[1])
+    empty = Interval(datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 1, 2, tzinfo=UTC))
+    rows = read(SqlSource(url_variable=URL, table="readings"), interval=empty)
+    assert rows.is_empty()
+    assert rows.columns == ["name", "at", "level"]
 
 
 def test_a_query_may_name_the_interval_and_is_cut_exactly(url: str):

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from include.errors import DataError
 from include.interval import Interval
+from include.sources.read import read_table
 from include.spec import (
     CsvSource,
     DeltaSource,
@@ -26,7 +27,8 @@ from include.spec import (
     SqlSource,
 )
 from include.tables.store import TableStore
-from tests.unit.sources.readings import DAY, INSIDE, MOMENTS, read, rows
+from tests.unit.model.synthetic import USE_CASE
+from tests.unit.sources.readings import COLUMNS, DAY, INSIDE, MOMENTS, read, rows, table
 
 URL = "READINGS_DATABASE_URL"
 NAIVE = {"at": pl.col("at").dt.replace_time_zone(None)}
@@ -164,6 +166,20 @@ def test_times_without_a_zone_are_refused_unless_the_source_names_one(tmp_path: 
     assert read(ParquetSource(path=str(path), timezone="UTC"))["name"].to_list() == INSIDE
 
 
+def test_another_time_without_a_zone_stays_as_it_came(tmp_path: Path):
+    source = FunctionSource(function="readings")
+    for gaps in (0, 1):  # one null there is not one null made
+        frame = rows().with_columns(
+            pl.Series("level", [None] * gaps + [datetime(2024, 1, 1)] * (5 - gaps))  # noqa: DTZ001
+        )
+        moments = table(source).columns[2].model_copy(update={"type": "timestamp"})
+        data = data_module(readings=lambda interval, frame=frame: frame)
+        declared = table(source).model_copy(update={"columns": (*COLUMNS[:2], moments)})
+        inside = read_table(USE_CASE, declared, DAY, 1.0, data)
+        assert inside["level"].dtype == pl.Datetime("us")
+        assert inside["level"].null_count() == 0
+
+
 def test_a_local_time_that_the_clocks_show_twice_is_refused(tmp_path: Path):
     path = tmp_path / "readings.parquet"
     twice = datetime(2024, 10, 27, 2, 30)  # noqa: DTZ001  # a local time is the point
@@ -180,6 +196,19 @@ def test_rows_without_a_time_are_refused_unless_a_condition_leaves_them_out(tmp_
         read(ParquetSource(path=str(path)))
     source = ParquetSource(path=str(path), where="at IS NOT NULL")
     assert read(source)["name"].to_list() == ["first", "last"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_known_later_than_its_time_belongs_to_a_later_interval(sources, kind):
+    source, data = sources[kind]
+    later = source.model_copy(update={"time_from": "at", "delay": timedelta(days=30)})
+    month_later = Interval(DAY.start + timedelta(days=30), DAY.end + timedelta(days=30))
+    known = read(later, data=data, interval=month_later)
+    assert known["name"].to_list() == INSIDE
+    assert (known["at"] - rows().filter(pl.col("name").is_in(INSIDE))["at"]).unique().to_list() == [
+        timedelta(days=30)
+    ]
+    assert read(later, data=data).is_empty()
 
 
 def test_what_is_not_there_is_named_with_what_was_probably_meant(tmp_path: Path):

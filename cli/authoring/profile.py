@@ -1,0 +1,153 @@
+"""What the rows of a source say of themselves: types, ranges, domains, nulls, keys, the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from include.errors import DataError
+from include.sources.moments import moment
+from include.spec import ColumnType
+from include.spec.base import suggestion
+from include.spec.values import LONGEST_TEXT, name_problem
+
+CATEGORIES = 20
+"""Of a text with at most so many values, each of which many rows have, the domain is closed."""
+CLASSES = 30
+ENTITY_VALUES = 5000
+FEWEST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column: `type` is the declared type it fits; `zone` whether its times lack a time zone;
+    figures are of the values that are there.
+    """
+
+    name: str
+    type: ColumnType
+    null_share: float
+    distinct: int
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+    zoneless: bool = False
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All columns of a source, and its rows in the declared types."""
+
+    rows: pl.DataFrame
+    columns: tuple[ColumnProfile, ...]
+
+    def column(self, name: str, option: str) -> ColumnProfile:
+        """The column that an option names; raises `DataError` with those that there are."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        raise DataError(f"{option} is {name!r}, no column of the source{suggestion(name, names)}")
+
+    @property
+    def zoneless(self) -> bool:
+        """Whether times lack a time zone."""
+        return any(column.zoneless for column in self.columns)
+
+    def span(self, name: str) -> tuple[datetime, datetime]:
+        """The first and last moment of a column; raises `DataError` where it holds none."""
+        first, last = self.rows[name].min(), self.rows[name].max()
+        if not isinstance(first, datetime) or not isinstance(last, datetime):
+            raise DataError(f"--time is {name!r}, which holds no times.")
+        return first, last + timedelta(microseconds=1)
+
+
+def profile(frame: pl.DataFrame, *, texts: bool) -> Profile:
+    """The columns of `frame`, those of CSV files (`texts`) by what their text can be.
+
+    A column of a type that no table has (lists, bytes) is left out. Raises `DataError` for too few
+    rows to propose anything from.
+    """
+    if frame.height < FEWEST_ROWS:
+        raise DataError(
+            f"The source has {frame.height} rows; with fewer than {FEWEST_ROWS} no limit can be"
+            " proposed from them."
+        )
+    columns: list[ColumnProfile] = []
+    rows: list[pl.Series] = []
+    for series in frame.iter_columns():
+        typed = _typed(series, texts=texts)
+        if typed is None or name_problem(series.name):
+            continue
+        values, kind, zoneless = typed
+        rows.append(values)
+        columns.append(_profile(values, kind, zoneless=zoneless))
+    return Profile(pl.DataFrame(rows), tuple(columns))
+
+
+def _typed(series: pl.Series, *, texts: bool) -> tuple[pl.Series, ColumnType, bool] | None:
+    dtype = series.dtype
+    if dtype == pl.Boolean:
+        return series, "boolean", False
+    if dtype.is_integer():
+        return series.cast(pl.Int64, strict=False), "integer", False
+    if dtype.is_float() or dtype.is_decimal():
+        return series.cast(pl.Float64).fill_nan(None), "number", False
+    if isinstance(dtype, pl.Datetime):
+        return _moments(series), "timestamp", dtype.time_zone is None
+    if dtype == pl.Date:
+        return _moments(series), "timestamp", True
+    if dtype in (pl.Categorical, pl.Enum):
+        return series.cast(pl.String), "string", False
+    if dtype != pl.String:
+        return None
+    made = _of_text(series) if texts else _times(series)
+    return made or (series, "string", False)
+
+
+def _of_text(series: pl.Series) -> tuple[pl.Series, ColumnType, bool] | None:
+    """Text of a CSV file as the narrowest type that holds every value; one with leading zeros stays
+    text.
+    """
+    text = series.str.strip_chars()
+    if series.null_count() == len(series):
+        return None
+    if not text.str.contains(r"^-?0\d").any():
+        for kind, dtype in (("integer", pl.Int64), ("number", pl.Float64)):
+            made = text.cast(dtype, strict=False)
+            if made.null_count() == series.null_count():
+                return made, kind, False  # type: ignore[return-value]
+    lower = text.str.to_lowercase()
+    if lower.drop_nulls().is_in(["true", "false"]).all():
+        return lower == "true", "boolean", False
+    return _times(series)
+
+
+def _times(series: pl.Series) -> tuple[pl.Series, ColumnType, bool] | None:
+    for timezone in (None, "UTC"):
+        made = _moments(series, timezone)
+        if made.null_count() == series.null_count() < len(series):
+            return made, "timestamp", timezone is not None
+    return None
+
+
+def _moments(series: pl.Series, timezone: str | None = "UTC") -> pl.Series:
+    at = moment(series.name, series.dtype, timezone)
+    return series.to_frame().with_columns(at.alias(series.name))[series.name]
+
+
+def _profile(values: pl.Series, kind: ColumnType, *, zoneless: bool) -> ColumnProfile:
+    there = values.drop_nulls()
+    low = high = None
+    if kind in ("integer", "number") and len(there):
+        low, high = (float(str(edge)) for edge in (there.min(), there.max()))
+    distinct = there.n_unique()
+    texts: tuple[str, ...] = ()
+    if kind == "string" and distinct <= max(CATEGORIES, CLASSES):
+        texts = tuple(there.unique().sort().to_list())
+    if kind == "string" and len(there) and int(str(there.str.len_chars().max())) > LONGEST_TEXT:
+        texts = ()
+    share = values.null_count() / len(values)
+    return ColumnProfile(values.name, kind, share, distinct, low, high, texts, zoneless)

@@ -1,0 +1,324 @@
+"""The text of a new use case's spec.py, from what was proposed of its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from string import Template
+from textwrap import wrap
+
+from cli.authoring.profile import CATEGORIES, ColumnProfile, Profile
+from cli.authoring.proposal import LOOK_BACK_DAYS, Cadence, Limit, Problem, Roles
+
+COMMENT_WIDTH = 84
+ROWS_OF_A_CATEGORY = 50
+ORDINARY = ("who", "half", "a", "the")
+KINDS = {"string": "category", "timestamp": "hours_between"}
+
+SPEC = Template('''\
+"""$title: what is declared of it. It imports include.spec alone, because DAG files read it.
+
+Every figure below was proposed from $rows rows of the source; each says where it comes from. Read
+them as questions: is this true of next year's rows as well? docs/specification.md has all fields.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from include.spec import (
+$imports)
+
+# The questions: a row for each moment at which a prediction is wanted, as it is known then. A
+# column that is only known with the label must not be here: the model would know the answer.
+QUESTIONS = Table(
+    name="raw/$name",
+    description="One row per question.",
+    key=($key,),
+    time_column=$time,  # a run ingests the rows of its interval [start, end) by this column
+$minimum_rows
+    source=$source,
+    columns=(
+$columns
+    ),
+)
+
+# The labels, in a table of their own: they become known after the question, and a training sees
+# those that were known at its time. Of the source nothing says when that was, so it is assumed.
+LABELS = Table(
+    name="raw/${name}_labels",
+    description="One row per question whose label is known.",
+    key=($key,),
+    time_column="known_at",
+    minimum_rows=1,
+    source=$label_source,
+    columns=(
+$label_columns
+    ),
+)
+
+USE_CASE = UseCase(
+    name="$name",
+    title=$title_text,
+    owner="owner@example.org",  # who answers for the model
+    task=$task,
+    business_impact="To be written: what a right and a wrong answer are worth.",
+    metric="To be written: which metric decides, and why.",
+    data=$data,
+    tags=("$kind_tag",),
+    # First gates: no better than an answer without a model. Raise them after the first trainings.
+    problem=$problem(
+$limits
+    ),
+    data_set=DataSet(
+        entity_table=QUESTIONS.name,
+        id_column=$key,
+        event_time=$time,
+        feature_service="${name}_v1",
+        label_table=LABELS.name,
+        label_time="known_at",
+    ),
+    tables=(QUESTIONS, LABELS),
+    # Computed in data.py, defined for Feast in feature_repo/$name.py.
+    feature_tables=(FeatureTable(view="$view", table="features/$view"),),
+    # The model's columns: values of the request, and `<view>:<feature>` from the feature store.
+    inputs=(
+$inputs
+    ),
+    serving=Serving(
+        entity_keys=($entity,),
+        request_fields=(
+$request_fields
+        ),
+    ),
+    label=Label(column=$label, description="To be written: what it says, with its unit."),
+    training=Training(
+$window
+        parameters={"max_depth": 4, "eta": 0.1, "min_child_weight": 5},
+        search_space={"max_depth": (2, 6), "min_child_weight": (1, 40)},
+        trials=3,
+    ),
+$baseline$schedule
+)
+''')
+
+
+def specification(
+    name: str,
+    profile: Profile,
+    roles: Roles,
+    problem: Problem,
+    cadence: Cadence,
+    source: tuple[str, dict[str, object]],
+) -> str:
+    """The file. `source` is the class of include.spec and its arguments."""
+    label = profile.column(roles.label, "--label")
+    view = view_name(name, roles)
+    rows = profile.rows.height
+    zone = {"timezone": "UTC"} if profile.zoneless else {}
+    condition = {"where": f'"{label.name}" IS NOT NULL'} if label.null_share else {}
+    used = {source[0], problem.kind, *PARTS}
+    title = name.replace("_", " ").capitalize()
+    return SPEC.substitute(
+        name=name,
+        title=title,
+        title_text=repr(title),
+        rows=f"{rows:,}",
+        imports="".join(f"    {part},\n" for part in sorted(used)),
+        key=repr(roles.key),
+        time=repr(roles.time),
+        minimum_rows=_minimum_rows(cadence),
+        source=_source(source[0], {**source[1], **zone}),
+        label_source=_source(
+            source[0], {**source[1], **condition, **zone, "time_from": roles.time}, delay=True
+        ),
+        columns="\n".join(
+            _column(column, rows) for column in profile.columns if column.name != roles.label
+        ),
+        label_columns="\n".join(
+            _column(profile.column(column, "--key"), rows)
+            for column in dict.fromkeys([roles.key, roles.entity])
+        )
+        + '\n        Column(name="known_at", type="timestamp"),\n'
+        + _column(label, rows, nulls=False),
+        task=repr(f"The {roles.label} of a row, asked at {roles.time}."),
+        data=repr(f"{rows:,} rows. To be written: source, licence, and what is left out."),
+        kind_tag=problem.kind.lower(),
+        problem=problem.kind,
+        limits=_limits(problem),
+        view=view,
+        inputs=_inputs(profile, roles, problem, view),
+        entity=repr(roles.entity),
+        request_fields="\n".join(
+            f"            RequestField(name={field!r}),"
+            for field in (roles.time, *(column.name for column in roles.requested))
+        ),
+        label=repr(roles.label),
+        window=_window(cadence),
+        baseline=_baseline(problem),
+        schedule=_schedule(cadence),
+    )
+
+
+PARTS = (
+    "Column",
+    "DataSet",
+    "FeatureTable",
+    "Input",
+    "Label",
+    "RequestField",
+    "Schedule",
+    "Serving",
+    "Table",
+    "Training",
+    "UseCase",
+)
+
+
+def view_name(name: str, roles: Roles) -> str:
+    """What the feature view is called: no other use case can have it."""
+    plain = "".join(sign if sign.isalnum() and sign.isascii() else "_" for sign in roles.entity)
+    return f"{name}_by_{plain}".lower()
+
+
+def feature_name(problem: Problem, days: int) -> str:
+    """What the rolling mean of the label is called, over so many days."""
+    plain = "".join(sign if sign.isalnum() and sign.isascii() else "_" for sign in problem.rate)
+    return f"{plain}_{days}d".lower()
+
+
+def comment(text: str, indent: int = 8) -> str:
+    """The text as comments of at most a line's length each."""
+    return "\n".join(f"{' ' * indent}# {line}" for line in wrap(text, COMMENT_WIDTH))
+
+
+def _source(kind: str, arguments: dict[str, object], *, delay: bool = False) -> str:
+    texts = [f"{name}={value!r}" for name, value in arguments.items()]
+    if delay:
+        texts.append("delay=timedelta(days=1)")
+    return f"{kind}({', '.join(texts)})"
+
+
+def _column(column: ColumnProfile, rows: int, *, nulls: bool = True) -> str:
+    fields = {"name": repr(column.name), "type": repr(column.type)}
+    reasons = []
+    if nulls and column.null_share:
+        share = min(1.0, math.ceil(column.null_share * 200 + 1) / 100)
+        fields["max_null_share"] = f"{share:g}"
+        reasons.append(f"{column.null_share:.2%} nulls, twice that and 0.01 are tolerated")
+    if column.minimum is not None and column.maximum is not None:
+        low, high = _bounds(column.minimum, column.maximum)
+        fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
+        added = "" if (low, high) == (column.minimum, column.maximum) else ", half that span added"
+        reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
+    most = min(CATEGORIES, rows // ROWS_OF_A_CATEGORY)
+    if column.type == "string" and 1 < column.distinct <= most:
+        fields |= {"categories": repr(column.values), "unseen_share": "0.01"}
+        reasons.append(f"{column.distinct} values")
+    text = f"        Column({', '.join(f'{name}={value}' for name, value in fields.items())}),"
+    if not reasons:
+        return text
+    figures = "; ".join(reasons)
+    return f"{comment(f'In {rows:,} rows: {figures}.')}\n{text}"
+
+
+def _bounds(low: float, high: float) -> tuple[float, float]:
+    """Observed limits with half the span beside them; what is never negative stays so."""
+    if (low, high) == (0.0, 1.0):  # as they are told apart: a flag, or a share
+        return low, high
+    margin = max((high - low) / 2, abs(high) / 2)
+    least = 0.0 if low >= 0.0 else low - margin
+    return _outward(least, -1), _outward(high + margin, 1)
+
+
+def _outward(value: float, direction: int) -> float:
+    """Rounded away from the values to two digits."""
+    if value == 0.0:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    edge = math.ceil(value / step) if direction > 0 else math.floor(value / step)
+    return float(f"{edge * step:.6g}")
+
+
+def _minimum_rows(cadence: Cadence) -> str:
+    least = max(1, cadence.interval_rows // 10)
+    reason = f"A tenth of the usual {cadence.interval_rows:,} rows of an interval."
+    return f"{comment(reason, 4)}\n    minimum_rows={least},"
+
+
+def _limits(problem: Problem) -> str:
+    lines = []
+    if problem.classes:
+        lines.append(f"        classes={problem.classes!r},")
+    for limit in problem.limits:
+        lines += [comment(_sentence(limit)), f"        {limit.name}={limit.value:g},"]
+    return "\n".join(lines)
+
+
+def _sentence(limit: Limit) -> str:
+    """The reason with a capital, but for one that begins with the label's own name."""
+    first = limit.reason.split(" ", 1)[0]
+    return (
+        limit.reason if first not in ORDINARY else first.capitalize() + limit.reason[len(first) :]
+    )
+
+
+def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
+    entity = profile.column(roles.entity, "--entity")
+    lines = [_input(column) for column in (entity, *roles.requested)]
+    time = repr(roles.time)
+    lines += [
+        f'        Input(name="hour", source={time}, kind="local_hour", timezone="UTC"),',
+        f'        Input(name="weekday", source={time}, kind="local_weekday", timezone="UTC"),',
+    ]
+    lines += [
+        f"        Input(name={feature_name(problem, days)!r},"
+        f" source={f'{view}:{feature_name(problem, days)}'!r}),"
+        for days in (7, LOOK_BACK_DAYS)
+    ]
+    if roles.others:
+        names = ", ".join(column.name for column in roles.others)
+        lines.append(comment(f"No input, because nearly every row has a text of its own: {names}."))
+    return "\n".join(lines)
+
+
+def _input(column: ColumnProfile) -> str:
+    kind = KINDS.get(column.type, "number")
+    return f"        Input(name={column.name!r}, source={column.name!r}, kind={kind!r}),"
+
+
+def _window(cadence: Cadence) -> str:
+    least = max(100, cadence.window_rows // 3)
+    reason = f"About {cadence.window_rows:,} rows lie in {cadence.window_days} days; a third must."
+    return (
+        f"        window_days={cadence.window_days},\n"
+        f"{comment(reason)}\n"
+        f"        minimum_rows={least},"
+    )
+
+
+def _baseline(problem: Problem) -> str:
+    if problem.kind == "Multiclass":
+        return ""
+    text = "Every candidate must beat this input as it is: what was lately so."
+    return f"{comment(text, 4)}\n    baseline_input={feature_name(problem, 7)!r},\n"
+
+
+def _schedule(cadence: Cadence) -> str:
+    crons = ("features_cron", "batch_scoring_cron", "monitoring_cron")
+    lines = [
+        comment(cadence.reason, 4),
+        "    schedule=Schedule(",
+        f"        start={_moment(cadence.start)},",
+        "        # The end of the source's rows; leave it out where new ones keep coming.",
+        f"        end={_moment(cadence.end)},",
+        *(f"        {cron}={cadence.cron!r}," for cron in crons),
+        "    ),",
+    ]
+    return "\n".join(lines)
+
+
+def _moment(moment: datetime) -> str:
+    parts: Iterable[int] = (moment.year, moment.month, moment.day, moment.hour, moment.minute)
+    return f"datetime({', '.join(map(str, parts))}, tzinfo=UTC)"

@@ -1,0 +1,110 @@
+"""What is proposed of a source's rows is what the rows say."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+import pytest
+
+from cli.authoring.profile import profile
+from cli.authoring.proposal import cadence, problem, roles
+from include.errors import DataError
+from tests.unit.cli.authoring.orders import orders
+
+ROWS = orders(2000)
+
+
+def limits(frame: pl.DataFrame, label: str) -> dict[str, float]:
+    return {limit.name: limit.value for limit in problem(profile(frame, texts=False), label).limits}
+
+
+def test_text_of_a_csv_file_has_the_type_that_holds_every_value():
+    texts = ROWS.with_columns(
+        pl.format("{}", pl.col("items").cast(pl.String).str.zfill(3)).alias("code"),
+        pl.col("ordered_at").dt.strftime("%Y-%m-%d %H:%M"),
+        pl.col("due_at").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    ).select(pl.all().cast(pl.String))
+    columns = {column.name: column for column in profile(texts, texts=True).columns}
+    assert {name: column.type for name, column in columns.items()} == {
+        "order_id": "string",
+        "ordered_at": "timestamp",
+        "shop": "string",
+        "size": "number",
+        "items": "integer",
+        "express": "boolean",
+        "channel": "string",
+        "note": "string",
+        "due_at": "timestamp",
+        "late": "integer",
+        "price": "number",
+        "grade": "string",
+        "code": "string",
+    }
+    assert (columns["ordered_at"].zoneless, columns["due_at"].zoneless) == (True, False)
+    assert columns["size"].null_share == ROWS["size"].null_count() / ROWS.height
+    assert columns["size"].maximum == ROWS["size"].max()
+
+
+def test_roles_are_proposed_and_may_be_named():
+    measured = profile(ROWS, texts=False)
+    proposed = roles(measured, label="late", time="ordered_at", key=None, entity=None)
+    assert (proposed.key, proposed.entity) == ("order_id", "shop")
+    assert [column.name for column in proposed.others] == ["note"]
+    named = roles(measured, label="late", time="ordered_at", key="note", entity="channel")
+    assert (named.key, named.entity) == ("note", "channel")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"label": "lat"}, "--label is 'lat', no column of the source; did you mean 'late'"),
+        ({"time": "shop"}, "--time is 'shop', which holds string"),
+        ({"key": "shop"}, "--key is 'shop', string with 8 values in 2000 rows"),
+        ({"entity": "size"}, "--entity is 'size', number with"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_with_its_figure(options, text):
+    chosen = {"label": "late", "time": "ordered_at", "key": None, "entity": None, **options}
+    with pytest.raises(DataError, match=text):
+        roles(profile(ROWS, texts=False), **chosen)
+
+
+def test_limits_are_those_of_an_answer_without_a_model():
+    rate = ROWS["late"].mean()
+    binary = limits(ROWS, "late")
+    assert rate * (1 - rate) <= binary["max_brier"] <= rate * (1 - rate) + 0.01
+    shares = [count / ROWS.height for count in ROWS["grade"].value_counts()["count"].to_list()]
+    several = limits(ROWS, "grade")
+    entropy = -sum(share * math.log(share) for share in shares)
+    assert entropy <= several["max_logloss"] <= entropy + 0.1
+    assert max(shares) - 0.01 <= several["min_accuracy"] <= max(shares)
+    number = limits(ROWS, "price")
+    assert ROWS["price"].std() <= number["max_rmse"] <= ROWS["price"].std() * 1.1
+    assert problem(profile(ROWS, texts=False), "express").kind == "Binary"
+
+
+def test_a_label_that_is_no_problem_is_refused():
+    said = pl.when(pl.col("late") == 1).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    two = ROWS.with_columns(said.alias("said"))
+    for frame, label, text in (
+        (two, "said", "string with 2 values.*make 0 and 1 first"),
+        (ROWS, "order_id", "string with 2000 values"),
+        (ROWS.with_columns(pl.lit(7.5).alias("same")), "same", "one value in every row"),
+    ):
+        with pytest.raises(DataError, match=text):
+            problem(profile(frame, texts=False), label)
+    with pytest.raises(DataError, match="has 100 rows; with fewer than 200"):
+        profile(ROWS[:100], texts=False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cron"), [(200_000, "@daily"), (30_000, "@weekly"), (2000, "@monthly")]
+)
+def test_an_interval_holds_enough_rows_to_be_compared(rows, cron):
+    times = orders(200).select("ordered_at")["ordered_at"]
+    many = pl.concat([times] * (rows // 200)).sort().to_frame()
+    proposed = cadence(profile(many, texts=False), "ordered_at")
+    assert proposed.cron == cron
+    assert proposed.start <= times[0]
+    assert proposed.end > times[-1]

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving experiments reproduce bench-training bench-serving bench-batch bench-release test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -56,6 +56,9 @@ refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: wh
 
 faults-serving: venv  ## kills, full disks, bad models, bad clients against the endpoint: ARGS=--quick for fewer; also var/faults/serving.json
 	@$(CLI) faults serving $(ARGS)
+
+faults-release: venv  ## bad versions, races, kills, damaged stores, forged approvals against a release: ARGS=--quick for fewer; also var/faults/release.json
+	@$(CLI) faults release $(ARGS)
 
 test: venv  ## all tests, two parts at a time; ARGS="-k calibration" for some of them
 	@$(VENV_PYTHON) -m tests.together $(ARGS)

@@ -185,7 +185,9 @@ def _promote(promotion: Promotion, selected: SelectedVersion, verdict: PackageVe
 def _served(context: StepContext, plan: Plan, number: int, digest: str) -> dict[str, Any]:
     """What the endpoint answered when every process of it served the plan."""
     settings, name = context.settings, context.use_case.name
-    answered = wait_until_serving(settings, name, number, digest, seconds=SERVING_SECONDS)
+    answered = wait_until_serving(
+        settings, name, number, digest, seconds=SERVING_SECONDS, plan=plan
+    )
     followers = wait_until_followed(settings, plan, seconds=SERVING_SECONDS)
     smoke = smoke_test(settings, name, limit_ms=context.use_case.serving.max_smoke_ms)
     return {

@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ReleaseError
+from include.release.followers import require_newest
+from include.release.plan import Plan
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,12 +23,19 @@ SMOKE_WARM_UP = 5
 
 
 def wait_until_serving(
-    settings: Settings, use_case: str, version: int, digest: str, *, seconds: float
+    settings: Settings,
+    use_case: str,
+    version: int,
+    digest: str,
+    *,
+    seconds: float,
+    plan: Plan | None = None,
 ) -> dict[str, Any]:
     """Wait until the endpoint serves exactly this version and answers its golden rows; what it
     answered.
 
-    Raises `ReleaseError` with the endpoint's own reason after `seconds`.
+    Raises `ReleaseError` with the endpoint's own reason after `seconds`, and `LateStep` as soon as
+    a later plan has taken the place of `plan`, by which the version is to serve.
     """
     import httpx
 
@@ -35,6 +44,8 @@ def wait_until_serving(
         base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers
     ) as client:
         while True:
+            if plan is not None:
+                require_newest(settings, plan)
             state, problem = _state(client, use_case)
             if state is not None:
                 if (state["version"], state["digest"]) == (version, digest):

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from include.errors import ReleaseError
+from include.errors import LateStep, ReleaseError, ServingError, SignatureError
 from include.files import write
-from include.release.plan import Plan
+from include.release.plan import Plan, read_plan
 from include.settings import Settings
 
 REPORT_SECONDS = 2.0
@@ -130,11 +130,12 @@ def wait_until_followed(settings: Settings, plan: Plan, *, seconds: float) -> li
     """Wait until every live process has loaded all versions of exactly this plan and answers by it;
     those processes.
 
-    Raises `ReleaseError` after `seconds`, with the processes that do not and their reasons, or when
-    no process reports itself at all.
+    Raises `LateStep` as soon as a later plan has taken its place, `ReleaseError` after `seconds`,
+    with the processes that do not and their reasons, or when no process reports itself at all.
     """
     deadline = time.monotonic() + seconds
     while True:
+        require_newest(settings, plan)
         live = live_followers(settings, plan.use_case)
         late = [follower for follower in live if not follower.follows(plan)]
         if live and not late:
@@ -142,6 +143,19 @@ def wait_until_followed(settings: Settings, plan: Plan, *, seconds: float) -> li
         if time.monotonic() >= deadline:
             raise ReleaseError(_not_followed(settings, plan, live, late, seconds))
         time.sleep(POLL_SECONDS)
+
+
+def require_newest(settings: Settings, plan: Plan) -> None:
+    """Raise `LateStep` when a later plan has taken a plan's place: nobody will follow it any more,
+    so whoever waits for that waits in vain.
+    """
+    with suppress(ServingError, SignatureError, OSError):
+        newest = read_plan(settings, plan.use_case)
+        if newest is not None and newest.sequence > plan.sequence:
+            raise LateStep(
+                f"The plan {plan.sequence} of {plan.use_case} is no longer in force: row"
+                f" {newest.sequence} of the ledger has changed the traffic since."
+            )
 
 
 def _not_followed(

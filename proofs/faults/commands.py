@@ -13,6 +13,11 @@ COMMANDS: dict[str, Command] = {
         "Kill processes, fill disks, spoil models and clients of the endpoint.",
         "Commands",
     ),
+    "release": Command(
+        "proofs.faults.release.command:faults_release",
+        "Release bad versions, race and kill releases, damage stores, forge approvals.",
+        "Commands",
+    ),
 }
 
 

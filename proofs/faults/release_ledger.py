@@ -51,6 +51,8 @@ def _own_ledger(settings: Settings) -> Iterator[list[Entry]]:
         shutil.rmtree(folder, ignore_errors=True)
         if aside.exists():
             aside.rename(folder)
+        for path in keys.glob("ledger*.pem"):
+            path.unlink()
         for path, content in kept.items():
             path.write_bytes(content)
 

@@ -17,19 +17,17 @@ from pathlib import Path
 
 import psutil
 
-from cli.platform.environment import process_environment
-from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.features.online.store import WAIT_SECONDS
 from include.inference_log.drop_counter import DropCounter
 from include.inference_log.log import gaps_table, ship, spool_path
 from include.release.model_store import publish, set_desired
 from include.release.plan import PlannedArm, write_plan_by_hand
-from include.settings import PROJECT_ROOT
 from include.tables.store import TableStore
 from proofs.faults.line import Line
 from proofs.harness.endpoint import USE_CASE, Endpoint, overlay
 from proofs.harness.logged import logged_ids, settle
+from proofs.harness.tracking import TrackingServer
 from proofs.harness.traffic import Traffic, predict
 from proofs.harness.world import World
 
@@ -39,8 +37,6 @@ SEGMENT_BYTES = 1 << 18
 is refused.
 """
 
-# Its database is made first, which takes more than a minute where many other processes run.
-MLFLOW_SECONDS = 240.0
 LIVE_SECONDS = 2.0
 # A look-up waits for a locked store, and the machine may be busy.
 LONGEST_SECONDS = WAIT_SECONDS + 3.0
@@ -52,39 +48,20 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
     """A real tracking server is killed under load; then the endpoint is started again without
     it.
     """
-    import httpx
-
-    process = next(part for part in platform_processes(endpoint.settings) if part.name == "mlflow")
-    (world.settings.home / "mlflow").mkdir(exist_ok=True)
-    environment = process_environment(process.environment)
-    with (world.settings.home / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(
-            process.command,
-            cwd=PROJECT_ROOT,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + MLFLOW_SECONDS
-    up = False
-    while not up and time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            up = httpx.get(process.health_url, trust_env=False).status_code == httpx.codes.OK
-        time.sleep(0.1)
-    with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
-        traffic.wait_for(30)
-        for part in [
-            *psutil.Process(server.pid).children(recursive=True),
-            psutil.Process(server.pid),
-        ]:
-            part.kill()
-        server.wait()
-        traffic.wait_for(30)
-        endpoint.stop()
-        endpoint.start()
-        endpoint.wait_for("/readyz")
-        traffic.wait_for(30)
+    server = TrackingServer(endpoint.settings)
+    server.start()
+    up = server.answers()
+    try:
+        with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
+            traffic.wait_for(30)
+            server.kill()
+            traffic.wait_for(30)
+            endpoint.stop()
+            endpoint.start()
+            endpoint.wait_for("/readyz")
+            traffic.wait_for(30)
+    finally:
+        server.kill()
     return Line(
         "stop MLflow, then restart the endpoint",
         "MLflow was up: True, 0 client errors, version 1 answers",

@@ -9,31 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cli.demo.challenger import register_turned
-from include.interval import Interval
 from include.release.ledger import Entry, Ledger
 from include.settings import PROJECT_ROOT, Settings
 from proofs.harness.airflow import Account, Airflow
-from proofs.harness.data import as_request, asked_flights
 from proofs.harness.databases import mlflow_at
 from proofs.harness.endpoint import USE_CASE, Endpoint
 from proofs.harness.home import BUSY_MACHINE, home_settings
 from proofs.harness.ports import free_ports
 from proofs.harness.registered import register
 from proofs.harness.traffic import Traffic
-from proofs.harness.world import ASKED_AT, INTERVAL, World, build_world
+from proofs.harness.world import World, build_world, with_many_units
 
 DEPLOY, ROLL_BACK = f"{USE_CASE}__deployment", f"{USE_CASE}__rollback"
 DAGS = PROJECT_ROOT / "proofs" / "faults" / "rollout_dags"
 GOOD, BETTER, TURNED = 1, 2, 3
 CALLERS, PAUSE = 3, 0.015
-UNITS = timedelta(days=3)
-"""The flights of so many days are asked about: a canary of 5 % needs many units."""
 STAGE = "RolloutStageOperator"
 ENDED = ("success", "failed")
 RUN_SECONDS = 600.0
@@ -161,14 +156,6 @@ def open_rollouts(folder: Path, release: Mapping[str, Any]) -> Iterator[Rollouts
         for dag_id in (DEPLOY, ROLL_BACK):
             engineer.wait_for_dag(dag_id)
         yield Rollouts(world, endpoint, airflow, engineer, reviewer, overlay)
-
-
-def with_many_units(world: World) -> World:
-    """The world with requests about the flights of some days."""
-    hours = Interval(INTERVAL.end + timedelta(hours=12), INTERVAL.end + UNITS)
-    entities = asked_flights(hours, ASKED_AT)
-    requests = [as_request(row) for row in entities.iter_rows(named=True)]
-    return replace(world, rows=requests, entities=entities)
 
 
 def _share(stage: str) -> float:

@@ -5,7 +5,7 @@ filled, models trained, signed and published.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,8 @@ TWO_VERSIONS: Mapping[int, Mapping[str, Any]] = MappingProxyType(
     {1: {"max_depth": 3}, 2: {"max_depth": 4}}
 )
 ROUNDS = 20
+UNITS = timedelta(days=3)
+"""The flights of so many days are asked about: a canary of 5 % needs many units."""
 RELEASED_DIRECTLY = USE_CASE.model_copy(update={"release": Release()})
 """The flights without the stages of their canary, which need callers."""
 
@@ -79,3 +81,11 @@ def build_world(
     entities = asked_flights(afternoon, ASKED_AT)
     requests = [as_request(row) for row in entities.iter_rows(named=True)]
     return World(settings, RELEASED_DIRECTLY, digests, packages, requests, entities)
+
+
+def with_many_units(world: World) -> World:
+    """The world with requests about the flights of some days."""
+    hours = Interval(INTERVAL.end + timedelta(hours=12), INTERVAL.end + UNITS)
+    entities = asked_flights(hours, ASKED_AT)
+    requests = [as_request(row) for row in entities.iter_rows(named=True)]
+    return replace(world, rows=requests, entities=entities)

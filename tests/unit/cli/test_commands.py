@@ -48,6 +48,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "bench-release",
         "refusals",
         "faults-serving",
+        "faults-release",
     }
 
 
@@ -202,6 +203,7 @@ def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path)
         (["refusals", "--lanes", "0"], "should be greater than or equal to 1"),
         (["faults", "servin"], "did you mean 'serving'?"),
         (["faults", "serving", "--only", "kill"], "did you mean 'kills'?"),
+        (["faults", "release", "--only", "race"], "did you mean 'races'?"),
         (["bench", "trainig"], "did you mean 'training'?"),
         (["bench", "training", "--only", "join"], "did you mean 'joins'?"),
         (["bench", "release", "--only", "rollout"], "did you mean 'rollouts'?"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from cli.application import run
 from proofs.faults import serving
 from proofs.faults.line import Line, show, write
+from proofs.faults.release import command as release
+from proofs.faults.release.kills import spread
 from proofs.harness.endpoint import PREDICT
 from proofs.harness.traffic import predict
 
@@ -46,13 +49,19 @@ def test_a_line_reads_at_80_columns_and_nothing_of_it_is_cut(
     assert f"{long}and no more" in " ".join(printed.split())
 
 
+@pytest.mark.parametrize(("name", "command"), [("serving", serving), ("release", release)])
 @pytest.mark.parametrize(("lines", "status"), [([GOOD], 0), ([GOOD, BAD], 1), ([], 1)])
 def test_the_exit_status_says_whether_every_line_holds(
-    lines: list[Line], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lines: list[Line],
+    status: int,
+    name: str,
+    command: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "run", lambda *_, **__: lines)
+    monkeypatch.setattr(command, "run", lambda *_, **__: lines)
     table = tmp_path / "table.json"
-    assert run(["faults", "serving", "--quick", "--table", str(table)]) == status
+    assert run(["faults", name, "--quick", "--table", str(table)]) == status
     assert len(json.loads(table.read_text())) == len(lines)
 
 
@@ -72,3 +81,13 @@ def test_a_lost_or_refused_request_is_asked_again_under_the_same_id() -> None:
         assert (found.status_code, again, len(set(seen))) == (200, 2, 1)
         predict(client, [{}])
     assert seen[-1] != seen[0]
+
+
+@pytest.mark.parametrize(
+    ("writes", "kills", "points"),
+    [(3, 8, [1, 2, 3]), (61, 4, [1, 21, 41, 61]), (5, 4, [1, 2, 4, 5]), (0, 4, [])],
+)
+def test_kills_are_spread_from_the_first_write_to_the_last(
+    writes: int, kills: int, points: list[int]
+) -> None:
+    assert spread(writes, kills) == points

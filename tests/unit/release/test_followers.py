@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from include.errors import ReleaseError
+from include.errors import LateStep, ReleaseError
 from include.release import followers
+from include.release.endpoint import wait_until_serving
 from include.release.followers import (
     Follower,
     Process,
@@ -22,7 +25,7 @@ from include.release.followers import (
     wait_until_followed,
     withdraw_report,
 )
-from include.release.plan import one_arm
+from include.release.plan import one_arm, plan_path, write_plan
 from include.settings import Settings, load_settings
 
 NAME = "flight_delays"
@@ -73,6 +76,26 @@ def test_all_that_live_must_follow_exactly_this_plan(
         wait_until_followed(home, PLAN, seconds=0)
     report(home, follower(of(other.pid)))
     assert len(wait_until_followed(home, PLAN, seconds=0)) == 2
+
+
+def test_whoever_waits_for_a_plan_that_another_has_replaced_waits_no_longer(home: Settings) -> None:
+    plan_path(home, NAME).parent.mkdir(parents=True)
+    write_plan(home, PLAN)
+    report(home, follower(sequence=4, plan="other"))
+    later = one_arm(NAME, 2, "b" * 64, sequence=6)
+    with ThreadPoolExecutor(2) as pool:
+        waits: list[Future[Any]] = [
+            pool.submit(wait_until_followed, home, PLAN, seconds=60.0),
+            pool.submit(wait_until_serving, home, NAME, 1, "a" * 64, seconds=60.0, plan=PLAN),
+        ]
+        time.sleep(0.3)
+        assert not any(wait.done() for wait in waits)
+        write_plan(home, later)
+        for wait in waits:
+            with pytest.raises(LateStep, match="row 6 of the ledger has changed the traffic since"):
+                wait.result(timeout=20.0)
+    report(home, follower(sequence=6, plan=later.fingerprint))
+    assert len(wait_until_followed(home, later, seconds=0)) == 1
 
 
 def test_a_process_that_has_ended_is_cleared_at_once(

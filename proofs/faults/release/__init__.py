@@ -1,0 +1,1 @@
+"""What a release bears: one file per kind of fault, over one driver of its steps."""

@@ -106,6 +106,11 @@ COMMANDS: dict[str, Command] = {
         "Give all traffic back to a version that served before.",
         ENDPOINT,
     ),
+    "override": Command(
+        "cli.endpoint.override:override",
+        "Let a version be tried that its gates refused, by the right of a named person.",
+        ENDPOINT,
+    ),
     "stream": Command(
         "cli.endpoint.stream:stream",
         "Score the events of a NATS JetStream broker with the model in service.",

@@ -45,6 +45,11 @@ VARIABLES = (
         " command line alone.",
     ),
     Variable(
+        "FLIGHTDECK_PASSWORD",
+        "The password of an Airflow user for `flightdeck override --user`, which asks for it"
+        " otherwise.",
+    ),
+    Variable(
         "FLIGHTDECK_PLATFORM_ID",
         "The mark by which `flightdeck down` knows the processes of its own platform: `flightdeck"
         " up` sets it; never set it by hand.",

@@ -29,11 +29,15 @@ class AirflowApi:
 
     :param user: one of `cli.platform.environment.USERS`; `engineer` may trigger, back-fill and
         watch.
+    :param password: the user's, where it is not that of the platform's own file.
     """
 
-    def __init__(self, settings: Settings, user: str = "engineer") -> None:
+    def __init__(
+        self, settings: Settings, user: str = "engineer", *, password: str | None = None
+    ) -> None:
         self._settings = settings
         self._user = user
+        self._password = password
         self._client = httpx.Client(
             base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False
         )
@@ -213,7 +217,8 @@ class AirflowApi:
             attempt += 1
 
     def _sign_in(self) -> str:
-        body = {"username": self._user, "password": passwords(self._settings)[self._user]}
+        password = self._password or passwords(self._settings)[self._user]
+        body = {"username": self._user, "password": password}
         answer = self._client.post("/auth/token", json=body)
         if not answer.is_success:
             raise self._refusal(answer)

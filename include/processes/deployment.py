@@ -81,7 +81,8 @@ def _require_gates(context: StepContext, selected: versions.RegisteredVersion) -
         raise ReleaseError(
             f"Version {selected.version} of {context.use_case.name} carries no accepted verdict"
             f" (tag decision is {decision!r}), and the ledger has no override of its gates; only a"
-            " version that passed the gates may serve."
+            " version that passed the gates may serve. Somebody of release.overriders may let it be"
+            f" tried: flightdeck override {selected.name} {selected.version} --reason WHY."
         )
     return override
 

@@ -1,5 +1,5 @@
-"""What a version's page in MLflow tells of its releases: state, history, and the figures of its
-online experiments as metrics of the run that it came from.
+"""What a version's page in MLflow tells of its releases: state, history, whose override let it be
+tried, and the figures of its online experiments as metrics of the run that it came from.
 
 A projection of the ledger, like the alias: repeating it changes nothing, and MLflow being away
 holds nobody up.
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 STATE, ROW, HISTORY = "release.state", "release.row", "release.history"
+OVERRIDE = "release.override"
 ONLINE = "online"
 # MLflow takes 5,000 characters of a tag, and 1,000 metrics at once.
 SHOWN_ROWS = 20
+MOST_CHARACTERS = 5000
 MOST_METRICS = 1000
 STATES = {
     "registered": "registered",
@@ -91,7 +93,9 @@ def _show(client: MlflowClient, name: str, registered: Any, rows: Sequence[Entry
         for start in range(0, len(metrics), MOST_METRICS):
             client.log_batch(registered.run_id, metrics=metrics[start : start + MOST_METRICS])
     states = [row for row in rows if row.event in STATES]
-    tags = {
+    overridden = [row for row in rows if row.event == "override"]
+    tags = {OVERRIDE: _why(overridden[-1])[:MOST_CHARACTERS]} if overridden else {}
+    tags |= {
         HISTORY: json.dumps([_line(row) for row in rows[-SHOWN_ROWS:]], ensure_ascii=False),
         STATE: _state(states[-1]) if states else "",
         ROW: str(rows[-1].number),
@@ -111,6 +115,10 @@ def _metrics(row: Entry) -> list[Metric]:
 def _state(row: Entry) -> str:
     moment = row.recorded_at.strftime("%Y-%m-%d %H:%M")
     return f"{STATES[row.event]} since {moment} UTC (row {row.number}, {row.actor})"
+
+
+def _why(row: Entry) -> str:
+    return f"by {row.actor} (row {row.number}): {row.reason}"
 
 
 def _line(row: Entry) -> str:

@@ -269,7 +269,8 @@ class Release(Part):
     overriders: tuple[str, ...] = Field(
         default=(),
         description="Airflow's names of the people who may go on after an analysis that decided"
-        " nothing or refused. Nobody by default: it is a right of its own.",
+        " nothing, and let a version be tried that its gates refused. Nobody by default: it is a"
+        " right of its own.",
     )
     approval_hours: float = Field(
         default=72.0,

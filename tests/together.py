@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,7 +88,7 @@ def run_together(
     pending, codes = list(commands), dict[str, int]()
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     reported = time.monotonic()
-    with temporary_folder() as folder:
+    with _leaving_when_asked(), temporary_folder() as folder:
         environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
         try:
             while pending or running:
@@ -108,6 +109,16 @@ def run_together(
                 process.terminate()
                 process.wait()
     return codes
+
+
+@contextmanager
+def _leaving_when_asked() -> Iterator[None]:
+    """SIGTERM ends what was started and removes the folder in memory, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

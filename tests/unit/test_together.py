@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from itertools import cycle
 from pathlib import Path
 
+import psutil
 import pytest
 
 from include.settings import PROJECT_ROOT
@@ -37,6 +39,30 @@ raise SystemExit(not os.path.exists({1!r}))
     shown = capsys.readouterr().out
     assert shown.count("done\n") == 2
     assert "a: exit code 0 after" in shown
+
+
+WAIT = """
+import os, sys, time
+print(os.environ.get("TMPDIR", ""), os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_who_ends_a_run_leaves_no_process_and_no_folder(tmp_path):
+    run = (
+        "from pathlib import Path\n"
+        "from tests.together import run_together\n"
+        f"run_together({{'a': {python(WAIT)!r}}}, Path({str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen(python(run), cwd=PROJECT_ROOT)
+    log, deadline = tmp_path / "a.log", time.monotonic() + 20
+    while not (log.exists() and log.read_text().endswith("\n")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    *folder, pid = log.read_text().split()
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert not psutil.pid_exists(int(pid))
+    assert [path for path in folder if "fd-" in path and Path(path).exists()] == []
 
 
 LOOK = """

@@ -128,14 +128,25 @@ def temporary_folder() -> Iterator[Path | None]:
     What the tests prove of durability they prove by killing processes, which memory outlives; so
     that each write waits for a disk proves nothing more.
     """
-    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+    if not _is_fit(MEMORY):
         yield None
         return
     folder = Path(tempfile.mkdtemp(prefix="fd-", dir=MEMORY))
+    # PostgreSQL, which does not run as root, must come through to a folder of its own in it.
+    folder.chmod(0o711)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_fit(memory: Path) -> bool:
+    """Whether there is room, and programs may be run from there: the tests copy some."""
+    return (
+        os.access(memory, os.W_OK)
+        and not os.statvfs(memory).f_flag & os.ST_NOEXEC
+        and shutil.disk_usage(memory).free >= MEMORY_BYTES
+    )
 
 
 def _start(

@@ -98,6 +98,14 @@ def test_temporary_files_lie_in_a_folder_of_the_run_that_goes_with_it(tmp_path, 
     assert not folder.parent.exists()
 
 
+def test_another_user_comes_through_the_folder_in_memory_and_cannot_list_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(together, "MEMORY", tmp_path)
+    monkeypatch.setattr(together, "MEMORY_BYTES", 0)
+    with together.temporary_folder() as folder:
+        assert folder is not None
+        assert folder.stat().st_mode & 0o777 == 0o711
+
+
 def test_a_machine_without_room_in_memory_uses_its_own_temporary_folder(tmp_path, monkeypatch):
     for name, value in (("MEMORY", tmp_path / "none"), ("MEMORY_BYTES", 10**18)):
         with monkeypatch.context() as patch:

@@ -33,6 +33,7 @@ from include.release.ledger import Entry
 from include.release.rollout.conditions import Outcome, require_conditions
 from include.release.rollout.decisions import plan_of
 from include.release.rollout.judgement import Judgement, judge_stage
+from include.spec import Bandit
 from include.steps import StepContext
 from include.verdict import Verdict, as_text
 
@@ -88,12 +89,17 @@ def look_at_stage(
         context.use_case,
         [plan_of(row) for row in rollout.run_traffic()],
         stage=rollout.stage,
-        waited=(datetime.now(UTC) - rows[0].recorded_at).total_seconds(),
+        waited=_seconds_since(rows[0]),
     )
-    kind: str = judged.move.kind
-    if kind == "advance" and context.use_case.release.strategy.kind == "bandit":
-        share, step = judged.move.challenger_share, f"{rollout.stage.name}, after {traffic.number}"
-        traffic, kind = shift(rollout, share, step, judged.move.reason), "wait"
+    kind, share = str(judged.move.kind), judged.move.challenger_share
+    strategy = context.use_case.release.strategy
+    if kind == "advance" and isinstance(strategy, Bandit):
+        kind = "wait"
+        if _seconds_since(traffic) >= strategy.update_seconds:
+            step = f"{rollout.stage.name}, after {traffic.number}"
+            traffic = shift(rollout, share, step, judged.move.reason)
+        else:
+            share = float(traffic.evidence["share"])
     entry: Entry | None = None
     if kind != "wait":
         entry = record(
@@ -105,7 +111,7 @@ def look_at_stage(
         )
     if kind == "abort":
         take_back(rollout, judged.move.reason, judged.verdict)
-    return _look(rollout, kind, judged, traffic, entry)
+    return _look(rollout, kind, share, judged, traffic, entry)
 
 
 def request_decision(
@@ -185,6 +191,10 @@ def apply_decision(
     return _decided(rollout, "advance", entry.reason, judged, entry)
 
 
+def _seconds_since(entry: Entry) -> float:
+    return (datetime.now(UTC) - entry.recorded_at).total_seconds()
+
+
 def _begun(rollout: Rollout, plan: int | None, entry: Entry, reason: str) -> BegunStage:
     return BegunStage(
         stage=rollout.stage.name,
@@ -197,7 +207,12 @@ def _begun(rollout: Rollout, plan: int | None, entry: Entry, reason: str) -> Beg
 
 
 def _look(
-    rollout: Rollout, kind: str, judged: Judgement, traffic: Entry, entry: Entry | None
+    rollout: Rollout,
+    kind: str,
+    share: float,
+    judged: Judgement,
+    traffic: Entry,
+    entry: Entry | None,
 ) -> StageLook:
     return StageLook(
         accepted=kind in ("advance", "complete"),
@@ -205,7 +220,7 @@ def _look(
         stage=rollout.stage.name,
         move=kind,
         reason=judged.move.reason,
-        share=judged.move.challenger_share,
+        share=share,
         plan=traffic.number,
         look_seconds=rollout.stage.look_seconds,
         verdict=judged.verdict.model_dump(mode="json"),

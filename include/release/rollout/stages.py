@@ -47,7 +47,7 @@ def stages_of(release: Release) -> tuple[Stage, ...]:
         return (Stage(0, "switch_traffic", 1.0, _looks(seconds), seconds),)
     if isinstance(strategy, AB):
         patience = strategy.patience_hours * SECONDS_PER_HOUR
-        return (Stage(0, "compare_versions", strategy.share, SLOWEST_LOOK, patience),)
+        return (Stage(0, "compare_versions", strategy.share, _looks(patience), patience),)
     if isinstance(strategy, Bandit):
         patience = strategy.patience_hours * SECONDS_PER_HOUR
         looks = min(strategy.update_seconds, SLOWEST_LOOK)

@@ -184,7 +184,7 @@ def test_a_rollout_that_nobody_watches_any_more_is_taken_back(world: World) -> N
 def test_a_bandit_moves_its_shares_and_goes_on_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, Bandit(floor=0.1), monkeypatch)
+    world = World(tmp_path, Bandit(floor=0.1, update_seconds=0.001), monkeypatch)
     stage = StageName(name="explore_versions")
     first = world.begin(stage)
     look = world.look("advance", stage, 0.3)
@@ -194,6 +194,18 @@ def test_a_bandit_moves_its_shares_and_goes_on_waiting(
     assert look.plan > first.plan
     assert world.shares() == {1: 0.7, 2: 0.3}
     assert world.begin(stage, try_number=2).plan == look.plan
+
+
+def test_a_bandit_that_is_looked_at_more_often_moves_its_shares_when_it_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, Bandit(floor=0.1, update_seconds=3600), monkeypatch)
+    stage = StageName(name="explore_versions")
+    first = world.begin(stage)
+    look = world.look("advance", stage, 0.3)
+    assert (look.move, look.share, look.plan) == ("wait", 0.1, first.plan)
+    assert world.events() == ["traffic"]
+    assert world.shares() == {1: 0.9, 2: 0.1}
 
 
 def answer_of(world: World, subject: str, body: str, who: str, choice: str) -> PersonsAnswer:

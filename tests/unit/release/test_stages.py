@@ -39,6 +39,12 @@ def test_a_short_bake_is_looked_at_more_often() -> None:
     assert (short.look_seconds, long.look_seconds) == (10.0, 60.0)
 
 
+def test_a_comparison_that_is_short_of_patience_is_looked_at_more_often() -> None:
+    (short,) = stages_of(Release(strategy=AB(patience_hours=0.01)))
+    (long,) = stages_of(Release(strategy=AB()))
+    assert (short.look_seconds, long.look_seconds) == (9.0, 60.0)
+
+
 def test_the_longest_release_waits_for_every_stage_and_every_person() -> None:
     canary = Canary(steps=(0.1, 0.5), bake_seconds=10, patience_seconds=100)
     release = Release(strategy=canary, approval="all", approvers=("a",), approval_hours=1)

@@ -28,6 +28,8 @@ from proofs.harness.world import World, build_world, with_many_units
 DEPLOY, ROLL_BACK = f"{USE_CASE}__deployment", f"{USE_CASE}__rollback"
 DAGS = PROJECT_ROOT / "proofs" / "faults" / "rollout_dags"
 GOOD, BETTER, TURNED = 1, 2, 3
+VERSIONS = {GOOD: {"max_depth": 3}, BETTER: {"max_depth": 3, "min_child_weight": 25}}
+"""So much alike that no slice's scores move far, whichever flights are asked about."""
 CALLERS, PAUSE = 3, 0.015
 STAGE = "RolloutStageOperator"
 ENDED = ("success", "failed")
@@ -144,7 +146,7 @@ def open_rollouts(folder: Path, release: Mapping[str, Any]) -> Iterator[Rollouts
         SPEC_OVERLAY=overlay,
     )
     mlflow_at(settings.home / "mlflow.db")
-    world = with_many_units(build_world(settings))
+    world = with_many_units(build_world(settings, versions=VERSIONS))
     for number in (GOOD, BETTER):
         register(settings, world, number)
     if register_turned(settings, world.use_case, world.packages[BETTER]) != TURNED:

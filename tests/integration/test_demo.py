@@ -1,5 +1,6 @@
-"""The demo as a user runs it, on a fifth of the flights: killed in the middle, started again, and
-then read by a program.
+"""The demo as a user runs it, on a fifth of the flights: its platform stopped and started in the
+middle of the first training, itself killed in the middle of a month and started again, and then
+read by a program.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ import polars as pl
 import pytest
 
 from cli.demo.replay import BAD_CHALLENGER
+from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import passwords, process_environment
 from include.inference_log.log import ship
+from include.registry.client import connect
 from include.release.ledger import Ledger
-from include.settings import PROJECT_ROOT, load_settings
+from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
 from proofs.harness.ports import free_port
 
@@ -44,12 +49,20 @@ FIELDS = [
 ]
 
 
+FEATURES, TRAINING = "flight_delays__features", "flight_delays__training"
+FIRST_TRAINING = "first_champion__2013-04-01"
+"""The demo takes the run of this id for its own."""
+TRIALS = 25
+
+
 @dataclass(frozen=True)
 class Demo:
-    """What the demo printed in its two lives, and where it ran."""
+    """What the demo printed in its lives, and where it ran."""
 
+    settings: Settings
     home: Path
     environment: dict[str, str]
+    stopped: str
     killed_at: str
     output: str
     summary: dict[str, Any]
@@ -79,6 +92,43 @@ def start_until(line: str, environment: dict[str, str]) -> str:
     raise AssertionError(f"the demo ended before it printed {line!r}:\n{''.join(seen)}")
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 900.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def run_command(name: str, environment: dict[str, str]) -> str:
+    ended = subprocess.run(
+        command(name),
+        env=environment,
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> str:
+    """The demo's history and first training, with `make down` and `make up` in the middle of its
+    search, which is long enough to be met; what `make down` printed.
+    """
+    run_command("up", environment)
+    with AirflowApi(settings) as api:
+        api.wait_for_dag(FEATURES)
+        api.backfill(FEATURES, *(datetime(2013, month, 1, tzinfo=UTC) for month in (1, 3)))
+        wait_for(lambda: [run["state"] for run in api.runs(FEATURES)] == ["success"] * 3)
+        conf = {"until": "2013-04-01", "reason": "a restart is met", "trials": TRIALS}
+        api.trigger(TRAINING, FIRST_TRAINING, conf=conf)
+    wait_for(lambda: any((settings.home / "work").rglob("tuning-*.journal")))
+    stopped = run_command("down", environment)
+    run_command("up", environment)
+    return stopped
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
@@ -87,7 +137,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")
     }
     environment = process_environment(overlay, {**os.environ, "PYTHONUNBUFFERED": "1"})
+    settings = load_settings(overlay)
     try:
+        stopped = restart_while_it_trains(settings, environment)
         killed_at = start_until("live traffic, day 12", environment)
         again = subprocess.run(
             command("demo", "--months", "1"),
@@ -99,8 +151,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         )
         assert again.returncode == 0, again.stdout + again.stderr
         yield Demo(
+            settings,
             home,
             environment,
+            stopped,
             killed_at,
             again.stdout,
             json.loads((home / "demo" / "summary.json").read_text()),
@@ -109,6 +163,29 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         subprocess.run(
             command("down"), env=environment, cwd=PROJECT_ROOT, capture_output=True, check=False
         )
+
+
+def test_a_restart_of_the_platform_in_the_middle_of_a_training_loses_nothing(demo: Demo):
+    run = f"/api/v2/dags/{TRAINING}/dagRuns/{FIRST_TRAINING}"
+    with AirflowApi(demo.settings) as api:
+        assert api.run_state(TRAINING, FIRST_TRAINING) == "success"
+        tasks = api.get(f"{run}/taskInstances")["task_instances"]
+    tries = {task["task_id"]: task["try_number"] for task in tasks}
+    # The restart did hit a task, which was tried once more, and no other.
+    assert "none of its processes is left" in demo.stopped
+    assert sorted(tries.values()) == [*[1] * (len(tries) - 1), 2], tries
+    client = connect(demo.settings)
+    experiment = client.get_experiment_by_name("flight_delays")
+    assert experiment is not None
+    (parent,) = client.search_runs(
+        [experiment.experiment_id], f"tags.`flightdeck.run_id` = '{FIRST_TRAINING}'"
+    )
+    trials = client.search_runs(
+        [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    assert len(trials) == TRIALS
+    (version,) = client.search_model_versions(f"run_id='{parent.info.run_id}'")
+    assert int(version.version) == 1
 
 
 def test_it_goes_on_where_it_was_killed(demo: Demo):

@@ -33,7 +33,7 @@ from proofs.harness.ports import free_port
 
 ONE_DAY = 100
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 FIELDS = [
     "month",

@@ -39,13 +39,13 @@ month = Interval.parse("2023-02-01T00:00+00:00", "2023-03-01T00:00+00:00")
 for name in sys.argv[1:]:
     use_case = load_use_case(name)
     found = problems(use_case, settings)
-    dags = build_all(use_case)
+    alike = len(build_all(use_case)) == len(build_all(load_use_case("flight_delays")))
     for interval in (Interval.parse("2023-01-01T00:00+00:00", month.start.isoformat()), month):
         run = RunInfo(process="features", run_id="test")
         context = StepContext(use_case, settings, interval, run)
         landed = features.ingest_source(context)
         verdict = features.validate_data(context, landed)
-        print(name, found, len(dags), verdict.accepted, list(verdict.reasons))
+        print(name, found, alike, verdict.accepted, list(verdict.reasons))
         features.publish_tables(context, landed, verdict)
         features.compute_features(context)
     tables = TableStore(settings.tables_uri)
@@ -126,7 +126,7 @@ def test_what_is_written_is_checked_parsed_and_ingested_as_it_is(copy: Path):
     done = in_copy(copy, "-c", STEPS, "late_orders", "order_prices")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("late_orders", "order_prices"):
-        assert done.stdout.count(f"{name} [] 6 True []") == 2, done.stdout
+        assert done.stdout.count(f"{name} [] True True []") == 2, done.stdout
         assert f"{name} features True True" in done.stdout
     spec = (copy / "include/use_cases/late_orders/spec.py").read_text()
     rate = rows["late"].sum() / rows.height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,18 @@ def test_helpers_live_in_modules_of_their_own(module):
         if name.startswith("tests.") and name.rpartition(".")[2].startswith(("test_", "conftest"))
     ]
     assert taken == [], f"{taken}: move what others use into a module beside it"
+
+
+def test_only_pictures_of_the_documents_are_no_text():
+    """What a run left in the checkout, such as a database, is committed with the next change."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    paths = [Path(name) for name in listed.stdout.split("\0") if name]
+    assert len(paths) > 500
+    binary = [
+        str(path)
+        for path in paths
+        if path.parent != Path("docs/images") and b"\0" in (PROJECT_ROOT / path).read_bytes()
+    ]
+    assert binary == []

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,3 +56,30 @@ def show(lines: Sequence[Line]) -> None:
         ),
         prose=HEADINGS,
     )
+
+
+def run_drills(name: str, drills: Callable[[Path], list[Line]], table: Path, *, keep: bool) -> int:
+    """Run the drills in a folder of their own, show and write their lines; the exit code, 1 when a
+    fault was not borne.
+
+    :param keep: leave the folder, with the endpoint's home and log.
+    """
+    # So that servers and their folder are cleared away then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix=f"flightdeck-{name}-"))
+    try:
+        lines = drills(folder)
+    finally:
+        if keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    show(lines)
+    write(lines, table)
+    wrong = [line for line in lines if not line.holds]
+    print(
+        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
+        f" s; {table}"
+    )
+    return 1 if wrong or not lines else 0

@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,7 +23,7 @@ from include.release.model_store import set_desired
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from proofs.choices import check_names
 from proofs.faults import serving_clients, serving_kills, serving_models, serving_stores
-from proofs.faults.line import Line, show, write
+from proofs.faults.line import Line, run_drills
 from proofs.harness.endpoint import BENTOML_SERVICE, USE_CASE, Endpoint
 from proofs.harness.home import home_settings
 from proofs.harness.ports import HOST, free_ports
@@ -95,28 +92,13 @@ def faults_serving(
     Takes about seven minutes and ends with 1 when a fault was not borne.
     """
     check_names("group", only or (), GROUPS)
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # so that the endpoint and its folder are cleared away then too
-    started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="flightdeck-faults-"))
-    lines: list[Line] = []
-    try:
-        lines = run(folder, QUICK if quick else Size(), tuple(only or GROUPS), bentoml=bentoml)
-    finally:
-        if keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    show(lines)
-    path = table or TABLE
-    write(lines, path)
-    wrong = [line for line in lines if not line.holds]
-    print(
-        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
-        f" s; {path}"
+    size, groups = QUICK if quick else Size(), tuple(only or GROUPS)
+    return run_drills(
+        "faults",
+        lambda folder: run(folder, size, groups, bentoml=bentoml),
+        table or TABLE,
+        keep=keep,
     )
-    return 1 if wrong or not lines else 0
 
 
 def run(folder: Path, size: Size, groups: Sequence[str], *, bentoml: bool = False) -> list[Line]:

@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,7 +17,7 @@ from include.errors import FlightdeckError
 from include.release.model_store import publish, set_desired
 from include.settings import PROJECT_ROOT
 from proofs.choices import check_names
-from proofs.faults.line import Line, show, write
+from proofs.faults.line import Line, run_drills
 from proofs.faults.release import kills, races, stores, versions
 from proofs.faults.release.approvals import approval_lines
 from proofs.faults.release.versions import Drill
@@ -88,28 +84,13 @@ def faults_release(
     Ends with 1 when a fault was not borne.
     """
     check_names("group", only or (), GROUPS)
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # so that servers and their folder are cleared away then too
-    started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="flightdeck-releases-"))
-    lines: list[Line] = []
-    try:
-        lines = run(folder, QUICK if quick else Size(), tuple(only or GROUPS))
-    finally:
-        if keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    show(lines)
-    path = table or TABLE
-    write(lines, path)
-    wrong = [line for line in lines if not line.holds]
-    print(
-        f"{len(lines) - len(wrong)} of {len(lines)} as expected, {time.monotonic() - started:.0f}"
-        f" s; {path}"
+    size, groups = QUICK if quick else Size(), tuple(only or GROUPS)
+    return run_drills(
+        "releases",
+        lambda folder: run(folder, size, groups),
+        table or TABLE,
+        keep=keep,
     )
-    return 1 if wrong or not lines else 0
 
 
 def run(folder: Path, size: Size, groups: Sequence[str]) -> list[Line]:

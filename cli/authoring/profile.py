@@ -18,6 +18,11 @@ CATEGORIES = 20
 CLASSES = 30
 ENTITY_VALUES = 5000
 FEWEST_ROWS = 200
+NUMBERS: tuple[tuple[ColumnType, type[pl.DataType]], ...] = (
+    ("integer", pl.Int64),
+    ("number", pl.Float64),
+)
+"""The narrower first."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,10 @@ def _of_text(series: pl.Series) -> tuple[pl.Series, ColumnType, bool] | None:
     if series.null_count() == len(series):
         return None
     if not text.str.contains(r"^-?0\d").any():
-        for kind, dtype in (("integer", pl.Int64), ("number", pl.Float64)):
+        for kind, dtype in NUMBERS:
             made = text.cast(dtype, strict=False)
             if made.null_count() == series.null_count():
-                return made, kind, False  # type: ignore[return-value]
+                return made, kind, False
     lower = text.str.to_lowercase()
     if lower.drop_nulls().is_in(["true", "false"]).all():
         return lower == "true", "boolean", False

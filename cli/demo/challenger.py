@@ -103,7 +103,7 @@ def _register(settings: Settings, use_case: UseCase, package: Path, digest: str)
     identifier = "0" if experiment is None else str(experiment.experiment_id)
     run = client.create_run(
         identifier,
-        run_name="deliberately bad challenger",
+        run_name=RUN_NAME,
         tags={TAG: REASON, "decision": "refused"},
     ).info.run_id
     model = load_model(package)

@@ -52,8 +52,11 @@ def go_back(
     entry, plan, target = decide_roll_back(
         settings, use_case, to=to, actor=actor, reason=reason, evidence=evidence
     )
-    notify_release(settings, use_case, "rolled_back", entry)
-    followers = wait_until_followed(settings, plan, seconds=FOLLOWED_SECONDS)
+    try:
+        followers = wait_until_followed(settings, plan, seconds=FOLLOWED_SECONDS)
+    finally:
+        # A slow receiver must not keep who rolls back waiting for what the endpoint does.
+        notify_release(settings, use_case, "rolled_back", entry)
     problem = follow_with_alias(settings, use_case, target.entry.version)
     return RolledBack(
         version=target.entry.version,

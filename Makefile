@@ -30,7 +30,7 @@ CLI := .venv/bin/flightdeck
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: venv  ## a year of real flights through the whole loop; MONTHS=4 says how many months to replay
+demo: venv  ## a year of real flights through the whole loop; MONTHS=1..9 says how many months to replay
 	@$(CLI) demo $(if $(MONTHS),--months $(MONTHS))
 
 experiments: venv  ## what has been trained: ARGS="search --metric 'auc>0.7'", ARGS="compare flight_delays/1 flight_delays/2"

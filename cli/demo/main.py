@@ -25,7 +25,8 @@ from include.spec import UseCase
 
 USE_CASE = "flight_delays"
 HISTORY_MONTHS = 3
-DEFAULT_MONTHS = 4
+DEFAULT_MONTHS = 2
+"""The first has an alarm, a promotion and a roll-back, the second is quiet."""
 ALL_MONTHS = 12 - HISTORY_MONTHS
 WIDTH_WITHOUT_TERMINAL = 150
 

@@ -27,6 +27,7 @@ FINISHED = ("success", "failed")
 RUN_LIMIT_SECONDS = 1800
 FOLLOW_UP_LIMIT_SECONDS = 120
 FIRST_CHAMPION = "first_champion"
+PROMOTED = "promoted"
 BAD_CHALLENGER = "deliberately_bad_challenger"
 
 
@@ -74,8 +75,8 @@ class Replay:
         )
 
     def train_first(self, until: datetime) -> None:
-        """Train on the window that ends at `until` and wait until the deployment that follows has
-        ended.
+        """Train on the window that ends at `until` and wait until the version serves; a deployment
+        that an earlier replay left failed runs again.
         """
         self.say(
             f"training: first champion on the {self.use_case.training.window_days} days before"
@@ -92,7 +93,13 @@ class Replay:
                 f"The first training ended without a model ({run_id}): {reasons}."
                 f" {self.where(dag_id, run_id)}"
             )
-        self.await_deployment(dag_id, run_id)
+        deployment = self.use_case.dag_id("deployment")
+        started = self.run_started_by(deployment, dag_id, run_id)
+        if self.api.run_state(deployment, started) == "failed":
+            self.rerun(deployment, started)
+        deployed = self.await_deployment(dag_id, run_id)
+        if not deployed.startswith(PROMOTED):
+            raise PlatformError(f"The first model does not serve: {deployed}.")
 
     def month(self, interval: Interval) -> dict[str, Any]:
         """Replay one month; returns its row of the summary."""
@@ -179,8 +186,8 @@ class Replay:
         dag_id = self.use_case.dag_id("deployment")
         run_id = self.run_started_by(dag_id, training_dag, training_run)
         if self.release(run_id, asked) == "success":
-            return f"promoted v{self.champion()}"
-        return f"not deployed: see {self.where(dag_id, run_id)}"
+            return f"{PROMOTED} v{self.champion()}"
+        return f"not deployed: {self.why(dag_id, run_id)}"
 
     def try_bad_challenger(self, interval: Interval) -> None:
         """Once in a replay: release a challenger that answers the opposite, on live traffic, and
@@ -233,7 +240,7 @@ class Replay:
         self.say(f"{interval.start:%B}: {process.replace('_', ' ')}")
         self.start(dag_id, run_id, interval, conf)
         if self.wait_for_run(dag_id, run_id) != "success":
-            raise PlatformError(f"{dag_id} failed for {name}. {self.where(dag_id, run_id)}")
+            raise PlatformError(f"{dag_id} failed for {name}: {self.why(dag_id, run_id)}")
         return run_id
 
     def start(
@@ -245,14 +252,18 @@ class Replay:
         )
         state = self.api.trigger(dag_id, run_id, logical_date=date, data_interval=window, conf=conf)
         if state == "failed":
-            self.api.rerun(dag_id, run_id)
-            self.wait(
-                dag_id,
-                lambda runs: any(
-                    run["dag_run_id"] == run_id and run["state"] != "failed" for run in runs
-                ),
-                f"restart of {run_id}",
-            )
+            self.rerun(dag_id, run_id)
+
+    def rerun(self, dag_id: str, run_id: str) -> None:
+        """Run a failed run again, and see it begin."""
+        self.api.rerun(dag_id, run_id)
+        self.wait(
+            dag_id,
+            lambda runs: any(
+                run["dag_run_id"] == run_id and run["state"] != "failed" for run in runs
+            ),
+            f"restart of {run_id}",
+        )
 
     def run_started_by(self, dag_id: str, source_dag: str, source_run: str) -> str:
         """The run of `dag_id` that consumed the asset event of `source_run`."""
@@ -309,6 +320,10 @@ class Replay:
         )
         version = models.get(self.use_case.name, {}).get("version")
         return None if version is None else int(version)
+
+    def why(self, dag_id: str, run_id: str) -> str:
+        """Why a run failed, and where to look."""
+        return "; ".join([*self.api.failures(dag_id, run_id), self.where(dag_id, run_id)])
 
     def where(self, dag_id: str, run_id: str = "") -> str:
         """Where to look in the Airflow UI."""

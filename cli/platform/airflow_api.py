@@ -18,6 +18,8 @@ TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 4
 PAGE = 100
 PARSE_SECONDS = 120.0
+LOG_ERRORS = 5
+"""As many of a failed task's errors are shown; the last say why."""
 
 
 class AirflowApi:
@@ -122,6 +124,30 @@ class AirflowApi:
             ): task["state"]
             for task in tasks
         }
+
+    def failures(self, dag_id: str, run_id: str) -> list[str]:
+        """Say why each failed task of a run failed: its id, its try and the errors of its log."""
+        run = f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        return [
+            f"{task['task_id']}, try {task['try_number']}: {self._errors(run, task)}"
+            for task in self._all(run, "task_instances", {"state": "failed"})
+        ]
+
+    def _errors(self, run: str, task: Mapping[str, Any]) -> str:
+        try:
+            log = self.get(
+                f"{run}/{quote(task['task_id'], safe='')}/logs/{task['try_number']}",
+                {"map_index": task["map_index"], "full_content": True},
+            )
+        except PlatformError as error:
+            return f"its log cannot be read ({error})"
+        lines = [line for line in log["content"] if isinstance(line, dict)]
+        errors = [
+            " ".join(str(part) for part in (line["event"], *_causes(line)) if part)
+            for line in lines
+            if line.get("level") in ("error", "critical")
+        ]
+        return " / ".join(errors[-LOG_ERRORS:]) or "its log holds no error"
 
     def backfill(
         self, dag_id: str, start: datetime, end: datetime, *, max_active_runs: int = 1
@@ -239,6 +265,12 @@ class AirflowApi:
     def _json(answer: httpx.Response) -> dict[str, Any]:
         content: dict[str, Any] = answer.json()
         return content
+
+
+def _causes(line: Mapping[str, Any]) -> list[str]:
+    """The exceptions of a line of a task's log, the outermost first."""
+    details = line.get("error_detail") or []
+    return [f"{detail.get('exc_type')}: {detail.get('exc_value')}" for detail in details]
 
 
 def _dag(dag_id: str) -> str:

@@ -37,8 +37,9 @@ STAMP = datetime(2013, 1, 15, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Shared: what changes a table takes `changing`."""
-    return shared(tmp_path_factory.getbasetemp() / "two_months_of_a_tenth", 2, 0.1)
+    """The module's: what changes a table other than the training set takes `changing`."""
+    months = shared(tmp_path_factory.getbasetemp() / "two_months_of_a_tenth", 2, 0.1)
+    return copy_of(months, tmp_path_factory.mktemp("known-at"))
 
 
 @pytest.fixture

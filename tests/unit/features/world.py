@@ -28,18 +28,29 @@ def context_of(settings: Settings, start: datetime, end: datetime) -> StepContex
     )
 
 
+BUILT: dict[str, set[Path]] = {}
+"""The files of the tables that `shared` made, by the URI of the tables."""
+
+
 @cache
 def shared(home: Path, months: int, share: float = 1.0) -> Settings:
     """What `build` makes, with Feast's definitions, once per process for one home: its tests leave
-    it as they find it.
+    it as they find it, and take `copy_of` it for what they write.
     """
     settings = build(home, months, share)
     apply_definitions(settings)
+    BUILT[settings.tables_uri] = files_of(settings)
     return settings
+
+
+def files_of(settings: Settings) -> set[Path]:
+    return {path for path in Path(settings.tables_uri).rglob("*") if path.is_file()}
 
 
 def copy_of(settings: Settings, home: Path) -> Settings:
     """The tables of a home in another one, to be changed there."""
+    changed = files_of(settings) ^ BUILT.get(settings.tables_uri, files_of(settings))
+    assert not changed, f"a test wrote to tables that others share: {sorted(changed)[:3]}"
     shutil.copytree(settings.tables_uri, home / "tables")
     own = home_settings(home, settings.sample_share)
     apply_definitions(own)

@@ -143,7 +143,7 @@ class AirflowApi:
             return f"its log cannot be read ({error})"
         lines = [line for line in log["content"] if isinstance(line, dict)]
         errors = [
-            " ".join(str(part) for part in (line["event"], *_causes(line)) if part)
+            " ".join(str(part) for part in _parts(line) if part)
             for line in lines
             if line.get("level") in ("error", "critical")
         ]
@@ -267,10 +267,16 @@ class AirflowApi:
         return content
 
 
-def _causes(line: Mapping[str, Any]) -> list[str]:
-    """The exceptions of a line of a task's log, the outermost first."""
+def _parts(line: Mapping[str, Any]) -> list[Any]:
+    """What a line of a task's log says of an error: its text and its exceptions, the outermost
+    first; a task that exited with a sentence says that alone.
+    """
+    exited = line.get("exit_code")
+    if isinstance(exited, str):
+        return [exited]
     details = line.get("error_detail") or []
-    return [f"{detail.get('exc_type')}: {detail.get('exc_value')}" for detail in details]
+    exceptions = [f"{detail.get('exc_type')}: {detail.get('exc_value')}" for detail in details]
+    return [line["event"], *exceptions]
 
 
 def _dag(dag_id: str) -> str:

@@ -1,6 +1,6 @@
 """The demo as a user runs it, on a fifth of the flights: its platform stopped and started in the
-middle of the first training, itself killed in the middle of a month and started again, and then
-read by a program.
+middle of the first training, then killed as a whole as by a power cut, itself killed in the middle
+of a month and started again, and then read by a program.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import Any
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from cli.demo.replay import BAD_CHALLENGER
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import passwords, process_environment
+from cli.platform.leftovers import find_leftovers
 from include.inference_log.log import ship
 from include.registry.client import connect
 from include.release.ledger import Ledger
@@ -52,6 +55,7 @@ FIELDS = [
 FEATURES, TRAINING = "flight_delays__features", "flight_delays__training"
 FIRST_TRAINING = "first_champion__2013-04-01"
 """The demo takes the run of this id for its own."""
+SEARCH = "tune_model"
 TRIALS = 25
 
 
@@ -114,7 +118,8 @@ def run_command(name: str, environment: dict[str, str]) -> str:
 
 def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> str:
     """The demo's history and first training, with `make down` and `make up` in the middle of its
-    search, which is long enough to be met; what `make down` printed.
+    search, which is long enough to be met, and with a kill -9 of everything in the middle of what
+    is left of it; what `make down` printed.
     """
     run_command("up", environment)
     with AirflowApi(settings) as api:
@@ -126,7 +131,27 @@ def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> 
     wait_for(lambda: any((settings.home / "work").rglob("tuning-*.journal")))
     stopped = run_command("down", environment)
     run_command("up", environment)
+    with AirflowApi(settings) as api:
+        wait_for(lambda: searching(api) == 2)
+    cut_power(settings)
+    run_command("up", environment)
     return stopped
+
+
+def searching(api: AirflowApi) -> int:
+    """The try of the first training's search that runs; 0 where none does."""
+    task = api.get(f"/api/v2/dags/{TRAINING}/dagRuns/{FIRST_TRAINING}/taskInstances/{SEARCH}")
+    return int(task["try_number"]) if task["state"] == "running" else 0
+
+
+def cut_power(settings: Settings) -> None:
+    """End every process of the platform at once, as a power cut would: nobody says good-bye."""
+    processes = find_leftovers(settings)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+    assert find_leftovers(settings) == []
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +190,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         )
 
 
-def test_a_restart_of_the_platform_in_the_middle_of_a_training_loses_nothing(demo: Demo):
+def test_a_restart_and_a_power_cut_in_the_middle_of_a_training_lose_nothing(demo: Demo):
     run = f"/api/v2/dags/{TRAINING}/dagRuns/{FIRST_TRAINING}"
     with AirflowApi(demo.settings) as api:
         assert api.run_state(TRAINING, FIRST_TRAINING) == "success"
         tasks = api.get(f"{run}/taskInstances")["task_instances"]
     tries = {task["task_id"]: task["try_number"] for task in tasks}
-    # The restart did hit a task, which was tried once more, and no other.
+    # Both did hit the search, which was tried again, and nothing else.
     assert "none of its processes is left" in demo.stopped
-    assert sorted(tries.values()) == [*[1] * (len(tries) - 1), 2], tries
+    assert tries == {**dict.fromkeys(tries, 1), SEARCH: 3}
     client = connect(demo.settings)
     experiment = client.get_experiment_by_name("flight_delays")
     assert experiment is not None
@@ -254,6 +279,11 @@ def test_a_deliberately_bad_challenger_is_named_so_and_rolled_back(demo: Demo):
     assert lines[1]["verdict"] == f"rolled back to version {champion['version']}"
     assert lines[0]["rows"] >= 50
     assert "(deliberately bad)" in demo.output
+    with AirflowApi(demo.settings) as api:
+        (why,) = api.failures("flight_delays__deployment", BAD_CHALLENGER)
+    assert why.startswith("shift_to_5_percent, try 1: ")
+    assert "scores (score_psi" in why
+    assert why.endswith("shift_to_5_percent is rolled back.")
 
 
 def test_a_good_challenger_is_promoted_share_by_share(demo: Demo):

@@ -20,6 +20,7 @@ from proofs.harness.airflow import Account, Airflow
 from proofs.harness.databases import mlflow_at
 from proofs.harness.endpoint import USE_CASE, Endpoint
 from proofs.harness.home import BUSY_MACHINE, home_settings
+from proofs.harness.outcomes import Outcomes, Told
 from proofs.harness.ports import free_ports
 from proofs.harness.registered import register
 from proofs.harness.traffic import Traffic
@@ -118,6 +119,10 @@ class Rollouts:
         """Some who ask at a steady pace, and never again for what failed."""
         rows = self.world.rows
         return Traffic(self.endpoint.url, rows, callers=CALLERS, retries=False, pause=PAUSE)
+
+    def outcomes(self, traffic: Traffic, told: Told) -> Outcomes:
+        """The callers' application, which tells what came of their answers."""
+        return Outcomes(self.endpoint.url, traffic, told)
 
     def _ended(self, dag_id: str, run: str) -> str | None:
         state = self.engineer.run_state(dag_id, run)

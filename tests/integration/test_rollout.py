@@ -20,6 +20,7 @@ from include.release.plan import read_plan
 from include.settings import PROJECT_ROOT
 from proofs.faults.office import PERSON_SECONDS
 from proofs.harness.endpoint import USE_CASE
+from proofs.harness.outcomes import rewards
 from proofs.harness.rollouts import (
     BETTER,
     DEPLOY,
@@ -43,6 +44,9 @@ QUIET: dict[str, Any] = {
 }
 BLUE_GREEN: dict[str, Any] = {
     "strategy": {"kind": "blue_green", "switch_back_minutes": 0.5, "minimum_rows": 60}
+}
+WORTH: dict[str, Any] = {
+    "strategy": {**FAST, "steps": [0.5], "bake_seconds": 12, "minimum_rows": 300}
 }
 SHADOW: dict[str, Any] = {
     "strategy": {"kind": "shadow", "minutes": 0.1, "minimum_rows": 60, "patience_minutes": 3}
@@ -104,9 +108,28 @@ def test_a_bad_challenger_is_rolled_back_by_itself_and_says_why_with_figures(
     assert "although its gates refused it (flightdeck demo: deliberately bad" in select["reason"]
 
 
+def test_a_version_that_is_worth_less_to_the_application_gets_no_full_release(
+    rollouts: Rollouts,
+) -> None:
+    rollouts.use(WORTH, (HALF,))
+    told = rewards({GOOD: 0.8, BETTER: 0.2})
+    with rollouts.callers().flowing() as traffic, rollouts.outcomes(traffic, told).flowing():
+        rollouts.deploy(BETTER, "worthless")
+        assert rollouts.end("worthless") == "failed"
+        traffic.wait_for(20)
+    assert dict(traffic.errors) == {}
+    back = rollouts.rows("worthless")[-1]
+    assert back.event == "rolled_back"
+    (refused,) = [one for one in back.evidence["verdict"]["findings"] if not one["passed"]]
+    assert (refused["rule"], refused["part"]) == ("outcomes", "reward")
+    assert refused["observed"] == pytest.approx(-0.6, abs=0.15)
+    assert shares(rollouts) == {GOOD: 1.0}
+
+
 def test_a_good_challenger_is_promoted_stage_by_stage_and_no_request_fails(
     rollouts: Rollouts,
 ) -> None:
+    rollouts.use(CANARY, STAGES)
     with rollouts.callers().flowing() as traffic:
         rollouts.deploy(BETTER, "good")
         rollouts.wait("good", STAGES[0], "deferred")

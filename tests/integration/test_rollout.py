@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.platform.environment import process_environment, settings_environment
+from cli.platform.environment import passwords, process_environment, settings_environment
 from include.registry.client import connect
 from include.release.approval import TAKE_BACK
 from include.release.plan import read_plan
 from include.settings import PROJECT_ROOT
 from proofs.faults.office import PERSON_SECONDS
 from proofs.harness.endpoint import USE_CASE
-from proofs.harness.outcomes import rewards
+from proofs.harness.outcomes import labels, rewards
 from proofs.harness.rollouts import (
     BETTER,
     DEPLOY,
@@ -47,6 +47,19 @@ BLUE_GREEN: dict[str, Any] = {
 }
 WORTH: dict[str, Any] = {
     "strategy": {**FAST, "steps": [0.5], "bake_seconds": 12, "minimum_rows": 300}
+}
+AB_TEST: dict[str, Any] = {
+    "strategy": {
+        "kind": "ab",
+        "metric": "loss",
+        "minimum_effect": 0.05,
+        "minimum_rows": 200,
+        "patience_hours": 0.03,
+    },
+    **OVERRIDERS,
+}
+BANDIT: dict[str, Any] = {
+    "strategy": {"kind": "bandit", "floor": 0.1, "update_seconds": 5, "minimum_rows": 300}
 }
 SHADOW: dict[str, Any] = {
     "strategy": {"kind": "shadow", "minutes": 0.1, "minimum_rows": 60, "patience_minutes": 3}
@@ -195,6 +208,67 @@ def test_a_shadow_answers_nobody_and_is_promoted_when_it_agrees(rollouts: Rollou
     judged = [row for row in rollouts.rows("mirrored") if row.evidence["about"] == "mirror_traffic"]
     rules = {finding["rule"] for finding in judged[-1].evidence["verdict"]["findings"]}
     assert "disagreement" in rules
+    assert shares(rollouts) == {GOOD: 1.0}
+
+
+def override(rollouts: Rollouts, version: int, password: str) -> subprocess.CompletedProcess[str]:
+    environment = process_environment(settings_environment(rollouts.settings))
+    named = ["--user", "reviewer", "--reason", "the gates know no snow"]
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "override", USE_CASE, str(version), *named],
+        cwd=PROJECT_ROOT,
+        env={**environment, "FLIGHTDECK_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_ab_test_of_a_version_that_its_gates_refused_ends_by_its_metric(
+    rollouts: Rollouts,
+) -> None:
+    rollouts.use(AB_TEST, ("compare_versions",))
+    connect(rollouts.settings).set_model_version_tag(USE_CASE, str(BETTER), "decision", "refused")
+    stranger = override(rollouts, BETTER, "guessed")
+    assert (stranger.returncode, "401" in stranger.stderr) == (1, True), stranger.stderr
+    done = override(rollouts, BETTER, passwords(rollouts.settings)["reviewer"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (
+        rollouts.callers().flowing() as traffic,
+        rollouts.outcomes(traffic, labels(BETTER)).flowing(),
+    ):
+        rollouts.deploy(BETTER, "compared")
+        assert rollouts.end("compared") == "success"
+        traffic.wait_for(20)
+    assert dict(traffic.errors) == {}
+    judged = [row for row in rollouts.rows("compared") if row.event == "verdict"][-1]
+    (metric,) = [one for one in judged.evidence["verdict"]["findings"] if one["rule"] == "metric"]
+    assert (metric["part"], metric["passed"], metric["judged"]) == ("loss", True, True)
+    assert metric["observed"] > metric["limit"] == 0.05
+    reason = rollouts.result("compared", "select_version")["reason"]
+    assert "although its gates refused it (reviewer: the gates know no snow)" in reason
+    assert shares(rollouts) == {BETTER: 1.0}
+
+
+def test_a_bandit_moves_traffic_to_the_better_version_keeps_its_floor_and_ends_by_proof(
+    rollouts: Rollouts,
+) -> None:
+    rollouts.use(BANDIT, ("explore_versions",))
+    told = rewards({GOOD: 0.8, BETTER: 0.2})
+    with rollouts.callers().flowing() as traffic, rollouts.outcomes(traffic, told).flowing():
+        rollouts.deploy(GOOD, "explored")
+        assert rollouts.end("explored") == "success"
+        traffic.wait_for(20)
+    assert dict(traffic.errors) == {}
+    rows = rollouts.rows("explored")
+    moved = [row.evidence["share"] for row in rows if row.event == "traffic"]
+    tried = [share for share in moved if share < 1.0]
+    assert (tried[0], max(tried), min(tried)) == (0.1, 0.9, 0.1)
+    judged = [row for row in rows if row.event == "verdict"][-1]
+    assert judged.evidence["verdict"]["better_probability"] >= 0.99
+    (metric,) = [one for one in judged.evidence["verdict"]["findings"] if one["rule"] == "metric"]
+    assert (metric["part"], metric["passed"], metric["judged"]) == ("reward", True, True)
+    assert rows[-1].event == "promoted"
     assert shares(rollouts) == {GOOD: 1.0}
 
 

@@ -1,0 +1,71 @@
+"""Airflow's local executor, whose tasks find the heavy libraries loaded.
+
+Every task is a fork of one of the executor's workers, which are forks of the scheduler. What the
+scheduler has imported before the first fork a task has at once, and shares its memory; otherwise
+each task imports anew what its step needs, which takes several times as long as most steps.
+
+Only third-party libraries are loaded so. The code of Flightdeck and of the use cases is read by
+every task as it stands on the disk, so that a changed feature or step counts from the next task on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+
+import structlog
+from airflow.executors.local_executor import LocalExecutor
+
+PRELOADED = (
+    "deltalake",
+    "evidently.core.report",
+    "evidently.presets",
+    "fairlearn.metrics",
+    "feast.infra.online_stores.sqlite",
+    "great_expectations.render.renderer.page_renderer",
+    "great_expectations.render.view",
+    "httpx",
+    "matplotlib.figure",
+    "mlflow.artifacts",
+    "mlflow.models",
+    "mlflow.pyfunc",
+    "model_signing",
+    "optuna.storages.journal",
+    "pandas",
+    "polars",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "sklearn.compose",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "skops.io",
+    "xgboost",
+)
+
+
+class PreloadingExecutor(LocalExecutor):
+    """`LocalExecutor`, with `PRELOADED` imported before its workers are forked.
+
+    Where workers are started by other means than a fork, as on macOS, it is a `LocalExecutor`.
+    """
+
+    def start(self) -> None:
+        """Import the libraries, then start the workers."""
+        if self.is_mp_using_fork and hasattr(os, "fork"):
+            preload(PRELOADED)
+        super().start()
+
+
+def preload(modules: Sequence[str]) -> list[str]:
+    """Import the modules; those that cannot be imported, whose steps will say so, are returned."""
+    missing = []
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            structlog.get_logger(__name__).warning("not preloaded", module=name, error=str(error))
+            missing.append(name)
+    return missing

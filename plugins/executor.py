@@ -10,12 +10,14 @@ every task as it stands on the disk, so that a changed feature or step counts fr
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from importlib import import_module
 
-import structlog
 from airflow.executors.local_executor import LocalExecutor
+
+import include.features  # noqa: F401  # before Feast, whose import it shortens
 
 PRELOADED = (
     "deltalake",
@@ -46,6 +48,9 @@ PRELOADED = (
 )
 
 
+log = logging.getLogger(__name__)
+
+
 class PreloadingExecutor(LocalExecutor):
     """`LocalExecutor`, with `PRELOADED` imported before its workers are forked.
 
@@ -66,6 +71,6 @@ def preload(modules: Sequence[str]) -> list[str]:
         try:
             import_module(name)
         except ImportError as error:
-            structlog.get_logger(__name__).warning("not preloaded", module=name, error=str(error))
+            log.warning("%s is not preloaded: %s", name, error)
             missing.append(name)
     return missing

@@ -222,9 +222,7 @@ def _open(
 ) -> FeatureStore:
     # The process is part of the key: a forked child must not share its parent's SQLite connections.
     import yaml  # type: ignore[import-untyped]
-
-    with _plain_imports():
-        from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, RepoConfig
 
     text = (Path(repo) / "feature_store.yaml").read_text()
     values = _substituted(
@@ -260,31 +258,9 @@ def _ours(online_store: dict[str, Any]) -> dict[str, Any]:
     return {**online_store, **fixed.get(online_store["type"], {})}
 
 
-@contextmanager
-def _plain_imports() -> Iterator[None]:
-    """Import without typeguard's instrumentation of Feast's constructors, which is two thirds of
-    Feast's 4.5 s of import.
-
-    It recompiles the source of every decorated function at import; our definitions are checked by
-    tests instead.
-    """
-    import typeguard
-
-    def unchecked(target: Any = None, **_: Any) -> Any:
-        return target if target is not None else unchecked
-
-    instrumenting = typeguard.typechecked
-    typeguard.typechecked = unchecked
-    try:
-        yield
-    finally:
-        typeguard.typechecked = instrumenting
-
-
 def definitions(settings: Settings) -> list[Any]:
     """Every Feast object that a file of feature_repo holds under a public name."""
-    with _plain_imports():
-        from feast import Entity, FeatureService, FeatureView
+    from feast import Entity, FeatureService, FeatureView
 
     objects: dict[int, Any] = {}
     with _environment_variable(TABLES_VARIABLE, settings.tables_uri):

@@ -48,6 +48,12 @@ def test_a_missing_service_is_named_beside_the_existing_ones(two_months: Setting
         use_case_views(other, open_store(two_months))
 
 
+def test_feast_is_imported_without_compiling_its_methods_anew():
+    from feast import FeatureView
+
+    assert "typeguard" not in FeatureView.__init__.__code__.co_names
+
+
 def test_applying_again_changes_nothing(two_months: Settings):
     assert apply_definitions(two_months) is False
 

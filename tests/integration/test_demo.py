@@ -25,7 +25,7 @@ import pytest
 
 from cli.demo.replay import BAD_CHALLENGER
 from cli.platform.airflow_api import AirflowApi
-from cli.platform.environment import passwords, process_environment
+from cli.platform.environment import PARALLELISM, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
 from include.inference_log.log import ship
 from include.registry.client import connect
@@ -211,6 +211,17 @@ def test_a_restart_and_a_power_cut_in_the_middle_of_a_training_lose_nothing(demo
     assert len(trials) == TRIALS
     (version,) = client.search_model_versions(f"run_id='{parent.info.run_id}'")
     assert int(version.version) == 1
+
+
+def test_a_task_finds_the_heavy_libraries_loaded(demo: Demo):
+    workers = [
+        process
+        for process in find_leftovers(demo.settings)
+        if "LocalExecutor" in " ".join(process.cmdline())
+    ]
+    assert len(workers) == PARALLELISM
+    for worker in workers:
+        assert "libxgboost.so" in {Path(file.path).name for file in worker.memory_maps()}
 
 
 def test_it_goes_on_where_it_was_killed(demo: Demo):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,8 @@ from proofs.harness.world import World
 SEED = 20130401
 WHOLE_SHARE = 0.2
 """Of the kills of the endpoint, the share that takes the supervisor and all workers at once."""
+
+DEATH_SECONDS = 10.0
 
 ONLY_LOST = "rows without an answer are of requests without an id that were cut off"
 
@@ -44,7 +47,7 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
     Callers repeat a lost request under its own id.
     """
     before = logged_ids(world.settings)
-    done = 0
+    done, died = 0, 0
     once = Traffic(endpoint.url, world.rows, callers=2, retries=False)
     with Traffic(endpoint.url, world.rows).flowing() as traffic, once.flowing():
         traffic.wait_for(50)
@@ -53,16 +56,17 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
             if len(workers) < 2:
                 time.sleep(0.2)
                 continue
-            workers[done % 2].kill()
+            died += _dies(workers[done % 2])
             done += 1
             traffic.wait_for(30)
         traffic.wait_for(50)
     account = settle(world.settings, [*traffic.answered, *once.answered], before)
     return Line(
         "kill -9 one of two server workers under load",
-        f"0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
-        f"{sum(traffic.errors.values())} client errors, {account}, {_only_lost(account, once)}",
-        f"{done} kills, {account.answered} answers, {traffic.repeats} requests asked again,"
+        f"{kills} died, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
+        f"{died} died, {sum(traffic.errors.values())} client errors, {account},"
+        f" {_only_lost(account, once)}",
+        f"{account.answered} answers, {traffic.repeats} requests asked again,"
         f" slowest {traffic.slowest:.1f} s; {_told(once)}",
     )
 
@@ -83,9 +87,10 @@ def kill_at_random(
         with shippers.dying():
             for _ in range(server_kills):
                 if chance.random() < WHOLE_SHARE:
+                    workers = endpoint.workers()
                     endpoint.kill()
+                    whole += all(not worker.is_running() for worker in workers)
                     endpoint.launch()
-                    whole += 1
                 else:
                     single += _kill_some_worker(endpoint, chance)
                 time.sleep(chance.uniform(0.5, 4.0))
@@ -94,11 +99,11 @@ def kill_at_random(
     account = settle(world.settings, [*traffic.answered, *once.answered], before)
     return Line(
         f"kill -9 server and shipper {server_kills + shipper_kills} times at random",
-        f"{server_kills + shipper_kills} kills, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}:"
+        f"{server_kills + shipper_kills} died, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}:"
         " True",
-        f"{whole + single + shippers.kills} kills, {sum(traffic.errors.values())} client errors,"
+        f"{whole + single + shippers.died} died, {sum(traffic.errors.values())} client errors,"
         f" {account}, {_only_lost(account, once)}",
-        f"{single} of one worker, {whole} of the whole endpoint, {shippers.kills} of a shipper;"
+        f"{single} of one worker, {whole} of the whole endpoint, {shippers.died} of a shipper;"
         f" {account.answered} answers, {traffic.repeats} requests asked again, slowest"
         f" {traffic.slowest:.1f} s; {_told(once)}",
     )
@@ -113,16 +118,22 @@ def _told(once: Traffic) -> str:
 
 
 def _kill_some_worker(endpoint: Endpoint, chance: random.Random) -> int:
-    """Wait for a worker that is up, then kill one; 1."""
+    """Wait for a worker that is up, then kill one; 1 when it died of that."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         workers = endpoint.workers()
         if workers:
             with suppress(psutil.NoSuchProcess):
-                chance.choice(workers).kill()
-                return 1
+                return _dies(chance.choice(workers))
         time.sleep(0.1)
     return 0
+
+
+def _dies(worker: psutil.Process) -> int:
+    """Kill a worker; 1 when it is gone, 0 when it lives on."""
+    worker.kill()
+    gone, _ = psutil.wait_procs([worker], timeout=DEATH_SECONDS)
+    return len(gone)
 
 
 class Shippers:
@@ -130,6 +141,7 @@ class Shippers:
 
     def __init__(self, endpoint: Endpoint, kills: int) -> None:
         self.kills = 0
+        self.died = 0
         self._wanted = kills
         self._environment = process_environment(
             {**settings_environment(endpoint.settings), "PYTHONPATH": str(PROJECT_ROOT)}
@@ -159,3 +171,4 @@ class Shippers:
                 time.sleep(chance.uniform(0.0, 0.6))
                 shipper.kill()
                 self.kills += 1
+                self.died += shipper.wait() == -signal.SIGKILL

@@ -37,6 +37,9 @@ SEGMENT_BYTES = 1 << 18
 is refused.
 """
 
+FIRST_SECONDS = 60.0
+"""Within which a full disk shows."""
+NOTICED_SECONDS = 15.0
 LIVE_SECONDS = 2.0
 # A look-up waits for a locked store, and the machine may be busy.
 LONGEST_SECONDS = WAIT_SECONDS + 3.0
@@ -55,6 +58,7 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
         with Traffic(endpoint.url, world.rows, callers=2).flowing() as traffic:
             traffic.wait_for(30)
             server.kill()
+            away = not server.answers()
             traffic.wait_for(30)
             endpoint.stop()
             endpoint.start()
@@ -64,8 +68,9 @@ def stop_mlflow(endpoint: Endpoint, world: World) -> Line:
         server.kill()
     return Line(
         "stop MLflow, then restart the endpoint",
-        "MLflow was up: True, 0 client errors, version 1 answers",
-        f"MLflow was up: {up}, {sum(traffic.errors.values())} client errors, {_versions(traffic)}",
+        "MLflow was up: True, then away: True, 0 client errors, version 1 answers",
+        f"MLflow was up: {up}, then away: {away}, {sum(traffic.errors.values())} client errors,"
+        f" {_versions(traffic)}",
         f"{len(traffic.answered)} answers",
     )
 
@@ -81,7 +86,7 @@ def lock_online_store(endpoint: Endpoint, world: World, *, seconds: float) -> Li
             looked = time.monotonic()
             alive = endpoint.client.get("/livez").status_code
             loop_seconds = time.monotonic() - looked
-            endpoint.wait_for("/readyz", 503)
+            endpoint.wait_for("/readyz", 503, seconds=NOTICED_SECONDS)
         # What was asked under the lock may still be on its way.
         time.sleep(1.0)
         during, slowest = dict(traffic.errors), traffic.slowest
@@ -327,11 +332,11 @@ def _fill(path: Path) -> None:
         os.close(descriptor)
 
 
-def _until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + FIRST_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise PlatformError(f"there was no {what} within {seconds:g} s")
+            raise PlatformError(f"there was no {what} within {FIRST_SECONDS:g} s")
         time.sleep(0.05)
 
 

@@ -159,9 +159,9 @@ def excess_finding(
     rates = [hits / rows if rows else None for hits, rows in (excess.challenger, excess.champion)]
     texts = [f"{hits:,} of {rows:,} rows" for hits, rows in (excess.challenger, excess.champion)]
     judged = None not in rates and not excess.leans
-    together = ""
+    together, alike = "", "unit or moment" if question == "latency" else "unit"
     if excess.clustering > CLUSTERED:
-        together = f"; rows of one unit resemble each other {excess.clustering:.2g} times"
+        together = f"; rows of one {alike} resemble each other {excess.clustering:.2g} times"
     return Finding(
         rule=question,
         subject=case.subject,

@@ -37,7 +37,8 @@ class ArmWindow:
 @dataclass(frozen=True)
 class Clustering:
     """By how much the rows of one unit resemble each other, per count of `ArmWindow`: the design
-    effect, at least 1. A unit that asks twenty times and fails each time is one failure.
+    effect, at least 1. A unit that asks twenty times and fails each time is one failure; rows that
+    are slow in the same second are slow for one reason.
     """
 
     errors: float = 1.0

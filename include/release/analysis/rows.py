@@ -38,7 +38,7 @@ class LoggedRows:
 
     `step` is the plan's place in the rollout, `bins` the score's bin between `edges` (the last one
     holds what is no number); `failed` and `lacking` are errors and missing features of `ArmWindow`.
-    `units` numbers the units.
+    `units` numbers the units, `moments` the seconds in which the rows were answered.
     """
 
     frame: pl.DataFrame
@@ -50,6 +50,7 @@ class LoggedRows:
     bins: np.ndarray
     edges: tuple[float, ...]
     units: np.ndarray
+    moments: np.ndarray
 
     def window(
         self, arm: PlannedArm, plan: int, chosen: Flags, slow_ms: float | None, units: int | None
@@ -154,6 +155,7 @@ def as_arrays(
         bins=_bins(scores, edges),
         edges=tuple(edges),
         units=_units(rows, unit),
+        moments=rows["answered_at"].dt.epoch("s").to_numpy(),
     )
 
 
@@ -213,26 +215,33 @@ def _units(rows: pl.DataFrame, unit: Sequence[str]) -> np.ndarray:
 
 
 def _clustering(rows: LoggedRows, chosen: Flags, slow_ms: float | None) -> Clustering:
-    """The design effects of the chosen rows."""
+    """The design effects of the chosen rows.
+
+    Slow rows are those of a request, and of a moment in which the machine had other things to do,
+    as much as of a unit; the larger effect counts.
+    """
     slow = np.zeros(len(chosen), dtype=bool) if slow_ms is None else rows.latency_ms > slow_ms
     count = len(rows.edges) + 2 if rows.edges else 0
     in_bins = [rows.bins == number for number in range(count)]
+    arms = [chosen & rows.challenger, chosen & ~rows.challenger]
     return Clustering(
-        errors=_design_effect(rows, chosen, [rows.failed]),
-        fallbacks=_design_effect(rows, chosen, [rows.lacking]),
-        slow=_design_effect(rows, chosen, [slow]),
-        scores=_design_effect(rows, chosen & ~rows.failed, in_bins),
+        errors=_design_effect(rows.units, arms, [rows.failed]),
+        fallbacks=_design_effect(rows.units, arms, [rows.lacking]),
+        slow=max(_design_effect(alike, arms, [slow]) for alike in (rows.units, rows.moments)),
+        scores=_design_effect(rows.units, [arm & ~rows.failed for arm in arms], in_bins),
     )
 
 
-def _design_effect(rows: LoggedRows, chosen: Flags, events: Sequence[Flags]) -> float:
-    """The variance of the units' events over that of as many independent rows, within each arm."""
+def _design_effect(alike: np.ndarray, arms: Sequence[Flags], events: Sequence[Flags]) -> float:
+    """The variance of the events of rows that are `alike` in a number, over that of as many
+    independent rows, within each arm.
+    """
     squares = expected = 0.0
-    for arm in (chosen & rows.challenger, chosen & ~rows.challenger):
-        _, units = np.unique(rows.units[arm], return_inverse=True)
-        sizes = np.bincount(units)
+    for arm in arms:
+        _, clusters = np.unique(alike[arm], return_inverse=True)
+        sizes = np.bincount(clusters)
         for event in events:
-            hits = np.bincount(units, weights=event[arm])
+            hits = np.bincount(clusters, weights=event[arm])
             total = sizes.sum()
             rate = hits.sum() / total if total else 0.0
             squares += float(((hits - rate * sizes) ** 2).sum())

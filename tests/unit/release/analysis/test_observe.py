@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -276,3 +277,41 @@ def test_outcomes_of_one_unit_make_the_mean_less_sure(home, champion):
     parts = {part.role: part for part in observe(home, USE_CASE, [unit]).matured}
     assert parts["challenger"].variance == pytest.approx(0.25)
     assert parts["champion"].variance == pytest.approx(2.5)
+
+
+def in_seconds(count, each):
+    """Moments of `count` rows, `each` in a second."""
+    return [START + timedelta(seconds=12_000 + i // each) for i in range(count)]
+
+
+def test_one_stall_of_the_machine_is_one_event_and_refuses_nobody(home, champion):
+    """Twenty requests of one second wait for the same reason, and all fall on the challenger."""
+    stalled = [400.0 if 40 <= i < 60 else 3.0 for i in range(400)]
+    moments = in_seconds(400, 20)
+    write_log(
+        home,
+        *before(champion),
+        rows(400, "champion", 12, champion, seed=1, answered_at=moments, latency_ms=3.0),
+        rows(400, "challenger", 12, CHALLENGER, 2, answered_at=moments, latency_ms=stalled),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.5, champion)])
+    assert observed.now.challenger.slow == 20
+    assert observed.now.clustering.slow == pytest.approx(20.0, rel=0.1)
+    latency = next(part for part in analyse(RELEASE, observed).findings if part.rule == "latency")
+    assert latency.passed
+    assert "rows of one unit or moment resemble each other 20 times" in latency.reason
+
+
+def test_slow_rows_in_every_second_are_the_challengers_own(home, champion):
+    slow = [400.0 if i % 20 == 0 else 3.0 for i in range(400)]
+    moments = in_seconds(400, 20)
+    write_log(
+        home,
+        *before(champion),
+        rows(400, "champion", 12, champion, seed=1, answered_at=moments, latency_ms=3.0),
+        rows(400, "challenger", 12, CHALLENGER, 2, answered_at=moments, latency_ms=slow),
+    )
+    observed = observe(home, USE_CASE, [plan(12, 0.5, champion)])
+    assert observed.now.challenger.slow == 20
+    assert observed.now.clustering.slow == pytest.approx(1.0)
+    assert "latency" in {finding.rule for finding in analyse(RELEASE, observed).refused}

@@ -40,6 +40,7 @@ from proofs.harness.endpoint import USE_CASE, Endpoint
 from proofs.harness.home import BUSY_MACHINE
 
 KILLED = -signal.SIGKILL
+GIVEN_UP = "its task failed for good"
 CANARY = Canary(steps=(0.5,), bake_seconds=1, minimum_rows=20, patience_seconds=60)
 STAGE = {"name": "shift_to_50_percent"}
 PROMOTE, ROLL_BACK, LOOK = (
@@ -300,8 +301,12 @@ def _between(driver: Driver) -> str:
 def _after(steps: Steps, step: str, case: Case, *, again: bool) -> str:
     """What does not hold after another try, or after the run was given up."""
     if not again:
+        stage.end_unwatched(case.started.context, GIVEN_UP)
+        # Who dies behind the row that promotes has promoted.
+        done = min(_promotions(steps.driver, case), 1)
+        problem = _whole(steps.driver, case, {BETTER if done else CHAMPION: 1.0}, done)
         _give_up(steps.driver, case)
-        return _whole(steps.driver, case, {CHAMPION: 1.0}, 0)
+        return problem
     retried = Case(case.started.again(), case.inputs)
     if step == LOOK:
         steps.finish_look(retried)
@@ -327,14 +332,19 @@ def _whole(driver: Driver, case: Case, shares: dict[int, float], promotions: int
     if driver.shares() != shares:
         return f"the plan says {driver.shares()}"
     wait_until_followed(driver.settings, plan, seconds=FOLLOWED_SECONDS)
+    promoted = _promotions(driver, case)
+    return "" if promoted == promotions else f"{promoted} promotions by one run"
+
+
+def _promotions(driver: Driver, case: Case) -> int:
+    """How often the run has promoted."""
     run = f"{case.started.context.run.process}/{case.started.context.run.run_id}"
     own = [row for row in driver.ledger.rows(USE_CASE) if row.run == run]
-    promoted = sum(row.event == "promoted" for row in own)
-    return "" if promoted == promotions else f"{promoted} promotions by one run"
+    return sum(row.event == "promoted" for row in own)
 
 
 def _give_up(driver: Driver, case: Case) -> None:
     """What happens when a run fails for good; and the champion serves for the next case."""
-    stage.end_unwatched(case.started.context, "its task failed for good")
+    stage.end_unwatched(case.started.context, GIVEN_UP)
     if driver.champion() != CHAMPION:
         driver.back(CHAMPION)

@@ -17,7 +17,7 @@ from include.errors import FlightdeckError
 
 PROGRAM = "flightdeck"
 PLATFORM, RECORDS, ENDPOINT, PROOFS = "Platform", "Records of models and data", "Endpoint", "Proofs"
-DEVELOPMENT = "Development"
+PROCESSES, DEVELOPMENT = "Processes of a use case", "Development"
 
 # `proofs` is named and not imported: whatever is packed has no proofs.
 COMMANDS: dict[str, Command] = {
@@ -84,6 +84,41 @@ COMMANDS: dict[str, Command] = {
     "new-use-case": Command(
         "cli.authoring.new_use_case:new_use_case",
         "Write the four files of a new use case from the rows of a file, table or database.",
+        DEVELOPMENT,
+    ),
+    "backfill": Command(
+        "cli.runs.platform:backfill",
+        "Ingest a range on the platform, interval by interval, and print each verdict.",
+        PROCESSES,
+    ),
+    "train": Command(
+        "cli.runs.platform:train",
+        "Train a model on the platform and print what the gates say of it.",
+        PROCESSES,
+    ),
+    "deploy": Command(
+        "cli.runs.platform:deploy",
+        "Deploy a version on the platform and follow its rollout.",
+        PROCESSES,
+    ),
+    "score": Command(
+        "cli.runs.platform:score",
+        "Score a range on the platform with the model in service.",
+        PROCESSES,
+    ),
+    "monitor": Command(
+        "cli.runs.platform:monitor",
+        "Monitor a scored range on the platform and print alarms.",
+        PROCESSES,
+    ),
+    "run": Command(
+        "cli.runs.local:run",
+        "Run a process of a use case here, without the platform, and print its verdict.",
+        PROCESSES,
+    ),
+    "check": Command(
+        "cli.authoring.check:check",
+        "Hold a use case against all that it must fit; propose limits from its history.",
         DEVELOPMENT,
     ),
     "expectations": Command(

@@ -37,7 +37,8 @@ def load_use_case(name: str) -> UseCase:
     module = find_module(name, "spec")
     if module is None:
         raise SpecError(
-            f"use case {name!r}: there is no include/use_cases/{name}/spec.py; there are {names()}."
+            f"use case {name!r}: there is no"
+            f" include/use_cases/{name}/spec.py{suggestion(name, names())}."
         )
     use_case = getattr(module, "USE_CASE", None)
     if not isinstance(use_case, UseCase) or use_case.name != name:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from include.interval import Interval
 from include.spec.base import Part, is_recorded, suggestion
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
@@ -51,6 +52,20 @@ def ticks_around(cron: str, moment: datetime) -> tuple[datetime, datetime]:
     before: datetime = croniter(_plain(cron), at + timedelta(seconds=1)).get_prev(datetime)
     after: datetime = croniter(_plain(cron), at - timedelta(seconds=1)).get_next(datetime)
     return before, after
+
+
+def intervals_between(cron: str, start: datetime, end: datetime) -> list[Interval]:
+    """The intervals between the cron's ticks that lie in `[start, end)` as a whole, oldest first:
+    those of the DAG that runs on it.
+    """
+    from croniter import croniter
+
+    tick, intervals = ticks_around(cron, start)[1], []
+    ticks = croniter(_plain(cron), tick)
+    while (following := ticks.get_next(datetime)) <= end:
+        intervals.append(Interval(tick, following))
+        tick = following
+    return intervals
 
 
 def _plain(cron: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from dags.factories import FACTORIES
 from dags.factories.deployment import build_deployment_dag
 from include.errors import SpecError
+from include.processes.local import SEQUENCES, reference_of
 from include.release.rollout.stages import longest_seconds
 from include.settings import PROJECT_ROOT
 from include.spec import Release
@@ -105,6 +107,18 @@ def test_what_a_step_needs_is_left_by_exactly_one_task_upstream(dag_bag):
             assert set(bound.values()) <= set(upstream_of(dag.get_task(task_id)))
             count += len(bound)
     assert count > 20
+
+
+def test_outside_airflow_a_process_runs_the_steps_of_its_dag_in_an_order_of_its_dag():
+    built = {dag.dag_id: dag for dag in (build(USE_CASE) for build in FACTORIES)}
+    for process, names in SEQUENCES.items():
+        dag = built[USE_CASE.dag_id(process)]
+        sequence = [reference_of(process, name) for name in names]
+        steps = {task.task_id: step for task in dag.tasks if (step := step_of(task)) is not None}
+        assert set(steps.values()) == set(sequence)
+        for task_id, step in steps.items():
+            earlier = sequence[: sequence.index(step) + 1]
+            assert set(upstream_of(dag.get_task(task_id)).values()) <= set(earlier)
 
 
 def test_the_partition_of_a_planned_task_is_mapped_and_its_plan_comes_from_the_plan_task(dag_bag):

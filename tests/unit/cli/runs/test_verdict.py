@@ -1,0 +1,74 @@
+"""What a run came to is printed whole, at the width of the terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.runs.verdict import Outcome, exit_code, print_outcome
+
+REASON = (
+    "raw/weather.temperature: range: expected -40 to 50, observed 311 rows below the minimum,"
+    " the smallest -999.0, in a table of 7,204 rows that were delivered for the interval"
+)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def printed(capsys: pytest.CaptureFixture[str], outcome: Outcome) -> list[str]:
+    print_outcome(outcome)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines), lines
+    return lines
+
+
+def test_every_reason_of_a_refusal_is_whole_at_eighty_columns(capsys):
+    refused = Outcome("flights features May", "refused", ("validate_data",), (REASON, "Short one."))
+    lines = printed(capsys, refused)
+    assert lines[0] == "flights features May: refused by validate_data, for 2 reasons:"
+    assert lines[1].startswith("  1. raw/weather.temperature: range:")
+    assert lines[-1] == "  2. Short one."
+    assert " ".join(" ".join(lines[1:-1]).split()) == f"1. {REASON}"
+
+
+def test_a_failure_names_its_step(capsys):
+    lines = printed(capsys, Outcome("flights training", "failed", ("train_model",), ("Why.",)))
+    assert lines == ["flights training: failed in train_model, for 1 reason:", "  1. Why."]
+
+
+def test_what_was_done_is_told_step_by_step(capsys):
+    results = {
+        "validate_data": {"accepted": True, "warnings": ["a new column"], "notes": []},
+        "publish_tables": {"tables": {"raw/flights": {"rows": 12345}}},
+    }
+    lines = printed(capsys, Outcome("flights features May", "accepted", results=results))
+    assert lines == [
+        "flights features May: accepted.",
+        "  note       a new column",
+        "  published  12,345 rows to raw/flights",
+    ]
+
+
+def test_an_alarm_is_no_refusal_and_is_not_called_accepted(capsys):
+    decided = {"alarm": True, "reasons": ["drift: 4 inputs."], "not_judged": [], "facts": {}}
+    outcome = Outcome("flights monitoring May", "accepted", results={"decide_alarm": decided})
+    lines = printed(capsys, outcome)
+    assert lines[:2] == [
+        "flights monitoring May: done, with an alarm.",
+        "  alarm      drift: 4 inputs.",
+    ]
+    assert exit_code([outcome]) == 0
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["accepted"], 0),
+        (["accepted", "refused"], 3),
+        (["refused", "failed", "accepted"], 1),
+    ],
+)
+def test_the_exit_code_tells_the_worst(states, code):
+    assert exit_code([Outcome("a run", state) for state in states]) == code

@@ -127,7 +127,7 @@ class Platform:
         if refused:
             reasons = tuple(reason for task in refused for reason in results[task]["reasons"])
             return Outcome(title, "refused", tuple(refused), reasons, results, where)
-        errors = tuple(f"{task} failed; its log says why." for task in failed)
+        errors = tuple(self._api.failures(dag_id, run_id))
         return Outcome(title, "failed", tuple(failed), errors, results, where)
 
     def _result(self, dag_id: str, run_id: str, task: str) -> Any:

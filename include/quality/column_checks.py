@@ -104,21 +104,15 @@ class Compared:
 def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Finding | None, str]:
     """The first rule that the column breaks, or a note on what could not be compared."""
     least = delivery.use_case.data_checks.minimum_rows
-    sides = [
-        (part, part.profiles[column.name])
-        for part in delivery.references
-        if column.name in part.profiles
-    ]
+    sides = _sides(delivery, column)
     where = f"{delivery.table.name}.{column.name}"
     if not sides:
         return None, f"{where}: not compared: no published interval holds statistics of it"
-    rows = [(part, old) for part, old in sides if min(old.rows, new.rows) >= least]
-    values = [(part, old) for part, old in sides if comparable_rows(old, new) >= least]
-    compared = Compared(delivery, column, new, rows, values)
+    compared = _compared(delivery, column, new, sides)
     for rule in COLUMN_RULES.values():
         if failure := rule(compared):
             return failure, ""
-    if not values:
+    if not compared.values:
         count = max(comparable_rows(old, new) for _, old in sides)
         return (
             None,
@@ -127,6 +121,44 @@ def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Find
     if new.kind == "text" and not compared.has_distribution:
         return None, f"{where}: its distribution was not compared: too many values for the rows"
     return None, ""
+
+
+def effects(delivery: Delivery, column: Column, new: Profile) -> dict[str, float]:
+    """By the limit's name, how far the column is from the nearest reference, whatever is allowed;
+    what cannot be compared is left out.
+    """
+    compared = _compared(delivery, column, new, _sides(delivery, column))
+    olds = [old for _, old in compared.values]
+    spread = olds if compared.has_distribution else []
+    unnamed = olds if new.kind == "text" and not column.categories else []
+    measured = {
+        "max_null_change": [new.null_share - old.null_share for _, old in compared.rows],
+        "max_psi": [psi(old, new) for old in spread],
+        "max_shift": [shift(old, new) for old in spread],
+        "max_new_share": [_excess(old, new) for old in unnamed],
+    }
+    if compared.is_label:
+        mean = new.mean or 0.0
+        measured["max_label_change"] = [abs(mean - (old.mean or 0.0)) for old in olds]
+    if (value := compared.new_mass) is not None:
+        share = compared.share_of(value)
+        measured["max_new_mass"] = [share - old.share_of(value) for old in olds]
+    return {name: min(values) for name, values in measured.items() if values}
+
+
+def _sides(delivery: Delivery, column: Column) -> Sides:
+    return [
+        (part, part.profiles[column.name])
+        for part in delivery.references
+        if column.name in part.profiles
+    ]
+
+
+def _compared(delivery: Delivery, column: Column, new: Profile, sides: Sides) -> Compared:
+    least = delivery.use_case.data_checks.minimum_rows
+    rows = [(part, old) for part, old in sides if min(old.rows, new.rows) >= least]
+    values = [(part, old) for part, old in sides if comparable_rows(old, new) >= least]
+    return Compared(delivery, column, new, rows, values)
 
 
 def null_share(compared: Compared) -> Finding | None:

@@ -55,12 +55,7 @@ def references(
     """
     others = [part for part in read(tables, use_case, table.name) if part.interval != interval]
     before = [part for part in others if part.interval.end <= interval.start]
-    recent = before[-use_case.data_checks.reference_intervals :]
-    pooled = []
-    if recent:
-        pooled.append(_pooled("the last published interval", table, recent[-1:]))
-    if len(recent) > 1:
-        pooled.append(_pooled(f"the last {len(recent)} published intervals", table, recent))
+    pooled = pooled_references(use_case, table, before)
     failures = []
     if champion is not None:
         trained = [
@@ -97,6 +92,17 @@ def references(
             )
         )
     return pooled, others, failures
+
+
+def pooled_references(use_case: UseCase, table: Table, before: list[Statistics]) -> list[Reference]:
+    """The last of the intervals before, and the last `reference_intervals` of them pooled."""
+    recent = before[-use_case.data_checks.reference_intervals :]
+    pooled = []
+    if recent:
+        pooled.append(_pooled("the last published interval", table, recent[-1:]))
+    if len(recent) > 1:
+        pooled.append(_pooled(f"the last {len(recent)} published intervals", table, recent))
+    return pooled
 
 
 def _pooled(name: str, table: Table, parts: list[Statistics]) -> Reference:

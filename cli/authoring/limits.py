@@ -1,0 +1,128 @@
+"""Limits proposed from a use case's own history: of its deliveries by a dry run, of its gates by a
+trial training.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.authoring.trial import try_training
+from cli.tables import print_table
+from include.interval import Interval
+from include.quality.history import History, Proposal, rounded_up
+from include.quality.landing import land, read_landed
+from include.settings import Settings
+from include.spec import UseCase
+from include.tables.store import TableStore
+from include.verdict import Verdict
+
+Say = Callable[[str], None]
+HEADINGS = ("where", "limit", "declared", "proposed", "refuses", "figure")
+METRICS = {"calibration_error": "ece"}
+"""What thresholds call otherwise than the metric that they bound."""
+MARGIN = 1.1
+"""Of a metric without an interval: so much more error than the trial's."""
+
+
+def examine(
+    use_case: UseCase, settings: Settings, intervals: Sequence[Interval], say: Say
+) -> History:
+    """Read and measure every interval; nothing is published."""
+    history = History(use_case, settings.sample_share)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="check-", dir=settings.home) as folder:
+        tables = TableStore(folder)
+        for interval in intervals:
+            say(f"  {interval.text}")
+            land(tables, use_case, interval, settings)
+            frames = {
+                table.name: read_landed(tables, table, interval, None) for table in use_case.tables
+            }
+            history.add(interval, frames)
+    return history
+
+
+def print_deliveries(history: History) -> None:
+    """Print the limits that the history asks for."""
+    _print_proposals(
+        f"Limits on deliveries, by {history.intervals} intervals",
+        history.proposals(),
+        "every interval is within what is declared",
+    )
+
+
+def print_gates(
+    use_case: UseCase, settings: Settings, until: Interval, trials: int, say: Say
+) -> None:
+    """Train once in a home of its own, and print the gates that the model would just pass."""
+    days = use_case.training.window_days
+    say(f"a trial training on the {days:g} days before {until.end:%Y-%m-%d}")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=settings.home) as folder:
+        answer = try_training(use_case, settings, until, trials, Path(folder))
+    if answer["metrics"]:
+        _print_proposals(
+            "Gates, by the trial's test split", gate_proposals(use_case, answer), "none"
+        )
+    reasons = answer["reasons"]
+    refused = ", ".join(answer["refused"])
+    say(f"the trial is refused by {refused}:" if reasons else "the trial passes every gate")
+    for number, reason in enumerate(reasons, 1):
+        print(f"{number:3d}. {reason}")
+
+
+def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposal]:
+    """For each absolute threshold of the problem, what a model like the trial's passes in 39 of 40
+    test splits: the worse end of the metric's 95 % interval.
+    """
+    metrics, rows = answer["metrics"], answer["rows"].get("test", 0)
+    findings = Verdict.model_validate({"findings": answer["findings"]}).refused
+    refused = {finding.metric for finding in findings if not finding.part}
+    proposals = []
+    for field, declared in use_case.problem.thresholds.items():
+        kind, _, rest = field.partition("_")
+        metric = METRICS.get(rest, rest)
+        value = metrics.get(f"test.{metric}")
+        if value is None:
+            continue
+        low, high = (metrics.get(f"test.{metric}.{end}") for end in ("low", "high"))
+        spread = "" if low is None else f", 95 % from {low:.4g} to {high:.4g}"
+        worst = low if kind == "min" else high
+        if worst is None:
+            worst = value / MARGIN if kind == "min" and value > 0 else abs(value) * MARGIN
+        proposed = _down(worst) if kind == "min" else rounded_up(abs(worst))
+        proposals.append(
+            Proposal(
+                "problem",
+                field,
+                f"{declared:g}",
+                f"{proposed:g}",
+                f"{metric} {value:.4g} on {rows:,} test rows{spread}",
+                int(metric in refused),
+            )
+        )
+    return proposals
+
+
+def _print_proposals(title: str, proposals: Sequence[Proposal], nothing: str) -> None:
+    rows = [
+        (
+            item.where,
+            item.field,
+            item.declared,
+            item.proposed,
+            str(item.breaks) if item.breaks else None,
+            item.figure,
+        )
+        for item in proposals
+    ]
+    print_table(title, HEADINGS, rows, nothing=nothing, prose=("figure",))
+
+
+def _down(value: float) -> float:
+    """Rounded down to two digits behind the point."""
+    return math.floor(value * 100) / 100

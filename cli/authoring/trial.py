@@ -21,6 +21,7 @@ from include.interval import Interval
 from include.processes import features
 from include.processes.local import run_process
 from include.processes.results import DataVerdict
+from include.registry.client import connect
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import UseCase
 from include.spec.times import ticks_around
@@ -95,7 +96,9 @@ def train(use_case: UseCase, settings: Settings, until: Interval, trials: int) -
     return {
         "refused": list(done.refused),
         "reasons": [reason for reasons in done.refused.values() for reason in reasons],
-        "metrics": results.get("evaluate_model", {}).get("metrics", {}),
+        "metrics": dict(
+            connect(settings).get_run(results["open_run"]["mlflow_run_id"]).data.metrics
+        ),
         "findings": results.get("check_gates", {}).get("findings", []),
         "rows": results.get("split_data", {}).get("rows", {}),
     }

@@ -123,7 +123,7 @@ def _evaluated(evaluated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     whole = {
         name.removeprefix("test."): value
         for name, value in evaluated["metrics"].items()
-        if name.startswith("test.") and name.count(".") == 1
+        if "." not in name.removeprefix("test.") and isinstance(value, int | float)
     }
     if whole:
         figures = (f"{name} {value:.4g}" for name, value in sorted(whole.items()))

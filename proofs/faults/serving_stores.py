@@ -238,6 +238,8 @@ def fill_log_disk(endpoint: Endpoint, world: World, what: str) -> Line:
         traffic.wait_for(30)
         with _no_space(endpoint, world, what):
             _until(lambda: bool(traffic.errors), "a refusal")
+            # Each worker fills the segment that it has before it refuses.
+            endpoint.wait_for("/readyz", 503, seconds=FIRST_SECONDS)
             time.sleep(1.0)
             answered = len(traffic.answered)
             time.sleep(2.0)

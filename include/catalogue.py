@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 from types import FunctionType, ModuleType
 
-from include.errors import SpecError
+from include.errors import FlightdeckError, SpecError
 from include.settings import load_settings
 from include.spec import FunctionSource, UseCase
 from include.spec.base import suggestion
@@ -24,6 +27,20 @@ def names() -> list[str]:
 def load_all() -> dict[str, UseCase]:
     """Name -> use case, for every use case of this checkout."""
     return {name: load_use_case(name) for name in names()}
+
+
+def load_valid() -> tuple[dict[str, UseCase], dict[str, str]]:
+    """The use cases that can be loaded, and of each other one why it cannot: one that is wrong
+    stops no other.
+    """
+    valid: dict[str, UseCase] = {}
+    refused: dict[str, str] = {}
+    for name in names():
+        try:
+            valid[name] = load_use_case(name)
+        except SpecError as error:
+            refused[name] = str(error)
+    return valid, refused
 
 
 def load_use_case(name: str) -> UseCase:
@@ -52,27 +69,43 @@ def load_use_case(name: str) -> UseCase:
 def find_module(use_case: str, module: str) -> ModuleType | None:
     """Import `include/use_cases/<use case>/<module>.py`; `None` where the use case has none.
 
-    `SpecError` names a module that this one imports and that is not there.
+    `SpecError` says what keeps it from being imported, such as a module that is not there.
     """
     path = f"include.use_cases.{use_case}.{module}"
+    with running(FOLDER / use_case / f"{module}.py", f"include/use_cases/{use_case}/{module}.py"):
+        try:
+            return import_module(path)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{path}.".startswith(f"{error.name}."):
+                return None
+            raise
+
+
+@contextmanager
+def running(file: Path, name: str, failed: str = "cannot be imported") -> Iterator[None]:
+    """Let somebody's file run, which is code and may raise anything: `SpecError` names it (by
+    `name`) with line and what it raised.
+    """
     try:
-        return import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{path}.".startswith(f"{error.name}."):
-            return None
+        yield
+    except FlightdeckError:
+        raise
+    except Exception as error:
+        frames = [part for part in extract_tb(error.__traceback__) if part.filename == str(file)]
+        line = f"line {frames[-1].lineno}: " if frames else ""
         raise SpecError(
-            f"include/use_cases/{use_case}/{module}.py cannot be imported: {error}; install or"
-            " correct what it imports."
+            f"{name} {failed}: {line}{type(error).__name__}: {error}; correct it, or"
+            " install what it imports."
         ) from error
 
 
 def data_functions(use_case: UseCase) -> list[str]:
     """What the use case's data.py must define: what its tables and feature tables leave to it."""
-    sources = [table.source for table in use_case.tables]
+    sources = [table.source for table in use_case.own_tables]
     needed = [source.function for source in sources if isinstance(source, FunctionSource)]
     if None in sources:
         needed.append("read_source")
-    if use_case.feature_tables:
+    if use_case.own_feature_tables:
         needed.append("compute_features")
     return list(dict.fromkeys(needed))
 

@@ -8,6 +8,7 @@ import typer
 
 from include.catalogue import load_use_case, names
 from include.errors import SpecError
+from include.features.store import read_definitions
 from include.processes.declarations import problems
 from include.settings import load_settings
 
@@ -29,7 +30,9 @@ def declarations(
             lines += problems(load_use_case(name), settings)
         except SpecError as error:
             lines.append(str(error))
-    for line in lines:
+    if not use_cases:
+        lines += read_definitions(settings).refused.values()
+    for line in dict.fromkeys(lines):
         print(line)
     if lines:
         raise typer.Exit(1)

@@ -5,27 +5,41 @@ importing Feast takes longer than casting a month of features.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from include.features.store import definitions, definitions_digest
+from include.errors import FeatureStoreError
+from include.features.repository import Definitions, definitions_digest, names_of, reasons
+from include.features.store import read_definitions
 from include.features.views import declared_columns
 from include.files import write
 from include.settings import Settings
+from include.spec.base import suggestion
 from include.tables.casting import Declared
 
-FORMAT = 1
+FORMAT = 2
 
 
-def declared_views(settings: Settings) -> dict[str, list[Declared]]:
+def declared_views(settings: Settings, views: Sequence[str]) -> dict[str, list[Declared]]:
     """View -> what its join keys, timestamp and features must be cast to.
 
-    Raises `FeatureStoreError` naming a column of a type that no model reads.
+    Raises `FeatureStoreError` naming a column of a type that no model reads, and a view that
+    feature_repo does not define, or whose file is refused, with the reason.
     """
     content = _content(settings, definitions_digest(settings))
+    defined = content["views"]
+    for view in views:
+        if view not in defined:
+            why = reasons(content, names_of([view])) or [suggestion(view, defined).lstrip("; ")]
+            raise FeatureStoreError(
+                f"feature_repo does not define the feature view {view!r}: " + "\n".join(why)
+            )
     return {
-        name: declared_columns(name, view["types"], view["join_keys"], view["timestamp"])
-        for name, view in content["views"].items()
+        view: declared_columns(
+            view, defined[view]["types"], defined[view]["join_keys"], defined[view]["timestamp"]
+        )
+        for view in views
     }
 
 
@@ -39,13 +53,14 @@ def _content(settings: Settings, digest: str) -> dict[str, Any]:
             return content
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, or of another version of this code: the definitions are there to be read
-    content = {"key": key, "views": _views(settings)}
+    definitions = read_definitions(settings)
+    content = {"key": key, **definitions.as_json(), "views": _views(definitions)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, json.dumps(content))
     return content
 
 
-def _views(settings: Settings) -> dict[str, Any]:
+def _views(definitions: Definitions) -> dict[str, Any]:
     from feast import FeatureView
 
     return {
@@ -57,6 +72,6 @@ def _views(settings: Settings) -> dict[str, Any]:
             "join_keys": [column.name for column in view.entity_columns],
             "timestamp": view.batch_source.timestamp_field,
         }
-        for view in definitions(settings)
+        for view in definitions.objects
         if isinstance(view, FeatureView)
     }

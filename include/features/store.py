@@ -9,34 +9,37 @@ writes in separate transactions.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import runpy
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from string import Template
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from include.errors import FeatureStoreError
+from include.catalogue import running
+from include.errors import FeatureStoreError, SpecError
 from include.features.online.feast_rows import through_feast
+from include.features.repository import (
+    TABLES_VARIABLE,
+    Definitions,
+    applied,
+    definitions_digest,
+    load,
+    note_applied,
+)
 from include.features.views import COLUMN_TYPES, View
 from include.files import sqlite_url
 from include.settings import Settings
-from include.settings.online_store import masked, online_store_config
+from include.settings.online_store import online_store_config
 from include.spec import UseCase
 from include.spec.checks import check_kind
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-TABLES_VARIABLE = "FLIGHTDECK_TABLES_URI"
 STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
 REGISTRY_FILE = "registry.db"
-_environment = Lock()
 
 
 def open_store(settings: Settings) -> FeatureStore:
@@ -57,8 +60,8 @@ def apply_definitions(settings: Settings) -> bool:
     whether anything changed.
 
     Idempotent and safe to call from several processes at once: the same definitions are applied
-    once to the same online store. Raises `FeatureStoreError` when an online store behind a network
-    cannot be reached.
+    once to the same online store. A file that is wrong is left out, and what it had applied before
+    stays. Raises `FeatureStoreError` when an online store behind a network cannot be reached.
     """
     folder = settings.feature_store_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,16 +70,38 @@ def apply_definitions(settings: Settings) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         marker = _marker(settings)
         if marker.exists() and marker.read_text() == digest:
+            if not applied(settings):  # applied before such notes were made
+                note_applied(settings, read_definitions(settings))
             return False
         store = _opened(settings)
         if store.config.online_store.type == "sqlite":
             _write_ahead(folder / "online.db")
-        objects = definitions(settings)
-        with through_feast(store):
-            store.apply(objects)
+        definitions = read_definitions(settings)
+        _apply(store, settings, definitions)
         refresh_definitions(store)
+        note_applied(settings, definitions)
         marker.write_text(digest)
     return True
+
+
+def _apply(store: FeatureStore, settings: Settings, definitions: Definitions) -> None:
+    """Apply what is accepted; where Feast refuses the whole, file by file, so that one that it
+    refuses stops no other.
+    """
+    repo = settings.feature_repo
+    try:
+        with running(repo, f"{repo.name}", "cannot be applied"), through_feast(store):
+            store.apply(definitions.objects)
+    except SpecError:
+        for file in definitions.accepted:
+            needed = [each for objects in file.imported.values() for each in objects]
+            path = repo / file.name
+            name = f"{repo.name}/{file.name}"
+            try:
+                with running(path, name, "cannot be applied"), through_feast(store):
+                    store.apply([*needed, *file.objects])
+            except SpecError as error:
+                definitions.refused[file.name] = str(error)
 
 
 def refresh_definitions(store: FeatureStore) -> None:
@@ -258,34 +283,9 @@ def _ours(online_store: dict[str, Any]) -> dict[str, Any]:
     return {**online_store, **fixed.get(online_store["type"], {})}
 
 
-def definitions(settings: Settings) -> list[Any]:
-    """Every Feast object that a file of feature_repo holds under a public name."""
-    from feast import Entity, FeatureService, FeatureView
-
-    objects: dict[int, Any] = {}
-    with _environment_variable(TABLES_VARIABLE, settings.tables_uri):
-        for path in definition_files(settings):
-            for name, value in runpy.run_path(str(path)).items():
-                if not name.startswith("_") and isinstance(
-                    value, (Entity, FeatureView, FeatureService)
-                ):
-                    objects[id(value)] = value
-    return list(objects.values())
-
-
-def definition_files(settings: Settings) -> list[Path]:
-    """The files that define Feast's objects, by name."""
-    return sorted(path for path in settings.feature_repo.glob("*.py") if path.name != "__init__.py")
-
-
-def definitions_digest(settings: Settings) -> str:
-    """What changes with the definitions, the tables' root and the online store's address."""
-    digest = hashlib.sha256(settings.tables_uri.encode())
-    if settings.online_store is not None:
-        digest.update(masked(settings.online_store).encode())
-    for path in [*definition_files(settings), settings.feature_repo / "feature_store.yaml"]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def read_definitions(settings: Settings) -> Definitions:
+    """What the files of feature_repo define, and which of them are refused."""
+    return load(settings)
 
 
 def _marker(settings: Settings) -> Path:
@@ -299,17 +299,3 @@ def _write_ahead(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
-
-
-@contextmanager
-def _environment_variable(name: str, value: str) -> Iterator[None]:
-    with _environment:
-        before = os.environ.get(name)
-        os.environ[name] = value
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before

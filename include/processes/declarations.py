@@ -20,16 +20,19 @@ from typing import Any
 
 import polars as pl
 
-from include.catalogue import FOLDER, find_module, load_data_module
+from include.catalogue import FOLDER, find_module, load_data_module, load_valid
 from include.errors import FlightdeckError, SpecError
-from include.features.store import definition_files, definitions
+from include.features.repository import definition_files, names_of, reasons
+from include.features.store import read_definitions
 from include.features.transform import FeatureTransform
 from include.files import write
+from include.processes.neighbours import clashes
 from include.quality import cross_table, rules
 from include.settings import PROJECT_ROOT, Settings, load_settings
-from include.spec import Input, ScikitLearn, UseCase
+from include.spec import FeatureTable, Input, ScikitLearn, UseCase
 from include.spec.base import RECORDED, suggestion
 from include.spec.checks import check_kind
+from include.tables.store import TableStore
 from include.training.sklearn_fitting import build_estimator
 
 TYPES = {
@@ -48,6 +51,7 @@ def problems(use_case: UseCase, settings: Settings) -> list[str]:
     """A line for everything that cannot be: file, field, value, what is valid."""
     file = f"include/use_cases/{use_case.name}/spec.py"
     lines = (
+        *clashes(use_case, load_valid()[0], settings),
         *_features(use_case, settings),
         *_estimator(use_case),
         *_conditions(use_case),
@@ -122,27 +126,32 @@ def _digest(use_case: UseCase, settings: Settings) -> str:
     for path in (
         *definition_files(settings),
         *sorted((FOLDER / use_case.name).glob("*.py")),
+        *sorted(FOLDER.glob("*/spec.py")),
         PROJECT_ROOT / "requirements.txt",
         Path(__file__),
     ):
         if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+            digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
 def _features(use_case: UseCase, settings: Settings) -> Iterator[str]:
     from feast import FeatureService, FeatureView
 
-    try:
-        objects = definitions(settings)
-    except Exception as error:  # noqa: BLE001  # a definition file is code and may raise anything
-        yield f"feature_repo cannot be imported: {type(error).__name__}: {error}"
-        return
+    definitions = read_definitions(settings)
+    names = [
+        *(table.view for table in use_case.feature_tables),
+        *(item.view for item in use_case.inputs if item.view),
+    ]
+    yield from reasons(definitions.as_json(), names_of(names, use_case.feature_service))
+    objects = definitions.objects
     views = {view.name: view for view in objects if isinstance(view, FeatureView)}
     services = {part.name: part for part in objects if isinstance(part, FeatureService)}
     for table in use_case.feature_tables:
         if table.view not in views:
             yield f"feature_tables: view is {table.view!r}{suggestion(table.view, views)}"
+        else:
+            yield from _table_of(table, views[table.view], settings)
     for item in use_case.inputs:
         if item.view in views:
             yield from _input(item, views[item.view])
@@ -154,6 +163,17 @@ def _features(use_case: UseCase, settings: Settings) -> Iterator[str]:
     else:
         yield from _service(use_case, services[use_case.feature_service])
     yield from _keys(use_case, views)
+
+
+def _table_of(table: FeatureTable, view: Any, settings: Settings) -> Iterator[str]:
+    """Feast reads a view where its rows are written."""
+    path = str(view.batch_source.path)
+    if path != TableStore(settings.tables_uri).uri(table.table):
+        name = path.removeprefix(f"{settings.tables_uri.rstrip('/')}/")
+        yield (
+            f"feature_tables: the rows of the view {table.view!r} are written to {table.table!r},"
+            f" and feature_repo reads them from {name!r}; correct one of the two"
+        )
 
 
 def _input(item: Input, view: Any) -> Iterator[str]:

@@ -13,11 +13,13 @@ from typing import Any
 import polars as pl
 
 from include.catalogue import load_data_module
-from include.errors import DataError, NotReadyYet, SpecError
+from include.errors import DataError, FeatureStoreError, NotReadyYet, SpecError
 from include.features.declared import declared_views
 from include.features.online.store import materialise
+from include.features.repository import applied, names_of, reasons
 from include.features.store import apply_definitions
 from include.interval import Interval
+from include.processes.neighbours import require_alone
 from include.processes.results import (
     ComputedFeatures,
     DataVerdict,
@@ -30,7 +32,7 @@ from include.quality.landing import declared_columns, land, read_landed, write_r
 from include.quality.published import describe_table, record
 from include.release.in_service import champion_in_service
 from include.sources.frames import to_polars
-from include.spec import UseCase
+from include.spec import FeatureTable, Table, UseCase
 from include.steps import StepContext
 from include.tables.casting import cast_or_refuse
 from include.tables.completed import mark_complete, missing
@@ -48,8 +50,14 @@ INSTANT = timedelta(microseconds=1)
 
 
 def ingest_source(context: StepContext) -> LandedTables:
-    """Land the interval's source rows."""
+    """Land the interval's source rows.
+
+    Raises `SpecError` where another use case writes one of the tables too, and `NotReadyYet` when
+    one that writes a table for this use case has not ingested the interval.
+    """
+    require_alone(context.use_case, context.settings)
     tables = TableStore(context.settings.tables_uri)
+    _await(tables, context, INGEST, context.interval, context.use_case.tables)
     return LandedTables(tables=land(tables, context.use_case, context.interval, context.settings))
 
 
@@ -79,7 +87,7 @@ def publish_tables(
     fences = _landing_fences(context, tables, landed)
     published: dict[str, TableVersion] = {}
     described = []
-    for table in context.use_case.tables:
+    for table in context.use_case.own_tables:
         frame = read_landed(tables, table, context.interval, landed.tables[table.name].version)
         rows = cast_or_refuse(frame, declared_columns(context.use_case, table), table.name)
         declared = rows.select(column.name for column in table.columns)
@@ -112,22 +120,9 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     _check_history(tables, context, getattr(data, "LOOK_BACK", timedelta(0)))
     # Taken before anything is read: what is read is this new at least.
     fence = _feature_fence(context, tables)
-    frames = _computed(data, tables, use_case, interval)
-    lacking = [part.view for part in use_case.feature_tables if part.view not in frames]
-    if lacking:
-        raise SpecError(
-            f"compute_features of {use_case.name} returns {sorted(frames)}; the specification also"
-            f" declares {lacking}."
-        )
-    declared = declared_views(context.settings)
-    typed = {
-        part.view: cast_or_refuse(
-            frames[part.view], declared.get(part.view, []), f"The feature view {part.view!r}"
-        )
-        for part in use_case.feature_tables
-    }
+    typed = _typed(context, _computed(data, tables, use_case, interval))
     written = {}
-    for part in use_case.feature_tables:
+    for part in use_case.own_feature_tables:
         frame = typed[part.view]
         if part.windowed:
             start, end = interval.start + INSTANT, interval.end + INSTANT
@@ -144,6 +139,23 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     return ComputedFeatures(tables=written)
 
 
+def _typed(context: StepContext, frames: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """By view, the rows that data.py computed as feature_repo declares them."""
+    use_case = context.use_case
+    views = [part.view for part in use_case.own_feature_tables]
+    lacking = [view for view in views if view not in frames]
+    if lacking:
+        raise SpecError(
+            f"compute_features of {use_case.name} returns {sorted(frames)}; the specification also"
+            f" declares {lacking}."
+        )
+    declared = declared_views(context.settings, views)
+    return {
+        view: cast_or_refuse(frames[view], declared[view], f"The feature view {view!r}")
+        for view in views
+    }
+
+
 def materialise_online(context: StepContext, *, until: datetime | None = None) -> MaterialisedViews:
     """Apply Feast's definitions and bring the online store up to a moment, never back.
 
@@ -158,8 +170,18 @@ def materialise_online(context: StepContext, *, until: datetime | None = None) -
         )
     moment = moment.astimezone(UTC)
     apply_definitions(context.settings)
+    _require_applied(context)
     views = materialise(context.use_case, context.settings, moment)
     return MaterialisedViews(until=moment.isoformat(), views=views)
+
+
+def _require_applied(context: StepContext) -> None:
+    """Raise `FeatureStoreError` where the definitions that the use case needs were not applied."""
+    use_case = context.use_case
+    views = [item.view for item in use_case.inputs if item.view is not None]
+    why = reasons(applied(context.settings), names_of(views, use_case.feature_service))
+    if why:
+        raise FeatureStoreError("\n".join(why))
 
 
 def check_new_data(context: StepContext) -> Announcement:
@@ -171,7 +193,7 @@ def _computed(
     data: ModuleType, tables: TableStore, use_case: UseCase, interval: Interval
 ) -> dict[str, pl.DataFrame]:
     """By view, what `compute_features` of data.py gives, in frames of any library."""
-    if not use_case.feature_tables:
+    if not use_case.own_feature_tables:
         return {}
     where = f"compute_features of {use_case.name}"
     return {
@@ -248,9 +270,35 @@ def _check_history(tables: TableStore, context: StepContext, look_back: timedelt
     )
     gaps = missing(tables, context.use_case.name, INGEST, Interval(begin, context.interval.end))
     if gaps:
-        spans = ", ".join(f"[{gap.start:%Y-%m-%d %H:%M}, {gap.end:%Y-%m-%d %H:%M})" for gap in gaps)
         raise NotReadyYet(
             f"{context.use_case.name}: the features of {context.interval.label} look back to"
-            f" {begin}, and {spans} has not been ingested. Run"
+            f" {begin}, and {_spans(gaps)} has not been ingested. Run"
             f" {context.use_case.dag_id('features')} for it first (back-fill in order)."
         )
+    _await(tables, context, FEATURES, context.interval, context.use_case.feature_tables)
+
+
+def _await(
+    tables: TableStore,
+    context: StepContext,
+    process: str,
+    interval: Interval,
+    shared: Sequence[Table | FeatureTable],
+) -> None:
+    """Raise `NotReadyYet` unless the use cases that write the tables have finished the interval."""
+    for writer in dict.fromkeys(part.written_by for part in shared if part.written_by):
+        gaps = missing(tables, writer, process, interval)
+        if gaps:
+            names = [
+                part.name if isinstance(part, Table) else part.table
+                for part in shared
+                if part.written_by == writer
+            ]
+            raise NotReadyYet(
+                f"{context.use_case.name} reads {names}, which {writer} writes, and"
+                f" {_spans(gaps)} is not there yet. Run {writer}__features for it first."
+            )
+
+
+def _spans(gaps: Sequence[Interval]) -> str:
+    return ", ".join(f"[{gap.start:%Y-%m-%d %H:%M}, {gap.end:%Y-%m-%d %H:%M})" for gap in gaps)

@@ -2,7 +2,7 @@
 
 A pair is judged where the later of its two rows is delivered: rows of a delivery with each other,
 and with the rows of the other table that are published already, whichever of the two tables comes
-last.
+last. Of a table that another use case writes everything that is published counts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def cross_table_failures(
     failures: list[Finding] = []
     for rule in use_case.cross_table_rules:
         where = f"{' with '.join(rule.tables)}: {rule.name!r}"
-        if not all(_is_typed(use_case.table(name), rule, delivered[name]) for name in rule.tables):
+        brought = [name for name in rule.tables if name in delivered]
+        if not all(_is_typed(use_case.table(name), rule, delivered[name]) for name in brought):
             notes.append(f"{where}: not judged: columns that it reads failed already")
             continue
         try:
@@ -123,7 +124,10 @@ def _pairs(
     alias.
     """
     first, second = (use_case.table(name) for name in rule.tables)
-    new = [_side(table, rule, delivered[table.name]) for table in (first, second)]
+    new = [
+        _side(table, rule, delivered.get(table.name, _empty(table, rule)))
+        for table in (first, second)
+    ]
     old = [
         _side(table, rule, _published(tables, table, rule, interval)) for table in (first, second)
     ]
@@ -151,13 +155,26 @@ def _side(table: Table, rule: CrossTableRule, frame: pl.DataFrame) -> pl.DataFra
 def _published(
     tables: TableStore, table: Table, rule: CrossTableRule, interval: Interval
 ) -> pl.DataFrame:
-    """The table's rows that stay beside the delivery: those of other intervals."""
+    """The table's rows that stay beside the delivery: those of other intervals, and all of one that
+    another use case writes.
+    """
+    nothing = _empty(table, rule)
+    elsewhere: pl.Expr | None = None
+    if table.written_by is None and table.time_column is not None:
+        elsewhere = ~in_window(table.time_column, interval.start, interval.end)
+    replaced = table.written_by is None and table.time_column is None
+    if replaced or not tables.exists(table.name):
+        return nothing
+    types = dict(nothing.schema)
+    return read_declared(tables, table, list(types), where=elsewhere).cast(types, strict=False)  # type: ignore[arg-type]
+
+
+def _empty(table: Table, rule: CrossTableRule) -> pl.DataFrame:
+    """No rows, of the columns that the rule can read in their declared types."""
     columns = _columns(table, rule)
-    types = {part.name: TYPES[part.type] for part in table.columns if part.name in columns}
-    if table.time_column is None or not tables.exists(table.name):
-        return pl.DataFrame(schema=types)
-    elsewhere = ~in_window(table.time_column, interval.start, interval.end)
-    return read_declared(tables, table, columns, where=elsewhere).cast(types, strict=False)  # type: ignore[arg-type]
+    return pl.DataFrame(
+        schema={part.name: TYPES[part.type] for part in table.columns if part.name in columns}
+    )
 
 
 def _columns(table: Table, rule: CrossTableRule) -> list[str]:

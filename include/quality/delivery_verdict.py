@@ -25,8 +25,12 @@ from include.quality.statistics import describe
 from include.quality.validation import Validation, data_verdict, validate
 from include.spec import Table, UseCase, exchanged_columns
 from include.steps import StepContext
+from include.tables.completed import is_complete
 from include.tables.store import TableStore
 from include.verdict import Finding
+
+INGEST = "ingest"
+"""The process that publishes rows, as finished intervals are recorded."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def judge_delivery(
     """
     tables, use_case = TableStore(context.settings.tables_uri), context.use_case
     judged: dict[str, Judged] = {}
-    for table in use_case.tables:
+    for table in use_case.own_tables:
         frame = read_landed(tables, table, context.interval, versions.get(table.name))
         judged[table.name] = judge_table(context, tables, table, frame, champion)
     frames = {name: part.frame for name, part in judged.items()}
@@ -69,6 +73,7 @@ def judge_delivery(
         *champion_failures,
         *(finding for part in judged.values() for finding in part.findings),
         *_label_times(use_case, tables, judged, context.interval),
+        *_of_other_use_cases(use_case, tables, context.interval),
         *crossed,
     ]
     failures = [finding for finding in findings if not finding.passed]
@@ -131,14 +136,18 @@ def judge_table(
 def _label_times(
     use_case: UseCase, tables: TableStore, judged: Mapping[str, Judged], interval: Interval
 ) -> list[Finding]:
-    """Labels of this delivery against the events of this and of all earlier deliveries."""
-    labels, entities = judged[use_case.data_set.label_table], judged[use_case.entity_table]
-    if any(failure.part == use_case.data_set.label_time for failure in labels.failures):
+    """Labels of this delivery against the events of this and of all earlier deliveries; nothing
+    where another use case writes the labels.
+    """
+    labels, entities = judged.get(use_case.data_set.label_table), judged.get(use_case.entity_table)
+    if labels is None or any(
+        failure.part == use_case.data_set.label_time for failure in labels.failures
+    ):
         return []
     columns = [use_case.id_column, use_case.event_time]
-    sources = (
-        [entities.frame.select(columns)] if set(columns) <= set(entities.frame.columns) else []
-    )
+    sources = []
+    if entities is not None and set(columns) <= set(entities.frame.columns):
+        sources.append(entities.frame.select(columns))
     if tables.exists(use_case.entity_table):
         sources.append(
             tables.read(
@@ -150,6 +159,20 @@ def _label_times(
     if len({tuple(frame.schema.items()) for frame in sources}) > 1:
         sources = sources[1:]
     return label_times(use_case, pl.concat(sources), labels.frame) if sources else []
+
+
+def _of_other_use_cases(use_case: UseCase, tables: TableStore, interval: Interval) -> list[Finding]:
+    """A table that another use case writes was validated there, if the interval is published."""
+    return [
+        Finding(
+            rule="published by its use case",
+            subject=table.name,
+            passed=is_complete(tables, table.written_by, INGEST, interval),
+            reason=f"{table.written_by} must have published {interval.label}",
+        )
+        for table in use_case.tables
+        if table.written_by is not None
+    ]
 
 
 def _write(

@@ -51,7 +51,7 @@ def suite_files(use_case: UseCase) -> dict[Path, str]:
     folder = suites_folder(use_case)
     return {
         folder / f"{suite_name(table)}.json": json.dumps(suite(table), indent=2) + "\n"
-        for table in use_case.tables
+        for table in use_case.own_tables
     }
 
 

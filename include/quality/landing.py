@@ -37,8 +37,8 @@ def land(
 ) -> dict[str, TableVersion]:
     """Read the source's rows of the interval and make them the rows of the landing tables.
 
-    Every declared table is landed in its declared types, even when the source has no row, or has
-    values that are of another type: both are for validation to refuse.
+    Every table that the use case writes itself is landed in its declared types, even when the
+    source has no row, or has values that are of another type: both are for validation to refuse.
     """
     frames = (
         read_delivery(use_case, settings.delivery_dir, interval, Limits.of(settings))
@@ -49,7 +49,7 @@ def land(
         frames = _read_sources(use_case, interval, settings.sample_share)
     return {
         table.name: _land(tables, use_case, table, frames[table.name], interval)
-        for table in use_case.tables
+        for table in use_case.own_tables
     }
 
 
@@ -58,10 +58,10 @@ def _read_sources(use_case: UseCase, interval: Interval, share: float) -> dict[s
     data = load_data_module(use_case)
     frames = {
         table.name: read_table(use_case, table, interval, share, data)
-        for table in use_case.tables
+        for table in use_case.own_tables
         if table.source is not None
     }
-    others = [table.name for table in use_case.tables if table.source is None]
+    others = [table.name for table in use_case.own_tables if table.source is None]
     if not others:
         return frames
     returned = data.read_source(interval, share)
@@ -110,7 +110,7 @@ def read_delivery(
         return None
     files = {
         table.name: delivered / f"{table.name.removeprefix('raw/')}.parquet"
-        for table in use_case.tables
+        for table in use_case.own_tables
     }
     missing = [str(file) for file in files.values() if not file.exists()]
     if missing:

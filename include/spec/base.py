@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ __all__ = [
     "Part",
     "Share",
     "all_different",
+    "folded",
     "in_order",
     "is_recorded",
     "one_of",
@@ -74,21 +76,32 @@ def one_of(field: str, value: object, valid: Iterable[object]) -> None:
         raise ValueError(f"{field} is {value!r}{suggestion(value, choices)}")
 
 
+def folded(name: str) -> str:
+    """The name as a file system may take it for another's: neither case nor the way in which a
+    letter is composed tells two files apart everywhere.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
 def all_different(field: str, names: Iterable[str]) -> None:
-    """Raise `ValueError` where a name is there twice, or two differ only in case: the engines that
-    read tables take such names for one.
+    """Raise `ValueError` where a name is there twice, or two differ only in case or in the way
+    their letters are composed: file systems and the engines that read tables take such names for
+    one.
     """
     counted = Counter(names)
     twice = sorted(name for name, count in counted.items() if count > 1)
     if twice:
         raise ValueError(f"{field} declares {twice} twice; a name is declared once")
-    folded: dict[str, str] = {}
+    first: dict[str, str] = {}
     for name in counted:
-        other = folded.setdefault(name.casefold(), name)
+        other = first.setdefault(folded(name), name)
         if other != name:
+            how = "in upper and lower case"
+            if other.casefold() != name.casefold():
+                how = "in how their letters are written"
             raise ValueError(
-                f"{field} declares {other!r} and {name!r}, which differ only in upper and lower"
-                " case; call one of them otherwise"
+                f"{field} declares {other!r} and {name!r}, which differ only {how}; call one of"
+                " them otherwise"
             )
 
 

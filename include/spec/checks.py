@@ -6,10 +6,12 @@ Every function raises `ValueError` with field, value, what is valid and what to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from include.spec.base import all_different, one_of
+from include.spec.base import all_different, folded, one_of
+from include.spec.data_set import NAME
 from include.spec.tables import Input
 from include.spec.values import ColumnType
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from include.spec.use_case import UseCase
 
 KEY_TYPES: tuple[ColumnType, ...] = ("string", "integer")
+ALTERED = re.compile(r"[\\^|\[\]\"]|%[0-9A-Fa-f]{2}")
 VALID_TYPES: dict[str, tuple[ColumnType, ...]] = {
     "number": ("integer", "number", "boolean"),
     "category": ("string",),
@@ -49,13 +52,49 @@ def _names_of_tables(use_case: UseCase) -> None:
     names = [*sources, *(table.table for table in use_case.feature_tables)]
     all_different("tables and feature_tables", names)
     for name in names:
-        if not all(part not in ("", ".", "..") for part in name.split("/")):
+        _below_the_store(name)
+    # Expectation suites and reports are files, and call "raw/flights" raw_flights.
+    _apart("tables and feature_tables", names, [name.replace("/", "_") for name in names])
+    # What is landed, put aside or delivered of "raw/flights" is called flights.
+    _apart("tables", sources, [name.removeprefix("raw/") for name in sources])
+    _no_table_inside_another(names)
+    writers = [table.written_by for table in use_case.tables]
+    for writer in [*writers, *(part.written_by for part in use_case.feature_tables)]:
+        if writer is not None and (writer == use_case.name or not NAME.match(writer)):
+            raise ValueError(
+                f"tables and feature_tables: written_by is {writer!r}; it must be the name of"
+                " another use case, or be left out of what this one writes"
+            )
+
+
+def _below_the_store(name: str) -> None:
+    """Refuse what is no path of folders, or one that a file system or a URL would write
+    otherwise.
+    """
+    for part in name.split("/"):
+        if part in ("", ".", "..") or part != part.strip() or part.endswith("."):
             raise ValueError(
                 f"tables: {name!r} is no name below the table store; write parts between slashes"
                 " such as 'raw/flights'"
             )
-    # Expectation suites and reports are files, and call "raw/flights" raw_flights.
-    _apart("tables and feature_tables", names, [name.replace("/", "_") for name in names])
+    if not name.isprintable() or ALTERED.search(name):
+        raise ValueError(
+            f"tables: {name!r} holds a sign that a path or a URL would write otherwise (a"
+            " backslash, '%41', one that cannot be printed); call it such as 'raw/flights'"
+        )
+
+
+def _no_table_inside_another(names: Iterable[str]) -> None:
+    folders = {folded(name): name for name in names}
+    for path, name in folders.items():
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            outer = folders.get("/".join(parts[:depth]))
+            if outer is not None:
+                raise ValueError(
+                    f"tables and feature_tables: {name!r} lies inside the table {outer!r}, whose"
+                    " files it would be taken for; call one of them otherwise"
+                )
 
 
 def _names_of_columns(use_case: UseCase) -> None:
@@ -74,7 +113,7 @@ def _apart(field: str, names: Iterable[str], written: Iterable[str]) -> None:
     """Refuse two names that are written alike where a sign of them cannot stand."""
     first: dict[str, str] = {}
     for name, text in zip(names, written, strict=True):
-        other = first.setdefault(text.casefold(), name)
+        other = first.setdefault(folded(text), name)
         if other != name:
             raise ValueError(
                 f"{field}: {other!r} and {name!r} are both written {text!r}; call one of them"
@@ -96,6 +135,11 @@ def _cross_table_rules(use_case: UseCase) -> None:
                     column,
                     [entry.name for entry in tables[name].columns],
                 )
+        if all(tables[name].written_by for name in rule.tables):
+            raise ValueError(
+                f"{where}: other use cases write both tables {list(rule.tables)}, so this one is"
+                " delivered nothing to judge; declare the rule where they are written"
+            )
         keys = [tables[name].key for name in rule.tables]
         if not any(set(key) == set(rule.on) for key in keys):
             raise ValueError(

@@ -216,6 +216,11 @@ class Table(Part):
         description="Where its rows come from. None by default: `read_source` of the use case's"
         " data.py gives them.",
     )
+    written_by: str | None = Field(
+        default=None,
+        description="The use case that ingests it, where this one only reads it: that one's object"
+        " by `ORDERS.from_use_case('orders')`. None by default: this use case alone writes it.",
+    )
     description: str = Field(default="", description="What a row is.")
 
     @model_validator(mode="after")
@@ -239,6 +244,10 @@ class Table(Part):
             )
         self._check_moments(where)
         return self
+
+    def from_use_case(self, name: str) -> Table:
+        """The same table for a use case that only reads what the one of that name ingests."""
+        return self.model_copy(update={"written_by": name})
 
     def _check_moments(self, where: str) -> None:
         types = {column.name: column.type for column in self.columns}
@@ -291,6 +300,15 @@ class FeatureTable(Part):
         default=True,
         description="Whether it grows by windows. True by default; False marks a static table.",
     )
+    written_by: str | None = Field(
+        default=None,
+        description="The use case that computes it, where this one only reads it: that one's object"
+        " by `SHOP_DAILY.from_use_case('orders')`. None by default: this use case alone writes it.",
+    )
+
+    def from_use_case(self, name: str) -> FeatureTable:
+        """The same table for a use case that only reads what the one of that name computes."""
+        return self.model_copy(update={"written_by": name})
 
 
 class Input(Part):

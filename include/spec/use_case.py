@@ -64,14 +64,17 @@ class UseCase(Part):
             " With a name where several models share it."
         )
     )
-    tables: tuple[Table, ...] = Field(description="The tables that it ingests.")
+    tables: tuple[Table, ...] = Field(
+        description="The tables that it ingests, and those of other use cases that it reads."
+    )
     cross_table_rules: tuple[CrossTableRule, ...] = Field(
         default=(),
         description="What rows of two of its tables with the same key say about each other. Empty"
         " by default.",
     )
     feature_tables: tuple[FeatureTable, ...] = Field(
-        description="The tables of feature values that it computes."
+        description="The tables of feature values that it computes, and those that it reads of"
+        " other use cases."
     )
     feature_service: str = Field(
         default_factory=_service_of_data_set,
@@ -283,6 +286,16 @@ class UseCase(Part):
         raise SpecError(
             f"{self.name}: no table {name!r}; declared: {[table.name for table in self.tables]}."
         )
+
+    @property
+    def own_tables(self) -> tuple[Table, ...]:
+        """The tables that it ingests itself: those that no other use case writes."""
+        return tuple(table for table in self.tables if table.written_by is None)
+
+    @property
+    def own_feature_tables(self) -> tuple[FeatureTable, ...]:
+        """The tables of feature values that it computes itself."""
+        return tuple(table for table in self.feature_tables if table.written_by is None)
 
     def privacy(self, column: str) -> Privacy:
         """How the inference log keeps an id, entity key or request field, as the entity table marks

@@ -71,6 +71,15 @@ def completed_until(tables: TableStore, use_case_name: str, process: str) -> dat
     return latest if isinstance(latest, datetime) else None
 
 
+def has_written(tables: TableStore, use_case_name: str, table: str) -> bool:
+    """Whether a finished interval of the use case left a version of the table."""
+    if not tables.exists(intervals_table(use_case_name)):
+        return False
+    recorded = tables.read(intervals_table(use_case_name), columns=["evidence_json"])
+    left = (json.loads(text).get("tables", {}) for text in recorded["evidence_json"])
+    return any(version["name"] == table for versions in left for version in versions.values())
+
+
 def missing(
     tables: TableStore, use_case_name: str, process: str, interval: Interval
 ) -> list[Interval]:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from include.catalogue import load_all
+from include.catalogue import load_valid
 from include.settings import Settings
 from include.spec import UseCase
 from serving.contract.answers import LogStatus, ModelsAnswer
@@ -42,7 +42,7 @@ class Runtime:
     """
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase] | None = None) -> None:
-        self.use_cases = load_all() if use_cases is None else dict(use_cases)
+        self.use_cases = _catalogue() if use_cases is None else dict(use_cases)
         self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
         self.feedback_schemas = {
             name: feedback_schema(use_case) for name, use_case in self.use_cases.items()
@@ -170,3 +170,11 @@ class RuntimeHolder:
         if self.runtime is None:
             raise UnanswerableError(503, "starting", "The endpoint is starting.")
         return self.runtime
+
+
+def _catalogue() -> dict[str, UseCase]:
+    """This checkout's use cases: one that cannot be loaded stops no other."""
+    valid, refused = load_valid()
+    for name, reason in refused.items():
+        logger.error("The use case %s is not served: %s", name, reason)
+    return valid

@@ -58,11 +58,12 @@ def test_every_use_case_has_the_dags_its_specification_says(dag_bag, path: Path)
 def test_every_dag_is_documented_owned_tagged_and_bounded(dag_bag):
     assert dag_bag.dags
     for dag_id, dag in dag_bag.dags.items():
-        use_case = load_use_case(dag_id.split("__")[0])
+        name, _, process = dag_id.rpartition("__")
+        use_case = load_use_case(name)
         assert use_case.task in dag.doc_md, (
             f"{dag_id}: the documentation lacks the use case's task; see dags/factories/common.py"
         )
-        assert dag_id.split("__")[1] in dag.tags
+        assert process in dag.tags
         assert dag.dagrun_timeout is not None
         assert dag.catchup is False
         for task in dag.tasks:
@@ -107,7 +108,7 @@ def test_gates_and_validations_are_operators_that_refuse(dag_bag):
     from plugins.operators.gate import GateOperator
 
     gates = {
-        f"{dag.dag_id.split('__')[1]}.{task.task_id}"
+        f"{dag.dag_id.rpartition('__')[2]}.{task.task_id}"
         for dag in dag_bag.dags.values()
         for task in dag.tasks
         if isinstance(task, GateOperator)

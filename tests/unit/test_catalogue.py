@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,20 +9,25 @@ import pytest
 import include.use_cases
 from include import catalogue
 from include.errors import SpecError
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
 from include.spec import FunctionSource, ParquetSource, Table, UseCase
 from include.use_cases.flight_delays.spec import USE_CASE
+from serving.engine.runtime import Runtime
 
 
 @pytest.fixture
-def parcels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def parcels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder beside the use cases of the checkout, from which Python imports too."""
     folder = tmp_path / "parcels"
     folder.mkdir()
     (tmp_path / "notes").mkdir()
     monkeypatch.setattr(include.use_cases, "__path__", [str(tmp_path)])
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
-    return folder
+    before = set(sys.modules)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("include.use_cases.")]:
+        if name not in before:
+            del sys.modules[name]
 
 
 def test_every_use_case_with_a_dag_file_is_listed():
@@ -76,3 +83,21 @@ def test_data_py_defines_what_the_tables_leave_to_it(parcels: Path):
     (parcels / "data.py").write_text("def raed_rows(interval):\n    return None\n")
     with pytest.raises(SpecError, match=r"must define.*\['read_rows'.*did you mean 'raed_rows'"):
         catalogue.load_data_module(with_sources(function))
+
+
+def test_a_specification_that_cannot_be_read_is_named_and_stops_no_other(parcels: Path):
+    (parcels / "spec.py").write_text("NUMBER = 1\nUSE_CASE = no_such_name\n")
+    letters = parcels.parent / "letters"
+    letters.mkdir()
+    (letters / "spec.py").write_text(
+        "from tests.unit.model.synthetic import USE_CASE\n"
+        'USE_CASE = USE_CASE.model_copy(update={"name": "letters"})\n'
+    )
+    valid, refused = catalogue.load_valid()
+    assert list(valid) == ["letters"]
+    assert list(refused) == ["parcels"]
+    assert refused["parcels"].startswith(
+        "include/use_cases/parcels/spec.py cannot be imported: line 2: NameError: "
+    )
+    runtime = Runtime(load_settings({"FLIGHTDECK_HOME": str(parcels.parent / "home")}))
+    assert list(runtime.use_cases) == ["letters"]

@@ -321,7 +321,8 @@ def materialise(
     """Write, per key, the newest row with `event_timestamp <= until` to Feast's online store.
 
     A key is skipped when the store holds a newer row, or this one already: repeating a call or
-    calling for an old moment changes nothing. Returns `{view: {"written": n, "skipped": n}}` in
+    calling for an old moment changes nothing. A view whose table another use case computes is
+    that one's to write. Returns `{view: {"written": n, "skipped": n}}` in
     keys. Raises `FeatureStoreError` when a store behind a network cannot be reached.
     """
     if until.tzinfo is None:
@@ -329,7 +330,12 @@ def materialise(
     store = open_store(settings)
     views = use_case_views(use_case, store)
     check_input_types(use_case, views)
-    return {view.name: _materialise_view(store, view, until) for view in views}
+    others = {part.view for part in use_case.feature_tables if part.written_by is not None}
+    return {
+        view.name: _materialise_view(store, view, until)
+        for view in views
+        if view.name not in others
+    }
 
 
 def _materialise_view(store: FeatureStore, view: View, until: datetime) -> dict[str, int]:

@@ -360,6 +360,8 @@ DEPARTURES = DataSet(
     golden=Golden(until=datetime(2013, 2, 1, tzinfo=UTC)),
 )
 
+WEATHER_HOURLY = FeatureTable(view="weather_hourly", table="features/weather_hourly")
+
 USE_CASE = UseCase(
     name="flight_delays",
     title="Flight delays",
@@ -390,7 +392,7 @@ USE_CASE = UseCase(
         FeatureTable(view="carrier_daily", table="features/carrier_daily"),
         FeatureTable(view="route_daily", table="features/route_daily"),
         FeatureTable(view="origin_hourly", table="features/origin_hourly"),
-        FeatureTable(view="weather_hourly", table="features/weather_hourly"),
+        WEATHER_HOURLY,
         FeatureTable(view="plane", table="features/plane", windowed=False),
     ),
     inputs=INPUTS,

@@ -33,8 +33,10 @@ def dag_file_problems(name: str, settings: Settings, folder: Path = FOLDER) -> l
     if lacking:
         words = " and no ".join(map(repr, lacking))
         return [
-            f"{shown} holds no word {words}: Airflow passes over such a file; write them into its"  # noqa: ISC004
-            f" docstring, such as 'The Airflow DAGs of the use case {name}.'"
+            (
+                f"{shown} holds no word {words}: Airflow passes over such a file; write them into"
+                f" its docstring, such as 'The Airflow DAGs of the use case {name}.'"
+            )
         ]
     done = subprocess.run(
         [sys.executable, "-m", "cli.authoring.dag_file", name, str(path)],

@@ -1,7 +1,7 @@
 """Runs what continuous integration runs: `python -m tests.ci`.
 
-The rules of the house, every test, and the unit tests on the other supported Pythons, two at a time
-(see `tests.together`). Nothing stops at the first failure: one run shows all of them.
+The rules of the house, every test, and the unit tests on the other supported Pythons, three at a
+time (see `tests.together`). Nothing stops at the first failure: one run shows all of them.
 """
 
 from __future__ import annotations

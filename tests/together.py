@@ -1,8 +1,8 @@
-"""Runs the tests in parts, two at a time, one per core: `python -m tests.together [OPTION ...]`.
+"""Runs the tests in parts, three at a time: `python -m tests.together [OPTION ...]`.
 
-The parts share nothing: each has run-time folders and ports of its own. Whichever core is free
-takes the next part, the longest first, so that both end at about the same time. What a part prints
-lies in `var/tests/<part>.log` and is shown when it has ended.
+The parts share nothing: each has run-time folders and ports of its own. When one ends the next
+begins, the long ones first, so that the last end at about the same time. What a part prints lies in
+`var/tests/<part>.log` and is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -23,13 +23,8 @@ from include.settings import PROJECT_ROOT
 LOGS = PROJECT_ROOT / "var" / "tests"
 INTEGRATION = "tests/integration"
 PARTS: Mapping[str, Sequence[str]] = {
-    "demo": [f"{INTEGRATION}/test_demo.py"],
-    "endpoint": ["tests/serving"],
     "wired": [INTEGRATION, "tests/dags"],
-    "loop": [
-        f"{INTEGRATION}/test_{name}.py"
-        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
-    ],
+    "demo": [f"{INTEGRATION}/test_demo.py"],
     "models": [
         f"tests/unit/{name}"
         for name in (
@@ -42,18 +37,25 @@ PARTS: Mapping[str, Sequence[str]] = {
             "training",
         )
     ],
+    "loop": [
+        f"{INTEGRATION}/test_{name}.py"
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
+    ],
     "unit": ["tests/unit"],
     "releases": [
         f"tests/serving/test_{name}.py"
         for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
     ],
+    "endpoint": ["tests/serving"],
     "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
-"""What each part runs, the longest part first. A file belongs to the part that names it most
-closely; files that share a world of their session lie in one part.
+"""What each part runs, in the order in which they start: the longest first, and beside those that
+wait for servers one that computes. A file belongs to the part that names it most closely; files
+that share a world of their session lie in one part.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
-AT_ONCE = 2
+AT_ONCE = 3
+"""On two cores: a part waits for a quarter of its time, for servers and schedules."""
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""
 POLL_SECONDS = 0.5

@@ -7,8 +7,8 @@ cost; never serve with it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import serving.engine.batcher
 import serving.engine.committer
@@ -19,7 +19,7 @@ from cli.endpoint.serve import serve
 from include.settings import load_settings
 from serving.engine.committer import Committer
 from serving.engine.pending import Batch, resolve
-from serving.scoring.scorer import Scorer
+from serving.scoring.scorer import Moment, Scorer
 
 
 class Nothing:
@@ -51,8 +51,26 @@ class NoCommitter(Committer):
             )
 
 
-def no_row(*_: Any) -> None:
+class Unrecorded(NamedTuple):
+    """Of a row of the log what an answer is made from."""
+
+    prediction_id: str
+    model_version: int
+
+
+def no_row(
+    _scorer: Scorer,
+    identifier: str,
+    _row: Mapping[str, Any],
+    _features: Mapping[str, Any],
+    _score: Any,
+    _flags: Sequence[str],
+    _arrived: float,
+    moment: Moment,
+    _explanation: Any,
+) -> Unrecorded:
     """Instead of a row of the log."""
+    return Unrecorded(identifier, moment.version)
 
 
 for module in (

@@ -13,6 +13,7 @@ Routing = Mapping[str, float]
 """What `proofs.bench.serving.routing` prints."""
 
 OURS, QUIET, SECOND = "ours", "ours, nothing recorded", "ours, synced each second"
+BENTOML = "ours under BentoML"
 BARE, MLFLOW = "bare ASGI, ONNX Runtime", "mlflow models serve"
 LOADS = {"closed": "16 connections", "single": "1 connection"}
 PEERS = ("FastAPI", "plain BentoML", "MLServer", MLFLOW)
@@ -145,7 +146,7 @@ def lookup(parts: Parts) -> list[Row]:
 
 def under_bentoml(figures: Figures) -> Row:
     """What does our own server gain over BentoML's?"""
-    ratio = speed_ratio(figures[OURS], figures["ours under BentoML"], "closed")
+    ratio = speed_ratio(figures[OURS], figures[BENTOML], "closed")
     return at_least("to the same routes under BentoML, 16 connections", ratio, None, "")
 
 

@@ -22,11 +22,12 @@ from typing import Annotated, Any
 import typer
 
 from cli.platform.environment import common_environment, process_environment
+from include.errors import PlatformError
 from include.release.followers import wait_until_followed
 from include.settings import PROJECT_ROOT, load_settings
 from proofs.bench.batch.main import measure_batch
 from proofs.bench.rows import show, write
-from proofs.bench.serving.aims import aims, of_routing
+from proofs.bench.serving.aims import BARE, BENTOML, OURS, QUIET, SECOND, aims, of_routing
 from proofs.bench.serving.measurements import ServerFigures
 from proofs.bench.serving.report import print_parts, print_servers
 from proofs.bench.serving.servers import (
@@ -138,6 +139,7 @@ def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFi
         if isinstance(mlserver, str):
             figures["MLServer"] = ServerFigures(missing=mlserver)
         up = [target for target in started if not target.missing]
+        require_own(figures)
         for target in up:
             load(target, world, 4, 0.5)
         for number in range(size.rounds):
@@ -148,6 +150,15 @@ def _serve(world: World, mlserver: Path | str, size: Size) -> dict[str, ServerFi
             next(target for target in up if target.server.name == "ours"), world, size, figures
         )
     return figures
+
+
+def require_own(figures: dict[str, ServerFigures]) -> None:
+    """Raise `PlatformError` when a server that every ratio needs does not answer: before the load
+    and not after it.
+    """
+    for name in (OURS, SECOND, QUIET, BENTOML, BARE):
+        if figures[name].missing:
+            raise PlatformError(f"the server {name!r} of this bench {figures[name].missing}")
 
 
 def _shadowed(ours: Running, world: World, size: Size, figures: dict[str, ServerFigures]) -> None:

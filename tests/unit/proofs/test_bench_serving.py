@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proofs.bench.serving.aims import aims, of_routing
+from include.errors import PlatformError
+from proofs.bench.serving.aims import BARE, BENTOML, OURS, QUIET, SECOND, aims, of_routing
 from proofs.bench.serving.load import closed_loop, open_loop, request_bytes
+from proofs.bench.serving.main import require_own
 from proofs.bench.serving.measurements import ServerFigures
 from proofs.bench.serving.report import print_parts, print_servers
 from proofs.bench.serving.stores import store_rows
@@ -197,3 +199,12 @@ def test_what_routing_costs_is_a_share_of_an_answer_without_what_the_models_cost
     assert (two["ratio"], two["reached"]) == (0.0196, True)
     assert (new["ratio"], new["reached"]) == (0.0476, False)
     assert (second["ratio"], second["aim"]) == (0.2, None)
+
+
+def test_a_server_of_ours_that_does_not_answer_ends_the_bench_before_the_load() -> None:
+    names = (OURS, SECOND, QUIET, BENTOML, BARE)
+    measured = {name: ServerFigures() for name in names}
+    require_own(measured)
+    for name in names:
+        with pytest.raises(PlatformError, match=f"'{name}' of this bench did not start: 500"):
+            require_own({**measured, name: ServerFigures(missing="did not start: 500")})

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.catalogue import load_use_case
+from include.data_sets.snapshot import training_window
 from include.errors import SpecError
 from include.interval import Interval
 from include.settings import Settings, load_settings
@@ -61,7 +62,7 @@ def step_context(
         interval = Interval(due - timedelta(days=1), due)
     declared = load_use_case(use_case)
     if uses_interval:
-        _require_data(declared, interval)
+        _require_data(declared, process, interval)
     return StepContext(declared, settings, interval, run)
 
 
@@ -94,14 +95,17 @@ def run_interval(
     )
 
 
-def _require_data(use_case: UseCase, interval: Interval) -> None:
+def _require_data(use_case: UseCase, process: str, interval: Interval) -> None:
     """A run outside the data, as the form's default date gives one, must not end green."""
+    what = "data interval"
+    if process == "training":
+        what, interval = "training window", training_window(use_case, interval)
     first, last = use_case.schedule.start, use_case.schedule.end
     if interval.end > first and (last is None or interval.start <= last):
         return
     until = "still coming" if last is None else f"{last:%Y-%m-%d %H:%M}"
     raise SpecError(
-        f"The run's data interval, {interval.start:%Y-%m-%d %H:%M} to"
+        f"The run's {what}, {interval.start:%Y-%m-%d %H:%M} to"
         f" {interval.end:%Y-%m-%d %H:%M} UTC, holds no data of {use_case.name}: its first moment is"
         f" {first:%Y-%m-%d %H:%M}, its last {until}. Trigger it again with a date in between"
         " (the field `Logical Date`, or `until` where the form has one)."

@@ -111,6 +111,20 @@ def test_a_training_that_has_consumed_no_cause_reads_those_that_wait():
     assert step_context(context, "flight_delays", "training").interval == Interval(APRIL, MAY)
 
 
+@pytest.mark.parametrize(
+    ("until", "holds"), [("2014-01-02", True), ("2013-01-02", True), ("2014-06-01", False)]
+)
+def test_a_training_is_judged_by_its_window_and_not_by_the_last_day_before_it(until, holds):
+    context = task_context(run_type="manual", params={"until": until})
+    if holds:
+        step = step_context(context, "flight_delays", "training")
+        assert step.interval.end == datetime.fromisoformat(until).replace(tzinfo=UTC)
+        return
+    window = "training window, 2014-03-03 00:00 to 2014-06-01 00:00 UTC, holds no data"
+    with pytest.raises(SpecError, match=window):
+        step_context(context, "flight_delays", "training")
+
+
 def test_a_process_that_reads_no_window_gets_the_day_until_the_run_was_due():
     step = step_context(task_context(), "flight_delays", "deployment", uses_interval=False)
     assert step.interval == Interval(DUE - DAY, DUE)

@@ -13,6 +13,7 @@ from include.settings import PROJECT_ROOT
 from proofs.bench.child import TASKS
 from proofs.bench.measure import Measured, median, run_child
 from proofs.bench.rows import Row, line, show, write
+from proofs.bench.training.main import require_evaluated
 
 
 def test_a_ratio_is_reached_missed_or_not_judged():
@@ -107,3 +108,20 @@ def test_a_child_that_fails_is_an_error_with_its_last_words(tmp_path):
 def test_medians_are_of_the_number_asked_for():
     group = [Measured(1.0, 10.0, 300.0), Measured(3.0, 30.0, 100.0), Measured(2.0, 20.0, 200.0)]
     assert (median(group), median(group, "wall"), median(group, "peak_mb")) == (2.0, 20.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (Measured(57.0, 58.0, 300.0, {"tasks": {"open_run": {"state": "failed"}}}), "open_run"),
+        (Measured(600.0, 600.0, 300.0, stopped="stopped after 600 s"), "stopped after 600 s"),
+    ],
+)
+def test_a_run_that_evaluated_no_model_is_no_figure(run, why):
+    with pytest.raises(PlatformError, match=why):
+        require_evaluated(run)
+
+
+def test_a_candidate_that_its_gates_refuse_was_measured():
+    states = {"evaluate_model": {"state": "success"}, "check_gates": {"state": "failed"}}
+    require_evaluated(Measured(90.0, 91.0, 300.0, {"tasks": states}))

@@ -18,6 +18,7 @@
     |-- AlarmError           an alarm cannot be recorded, changed or sent
     |-- ServingError         the endpoint or its model store is not in a usable state
     `-- PlatformError        a process of the platform cannot start, stop or answer
+        `-- PodLost          the pod of a step ended before its step did, or without its result
 
 A *refusal* is not an error: a gate that decides "no" returns a verdict, and the operator turns it
 into a failed task.
@@ -103,3 +104,7 @@ class ServingError(FlightdeckError):
 
 class PlatformError(FlightdeckError):
     """A process of the platform cannot start, stop or answer."""
+
+
+class PodLost(PlatformError):
+    """The pod of a step was killed, evicted or lost, or left no result: another try may go well."""

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
@@ -23,11 +25,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.catalogue import load_use_case
 from include.errors import SpecError
 from include.interval import Interval
-from include.settings import Settings, load_settings
+from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import UseCase
 
 Step = Callable[..., "StepResult"]
 CONTEXT = "context"
+PROCESSES = "include.processes"
+STEP_HEAD = re.compile(r"^def ([a-z]\w*)\(\s*(?:#.*\s*)?context: StepContext\b", re.MULTILINE)
 
 
 class StepResult(BaseModel):
@@ -151,6 +155,23 @@ def load_step(reference: str) -> Step:
     raise SpecError(
         f"step {reference!r}: {module_name} has no function {function_name!r}.{hint} Its steps are"
         f" {sorted(there)}."
+    )
+
+
+def short_name(step: Step) -> str:
+    """`training:train_model` of a step of a process; module and function of any other."""
+    return f"{step.__module__.removeprefix(f'{PROCESSES}.')}:{step.__name__}"
+
+
+@cache
+def step_names() -> frozenset[str]:
+    """The short names of all steps of all processes, read from their text: importing them takes
+    seconds.
+    """
+    return frozenset(
+        f"{path.stem}:{name}"
+        for path in (PROJECT_ROOT / "include" / "processes").glob("*.py")
+        for name in STEP_HEAD.findall(path.read_text(encoding="utf-8"))
     )
 
 

@@ -9,6 +9,7 @@ from dags.factories.batch_scoring import build_batch_scoring_dag
 from dags.factories.deployment import build_deployment_dag
 from dags.factories.features import build_features_dag
 from dags.factories.monitoring import build_monitoring_dag
+from dags.factories.pods import place_steps
 from dags.factories.rollback import build_rollback_dag
 from dags.factories.training import build_training_dag
 from include.processes.declarations import require_possible
@@ -29,8 +30,11 @@ FACTORIES = (
 def build_all(use_case: UseCase) -> dict[str, DAG]:
     """All DAGs of the use case by DAG id, ready for `globals().update(...)`.
 
-    Raises `SpecError`, which Airflow shows as the file's import error, for what cannot be.
+    Raises `SpecError` or `SettingsError`, which Airflow shows as the file's import error, for what
+    cannot be.
     """
-    require_possible(use_case, load_settings())
+    settings = load_settings()
+    require_possible(use_case, settings)
     dags = [build(use_case) for build in FACTORIES]
+    place_steps(use_case, settings, dags)
     return {dag.dag_id: dag for dag in dags}

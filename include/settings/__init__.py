@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
+from include.settings.contradictions import contradictions
 from include.settings.online_store import masked, online_store_config
 
 EnvironmentName = Literal["dev", "test", "staging", "production"]
@@ -153,6 +154,16 @@ class Settings(BaseModel):
         description="Where XGBoost is fitted, unless the specification says it"
         " (docs/estimators.md).",
     )
+    target: Literal["process", "pods"] = Field(
+        default="process",
+        description="Where steps run: `process` in Airflow's worker, `pods` each in a pod of its"
+        " own (docs/pods.md).",
+    )
+    pods_file: Path | None = Field(
+        default=None,
+        description="TOML file with image, resources and nodes of the pods (docs/pods.md). None by"
+        " default; a target of `pods` needs one.",
+    )
     spec_overlay: Path | None = Field(
         default=None,
         description="JSON file that replaces values of specifications, for trials"
@@ -284,13 +295,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             values[field] = variables[variable]
     _fill_derived(values)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
         raise SettingsError(
             f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}."
         ) from error
+    for contradiction in contradictions(settings):
+        raise SettingsError(contradiction)
+    return settings
 
 
 def _fill_derived(values: dict[str, Any]) -> None:

@@ -63,6 +63,11 @@ class RequestApprovalOperator(StepOperator, HITLOperator):
         )
         self.right = right
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Every step that the task may call."""
+        return (self.step, EXPIRED)
+
     def execute(self, context: Context) -> Any:
         """Write down what is asked, then wait."""
         request = self.run_step(context).as_json()

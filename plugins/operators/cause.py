@@ -61,11 +61,18 @@ class OpenTrainingOperator(StepOperator):
 
     operator_extra_links: Collection[BaseOperatorLink] = (MLFLOW_RUN,)
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Every step that the task may call."""
+        return (COLLECT, self.step)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Consume, then open."""
         try:
             step = load_step(COLLECT)
-            collected = self.call_interruptibly(step, self.context_of(context), {}).as_json()
+            collected = self.call_interruptibly(
+                context, step, self.context_of(context), {}
+            ).as_json()
         except SpecError as error:
             raise refused_request(self, context, error) from None
         if not collected["causes"]:

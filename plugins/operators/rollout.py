@@ -50,6 +50,11 @@ class RolloutStageOperator(StepOperator):
         self.stage = stage
         self.right = right
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Every step that the task may call."""
+        return (self.step, LOOK, ASK, DECIDE)
+
     def execute(self, context: Context) -> Any:
         """Shift the traffic, then wait for the first look."""
         begun = self.call(context, self.step).as_json()
@@ -92,7 +97,7 @@ class RolloutStageOperator(StepOperator):
             inputs = {**self.inputs(context), "stage": {"name": self.stage}, **more}
             read = [value for value in inputs.values() if isinstance(value, dict)]
             self.addresses = links_of(airflow_free.settings, self.use_case, *read)
-            return self.call_interruptibly(load_step(step), airflow_free, inputs)
+            return self.call_interruptibly(context, load_step(step), airflow_free, inputs)
         except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
 

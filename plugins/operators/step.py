@@ -6,24 +6,31 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from include.errors import LateStep, LedgerBroken, SpecError
-from include.steps import Step, StepContext, StepResult, bind, call_step, load_step
+from include.settings.pods import PodTemplate, pods_of
+from include.step_documents import step_document
+from include.steps import Step, StepContext, StepResult, bind, call_step, load_step, short_name
 from include.verdict import Finding, Outcome
 from plugins.links import links_of
+from plugins.pod_request import PodCall
 from plugins.refusal import log_lines, refused_request
 from plugins.run_context import step_context
 
 ENDED = "This try was ended from outside, as by `make down`; the next one goes on where it was."
+POD_MODULE = "plugins.operators.pod"
+"""What runs a step in a pod; its imports take seconds, which other tasks do not pay."""
 OUTCOMES: tuple[Outcome, ...] = ("passed", "refused", "not judged")
 
 
 class StepOperator(BaseOperator):
-    """Runs one step function of `include` and returns its result as JSON.
+    """Runs one step function of `include` and returns its result as JSON: in this process, or in a
+    pod of its own where the environment's settings say so (docs/pods.md).
 
     The step's parameters say what it needs: each is the result of the one task upstream whose step
     leaves that type. Only these results are read.
@@ -48,6 +55,7 @@ class StepOperator(BaseOperator):
         self.process = process
         self.uses_interval = uses_interval
         self.in_step = False
+        self.pod: Any = None
         self.addresses: dict[str, str] = {}
 
     def execute(self, context: Context) -> Any:
@@ -64,6 +72,8 @@ class StepOperator(BaseOperator):
         which no library takes for a failure of its own; nothing before and after the step, whose
         result stands, nor after a time-out, which is on its way already.
         """
+        if self.pod is not None:
+            self.pod.on_kill()
         if self.in_step and not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             raise SystemExit(ENDED)
 
@@ -75,7 +85,7 @@ class StepOperator(BaseOperator):
         try:
             airflow_free = self.context_of(context)
             inputs = self.inputs(context)
-            result = self.call_interruptibly(load_step(self.step), airflow_free, inputs)
+            result = self.call_interruptibly(context, load_step(self.step), airflow_free, inputs)
         except (SpecError, LateStep, LedgerBroken) as error:
             raise refused_request(self, context, error) from None
         if self.operator_extra_links:
@@ -83,15 +93,44 @@ class StepOperator(BaseOperator):
             self.addresses = links_of(airflow_free.settings, self.use_case, result.as_json(), *read)
         return result
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Every step that the task may call."""
+        return (self.step,)
+
     def call_interruptibly(
-        self, step: Step, context: StepContext, inputs: Mapping[str, Any]
+        self, airflow: Context, step: Step, context: StepContext, inputs: Mapping[str, Any]
     ) -> StepResult:
-        """Call the step; meanwhile SIGTERM ends it."""
+        """Call the step where the settings say; meanwhile SIGTERM ends it."""
         self.in_step = True
         try:
-            return call_step(step, context, inputs)
+            pods = pods_of(context.settings)
+            name = short_name(step)
+            template = None if pods is None else pods.template(self.use_case, name)
+            if template is None or template.target == "process":
+                return call_step(step, context, inputs)
+            return self._call_in_pod(airflow, step, context, inputs, template)
         finally:
             self.in_step = False
+
+    def _call_in_pod(
+        self,
+        airflow: Context,
+        step: Step,
+        context: StepContext,
+        inputs: Mapping[str, Any],
+        template: PodTemplate,
+    ) -> StepResult:
+        document = step_document(context, inputs)
+        call = PodCall(self.use_case, self.process, short_name(step), document)
+        seconds = self.execution_timeout.total_seconds() if self.execution_timeout else None
+        module = import_module(POD_MODULE)
+        self.pod = module.pod_operator(call, template, context, seconds)
+        try:
+            result: StepResult = module.result_in_pod(self.pod, airflow, step)
+        finally:
+            self.pod = None
+        return result
 
     def context_of(self, context: Context) -> StepContext:
         """What the step may rely on."""

@@ -24,7 +24,6 @@ from typing import Any
 from cli.platform.environment import common_environment, process_environment
 from include.errors import FlightdeckError, PlatformError
 from include.processes import stage
-from include.processes.run import step_document
 from include.release.followers import wait_until_followed
 from include.release.model_store import publish, version_folder
 from include.release.packages import package_problem
@@ -32,6 +31,7 @@ from include.release.plan import read_plan
 from include.release.rollout.decisions import plan_of
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.spec import Canary
+from include.step_documents import step_document
 from include.steps import StepContext
 from proofs.faults.line import Line
 from proofs.faults.release.versions import Drill

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from include.processes.features import ingest_source
-from include.processes.run import DONE, FAILED, REFUSED, WRONG, step_document
 from include.quality.landing import landing_name
 from include.settings import PROJECT_ROOT
+from include.step_documents import DONE, FAILED, REFUSED, WRONG, step_document
 from include.steps import StepContext
 from include.tables.store import TableStore
 from proofs.harness.home import home_settings

@@ -238,6 +238,64 @@ class Monitoring(Part):
         description="Nothing is judged on fewer rows. 1,000 by default: with fewer, an AUC falls"
         " by chance.",
     )
+    false_discovery: float = Field(
+        default=0.02,
+        gt=0.0,
+        le=0.1,
+        description=(
+            "Level of Benjamini and Yekutieli's correction over all inputs of a check. 0.02 by"
+            " default: below one false alarm in a hundred reports (`make bench-monitoring`)."
+        ),
+    )
+    minimum_effect: float = Field(
+        default=0.02,
+        ge=0.0,
+        le=1.0,
+        description=(
+            "Least Hellinger distance (0 to 1) that counts, however sure it is. 0.02 by default: a"
+            " shift of a normal variable by a seventeenth of its standard deviation."
+        ),
+    )
+    sliding_windows: int = Field(
+        default=3,
+        ge=1,
+        description="Windows up to this one that are judged together too. 3 by default: a small"
+        " change shows in their sum.",
+    )
+    persistent_windows: int = Field(
+        default=1,
+        ge=1,
+        description="How many of the last `sliding_windows` must show a change of an input. 1 by"
+        " default: the correction alone keeps false alarms rare.",
+    )
+    block: timedelta | None = Field(
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description=(
+            "Rows whose event times lie in the same block share a cause (a day's weather) and are"
+            " resampled together. A day by default; None where rows are independent."
+        ),
+    )
+    seasonal_lag: timedelta | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description=(
+            "How long ago the same season was, such as 364 days: what moves as it did then is no"
+            " change. None by default: the training data is the only reference."
+        ),
+    )
+    max_schema_share: Share = Field(
+        default=0.01,
+        description=(
+            "Share of rows with unseen categories or numbers far outside of the training's range,"
+            " above which the schema is another one. 0.01 by default."
+        ),
+    )
+    max_null_change: Share = Field(
+        default=0.1,
+        description="Largest rise of an input's share of nulls above the training's. 0.1 by"
+        " default.",
+    )
     alarm_on: tuple[Decay, ...] = Field(
         default=("performance",),
         description=(
@@ -245,6 +303,15 @@ class Monitoring(Part):
             " is reported and starts nothing."
         ),
     )
+
+    @model_validator(mode="after")
+    def _windows_in_order(self, info: ValidationInfo) -> Monitoring:
+        if not is_recorded(info) and self.persistent_windows > self.sliding_windows:
+            raise ValueError(
+                f"persistent_windows is {self.persistent_windows}, above sliding_windows"
+                f" {self.sliding_windows}; no change could ever show in so many"
+            )
+        return self
 
 
 class BatchScoring(Part):

@@ -28,6 +28,11 @@ COMMANDS: dict[str, Command] = {
         "Simulate rollouts on the shipped analysis: how often wrong, how soon right.",
         "Commands",
     ),
+    "monitoring": Command(
+        "proofs.bench.monitoring.main:bench_monitoring",
+        "State how often monitoring is wrong and how soon it is right, beside what others do.",
+        "Commands",
+    ),
 }
 
 
@@ -42,4 +47,4 @@ application = new_application(cls=Bench, no_args_is_help=True)
 
 @application.callback()
 def _bench() -> None:
-    """Measure what the product costs, and how often its analysis of releases is wrong."""
+    """Measure what the product costs, and how often its releases and its monitoring are wrong."""

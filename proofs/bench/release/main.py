@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import typer
 from cli.tables import print_table
 from include.settings import load_settings
 from include.stats.sequential import largest_rate
+from proofs.bench.figure import Figure
 from proofs.bench.release.decisions import CONTESTS, decide_many
 from proofs.bench.release.detection import FAULTS, requests_until_caught, shares_of
 from proofs.bench.release.rollouts import SCENARIOS, Ended, processes, run_many, shares
@@ -51,29 +52,6 @@ class Sizes:
 
 FULL = Sizes(paths=3_000, checked=150, identical=1_000, rollouts=200, contests=60)
 QUICK = Sizes(paths=200, checked=10, identical=20, rollouts=5, contests=4)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table: at most the aim is reached; `aim` is None where nothing is aimed
-    at.
-    """
-
-    name: str
-    value: float
-    aim: float | None
-    detail: str
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the value is at most the aim."""
-        return None if self.aim is None else self.value <= self.aim
-
-    def as_json(self) -> dict[str, Any]:
-        """`{"name", "value", "aim", "reached", "detail"}`."""
-        fields = asdict(self)
-        first = {name: fields[name] for name in ("name", "value", "aim")}
-        return {**first, "reached": self.reached, "detail": self.detail}
 
 
 def bench_release(

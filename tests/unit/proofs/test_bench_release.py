@@ -14,10 +14,10 @@ from cli.application import invoke
 from include.errors import FlightdeckError
 from include.release.analysis import base
 from include.stats import sequential
+from proofs.bench.figure import Figure
 from proofs.bench.release import detection
 from proofs.bench.release.decisions import CONTESTS, decide_many
 from proofs.bench.release.detection import FAULTS, requests_until_caught
-from proofs.bench.release.main import Figure
 from proofs.bench.release.rollouts import SCENARIOS, run_many, shares
 
 

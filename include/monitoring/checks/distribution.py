@@ -1,0 +1,171 @@
+"""Distribution: do the inputs and the score still come from where the training data came from?
+
+Each column is compared twice: the window's rows, and those of the last windows together, in which a
+small change shows that one window hides. A column has moved when its corrected p-value is at most
+`false_discovery` (Benjamini and Yekutieli over all columns and both comparisons, so that it bounds
+the whole report), and its effect at least `minimum_effect`. It refuses when it moved in
+`persistent_windows` of the last windows, and not merely as it did a season before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from include.monitoring.checks.base import Window, not_judged, too_few
+from include.spec import Monitoring
+from include.stats.two_samples import Comparison, Sample, adjusted, compare, threshold
+from include.verdict import Finding
+
+DISTRIBUTION = "distribution"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A column's comparison, its corrected p-value and over how many windows it was made."""
+
+    comparison: Comparison
+    corrected: float
+    windows: int
+
+
+def distribution(window: Window) -> list[Finding]:
+    """One finding about the whole, and one for each column: what it moved by, and how sure that
+    is.
+    """
+    few = too_few(window, DISTRIBUTION)
+    if few is not None:
+        return [few]
+    limits = window.limits
+    recent = window.earlier[len(window.earlier) - limits.sliding_windows + 1 :]
+    sides = [(1, window.serving.sample)]
+    if recent and limits.sliding_windows > 1:
+        sides.append((len(recent) + 1, together([*recent, window.serving.sample])))
+    columns = _compared(sides, window.reference.sample, limits, window.seed)
+    if columns is None:
+        why = "too few blocks of rows that share a cause for a decision"
+        return [not_judged("minimum_blocks", DISTRIBUTION, why)]
+    season = _season(window)
+    rows = [_finding(window, moved, season) for moved in columns.values()]
+    return [_whole(rows, limits), *rows]
+
+
+def moved_columns(findings: Sequence[Finding]) -> frozenset[str]:
+    """The columns that moved in this window, persistent or not."""
+    return frozenset(
+        item.part
+        for item in findings
+        if item.rule == "moved" and item.subject == DISTRIBUTION and (item.example or {}).get("now")
+    )
+
+
+def together(samples: Sequence[Sample]) -> Sample:
+    """The rows of several windows in their order, which have the columns of the last one."""
+    last = samples[-1]
+    whole = [sample for sample in samples if set(last.columns) <= set(sample.columns)]
+    columns = {
+        name: np.concatenate([sample.columns[name] for sample in whole]) for name in last.columns
+    }
+    named = [sample.blocks for sample in whole if sample.blocks is not None]
+    if len(named) < len(whole):
+        return Sample(columns, last.categories)
+    blocks, start = [], 0
+    for names in named:
+        _, place = np.unique(names, return_inverse=True)
+        blocks.append(place + start)
+        start += int(place.max(initial=-1)) + 1
+    return Sample(columns, last.categories, np.concatenate(blocks))
+
+
+def _compared(
+    sides: Sequence[tuple[int, Sample]], reference: Sample, limits: Monitoring, seed: int
+) -> dict[str, Moved] | None:
+    """Of each column the comparison that is surer; None where nothing can be decided."""
+    tests = len(sides) * len(reference.columns)
+    smallest = threshold(limits.false_discovery, max(tests, 1))
+    compared: list[tuple[int, Comparison]] = []
+    for windows, sample in sides:
+        found = compare(sample, reference, smallest_p=smallest, seed=seed + windows)
+        if found is not None:
+            compared += [(windows, one) for one in found.values()]
+    if not compared:
+        return None
+    corrected = adjusted(np.array([one.p for _, one in compared]))
+    result: dict[str, Moved] = {}
+    for (windows, one), value in zip(compared, corrected, strict=True):
+        former = result.get(one.column)
+        if former is None or _rank(value, one, limits) < _rank(
+            former.corrected, former.comparison, limits
+        ):
+            result[one.column] = Moved(one, float(value), windows)
+    return result
+
+
+def _rank(corrected: float, one: Comparison, limits: Monitoring) -> tuple[bool, float]:
+    return one.effect < limits.minimum_effect, corrected
+
+
+def _season(window: Window) -> Mapping[str, Comparison]:
+    """How the window compares with the same season before; empty where none is declared."""
+    if window.seasonal is None or window.seasonal.rows < window.limits.minimum_rows:
+        return {}
+    smallest = threshold(window.limits.false_discovery, max(len(window.seasonal.columns), 1))
+    sample = window.serving.sample
+    return compare(sample, window.seasonal, smallest_p=smallest, seed=window.seed) or {}
+
+
+def _finding(window: Window, moved: Moved, season: Mapping[str, Comparison]) -> Finding:
+    one, limits = moved.comparison, window.limits
+    now = moved.corrected <= limits.false_discovery and one.effect >= limits.minimum_effect
+    recent = window.drifted_before[len(window.drifted_before) - limits.sliding_windows + 1 :]
+    times = int(now) + sum(one.column in columns for columns in recent)
+    seasonal = one.column in season and (
+        season[one.column].effect < limits.minimum_effect
+        or season[one.column].p > limits.false_discovery
+    )
+    persistent = times >= limits.persistent_windows
+    return Finding(
+        rule="moved",
+        subject=DISTRIBUTION,
+        part=one.column,
+        observed=one.effect,
+        limit=limits.minimum_effect,
+        passed=not (now and persistent) or seasonal,
+        reason=_reason(moved, now=now, persistent=persistent, seasonal=seasonal),
+        example={"p": one.p, "corrected_p": moved.corrected, "windows": moved.windows, "now": now},
+    )
+
+
+def _reason(moved: Moved, *, now: bool, persistent: bool, seasonal: bool) -> str:
+    one = moved.comparison
+    over = "this window" if moved.windows == 1 else f"the last {moved.windows} windows together"
+    text = (
+        f"{one.column} is a Hellinger distance of {one.effect:.3f} from the training data over"
+        f" {over}, corrected p {moved.corrected:.2g}; {100 * one.missing:.1f} % missing, in"
+        f" training {100 * one.reference_missing:.1f} %"
+    )
+    if now and seasonal:
+        return f"{text}; it moves as it did a season before."
+    if now and not persistent:
+        return f"{text}; it moved in too few of the last windows to refuse."
+    return f"{text}."
+
+
+def _whole(rows: Sequence[Finding], limits: Monitoring) -> Finding:
+    moved = sorted(
+        (row for row in rows if not row.passed), key=lambda row: -float(str(row.observed))
+    )
+    names = ", ".join(row.part for row in moved[:5]) + (", ..." if len(moved) > 5 else "")
+    return Finding(
+        rule="moved_columns",
+        subject=DISTRIBUTION,
+        observed=len(moved),
+        limit=0,
+        passed=not moved,
+        reason=(
+            f"{len(moved)} of {len(rows)} columns have moved from the training data"
+            f" (false discovery {limits.false_discovery:g}){f': {names}' if names else ''}."
+        ),
+    )

@@ -1,0 +1,85 @@
+"""Performance without labels, marked as an estimate, and how wrong it was where labels have
+come.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from include.monitoring.checks.base import Window, not_judged, too_few
+from include.stats.estimated import (
+    Estimate,
+    estimate_metrics,
+    expected_auc,
+    expected_loss,
+    fit_calibration,
+)
+from include.stats.metrics import roc_auc
+from include.verdict import Finding
+
+ESTIMATE = "estimate"
+FEWEST_REFERENCE = 200
+
+
+def estimate(window: Window) -> list[Finding]:
+    """What the metrics would be if the relation between inputs and label still held."""
+    if not window.serving.scores.size:
+        return []
+    few = too_few(window, ESTIMATE)
+    if few is not None:
+        return [few]
+    mask = window.reference.labelled if window.reference.labels.size else np.empty(0, dtype=bool)
+    if mask.sum() < FEWEST_REFERENCE:
+        why = f"the reference has {int(mask.sum())} labelled rows, fewer than {FEWEST_REFERENCE}"
+        return [not_judged("reference", ESTIMATE, why)]
+    if window.problem == "binary":
+        return _binary(window, mask)
+    return _loss(window, mask) if window.problem == "regression" else []
+
+
+def _binary(window: Window, mask: np.ndarray) -> list[Finding]:
+    scores, labels = window.reference.scores[mask], window.reference.labels[mask]
+    calibration = fit_calibration(scores, labels, seed=window.seed)
+    served = window.serving.scores
+    estimates = estimate_metrics(served, calibration, threshold=window.threshold, seed=window.seed)
+    findings = [_estimated(name, value) for name, value in estimates.items()]
+    known = window.serving.labelled if window.serving.labels.size else np.zeros(0, dtype=bool)
+    if known.sum() >= window.limits.minimum_rows:
+        truth, ours = window.serving.labels[known], served[known]
+        if 0 < truth.sum() < len(truth):
+            expected = expected_auc(ours, np.clip(calibration.apply(ours), 1e-6, 1.0 - 1e-6))
+            findings.append(_scored(expected, roc_auc(truth, ours), len(truth)))
+    return findings
+
+
+def _estimated(name: str, value: Estimate) -> Finding:
+    return Finding(
+        rule=f"estimated_{name}",
+        subject=ESTIMATE,
+        observed=value.value,
+        passed=True,
+        reason=(
+            f"Estimate without labels, if the relation holds: {name} {value.value:.3f}"
+            f" ({value.low:.3f} to {value.high:.3f})."
+        ),
+    )
+
+
+def _scored(expected: float, truth: float, rows: int) -> Finding:
+    return Finding(
+        rule="error_of_estimate",
+        subject=ESTIMATE,
+        observed=expected - truth,
+        passed=True,
+        reason=(
+            f"Of the {rows} rows whose labels have come the AUC was estimated as {expected:.3f} and"
+            f" is {truth:.3f}: an error of {expected - truth:+.3f}."
+        ),
+    )
+
+
+def _loss(window: Window, mask: np.ndarray) -> list[Finding]:
+    """Of a regression: the mean squared error that such predictions had."""
+    predictions = window.reference.scores[mask]
+    losses = (predictions - window.reference.labels[mask]) ** 2
+    return [_estimated("mse", expected_loss(predictions, losses, window.serving.scores))]

@@ -101,8 +101,10 @@ def cast_frame(frame: pl.DataFrame, declared: Iterable[Declared], *, first_row: 
     """
     columns: list[pl.Series] = []
     refusals: list[Refusal] = []
-    for column in declared:
-        if column.name not in frame.columns:
+    present = [column for column in declared if column.name in frame.columns]
+    done = _as_declared(frame, present)
+    for column in present:
+        if column.name in done:
             continue
         cast, refused = cast_column(frame[column.name], column)
         if refused is None:
@@ -139,6 +141,44 @@ def cast_column(values: pl.Series, declared: Declared) -> tuple[pl.Series, _Part
     for mask, _ in parts[1:]:
         every = every | mask
     return values, (every.fill_null(value=False), refused[1])
+
+
+def _as_declared(frame: pl.DataFrame, declared: Iterable[Declared]) -> set[str]:
+    """The columns that are already what a cast would make of them, as those of our own tables are;
+    one pass over all, where a cast takes several over each.
+    """
+    departures = {
+        column.name: _departs(column)
+        for column in declared
+        if frame.schema[column.name] == TYPES[column.type]
+    }
+    if not departures:
+        return set()
+    departing = frame.select(
+        departs.fill_null(value=False).any().alias(name) for name, departs in departures.items()
+    ).row(0, named=True)
+    return {name for name, departs in departing.items() if not departs}
+
+
+def _departs(declared: Declared) -> pl.Expr:
+    """Whether a value of the declared type would be changed or refused."""
+    value = pl.col(declared.name)
+    match declared.type:
+        case "string" if declared.exchanged:
+            length = value.str.len_chars()
+            return (length == 0) | (length > LONGEST_TEXT)
+        case "integer":
+            largest = _largest_integer(declared)
+            return (value > largest) | (value < -largest)
+        case "number":
+            return ~value.is_finite() | (declared.exchanged and value.abs() > LARGEST_NUMBER)
+        case "timestamp":
+            first, last = _years(declared)
+            seconds = value.dt.epoch("s")
+            fraction = declared.whole_seconds and value.dt.epoch("us") % US_PER_SECOND != 0
+            return (seconds < _seconds(first)) | (seconds >= _seconds(last + 1)) | fraction
+        case _:
+            return pl.lit(value=False)
 
 
 def plain(value: Any) -> Any:
@@ -243,9 +283,7 @@ def _integer(values: pl.Series, declared: Declared) -> tuple[pl.Series, list[_Pa
         )
     else:
         return _other_type(values, declared)
-    largest = 2 ** (declared.bits - 1) - 1
-    if declared.exchanged:
-        largest = min(largest, LARGEST_INTEGER)
+    largest = _largest_integer(declared)
     if largest < 2**63 - 1:
         beyond = ((whole > largest) | (whole < -largest)).fill_null(value=False)
         parts.append((beyond, "Declare and deliver such a number as text"))
@@ -282,7 +320,7 @@ def _timestamp(values: pl.Series, declared: Declared) -> tuple[pl.Series, list[_
     dtype = values.dtype
     if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
         return _other_type(values, declared)
-    first, last = (FIRST_YEAR, LAST_YEAR) if declared.exchanged else (1, 9999)
+    first, last = _years(declared)
     years = f"Deliver times of the years {first} to {last}"
     seconds = values.dt.epoch("s")
     outside = (seconds < _seconds(first)) | (seconds >= _seconds(last + 1))
@@ -297,6 +335,15 @@ def _timestamp(values: pl.Series, declared: Declared) -> tuple[pl.Series, list[_
         finer = (moment.dt.epoch("us") % US_PER_SECOND != 0).fill_null(value=False)
         parts.append((finer, "Round the time to whole seconds: online stores keep no fraction"))
     return moment, parts
+
+
+def _largest_integer(declared: Declared) -> int:
+    largest = 2 ** (declared.bits - 1) - 1
+    return min(largest, LARGEST_INTEGER) if declared.exchanged else largest
+
+
+def _years(declared: Declared) -> tuple[int, int]:
+    return (FIRST_YEAR, LAST_YEAR) if declared.exchanged else (1, 9999)
 
 
 def _seconds(year: int) -> int:

@@ -184,3 +184,34 @@ def test_a_float_is_equal_after_the_cast_missing_or_refused(
     if refused is None:
         for before, after in zip(values, cast.to_list(), strict=True):
             assert after is None if before is None or before != before else after == before
+
+
+ANYTHING: dict[ColumnType, st.SearchStrategy[Any]] = {
+    "string": st.text(max_size=3) | st.just("x" * (LONGEST_TEXT + 1)),
+    "integer": st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3),
+    "number": st.floats(),
+    "boolean": st.booleans(),
+    "timestamp": st.integers(-(2**55), 2**57).map(
+        lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(TYPES))
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), exchanged=st.booleans(), narrow=st.booleans())
+def test_a_column_in_its_declared_type_is_judged_like_any_other(
+    kind: ColumnType, data: st.DataObject, exchanged: bool, narrow: bool
+) -> None:
+    declared = Declared(
+        "x",
+        kind,
+        exchanged=exchanged,
+        bits=32 if narrow and kind == "integer" else 64,
+        whole_seconds=narrow and kind == "timestamp",
+    )
+    values = series(data.draw(st.lists(st.none() | ANYTHING[kind], max_size=4)), TYPES[kind])
+    column, refused = cast_column(values, declared)
+    cast = cast_frame(pl.DataFrame({"x": values}), [declared])
+    assert cast.frame["x"].equals(column, null_equal=True)
+    assert bool(cast.refusals) == (refused is not None)

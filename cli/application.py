@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import typer
@@ -220,7 +222,8 @@ def run(arguments: Sequence[str]) -> int:
     # start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
-        return invoke(arguments)
+        with _without_deprecations():
+            return invoke(arguments)
     except typer.TyperException as error:
         error.show() if hasattr(error, "show") else print(error, file=sys.stderr)
         return error.exit_code
@@ -231,3 +234,26 @@ def run(arguments: Sequence[str]) -> int:
         # The reader, for example `head`, has seen enough; Python must not complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """Nobody who calls a command is told which library calls what another one deprecates.
+
+    Python itself keeps that from users; Feast turns it on for all libraries when it is imported.
+    Options such as `python -W` and PYTHONWARNINGS still show it, and the tests fail by it.
+    """
+    show = warnings.showwarning
+
+    def show_others(
+        message: Warning | str, category: type[Warning], *place: Any, **more: Any
+    ) -> None:
+        if not issubclass(category, DeprecationWarning | PendingDeprecationWarning):
+            show(message, category, *place, **more)
+
+    if not sys.warnoptions:
+        warnings.showwarning = show_others
+    try:
+        yield
+    finally:
+        warnings.showwarning = show

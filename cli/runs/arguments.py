@@ -1,7 +1,9 @@
-"""The arguments that the commands of processes share."""
+"""What the commands of processes share: their arguments, and the ids of runs."""
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -30,3 +32,8 @@ Reason = Annotated[
 KeepGoing = Annotated[
     bool, typer.Option(help="Go on with the next interval after one that was refused.")
 ]
+
+
+def new_run_id(starter: str, what: str) -> str:
+    """The id of a run that nobody has started before, although it be in the same second."""
+    return f"{starter}__{what}__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"

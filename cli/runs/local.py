@@ -12,7 +12,16 @@ import typer
 
 from cli.platform.preflight import require_writable
 from cli.platform.state import running_settings
-from cli.runs.arguments import First, KeepGoing, Last, Reason, Trials, UseCaseName, VersionNumber
+from cli.runs.arguments import (
+    First,
+    KeepGoing,
+    Last,
+    Reason,
+    Trials,
+    UseCaseName,
+    VersionNumber,
+    new_run_id,
+)
 from cli.runs.dates import FROM, TO, planned_intervals, training_interval
 from cli.runs.servers import NEEDED, environment_of, servers_for
 from cli.runs.verdict import Outcome, exit_code, print_outcome, progress, tell_of_the_rest
@@ -73,7 +82,7 @@ def run(
 def _run_info(process: str, interval: Interval, params: dict[str, Any]) -> RunInfo:
     return RunInfo(
         process=process,
-        run_id=f"local__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}__{interval.label}",
+        run_id=new_run_id("local", interval.label),
         triggered_by=getpass.getuser(),
         params=params,
     )

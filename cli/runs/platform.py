@@ -13,13 +13,23 @@ import typer
 
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.state import running_settings
-from cli.runs.arguments import First, KeepGoing, Last, Reason, Trials, UseCaseName, VersionNumber
+from cli.runs.arguments import (
+    First,
+    KeepGoing,
+    Last,
+    Reason,
+    Trials,
+    UseCaseName,
+    VersionNumber,
+    new_run_id,
+)
 from cli.runs.dates import FORM, FROM, TO, planned_intervals, training_interval
 from cli.runs.follow import ENDED, Platform
 from cli.runs.verdict import (
     INTERRUPTED,
     Outcome,
     exit_code,
+    print_folded,
     print_outcome,
     progress,
     tell_of_the_rest,
@@ -111,12 +121,12 @@ def train(
         conf: dict[str, Any] = {"until": interval.end.isoformat(), "reason": reason}
         if trials is not None:
             conf["trials"] = trials
-        run = run_id or _run_id(f"until-{interval.end:%Y-%m-%d}")
+        run = run_id or new_run_id("command", f"until-{interval.end:%Y-%m-%d}")
         platform.start("training", run, conf)
         title = f"{name} training until {interval.end:{FORM}}"
         outcome = _follow(platform, "training", run, title, say)
     if outcome.state == "accepted":
-        print(CHALLENGER.format(name=name))
+        print_folded("", CHALLENGER.format(name=name))
     return exit_code([outcome])
 
 
@@ -135,7 +145,8 @@ def deploy(
     with _platform(context, load_use_case(name), "deployment") as (platform, say):
         run = platform.under_way("deployment") if version is None and run_id is None else None
         if run is None:
-            run = run_id or _run_id("challenger" if version is None else f"version-{version}")
+            what = "challenger" if version is None else f"version-{version}"
+            run = run_id or new_run_id("command", what)
             conf = {"reason": reason, **({} if version is None else {"version": version})}
             platform.start("deployment", run, conf)
         outcome = _follow(platform, "deployment", run, f"{name} deployment", say)
@@ -209,7 +220,8 @@ def _one(
     else:
         run, state = existing
         if state == "success" and not again:
-            say(f"{title}: done before, by the run {run} (--again runs it anew)")
+            say(f"{title}: done before (--again runs it anew)")
+            say(f"  run {run}")
             return Outcome(title, "accepted")
         if state in ENDED:
             platform.again(process, run)
@@ -219,7 +231,8 @@ def _one(
 def _follow(
     platform: Platform, process: str, run: str, title: str, say: Callable[[str], None]
 ) -> Outcome:
-    say(f"{title}, run {run}")
+    say(title)
+    say(f"  run {run}")
     try:
         outcome = platform.follow(process, run, title)
     except KeyboardInterrupt:
@@ -227,7 +240,3 @@ def _follow(
         raise typer.Exit(INTERRUPTED) from None
     print_outcome(outcome)
     return outcome
-
-
-def _run_id(what: str) -> str:
-    return f"command__{what}__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"

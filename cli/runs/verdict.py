@@ -49,12 +49,15 @@ class Outcome:
 
 
 def progress() -> Callable[[str], None]:
-    """A function that prints a line behind the minutes and seconds since now."""
+    """A function that prints a text behind the minutes and seconds since now, folded to the
+    terminal's width below the text's own indentation.
+    """
     started = time.monotonic()
 
     def say(text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        print(f"[{minutes:02d}:{seconds:02d}] {text}", flush=True)
+        indent = " " * (len(text) - len(text.lstrip()))
+        print_folded(f"[{minutes:02d}:{seconds:02d}] {indent}", text)
 
     return say
 
@@ -72,24 +75,22 @@ def tell_of_the_rest(intervals: Sequence[Interval], outcomes: Sequence[Outcome])
     left = intervals[len(outcomes) :]
     if left:
         start = intervals[len(outcomes) - 1].start
-        print(
-            f"{len(left)} of {len(intervals)} intervals are left. Go on with"
-            f" {FROM} {start:{FORM}} {TO} {left[-1].end:{FORM}}"
-        )
+        print(f"{len(left)} of {len(intervals)} intervals are left. Go on with:")
+        print(f"  {FROM} {start:{FORM}} {TO} {left[-1].end:{FORM}}", flush=True)
 
 
 def print_outcome(outcome: Outcome) -> None:
     """Print the headline, the reasons and the figures, folded to the terminal's width."""
-    _print_folded("", outcome.headline)
+    print_folded("", outcome.headline)
     for number, reason in enumerate(outcome.reasons, 1):
-        _print_folded(f"{number:3d}. ", reason)
+        print_folded(f"{number:3d}. ", reason)
     for name, text in facts(outcome.results or {}):
-        _print_folded(f"  {name:<11}", text)
+        print_folded(f"  {name:<11}", text)
     gates = _gates(outcome.results or {})
     if gates:
         print_table("Gates", GATE_HEADINGS, gates)
     if outcome.where:
-        _print_folded("  more       ", outcome.where)
+        print_folded("  more       ", outcome.where)
 
 
 def facts(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -209,7 +210,8 @@ def _is_figure(finding: Finding) -> bool:
     )
 
 
-def _print_folded(head: str, text: str) -> None:
+def print_folded(head: str, text: str) -> None:
+    """Print a text behind its head, folded to the terminal's width; a word stays whole."""
     lines = textwrap.wrap(
         " ".join(text.split()),
         max(console().width - len(head), 20),
@@ -217,4 +219,4 @@ def _print_folded(head: str, text: str) -> None:
         break_on_hyphens=False,
     )
     for number, line in enumerate(lines or [""]):
-        print(f"{' ' * len(head) if number else head}{line}")
+        print(f"{' ' * len(head) if number else head}{line}", flush=True)

@@ -244,3 +244,32 @@ def test_a_wrong_setting_is_one_sentence_without_a_traceback():
     assert result.returncode == 1
     assert result.stderr.startswith("flightdeck status: FLIGHTDECK_AIRFLOW_PORT is 'many'")
     assert result.stderr.count("\n") == 1
+
+
+def test_nobody_who_calls_a_command_is_told_what_libraries_deprecate():
+    # Feast switches such warnings on for all libraries, and Evidently's import makes three.
+    code = (
+        "import warnings\n"
+        "from cli.application import COMMANDS, run\n"
+        "from cli.lazy import Command\n"
+        "def noisy():\n"
+        "    warnings.simplefilter('always')\n"
+        "    warnings.warn('a library calls what another one deprecates', DeprecationWarning)\n"
+        "    warnings.warn('something that a user must know', UserWarning)\n"
+        "import cli.platform.commands as module\n"
+        "module.noisy = noisy\n"
+        "COMMANDS['noisy'] = Command('cli.platform.commands:noisy', 'Warn.', 'Platform')\n"
+        "raise SystemExit(run(['noisy']))\n"
+    )
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONWARNINGS"}
+    for options, shown in ([], False), (["-W", "default"], True):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "something that a user must know" in done.stderr
+        assert ("what another one deprecates" in done.stderr) is shown

@@ -73,7 +73,7 @@ def test_where_it_stopped_it_says_how_to_go_on(capsys):
     outcomes = [Outcome("January", "accepted"), Outcome("February", "refused")]
     tell_of_the_rest(MONTHS, outcomes)
     assert capsys.readouterr().out == (
-        "1 of 3 intervals are left. Go on with --from 2013-02-01T00:00 --to 2013-04-01T00:00\n"
+        "1 of 3 intervals are left. Go on with:\n  --from 2013-02-01T00:00 --to 2013-04-01T00:00\n"
     )
     tell_of_the_rest(MONTHS[:2], outcomes)
     assert capsys.readouterr().out == ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.runs.verdict import Outcome, exit_code, print_outcome
+from cli.runs.arguments import new_run_id
+from cli.runs.verdict import Outcome, exit_code, print_outcome, progress
 
 REASON = (
     "raw/weather.temperature: range: expected -40 to 50, observed 311 rows below the minimum,"
@@ -72,3 +73,19 @@ def test_an_alarm_is_no_refusal_and_is_not_called_accepted(capsys):
 )
 def test_the_exit_code_tells_the_worst(states, code):
     assert exit_code([Outcome("a run", state) for state in states]) == code
+
+
+def test_progress_keeps_to_the_terminal_s_width_below_its_indentation(capsys):
+    say = progress()
+    say("a_use_case_with_a_long_name batch_scoring 2013-01-01 00:00 to 2013-02-01 00:00 UTC")
+    say("  run command__until-2013-04-01__2026-11-30T01-37-12-a1b2 and what else there is to say")
+    assert capsys.readouterr().out.splitlines() == [
+        "[00:00] a_use_case_with_a_long_name batch_scoring 2013-01-01 00:00 to 2013-02-01",
+        "        00:00 UTC",
+        "[00:00]   run command__until-2013-04-01__2026-11-30T01-37-12-a1b2 and what else",
+        "          there is to say",
+    ]
+
+
+def test_runs_of_one_second_have_ids_of_their_own():
+    assert len({new_run_id("local", "2013-01") for _ in range(4)}) == 4

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from cli.authoring.dag_file import dag_file_problems
-from cli.authoring.limits import examine, print_deliveries, print_gates
+from cli.authoring.limits import examine, print_deliveries, print_pasted, print_trial
 from cli.platform.state import running_settings
 from cli.runs.arguments import First, Last
 from cli.runs.dates import planned_intervals
 from cli.runs.servers import environment_of
-from cli.runs.verdict import progress
+from cli.runs.verdict import print_folded, progress
 from include.catalogue import load_use_case, names
 from include.errors import SpecError
 from include.interval import Interval
@@ -32,7 +32,7 @@ def check(
         bool,
         typer.Option(
             "--history",
-            help="Propose limits from the use case's history, and gates from a trial training.",
+            help="Propose limits from its history, gates and alarms from trial trainings.",
         ),
     ] = False,
     first: First = None,
@@ -40,7 +40,7 @@ def check(
     trials: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, max=200, help="Tuning trials of the trial training; 0 for none."
+            metavar="N", min=0, max=200, help="Tuning trials of the trial training; 0: no training."
         ),
     ] = 3,
 ) -> int:
@@ -51,9 +51,10 @@ def check(
     have. A line per mistake with file, field, value and what is valid; exit code 1 if there is one.
 
     With --history every interval of the features' cron (in [--from, --to); all that are over by
-    default) is read and measured as a delivery is, and a model is trained on the newest window, in
-    a home of its own. Printed are the limits that this history asks for, each with the figure that
-    it comes from. Nothing is published, registered or changed.
+    default) is read and measured as a delivery is. In a home of its own a model is trained on the
+    newest window, and up to twelve intervals are monitored, each after a training on the window
+    before it. Printed are the limits that this history asks for, each with the figure that it comes
+    from, and as lines for spec.py. Nothing is published, registered or changed.
     """
     settings = context.find_object(Settings) or running_settings()
     with environment_of(settings):
@@ -65,7 +66,9 @@ def check(
         print(line)
     if lines:
         return 1
-    print(f"{', '.join(checked)}: what is declared can be, and the DAG file has every DAG.")
+    print_folded(
+        "", f"{', '.join(checked)}: what is declared can be, and the DAG file has every DAG."
+    )
     if history:
         for name in checked:
             _try_history(name, settings, first, last, trials)
@@ -79,9 +82,11 @@ def _try_history(
         use_case, say = load_use_case(name), progress()
         intervals = _history(use_case, first, last)
         say(f"a dry run over {len(intervals)} intervals")
-        print_deliveries(examine(use_case, settings, intervals, say))
+        proposals = print_deliveries(examine(use_case, settings, intervals, say))
         if trials:
-            print_gates(use_case, settings, intervals[-1], trials, say)
+            whole = Interval(intervals[0].start, intervals[-1].end)
+            proposals += print_trial(use_case, settings, whole, trials, say)
+        print_pasted(use_case, proposals)
 
 
 def _history(use_case: UseCase, first: str | None, last: str | None) -> list[Interval]:

@@ -1,5 +1,5 @@
 """Limits proposed from a use case's own history: of its deliveries by a dry run, of its gates by a
-trial training.
+trial training, of monitoring by a back-test.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cli.authoring.paste import pasted
 from cli.authoring.trial import try_training
+from cli.runs.verdict import print_folded
 from cli.tables import print_table
 from include.interval import Interval
+from include.monitoring.history import LEAST_INTERVALS
 from include.quality.history import History, Proposal, rounded_up
 from include.quality.landing import land, read_landed
 from include.settings import Settings
@@ -24,6 +27,9 @@ Say = Callable[[str], None]
 HEADINGS = ("where", "limit", "declared", "proposed", "refuses", "figure")
 METRICS = {"calibration_error": "ece"}
 """What thresholds call otherwise than the metric that they bound."""
+MOST_LINES = 40
+"""Of progress: a history of hours is no news for each."""
+TRIAL_PASSES = "The trial passes every gate."
 MARGIN = 1.1
 """Of a metric without an interval: so much more error than the trial's."""
 
@@ -36,8 +42,9 @@ def examine(
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="check-", dir=settings.home) as folder:
         tables = TableStore(folder)
-        for interval in intervals:
-            say(f"  {interval.text}")
+        for number, interval in enumerate(intervals):
+            if number % -(-len(intervals) // MOST_LINES) == 0:
+                say(f"  {interval.text}")
             land(tables, use_case, interval, settings)
             frames = {
                 table.name: read_landed(tables, table, interval, None) for table in use_case.tables
@@ -46,33 +53,60 @@ def examine(
     return history
 
 
-def print_deliveries(history: History) -> None:
-    """Print the limits that the history asks for."""
+def print_deliveries(history: History) -> list[Proposal]:
+    """Print the limits that the history asks for, and return them."""
+    proposals = history.proposals()
     _print_proposals(
         f"Limits on deliveries, by {history.intervals} intervals",
-        history.proposals(),
+        proposals,
         "every interval is within what is declared",
     )
+    return proposals
 
 
-def print_gates(
-    use_case: UseCase, settings: Settings, until: Interval, trials: int, say: Say
-) -> None:
-    """Train once in a home of its own, and print the gates that the model would just pass."""
+def print_trial(
+    use_case: UseCase, settings: Settings, history: Interval, trials: int, say: Say
+) -> list[Proposal]:
+    """Train once in a home of its own, measure monitoring over the history, and print the gates
+    that the model would just pass and the limits that no usual interval breaks; all of them.
+    """
     days = use_case.training.window_days
-    say(f"a trial training on the {days:g} days before {until.end:%Y-%m-%d}")
+    say(f"a trial training on the {days:g} days before {history.end:%Y-%m-%d}")
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="trial-", dir=settings.home) as folder:
-        answer = try_training(use_case, settings, until, trials, Path(folder))
+        answer = try_training(use_case, settings, history, trials, Path(folder), say)
+    gates = gate_proposals(use_case, answer)
     if answer["metrics"]:
-        _print_proposals(
-            "Gates, by the trial's test split", gate_proposals(use_case, answer), "none"
-        )
-    reasons = answer["reasons"]
+        _print_proposals("Gates, by the trial's test split", gates, "none")
     refused = ", ".join(answer["refused"])
-    say(f"the trial is refused by {refused}:" if reasons else "the trial passes every gate")
-    for number, reason in enumerate(reasons, 1):
-        print(f"{number:3d}. {reason}")
+    print_folded("", f"The trial is refused by {refused}:" if refused else TRIAL_PASSES)
+    for number, reason in enumerate(answer["reasons"], 1):
+        print_folded(f"{number:3d}. ", reason)
+    return [*gates, *_print_monitoring(use_case, answer)]
+
+
+def print_pasted(use_case: UseCase, proposals: Sequence[Proposal]) -> None:
+    """Print the lines for the specification; nothing where there is none."""
+    lines = list(pasted(use_case, proposals))
+    if lines:
+        print(f"\nTo paste into include/use_cases/{use_case.name}/spec.py:\n")
+    for line in lines:
+        print(f"    {line}")
+
+
+def _print_monitoring(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposal]:
+    proposals = [Proposal(**item) for item in answer["monitoring"]]
+    count, days = answer["measured"], use_case.training.window_days
+    _print_proposals(
+        f"Monitoring, by {count} intervals after a training each",
+        proposals,
+        f"at least {LEAST_INTERVALS} intervals with {days:g} days of history before them are"
+        " needed",
+        breaks="alarms",
+    )
+    for interval, why in answer["left_out"].items():
+        print_folded("  left out  ", f"{interval}: {why}")
+    return proposals
 
 
 def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposal]:
@@ -108,7 +142,9 @@ def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposa
     return proposals
 
 
-def _print_proposals(title: str, proposals: Sequence[Proposal], nothing: str) -> None:
+def _print_proposals(
+    title: str, proposals: Sequence[Proposal], nothing: str, breaks: str = "refuses"
+) -> None:
     rows = [
         (
             item.where,
@@ -120,7 +156,8 @@ def _print_proposals(title: str, proposals: Sequence[Proposal], nothing: str) ->
         )
         for item in proposals
     ]
-    print_table(title, HEADINGS, rows, nothing=nothing, prose=("figure",))
+    headings = [breaks if name == "refuses" else name for name in HEADINGS]
+    print_table(title, headings, rows, nothing=nothing, prose=("figure",))
 
 
 def _down(value: float) -> float:

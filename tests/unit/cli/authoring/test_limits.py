@@ -1,10 +1,55 @@
-"""Gates that a trial training asks for, each with its figure."""
+"""Gates that a trial training asks for, each with its figure, and proposals as lines for the
+specification.
+"""
 
 from __future__ import annotations
 
-from cli.authoring.limits import gate_proposals
+from collections.abc import Sequence
+
+from cli.authoring.limits import gate_proposals, print_pasted
+from cli.authoring.paste import pasted
+from include.quality.history import Proposal
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.model.synthetic import under_limits
+
+
+def proposal(where: str, field: str, limit: str, figure: str = "2, most of 3") -> Proposal:
+    return Proposal(where, field, "1", limit, figure, 1)
+
+
+def lines_of(*proposals: Proposal) -> Sequence[str]:
+    return list(pasted(USE_CASE, proposals))
+
+
+def test_lines_to_paste_stand_below_their_figure_and_name_their_place():
+    assert lines_of(
+        proposal("problem", "min_auc", "0.69"),
+        proposal("monitoring", "feature_psi", "0.3"),
+        proposal("raw/flights", "minimum_rows", "50"),
+    ) == [
+        "# problem=Binary(...)",
+        "# 2, most of 3.",
+        "min_auc=0.69,",
+        "# monitoring=Monitoring(...)",
+        "# 2, most of 3.",
+        "feature_psi=0.3,",
+        '# Table(name="raw/flights", ...)',
+        "# 2, most of 3.",
+        "minimum_rows=50,",
+    ]
+
+
+def test_a_limit_for_all_columns_is_the_largest_that_one_asks_for():
+    assert lines_of(
+        proposal("data_checks (raw/flights.distance)", "max_null_change", "0.4", "first"),
+        proposal("data_checks (raw/weather.humidity)", "max_null_change", "0.6", "second"),
+        proposal("data_checks (raw/weather.pressure)", "max_null_change", "0.5", "third"),
+    ) == ["# data_checks=DataChecks(...)", "# second.", "max_null_change=0.6,"]
+
+
+def test_what_no_limit_lets_pass_is_no_line_of_python():
+    *_, last = lines_of(proposal("raw/weather.humidity", "max_shift", "inf"))
+    assert last == "# No max_shift lets it pass; was 1."
 
 
 def test_gates_are_proposed_from_the_worse_end_of_the_trial_s_intervals():
@@ -34,3 +79,17 @@ def test_gates_are_proposed_from_the_worse_end_of_the_trial_s_intervals():
 
 def test_a_metric_that_the_trial_lacks_proposes_nothing():
     assert gate_proposals(USE_CASE, {"metrics": {}, "rows": {}, "findings": []}) == []
+
+
+def test_the_lines_are_python_and_fit_eighty_columns(capsys):
+    figure = "0.705, most of 120, in the interval from 2013-10-01 00:00, values " + "'LAX', " * 12
+    print_pasted(USE_CASE, [proposal("raw/weather.humidity", "max_shift", "0.89", figure)])
+    lines = capsys.readouterr().out.splitlines()
+    assert "To paste into include/use_cases/flight_delays/spec.py:" in lines
+    assert max(map(len, lines)) <= 80
+    assert eval("dict(" + "\n".join(lines[3:]) + "\n)") == {"max_shift": 0.89}
+
+
+def test_where_nothing_is_proposed_nothing_is_to_be_pasted(capsys):
+    print_pasted(USE_CASE, [])
+    assert capsys.readouterr().out == ""

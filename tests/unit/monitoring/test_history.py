@@ -1,0 +1,124 @@
+"""Limits of monitoring are proposed as a quantile of what a back-test measured, with its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from include.interval import Interval
+from include.monitoring.backtest import Measured, measurable
+from include.monitoring.drift import ColumnDrift
+from include.monitoring.history import monitoring_proposals
+from include.quality.history import Proposal
+from include.spec.times import intervals_between
+from include.use_cases.flight_delays.spec import USE_CASE
+from include.verdict import Finding
+
+START = USE_CASE.schedule.start
+MONTHS = intervals_between("@monthly", START, START.replace(month=11))
+INPUTS = [f"input_{number}" for number in range(10)]
+
+
+def drift_of(name: str, psi: float, noise: float = 0.001) -> ColumnDrift:
+    return ColumnDrift(
+        column=name,
+        kind="number",
+        psi=psi,
+        limit=0.25,
+        noise=noise,
+        drifted=False,
+        rows=5000,
+        missing_share=0.0,
+        reference_missing_share=0.0,
+        blind=False,
+    )
+
+
+def measured(
+    month: Interval, psis: Sequence[float] = (), checks: Mapping[str, float] | None = None
+) -> Measured:
+    inputs = tuple(drift_of(name, psi) for name, psi in zip(INPUTS, psis, strict=False))
+    findings = tuple(
+        Finding(rule=rule, subject="performance", observed=value, limit=0.05, passed=value <= 0.05)
+        for rule, value in (checks or {}).items()
+    )
+    return Measured(month, inputs, findings)
+
+
+def proposed(parts: Sequence[Measured]) -> dict[str, Proposal]:
+    return {item.field: item for item in monitoring_proposals(USE_CASE, parts)}
+
+
+def test_drift_limits_let_nineteen_of_twenty_values_pass_and_name_the_largest():
+    seasonal = [[0.02] * 9 + [0.3 + number / 10] for number in range(10)]
+    proposals = proposed([measured(*pair) for pair in zip(MONTHS, seasonal, strict=True)])
+    limit, share = proposals["feature_psi"], proposals["drifted_share"]
+    assert (limit.declared, limit.breaks) == ("0.25", 10)
+    assert 0.3 < float(limit.proposed) < 0.8
+    assert limit.figure == (
+        "95 % of 100 values (10 inputs in 10 intervals) are at most 0.705; the largest is 1.2, of"
+        " input_9 in the interval from 2013-10-01 00:00"
+    )
+    assert (share.declared, share.proposed, share.breaks) == ("0.35", "0.1", 0)
+    assert share.figure.endswith("with feature_psi=0.71")
+
+
+def test_what_is_noise_of_few_rows_does_not_count_as_drifted():
+    noisy = [
+        Measured(month, tuple(drift_of(name, 0.3, noise=0.4) for name in INPUTS), ())
+        for month in MONTHS
+    ]
+    proposals = proposed(noisy)
+    assert proposals["feature_psi"].breaks == 0
+    assert proposals["drifted_share"].breaks == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ("auc_drop", "max_auc_drop"),
+        ("calibration_gap", "max_calibration_gap"),
+        ("accuracy_drop", "max_accuracy_drop"),
+        ("loss_increase", "max_loss_increase"),
+        ("bias", "max_bias"),
+    ],
+)
+def test_each_check_of_performance_proposes_its_own_limit(rule, field):
+    values = [0.01, 0.02, 0.03, 0.2, 0.04]
+    pairs = zip(MONTHS, values, strict=False)
+    parts = [measured(month, checks={rule: value}) for month, value in pairs]
+    (proposal,) = proposed(parts).values()
+    assert (proposal.where, proposal.field, proposal.breaks) == ("monitoring", field, 1)
+    assert proposal.declared == f"{getattr(USE_CASE.monitoring, field):g}"
+    assert proposal.proposed == "0.17"
+    assert proposal.figure == (
+        "95 % quantile 0.168 of 5 intervals, the largest 0.2 in the interval from 2013-04-01 00:00"
+    )
+
+
+def test_a_model_that_only_gets_better_still_has_a_limit_above_nothing():
+    parts = [measured(month, checks={"auc_drop": -0.03}) for month in MONTHS]
+    assert proposed(parts)["max_auc_drop"].proposed == "0.01"
+
+
+def test_a_limit_that_is_a_share_is_never_above_one_and_a_loss_may_be():
+    checks = {"bias": 3.0, "loss_increase": 3.0}
+    proposals = proposed([measured(month, checks=checks) for month in MONTHS])
+    assert (proposals["max_bias"].proposed, proposals["max_loss_increase"].proposed) == ("1", "3")
+
+
+def test_too_few_intervals_propose_nothing():
+    assert proposed([measured(month, [0.1] * 10) for month in MONTHS[:2]]) == {}
+
+
+def test_intervals_with_a_whole_window_before_them_are_measured_and_never_more_than_twelve():
+    year = Interval(START, START.replace(year=2014))
+    assert [item.start.month for item in measurable(USE_CASE, year)] == list(range(4, 13))
+    assert measurable(USE_CASE, Interval(START, START.replace(month=4))) == []
+    daily = USE_CASE.model_copy(
+        update={"schedule": USE_CASE.schedule.model_copy(update={"monitoring_cron": "@daily"})}
+    )
+    days = measurable(daily, year)
+    assert len(days) == 12
+    assert days[-1].end == year.end

@@ -338,7 +338,7 @@ def _timestamp(values: pl.Series, declared: Declared) -> tuple[pl.Series, list[_
 
 
 def _largest_integer(declared: Declared) -> int:
-    largest = 2 ** (declared.bits - 1) - 1
+    largest: int = 2 ** (declared.bits - 1) - 1
     return min(largest, LARGEST_INTEGER) if declared.exchanged else largest
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ import numpy as np
 import polars as pl
 
 from include.errors import FlightdeckError
-from include.features.transform import FeatureTransform
+from include.features.transform import FeatureTransform, source_column
 from include.model.package import load_model
 from include.model.reference import bin_shares
 from include.problems.registry import strategy_of
 from include.quality.validation import example_row
 from include.registry.versions import RegisteredVersion, download
-from include.spec import UseCase
+from include.spec import Input, UseCase
 from include.stats.psi import psi
 from include.verdict import Finding, broken_rule
 
@@ -44,6 +45,7 @@ class ChampionReference:
     base_rate: float
     prior: tuple[float, ...] = ()
     label_spread: float | None = None
+    trained_from: datetime | None = None
 
 
 def champion_reference(
@@ -86,6 +88,7 @@ def champion_reference(
             champion_metadata.base_rate,
             champion_metadata.prior,
             champion_metadata.label_spread,
+            champion_metadata.window_start,
         ),
         [],
     )
@@ -96,8 +99,16 @@ def against_champion(
 ) -> tuple[list[Finding], list[str]]:
     """The broken rules, and notes on what could not be judged.
 
-    An input that the champion has not is noted: there is nothing to compare.
+    An input that only one of the two has is noted, for there is nothing to compare: one that is
+    new, and one that the specification declares no more or reads as another type.
     """
+    if _lies_before(use_case, frame, champion):
+        return [], [
+            (
+                f"{table}: not compared with champion {champion.version}, whose training data begin"
+                f" later ({champion.trained_from})"
+            )
+        ]
     checks = use_case.data_checks
     rows = min(frame.height, int(champion.reference["rows"]))
     if rows < checks.minimum_rows:
@@ -105,18 +116,18 @@ def against_champion(
             f"{table}: not compared with champion {champion.version}: {rows} rows on one side,"  # noqa: ISC004
             f" {checks.minimum_rows} needed"
         ]
-    lacking = sorted(
-        {champion.transform.column(item) for item in champion.transform.inputs} - set(frame.columns)
-    )
+    common, notes = _common_inputs(use_case, frame, table, champion)
+    transform = champion.transform.model_copy(update={"inputs": common})
+    lacking = sorted({transform.column(item) for item in common} - set(frame.columns))
     if lacking:
         expected = f"the inputs of champion {champion.version}"
         return [
             broken_rule(table, "", "reference", expected, f"the training set lacks {lacking}", None)
         ], []
-    matrix = champion.transform.apply_frame(frame)
-    failures, notes = _label(use_case, frame, table, champion), []
-    for position, item in enumerate(champion.transform.inputs):
-        entry, column = champion.reference["inputs"][item.name], champion.transform.column(item)
+    matrix = transform.apply_frame(frame)
+    failures = _label(use_case, frame, table, champion)
+    for position, item in enumerate(common):
+        entry, column = champion.reference["inputs"][item.name], transform.column(item)
         broken, note = _input(use_case, entry, matrix[:, position], item.kind)
         if broken:
             rule, limit, seen = broken
@@ -134,6 +145,46 @@ def against_champion(
         if item.name not in champion_metadata
     ]
     return failures, notes
+
+
+def _lies_before(use_case: UseCase, frame: pl.DataFrame, champion: ChampionReference) -> bool:
+    """Whether all rows are older than the champion's: it is no reference for history."""
+    if champion.trained_from is None or frame.height == 0:
+        return False
+    older = pl.col(use_case.event_time) < champion.trained_from
+    return bool(frame.select(older.all()).item())
+
+
+def _common_inputs(
+    use_case: UseCase, frame: pl.DataFrame, table: str, champion: ChampionReference
+) -> tuple[tuple[Input, ...], list[str]]:
+    """The champion's inputs that the specification still reads, and notes on the others."""
+    declared = {source_column(item) for item in use_case.inputs}
+    common, notes = [], []
+    for item in champion.transform.inputs:
+        column = source_column(item)
+        if column not in declared:
+            notes.append(
+                f"{table}: input {item.name} of champion {champion.version} is not compared: the"
+                f" specification reads {item.source} no more"
+            )
+        elif column in frame.columns and not _fits(frame.schema[column], item.kind):
+            notes.append(
+                f"{table}: input {item.name} is not compared: champion {champion.version} read"
+                f" {item.source} as {item.kind}, now it is {frame.schema[column]}"
+            )
+        else:
+            common.append(item)
+    return tuple(common), notes
+
+
+def _fits(dtype: pl.DataType, kind: str) -> bool:
+    """Whether an input of the kind can read the column; one without a value fits any."""
+    if dtype == pl.Null:
+        return True
+    if kind == "number":
+        return dtype.is_numeric() or dtype == pl.Boolean
+    return dtype == pl.String if kind == "category" else isinstance(dtype, pl.Datetime)
 
 
 def decile_shift(edges: np.ndarray, values: np.ndarray) -> float | None:

@@ -112,12 +112,14 @@ def label_share(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Find
 
 
 def features_vary(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
-    """No feature, key or request field that is an input holds one value alone; that a feature has a
-    value is a rule of its own.
+    """No feature, key or request field that is an input holds one value alone, but where the input
+    declares that it may; that a feature has a value is a rule of its own.
     """
-    columns = dict.fromkeys(item.source.replace(":", "__") for item in use_case.inputs)
+    columns = dict.fromkeys(
+        item.source.replace(":", "__") for item in use_case.inputs if not item.may_be_constant
+    )
     constant = [name for name in columns if frame[name].drop_nulls().n_unique() == 1]
-    expected = "at least two values"
+    expected = "at least two values (or may_be_constant of the input)"
     return [
         broken_rule(
             table,

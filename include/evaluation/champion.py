@@ -5,6 +5,7 @@ an old run.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -12,10 +13,14 @@ import polars as pl
 from include.errors import FlightdeckError
 from include.evaluation.gates.base import TEST, Champion, GateInput
 from include.evaluation.slices import reference_segments
+from include.features.transform import FeatureTransform
 from include.model.package import load_model
 from include.registry.metric_names import mlflow_name
 from include.registry.versions import RegisteredVersion, download
 from include.spec import ProblemKind
+
+Complete = Callable[[pl.DataFrame, FeatureTransform], pl.DataFrame]
+"""Rows of a training set, and what a model reads of them -> the same rows with all of that."""
 
 
 def score_champion(
@@ -24,9 +29,12 @@ def score_champion(
     *,
     threads: int,
     problem: ProblemKind = "binary",
+    complete: Complete | None = None,
 ) -> Champion:
     """Its scores for `frame`; without them, and with what is wrong named, when its artefact is
     missing, altered or does not fit.
+
+    `complete` adds the columns that it reads and the specification does not any more.
     """
     from xgboost.core import XGBoostError
 
@@ -40,9 +48,10 @@ def score_champion(
                     None,
                     f"it is a {model.metadata.problem} model, the candidate's problem is {problem}",
                 )
+            rows = frame if complete is None else complete(frame, model.transform)
             return Champion(
                 version.version,
-                model.score_frame(frame),
+                model.score_frame(rows),
                 segments=reference_segments(model.transform, model.reference),
             )
         except (FlightdeckError, XGBoostError, ValueError) as error:

@@ -37,7 +37,8 @@ def known_views(use_case: UseCase, settings: Settings) -> tuple[View, ...]:
         "service": use_case.feature_service,
         "references": list(use_case.feature_references),
     }
-    path = settings.feature_store_dir / f"views-{use_case.name}.json"
+    as_read = "" if use_case.feature_service else "-of-versions"
+    path = settings.feature_store_dir / f"views-{use_case.name}{as_read}.json"
     cached = _read(path, key)
     if cached is not None:
         check_keys(use_case, cached)

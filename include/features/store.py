@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 STORE_VARIABLE = "FLIGHTDECK_FEATURE_STORE_DIR"
 REGISTRY_FILE = "registry.db"
+NO_SERVICE = ""
+"""The feature service of a use case whose features are read one by one."""
 
 
 def open_store(settings: Settings) -> FeatureStore:
@@ -125,7 +127,8 @@ def use_case_views(use_case: UseCase, store: FeatureStore) -> tuple[View, ...]:
     """The feature views that the use case's inputs refer to, as the registry defines them.
 
     Raises `FeatureStoreError` when the inputs and the feature service disagree, naming what to
-    edit.
+    edit. A use case as an older version reads it has no service: then a feature is named that
+    feature_repo defines no more.
     """
     views = _views(use_case.name, use_case.feature_service, use_case.feature_references, store)
     check_keys(use_case, views)
@@ -170,6 +173,21 @@ def check_keys(use_case: UseCase, views: tuple[View, ...]) -> None:
 def _views(
     use_case: str, service_name: str, references: tuple[str, ...], store: FeatureStore
 ) -> tuple[View, ...]:
+    if service_name != NO_SERVICE:
+        _check_service(use_case, service_name, references, store)
+    by_view: dict[str, list[str]] = {}
+    for reference in references:
+        view, _, feature = reference.partition(":")
+        by_view.setdefault(view, []).append(feature)
+    return tuple(
+        _view(use_case, store, view, tuple(dict.fromkeys(features)))
+        for view, features in by_view.items()
+    )
+
+
+def _check_service(
+    use_case: str, service_name: str, references: tuple[str, ...], store: FeatureStore
+) -> None:
     service = _service(use_case, service_name, store)
     offered = {
         f"{part.name_to_use()}:{feature.name}"
@@ -184,13 +202,6 @@ def _views(
             f" {sorted(offered - required)}. Edit `inputs` in include/use_cases/{use_case}/spec.py"
             " or the FeatureService in feature_repo/, then apply the definitions."
         )
-    by_view: dict[str, list[str]] = {}
-    for reference in references:
-        view, _, feature = reference.partition(":")
-        by_view.setdefault(view, []).append(feature)
-    return tuple(
-        _view(store, view, tuple(dict.fromkeys(features))) for view, features in by_view.items()
-    )
 
 
 def _service(use_case: str, name: str, store: FeatureStore) -> Any:
@@ -207,8 +218,17 @@ def _service(use_case: str, name: str, store: FeatureStore) -> Any:
         ) from error
 
 
-def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
-    definition = store.get_feature_view(name)
+def _view(use_case: str, store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
+    from feast.errors import FeatureViewNotFoundException
+
+    try:
+        definition = store.get_feature_view(name)
+    except FeatureViewNotFoundException as error:
+        raise FeatureStoreError(_gone(use_case, [f"{name}:{part}" for part in features])) from error
+    defined = {field.name for field in definition.features}
+    gone = [f"{name}:{feature}" for feature in features if feature not in defined]
+    if gone:
+        raise FeatureStoreError(_gone(use_case, gone))
     return View(
         name=name,
         join_keys=tuple(column.name for column in definition.entity_columns),
@@ -218,6 +238,14 @@ def _view(store: FeatureStore, name: str, features: tuple[str, ...]) -> View:
         table_uri=definition.batch_source.path,
         ttl=definition.ttl or None,
         types=_types(definition, features),
+    )
+
+
+def _gone(use_case: str, references: list[str]) -> str:
+    return (
+        f"A version of {use_case} reads the features {references}, which feature_repo/ does not"
+        " define any more: they cannot be looked up. Define them again and apply the definitions,"
+        " or serve a version that does not read them."
     )
 
 

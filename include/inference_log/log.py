@@ -112,7 +112,10 @@ def ship(settings: Settings, use_case_name: str) -> dict[str, int]:
     """
     use_case = load_use_case(use_case_name)
     tables = TableStore(settings.tables_uri)
-    answers = _Stream(log_table(use_case_name), Spool.read, partial(log_frame, use_case))
+    name = log_table(use_case_name)
+    stored = tables.scan(name).collect_schema() if tables.exists(name) else {}
+    frame = partial(log_frame, use_case, stored=dict(stored))
+    answers = _Stream(name, Spool.read, frame)
     gaps = _Stream(gaps_table(use_case_name), Spool.read_gaps, gaps_frame)
     shipped, offset = 0, -1
     if spool_path(settings).exists():

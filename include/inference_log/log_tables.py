@@ -4,7 +4,7 @@ spool become rows of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -94,11 +94,18 @@ def was_answered(columns: Iterable[str]) -> pl.Expr:
     return pl.col("arm").fill_null(CHAMPION) != SHADOW if "arm" in columns else pl.lit(True)
 
 
-def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+def log_frame(
+    use_case: UseCase,
+    rows: Sequence[tuple[Any, ...]],
+    stored: Mapping[str, pl.DataType] | None = None,
+) -> pl.DataFrame:
     """Rows of `Spool.read` or of `include.inference_log.shipments.rows_of` as the typed columns of
     `log_schema`.
+
+    Columns of the table as it is `stored` stay, filled where an older version answered that reads
+    what the specification has dropped.
     """
-    schema = log_schema(use_case)
+    schema = {**log_schema(use_case), **_former_columns(use_case, stored or {})}
     records = [_record(use_case, row) for row in rows]
     times = [
         name
@@ -118,6 +125,19 @@ def log_frame(use_case: UseCase, rows: Sequence[tuple[Any, ...]]) -> pl.DataFram
         pl.col("answered_at", use_case.event_time).cast(TIMESTAMP),
         *(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in times),
     )
+
+
+def _former_columns(use_case: UseCase, stored: Mapping[str, pl.DataType]) -> dict[str, Any]:
+    """The table's columns that are declared no more and may be logged still."""
+    marked = {
+        column.name
+        for column in use_case.table(use_case.entity_table).columns
+        if column.privacy == "drop"
+    }
+    declared = log_schema(use_case)
+    return {
+        name: dtype for name, dtype in stored.items() if name not in declared and name not in marked
+    }
 
 
 def feedback_frame(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

@@ -57,15 +57,15 @@ class LogWriter:
         self._unnoted: list[EndedSegment] = []
         self._path = spool_path(settings)
         self._segment_bytes = settings.log_segment_bytes
-        self._use_cases = dict(use_cases)
-        self._redactions = {
-            name: Redaction(settings, use_case) for name, use_case in use_cases.items()
-        }
+        self._use_cases = use_cases
+        self._settings = settings
+        self._redactions: dict[str, Redaction] = {}
         self._counter = DropCounter(self._path.with_name("dropped.json"))
         self._spool: Spool | None = None
         self._journal: Journal | None = None
         self._known: dict[str, JournaledIds] = {}
         self._counts: dict[str, RowCount] = {}
+        self._folder = self._path.parent
         self._next_forgetting = time.monotonic() + FORGET_SECONDS
 
     def goes_on_without(self, use_case: str) -> bool:
@@ -180,7 +180,7 @@ class LogWriter:
     def backlog(self, use_case: str) -> int:
         """Rows that are not yet in the Delta table."""
         spool = self._opened()
-        shipped, counted = spool.shipped_rows(use_case), self._counts[use_case].by_segment()
+        shipped, counted = spool.shipped_rows(use_case), self._count(use_case).by_segment()
         return spool.backlog(use_case) + sum(
             rows - shipped.get(name, 0) for name, rows in counted.items()
         )
@@ -220,7 +220,14 @@ class LogWriter:
         sampled = (
             rows if share >= 1.0 else [row for row in rows if is_sampled(row.prediction_id, share)]
         )
-        return self._redactions[use_case].cover(sampled)
+        return self._redaction(use_case).cover(sampled)
+
+    def _redaction(self, name: str) -> Redaction:
+        """What hides the marked columns of a use case as it is declared now."""
+        use_case, redaction = self._use_cases[name], self._redactions.get(name)
+        if redaction is None or redaction.use_case is not use_case:
+            redaction = self._redactions[name] = Redaction(self._settings, use_case)
+        return redaction
 
     def _attempt(self, use_case: str, rows: int, write: Callable[[], T]) -> T | None:
         """What `write` gives; None when it failed and the use case goes on without."""
@@ -264,7 +271,7 @@ class LogWriter:
     def _journaled(self, rows: Sequence[Feedback]) -> set[str]:
         journaled: set[str] = set()
         for name in {row.use_case for row in rows}:
-            journaled |= self._known[name].among(
+            journaled |= self._ids(name).among(
                 row.prediction_id for row in rows if row.use_case == name
             )
         return journaled
@@ -289,9 +296,15 @@ class LogWriter:
             raise
         return spool
 
+    def _ids(self, name: str) -> JournaledIds:
+        return self._known.setdefault(name, JournaledIds(self._folder / name))
+
+    def _count(self, name: str) -> RowCount:
+        return self._counts.setdefault(name, RowCount(self._folder / name))
+
     def _open_journal(self, folder: Path) -> None:
-        self._known = {name: JournaledIds(folder / name) for name in self._use_cases}
-        self._counts = {name: RowCount(folder / name) for name in self._use_cases}
+        self._known, self._counts = {}, {}
+        self._folder = folder
         self._journal = self._journal or Journal(folder, self._segment_bytes)
         self.make_room()
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from include.model.answers import Answers, answers_of
 from include.model.fitted import BOOSTER_FILE, SKOPS_FILE
-from include.spec import ProblemKind
+from include.spec import ProblemKind, RequestColumn
 from include.spec.estimators import TRUSTED_TYPE
 
 XGBOOST = "xgboost"
@@ -50,8 +50,9 @@ class ModelMetadata(_Record):
     classes' shares. `estimator` is `xgboost`, a class of scikit-learn by its path, or
     `model:<factory>`; `trusted_types` are those that its declaration adds to the allow-list;
     `architecture` is `Fitted.describe`. `label_spread` is the standard deviation of a regression's
-    labels in the train split. `window_start` is the first moment of the rows that it was made from
-    (None: an older package does not say); the interval's end is their last.
+    labels in the train split. `request` is what callers send a model of this training, and
+    `window_start` the first moment of the rows that it was made from (empty or None: an older
+    package does not say); the interval's end is their last.
     """
 
     use_case: str
@@ -75,6 +76,7 @@ class ModelMetadata(_Record):
     trusted_types: tuple[str, ...] = ()
     architecture: dict[str, Any] = {}
     window_start: datetime | None = None
+    request: tuple[RequestColumn, ...] = ()
 
     @field_validator("trusted_types")
     @classmethod

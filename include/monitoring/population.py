@@ -14,6 +14,7 @@ from include.interval import Interval
 from include.model.package import ScoringModel
 from include.monitoring.online_log import read_log
 from include.registry.versions import version
+from include.release.interfaces import read_by_versions
 from include.scoring.batch import predictions_table
 from include.scoring.champion import registered_model
 from include.settings import Settings
@@ -67,7 +68,8 @@ def read_population(
         version,
         batch,
         predictions.height - batch.height,
-        read_log(use_case, tables, settings, window),
+        # What an older version read is in its rows, whatever has been declared since.
+        read_log(read_by_versions(settings, use_case, [version]), tables, settings, window),
     )
 
 

@@ -15,7 +15,7 @@ from include.processes.results import (
     ScoringPlan,
 )
 from include.scoring.batch import check_predictions, read_entities, score_entities
-from include.scoring.champion import champion_model, planned_model
+from include.scoring.champion import champion_model, planned_model, read_by
 from include.scoring.plan import make_plan, partition_interval, view_versions
 from include.scoring.publication import judge, publish
 from include.scoring.staging import (
@@ -46,7 +46,8 @@ def plan_partitions(context: StepContext) -> ScoringPlan:
             f"The features of {use_case.name} are not complete for [{interval.start},"
             f" {interval.end}). Run {use_case.dag_id('features')} for it first."
         )
-    registered, _ = champion_model(settings, use_case)
+    registered, model = champion_model(settings, use_case)
+    use_case = read_by(use_case, model, registered.version)
     plan = ScoringPlan.model_validate(make_plan(use_case, tables, interval, registered))
     if len(plan.partitions) > 1:
         return plan
@@ -74,6 +75,7 @@ def _score_partition(
     if staged is not None:
         return ScoredPartition(**staged, resumed=True)
     model = planned_model(settings, use_case, plan.version, plan.digest)
+    use_case = read_by(use_case, model, plan.version)
     entities = read_entities(
         use_case,
         tables,
@@ -109,6 +111,7 @@ def publish_predictions(
     decided, summaries = plan.as_json(), [part.as_json() for part in parts]
     tables = TableStore(settings.tables_uri)
     model = planned_model(settings, use_case, plan.version, plan.digest)
+    use_case = read_by(use_case, model, plan.version)
     verdict = judge(use_case, model, decided, summaries)
     with staged_in_use(settings, use_case, interval):
         table, changed = publish(use_case, tables, decided, summaries, context.run.run_id)

@@ -109,7 +109,9 @@ def package_model(context: StepContext, selected: SelectedVersion) -> PackagedMo
 
 def check_package(context: StepContext, packaged: PackagedModel) -> PackageVerdict:
     """Check the package in the model store, and record the verdict in the ledger."""
-    verdict = checks.check_package(Path(packaged.folder), packaged.digest, context.use_case)
+    verdict = checks.check_package(
+        Path(packaged.folder), packaged.digest, context.use_case, settings=context.settings
+    )
     rows = {finding.rule: finding.as_row(PACKAGE_COLUMNS) for finding in verdict.findings}
     outcome = "passed" if verdict.accepted else "failed"
     Ledger(context.settings).append(

@@ -124,11 +124,20 @@ def judge_table(
         Delivery(use_case, table, frame, interval, compared, others, broken), tables
     )
     names = [part.name for part in compared] or ["none: first interval"]
+    notes = judgement.notes
+    if champion is not None and not champion.is_reference_for(interval):
+        notes = [
+            *notes,
+            (
+                f"{table.name}: not compared with champion {champion.version}, whose training data"
+                f" begin after this interval ({champion.window.text})"
+            ),
+        ]
     return Judged(
         frame,
         validation,
         [*validation.findings, *failures, *judgement.failures],
-        judgement.notes,
+        notes,
         names,
     )
 

@@ -26,6 +26,12 @@ class Champion:
     version: int
     window: Interval
 
+    def is_reference_for(self, interval: Interval) -> bool:
+        """Whether rows of the interval may be compared with what it was trained on: a reference
+        holds from its own data on, and says nothing of what was before.
+        """
+        return interval.end > self.window.start
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -49,15 +55,16 @@ def references(
     """What to compare with, the statistics of all other intervals, and what is missing that should
     be there.
 
-    The references: the last interval before this one, the last `reference_intervals` pooled, and
-    the intervals that overlap the champion's training window. An interval is never its own
-    reference.
+    The references: the last interval before this one, the last `reference_intervals` pooled, and,
+    unless the interval lies before it, the intervals that overlap the champion's training window.
+    An interval is never its own reference. History that is back-filled again is so compared with
+    the months before it, and never with what came later.
     """
     others = [part for part in read(tables, use_case, table.name) if part.interval != interval]
     before = [part for part in others if part.interval.end <= interval.start]
     pooled = pooled_references(use_case, table, before)
     failures = []
-    if champion is not None:
+    if champion is not None and champion.is_reference_for(interval):
         trained = [
             part
             for part in others

@@ -14,7 +14,9 @@ from typing import Any
 
 from include.model.inspection import GOLDEN_TOLERANCE, inspect_package
 from include.model.package import METADATA_FILE, ModelMetadata
+from include.release.interfaces import interface_differences
 from include.release.target import package_finding, target_checks
+from include.settings import Settings
 from include.spec import UseCase
 from include.verdict import Finding, Verdict
 
@@ -42,11 +44,17 @@ def limits_of(use_case: UseCase) -> Limits:
 
 
 def check_package(
-    folder: Path, digest: str, use_case: UseCase, limits: Limits | None = None
+    folder: Path,
+    digest: str,
+    use_case: UseCase,
+    limits: Limits | None = None,
+    *,
+    settings: Settings | None = None,
 ) -> Verdict:
     """Check a package, one finding a rule; never raises for a bad package.
 
-    A process that dies while it loads the package is a refusal that names the signal.
+    With `settings`, features that only this version reads must be in Feast's registry. A process
+    that dies while it loads the package is a refusal that names the signal.
     """
     limits = limits or limits_of(use_case)
     inspection = inspect_package(folder, digest, seconds=limits.seconds)
@@ -66,12 +74,16 @@ def check_package(
         ),
     ]
     if inspection.measured is not None:
-        findings += _measured(folder, inspection.measured, use_case, limits)
+        findings += _measured(folder, inspection.measured, use_case, limits, settings)
     return Verdict(findings=tuple(findings))
 
 
 def _measured(
-    folder: Path, measured: dict[str, Any], use_case: UseCase, limits: Limits
+    folder: Path,
+    measured: dict[str, Any],
+    use_case: UseCase,
+    limits: Limits,
+    settings: Settings | None,
 ) -> list[Finding]:
     """What only a package that loads can be asked."""
     metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
@@ -87,7 +99,7 @@ def _measured(
             "those of the training",
             passed=not measured["libraries"],
         ),
-        _interface(measured, use_case),
+        _interface(folder, use_case, settings),
         *target_checks(use_case.target, metadata.libraries, metadata.scoring_libraries, measured),
     ]
 
@@ -99,22 +111,12 @@ def _at_most(rule: str, value: float, limit: float) -> Finding:
     )
 
 
-def _interface(observed: dict[str, Any], use_case: UseCase) -> Finding:
-    """The model must belong to the use case and read only what the endpoint can give it."""
-    expected = {
-        "use_case": use_case.name,
-        "feature_service": use_case.feature_service,
-        "event_time": use_case.event_time,
-        "columns": sorted({item.source.replace(":", "__") for item in use_case.inputs}),
-    }
-    differences = {
-        name: {"package": observed[name], "use case": value}
-        for name, value in expected.items()
-        if observed[name] != value
-    }
+def _interface(folder: Path, use_case: UseCase, settings: Settings | None) -> Finding:
+    """The model must belong to the use case and read only what it can be asked with."""
+    differences = interface_differences(folder, use_case, settings)
     return package_finding(
         "interface",
-        differences or "as the use case declares",
+        differences or "as it can be asked",
         "no difference",
         passed=not differences,
     )

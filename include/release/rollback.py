@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.errors import ReleaseError
+from include.release.interfaces import interface_problem
 from include.release.ledger import Entry, Ledger, run_name
+from include.release.model_store import version_folder
 from include.release.packages import restore_package
 from include.release.plan import Plan, write_plan
 from include.release.reconcile import require_sound_ledger
@@ -32,50 +34,53 @@ class Target:
     passed_over: dict[int, str]
 
 
-def find_target(settings: Settings, use_case: str, rows: Sequence[Entry], to: int | None) -> Target:
+def find_target(
+    settings: Settings, use_case: UseCase, rows: Sequence[Entry], to: int | None
+) -> Target:
     """The version to go back to: number `to`, or the newest before the one in service whose
     package can serve. During a rollout it is the version in service itself.
 
-    Raises `ReleaseError` naming what is valid.
+    A version that was trained before the specification was changed can serve as long as what it
+    reads can still be had. Raises `ReleaseError` naming what is valid.
     """
+    name = use_case.name
     promotions = {row.version: row for row in rows if row.event == "promoted"}
     newest_first = sorted(promotions.values(), key=lambda row: -row.number)
     if not newest_first:
-        raise ReleaseError(f"{use_case} was never released: there is nothing to go back to.")
+        raise ReleaseError(f"{name} was never released: there is nothing to go back to.")
     valid = [row.version for row in newest_first]
     if to is not None:
         if to not in promotions:
             raise ReleaseError(
-                f"Version {to} of {use_case} has never served; valid: {valid}. A version that has"
-                f" not served is released by {use_case}__deployment."
+                f"Version {to} of {name} has never served; valid: {valid}. A version that has"
+                f" not served is released by {name}__deployment."
             )
-        problem = package_problem(settings, promotions[to])
+        problem = package_problem(settings, use_case, promotions[to])
         if problem is not None:
-            raise ReleaseError(f"Version {to} of {use_case} cannot serve: {problem}")
+            raise ReleaseError(f"Version {to} of {name} cannot serve: {problem}")
         return Target(promotions[to], {})
     others = [row for row in newest_first[1:] if not _was_taken_out(rows, row)]
     candidates = [newest_first[0], *others] if _in_rollout(rows) else others
     passed_over: dict[int, str] = {}
     for row in candidates:
-        problem = package_problem(settings, row)
+        problem = package_problem(settings, use_case, row)
         if problem is None:
             return Target(row, passed_over)
         passed_over[row.version] = problem
     reasons = "; ".join(f"version {number}: {why}" for number, why in passed_over.items())
-    raise ReleaseError(
-        f"{use_case} has no version to go back to{': ' if reasons else '.'}{reasons}"
-    )
+    raise ReleaseError(f"{name} has no version to go back to{': ' if reasons else '.'}{reasons}")
 
 
-def package_problem(settings: Settings, entry: Entry) -> str | None:
+def package_problem(settings: Settings, use_case: UseCase, entry: Entry) -> str | None:
     """Why the package of a promotion cannot serve; None where it is whole, or was made whole from
-    another copy.
+    another copy, and can be asked by today's specification.
     """
     try:
         restore_package(settings, entry.use_case, entry.version, entry.digest)
     except ReleaseError as error:
         return str(error)
-    return None
+    folder = version_folder(settings, entry.use_case, entry.version)
+    return interface_problem(settings, use_case, folder)
 
 
 def roll_back(
@@ -96,7 +101,7 @@ def roll_back(
     require_sound_ledger(settings)
     ledger, name = Ledger(settings), use_case.name
     rows = _before(ledger.rows(name), run_name(evidence))
-    target = find_target(settings, name, rows, to)
+    target = find_target(settings, use_case, rows, to)
     newest = [row for row in rows if row.event in DECIDING][-1]
     current = [row for row in rows if row.event == "promoted"][-1]
     arms = (champion_arm(target.entry.version, target.entry.digest),)

@@ -6,7 +6,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from include.errors import RegistryError
+from include.errors import DataError, RegistryError
+from include.features.version_interface import VersionInterface, as_read_by, undeclared_sources
 from include.files import publishing
 from include.model.package import ScoringModel, load_model
 from include.registry.versions import RegisteredVersion, download
@@ -52,6 +53,23 @@ def registered_model(
 ) -> ScoringModel:
     """The model of a registered version, as `planned_model`."""
     return planned_model(settings, use_case, registered.version, registered.digest)
+
+
+def read_by(use_case: UseCase, model: ScoringModel, version: int) -> UseCase:
+    """The use case as the version reads it, whatever has been declared since it was trained.
+
+    Raises `DataError` naming columns that it reads and that nobody delivers any more.
+    """
+    interface = VersionInterface.of(version, model.transform, model.metadata.request)
+    undeclared = undeclared_sources(use_case, interface)
+    if undeclared:
+        raise DataError(
+            f"Version {version} of {use_case.name} reads {undeclared}, which the table"
+            f" {use_case.entity_table!r} does not declare any more: its scores would be those of"
+            " missing values. Release a version that does not read them, or declare them again,"
+            " with max_null_share=1.0 where they are not delivered (docs/changing-use-cases.md)."
+        )
+    return as_read_by(use_case, [interface])
 
 
 def _folder(settings: Settings, use_case: UseCase, version: int) -> Path:

@@ -186,6 +186,20 @@ def check_kind(item: Input, kind: str) -> None:
         )
 
 
+def _optional_fields(use_case: UseCase) -> None:
+    """What a caller may leave out was missing in training too, where a model reads it."""
+    declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
+    read = {item.source for item in use_case.inputs}
+    for field in use_case.serving.request_fields:
+        if field.optional and field.name in read and declared[field.name].max_null_share == 0:
+            raise ValueError(
+                f"serving.request_fields: {field.name!r} is optional and an input reads it, and"
+                f" table {use_case.entity_table!r} declares it with max_null_share 0: a model would"
+                " be asked with what it was never trained with; give the column a max_null_share"
+                " above 0, or make the field required"
+            )
+
+
 def _request(use_case: UseCase) -> None:
     """What a caller sends is of the type that its column is trained with."""
     for field in use_case.serving.request_fields:
@@ -196,6 +210,7 @@ def _request(use_case: UseCase) -> None:
                 f" {use_case.entity_table!r} declares {kind!r}; a value has one type, so leave the"
                 " field's out"
             )
+    _optional_fields(use_case)
     for name in (*use_case.serving.entity_keys, use_case.id_column):
         kind = _type(use_case, use_case.entity_table, name)
         if kind not in KEY_TYPES:

@@ -33,6 +33,12 @@ class RequestField(Part):
         description="What a caller must send. None by default: the type of its column in the entity"
         " table, which no other may contradict.",
     )
+    optional: bool = Field(
+        default=False,
+        description="Whether a caller may leave it out; it is null then. False by default: who"
+        " forgets it is told. True is how a field comes and goes while callers change"
+        " (docs/changing-use-cases.md).",
+    )
     description: str = Field(default="", description="What the caller is told about it.")
 
 
@@ -155,15 +161,12 @@ class RequestColumn(BaseModel):
 def request_model(use_case: UseCase) -> tuple[RequestColumn, ...]:
     """Entity keys, request fields, event time and id, in this order, each once.
 
-    A value is nullable where its column in the entity table may hold nulls. The id is optional: it
-    later finds the label.
+    A value is nullable where its column in the entity table may hold nulls, or where it may be left
+    out. The id is optional: it later finds the label.
     """
     declared = {column.name: column for column in use_case.table(use_case.entity_table).columns}
-    texts = {field.name: field.description for field in use_case.serving.request_fields}
-    columns = [
-        _column(declared[name], texts.get(name) or declared[name].description)
-        for name in use_case.request_columns
-    ]
+    fields = {field.name: field for field in use_case.serving.request_fields}
+    columns = [_requested(declared[name], fields.get(name)) for name in use_case.request_columns]
     taken = set(use_case.request_columns)
     if use_case.event_time not in taken:
         event_time = declared[use_case.event_time]
@@ -188,6 +191,16 @@ def feature_types(use_case: UseCase) -> dict[str, ColumnType]:
         for item in use_case.inputs
         if item.view is not None
     }
+
+
+def _requested(column: Column, field: RequestField | None) -> RequestColumn:
+    """An entity key, or a request field."""
+    if field is None:
+        return _column(column, column.description)
+    description = field.description or column.description
+    if not field.optional:
+        return _column(column, description)
+    return _column(column, description, nullable=True, optional=True)
 
 
 def _column(

@@ -342,6 +342,11 @@ class Input(Part):
             " where either may happen, as by default."
         ),
     )
+    may_be_constant: bool = Field(
+        default=False,
+        description="Whether a training window may hold one value of it alone, such as a flag of a"
+        " season. False by default: then it tells nothing, and something is wrong as a rule.",
+    )
     description: str = Field(
         default="", description="What it means, with its unit, where the name does not say it."
     )

@@ -1,8 +1,9 @@
-"""How a table that is there takes rows of another schema: it gains columns, nothing else changes.
+"""How a table that is there takes rows of another schema: it gains columns and loses none.
 
-A new column is null in older rows. A column whose stored type is another one than that of the new
-rows is brought to it where no stored value changes by that, so that tables from before their
-columns were declared heal themselves. Whatever else differs is refused by name.
+A new column is null in older rows; one that the new rows lack, because nobody declares it any more,
+is null in them and stays in the older ones. A column whose stored type is another one than that of
+the new rows is brought to it where no stored value changes by that, so that tables from before
+their columns were declared heal themselves. Whatever else differs is refused by name.
 """
 
 from __future__ import annotations
@@ -20,28 +21,19 @@ from include.tables.types import TYPES
 
 @dataclass(frozen=True)
 class Evolution:
-    """What new rows change about a table's schema: `added` columns, and those that are `retyped`
-    in all its rows.
+    """What new rows change about a table's schema: `added` columns, those that are `retyped` in all
+    its rows, and those that the new rows lack (`left`), with their types.
     """
 
     added: tuple[str, ...]
     retyped: Mapping[str, pl.DataType]
+    left: Mapping[str, pl.DataType]
 
     @classmethod
     def between(
         cls, name: str, stored: Mapping[str, pl.DataType], frame: pl.DataFrame
     ) -> Evolution:
-        """Raises `DataError` where a stored column is missing from the frame, or a name is new only
-        by its case.
-        """
-        missing = [column for column in stored if column not in frame.columns]
-        if missing:
-            raise DataError(
-                f"{name}: the table holds {missing}, which the new rows lack; they hold"
-                f" {frame.columns}. A table gains columns and loses none: keep the column, null"
-                " where it has no value any more (for a source table: declare it with"
-                " max_null_share=1.0 and deliver it)."
-            )
+        """Raises `DataError` where a name is new only by its case."""
         added = tuple(column for column in frame.columns if column not in stored)
         folded = {column.casefold(): column for column in stored}
         for column in added:
@@ -55,7 +47,14 @@ class Evolution:
             for column, dtype in frame.schema.items()
             if column in stored and dtype not in (stored[column], pl.Null)
         }
-        return cls(added, retyped)
+        left = {name: dtype for name, dtype in stored.items() if name not in frame.columns}
+        return cls(added, retyped, left)
+
+    def completed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The new rows with the columns that they lack, null."""
+        return rows.with_columns(
+            pl.lit(None, dtype=dtype).alias(column) for column, dtype in self.left.items()
+        )
 
     def retype(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Stored rows in the new types; raises `DataError` naming column, types and a value where
@@ -84,7 +83,7 @@ def with_types_of(name: str, stored: pl.DataFrame, frame: pl.DataFrame) -> pl.Da
     `Evolution.retype` does.
     """
     types = {column: frame.schema[column] for column in stored.columns if column in frame.columns}
-    return Evolution((), types).retype(name, stored)
+    return Evolution((), types, {}).retype(name, stored)
 
 
 def _retyped(name: str, rows: pl.DataFrame, column: str, dtype: pl.DataType) -> pl.Series:
@@ -100,5 +99,5 @@ def _retyped(name: str, rows: pl.DataFrame, column: str, dtype: pl.DataType) -> 
     raise DataError(
         f"{name}: the column {column!r} is stored as {rows.schema[column]}, and the new rows have"
         f" {dtype}: {reason}. A table's columns keep their types: give the new one another name, or"
-        " the type that is stored."
+        " the type that is stored (docs/changing-use-cases.md)."
     )

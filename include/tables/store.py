@@ -311,6 +311,7 @@ def _change(
     schema, inside = dict(stored.collect_schema()), in_window(*window)
     rows = with_stored_types(schema, rows)
     evolution = Evolution.between(name, schema, rows)
+    rows = evolution.completed(rows)
     if evolution.retyped:
         others = evolution.retype(name, stored.collect()).filter(~inside)
         return pl.concat([others, rows], how="diagonal"), {"schema_mode": "overwrite"}

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from include.data_sets.former_inputs import with_former_inputs
 from include.errors import RegistryError
 from include.evaluation.champion import score_champion
 from include.evaluation.evaluate import labels_of
@@ -65,7 +67,15 @@ def gather(
         scores=None if model is None else model.score_frame(test),
         champion=None
         if current is None
-        else score_champion(current, test, threads=threads, problem=use_case.problem.kind),
+        else score_champion(
+            current,
+            test,
+            threads=threads,
+            problem=use_case.problem.kind,
+            complete=partial(
+                with_former_inputs, use_case, context.settings, created_by=context.interval.end
+            ),
+        ),
         problem=problem,
         inspection=inspection,
         package=Path(trained.package) if Path(trained.package).is_dir() else None,

@@ -26,7 +26,7 @@ from include.model.reference import build_reference, class_reference
 from include.problems.registry import strategy_of
 from include.registry.versions import download_package
 from include.settings import Settings
-from include.spec import UseCase
+from include.spec import UseCase, request_model
 from include.steps import StepContext
 from include.training.estimator import DEFAULT_MAX_BIN, device_of
 from include.training.fitting import Fit
@@ -120,6 +120,7 @@ def _metadata(
         trusted_types=getattr(use_case.training.estimator, "trusted_types", ()),
         architecture=fit.fitted.describe(),
         window_start=training_window(use_case, context.interval).start,
+        request=request_model(use_case),
     )
 
 

@@ -100,7 +100,8 @@ class RequestSchema:
     """The compiled check of one use case.
 
     `types` maps each field of a row to what the specification calls its type, `features` each
-    `view__feature`; those in `nullable` may be null (every feature may: null is a missing value).
+    `view__feature`; those in `nullable` may be null (every feature may: null is a missing value),
+    those in `optional` may be left out, which says null.
     """
 
     use_case: UseCase
@@ -108,13 +109,15 @@ class RequestSchema:
     types: dict[str, ColumnType]
     features: dict[str, ColumnType]
     nullable: frozenset[str]
+    optional: frozenset[str]
     _check: Callable[[Any], Any]
 
     def validate(self, document: Any) -> list[dict[str, Any]]:
         """Return the request's rows as dictionaries of typed values; raise `InvalidError` with the
         first field at fault.
 
-        Every row holds the id (null if it was not sent); `features` only if it was sent.
+        Every row holds all fields, null where an optional one was not sent; `features` only if it
+        was sent.
         """
         try:
             rows: list[dict[str, Any]] = self._check(document)["rows"]
@@ -200,6 +203,7 @@ def request_schema(use_case: UseCase) -> RequestSchema:
         {column.name: column.type for column in columns},
         features,
         frozenset(nullable),
+        frozenset(column.name for column in columns if column.optional),
         adapter.validator.validate_python,
     )
 
@@ -207,8 +211,10 @@ def request_schema(use_case: UseCase) -> RequestSchema:
 def _typed_column(use_case: UseCase, column: RequestColumn) -> Any:
     if column.name == use_case.event_time:
         text = f"Event time. {NEWER_TEXTS[use_case.serving.newer_features]} {TIME_TEXT}."
-    elif column.optional:
+    elif column.optional and column.name == use_case.id_column:
         text = "Optional: identifies the row, so that its label can be joined later."
+    elif column.optional:
+        text = f"Optional: null where it is left out. {column.description}".strip()
     else:
         text = column.description or "Entity key."
     field = Field(default=None, description=text) if column.optional else Field(description=text)

@@ -15,10 +15,9 @@ from include.settings import Settings
 from include.spec import UseCase
 from serving.contract.answers import LogStatus, ModelsAnswer
 from serving.contract.errors import RequestError, UnanswerableError
-from serving.contract.feedback import feedback_schema
 from serving.contract.metrics import stage
 from serving.contract.question import Question
-from serving.contract.schema import RequestSchema, request_schema
+from serving.contract.schema import RequestSchema
 from serving.engine.batcher import Batcher
 from serving.engine.deadlines import Deadlines
 from serving.models.status import status_of
@@ -37,18 +36,18 @@ logger = logging.getLogger("flightdeck.serving")
 
 
 class Runtime:
-    """What answers in a serving process; started once. It serves this checkout's use cases unless
-    others are given.
+    """What answers in a serving process; started once. It serves this checkout's use cases, and
+    follows what is added and removed, unless others are given.
     """
 
     def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase] | None = None) -> None:
-        self.use_cases = _catalogue() if use_cases is None else dict(use_cases)
-        self.schemas = {name: request_schema(use_case) for name, use_case in self.use_cases.items()}
-        self.feedback_schemas = {
-            name: feedback_schema(use_case) for name, use_case in self.use_cases.items()
-        }
-        self.watcher = ModelWatcher(settings, self.use_cases)
+        served = _catalogue() if use_cases is None else use_cases
+        self.watcher = ModelWatcher(settings, served, follows=use_cases is None)
+        self.use_cases = self.watcher.contracts.use_cases
+        self.schemas = self.watcher.contracts.schemas
+        self.feedback_schemas = self.watcher.contracts.feedback
         self.stores = OnlineStores(settings, self.use_cases)
+        self.watcher.prepare = self.stores.prepare
         self.batcher = Batcher(
             settings,
             self.use_cases,
@@ -86,8 +85,20 @@ class Runtime:
             slot.serving is not None and self.stores.is_open(name)
             for name, slot in self.watcher.slots.items()
         ):
-            return "no use case has both a model and an online store that can be read"
+            reasons = "".join(f"; {text}" for text in self._problems())
+            return f"no use case has both a model and an online store that can be read{reasons}"
         return None
+
+    def _problems(self) -> list[str]:
+        """What keeps each use case from answering, where it is more than that nothing was released
+        yet.
+        """
+        problems = []
+        for name, slot in self.watcher.slots.items():
+            reason = slot.last_error or (slot.serving and self.stores.error(name))
+            if reason:
+                problems.append(f"{name}: {reason}")
+        return problems
 
     async def answer(self, question: Question) -> bytes:
         """Return the answer to a validated question as JSON; raise `RequestError`."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from include.errors import ServingError
+from include.features.version_interface import VersionInterface, as_read_by
 from include.model.package import RELEASE_FILE, load_model, verify_files
 from include.model.signing import verify_signature
 from include.release.model_store import Desired
@@ -36,7 +37,8 @@ def check_contract(use_case: UseCase, served: ServedModel) -> None:
     """Raise `ServingError` unless the endpoint takes the golden rows as requests and answers them
     right; for a version that has not served yet.
     """
-    requests = golden_requests(request_schema(use_case), served.model)
+    contract = as_read_by(use_case, [served.interface])
+    requests = golden_requests(request_schema(contract), served.model)
     difference = asked_difference(served.model, requests)
     if not difference <= GOLDEN_TOLERANCE:
         raise ServingError(
@@ -63,6 +65,7 @@ def load_served(desired: Desired, use_case: UseCase, key: Path) -> ServedModel:
             f"The package at {desired.folder} answers its golden rows {difference:g} off; at most"
             f" {GOLDEN_TOLERANCE:g} is right."
         )
-    scorer = Scorer(use_case, model)
+    interface = VersionInterface.of(desired.version, model.transform, model.metadata.request)
+    scorer = Scorer(as_read_by(use_case, [interface]), model)
     scorer.warm_up(WARM_UP_ROUNDS)
     return ServedModel(desired.version, desired.digest, datetime.now(UTC), model, scorer)

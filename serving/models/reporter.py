@@ -49,7 +49,12 @@ class Reporter:
         self._stop.set()
         self._thread.join(timeout=10.0)
         for name in self._slots:
-            withdraw_report(self._settings, name, self._process)
+            self.withdraw(name)
+
+    def withdraw(self, name: str) -> None:
+        """Take the report of one use case away."""
+        self._reported.pop(name, None)
+        withdraw_report(self._settings, name, self._process)
 
     def _run(self) -> None:
         while True:

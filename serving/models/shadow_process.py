@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> int:
         use_case = load_use_case(name)
         served = load_served(Desired(int(number), digest, Path(folder)), use_case, Path(key))
         check_contract(use_case, served)
+        use_case = served.scorer.use_case
         log = _open_log(use_case)
     except FlightdeckError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}\n")

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from include.errors import FlightdeckError, RegistryError, ServingError
+from include.features.version_interface import as_read_by
 from include.model.engine import ENGINES
 from include.model.signing import public_key
 from include.release.copies import copy_of
 from include.release.followers import Follower, Process
+from include.release.interfaces import read_interface
 from include.release.model_store import Desired, version_folder
 from include.release.plan import (
     IssuedPlan,
@@ -51,11 +54,23 @@ class ModelSlot:
     """The plan in force and the one that is written down, of one use case.
 
     Only the watching thread writes, everybody reads `traffic`. `plan` is the newest plan that was
-    read, whether it is in force or not; `issued` is the one in force.
+    read, whether it is in force or not; `issued` is the one in force. `contract` is the use case as
+    the versions in force read it: `prepare` is called with the next one before they change and may
+    raise, `adopt` when they have.
     """
 
-    def __init__(self, settings: Settings, use_case: UseCase) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        use_case: UseCase,
+        *,
+        prepare: Callable[[UseCase], None] | None = None,
+        adopt: Callable[[UseCase], None] | None = None,
+    ) -> None:
         self.use_case = use_case
+        self.contract = use_case
+        self._prepare = prepare
+        self._adopt = adopt
         self.traffic: Traffic | None = None
         self.issued: IssuedPlan | None = None
         self.plan: Plan | None = None
@@ -176,14 +191,10 @@ class ModelSlot:
             decided_by="",
         )
         self.traffic = open_traffic(IssuedPlan(plan), {(served.version, served.digest): served})
+        self._agree(as_read_by(self.use_case, [served.interface]))
 
     def _follow(self, issued: IssuedPlan, *, passed: bool = False) -> None:
-        last = self.issued or self._last_good.read()
-        if last is not None and issued.order < last.order:
-            raise ServingError(
-                f"The plan {issued.plan.sequence} of {self.use_case.name} is older than plan"
-                f" {last.plan.sequence}, which was followed here; it is not followed. Decide anew."
-            )
+        self._require_newest(issued)
         if self.issued is not None and issued.plan == self.issued.plan:
             return
         models = {} if self.traffic is None else self.traffic.models()
@@ -194,11 +205,15 @@ class ModelSlot:
                 version = self._intact(arm, stated=not issued.former)
                 models[key] = self._load(version, passed=passed)
                 folders[key] = version.folder
-        traffic = open_traffic(issued, models)
+        traffic, contract = open_traffic(issued, models), self._contract_of(issued, models)
+        if self._prepare is not None:
+            self._prepare(contract)
         if self.traffic is None:
+            self._agree(contract)
             self.traffic = traffic  # nobody waits for a shadow to be answered
         shadow = self._shadow_of(issued)
         self.traffic, self.issued = traffic, issued
+        self._agree(contract)
         former, self.shadow = self.shadow, shadow
         if shadow is not None:
             folders[shadow.version.version, shadow.version.digest] = shadow.version.folder
@@ -206,6 +221,33 @@ class ModelSlot:
             former.stop()
         self._last_good.keep(issued, folders)
         self._show(issued.plan)
+
+    def _require_newest(self, issued: IssuedPlan) -> None:
+        last = self.issued or self._last_good.read()
+        if last is not None and issued.order < last.order:
+            raise ServingError(
+                f"The plan {issued.plan.sequence} of {self.use_case.name} is older than plan"
+                f" {last.plan.sequence}, which was followed here; it is not followed. Decide anew."
+            )
+
+    def _contract_of(self, issued: IssuedPlan, models: Mapping[Key, ServedModel]) -> UseCase:
+        """The use case as the plan's versions read it, its shadow's too; raises `SpecError` where
+        they cannot share requests.
+        """
+        arms, planned = issued.plan.arms, issued.plan.shadow
+        interfaces = [models[arm.version, arm.digest].interface for arm in arms]
+        if planned is not None:
+            shadow = self._intact(planned, stated=not issued.former)
+            interfaces.append(read_interface(shadow.folder, shadow.version))
+        return as_read_by(self.use_case, interfaces)
+
+    def _agree(self, contract: UseCase) -> None:
+        """Have callers asked for what the versions in force read."""
+        if contract is self.contract or contract == self.contract:
+            return
+        self.contract = contract
+        if self._adopt is not None:
+            self._adopt(contract)
 
     def _shadow_of(self, issued: IssuedPlan) -> Shadow | None:
         """The plan's shadow, started where it does not run yet."""

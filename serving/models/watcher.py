@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from include.settings import Settings
 from include.spec import UseCase
+from serving.models.catalogue_follower import CatalogueFollower
+from serving.models.contracts import Contracts
+from serving.models.live import Live
 from serving.models.reporter import Reporter
 from serving.models.slots import ModelSlot
 from serving.scoring.batch import Scored
 
 WATCH_SECONDS = 0.25
+CATALOGUE_SECONDS = 1.0
+
+logger = logging.getLogger("flightdeck.serving")
 
 
 class ModelWatcher:
-    """The thread that keeps every slot at its plan."""
+    """The thread that keeps every slot at its plan, and the use cases at those of the checkout
+    where it `follows` them.
 
-    def __init__(self, settings: Settings, use_cases: Mapping[str, UseCase]) -> None:
-        self.slots = {name: ModelSlot(settings, use_case) for name, use_case in use_cases.items()}
+    `prepare` is called with a use case as the versions of a plan read it, before that plan comes
+    into force; what it raises keeps the plan out.
+    """
+
+    def __init__(
+        self, settings: Settings, use_cases: Mapping[str, UseCase], *, follows: bool = False
+    ) -> None:
+        self.contracts = Contracts(use_cases)
+        self.prepare: Callable[[UseCase], None] = _prepare_nothing
+        self._settings = settings
+        self.slots: Live[ModelSlot] = Live(
+            {name: self._slot(use_case) for name, use_case in use_cases.items()}
+        )
         self._reporter = Reporter(settings, self.slots)
+        self._catalogue = CatalogueFollower(self.slots, self._add, self._drop) if follows else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="flightdeck-models", daemon=True)
 
@@ -43,11 +64,53 @@ class ModelWatcher:
 
     def mirror(self, use_case: str, scored: Scored) -> None:
         """Have a use case's shadow score what was answered; never waits."""
-        self.slots[use_case].mirror(scored)
+        slot = self.slots.get(use_case)
+        if slot is not None:
+            slot.mirror(scored)
+
+    def _slot(self, use_case: UseCase) -> ModelSlot:
+        return ModelSlot(
+            self._settings,
+            use_case,
+            prepare=self._prepare,
+            adopt=self.contracts.put,
+        )
+
+    def _prepare(self, use_case: UseCase) -> None:
+        self.prepare(use_case)  # which is set after the slots were made
+        self.contracts.compile(use_case)
 
     def _watch(self) -> None:
         for slot in self.slots.values():
             slot.restore()
+        look_at = time.monotonic() + CATALOGUE_SECONDS
         while not self._stop.wait(WATCH_SECONDS):
             for slot in self.slots.values():
                 slot.refresh()
+            if self._catalogue is not None and time.monotonic() >= look_at:
+                look_at = time.monotonic() + CATALOGUE_SECONDS
+                try:
+                    self._catalogue.look()
+                except OSError as error:
+                    logger.warning("the use cases of the checkout cannot be read: %s", error)
+
+    def _add(self, use_case: UseCase) -> None:
+        """Serve a use case that is new, or whose specification is while no version serves."""
+        former = self.slots.get(use_case.name)
+        slot = self._slot(use_case)
+        self.contracts.put(use_case)
+        self.slots.put(use_case.name, slot)
+        slot.restore()
+        if former is not None:
+            former.close()
+
+    def _drop(self, name: str) -> None:
+        slot = self.slots[name]
+        self.contracts.drop(name)
+        self.slots.drop(name)
+        self._reporter.withdraw(name)
+        slot.close()
+
+
+def _prepare_nothing(_: UseCase) -> None:
+    """Stands in where features are looked up by nobody here."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from serving.contract.question import Question
+from serving.contract.schema import RequestSchema
 from serving.engine.runtime import Runtime
 from serving.oip.interface import ModelInterface, check_version, interfaces, output_values, select
 from serving.oip.tensors import InferRequest
@@ -41,19 +42,28 @@ class Models:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._models = interfaces(runtime.schemas)
+        self._schemas: dict[str, RequestSchema] = {}
+        self._models: dict[str, ModelInterface] = {}
 
     def select(self, name: str, version: str = "") -> ModelInterface:
         """Return the model if that version (or any, for none) serves; raise `UnanswerableError`
         (404).
         """
-        model = select(self._models, name)
+        model = select(self._current(), name)
         check_version(name, version, self.versions(model))
         return model
 
+    def _current(self) -> dict[str, ModelInterface]:
+        """Return the models by name, made anew where a contract has changed."""
+        schemas = self.runtime.schemas.current
+        if schemas is not self._schemas:
+            self._models, self._schemas = interfaces(schemas), schemas
+        return self._models
+
     def versions(self, model: ModelInterface) -> list[int]:
         """Return the versions that serve, the champion first."""
-        traffic = self.runtime.watcher.slots[model.use_case.name].traffic
+        slot = self.runtime.watcher.slots.get(model.use_case.name)
+        traffic = None if slot is None else slot.traffic
         return [] if traffic is None else [arm.version for arm in traffic.arms]
 
     def ready(self, model: ModelInterface) -> bool:

@@ -30,7 +30,8 @@ WITH_NULLS = {"INT64": "FP64", "BOOL": "FP64"}
 class ModelInterface:
     """One model of the protocol.
 
-    `inputs` are all required; the id column may come as one more tensor of datatype BYTES.
+    `inputs` are all required; the id column, and what else is optional, may come as one more tensor
+    each.
     """
 
     name: str
@@ -102,8 +103,8 @@ class ModelInterface:
         }
 
     def _columns(self, request: InferRequest) -> dict[str, list[Any]]:
-        name = self.use_case.id_column
-        tensors = {name: tensor_spec(self.schema, name), **self.inputs}
+        optional = {name: tensor_spec(self.schema, name) for name in self.schema.optional}
+        tensors = {**optional, **self.inputs}
         columns: dict[str, list[Any]] = {}
         for tensor in request.inputs:
             if tensor.name not in tensors:
@@ -165,7 +166,7 @@ class ModelInterface:
 
 def model_interface(schema: RequestSchema, name: str) -> ModelInterface:
     """Return the interface that a model name asks for: a use case's own, or the one by features."""
-    required = [column for column in schema.types if column != schema.use_case.id_column]
+    required = [column for column in schema.types if column not in schema.optional]
     features = schema.features if name.endswith(BY_FEATURES) else {}
     inputs = {column: tensor_spec(schema, column) for column in (*required, *features)}
     outputs = {output.name: output for output in (*SCORES[schema.use_case.problem.kind], *ALWAYS)}

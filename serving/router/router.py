@@ -40,7 +40,9 @@ class PlanRouter:
 
     def pick(self, question: Question) -> Picked:
         """Return the arm or the arms that the plan in force gives the request's rows."""
-        slot = self._slots[question.use_case]
+        slot = self._slots.get(question.use_case)
+        if slot is None:
+            raise _forgotten(question.use_case)
         traffic = slot.traffic or slot.in_force()
         if question.version is not None:
             return _version_of(traffic, question)
@@ -50,7 +52,7 @@ class PlanRouter:
         if last is not None and last[0] is traffic:
             arm_of = last[1].arm_of
         else:
-            arm_of = self._open_splitter(slot.use_case, traffic).arm_of
+            arm_of = self._open_splitter(slot.contract, traffic).arm_of
         rows = question.rows
         if len(rows) == 1:
             return arm_of(rows[0])
@@ -63,6 +65,12 @@ class PlanRouter:
         splitter = Splitter(plan, traffic.arms, plan.unit or keys, use_case.request_columns)
         self._splitters[use_case.name] = (traffic, splitter)
         return splitter
+
+
+def _forgotten(use_case: str) -> UnanswerableError:
+    return UnanswerableError(
+        404, "unknown_use_case", f"The use case {use_case!r} was removed.", "use_case"
+    )
 
 
 def _version_of(traffic: Traffic, question: Question) -> Arm:

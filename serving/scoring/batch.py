@@ -18,10 +18,10 @@ from include.inference_log.log import LoggedPrediction, prediction_ids
 from include.spec import UseCase
 from serving.contract.metrics import FLAGS, stage
 from serving.contract.question import Question
-from serving.scoring.arm import Picked
+from serving.scoring.arm import Arm, Picked
 from serving.scoring.lookup import gather_features
 from serving.scoring.parts import Asked, ScoredRow, score_parts
-from serving.scoring.policy import refuse_by_policy, unscorable
+from serving.scoring.policy import contract_changed, refuse_by_policy, unscorable
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ def score_batch(
         scored = score_parts(batch, picked)
     except DataError as error:
         raise unscorable(error, len(questions)) from error
+    except KeyError as error:
+        arms = [picked] if isinstance(picked, Arm) else picked
+        read = [name for arm in arms for name in arm.model.model.transform.columns]
+        raise contract_changed(error, read) from error
     stage(use_case.name, "lookup").observe(looked_up - started)
     stage(use_case.name, "score").observe(scored[-1][1].now - looked_up)
     return _assemble(questions, batch, scored)

@@ -28,7 +28,10 @@ class OnlineStores:
         self._settings = settings
         self._use_cases = use_cases
         self._opened: dict[str, OnlineFeatures] = {}
+        self._for: dict[str, UseCase] = {}
+        """What each was opened for: the use case as the versions in force read it."""
         self._errors: dict[str, str] = {}
+        self._opening = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flightdeck-stores", daemon=True)
 
@@ -44,7 +47,7 @@ class OnlineStores:
     def is_open(self, use_case: str) -> bool:
         """Say whether the use case's store can be read."""
         opened = self._opened.get(use_case)
-        return opened is not None and opened.is_readable
+        return opened is not None and self._covers(use_case) and opened.is_readable
 
     def blocks(self, use_case: str) -> bool:
         """Say whether a look-up goes over a network, so that an event loop must not wait for it."""
@@ -53,29 +56,70 @@ class OnlineStores:
 
     def get(self, use_case: str) -> OnlineFeatures:
         """Return the use case's store; raise `UnanswerableError` while it cannot be opened."""
-        if use_case not in self._opened:
+        opened = self._opened.get(use_case)
+        if opened is None or not self._covers(use_case):
             raise features_unavailable(self._errors.get(use_case, "it is being opened"))
-        return self._opened[use_case]
+        return opened
+
+    def error(self, use_case: str) -> str | None:
+        """Say why the store could not be opened at last; None where it is open or was not tried."""
+        return None if self._covers(use_case) else self._errors.get(use_case)
+
+    def prepare(self, use_case: UseCase) -> None:
+        """Open the store for what versions will read that come into force, where it is open and
+        does not look all of that up; raises `FeatureStoreError` naming what is gone.
+        """
+        opened_for = self._for.get(use_case.name)
+        if opened_for is not None and not _looks_up(opened_for, use_case):
+            self._put(use_case.name, use_case, self._opened_for(use_case))
+
+    def _covers(self, name: str) -> bool:
+        """Say whether what is open looks up all that the use case reads now."""
+        use_case, opened_for = self._use_cases.get(name), self._for.get(name)
+        if use_case is None or opened_for is None:
+            return False
+        if opened_for is use_case:
+            return True
+        if not _looks_up(opened_for, use_case):
+            return False
+        self._for[name] = use_case
+        return True
 
     def _run(self) -> None:
-        while len(self._opened) < len(self._use_cases):
+        while True:
             for name, use_case in self._use_cases.items():
-                if name not in self._opened:
+                if not self._covers(name):
                     self._open(name, use_case)
+            for name in set(self._opened) - set(self._use_cases):
+                del self._opened[name], self._for[name]
             if self._stop.wait(RETRY_SECONDS):
                 return
 
+    def _opened_for(self, use_case: UseCase) -> OnlineFeatures:
+        features = OnlineFeatures(use_case, self._settings)
+        with self._opening:  # what Feast reads of its registry is the process's
+            features.refresh()
+        return features
+
+    def _put(self, name: str, use_case: UseCase, features: OnlineFeatures) -> None:
+        # What was open before may be answering: it ends with its last reader.
+        self._opened[name] = features
+        self._for[name] = use_case
+
     def _open(self, name: str, use_case: UseCase) -> None:
         try:
-            features = OnlineFeatures(use_case, self._settings)
-            features.refresh()
+            features = self._opened_for(use_case)
         except Exception as error:  # whatever Feast raises: no store yet, try again
-            if name not in self._errors:
+            if self._errors.get(name) != f"{type(error).__name__}: {error}":
                 logger.exception("%s: the online store cannot be opened yet", name)
             self._errors[name] = f"{type(error).__name__}: {error}"
         else:
             _settle_memory()
-            self._opened[name] = features
+            self._put(name, use_case, features)
+
+
+def _looks_up(opened_for: UseCase, use_case: UseCase) -> bool:
+    return set(use_case.feature_references) <= set(opened_for.feature_references)
 
 
 def features_unavailable(reason: str) -> UnanswerableError:

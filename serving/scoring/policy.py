@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from include.errors import DataError
 from include.features.online.store import LookedUp
 from include.spec import UseCase
-from serving.contract.errors import InvalidError
+from serving.contract.errors import InvalidError, UnanswerableError
 
 
 class OneIsRefusedError(Exception):
@@ -50,6 +50,22 @@ def unscorable(error: DataError, questions: int) -> Exception:
     if questions > 1:
         return OneIsRefusedError()
     return InvalidError(422, "unscorable_value", str(error), None, ["the row's own features"])
+
+
+def contract_changed(error: KeyError, columns: Sequence[str]) -> Exception:
+    """Return what to raise for rows that lack a column which the version reads: they were checked
+    for the version before, which the plan has replaced meanwhile.
+    """
+    name = error.args[0] if error.args else None
+    if name not in columns:
+        return error
+    return UnanswerableError(
+        503,
+        "contract_changed",
+        f"Another version came into service while this was answered, which asks for {name!r} too;"
+        " send the request again as GET /docs.json describes it now.",
+        str(name),
+    )
 
 
 def refuse_by_policy(use_case: UseCase, lookup: LookedUp, row_counts: Sequence[int]) -> None:

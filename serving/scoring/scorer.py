@@ -100,7 +100,7 @@ class Scorer:
             moment.answered_at,
             (row[self.use_case.event_time] - EPOCH) // MICROSECOND,
             row[self.use_case.id_column],
-            {name: row[name] for name in self.request_columns},
+            {name: row.get(name) for name in self.request_columns},
             features,
             self.answers.main_score(score),
             self.answers.decision(score),

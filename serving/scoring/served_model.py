@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from include.features.version_interface import VersionInterface
 from include.model.package import ScoringModel
 from serving.scoring.scorer import Scorer
 
@@ -18,3 +19,8 @@ class ServedModel:
     since: datetime
     model: ScoringModel
     scorer: Scorer
+
+    @property
+    def interface(self) -> VersionInterface:
+        """Say what the version reads and what its callers send."""
+        return VersionInterface.of(self.version, self.model.transform, self.model.metadata.request)

@@ -115,9 +115,10 @@ class Consumer:
         # the endpoint does.
         serving = use_case.serving.model_copy(update={"log_full": "refuse"})
         self.use_case = use_case.model_copy(update={"serving": serving})
-        use_cases = {use_case.name: self.use_case}
-        self.watcher = ModelWatcher(settings, use_cases)
+        self.watcher = ModelWatcher(settings, {use_case.name: self.use_case})
+        use_cases = self.watcher.contracts.use_cases
         self.stores = OnlineStores(settings, use_cases)
+        self.watcher.prepare = self.stores.prepare
         self.batcher = Batcher(
             settings,
             use_cases,
@@ -184,6 +185,7 @@ class Consumer:
                 metadata.sequence.stream,
                 metadata.num_delivered or 1,
             )
+            self.handler.schema = self.watcher.contracts.schemas[self.use_case.name]
             again = await self.handler.handle(delivery)
             if again is None:
                 await message.ack()

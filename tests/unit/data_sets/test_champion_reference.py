@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from include.data_sets.champion_reference import ChampionReference, against_champion
-from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
+from tests.unit.model.synthetic import DAYS, START, USE_CASE, fitted_package, parcels
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,38 @@ def test_few_rows_are_noted_and_not_judged(champion: ChampionReference):
 
 def test_an_input_that_the_training_set_lacks_is_a_missing_reference(champion: ChampionReference):
     assert rules(parcels().drop("depot_daily__load"), champion) == [("reference", "")]
+
+
+def test_an_input_that_was_dropped_is_not_compared_and_noted(champion: ChampionReference):
+    dropped = USE_CASE.model_copy(
+        update={"inputs": tuple(item for item in USE_CASE.inputs if item.name != "load")}
+    )
+    failures, notes = against_champion(
+        dropped, parcels(seed=2).drop("depot_daily__load"), "x", champion
+    )
+    assert failures == []
+    assert any(
+        "input load of champion 3 is not compared" in note and "depot_daily:load no more" in note
+        for note in notes
+    )
+    moved = parcels(seed=2).drop("depot_daily__load").with_columns(depot=pl.lit("west"))
+    assert [failure.part for failure in against_champion(dropped, moved, "x", champion)[0]] == [
+        "depot"
+    ]
+
+
+def test_an_input_of_another_type_is_not_compared_and_noted(champion: ChampionReference):
+    frame = parcels(seed=2).with_columns(depot=pl.col("depot").str.len_chars().cast(pl.Int64))
+    failures, notes = against_champion(USE_CASE, frame, "x", champion)
+    assert failures == []
+    assert any("champion 3 read depot as category, now it is Int64" in note for note in notes)
+
+
+def test_history_is_not_compared_with_a_champion_of_later_rows(champion: ChampionReference):
+    strange = parcels().with_columns(pl.lit("west").alias("depot"))
+    later = replace(champion, trained_from=START + timedelta(days=DAYS))
+    failures, notes = against_champion(USE_CASE, strange, "x", later)
+    assert failures == []
+    assert "whose training data begin later" in notes[0]
+    same = replace(champion, trained_from=START)
+    assert against_champion(USE_CASE, strange, "x", same)[0] != []

@@ -117,6 +117,13 @@ def test_the_share_of_the_label_has_bounds():
     assert rules(rare) == [("label share", "late")]
 
 
+def test_an_input_that_may_be_constant_stays():
+    seasonal = tuple(item.model_copy(update={"may_be_constant": True}) for item in USE_CASE.inputs)
+    use_case = USE_CASE.model_copy(update={"inputs": seasonal})
+    frame = parcels().with_columns(pl.lit(0.5).alias("depot_daily__load"))
+    assert check_snapshot(use_case, frame, "x", WINDOW).failures == []
+
+
 def test_a_constant_input_is_refused():
     assert rules(parcels().with_columns(depot_daily__load=pl.lit(0.5))) == [
         ("not constant", "depot_daily__load")

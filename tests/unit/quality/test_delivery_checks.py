@@ -295,6 +295,21 @@ def test_a_reference_that_should_exist_and_does_not_is_refused(year: Year, tmp_p
     assert "champion 7" in failure.limit
 
 
+def test_history_is_not_judged_by_a_champion_that_was_trained_on_what_came_later(year: Year):
+    spring = Champion(7, Interval(MONTHS[2].start, MONTHS[3].end))
+    weather = USE_CASE.table("raw/weather")
+    names = [
+        [part.name for part in references(year.tables, USE_CASE, weather, month, spring)[0]]
+        for month in MONTHS[:4]
+    ]
+    of_champion = "the training data of champion 7"
+    assert [of_champion in month for month in names] == [False, False, True, True]
+    assert names[1] == ["the last published interval"]
+    # A champion without statistics is no reason to refuse what came before its data.
+    winter = Champion(8, Interval(MONTHS[10].start, MONTHS[11].end))
+    assert references(year.tables, USE_CASE, weather, MONTHS[1], winter)[2] == []
+
+
 def test_a_label_that_came_before_its_event_is_refused(year: Year):
     frames = year.frames[MAY]
     assert label_times(USE_CASE, frames["raw/flights"], frames["raw/arrivals"]) == []

@@ -200,12 +200,12 @@ def test_wrong_golden_scores_are_refused(
 def test_a_package_of_another_interface_is_refused(
     package: tuple[Path, str], use_case: UseCase, tmp_path: Path
 ) -> None:
-    other = metadata(use_case, feature_service="flight_delays_v9").model_dump_json().encode()
+    other = metadata(use_case, problem="regression").model_dump_json().encode()
     verdict = check_package(
         *changed(package, tmp_path / "interface", "metadata.json", other), use_case
     )
     assert [reason.split(":")[0] for reason in verdict.reasons] == ["interface"]
-    assert "flight_delays_v9" in verdict.reasons[0]
+    assert "regression" in verdict.reasons[0]
 
 
 def test_other_libraries_than_those_of_the_training_are_refused(

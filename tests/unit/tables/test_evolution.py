@@ -74,10 +74,24 @@ def test_another_type_is_refused_by_name_and_changes_nothing(
     assert tables.read("x")["a"].to_list() == before
 
 
-def test_a_column_that_is_gone_is_refused_by_name(tables: TableStore) -> None:
+def test_a_column_that_is_dropped_stays_in_older_rows_and_is_null_in_new_ones(
+    tables: TableStore,
+) -> None:
     write(tables, rows(JANUARY, a=[1], b=[2]))
-    with pytest.raises(DataError, match=r"holds \['b'\].*null where it has no value any more"):
-        write(tables, rows(FEBRUARY, a=[1]), FEBRUARY)
+    version = write(tables, rows(FEBRUARY, a=[3]), FEBRUARY).version
+    assert tables.read("x").sort(TIME)["b"].to_list() == [2, None]
+    assert write(tables, rows(FEBRUARY, a=[3]), FEBRUARY).version == version
+    write(tables, rows(FEBRUARY, a=[4.5]), FEBRUARY)
+    assert tables.read("x").sort(TIME).select("a", "b").rows() == [(1.0, 2), (4.5, None)]
+    write(tables, rows(FEBRUARY, a=[4.5], b=[6]), FEBRUARY)
+    assert tables.read("x").sort(TIME)["b"].to_list() == [2, 6]
+
+
+def test_a_column_that_comes_back_as_another_type_is_refused(tables: TableStore) -> None:
+    write(tables, rows(JANUARY, a=[1], b=["two"]))
+    write(tables, rows(FEBRUARY, a=[3]), FEBRUARY)
+    with pytest.raises(DataError, match=r"'b' is stored as String.*another name"):
+        write(tables, rows(FEBRUARY, a=[3], b=[2]), FEBRUARY)
 
 
 def test_a_column_that_is_new_only_by_its_case_is_refused(tables: TableStore) -> None:

@@ -32,7 +32,7 @@ class Slot(ModelSlot):
     """A slot without a model store."""
 
     def __init__(self, *shares: float, unit: tuple[str, ...] = (), salt: str = "salt") -> None:
-        self.use_case = USE_CASE
+        self.use_case = self.contract = USE_CASE
         self.put(*shares, unit=unit, salt=salt)
 
     def put(self, *shares: float, unit: tuple[str, ...] = (), salt: str = "salt") -> None:

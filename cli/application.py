@@ -123,6 +123,21 @@ COMMANDS: dict[str, Command] = {
         "Hold a use case against all that it must fit; propose limits from its history.",
         DEVELOPMENT,
     ),
+    "retire-use-case": Command(
+        "cli.authoring.leaving:retire_use_case",
+        "Have no version of a use case answer any more; can be taken back.",
+        DEVELOPMENT,
+    ),
+    "remove-use-case": Command(
+        "cli.authoring.leaving:remove_use_case",
+        "Move the files of a retired use case aside, and list what stays.",
+        DEVELOPMENT,
+    ),
+    "rename-use-case": Command(
+        "cli.authoring.leaving:rename_use_case",
+        "Give a retired use case another name, and list what stays under the old one.",
+        DEVELOPMENT,
+    ),
     "expectations": Command(
         "cli.records.expectations:expectations",
         "Write the data rules of the use cases as Great Expectations suites.",

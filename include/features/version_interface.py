@@ -189,7 +189,7 @@ def _request_fields(
 
 def _with_columns(table: Table, columns: dict[str, RequestColumn]) -> Table:
     declared = {column.name for column in table.columns}
-    kept = [
+    declared_columns = [
         column.model_copy(update=_as_sent(columns[column.name]))
         if column.name in columns
         else column
@@ -207,7 +207,7 @@ def _with_columns(table: Table, columns: dict[str, RequestColumn]) -> Table:
         for name, column in columns.items()
         if name not in declared
     ]
-    return table.model_copy(update={"columns": (*kept, *added)})
+    return table.model_copy(update={"columns": (*declared_columns, *added)})
 
 
 def _as_sent(column: RequestColumn) -> dict[str, Any]:

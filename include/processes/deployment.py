@@ -23,6 +23,7 @@ from include.release.ledger import Entry, Ledger
 from include.release.model_store import publish
 from include.release.plan import Plan
 from include.release.reconcile import notable, reconcile, require_sound_ledger
+from include.release.retirement import is_retired
 from include.release.rollout.conditions import PACKAGE_STEP, require_conditions
 from include.release.rollout.overrides import gate_override
 from include.steps import StepContext
@@ -41,6 +42,7 @@ def select_version(context: StepContext) -> SelectedVersion:
     reconciled = reconcile(context.settings, context.use_case, run=context.run.as_json())
     number = context.run.params.get("version")
     if number is None:
+        _require_not_retired(context)
         selected: versions.RegisteredVersion | None = versions.challenger(
             context.settings, context.use_case
         )
@@ -66,6 +68,17 @@ def select_version(context: StepContext) -> SelectedVersion:
         after=0 if newest is None else newest.number,
         reconciled=notable(reconciled),
     )
+
+
+def _require_not_retired(context: StepContext) -> None:
+    """Raise `ReleaseError` where the use case was retired: then a person alone brings it back."""
+    name = context.use_case.name
+    if is_retired(context.settings, name):
+        raise ReleaseError(
+            f"{name} was retired: no version of it is released by itself. Start"
+            f" {context.use_case.dag_id('deployment')} with a version, or take the retirement back:"
+            f" flightdeck rollback {name} --to VERSION."
+        )
 
 
 def _require_gates(context: StepContext, selected: versions.RegisteredVersion) -> Entry | None:

@@ -17,6 +17,7 @@ from include.registry.client import unreachable
 from include.release.ledger import Ledger
 from include.release.model_store import desired, version_folder
 from include.release.packages import package_problem
+from include.release.retirement import is_retired
 from include.settings import Settings
 from include.spec import UseCase
 from include.verdict import Finding, broken_rule
@@ -24,12 +25,14 @@ from include.verdict import Finding, broken_rule
 
 def released_version(settings: Settings, use_case: UseCase) -> versions.RegisteredVersion | None:
     """The champion of the release ledger, with the package of the model store; of a home without a
-    release that of MLflow's alias, which whoever may register can move.
+    release that of MLflow's alias, which whoever may register can move. None where it was retired.
 
     MLflow being away, or the version deleted there, changes nothing but what is known of it.
     """
     traffic = Ledger(settings).in_service(use_case.name)
     arm = None if traffic is None else traffic.champion
+    if arm is None and is_retired(settings, use_case.name):
+        return None
     if arm is None:
         return versions.champion(settings, use_case)
     registered = None

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from include.settings import ENVIRONMENTS, PREFIX, PROJECT_ROOT, Settings, load_settings
+from include.settings import PREFIX, PROJECT_ROOT, Settings, defaults
+from include.settings.environments import ENVIRONMENTS
 from include.spec import Part, UseCase
 
 SPECIFICATION, SETTINGS = Path("docs/specification.md"), Path("docs/settings.md")
@@ -45,6 +46,16 @@ VARIABLES = (
         " command line alone.",
     ),
     Variable(
+        "FLIGHTDECK_LEDGER_URL_FILE",
+        "File that holds what `FLIGHTDECK_LEDGER_URL` would, so that its password stands in no"
+        " variable.",
+    ),
+    Variable(
+        "FLIGHTDECK_ONLINE_STORE_FILE",
+        "File that holds what `FLIGHTDECK_ONLINE_STORE` would, so that its password stands in no"
+        " variable.",
+    ),
+    Variable(
         "FLIGHTDECK_PASSWORD",
         "The password of an Airflow user for `flightdeck override --user`, which asks for it"
         " otherwise.",
@@ -74,8 +85,8 @@ SETTINGS_HEAD = """\
 
 Every `FLIGHTDECK_*` variable. None has to be set. `FLIGHTDECK_ENV` chooses the environment
 ({environments}), which has a default for every setting; a setting's own variable overrides it.
-Where defaults differ between environments, each is named. `<checkout>` is the folder of this
-repository.
+Where defaults differ between environments, each is named ([environments.md](environments.md)).
+`<checkout>` is the folder of this repository.
 
 `make docs` writes this page from `include/settings/` and `cli/reference.py`; change it there.
 """
@@ -245,8 +256,7 @@ def _value(value: Any) -> str:
 
 def _setting_default(name: str) -> str:
     values = {
-        environment: _value(getattr(load_settings({f"{PREFIX}ENV": environment}), name))
-        for environment in ENVIRONMENTS
+        environment: _value(getattr(defaults(environment), name)) for environment in ENVIRONMENTS
     }
     usual = values["dev"]
     if name == "environment":

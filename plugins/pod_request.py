@@ -23,7 +23,7 @@ FOLDER = "/airflow/xcom"
 REPORT = f"{FOLDER}/return.json"
 """What Airflow's sidecar hands over."""
 CONTAINER = "step"
-NOT_IN_PODS = frozenset({"environment", "target", "pods_file"})
+NOT_IN_PODS = frozenset({"environment", "target", "pods_file", "executor", "service_account"})
 LABEL_CHARACTERS = 63
 SCRATCH = "/tmp"  # noqa: S108  # the container's own
 
@@ -91,7 +91,7 @@ def pod_arguments(
         "node_selector": dict(template.node_selector),
         "tolerations": [_toleration(item) for item in template.tolerations],
         "priority_class_name": template.priority_class,
-        "service_account_name": template.service_account,
+        "service_account_name": template.service_account or settings.service_account,
         # A step asks nothing of Kubernetes.
         "automount_service_account_token": False,
         "security_context": {

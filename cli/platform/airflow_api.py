@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from cli.platform.environment import passwords
+from cli.platform.environment import passwords, user_of_commands
 from include.errors import PlatformError
 from include.settings import Settings
 
@@ -29,16 +29,15 @@ class AirflowApi:
     times. What remains is a `PlatformError` that names the call, the status and Airflow's own
     explanation.
 
-    :param user: one of `cli.platform.environment.USERS`; `engineer` may trigger, back-fill and
-        watch.
+    :param user: one of the settings' users; without it the one as whom commands start runs.
     :param password: the user's, where it is not that of the platform's own file.
     """
 
     def __init__(
-        self, settings: Settings, user: str = "engineer", *, password: str | None = None
+        self, settings: Settings, user: str | None = None, *, password: str | None = None
     ) -> None:
         self._settings = settings
-        self._user = user
+        self._user = user or user_of_commands(settings)
         self._password = password
         self._client = httpx.Client(
             base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False

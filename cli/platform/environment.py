@@ -16,11 +16,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from include.files import sqlite_url
+from include.errors import PlatformError
+from include.files import sqlite_url, write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings.environments import EXECUTORS
 
-USERS = {"admin": "admin", "engineer": "op", "reviewer": "user", "releases": "viewer"}
-"""Airflow's users and their roles; as `releases` a deployment reads who approved it."""
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
 
@@ -68,8 +68,31 @@ def ensure_secrets(settings: Settings) -> Secrets:
         fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         api_secret_key=secrets.token_urlsafe(32),
     )
-    _create_private(passwords_file(settings), {user: secrets.token_urlsafe(12) for user in USERS})
+    _ensure_passwords(settings)
     return Secrets(**_create_private(folder / "secrets.json", asdict(fresh)))
+
+
+def _ensure_passwords(settings: Settings) -> None:
+    """A password for every user; those that were made before stay."""
+    path = passwords_file(settings)
+    fresh = {user: secrets.token_urlsafe(12) for user in settings.accounts}
+    stored = _create_private(path, fresh)
+    if not fresh.keys() <= stored.keys():
+        write(path, json.dumps({**fresh, **stored}) + "\n", mode=0o600)
+
+
+def user_of_commands(settings: Settings) -> str:
+    """As whom commands start runs: the first user who may, those of the role `op` first.
+
+    Raises `PlatformError` where nobody may.
+    """
+    for role in ("op", "admin"):
+        for user, has in settings.accounts.items():
+            if has == role:
+                return user
+    raise PlatformError(
+        f"{PREFIX}USERS names nobody of the role op or admin, as whom commands could start a run."
+    )
 
 
 def passwords(settings: Settings) -> dict[str, str]:
@@ -117,6 +140,8 @@ def common_environment(settings: Settings) -> dict[str, str]:
         **NO_TELEMETRY,
         "PYTHONPATH": str(PROJECT_ROOT),
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        # Nothing of ours is a pickle, so nobody else's is loaded either.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(settings.home / "cache" / "matplotlib"),
@@ -130,10 +155,9 @@ def common_environment(settings: Settings) -> dict[str, str]:
 
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:
-    """The tracking server: no pickles, no jobs run on behalf of callers."""
+    """The tracking server: no jobs run on behalf of callers."""
     return {
         **common_environment(settings),
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
 
@@ -152,13 +176,13 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__DAGS_FOLDER": PROJECT_ROOT / "dags",
         "CORE__PLUGINS_FOLDER": PROJECT_ROOT / "plugins",
         "CORE__LOAD_EXAMPLES": False,
-        "CORE__EXECUTOR": "plugins.executor.PreloadingExecutor",
+        "CORE__EXECUTOR": EXECUTORS[settings.executor],
         "CORE__PARALLELISM": PARALLELISM,
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": keys.fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
-            f"{user}:{role}" for user, role in USERS.items()
+            f"{user}:{role}" for user, role in settings.accounts.items()
         ),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(settings),
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,

@@ -24,7 +24,13 @@ from cli.platform.environment import (
     process_environment,
 )
 from cli.platform.leftovers import end_leftovers, find_leftovers
-from cli.platform.preflight import migrate, require_disk, require_ports, require_writable
+from cli.platform.preflight import (
+    migrate,
+    require_disk,
+    require_local_executor,
+    require_ports,
+    require_writable,
+)
 from cli.platform.processes import Process, platform_processes
 from cli.platform.state import (
     PlatformState,
@@ -36,6 +42,7 @@ from cli.platform.state import (
 )
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
+from include.settings.pods import pods_of
 
 UP_SECONDS = 300.0
 POLL_SECONDS = 0.5
@@ -87,6 +94,8 @@ def _start(settings: Settings, say: Say) -> None:
     ended = end_leftovers(find_leftovers(settings))
     if ended:
         say(f"Ended {ended} processes that an earlier platform had left behind.")
+    require_local_executor(settings)
+    pods_of(settings)  # a file of pods that is wrong is refused before anything starts
     require_disk(settings)
     processes = platform_processes(settings)
     require_ports(settings, processes)

@@ -45,6 +45,18 @@ def require_writable(settings: Settings) -> None:
         ) from error
 
 
+def require_local_executor(settings: Settings) -> None:
+    """Raise `PlatformError` for an executor whose tasks run on other machines: what this command
+    starts keeps Airflow's database in a file of this one.
+    """
+    if settings.executor != "local":
+        raise PlatformError(
+            f"{PREFIX}EXECUTOR is {settings.executor}, and `flightdeck up` starts one machine,"
+            f" whose tasks are its own processes. Set {PREFIX}EXECUTOR=local, or deploy to the"
+            " cluster."
+        )
+
+
 def require_disk(settings: Settings) -> None:
     """Raise `PlatformError` unless the home's file system has room for a run (1 GB)."""
     settings.home.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from airflow.sdk import DAG
 
 from dags.factories.alarms import build_alarms_dag
 from dags.factories.batch_scoring import build_batch_scoring_dag
-from dags.factories.deployment import build_deployment_dag
+from dags.factories.deployment import build_deployment_dag, require_approval
 from dags.factories.features import build_features_dag
 from dags.factories.monitoring import build_monitoring_dag
 from dags.factories.pods import place_steps
@@ -34,6 +34,7 @@ def build_all(use_case: UseCase) -> dict[str, DAG]:
     cannot be.
     """
     settings = load_settings()
+    require_approval(use_case, settings)
     require_possible(use_case, settings)
     dags = [build(use_case) for build in FACTORIES]
     place_steps(use_case, settings, dags)

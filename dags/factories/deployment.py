@@ -18,8 +18,10 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Param, chain
 
 from dags.factories.common import RUN_TIMEOUT, asset, build_dag
+from include.errors import SpecError
 from include.release.approval import Right
 from include.release.rollout.stages import longest_seconds, stages_of
+from include.settings import Settings
 from include.spec import UseCase
 from plugins.callbacks import end_rollout
 from plugins.operators.approval import ApprovalGateOperator, RequestApprovalOperator
@@ -31,6 +33,17 @@ PROCESS = "deployment"
 STEPS = "include.processes.deployment"
 APPROVAL = "include.processes.approval"
 ASKING = "request_approval"
+
+
+def require_approval(use_case: UseCase, settings: Settings) -> None:
+    """Raise `SpecError` where the environment asks for a person and the use case for none."""
+    if settings.approval == "required" and not use_case.release.needs_approval:
+        raise SpecError(
+            f"include/use_cases/{use_case.name}/spec.py: release: approval is"
+            f" {use_case.release.approval!r}, so that nobody approves, and in"
+            f" {settings.environment} a named person must. Write approval='all' and approvers, or"
+            " set FLIGHTDECK_APPROVAL=declared."
+        )
 
 
 def build_deployment_dag(use_case: UseCase) -> DAG:

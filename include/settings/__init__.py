@@ -1,13 +1,14 @@
-"""The environments of Flightdeck side by side, and the settings of the one that this process runs
-in.
+"""The settings of the environment that this process runs in.
 
-`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default in the table
-below and may be overridden by one environment variable each, named `FLIGHTDECK_<FIELD>`. Cheap to
-import: DAG files read it at parse time.
+`FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default, in the
+table of `include.settings.environments` where these differ, and may be overridden by one variable
+each, named `FLIGHTDECK_<FIELD>`; one that may hold a password also by the file that
+`FLIGHTDECK_<FIELD>_FILE` names. Cheap to import: DAG files read it at parse time.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -18,10 +19,18 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
-from include.settings.contradictions import contradictions
+from include.settings.contradictions import contradictions, unknown_variables
+from include.settings.environments import (
+    ENVIRONMENTS,
+    RECORDS_ACCOUNT,
+    ROLES,
+    TRIAL_USERS,
+    Approval,
+    EnvironmentName,
+    Executor,
+)
 from include.settings.online_store import masked, online_store_config
-
-EnvironmentName = Literal["dev", "test", "staging", "production"]
+from include.settings.references import resolve
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
@@ -164,6 +173,26 @@ class Settings(BaseModel):
         description="TOML file with image, resources and nodes of the pods (docs/pods.md). None by"
         " default; a target of `pods` needs one.",
     )
+    service_account: str | None = Field(
+        default=None,
+        description="The pods' service account, unless the file of pods says it. None by default:"
+        " the namespace's own.",
+    )
+    executor: Executor = Field(
+        default="local",
+        description="Who runs Airflow's tasks: `local` processes of the scheduler, or `kubernetes`,"
+        " each in a pod. `flightdeck up` starts the first alone.",
+    )
+    approval: Approval = Field(
+        default="declared",
+        description="`required` keeps out a use case whose releases no person approves; `declared`"
+        " leaves that to its specification.",
+    )
+    users: str = Field(
+        default=TRIAL_USERS,
+        description="Airflow's users as `name:role,...`, of the roles viewer, user, op and admin;"
+        f" `{RECORDS_ACCOUNT}`, which looks who approved, is added.",
+    )
     spec_overlay: Path | None = Field(
         default=None,
         description="JSON file that replaces values of specifications, for trials"
@@ -199,6 +228,23 @@ class Settings(BaseModel):
         if value is not None:
             online_store_config(value, info.data.get("home", PROJECT_ROOT))
         return value
+
+    @field_validator("users")
+    @classmethod
+    def _users_with_roles(cls, value: str) -> str:
+        for entry in filter(None, value.split(",")):
+            name, _, role = entry.partition(":")
+            if not re.fullmatch(r"[A-Za-z0-9._@-]+", name) or role not in ROLES:
+                raise ValueError(
+                    f"{entry!r} is no user; write name:role, the role one of {', '.join(ROLES)}"
+                )
+        return value
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Airflow's users and their roles."""
+        pairs = (entry.partition(":") for entry in filter(None, self.users.split(",")))
+        return {**{name: role for name, _, role in pairs}, RECORDS_ACCOUNT: ROLES[0]}
 
     @property
     def endpoint_headers(self) -> dict[str, str]:
@@ -270,41 +316,50 @@ class Settings(BaseModel):
         return self.home / "alarms" / "alarms.db"
 
 
-ENVIRONMENTS: dict[EnvironmentName, dict[str, Any]] = {
-    "dev": {},
-    "test": {"training_threads": 1, "grpc_port": 0},
-    "staging": {"sample_share": 0.2},
-    "production": {},
-}
-
-
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Build the settings from the environment's defaults and `FLIGHTDECK_*` variables.
 
     Raises `SettingsError` naming the variable, what it holds and what is valid.
     """
     variables = os.environ if environ is None else environ
+    for problem in unknown_variables(variables, Settings.model_fields):
+        raise SettingsError(problem)
+    settings = _validated(variables)
+    for problem in contradictions(settings, variables):
+        raise SettingsError(problem)
+    return settings
+
+
+def defaults(environment: EnvironmentName) -> Settings:
+    """The settings of an environment where nothing is set; production would not start with them."""
+    return _validated({f"{PREFIX}ENV": environment})
+
+
+def _validated(variables: Mapping[str, str]) -> Settings:
     name = variables.get(f"{PREFIX}ENV", "dev")
     if name not in get_args(EnvironmentName):
         valid = ", ".join(get_args(EnvironmentName))
-        raise SettingsError(f"{PREFIX}ENV is {name!r}; valid: {valid}.")
-    values: dict[str, Any] = {"environment": name, **ENVIRONMENTS[name]}  # type: ignore[index]
-    for field in Settings.model_fields:
-        variable = f"{PREFIX}{field.upper()}"
-        if field != "environment" and variable in variables:
-            values[field] = variables[variable]
+        near = difflib.get_close_matches(name, get_args(EnvironmentName), n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise SettingsError(f"{PREFIX}ENV is {name!r}; valid: {valid}.{meant}")
+    values: dict[str, Any] = {
+        "environment": name,
+        **ENVIRONMENTS[name].defaults(),  # type: ignore[index]
+    }
+    for field, about in Settings.model_fields.items():
+        value = resolve(variables, f"{PREFIX}{field.upper()}", secret=not about.repr)
+        if field != "environment" and value is not None:
+            values[field] = value
     _fill_derived(values)
     try:
-        settings = Settings.model_validate(values)
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
-        raise SettingsError(
-            f"{PREFIX}{field.upper()} is {masked(str(values.get(field)))!r}: {first['msg']}."
-        ) from error
-    for contradiction in contradictions(settings):
-        raise SettingsError(contradiction)
-    return settings
+        # What may hold a password is not shown even where it is no address to mask one in.
+        is_shown = field not in Settings.model_fields or Settings.model_fields[field].repr
+        shown = masked(str(values.get(field))) if is_shown else "***"
+        raise SettingsError(f"{PREFIX}{field.upper()} is {shown!r}: {first['msg']}.") from error
 
 
 def _fill_derived(values: dict[str, Any]) -> None:

@@ -1,10 +1,16 @@
-"""Settings that are valid each by itself, and cannot be together."""
+"""Variables that are no settings, and settings that are valid each by itself and cannot be
+together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from include.settings.environments import ENVIRONMENTS
+from include.settings.references import FILE
 
 if TYPE_CHECKING:
     from include.settings import Settings
@@ -12,10 +18,64 @@ if TYPE_CHECKING:
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def contradictions(settings: Settings) -> Iterator[str]:
+PREFIX = "FLIGHTDECK_"
+PICKLES = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+NO_SETTINGS = frozenset({"ENV", "FEATURE_STORE_DIR", "PASSWORD", "PLATFORM_ID"})
+"""Variables that are read elsewhere (docs/settings.md)."""
+WHAT_FOR = {
+    "users": "Airflow's users as name:role,... . The users of a trial have names that everybody"
+    " knows, and people share them",
+    "api_keys_file": "the file with the hashes of API keys (`flightdeck api-key`): without it the"
+    " endpoint answers whoever asks",
+    "api_key_file": "the file with the key that this process sends to the endpoint",
+    "alarm_sinks": "the file that says who is told of alarms (docs/alarms.md)",
+}
+
+
+def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each `FLIGHTDECK_*` variable that nothing reads."""
+    secret = {f"{name.upper()}{FILE}" for name, field in fields.items() if not field.repr}
+    known = {*NO_SETTINGS, *secret, *(name.upper() for name in fields if name != "environment")}
+    for variable in sorted(variables):
+        name = variable.removeprefix(PREFIX)
+        if not variable.startswith(PREFIX) or name in known:
+            continue
+        near = difflib.get_close_matches(name, sorted(known), n=1)
+        meant = f" Did you mean {PREFIX}{near[0]}?" if near else ""
+        valid = ", ".join(f"{PREFIX}{one}" for one in sorted(known))
+        yield f"{variable} is no setting of Flightdeck.{meant} Unset it, or choose of {valid}."
+
+
+def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each: the variables, why they cannot be, and what is valid."""
+    yield from _of_defaults(settings, variables)
     if settings.target == "pods":
         yield from _of_pods(settings)
+
+
+def _of_defaults(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
+    """What is convenient for a trial, and open to everybody."""
+    name = settings.environment
+    environment = ENVIRONMENTS[name]
+    for field in environment.required:
+        if not getattr(settings, field):
+            yield (
+                f"{PREFIX}{field.upper()} is not set, and {name} starts on no default of it: it is"
+                f" {WHAT_FOR[field]}."
+            )
+    if not environment.refuses_defaults:
+        return
+    if variables.get(PICKLES, "false").lower() not in ("false", "0", "no"):
+        yield (
+            f"{PICKLES} is {variables[PICKLES]!r}, and {name} loads no pickle, which runs whatever"
+            " code is in it. Unset it."
+        )
+    if not any((settings.keys_dir / key).is_file() for key in ("signing.pem", "signing.pub.pem")):
+        yield (
+            f"{settings.keys_dir} holds no key for the signatures of models, and {name} makes none"
+            " up: whoever makes one up trusts what it signed itself. Put signing.pub.pem there, and"
+            " signing.pem where models are trained (docs/environments.md)."
+        )
 
 
 def _of_pods(settings: Settings) -> Iterator[str]:

@@ -17,7 +17,8 @@ from cli.reference import (
     reference,
     variable_name,
 )
-from include.settings import ENVIRONMENTS, PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, Settings
+from include.settings.environments import ENVIRONMENTS
 from include.spec import (
     Binary,
     Column,
@@ -115,7 +116,7 @@ def test_a_default_that_differs_names_its_environment():
     line = next(
         line for line in pages()[SETTINGS].splitlines() if "`FLIGHTDECK_SAMPLE_SHARE`" in line
     )
-    assert f"`1.0`; `{ENVIRONMENTS['staging']['sample_share']}` in staging" in line
+    assert f"`1.0`; `{ENVIRONMENTS['staging'].sample_share}` in staging" in line
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from include.errors import SettingsError
 from include.settings import load_settings
 from include.settings.pods import pods_of
 from tests.unit.plugins.pod_settings import pod_variables, pods_file
+from tests.unit.settings.test_environments import production
 
 
 def test_of_two_that_say_the_same_the_closer_wins(tmp_path):
@@ -67,8 +68,9 @@ def test_production_takes_images_by_their_digest_alone(tmp_path):
     path = pods_file(tmp_path, '[steps."training:train_model"]\nimage = "flightdeck:latest"')
     variables = pod_variables(tmp_path, path)
     assert pods_of(load_settings(variables)) is not None
+    started = {**variables, **production(tmp_path)}
     with pytest.raises(SettingsError, match=r"train_model', image is 'flightdeck:latest'.*digest"):
-        pods_of(load_settings({**variables, "FLIGHTDECK_ENV": "production"}))
+        pods_of(load_settings(started))
 
 
 @pytest.mark.parametrize(

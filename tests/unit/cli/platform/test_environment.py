@@ -2,7 +2,6 @@ import json
 import stat
 
 from cli.platform.environment import (
-    USERS,
     airflow_environment,
     airflow_home,
     common_environment,
@@ -69,9 +68,10 @@ def test_the_fernet_key_is_one(tmp_path):
 
 
 def test_each_user_has_a_password_of_their_own(tmp_path):
-    found = passwords(settings_in(tmp_path))
-    assert found.keys() == USERS.keys()
-    assert len(set(found.values())) == len(USERS)
+    settings = settings_in(tmp_path)
+    found = passwords(settings)
+    assert found.keys() == settings.accounts.keys()
+    assert len(set(found.values())) == len(settings.accounts)
     assert json.loads((tmp_path / "airflow" / "passwords.json").read_text()) == found
 
 

@@ -1,0 +1,92 @@
+"""The environments of Flightdeck, side by side: what holds in each where no variable says
+otherwise.
+
+A secret never stands here, and neither does an address: these are the deployment's, as variables or
+files. What an environment does not start without stands in `required`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EnvironmentName = Literal["dev", "test", "staging", "production"]
+Target = Literal["process", "pods"]
+Executor = Literal["local", "kubernetes"]
+Approval = Literal["declared", "required"]
+
+RECORDS_ACCOUNT = "releases"
+"""The account by which a release reads who approved it; every environment has it."""
+ROLES = ("viewer", "user", "op", "admin")
+"""The roles of Airflow's simple auth manager, each with the rights of those before it."""
+TRIAL_USERS = "admin:admin,engineer:op,reviewer:user"
+EXECUTORS: Mapping[Executor, str] = MappingProxyType(
+    {
+        "local": "plugins.executor.PreloadingExecutor",
+        "kubernetes": (
+            "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor"
+        ),
+    }
+)
+
+
+class Environment(BaseModel):
+    """One column of the table of environments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: str = Field(description="Who works here.")
+    target: Target = Field(default="process", description="Where steps run.")
+    sample_share: float = Field(default=1.0, gt=0, le=1, description="Share of the source rows.")
+    training_threads: int = Field(default=2, ge=1, description="Threads of one training.")
+    grpc_port: int | None = Field(
+        default=None, description="Port of gRPC; None for the one next to that of HTTP."
+    )
+    executor: Executor = Field(default="local", description="Who runs Airflow's tasks.")
+    service_account: str | None = Field(
+        default=None, description="The service account of pods in Kubernetes."
+    )
+    approval: Approval = Field(
+        default="declared", description="Whether a release needs a person whatever its use case."
+    )
+    users: str = Field(default=TRIAL_USERS, description="Airflow's users, as `name:role,...`.")
+    required: tuple[str, ...] = Field(
+        default=(), description="Settings without which it does not start."
+    )
+    refuses_defaults: bool = Field(
+        default=False,
+        description="Whether pickles and a key that signs models made by itself are refused.",
+    )
+
+    def defaults(self) -> dict[str, Any]:
+        """What holds of the settings where no variable says otherwise."""
+        values = self.model_dump(exclude={"purpose", "required", "refuses_defaults"})
+        return {name: value for name, value in values.items() if value is not None}
+
+
+ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
+    {
+        "dev": Environment(purpose="One person on one machine; the demo."),
+        "test": Environment(
+            purpose="Automated tests, each with a small world of its own.",
+            training_threads=1,
+            grpc_port=0,
+        ),
+        "staging": Environment(
+            purpose="The last look before production, on a fifth of its data.",
+            sample_share=0.2,
+            service_account="flightdeck-staging",
+        ),
+        "production": Environment(
+            purpose="What applications call.",
+            service_account="flightdeck-production",
+            approval="required",
+            users="",
+            required=("users", "api_keys_file", "api_key_file", "alarm_sinks"),
+            refuses_defaults=True,
+        ),
+    }
+)

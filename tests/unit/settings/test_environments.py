@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.platform.environment import airflow_environment, passwords, user_of_commands
+from cli.platform.preflight import require_local_executor
+from cli.platform.processes import platform_processes
+from cli.reference import VARIABLES
+from dags.factories.deployment import require_approval
+from include.errors import PlatformError, SettingsError, SpecError
+from include.settings import PREFIX, PROJECT_ROOT, Settings, defaults, load_settings
+from include.settings.contradictions import NO_SETTINGS
+from include.settings.environments import ENVIRONMENTS
+from include.spec import Release
+from include.use_cases.flight_delays.spec import USE_CASE
+
+PLANTED = "planted-8f3c"  # a password that nobody may see
+ADDRESS = f"postgresql://ledger:{PLANTED}@db/ledger"
+
+
+def production(home: Path, **changes: str | None) -> dict[str, str]:
+    """What a production on this machine is started with; None takes a variable away."""
+    (home / "keys").mkdir(exist_ok=True)
+    (home / "keys" / "signing.pub.pem").write_text("a key")
+    values = {
+        "ENV": "production",
+        "HOME": str(home),
+        "USERS": "ann:admin,omar:op,rita:user",
+        "API_KEYS_FILE": "/run/secrets/api_keys",
+        "API_KEY_FILE": "/run/secrets/api_key",
+        "ALARM_SINKS": "/etc/flightdeck/alarms.toml",
+        **changes,
+    }
+    return {f"{PREFIX}{name}": value for name, value in values.items() if value is not None}
+
+
+def test_the_environments_stand_side_by_side_and_every_value_is_a_setting():
+    assert list(ENVIRONMENTS) == ["dev", "test", "staging", "production"]
+    for name, environment in ENVIRONMENTS.items():
+        settings = defaults(name)
+        for field, value in environment.defaults().items():
+            assert getattr(settings, field) == value
+        assert set(environment.required) <= Settings.model_fields.keys()
+    assert defaults("staging").sample_share < defaults("production").sample_share == 1
+    assert defaults("staging").service_account != defaults("production").service_account
+
+
+def test_production_starts_where_nothing_is_left_to_a_default(tmp_path):
+    settings = load_settings(production(tmp_path))
+    assert settings.approval == "required"
+    assert settings.accounts == {"ann": "admin", "omar": "op", "rita": "user", "releases": "viewer"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"API_KEYS_FILE": None}, r"FLIGHTDECK_API_KEYS_FILE is not set.*answers whoever asks"),
+        ({"API_KEY_FILE": None}, r"FLIGHTDECK_API_KEY_FILE is not set"),
+        ({"USERS": None}, r"FLIGHTDECK_USERS is not set.*name:role"),
+        ({"ALARM_SINKS": None}, r"FLIGHTDECK_ALARM_SINKS is not set.*told of alarms"),
+    ],
+)
+def test_production_starts_on_no_default(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(production(tmp_path, **changes))
+
+
+def test_production_loads_no_pickle(tmp_path):
+    variables = {**production(tmp_path), "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
+    with pytest.raises(SettingsError, match=r"PICKLE_DESERIALIZATION is 'true'.*no pickle"):
+        load_settings(variables)
+    load_settings({**variables, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"})
+    load_settings({**variables, "FLIGHTDECK_ENV": "staging"})
+
+
+def test_production_makes_no_key_up_by_which_models_count_as_signed(tmp_path):
+    variables = production(tmp_path)
+    (tmp_path / "keys" / "signing.pub.pem").unlink()
+    with pytest.raises(SettingsError, match=r"keys holds no key.*docs/environments\.md"):
+        load_settings(variables)
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("FLIGHTDECK_SAMPEL_SHARE", r"no setting.*Did you mean FLIGHTDECK_SAMPLE_SHARE\?.*choose"),
+        ("FLIGHTDECK_LEDGER_URI", r"Did you mean FLIGHTDECK_LEDGER_URL\?"),
+        ("FLIGHTDECK_XYZZY", r"FLIGHTDECK_XYZZY is no setting of Flightdeck\. Unset it"),
+        ("FLIGHTDECK_HOME_FILE", r"FLIGHTDECK_HOME_FILE is no setting"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_refused_with_those_that_count(variable, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings({variable: "0.5"})
+
+
+def test_variables_that_are_read_elsewhere_are_the_ones_of_the_reference():
+    secret = {name.upper() for name, field in Settings.model_fields.items() if not field.repr}
+    read = {f"{PREFIX}{name}" for name in NO_SETTINGS - {"ENV"}}
+    listed = {variable.name for variable in VARIABLES}
+    assert listed == read | {f"{PREFIX}{name}_FILE" for name in secret}
+    load_settings(dict.fromkeys(read, "x"))
+
+
+def test_an_environment_that_is_not_there_is_refused_with_those_that_are():
+    message = r"FLIGHTDECK_ENV is 'prodcution'; valid: dev, .*Did you mean 'production'\?"
+    with pytest.raises(SettingsError, match=message):
+        load_settings({"FLIGHTDECK_ENV": "prodcution"})
+
+
+@pytest.mark.parametrize("users", ["ann", "ann:root", ":op", "a b:op", "ann:op,:user"])
+def test_a_user_without_a_role_is_refused_with_the_roles(users):
+    with pytest.raises(SettingsError, match=r"FLIGHTDECK_USERS .*viewer, user, op, admin"):
+        load_settings({"FLIGHTDECK_USERS": users})
+
+
+def test_airflow_gets_the_users_and_a_password_for_each_that_stays(tmp_path):
+    trial = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
+    before = passwords(trial)
+    assert user_of_commands(trial) == "engineer"
+    settings = load_settings(production(tmp_path))
+    after = passwords(settings)
+    assert {"ann", "omar", "rita"} <= after.keys()
+    assert after["releases"] == before["releases"]
+    listed = airflow_environment(settings)["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
+    assert listed == "ann:admin,omar:op,rita:user,releases:viewer"
+    assert user_of_commands(settings) == "omar"
+    with pytest.raises(PlatformError, match="FLIGHTDECK_USERS names nobody of the role op"):
+        user_of_commands(load_settings(production(tmp_path, USERS="rita:user")))
+
+
+def test_a_use_case_whose_releases_nobody_approves_does_not_go_into_production(tmp_path):
+    settings = load_settings(production(tmp_path))
+    alone = USE_CASE.model_copy(update={"release": Release(approval="none")})
+    with pytest.raises(SpecError, match=r"release: approval is 'none'.*FLIGHTDECK_APPROVAL"):
+        require_approval(alone, settings)
+    seen = Release(approval="all", approvers=("rita",))
+    require_approval(USE_CASE.model_copy(update={"release": seen}), settings)
+    require_approval(alone, defaults("staging"))
+
+
+def test_the_executor_is_airflows_and_one_machine_has_its_own(tmp_path):
+    variables = {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_EXECUTOR": "kubernetes"}
+    settings = load_settings(variables)
+    assert airflow_environment(settings)["AIRFLOW__CORE__EXECUTOR"].endswith("KubernetesExecutor")
+    with pytest.raises(PlatformError, match="FLIGHTDECK_EXECUTOR is kubernetes"):
+        require_local_executor(settings)
+    require_local_executor(defaults("dev"))
+
+
+def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):
+    path = tmp_path / "ledger"
+    path.write_text(f"{ADDRESS}\n")
+    variables = {"FLIGHTDECK_LEDGER_URL_FILE": str(path)}
+    assert load_settings(variables).ledger_url == ADDRESS
+    both = {**variables, "FLIGHTDECK_LEDGER_URL": ADDRESS}
+    for wrong, message in (
+        (both, "are both set"),
+        ({"FLIGHTDECK_LEDGER_URL_FILE": str(tmp_path / "absent")}, "No such file"),
+    ):
+        with pytest.raises(SettingsError, match=message) as refused:
+            load_settings(wrong)
+        assert PLANTED not in str(refused.value)
+    path.write_text(f"ledger:{PLANTED}")
+    with pytest.raises(SettingsError, match="FLIGHTDECK_LEDGER_URL") as refused:
+        load_settings(variables)
+    assert PLANTED not in str(refused.value)
+
+
+def test_a_secret_stands_in_no_command_and_no_text_about_the_settings(tmp_path):
+    variables = {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_LEDGER_URL": ADDRESS}
+    settings = load_settings(variables)
+    assert PLANTED not in f"{settings!r} {settings}"
+    processes = platform_processes(settings)
+    assert PLANTED not in json.dumps([process.command for process in processes])
+    holding = [process for process in processes if PLANTED in str(process.environment)]
+    assert holding, "a process gets it, by its environment alone"
+
+
+def test_every_environment_and_its_required_settings_stand_in_the_page():
+    page = (PROJECT_ROOT / "docs" / "environments.md").read_text()
+    rows = dict(re.findall(r"^\| `?([\w ]+?)`? \| (.+) \|$", page, re.MULTILINE))
+    shown = ("sample_share", "target", "executor", "approval", "service_account")
+    for field in shown:
+        cells = [cell.strip("` ") for cell in rows[field].split("|")]
+        values = [getattr(environment, field) for environment in ENVIRONMENTS.values()]
+        assert cells == [
+            f"{value:g}" if isinstance(value, float) else str(value) for value in values
+        ]
+    for environment in ENVIRONMENTS.values():
+        for field in environment.required:
+            assert f"`{PREFIX}{field.upper()}`" in page

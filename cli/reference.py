@@ -46,16 +46,6 @@ VARIABLES = (
         " command line alone.",
     ),
     Variable(
-        "FLIGHTDECK_LEDGER_URL_FILE",
-        "File that holds what `FLIGHTDECK_LEDGER_URL` would, so that its password stands in no"
-        " variable.",
-    ),
-    Variable(
-        "FLIGHTDECK_ONLINE_STORE_FILE",
-        "File that holds what `FLIGHTDECK_ONLINE_STORE` would, so that its password stands in no"
-        " variable.",
-    ),
-    Variable(
         "FLIGHTDECK_PASSWORD",
         "The password of an Airflow user for `flightdeck override --user`, which asks for it"
         " otherwise.",
@@ -64,6 +54,15 @@ VARIABLES = (
         "FLIGHTDECK_PLATFORM_ID",
         "The mark by which `flightdeck down` knows the processes of its own platform: `flightdeck"
         " up` sets it; never set it by hand.",
+    ),
+    *(
+        Variable(
+            f"{PREFIX}{name.upper()}_FILE",
+            f"File that holds what `{PREFIX}{name.upper()}` would, so that its password stands in"
+            " no variable.",
+        )
+        for name, field in Settings.model_fields.items()
+        if not field.repr
     ),
 )
 """What is read beside the settings."""

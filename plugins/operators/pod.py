@@ -73,6 +73,8 @@ class StepPodOperator(KubernetesPodOperator):
     ) -> V1Pod:
         """The pod, whose sidecar has our image and bounds."""
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        # A Service named flightdeck-serving would set FLIGHTDECK_SERVING_PORT in every pod.
+        pod.spec.enable_service_links = False
         for container in pod.spec.containers:
             if container.name == PodDefaults.SIDECAR_CONTAINER_NAME:
                 container.image = self.sidecar_image

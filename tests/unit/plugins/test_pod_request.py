@@ -130,6 +130,7 @@ def test_a_pod_may_nothing_that_its_step_does_not_need(worker):
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["restartPolicy"] == "Never"
+    assert spec["enableServiceLinks"] is False, "a Service sets no FLIGHTDECK_ variable in a pod"
     assert [container["name"] for container in spec["containers"]] == [
         "step",
         "airflow-xcom-sidecar",

@@ -44,7 +44,7 @@ def test_gates_and_limits_of_monitoring_are_proposed_each_with_its_figure_and_no
     assert invoke(command, settings) == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
-    assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []
+    assert [line for line in lines if len(line) > 80 and len(line.split()) > 2] == []
     folded = " ".join(printed.split())
     assert "a dry run over 2 intervals" in folded
     assert "a trial training on the 28 days before 2013-03-01" in folded

@@ -53,12 +53,12 @@ def _by_pod(pod: Any, name: str) -> PodOutcome | None:
         )
     for condition in status.conditions or ():
         if condition.type == "DisruptionTarget" and condition.status == "True":
-            said = (
+            reason = (
                 f"{condition.reason}: {condition.message}"
                 if condition.message
                 else (condition.reason)
             )
-            return PodOutcome("evicted", f"Pod {name} was evicted from its node ({said}).")
+            return PodOutcome("evicted", f"Pod {name} was evicted from its node ({reason}).")
     if status.reason in ("NodeLost", "Shutdown", "NodeShutdown", "Terminated"):
         return PodOutcome("killed", f"The node of pod {name} went away{detail}.")
     return None

@@ -46,8 +46,8 @@ class PodCall:
         """
         context = self.document["context"]
         run = {**context["run"], "try_number": 0}
-        asked = {**self.document, "context": {**context, "run": run}, "step": self.step}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        call = {**self.document, "context": {**context, "run": run}, "step": self.step}
+        digest = hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()
         return {
             "app.kubernetes.io/name": "flightdeck-step",
             "flightdeck-use-case": self.use_case[:LABEL_CHARACTERS].strip("_-."),

@@ -35,14 +35,14 @@ WHAT_FOR = {
 def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each `FLIGHTDECK_*` variable that nothing reads."""
     secret = {f"{name.upper()}{FILE}" for name, field in fields.items() if not field.repr}
-    known = {*NO_SETTINGS, *secret, *(name.upper() for name in fields if name != "environment")}
+    readable = {*NO_SETTINGS, *secret, *(name.upper() for name in fields if name != "environment")}
     for variable in sorted(variables):
         name = variable.removeprefix(PREFIX)
-        if not variable.startswith(PREFIX) or name in known:
+        if not variable.startswith(PREFIX) or name in readable:
             continue
-        near = difflib.get_close_matches(name, sorted(known), n=1)
+        near = difflib.get_close_matches(name, sorted(readable), n=1)
         meant = f" Did you mean {PREFIX}{near[0]}?" if near else ""
-        valid = ", ".join(f"{PREFIX}{one}" for one in sorted(known))
+        valid = ", ".join(f"{PREFIX}{field}" for field in sorted(readable))
         yield f"{variable} is no setting of Flightdeck.{meant} Unset it, or choose of {valid}."
 
 

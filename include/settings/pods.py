@@ -188,12 +188,12 @@ class Pods(_Part):
 
     def template(self, use_case: str, step: str) -> PodTemplate:
         """The pod of a use case's step, `step` as `training:train_model`."""
-        own = self.use_cases.get(use_case, {})
+        changes = self.use_cases.get(use_case, {})
         values = {
             **self.base,
             **self.steps.get(step, {}),
-            **{name: value for name, value in own.items() if name != STEPS},
-            **own.get(STEPS, {}).get(step, {}),
+            **{name: value for name, value in changes.items() if name != STEPS},
+            **changes.get(STEPS, {}).get(step, {}),
         }
         return PodTemplate.model_validate(values)
 
@@ -202,22 +202,22 @@ class Pods(_Part):
         yield "the top", PodTemplate.model_validate(self.base)
         for step in self.steps:
             yield f"steps.{step!r}", self.template("", step)
-        for use_case, own in self.use_cases.items():
+        for use_case, changes in self.use_cases.items():
             yield f"{USE_CASES}.{use_case}", self.template(use_case, "")
-            for step in own.get(STEPS, {}):
+            for step in changes.get(STEPS, {}):
                 yield f"{USE_CASES}.{use_case}.{STEPS}.{step!r}", self.template(use_case, step)
 
     def names(self) -> tuple[set[str], set[str]]:
         """The use cases, and the steps, for which something differs."""
-        steps = {step for own in self.use_cases.values() for step in own.get(STEPS, {})}
+        steps = {step for changes in self.use_cases.values() for step in changes.get(STEPS, {})}
         return set(self.use_cases), {*self.steps, *steps}
 
     def require_known(self, use_cases: Iterable[str], steps: Iterable[str]) -> None:
         """Raise `SettingsError` for a use case or a step that is not there."""
-        for kind, named, valid in zip(
+        for kind, names, valid in zip(
             ("use case", "step"), self.names(), (set(use_cases), set(steps)), strict=True
         ):
-            for name in sorted(named - valid):
+            for name in sorted(names - valid):
                 raise SettingsError(
                     f"FLIGHTDECK_PODS_FILE names the {kind} {name!r}, which is not there"
                     f"{hint(name, valid)}"
@@ -238,10 +238,12 @@ def read_pods(path: Path) -> Pods:
     _validate(path, "the top", content)
     for step, values in steps.items():
         _validate(path, f"steps.{step!r}", {**content, **values})
-    for name, own in use_cases.items():
-        for step, values in _table(path, own.get(STEPS, {}), f"{USE_CASES}.{name}.{STEPS}").items():
+    for name, changes in use_cases.items():
+        for step, values in _table(
+            path, changes.get(STEPS, {}), f"{USE_CASES}.{name}.{STEPS}"
+        ).items():
             _validate(path, f"{USE_CASES}.{name}.{STEPS}.{step!r}", {**content, **values})
-        general = {key: value for key, value in own.items() if key != STEPS}
+        general = {key: value for key, value in changes.items() if key != STEPS}
         _validate(path, f"{USE_CASES}.{name}", {**content, **general})
     return pods
 

@@ -31,9 +31,14 @@ def pod(state: k8s.V1ContainerState | None = None, **status: Any) -> k8s.V1Pod:
         status=k8s.V1PodStatus(
             container_statuses=[
                 k8s.V1ContainerStatus(
-                    name=name, state=one, image="i", image_id="i", ready=False, restart_count=0
+                    name=name,
+                    state=state_of_container,
+                    image="i",
+                    image_id="i",
+                    ready=False,
+                    restart_count=0,
                 )
-                for name, one in states.items()
+                for name, state_of_container in states.items()
             ],
             **status,
         ),

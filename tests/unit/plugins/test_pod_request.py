@@ -78,14 +78,14 @@ def steps_of(use_case: Any) -> set[tuple[str, str]]:
     ]
     kinds = [use_case.model_copy(update={"release": release}) for release in releases]
     tasks = [task for kind in kinds for build in FACTORIES for task in build(kind).tasks]
-    found = set()
+    steps = set()
     for task in tasks:
         values = getattr(task, "partial_kwargs", None)
         if values is not None:
-            found.add((values["process"], values["step"]))
+            steps.add((values["process"], values["step"]))
         elif isinstance(task, StepOperator):
-            found.update((task.process, step) for step in task.steps)
-    return {(process, short_name(load_step(step))) for process, step in found}
+            steps.update((task.process, step) for step in task.steps)
+    return {(process, short_name(load_step(step))) for process, step in steps}
 
 
 @pytest.mark.parametrize("use_case", load_all().values(), ids=list(load_all()))

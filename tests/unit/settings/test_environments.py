@@ -138,8 +138,8 @@ def test_a_use_case_whose_releases_nobody_approves_does_not_go_into_production(t
     alone = USE_CASE.model_copy(update={"release": Release(approval="none")})
     with pytest.raises(SpecError, match=r"release: approval is 'none'.*FLIGHTDECK_APPROVAL"):
         require_approval(alone, settings)
-    seen = Release(approval="all", approvers=("rita",))
-    require_approval(USE_CASE.model_copy(update={"release": seen}), settings)
+    approved = Release(approval="all", approvers=("rita",))
+    require_approval(USE_CASE.model_copy(update={"release": approved}), settings)
     require_approval(alone, defaults("staging"))
 
 

@@ -54,12 +54,12 @@ def test_a_file_that_is_wrong_is_refused_with_the_place_and_what_is_valid(
     tmp_path, change, message
 ):
     path = pods_file(tmp_path)
-    kept = [
+    lines = [
         line
         for line in path.read_text().splitlines()
         if not line.startswith(change.partition(" =")[0])
     ]
-    path.write_text("\n".join([*kept, change]))
+    path.write_text("\n".join([*lines, change]))
     with pytest.raises(SettingsError, match=message):
         pods_of(load_settings(pod_variables(tmp_path, path)))
 

@@ -92,9 +92,9 @@ def test_a_result_comes_back_typed_with_the_log_and_the_pod_is_deleted(cluster, 
     assert "three rows counted" in printed, "the pod's log is streamed to the task's"
     assert len(cluster.deleted) == 1
     assert "return_value" not in context["ti"].pushed, "Airflow pushes what is returned"
-    hidden = LEDGER.split(":")[2].split("@")[0]
-    seen = json.dumps([cluster.requested, context["ti"].pushed], default=str) + printed
-    assert hidden not in seen, "a password stands neither in the pod, nor in XCom or log"
+    password = LEDGER.split(":")[2].split("@")[0]
+    everything = json.dumps([cluster.requested, context["ti"].pushed], default=str) + printed
+    assert password not in everything, "a password stands neither in the pod, nor in XCom or log"
 
 
 def test_a_step_of_a_process_runs_in_a_pod_as_it_runs_in_the_worker(cluster, monkeypatch):

@@ -1,4 +1,4 @@
-"""What monitoring leaves behind: two Delta tables for programs, and a folder of JSON and HTML per
+"""What monitoring leaves behind: Delta tables for programs, and a folder of JSON and HTML per
 interval for people.
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from include.registry.versions import version as registered_version
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
+from include.verdict import Finding
 
 MONITORING_SCHEMA: dict[str, Any] = {
     "interval_start": TIMESTAMP,
@@ -52,6 +53,20 @@ DRIFT_SCHEMA: dict[str, Any] = {
     "limit": pl.Float64,
     "drifted": pl.Boolean,
     "rows": pl.Int64,
+}
+
+FINDINGS_SCHEMA: dict[str, Any] = {
+    "interval_start": TIMESTAMP,
+    "interval_end": TIMESTAMP,
+    "model_version": pl.Int64,
+    "check": pl.String,
+    "rule": pl.String,
+    "part": pl.String,
+    "observed": pl.Float64,
+    "limit": pl.Float64,
+    "outcome": pl.String,
+    "reason": pl.String,
+    "detail_json": pl.String,
 }
 
 
@@ -120,6 +135,63 @@ def write_drift(
     ]
     frame = pl.DataFrame(rows, schema=DRIFT_SCHEMA)
     return _replace(tables, f"{use_case.name}/drift", frame, interval)
+
+
+def write_findings(
+    use_case: UseCase,
+    tables: TableStore,
+    interval: Interval,
+    version: int,
+    findings: Sequence[Finding],
+) -> TableVersion:
+    """One row per finding of the checks in `<use_case>/findings`; what was observed and is no
+    number stands in the reason.
+    """
+    rows = [
+        {
+            "interval_start": interval.start,
+            "interval_end": interval.end,
+            "model_version": version,
+            "check": item.subject,
+            "rule": item.rule,
+            "part": item.part,
+            "observed": _number(item.observed),
+            "limit": _number(item.limit),
+            "outcome": item.outcome,
+            "reason": item.reason,
+            "detail_json": json.dumps(item.example or {}, sort_keys=True),
+        }
+        for item in findings
+    ]
+    frame = pl.DataFrame(rows, schema=FINDINGS_SCHEMA)
+    return _replace(tables, f"{use_case.name}/findings", frame, interval)
+
+
+def read_moved(use_case: UseCase, tables: TableStore, start: datetime) -> list[frozenset[str]]:
+    """The inputs that moved in each window that began before, the newest last, as many as may
+    count.
+    """
+    name = f"{use_case.name}/findings"
+    if not tables.exists(name):
+        return []
+    where = (pl.col("interval_start") < pl.lit(start, dtype=TIMESTAMP)) & (
+        pl.col("rule") == "moved"
+    )
+    rows = tables.read(name, columns=["interval_start", "part", "detail_json"], where=where)
+    before = use_case.monitoring.sliding_windows - 1
+    starts = sorted(rows["interval_start"].unique())[-before:] if before else []
+    return [
+        frozenset(
+            row["part"]
+            for row in rows.filter(pl.col("interval_start") == begun).iter_rows(named=True)
+            if json.loads(row["detail_json"])["now"]
+        )
+        for begun in starts
+    ]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _replace(

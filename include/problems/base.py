@@ -65,6 +65,10 @@ class Unfit:
     observed: str
 
 
+ScoreKind = Literal["probability", "value", "several"]
+"""A chance of an event, a number, or chances of several classes."""
+
+
 @dataclass(frozen=True)
 class ProblemStrategy(ABC, Generic[Declared_co]):
     """One problem of one use case: `problem` is what the use case declares of it.
@@ -89,6 +93,8 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
     """Whether a slice's AUC is compared with the champion's beside its loss."""
     estimator_kind: ClassVar[Literal["classifier", "regressor"]] = "classifier"
     """What scikit-learn must take an estimator for."""
+    score_kind: ClassVar[ScoreKind] = "probability"
+    """What a row's scores are."""
     scoring_method: ClassVar[str] = "predict_proba"
     """The method of scikit-learn that gives the scores."""
 

@@ -38,6 +38,8 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
     baseline_metrics = ("accuracy", "auc", "brier", "logloss")
     monitored_metrics = ("accuracy", "ece")
 
+    score_kind = "several"
+
     @property
     def answers(self) -> ClassAnswers:
         """The predicted class and all probabilities."""

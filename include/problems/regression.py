@@ -44,6 +44,8 @@ class RegressionStrategy(ProblemStrategy[Regression]):
     scoring_method = "predict"
     unsound = "not finite"
 
+    score_kind = "value"
+
     @property
     def answers(self) -> ValueAnswers:
         """The value."""

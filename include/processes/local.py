@@ -63,6 +63,7 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = {
         "join_labels",
         "detect_drift",
         "evaluate_performance",
+        "run_checks",
         "build_report",
         "decide_alarm",
         "propose_alarm",

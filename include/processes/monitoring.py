@@ -1,4 +1,4 @@
-"""The steps of monitoring: log, labels, drift and performance (in either order), report, alarm."""
+"""The steps of monitoring: log, labels; drift, performance, checks in any order; report, alarm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from include.errors import FlightdeckError
+from include.errors import DataError, FlightdeckError
 from include.inference_log.log import damaged_rows, ship, ship_feedback
 from include.inference_log.retention import expire
 from include.model.package import ScoringModel
@@ -23,13 +23,17 @@ from include.monitoring import (
     records,
     report,
 )
+from include.monitoring.checks import registry
+from include.monitoring.checks.schema_skew import SCHEMA_SKEW
 from include.monitoring.online_log import read_log
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
+from include.monitoring.window import build_window
 from include.problems.registry import strategy_of
 from include.processes.alarms import send_safely
 from include.processes.results import (
     AlarmDecision,
+    CheckedWindow,
     CollectedLog,
     DriftResult,
     JoinedLabels,
@@ -152,6 +156,39 @@ def evaluate_performance(context: StepContext) -> PerformanceResult:
     return result
 
 
+def run_checks(context: StepContext) -> CheckedWindow:
+    """Ask every registered check about the interval, beside the training set of the version that
+    scored it; writes `<use_case>/findings`.
+
+    A training set that is gone leaves the checks unasked, which is said; the alarm does not wait
+    for them.
+    """
+    use_case, interval, tables = context.use_case, context.interval, _tables(context)
+    population, model = _judged(context)
+    findings: tuple[Finding, ...] = ()
+    error = None
+    try:
+        reported = labels.read_labels(use_case, tables, interval.start)
+        labelled = labels.attach(use_case, population.batch, reported, interval.end)
+        moved = tuple(records.read_moved(use_case, tables, interval.start))
+        window = build_window(
+            use_case, tables, model, population, labelled, interval, drifted_before=moved
+        )
+        findings = tuple(registry.run_checks(window))
+    except DataError as raised:
+        error = str(raised)
+        LOG.warning("No checks of %s %s: %s", use_case.name, interval.label, error)
+    result = CheckedWindow(
+        rows=population.batch.height,
+        model_version=population.version,
+        findings=findings,
+        error=error,
+        table=records.write_findings(use_case, tables, interval, population.version, findings),
+    )
+    records.write_json(_folder(context), "checks.json", result.as_json())
+    return result
+
+
 def build_report(context: StepContext) -> MonitoringReport:
     """Write Evidently's HTML report and report.json into the interval's report folder.
 
@@ -205,11 +242,17 @@ def decide_alarm(
     joined: JoinedLabels,
     measured: DriftResult,
     evaluated: PerformanceResult,
+    checked: CheckedWindow,
     built: MonitoringReport | None,
 ) -> AlarmDecision:
-    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`."""
+    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
+
+    An alarm says which kind of change it is, where the labels tell.
+    """
     use_case = context.use_case
     decision = alarm.policy(use_case.monitoring, (*measured.findings, *evaluated.findings))
+    if decision["alarm"]:
+        decision["reasons"] += [item.reason for item in checked.findings if item.rule == "kind"]
     facts = _facts(use_case, measured, evaluated, joined)
     row = {
         **facts,
@@ -221,7 +264,8 @@ def decide_alarm(
     }
     columns = {name: row[name] for name in records.monitoring_schema(use_case) if name in row}
     table = records.write_monitoring(use_case, _tables(context), context.interval, columns)
-    result = AlarmDecision(**decision, facts=facts, table=table)
+    schema = tuple(item for item in checked.findings if item.subject == SCHEMA_SKEW)
+    result = AlarmDecision(**decision, facts=facts, schema_findings=schema, table=table)
     records.write_json(_folder(context), "alarm.json", result.as_json())
     return result
 
@@ -239,12 +283,22 @@ def propose_alarm(
         context.interval,
         f"{context.run.process}/{context.run.run_id}",
         decision.findings,
-        _fault_findings(faults) if faults or measured.judged else (),
+        _schema_findings(faults, decision, measured),
     )
     numbers = [alarm.number for alarm in raised]
     announced = policy.propose_alarm(context, decision, measured, alarms=numbers)
     send_safely(context.settings)
     return announced
+
+
+def _schema_findings(
+    faults: list[str], decision: AlarmDecision, measured: DriftResult
+) -> tuple[Finding, ...]:
+    """What is wrong with the data: faults that keep a training from starting, and a schema that is
+    not the training's. Nothing where neither could be judged.
+    """
+    judged = _fault_findings(faults) if faults or measured.judged else []
+    return (*judged, *decision.schema_findings)
 
 
 def _fault_findings(faults: list[str]) -> list[Finding]:

@@ -338,6 +338,16 @@ class PerformanceResult(StepResult):
     parity: dict[str, Any]
 
 
+class CheckedWindow(StepResult):
+    """What the registered checks say of the window; `error` says why none could be asked."""
+
+    rows: int
+    model_version: int
+    findings: tuple[Finding, ...]
+    error: str | None
+    table: TableVersion
+
+
 class MonitoringReport(StepResult):
     """Where the report lies; `html` is null where it could not be built, and `error` says why.
 
@@ -353,7 +363,10 @@ class MonitoringReport(StepResult):
 
 
 class AlarmDecision(StepResult):
-    """Whether there is an alarm, what was found, in sentences, and the interval's facts."""
+    """Whether there is an alarm, what was found, in sentences, and the interval's facts.
+
+    `schema_findings` are those of the check of the schema, which raise an alarm of their own.
+    """
 
     alarm: bool
     verdict: str
@@ -361,6 +374,7 @@ class AlarmDecision(StepResult):
     not_judged: tuple[str, ...]
     findings: tuple[Finding, ...]
     facts: dict[str, Any]
+    schema_findings: tuple[Finding, ...] = ()
     table: TableVersion
 
 

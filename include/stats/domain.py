@@ -134,9 +134,9 @@ def _design(sides: Sequence[tuple[Sample, np.ndarray]]) -> np.ndarray:
         else:
             numbers.append(_standard(values))
     products = [
-        numbers[one] * numbers[two]
-        for one in range(min(len(numbers), MOST_PRODUCTS))
-        for two in range(one)
+        numbers[left] * numbers[right]
+        for left in range(min(len(numbers), MOST_PRODUCTS))
+        for right in range(left)
     ]
     squares = [column**2 for column in numbers]
     matrix = np.column_stack([*numbers, *squares, *products, *others])

@@ -130,8 +130,8 @@ def _isotonic(scores: np.ndarray, labels: np.ndarray) -> Calibration:
     weights = np.bincount(place).astype(np.float64)
     rates = np.bincount(place, weights=labels.astype(np.float64)) / weights
     curve = np.asarray(isotonic_regression(rates, weights=weights).x)
-    kept = np.append(True, np.diff(curve) > 0.0) | np.append(np.diff(curve) > 0.0, True)
-    return Calibration(values[kept], curve[kept])
+    steps = np.append(True, np.diff(curve) > 0.0) | np.append(np.diff(curve) > 0.0, True)
+    return Calibration(values[steps], curve[steps])
 
 
 def _spreads(

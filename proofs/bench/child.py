@@ -34,6 +34,9 @@ TASKS = {
     "bare": "proofs.bench.training.tasks.bare:train",
     "batch_rows": "proofs.bench.batch.tasks.rows:rows",
     "batch_raw": "proofs.bench.batch.tasks.raw:score",
+    "monitoring_ours": "proofs.bench.monitoring.tasks.compare:ours",
+    "monitoring_plain": "proofs.bench.monitoring.tasks.compare:plain",
+    "monitoring_evidently": "proofs.bench.monitoring.tasks.compare:by_evidently",
     "batch_ours": "proofs.bench.batch.tasks.ours:score",
 }
 

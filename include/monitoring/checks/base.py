@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from include.problems.base import ScoreKind
 from include.spec import Monitoring
 from include.stats.two_samples import Sample
 from include.verdict import Finding
@@ -74,9 +75,10 @@ class Window:
     """What one report judges: the serving rows of a window against the reference.
 
     `earlier` are the windows before, the newest last; `seasonal` the rows of the same season
-    before, where one is declared. `drifted_before` names the columns that moved in each of the
+    before, where one is declared; `matured` is the window before, whose labels have come by now.
+    `drifted_before` names the columns that moved in each of the
     earlier windows. `threshold` is the score from which on the answer is positive, `baseline` the
-    model's own metrics on its test split.
+    model's own metrics on its test split, `score_kind` what its answers are.
     """
 
     serving: Side
@@ -84,10 +86,11 @@ class Window:
     limits: Monitoring
     earlier: tuple[Sample, ...] = ()
     seasonal: Sample | None = None
+    matured: Side | None = None
     drifted_before: tuple[frozenset[str], ...] = ()
     threshold: float = 0.5
     baseline: Mapping[str, float] = field(default_factory=dict)
-    problem: str = "binary"
+    score_kind: ScoreKind = "probability"
     seed: int = 0
 
 

@@ -62,7 +62,7 @@ def moved_columns(findings: Sequence[Finding]) -> frozenset[str]:
 
 
 def together(samples: Sequence[Sample]) -> Sample:
-    """The rows of several windows in their order, which have the columns of the last one."""
+    """The rows of several windows in their order, which have the columns of the last column."""
     last = samples[-1]
     whole = [sample for sample in samples if set(last.columns) <= set(sample.columns)]
     columns = {
@@ -87,24 +87,24 @@ def _compared(
     smallest = threshold(limits.false_discovery, max(tests, 1))
     compared: list[tuple[int, Comparison]] = []
     for windows, sample in sides:
-        found = compare(sample, reference, smallest_p=smallest, seed=seed + windows)
-        if found is not None:
-            compared += [(windows, one) for one in found.values()]
+        comparisons = compare(sample, reference, smallest_p=smallest, seed=seed + windows)
+        if comparisons is not None:
+            compared += [(windows, item) for item in comparisons.values()]
     if not compared:
         return None
-    corrected = adjusted(np.array([one.p for _, one in compared]))
+    corrected = adjusted(np.array([item.p for _, item in compared]))
     result: dict[str, Moved] = {}
-    for (windows, one), value in zip(compared, corrected, strict=True):
-        former = result.get(one.column)
-        if former is None or _rank(value, one, limits) < _rank(
+    for (windows, column), value in zip(compared, corrected, strict=True):
+        former = result.get(column.column)
+        if former is None or _rank(value, column, limits) < _rank(
             former.corrected, former.comparison, limits
         ):
-            result[one.column] = Moved(one, float(value), windows)
+            result[column.column] = Moved(column, float(value), windows)
     return result
 
 
-def _rank(corrected: float, one: Comparison, limits: Monitoring) -> tuple[bool, float]:
-    return one.effect < limits.minimum_effect, corrected
+def _rank(corrected: float, column: Comparison, limits: Monitoring) -> tuple[bool, float]:
+    return column.effect < limits.minimum_effect, corrected
 
 
 def _season(window: Window) -> Mapping[str, Comparison]:
@@ -117,34 +117,39 @@ def _season(window: Window) -> Mapping[str, Comparison]:
 
 
 def _finding(window: Window, moved: Moved, season: Mapping[str, Comparison]) -> Finding:
-    one, limits = moved.comparison, window.limits
-    now = moved.corrected <= limits.false_discovery and one.effect >= limits.minimum_effect
+    column, limits = moved.comparison, window.limits
+    now = moved.corrected <= limits.false_discovery and column.effect >= limits.minimum_effect
     recent = window.drifted_before[len(window.drifted_before) - limits.sliding_windows + 1 :]
-    times = int(now) + sum(one.column in columns for columns in recent)
-    seasonal = one.column in season and (
-        season[one.column].effect < limits.minimum_effect
-        or season[one.column].p > limits.false_discovery
+    times = int(now) + sum(column.column in columns for columns in recent)
+    seasonal = column.column in season and (
+        season[column.column].effect < limits.minimum_effect
+        or season[column.column].p > limits.false_discovery
     )
     persistent = times >= limits.persistent_windows
     return Finding(
         rule="moved",
         subject=DISTRIBUTION,
-        part=one.column,
-        observed=one.effect,
+        part=column.column,
+        observed=column.effect,
         limit=limits.minimum_effect,
         passed=not (now and persistent) or seasonal,
         reason=_reason(moved, now=now, persistent=persistent, seasonal=seasonal),
-        example={"p": one.p, "corrected_p": moved.corrected, "windows": moved.windows, "now": now},
+        example={
+            "p": column.p,
+            "corrected_p": moved.corrected,
+            "windows": moved.windows,
+            "now": now,
+        },
     )
 
 
 def _reason(moved: Moved, *, now: bool, persistent: bool, seasonal: bool) -> str:
-    one = moved.comparison
+    column = moved.comparison
     over = "this window" if moved.windows == 1 else f"the last {moved.windows} windows together"
     text = (
-        f"{one.column} is a Hellinger distance of {one.effect:.3f} from the training data over"
-        f" {over}, corrected p {moved.corrected:.2g}; {100 * one.missing:.1f} % missing, in"
-        f" training {100 * one.reference_missing:.1f} %"
+        f"{column.column} is a Hellinger distance of {column.effect:.3f} from the training data"
+        f" over {over}, corrected p {moved.corrected:.2g}; {100 * column.missing:.1f} % missing, in"
+        f" training {100 * column.reference_missing:.1f} %"
     )
     if now and seasonal:
         return f"{text}; it moves as it did a season before."

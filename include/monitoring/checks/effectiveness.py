@@ -40,7 +40,7 @@ def effectiveness(window: Window) -> list[Finding]:
     if not side.labels.size:
         return []
     few = _coverage(side, window.limits.minimum_rows)
-    if window.problem != "binary" or not few.judged:
+    if window.score_kind != "probability" or not few.judged:
         return [few]
     mask = side.labelled
     labels, scores, blocks = side.labels[mask], side.scores[mask], blocks_of(side)[mask]

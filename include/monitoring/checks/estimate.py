@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.monitoring.checks.base import Window, not_judged, too_few
+from include.monitoring.checks.base import Side, Window, not_judged, too_few
 from include.stats.estimated import (
     Estimate,
     estimate_metrics,
@@ -19,33 +19,44 @@ from include.verdict import Finding
 
 ESTIMATE = "estimate"
 FEWEST_REFERENCE = 200
+ESTIMATED = ("probability", "value")
 
 
 def estimate(window: Window) -> list[Finding]:
     """What the metrics would be if the relation between inputs and label still held."""
-    if not window.serving.scores.size:
+    if not window.serving.scores.size or window.score_kind not in ESTIMATED:
         return []
     few = too_few(window, ESTIMATE)
     if few is not None:
         return [few]
-    mask = window.reference.labelled if window.reference.labels.size else np.empty(0, dtype=bool)
+    calibrating = _calibrating(window)
+    mask = calibrating.labelled if calibrating.labels.size else np.empty(0, dtype=bool)
     if mask.sum() < FEWEST_REFERENCE:
         why = f"the reference has {int(mask.sum())} labelled rows, fewer than {FEWEST_REFERENCE}"
         return [not_judged("reference", ESTIMATE, why)]
-    if window.problem == "binary":
-        return _binary(window, mask)
-    return _loss(window, mask) if window.problem == "regression" else []
+    scores, labels = calibrating.scores[mask], calibrating.labels[mask]
+    how = _binary if window.score_kind == "probability" else _loss
+    return how(window, scores, labels)
 
 
-def _binary(window: Window, mask: np.ndarray) -> list[Finding]:
-    scores, labels = window.reference.scores[mask], window.reference.labels[mask]
+def _calibrating(window: Window) -> Side:
+    """The newest rows whose labels have come: those of the window before, where they are enough.
+    Over the real year that halves the error of what the training's own test split would promise.
+    """
+    newest = window.matured
+    if newest is not None and newest.labelled.sum() >= window.limits.minimum_rows:
+        return newest
+    return window.reference
+
+
+def _binary(window: Window, scores: np.ndarray, labels: np.ndarray) -> list[Finding]:
     calibration = fit_calibration(scores, labels, seed=window.seed)
     served = window.serving.scores
     estimates = estimate_metrics(served, calibration, threshold=window.threshold, seed=window.seed)
     findings = [_estimated(name, value) for name, value in estimates.items()]
-    known = window.serving.labelled if window.serving.labels.size else np.zeros(0, dtype=bool)
-    if known.sum() >= window.limits.minimum_rows:
-        truth, ours = window.serving.labels[known], served[known]
+    matured = window.serving.labelled if window.serving.labels.size else np.zeros(0, dtype=bool)
+    if matured.sum() >= window.limits.minimum_rows:
+        truth, ours = window.serving.labels[matured], served[matured]
         if 0 < truth.sum() < len(truth):
             expected = expected_auc(ours, np.clip(calibration.apply(ours), 1e-6, 1.0 - 1e-6))
             findings.append(_scored(expected, roc_auc(truth, ours), len(truth)))
@@ -78,8 +89,7 @@ def _scored(expected: float, truth: float, rows: int) -> Finding:
     )
 
 
-def _loss(window: Window, mask: np.ndarray) -> list[Finding]:
+def _loss(window: Window, predictions: np.ndarray, labels: np.ndarray) -> list[Finding]:
     """Of a regression: the mean squared error that such predictions had."""
-    predictions = window.reference.scores[mask]
-    losses = (predictions - window.reference.labels[mask]) ** 2
+    losses = (predictions - labels) ** 2
     return [_estimated("mse", expected_loss(predictions, losses, window.serving.scores))]

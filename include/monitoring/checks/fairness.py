@@ -37,7 +37,7 @@ class Distance:
 def fairness(window: Window) -> list[Finding]:
     """One finding for each group and rate that both sides have enough rows of."""
     names = [name for name in window.serving.groups if name in window.reference.groups]
-    if not names or window.problem != "binary":
+    if not names or window.score_kind != "probability":
         return []
     few = too_few(window, FAIRNESS)
     if few is not None:

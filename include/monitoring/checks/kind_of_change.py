@@ -27,7 +27,7 @@ ADVICE = {
 
 def kind_of_change(window: Window) -> list[Finding]:
     """The kind, what each cause adds to the loss, and whether the relation changed."""
-    if window.problem != "binary" or not window.serving.labels.size:
+    if window.score_kind != "probability" or not window.serving.labels.size:
         return []
     rows = [int(side.labelled.sum()) for side in (window.serving, window.reference)]
     if min(rows) < window.limits.minimum_rows:
@@ -75,9 +75,9 @@ def _relation(step: Step, level: float) -> Finding:
 
 
 def _labelled(side: Side, taken: np.ndarray, chance: np.ndarray) -> Labelled:
-    known = side.labelled[taken]
-    rows = taken[known]
-    return Labelled(side.scores[rows], side.labels[rows], chance[known], blocks_of(side)[rows])
+    labelled = side.labelled[taken]
+    rows = taken[labelled]
+    return Labelled(side.scores[rows], side.labels[rows], chance[labelled], blocks_of(side)[rows])
 
 
 def _split(split: Split) -> Finding:

@@ -1,10 +1,12 @@
 """How often monitoring is wrong, and how soon it is right, by simulation on the shipped checks.
 
-Parts: `false_alarms` on undrifted windows and `power` on planted changes.
+Parts: `false_alarms` on undrifted windows, `power` on planted changes of inputs, `kinds` on planted
+changes of inputs, relation, classes and labels, `estimate` on the real year, and `cost`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -18,8 +20,12 @@ from cli.tables import print_table
 from include.settings import load_settings
 from include.stats.sequential import largest_rate
 from proofs.bench.figure import Figure
+from proofs.bench.measure import run_child
 from proofs.bench.monitoring import power
 from proofs.bench.monitoring.false_alarms import Counted, Setting, count_alarms
+from proofs.bench.monitoring.kinds import JUDGES, name_kinds
+from proofs.bench.monitoring.labelled import CHANGES
+from proofs.bench.monitoring.real_year import estimate_months
 from proofs.bench.monitoring.world import CATEGORY, NUMBER, SHIFTS
 from proofs.bench.release.rollouts import processes
 from proofs.bench.rows import RESULTS, write
@@ -27,21 +33,48 @@ from proofs.choices import check_names
 
 SEED = 15
 SURE = 0.025
+WRONG_KINDS = 0.05
+ESTIMATE_ERROR = 0.02
+TIMES_PLAIN = 2.0
 SHARES = 4
 """Into how many tasks a setting is cut, so that both cores have work to the end."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of each part is done; `windows` and `of_evidently` by rows of a window."""
+    """How much of each part is done: `windows`, and in how many of them Evidently is asked, by rows
+    of a window; `undrifted` statistics for equal limits and `runs` of each planted change of an
+    input; windows of each of the other `changes` and of none (`steady`); the `share` of the real
+    flights; `rows` of the cost.
+    """
 
     windows: dict[int, tuple[int, int]]
     undrifted: int
     runs: int
+    changes: int
+    steady: int
+    share: float
+    rows: tuple[int, ...]
 
 
-FULL = Sizes({300: (800, 100), 1_000: (800, 100), 5_000: (400, 40), 50_000: (60, 8)}, 3_000, 40)
-QUICK = Sizes({300: (8, 4), 1_000: (4, 4)}, 40, 2)
+FULL = Sizes(
+    windows={300: (800, 100), 1_000: (800, 100), 5_000: (400, 40), 50_000: (60, 8)},
+    undrifted=3_000,
+    runs=40,
+    changes=20,
+    steady=200,
+    share=1.0,
+    rows=(27_000, 336_000),
+)
+QUICK = Sizes(
+    windows={300: (8, 4), 1_000: (4, 4)},
+    undrifted=40,
+    runs=2,
+    changes=1,
+    steady=1,
+    share=0.1,
+    rows=(5_000,),
+)
 
 
 def bench_monitoring(
@@ -165,12 +198,91 @@ def _delay(name: str, delays: power.Delays) -> Figure:
     at_once = {
         method: float(np.mean(np.array(values) == 1)) for method, values in delays.windows.items()
     }
-    told = "; ".join(
+    detail = "; ".join(
         f"{method} {_windows(medians[method])} ({100 * at_once[method]:.0f} % at once)"
         for method in medians
     )
     equal = min(value for method, value in medians.items() if method.endswith("equal"))
-    return Figure(f"windows until {name} alarms", medians["ours"], equal, told)
+    return Figure(f"windows until {name} alarms", medians["ours"], equal, detail)
+
+
+def _kinds(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:
+    run = map if pool is None else pool.map
+    counts = [sizes.steady if name == "nothing" else sizes.changes for name in CHANGES]
+    measured = dict(
+        zip(CHANGES, run(name_kinds, CHANGES, counts, [SEED] * len(counts)), strict=True)
+    )
+    right = {
+        name: named.kinds.get(CHANGES[name][0], 0) / named.windows
+        for name, named in measured.items()
+    }
+    for kind in ("covariate", "concept", "prior"):
+        names = [name for name in CHANGES if CHANGES[name][0] == kind]
+        yield Figure(
+            f"share of {kind} shifts that are named otherwise",
+            1.0 - float(np.mean([right[name] for name in names])),
+            WRONG_KINDS if kind != "prior" else None,
+            "; ".join(f"{name}: {100 * right[name]:.0f} % right" for name in names),
+        )
+    steady = measured["nothing"]
+    for check in JUDGES:
+        name = check.__name__
+        wrong = steady.refused.get(name, 0)
+        bound = largest_rate(wrong, steady.windows, SURE)
+        yield Figure(
+            f"false alarms a report, {name}",
+            wrong / steady.windows,
+            power.FALSE_ALARMS,
+            f"{wrong} of {steady.windows}; the true share is at most {100 * bound:.2f} % (97.5 %"
+            " sure)",
+        )
+    for name in ("a weaker relation", "a turned relation"):
+        refused = measured[name].refused
+        yield Figure(
+            f"share of windows in which {name} does not alarm",
+            1.0 - max(refused.values(), default=0) / measured[name].windows,
+            0.0,
+            ", ".join(f"{check} {count}" for check, count in sorted(refused.items()))
+            + f" of {measured[name].windows} windows; inputs alone, as Evidently and PSI see them,"
+            " are what they were",
+        )
+
+
+def _estimate(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG001
+    months = estimate_months(sizes.share)
+    for how, errors in (
+        ("the test split", [month.by_reference for month in months]),
+        ("the month before", [month.by_last_month for month in months]),
+    ):
+        by_month = "; ".join(
+            f"{month.month}: {error:+.3f} of {month.truth:.3f}, {month.kind}"
+            for month, error in zip(months, errors, strict=True)
+        )
+        yield Figure(
+            f"mean error of the estimated AUC, calibrated on {how}",
+            float(np.mean(np.abs(errors))),
+            ESTIMATE_ERROR,
+            f"by month (above zero: promised too much): {by_month}",
+        )
+
+
+def _cost(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG001
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    for rows in sizes.rows:
+        measured = {
+            name: run_child(f"monitoring_{name}", {"rows": rows}, environment)
+            for name in ("ours", "plain", "evidently")
+        }
+        ours, plain = measured["ours"], measured["plain"]
+        yield Figure(
+            f"time for {rows:,} rows over plain NumPy's",
+            ours.seconds / plain.seconds,
+            TIMES_PLAIN,
+            "; ".join(
+                f"{name} {one.stopped or f'{one.seconds:.2f} s'}, {one.peak_mb:.0f} MB"
+                for name, one in measured.items()
+            ),
+        )
 
 
 def _windows(count: float) -> str:
@@ -180,4 +292,7 @@ def _windows(count: float) -> str:
 PARTS: dict[str, Callable[[Sizes, Executor | None], Iterator[Figure]]] = {
     "false_alarms": _false_alarms,
     "power": _power,
+    "kinds": _kinds,
+    "estimate": _estimate,
+    "cost": _cost,
 }

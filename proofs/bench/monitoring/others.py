@@ -33,8 +33,12 @@ def evidently(serving: Sample, reference: Sample, column: str) -> Tested:
     """Evidently's default test of a column; nulls are left out, as it does."""
     os.environ.update(NO_TELEMETRY)
     import pandas as pd
-    from evidently.legacy.calculations.stattests.registry import get_stattest
-    from evidently.legacy.core import ColumnType
+
+    with warnings.catch_warnings():
+        # Evidently's own imports warn about what they import.
+        warnings.simplefilter("ignore")
+        from evidently.legacy.calculations.stattests.registry import get_stattest
+        from evidently.legacy.core import ColumnType
 
     category = column in serving.categories
     kind = ColumnType.Categorical if category else ColumnType.Numerical

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from include.errors import NotReadyYet, RegistryError
+from include.alarms.store import AlarmStore
+from include.errors import NotReadyYet, RegistryError, TableNotFound
 from include.inference_log.log import (
     LoggedPrediction,
     Spool,
@@ -20,6 +21,7 @@ from include.inference_log.log import (
 )
 from include.interval import Interval
 from include.monitoring import population, records, report
+from include.monitoring.checks.registry import CHECKS
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
 from include.registry.client import connect
@@ -27,6 +29,7 @@ from include.registry.versions import version as registered_version
 from include.spec import feature_types
 from include.stats.metrics import summary
 from include.tables.store import in_window
+from include.verdict import Finding
 from tests.step_runs import run_step
 from tests.unit.scoring.world import FEBRUARY, FLIGHTS, World
 
@@ -42,6 +45,7 @@ ORDER = (
     steps.join_labels,
     steps.detect_drift,
     steps.evaluate_performance,
+    steps.run_checks,
     steps.build_report,
     steps.decide_alarm,
 )
@@ -317,3 +321,83 @@ def test_few_rows_are_neither_an_alarm_nor_an_all_clear(
     ).row(0, named=True)
     assert row["drift"] == "not judged"
     assert json.loads(row["reasons_json"]) == decision["not_judged"]
+
+
+def test_the_checks_are_recorded_and_say_what_they_saw(
+    world: World, results: dict[str, Any]
+) -> None:
+    checked = results["run_checks"]
+    assert checked["error"] is None
+    assert {item["subject"] for item in checked["findings"]} == set(CHECKS)
+    rows = world.tables.read(
+        "flight_delays/findings", where=pl.col("interval_start") == FEBRUARY.start
+    )
+    assert rows.height == len(checked["findings"])
+    moved = rows.filter((pl.col("check") == "distribution") & (pl.col("part") != ""))
+    assert set(moved["part"]) == {item.name for item in FLIGHTS.inputs}
+    estimated = rows.filter(pl.col("rule") == "estimated_auc")["observed"].item()
+    assert 0.5 < estimated < 1.0
+    # A month of the same schema: nothing of it is another one.
+    assert [
+        item["reason"]
+        for item in checked["findings"]
+        if not item["passed"] and item["subject"] == "schema_skew"
+    ] == []
+
+
+def test_checks_without_their_training_set_say_so_and_hold_nothing_back(
+    world: World,
+    results: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.addfinalizer(lambda: run_all(world))
+
+    def gone_set(*_: object, **__: object) -> Any:
+        raise TableNotFound("version 0 of flight_delays/snapshots is gone")
+
+    monkeypatch.setattr(steps, "build_window", gone_set)
+    checked = run_step(steps.run_checks, world.context(FEBRUARY))
+    assert (checked["findings"], checked["error"]) == (
+        [],
+        "version 0 of flight_delays/snapshots is gone",
+    )
+    decision = run_step(
+        steps.decide_alarm, world.context(FEBRUARY), {**results, "run_checks": checked}
+    )
+    assert decision["verdict"] == results["decide_alarm"]["verdict"]
+    monkeypatch.undo()
+
+
+def test_another_schema_is_an_alarm_of_its_own(world: World, results: dict[str, Any]) -> None:
+    broken = json.loads(json.dumps(results["run_checks"]))
+    broken["findings"].append(
+        Finding(
+            rule="retyped",
+            subject="schema_skew",
+            part="dest",
+            passed=False,
+            reason="dest is a number, in training it was a text.",
+        ).model_dump(mode="json")
+    )
+    done = {**results, "run_checks": broken}
+    done["decide_alarm"] = run_step(steps.decide_alarm, world.context(FEBRUARY), done)
+    announced = run_step(steps.propose_alarm, world.context(FEBRUARY), done)
+    store = AlarmStore(world.settings)
+    (alarm,) = [
+        one
+        for one in store.alarms(use_case="flight_delays", is_open=True)
+        if one.key.kind == "schema"
+    ]
+    assert "dest is a number" in alarm.reason
+    assert announced["announce"] == done["decide_alarm"]["alarm"]
+    quiet = {
+        **results,
+        "decide_alarm": run_step(steps.decide_alarm, world.context(FEBRUARY), results),
+    }
+    run_step(steps.propose_alarm, world.context(FEBRUARY), quiet)
+    assert not [
+        one
+        for one in store.alarms(use_case="flight_delays", is_open=True)
+        if one.key.kind == "schema"
+    ]

@@ -108,10 +108,44 @@ def test_an_estimate_needs_no_labels_of_the_window():
     assert "error_of_estimate" not in rules
 
 
+def test_the_newest_labels_calibrate_the_estimate():
+    """A relation that changed before this window is known from the window before."""
+    turned = window(CHANGES["a turned relation"][1])
+    newest = window(CHANGES["a turned relation"][1], seed=8).serving
+    errors = [
+        next(
+            item.observed
+            for item in estimate(replace(turned, matured=matured))
+            if item.rule == "error_of_estimate"
+        )
+        for matured in (None, newest)
+    ]
+    assert errors[0] > 0.1
+    assert abs(errors[1]) < errors[0] / 2
+
+
 def test_the_loss_of_a_regression_is_estimated():
-    usual = replace(window(), problem="regression")
+    usual = replace(window(), score_kind="value")
     (finding,) = estimate(usual)
     assert finding.rule == "estimated_mse"
+
+
+def test_several_classes_are_judged_by_what_needs_no_single_score():
+    usual = window()
+    several = replace(
+        usual,
+        score_kind="several",
+        reference=replace(usual.reference, scores=np.empty(0)),
+    )
+    findings = run_checks(several)
+    assert refused(findings) == []
+    assert {item.subject for item in findings} == {
+        "schema_skew",
+        "distribution",
+        "multivariate",
+        "novelty",
+        "effectiveness",
+    }
 
 
 @pytest.mark.parametrize("change", ["nothing", "a turned relation", "fewer positives"])

@@ -1,6 +1,6 @@
-"""The demo as a user runs it, on a fifth of the flights: its platform stopped and started in the
-middle of the first training, then killed as a whole as by a power cut, itself killed in the middle
-of a month and started again, and then read by a program.
+"""The demo as a user runs it, on a fifth of the flights: its history back-filled by command, its
+platform stopped and started in the middle of the first training, then killed as a whole as by a
+power cut, itself killed in the middle of a month and started again, and then read by a program.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -27,11 +28,14 @@ from cli.demo.replay import BAD_CHALLENGER
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import PARALLELISM, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
+from cli.runs.verdict import REFUSED
 from include.inference_log.log import ship
+from include.interval import Interval
 from include.registry.client import connect
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
+from include.use_cases.flight_delays.data import read_source
 from proofs.harness.ports import free_port
 
 ONE_DAY = 100
@@ -56,6 +60,7 @@ FEATURES, TRAINING = "flight_delays__features", "flight_delays__training"
 FIRST_TRAINING = "first_champion__2013-04-01"
 """The demo takes the run of this id for its own."""
 SEARCH = "tune_model"
+SHARE = 0.2
 TRIALS = 25
 
 
@@ -66,6 +71,8 @@ class Demo:
     settings: Settings
     home: Path
     environment: dict[str, str]
+    refused: str
+    resumed: str
     stopped: str
     killed_at: str
     output: str
@@ -103,29 +110,53 @@ def wait_for(condition: Callable[[], bool], seconds: float = 900.0) -> None:
         time.sleep(0.5)
 
 
-def run_command(name: str, environment: dict[str, str]) -> str:
+def run_command(name: str, environment: dict[str, str], *arguments: str, exit_code: int = 0) -> str:
+    """What a command prints, none of whose lines is wider than the terminal where they could be
+    folded.
+    """
     ended = subprocess.run(
-        command(name),
-        env=environment,
+        command(name, *arguments),
+        env={**environment, "COLUMNS": "80"},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode == exit_code, ended.stdout + ended.stderr
     return ended.stdout
 
 
-def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> str:
-    """The demo's history and first training, with `make down` and `make up` in the middle of its
-    search, which is long enough to be met, and with a kill -9 of everything in the middle of what
-    is left of it; what `make down` printed.
+def one_line(text: str) -> str:
+    """What a process's command printed, folded back; it fits 80 columns."""
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > 80 and len(line.split()) > 2] == []
+    return " ".join(text.split())
+
+
+def back_fill(environment: dict[str, str], deliveries: Path) -> tuple[str, str]:
+    """January to March by command: what it prints where the weather of February is broken, and
+    then, where its delivery is taken back, with the options that it has printed.
     """
-    run_command("up", environment)
+    february = Interval(datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
+    delivery = deliveries / "flight_delays" / february.label
+    delivery.mkdir(parents=True)
+    for name, frame in read_source(february, SHARE).items():
+        cold = pl.lit(-999.0).alias("temperature")
+        rows = frame.with_columns(cold) if name == "raw/weather" else frame
+        rows.write_parquet(delivery / f"{name.removeprefix('raw/')}.parquet")
+    months = ("--from", "2013-01", "--to", "2013-04")
+    refused = run_command("backfill", environment, "flight_delays", *months, exit_code=REFUSED)
+    shutil.rmtree(delivery)
+    (options,) = re.findall(r"^  (--from \S+ --to \S+)$", refused, re.MULTILINE)
+    return refused, run_command("backfill", environment, "flight_delays", *options.split())
+
+
+def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> str:
+    """The demo's first training, with `make down` and `make up` in the middle of its search, which
+    is long enough to be met, and with a kill -9 of everything in the middle of what is left of it;
+    what `make down` printed.
+    """
     with AirflowApi(settings) as api:
-        api.wait_for_dag(FEATURES)
-        api.backfill(FEATURES, *(datetime(2013, month, 1, tzinfo=UTC) for month in (1, 3)))
-        wait_for(lambda: [run["state"] for run in api.runs(FEATURES)] == ["success"] * 3)
         conf = {"until": "2013-04-01", "reason": "a restart is met", "trials": TRIALS}
         api.trigger(TRAINING, FIRST_TRAINING, conf=conf)
     wait_for(lambda: any((settings.home / "work").rglob("tuning-*.journal")))
@@ -157,13 +188,16 @@ def cut_power(settings: Settings) -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
-    overlay = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": "0.2"}
+    overlay = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": str(SHARE)}
+    overlay["FLIGHTDECK_DELIVERY_DIR"] = str(home / "deliveries")
     overlay |= {
         f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")
     }
     environment = process_environment(overlay, {**os.environ, "PYTHONUNBUFFERED": "1"})
     settings = load_settings(overlay)
     try:
+        run_command("up", environment)
+        refused, resumed = back_fill(environment, home / "deliveries")
         stopped = restart_while_it_trains(settings, environment)
         killed_at = start_until("live traffic, day 12", environment)
         again = subprocess.run(
@@ -179,6 +213,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             settings,
             home,
             environment,
+            refused,
+            resumed,
             stopped,
             killed_at,
             again.stdout,
@@ -188,6 +224,34 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         subprocess.run(
             command("down"), env=environment, cwd=PROJECT_ROOT, capture_output=True, check=False
         )
+
+
+def test_a_back_fill_stops_at_a_refused_month_says_why_and_goes_on_when_it_is_mended(demo: Demo):
+    refused, resumed = one_line(demo.refused), one_line(demo.resumed)
+    assert "features 2013-01-01 00:00 to 2013-02-01 00:00 UTC: accepted." in refused
+    assert (
+        "features 2013-02-01 00:00 to 2013-03-01 00:00 UTC: refused by validate_data, for"
+        in refused
+    )
+    assert "1. raw/weather.temperature: range: expected" in refused
+    assert f"{demo.settings.airflow_url}/dags/{FEATURES}/runs/command__2013-02-01" in refused
+    assert "2013-03-01 00:00 to 2013-04-01" not in refused
+    assert "1 of 3 intervals are left." in refused
+    assert "2013-01-01 00:00" not in resumed
+    for month in ("2013-02-01 00:00 to 2013-03-01", "2013-03-01 00:00 to 2013-04-01"):
+        assert f"features {month} 00:00 UTC: accepted." in resumed
+
+
+def test_months_are_back_filled_in_their_order_each_after_the_one_before_was_published(demo: Demo):
+    times = []
+    with AirflowApi(demo.settings) as api:
+        for run in api.runs(FEATURES)[:3]:
+            path = f"/api/v2/dags/{FEATURES}/dagRuns/{run['dag_run_id']}/taskInstances"
+            tasks = {task["task_id"]: task for task in api.get(path)["task_instances"]}
+            assert run["logical_date"].startswith(f"2013-0{len(times) // 2 + 1}-01")
+            times += [tasks["ingest_source"]["start_date"], tasks["publish_tables"]["end_date"]]
+    moments = [datetime.fromisoformat(time) for time in times]
+    assert moments == sorted(moments)
 
 
 def test_a_restart_and_a_power_cut_in_the_middle_of_a_training_lose_nothing(demo: Demo):
@@ -354,3 +418,29 @@ def test_a_second_demo_reuses_what_stands(demo: Demo):
         json.loads((demo.home / "demo" / "summary.json").read_text())["months"]
         == demo.summary["months"]
     )
+
+
+@pytest.mark.parametrize(
+    ("command_name", "process"), [("score", "batch_scoring"), ("monitor", "monitoring")]
+)
+def test_a_month_that_is_done_is_not_run_again(demo: Demo, command_name: str, process: str):
+    month = ("--from", "2013-04", "--to", "2013-05")
+    printed = one_line(run_command(command_name, demo.environment, "flight_delays", *month))
+    done = f"flight_delays {process} 2013-04-01 00:00 to 2013-05-01 00:00 UTC: done before"
+    assert f"{done} (--again runs it anew)" in printed
+    assert "run replay__2013-04" in printed
+
+
+def test_a_training_on_too_few_rows_is_refused_with_its_reasons_in_the_shell(demo: Demo):
+    short = ("--to", "2013-01-08", "--trials", "1", "--reason", "a week is too short")
+    printed = one_line(
+        run_command("train", demo.environment, "flight_delays", *short, exit_code=REFUSED)
+    )
+    assert "flight_delays training until 2013-01-08T00:00: refused by validate_snapshot" in printed
+    assert "1. " in printed
+    assert "3000" in printed.replace(",", "")
+    assert "The deployment starts by itself" not in printed
+    with AirflowApi(demo.settings) as api:
+        (newest,) = api.runs(TRAINING, run_id_pattern="command__until-2013-01-08")
+    assert newest["state"] == "failed"
+    assert f"runs/{newest['dag_run_id']}" in printed

@@ -5,6 +5,7 @@ category's rows, or one of `BINS` equally full bins of a number; missing is a va
 that share is judged as a score by the area under the ROC curve. So a leak counts whichever way it
 points, a hump included, and also where only the absence of a value gives the label away. Real
 predictors stay far below: what is known before a question is asked seldom decides its answer alone.
+Where whom the rows are about decides most of it, an input leaks that knows much more than that.
 """
 
 from __future__ import annotations
@@ -24,24 +25,19 @@ BOTH = 2
 
 
 def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
-    """Every input that predicts the label better than `max_single_auc` allows."""
+    """Every input that predicts the label better than `max_single_auc` allows, or where whom the
+    rows are about predicts it so well already, much better than that.
+    """
     checks, columns = use_case.data_checks, binary_labels(use_case, frame)
+    limit = _limit(use_case, frame, columns)
     transform = FeatureTransform.fit(use_case, frame)
     matrix = transform.apply_frame(frame)
     failures = []
     for position, item in enumerate(transform.inputs):
-        areas = [
-            single_auc(matrix[:, position], labels, checks, category=item.kind == "category")
-            for labels in columns
-        ]
-        area = max(
-            (area_of_input for area_of_input in areas if area_of_input is not None), default=None
-        )
-        if area is not None and area > checks.max_single_auc:
-            expected = (
-                f"an area under the ROC curve of at most {checks.max_single_auc} for one input"
-                " alone"
-            )
+        category = item.kind == "category"
+        area = _largest(matrix[:, position], columns, checks, category=category)
+        if area is not None and area > limit:
+            expected = f"an area under the ROC curve of at most {limit:.4g} for one input alone"
             column = transform.column(item)
             failures.append(
                 broken_rule(
@@ -54,6 +50,29 @@ def leaks(use_case: UseCase, frame: pl.DataFrame, table: str) -> list[Finding]:
                 )
             )
     return failures
+
+
+def _limit(use_case: UseCase, frame: pl.DataFrame, columns: list[np.ndarray]) -> float:
+    """`max_single_auc`, of a number at least halfway from what an entity key reaches to 1.
+
+    The key is what the caller asks about, so that it tells much of a number's level is no leak: of
+    births by state the state decides nearly all, and so does every mean of it.
+    """
+    checks, floor = use_case.data_checks, 0.0
+    if use_case.problem.class_count:
+        return checks.max_single_auc
+    for name in use_case.serving.entity_keys:
+        codes = frame[name].rank("dense").cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        floor = max(floor, _largest(codes, columns, checks, category=True) or 0.0)
+    return max(checks.max_single_auc, (1.0 + floor) / 2 if floor > checks.max_single_auc else 0.0)
+
+
+def _largest(
+    values: np.ndarray, columns: list[np.ndarray], checks: DataChecks, *, category: bool
+) -> float | None:
+    """The largest area that a column reaches alone over the ways to see the label as 0 and 1."""
+    areas = [single_auc(values, labels, checks, category=category) for labels in columns]
+    return max((area for area in areas if area is not None), default=None)
 
 
 def binary_labels(use_case: UseCase, frame: pl.DataFrame) -> list[np.ndarray]:

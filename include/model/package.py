@@ -182,7 +182,7 @@ def request_rows(use_case: UseCase, frame: pl.DataFrame) -> list[dict[str, Any]]
     Pages print them, so there are none where the specification keeps one of their columns out of
     the inference log, or where the frame lacks one.
     """
-    names = [*use_case.request_columns, use_case.event_time]
+    names = list(dict.fromkeys([*use_case.request_columns, use_case.event_time]))
     if not set(names) <= set(frame.columns):
         return []
     if any(use_case.privacy(name) != "clear" for name in names):

@@ -137,13 +137,15 @@ def repeated_keys(delivery: Delivery, tables: TableStore) -> list[Finding]:
 
 def copied_rows(delivery: Delivery, _: TableStore) -> list[Finding]:
     """The rows, keys and times aside, are not those of another interval: an old file under a new
-    date. Not judged where so few distinct values come together like that by chance.
+    date. Not judged where so few distinct values come together like that by chance, or because the
+    same are there at every moment.
     """
     if delivery.table.time_column is None or delivery.frame.height < COPIED_ROWS:
         return []
     digest = content_digest(delivery.table, delivery.frame)
     same = [part.interval.label for part in delivery.others if part.content_digest == digest]
-    chance = chance_of_equal_content(delivery.table, delivery.frame) * len(delivery.others)
+    about = delivery.use_case.serving.entity_keys
+    chance = chance_of_equal_content(delivery.table, delivery.frame, about) * len(delivery.others)
     if not same or chance > COPIED_CHANCE:
         return []
     expected = "rows that no other interval delivered"

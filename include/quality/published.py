@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,6 +23,8 @@ from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, frame_digest
 
 MARK = "interval_start"
+COUNT = "__rows"
+PANEL_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,40 @@ def content_names(table: Table, frame: pl.DataFrame) -> list[str]:
     return [name for name in names if not isinstance(frame.schema[name], pl.Datetime)]
 
 
-def chance_of_equal_content(table: Table, frame: pl.DataFrame) -> float:
+def chance_of_equal_content(
+    table: Table, frame: pl.DataFrame, entities: Sequence[str] = ()
+) -> float:
     """How likely another draw of as many rows from the same values has the same content: near 1 for
     few distinct values, below 1e-8 for twenty distinct rows.
+
+    Where the rows are a panel, each of `entities` (their columns) again at most moments, whom they
+    are about repeats by design, and only what is told of each of them is drawn.
     """
     names = content_names(table, frame)
     if not names or not frame.height:
         return 1.0
-    counts = frame.group_by(names).len()["len"].to_list()
-    total = frame.height
-    return math.exp(
-        math.lgamma(total + 1)
-        + sum(count * math.log(count / total) - math.lgamma(count + 1) for count in counts)
-    )
+    about = [name for name in entities if name in names]
+    if not _is_panel(table, frame, about, whole=set(about) == set(names)):
+        about = []
+    counts = frame.group_by(names).len(name=COUNT)
+    by_entity = counts.group_by(about).agg(pl.col(COUNT).sum()) if about else counts
+    totals = by_entity[COUNT].to_list() if about else [frame.height]
+    drawn = sum(math.lgamma(total + 1) - total * math.log(total) for total in totals)
+    fixed = sum(count * math.log(count) - math.lgamma(count + 1) for count in counts[COUNT])
+    return math.exp(min(0.0, drawn + fixed))
+
+
+def _is_panel(table: Table, frame: pl.DataFrame, about: Sequence[str], *, whole: bool) -> bool:
+    """Whether the usual one whom the rows are about is there at half of the moments or more; of one
+    moment that tells nothing, unless whom they are about is the `whole` content.
+    """
+    if not about or table.time_column not in frame.columns:
+        return False
+    moments = frame[str(table.time_column)].n_unique()
+    if moments == 1 and not whole:
+        return False
+    usual = frame.group_by(about).len()["len"].median()
+    return float(str(usual)) >= moments * PANEL_SHARE
 
 
 def content_digest(table: Table, frame: pl.DataFrame) -> str:

@@ -158,11 +158,13 @@ class Gates(Part):
             " but not across the whole range."
         ),
     )
-    max_missing_change: Share = Field(
+    max_missing_change: float = Field(
         default=0.25,
+        ge=0.0,
         description=(
-            "Largest mean absolute change of the score when one input is missing everywhere. 0.25"
-            " by default: no single source may turn the answers over."
+            "Largest mean absolute change of the score when one input is missing everywhere (of a"
+            " regression in standard deviations of the labels, so that it may be above 1). 0.25 by"
+            " default: no single source may turn the answers over."
         ),
     )
     invariances: tuple[Invariance, ...] = Field(

@@ -20,8 +20,10 @@ from include.model.package import (
     request_rows,
     verify_package,
 )
+from include.spec import RequestField, Serving
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.inference_log.log_helpers import marked
+from tests.unit.model.synthetic import USE_CASE as PARCELS
 from tests.unit.model.synthetic import fitted_package, parcels
 
 
@@ -151,3 +153,16 @@ def test_requests_hold_what_a_caller_sends_and_nothing_that_is_kept_out_of_the_l
     assert request_rows(USE_CASE, frame) == [sent]
     assert request_rows(marked(tailnum="hash"), frame) == []
     assert request_rows(USE_CASE, frame.drop("tailnum")) == []
+
+
+def test_the_event_time_may_be_a_field_of_the_request_too():
+    case = PARCELS.model_copy(
+        update={
+            "serving": Serving(
+                entity_keys=("depot",),
+                request_fields=(RequestField(name="asked_at", type="timestamp"),),
+            )
+        }
+    )
+    (sent,) = request_rows(case, parcels(1))
+    assert set(sent) == {"depot", "asked_at"}

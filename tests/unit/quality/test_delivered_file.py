@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,40 @@ def test_independent_days_of_few_distinct_values_are_alike_by_chance_and_others_
     assert chance_of_equal_content(table, mixed) > 0.05
     distinct = constant.with_columns(pl.Series("state", [f"s{n}" for n in range(60)]))
     assert chance_of_equal_content(table, distinct) < 1e-20
+
+
+def test_of_a_panel_only_what_is_told_of_each_is_drawn() -> None:
+    """Every state on every day is the same content each month, and no copy."""
+    columns = (
+        Column(name="id", type="string"),
+        Column(name="day", type="timestamp"),
+        Column(name="state", type="string"),
+        Column(name="births", type="integer"),
+    )
+    table = Table(name="raw/births", columns=columns, key=("id",), time_column="day")
+    days = [datetime(2020, 1, day, tzinfo=UTC) for day in range(1, 31)]
+    panel = pl.DataFrame(
+        [
+            {
+                "id": f"{state} {day}",
+                "day": day,
+                "state": f"s{state}",
+                "births": state * 9 + day.day,
+            }
+            for state in range(50)
+            for day in days
+        ]
+    )
+    bare = panel.drop("births")
+    assert chance_of_equal_content(table, bare) < 1e-20
+    assert chance_of_equal_content(table, bare, ["state"]) == 1.0
+    assert chance_of_equal_content(table, bare.head(30), ["state"]) == 1.0
+    assert chance_of_equal_content(table, panel, ["state"]) < 1e-20
+    first_day = panel.filter(pl.col("day") == days[0])
+    assert chance_of_equal_content(table, first_day.drop("births"), ["state"]) == 1.0
+    assert chance_of_equal_content(table, first_day, ["state"]) < 1e-20
+    # Whom rows are about comes seldom again: who it is tells something.
+    scattered = bare.unique("state", keep="first").with_columns(
+        pl.Series("day", [days[0] + timedelta(hours=number) for number in range(50)])
+    )
+    assert chance_of_equal_content(table, scattered, ["state"]) < 1e-20

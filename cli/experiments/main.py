@@ -22,6 +22,7 @@ from include.experiments.compare import compare
 from include.experiments.criteria import metric, search
 from include.experiments.paired import compare_on_golden
 from include.experiments.runs import Training, find_training, trainings
+from include.experiments.shown import best
 from include.governance.annotations import annotate, history
 from include.registry.client import connect
 from include.registry.run_files import read_json
@@ -55,16 +56,15 @@ def list_experiments(context: typer.Context, *, as_json: AsJson = False) -> None
 def _experiment(name: str, group: list[Training]) -> dict[str, Any]:
     decisions = [training.decision for training in group]
     versions = [training for training in group if training.version is not None]
+    leading = best(training.metrics for training in versions)
     return {
         "use_case": name,
         "trainings": len(group),
         **{decision: decisions.count(decision) for decision in ("accepted", "refused", "failed")},
         "newest_interval_end": group[0].interval_end,
         "newest_version": max((training.version or 0 for training in versions), default=None),
-        "best_auc": max(
-            (value for training in versions if (value := metric(training, "auc")) is not None),
-            default=None,
-        ),
+        "best_metric": leading[0] if leading else None,
+        "best_value": leading[1] if leading else None,
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.tables import console, print_facts, print_remarks, print_table
+from include.experiments.shown import heading, shown_metrics
 
 
 def print_experiments(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -18,7 +19,8 @@ def print_experiments(rows: Sequence[Mapping[str, Any]]) -> None:
         "failed",
         "newest_interval_end",
         "newest_version",
-        "best_auc",
+        "best_metric",
+        "best_value",
     )
     print_table(
         "Experiments",
@@ -28,16 +30,15 @@ def print_experiments(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_trainings(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line per training."""
+    """One line per training, with the metrics that the listed ones have."""
+    measured = shown_metrics(row["metrics"] for row in rows)
     headings = (
         "training",
         "decision",
         "run",
         "trigger",
         "data until",
-        "auc",
-        "brier",
-        "golden auc",
+        *map(heading, measured),
         "snapshot",
         "commit",
         "remarks",
@@ -49,7 +50,7 @@ def print_trainings(rows: Sequence[Mapping[str, Any]]) -> None:
             row["mlflow_run_id"][:12],
             "+".join(row["kinds"]),
             row["interval_end"][:10],
-            *(row["metrics"].get(name) for name in ("test.auc", "test.brier", "golden.auc")),
+            *(row["metrics"].get(name) for name in measured),
             row["snapshot_digest"][:12],
             row["commit"][:10],
             len(row["annotations"]) or None,
@@ -140,7 +141,7 @@ def _print_golden(golden: Mapping[str, Any] | None) -> None:
     title = (
         f"Golden set {golden['table']}, scored now: {golden['rows']} rows of {golden['days']} days"
     )
-    metrics = ("auc", "brier", "logloss")
+    metrics = [name for name in golden["models"][0] if name not in ("name", "differences")]
     print_table(
         title,
         ("model", *metrics),

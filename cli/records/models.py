@@ -17,6 +17,7 @@ from cli.records.tracking import command_settings
 from cli.tables import print_table
 from include.errors import RegistryError
 from include.experiments.models import export_version, models, search_versions, verify_export
+from include.experiments.shown import heading, shown_metrics
 from include.registry.versions import version_named
 
 application = new_application(no_args_is_help=True)
@@ -139,16 +140,18 @@ def _print_models(answer: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print_versions(answer: Sequence[Mapping[str, Any]]) -> None:
+    measured = shown_metrics(row["metrics"] for row in answer)
     rows = (
         (
             f"{row['model']}/{row['version']}",
             row["aliases"],
             row["interval_end"][:10],
-            *(row["metrics"].get(name) for name in ("test.auc", "golden.auc")),
+            *(row["metrics"].get(name) for name in measured),
             row["made_of"],
             (row["digest"] or "")[:12],
         )
         for row in answer
     )
-    headings = ("version", "aliases", "data until", "auc", "golden auc", "made of", "digest")
+    names = map(heading, measured)
+    headings = ("version", "aliases", "data until", *names, "made of", "digest")
     print_table("Versions", headings, rows, nothing="none that fulfils every condition")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from cli.runs.dates import FORM, FROM, TO
 from cli.tables import console, print_table
+from include.experiments.shown import SHOWN
 from include.interval import Interval
 from include.verdict import Finding, Verdict
 
@@ -17,6 +18,7 @@ State = Literal["accepted", "refused", "failed"]
 ACCEPTED, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
 EXIT_CODES: Mapping[State, int] = {"accepted": ACCEPTED, "failed": FAILED, "refused": REFUSED}
 MOST_NOTES = 6
+FIGURES = ("rows", "labelled", "drift", *SHOWN, "bias", "mean_score", "observed_rate")
 GATE_HEADINGS = ("gate", "metric", "observed", "limit")
 
 
@@ -155,8 +157,7 @@ def _alarm(decided: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "alarm", str(reason)
     for sentence in decided["not_judged"]:
         yield "not judged", str(sentence)
-    shown = ("rows", "labelled", "drift", "auc", "brier", "mean_score", "observed_rate")
-    figures = {name: decided["facts"].get(name) for name in shown}
+    figures = {name: decided["facts"].get(name) for name in FIGURES}
     yield (
         "figures",
         ", ".join(

@@ -19,6 +19,7 @@ import polars as pl
 
 from include.interval import Interval
 from include.model.package import ScoringModel
+from include.model.reference_check import PREDICTED_CLASS, SCORE
 from include.spec import UseCase
 from include.tables.store import TableStore
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 5_000
 HEAD, BODY = re.compile(r"<head\b[^>]*>"), re.compile(r"<body\b[^>]*>")
 STYLE = "font:16px/1.4 system-ui,sans-serif;padding:1rem 2rem 0;color:#1d2733"
-SCORE = "score"
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
 
 
@@ -55,7 +55,7 @@ def sides(
     """
     snapshot = model.metadata.snapshot
     trained = _sample(use_case, tables.read(snapshot.name, version=snapshot.version))
-    scored = trained.with_columns(pl.Series(SCORE, model.score_frame(trained), dtype=pl.Float64))
+    scored = trained.with_columns(model.metadata.answers.columns(model.score_frame(trained)))
     return compare_columns(_shown(model, _sample(use_case, predictions)), _shown(model, scored))
 
 
@@ -128,7 +128,9 @@ def _sample(use_case: UseCase, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shown(model: ScoringModel, frame: pl.DataFrame) -> pl.DataFrame:
-    """Inputs by name as the model reads them, categories as the words they are, and the score."""
+    """Inputs by name as the model reads them, categories as the words they are, the score, and of
+    several classes the predicted one.
+    """
     matrix = model.transform.apply_frame(frame)
     columns: dict[str, Any] = {}
     for position, item in enumerate(model.transform.inputs):
@@ -138,6 +140,8 @@ def _shown(model: ScoringModel, frame: pl.DataFrame) -> pl.DataFrame:
             if item.kind == "category"
             else pl.Series(values, nan_to_null=True)
         )
+    if model.metadata.answers.class_names:
+        columns[PREDICTED_CLASS] = frame[PREDICTED_CLASS]
     return pl.DataFrame({**columns, SCORE: frame[SCORE].cast(pl.Float64)})
 
 

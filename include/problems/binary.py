@@ -10,7 +10,14 @@ import polars as pl
 from include.errors import DataError
 from include.features.transform import FeatureTransform
 from include.model.answers import RateAnswers
-from include.problems.base import FormerLabels, LabelMove, Prior, ProblemStrategy, Unfit
+from include.problems.base import (
+    LAST_ROWS,
+    FormerLabels,
+    LabelMove,
+    Prior,
+    ProblemStrategy,
+    Unfit,
+)
 from include.spec import Binary, DataChecks, UseCase
 from include.stats.bootstrap import Interval95, bootstrap_intervals
 from include.stats.metrics import log_losses, summary
@@ -72,14 +79,17 @@ class BinaryStrategy(ProblemStrategy[Binary]):
         transform: FeatureTransform,
         matrix: np.ndarray,
         prior: Prior,
-        newest: np.ndarray | None,  # noqa: ARG002
-    ) -> np.ndarray | None:  # a rate is declared or there is none
-        """The declared `baseline_input`, the base rate where it is missing."""
-        return (
-            None
-            if self.use_case.baseline_input is None
-            else last_value(self.use_case, transform, matrix, prior.base_rate)
-        )
+        newest: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """The declared `baseline_input` (the base rate where it is missing), else the share of
+        positives of the newest training rows.
+        """
+        if self.use_case.baseline_input is not None:
+            return last_value(self.use_case, transform, matrix, prior.base_rate)
+        if newest is None or len(newest) == 0:
+            return None
+        rate = np.clip(newest[-LAST_ROWS:].mean(), CERTAINTY, 1.0 - CERTAINTY)
+        return np.full(len(matrix), float(rate))
 
     def intervals(
         self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int

@@ -130,16 +130,6 @@ class Binary(ProblemDeclaration):
         )
     )
 
-    def check_limits(self, use_case: UseCase) -> None:
-        """A binary problem is compared with a last value that only a declaration can name."""
-        if use_case.baseline_input is None:
-            numbers = [item.name for item in use_case.inputs if item.kind == "number"]
-            raise ValueError(
-                "baseline_input is missing, and problem=Binary(...) needs it: the gate on baselines"
-                " compares every candidate with a latest known rate and would refuse all of them;"
-                f" name the input of kind number that predicts as it is; valid: {numbers}"
-            )
-
 
 class Multiclass(ProblemDeclaration):
     """The probabilities of several classes."""

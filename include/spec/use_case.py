@@ -94,8 +94,7 @@ class UseCase(Part):
         default=None,
         description=(
             "The number input that, as it is, predicts: the latest known rate (or value). None by"
-            " default: of a regression and of several classes the newest training rows stand for"
-            " it."
+            " default: the newest training rows then stand for it."
         ),
     )
     gates: Gates = Field(

@@ -43,6 +43,17 @@ def test_the_last_value_is_the_declared_input_with_the_base_rate_where_it_is_mis
         )
 
 
+def test_without_a_declared_input_the_newest_training_rows_are_the_last_value(model):
+    matrix = model.transform.apply_frame(parcels(20, seed=3))
+    undeclared = strategy_of(USE_CASE.model_copy(update={"baseline_input": None}))
+    newest = np.array([1] * 500 + [0] * 750 + [1] * 250)
+    rates = undeclared.last_value(model.transform, matrix, model.metadata, newest)
+    assert rates.tolist() == [0.25] * 20
+    certain = undeclared.last_value(model.transform, matrix, model.metadata, newest[:500])
+    assert certain.tolist() == [1 - CERTAINTY] * 20
+    assert undeclared.last_value(model.transform, matrix, model.metadata, newest[:0]) is None
+
+
 def test_the_simple_model_learns_and_takes_missing_and_unseen_values(model):
     train, test = parcels(2000), parcels(900, seed=4)
     test = test.with_columns(

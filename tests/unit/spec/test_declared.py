@@ -209,9 +209,9 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
             RequestField(name="pickup", type="string"),))},
         "'pickup' is 'string', and table 'raw/parcels' declares 'timestamp'",
     ),
-    "no baseline": (
-        {"baseline_input": None},
-        r"baseline_input is missing, and problem=Binary.* valid: \['load'\]",
+    "no such baseline": (
+        {"baseline_input": "laod"},
+        r"baseline_input .*'laod'.*did you mean 'load'",
     ),
     "misspelt parameter": (
         {"training": training(parameters={"max_dpth": 3})},
@@ -300,10 +300,12 @@ def test_xgboost_uses_every_parameter_that_may_be_declared_and_says_so_of_no_oth
 
 
 def test_the_specification_of_an_earlier_training_stays_readable():
-    old = USE_CASE.model_copy(update={"baseline_input": None})
-    with pytest.raises(ValueError, match="baseline_input"):
-        UseCase.model_validate(old.model_dump())
-    assert UseCase.model_validate(old.model_dump(), context=RECORDED).baseline_input is None
+    shares = {"min_label_share": 0.9, "max_label_share": 0.2}
+    old = USE_CASE.model_dump()
+    old["data_checks"] |= shares
+    with pytest.raises(ValueError, match="min_label_share"):
+        UseCase.model_validate(old)
+    assert UseCase.model_validate(old, context=RECORDED).data_checks.min_label_share == 0.9
 
 
 def test_the_file_and_the_line_of_the_field_are_named(tmp_path):

@@ -86,7 +86,7 @@ def new_use_case(
     )
     if isinstance(source, SqlSource):
         print(f"Set {source.url_variable} to the database's URL wherever it runs.")
-    print(f"Read the files, then run: flightdeck declarations {name}")
+    print(f"Read the files, then run: .venv/bin/flightdeck check {name}")
 
 
 def _source(name: str, origin: str, table: str | None) -> tuple[Source, dict[str, object]]:

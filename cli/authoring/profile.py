@@ -18,6 +18,8 @@ CATEGORIES = 20
 CLASSES = 30
 ENTITY_VALUES = 5000
 FEWEST_ROWS = 200
+RECURRING_SHARE = 0.9
+TWO_YEARS = timedelta(days=730)
 NUMBERS: tuple[tuple[ColumnType, type[pl.DataType]], ...] = (
     ("integer", pl.Int64),
     ("number", pl.Float64),
@@ -60,6 +62,23 @@ class Profile:
     def zoneless(self) -> bool:
         """Whether times lack a time zone."""
         return any(column.zoneless for column in self.columns)
+
+    def calendar(self, name: str) -> list[str]:
+        """What of a time can tell rows from each other: the hour and the weekday where there are
+        several, the month where the source has seen each of them twice.
+        """
+        times = self.rows[name].drop_nulls().dt
+        parts = {"hour": times.hour(), "weekday": times.weekday()}
+        first, last = self.span(name)
+        if last - first >= TWO_YEARS:
+            parts["month"] = times.month()
+        return [part for part, values in parts.items() if values.n_unique() > 1]
+
+    def recurs(self, name: str, time: str) -> bool:
+        """Whether most rows of the newer half have a value that the older half has too."""
+        ordered = self.rows.sort(time)[name]
+        older, newer = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
+        return float(str(newer.is_in(older.unique().to_list()).mean())) >= RECURRING_SHARE
 
     def span(self, name: str) -> tuple[datetime, datetime]:
         """The first and last moment of a column; raises `DataError` where it holds none."""

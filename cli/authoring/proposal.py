@@ -17,6 +17,11 @@ BINARY_VALUES = {0, 1}
 LEAST_CLASSES = 3
 ROWS_OF_AN_INTERVAL = 1000
 CRONS = (("@daily", 1), ("@weekly", 7), ("@monthly", 30))
+YEAR_DAYS = 365
+YEARLY = ("@yearly", YEAR_DAYS)
+LEAST_YEARS = 10
+"""From so many years on an interval may be a year, where months hold too little."""
+ROWS_OF_A_WINDOW = 5000
 LOOK_BACK_DAYS = 28
 
 
@@ -124,16 +129,20 @@ def problem(profile: Profile, label: str) -> Problem:
 
 
 def cadence(profile: Profile, time: str) -> Cadence:
-    """The shortest cron whose usual interval holds enough rows to be compared with others."""
+    """The shortest cron whose usual interval holds enough rows to be compared with others, and a
+    window of half the source, of at most a year unless that holds too little to learn from.
+    """
     first, end = profile.span(time)
     days = max((end - first) / timedelta(days=1), 1.0)
     daily = profile.rows.height / days
+    crons = (*CRONS, YEARLY) if days >= LEAST_YEARS * YEAR_DAYS else CRONS
     cron, length = next(
-        (choice for choice in CRONS if daily * choice[1] >= ROWS_OF_AN_INTERVAL), CRONS[-1]
+        (choice for choice in crons if daily * choice[1] >= ROWS_OF_AN_INTERVAL), crons[-1]
     )
-    window = int(min(365, max(LOOK_BACK_DAYS, days // 2)))
+    longest = max(YEAR_DAYS, math.ceil(ROWS_OF_A_WINDOW / daily))
+    window = int(min(longest, max(LOOK_BACK_DAYS, days // 2)))
     reason = (
-        f"{daily:.0f} rows a day, so about {daily * length:.0f} an interval; with fewer than"
+        f"{daily:.3g} rows a day, so about {daily * length:.0f} an interval; with fewer than"
         f" {ROWS_OF_AN_INTERVAL} distances between intervals are noise."
     )
     start = ticks_around(cron, first)[0]

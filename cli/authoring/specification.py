@@ -266,11 +266,16 @@ def _sentence(limit: Limit) -> str:
 
 def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
     entity = profile.column(roles.entity, "--entity")
-    lines = [_input(column) for column in (entity, *roles.requested)]
-    time = repr(roles.time)
+    lines = []
+    if profile.recurs(entity.name, roles.time):
+        lines.append(_input(entity))
+    else:
+        text = f"{entity.name} is no input: what is new has values that no earlier row has."
+        lines.append(comment(text))
+    lines += [_input(column) for column in roles.requested]
     lines += [
-        f'        Input(name="hour", source={time}, kind="local_hour", timezone="UTC"),',
-        f'        Input(name="weekday", source={time}, kind="local_weekday", timezone="UTC"),',
+        f"        Input(name={part!r}, source={roles.time!r}, kind='local_{part}', timezone='UTC'),"
+        for part in profile.calendar(roles.time)
     ]
     lines += [
         f"        Input(name={feature_name(problem, days)!r},"

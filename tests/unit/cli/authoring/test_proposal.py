@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -53,6 +54,45 @@ def test_roles_are_proposed_and_may_be_named():
     assert [column.name for column in proposed.others] == ["note"]
     named = roles(measured, label="late", time="ordered_at", key="note", entity="channel")
     assert (named.key, named.entity) == ("note", "channel")
+
+
+def days(count: int, hours: int = 24) -> pl.DataFrame:
+    """Every so many hours a row, over that many days."""
+    start = datetime(2010, 1, 1, tzinfo=UTC)
+    times = pl.datetime_range(
+        start, start + timedelta(days=count), f"{hours}h", time_zone="UTC", eager=True
+    )
+    return pl.DataFrame({"at": times.cast(pl.Datetime("us", "UTC"))})
+
+
+def test_of_a_time_only_what_differs_becomes_an_input():
+    whole_days, hours = profile(days(800), texts=False), profile(days(100, 1), texts=False)
+    weeks = profile(days(1500, 24 * 7), texts=False)
+    assert whole_days.calendar("at") == ["weekday", "month"]
+    assert hours.calendar("at") == ["hour", "weekday"]
+    assert weeks.calendar("at") == ["month"]
+
+
+def test_whom_rows_are_about_is_an_input_only_where_it_comes_again():
+    rows = (
+        days(400)
+        .with_row_index("row")
+        .with_columns(
+            (pl.col("row") % 7).cast(pl.String).alias("shop"),
+            (pl.col("row") // 7).cast(pl.String).alias("storm"),
+        )
+    )
+    measured = profile(rows, texts=False)
+    assert measured.recurs("shop", "at")
+    assert not measured.recurs("storm", "at")
+
+
+def test_few_rows_over_many_years_get_yearly_intervals_and_a_window_that_holds_enough():
+    scarce = cadence(profile(days(7300, 12), texts=False), "at")
+    assert (scarce.cron, scarce.window_days) == ("@yearly", 2500)
+    assert scarce.start == datetime(2010, 1, 1, tzinfo=UTC)
+    short = cadence(profile(days(1000, 12), texts=False), "at")
+    assert (short.cron, short.window_days) == ("@monthly", 500)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,11 @@ COMMANDS: dict[str, Command] = {
         "Write the four files of a new use case from the rows of a file, table or database.",
         DEVELOPMENT,
     ),
+    "add-example": Command(
+        "cli.authoring.examples:add_example",
+        "Make one of the examples a use case of this checkout.",
+        DEVELOPMENT,
+    ),
     "backfill": Command(
         "cli.runs.platform:backfill",
         "Ingest a range on the platform, interval by interval, and print each verdict.",

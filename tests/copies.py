@@ -1,0 +1,67 @@
+"""Copies of the checkout, for tests that add use cases to one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from include.settings import PREFIX, PROJECT_ROOT
+
+CODE = (
+    "cli",
+    "dags",
+    "examples",
+    "feature_repo",
+    "include",
+    "plugins",
+    "serving",
+    "pyproject.toml",
+    "requirements.txt",
+)
+WRAPPER = '#!/bin/sh\nPYTHONPATH={root} exec {python} {arguments} "$@"\n'
+
+
+def project_copy(root: Path, *more: str) -> Path:
+    """The code of this checkout (and `more` of it) below `root`, with a `.venv` that runs it."""
+    root.mkdir()
+    for name in (*CODE, *more):
+        path = PROJECT_ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, root / name)
+    scripts = root / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    for script, arguments in (("python", ""), ("flightdeck", "-P -m cli")):
+        file = scripts / script
+        file.write_text(WRAPPER.format(root=root, python=sys.executable, arguments=arguments))
+        file.chmod(0o755)
+    return root
+
+
+def environment_of(copy: Path, **settings: str) -> dict[str, str]:
+    """The environment of commands of the copy: its own run-time folder, whatever this process has,
+    and these settings, whose names lack the prefix.
+    """
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    inside = {f"{PREFIX}{name}": value for name, value in settings.items()}
+    return {**outside, "PYTHONPATH": str(copy), "COLUMNS": "100", "NO_COLOR": "1", **inside}
+
+
+def in_copy(
+    copy: Path, command: Sequence[str], **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the copy; what it prints on both channels is `stdout`."""
+    return subprocess.run(
+        list(command),
+        cwd=copy,
+        env=environment_of(copy, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )

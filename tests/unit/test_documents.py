@@ -16,6 +16,7 @@ OWN_FOLDERS = "include|serving|cli|proofs|plugins|dags|feature_repo|tests|docs"
 PATH = re.compile(
     rf"(?<![\w/.<*-])(?:{OWN_FOLDERS})/[\w./<>*-]*?(?:\.(?:py|md|json|proto|svg|png)\b|/(?=[`\s,;:)]))"
 )
+SCREEN = re.compile(r"^```(?:text|diff)\n.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s]+)\)")
 README_BYTES = 14_000
 IMAGE_BYTES = 300_000
@@ -26,8 +27,11 @@ def name_of(page: Path) -> str:
 
 
 def paths_in(text: str) -> list[str]:
-    """Every own path that a text names; `<name>` in it stands for anything."""
-    return [re.sub(r"<\w+>", "*", path) for path in PATH.findall(text) if "NNNN" not in path]
+    """Every own path that a text names; `<name>` in it stands for anything. What a screen shows,
+    its reader has made.
+    """
+    paths = PATH.findall(SCREEN.sub("", text))
+    return [re.sub(r"<\w+>", "*", path) for path in paths if "NNNN" not in path]
 
 
 def anchors_of(page: Path) -> set[str]:
@@ -58,6 +62,7 @@ def test_every_link_of_a_page_leads_somewhere(page):
 def test_the_finder_of_paths_sees_what_pages_name():
     text = "`include/a.py`, (`docs/b.md`) in `cli/<name>.py`, `tests/unit/`; not var/x/include/c.py"
     assert paths_in(text) == ["include/a.py", "docs/b.md", "cli/*.py", "tests/unit/"]
+    assert paths_in("```text\nWrote include/a.py.\n```\nSee `cli/b.py`.") == ["cli/b.py"]
 
 
 def test_the_readme_is_short():

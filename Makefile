@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
+.PHONY: help demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -53,6 +53,9 @@ bench-release: venv  ## how often the analysis of a rollout is wrong, how soon r
 
 bench-monitoring: venv  ## how often monitoring is wrong, how soon right, beside what others do: ARGS=--quick for a few
 	@$(CLI) bench monitoring $(ARGS)
+
+bench-defaults: venv  ## proposed limits on public data: honest months refused, planted faults caught; needs requirements-examples.txt
+	@$(CLI) bench defaults $(ARGS)
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
 	@$(CLI) refusals $(ARGS)

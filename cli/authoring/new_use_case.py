@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -12,8 +13,9 @@ import polars as pl
 import typer
 
 from cli.authoring.files import require_new, texts, write_files
-from cli.authoring.profile import profile
-from cli.authoring.proposal import cadence, problem, roles
+from cli.authoring.measured import measured_limits, use_case_of
+from cli.authoring.profile import Profile, profile
+from cli.authoring.proposal import Problem, Roles, cadence, problem, roles
 from cli.authoring.specification import specification
 from include.errors import DataError, SpecError
 from include.interval import Interval
@@ -66,27 +68,55 @@ def new_use_case(
         raise SpecError(f"NAME is {name!r}; it must match {NAME_PATTERN.pattern}.")
     require_new(PROJECT_ROOT, name)
     source, arguments = _source(name, origin, table)
-    measured = profile(_rows(source), texts=isinstance(source, CsvSource))
-    parts = roles(measured, label=label, time=time, key=key, entity=entity)
-    proposed = problem(measured, label)
-    spec = specification(
-        name,
-        measured,
-        parts,
-        proposed,
-        cadence(measured, time),
-        (type(source).__name__, arguments),
+    proposed = propose(
+        name, _rows(source), source, arguments, label=label, time=time, key=key, entity=entity
     )
-    made = write_files(PROJECT_ROOT, name, texts(name, measured, parts, proposed, spec))
+    measured, parts, problem_of = proposed.profile, proposed.roles, proposed.problem
+    made = write_files(PROJECT_ROOT, name, texts(name, measured, parts, problem_of, proposed.spec))
     for path in made:
         print(f"Wrote {path.relative_to(PROJECT_ROOT)}.")
     print(
-        f"{proposed.kind} of {label!r} from {measured.rows.height:,} rows: a row is"
+        f"{problem_of.kind} of {label!r} from {measured.rows.height:,} rows: a row is"
         f" {parts.key!r}, asked at {parts.time!r}, about {parts.entity!r}."
     )
     if isinstance(source, SqlSource):
         print(f"Set {source.url_variable} to the database's URL wherever it runs.")
     print(f"Read the files, then run: .venv/bin/flightdeck check {name}")
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What is proposed of a source, and the text of spec.py that says so."""
+
+    profile: Profile
+    roles: Roles
+    problem: Problem
+    spec: str
+
+
+def propose(
+    name: str,
+    rows: pl.DataFrame,
+    source: Source,
+    arguments: dict[str, object],
+    *,
+    label: str,
+    time: str,
+    key: str | None = None,
+    entity: str | None = None,
+) -> Proposed:
+    """The specification of a use case over `rows`, which `source`, declared with `arguments`, gave:
+    first with the defaults, then with the limits that the rows' own intervals need.
+
+    Raises `DataError` naming the option that the rows do not fit.
+    """
+    measured = profile(rows, texts=isinstance(source, CsvSource))
+    parts = roles(measured, label=label, time=time, key=key, entity=entity)
+    kind = problem(measured, label)
+    described = (name, measured, parts, kind, cadence(measured, time))
+    origin = (type(source).__name__, arguments)
+    limits = measured_limits(use_case_of(specification(*described, origin)), measured)
+    return Proposed(measured, parts, kind, specification(*described, origin, limits))
 
 
 def _source(name: str, origin: str, table: str | None) -> tuple[Source, dict[str, object]]:

@@ -16,6 +16,7 @@ from include.spec.values import LONGEST_TEXT, name_problem
 CATEGORIES = 20
 """Of a text with at most so many values, each of which many rows have, the domain is closed."""
 CLASSES = 30
+UNIQUE_SHARE = 0.95
 ENTITY_VALUES = 5000
 FEWEST_ROWS = 200
 RECURRING_SHARE = 0.9
@@ -41,6 +42,14 @@ class ColumnProfile:
     maximum: float | None = None
     values: tuple[str, ...] = ()
     zoneless: bool = False
+    usual: float = 0.0
+    """Of a number the 99 % quantile."""
+
+    def is_identifier(self, rows: int) -> bool:
+        """Whether nearly every one of the rows has a whole number of its own: such numbers run on,
+        and say nothing.
+        """
+        return self.type == "integer" and self.distinct >= UNIQUE_SHARE * rows
 
 
 @dataclass(frozen=True)
@@ -165,8 +174,10 @@ def _moments(series: pl.Series, timezone: str | None = "UTC") -> pl.Series:
 def _profile(values: pl.Series, kind: ColumnType, *, zoneless: bool) -> ColumnProfile:
     there = values.drop_nulls()
     low = high = None
+    usual = 0.0
     if kind in ("integer", "number") and len(there):
         low, high = (float(str(edge)) for edge in (there.min(), there.max()))
+        usual = float(str(there.quantile(0.99)))
     distinct = there.n_unique()
     texts: tuple[str, ...] = ()
     if kind == "string" and distinct <= max(CATEGORIES, CLASSES):
@@ -174,4 +185,4 @@ def _profile(values: pl.Series, kind: ColumnType, *, zoneless: bool) -> ColumnPr
     if kind == "string" and len(there) and int(str(there.str.len_chars().max())) > LONGEST_TEXT:
         texts = ()
     share = values.null_count() / len(values)
-    return ColumnProfile(values.name, kind, share, distinct, low, high, texts, zoneless)
+    return ColumnProfile(values.name, kind, share, distinct, low, high, texts, zoneless, usual)

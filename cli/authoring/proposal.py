@@ -44,7 +44,12 @@ class Roles:
     entity: str
     requested: tuple[ColumnProfile, ...]
     others: tuple[ColumnProfile, ...]
-    """Columns that are landed and no input: every row has a text of its own."""
+    """Columns that are landed and no input: every row has a value of its own."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that every row must have."""
+        return self.key, self.entity, self.time, self.label
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,10 @@ def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: s
         )
     taken = {label, time, identity.name, about.name}
     rest = [column for column in profile.columns if column.name not in taken]
-    others = [column for column in rest if _is_free_text(column, profile.rows.height)]
+    height = profile.rows.height
+    others = [
+        column for column in rest if _is_free_text(column, height) or column.is_identifier(height)
+    ]
     return Roles(
         identity.name,
         time,

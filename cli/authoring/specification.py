@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from string import Template
 from textwrap import wrap
+from types import MappingProxyType
 
+from cli.authoring.measured import DATA_CHECKS, Limits
 from cli.authoring.profile import CATEGORIES, ColumnProfile, Profile
 from cli.authoring.proposal import LOOK_BACK_DAYS, Cadence, Limit, Problem, Roles
+from include.quality.history import Proposal
 
 COMMENT_WIDTH = 84
 ROWS_OF_A_CATEGORY = 50
+FEW_VALUES = 10
+"""Of a column of whole numbers: with no more different ones it counts something."""
+TAIL = 4
 ORDINARY = ("who", "half", "a", "the")
 KINDS = {"string": "category", "timestamp": "hours_between"}
 
@@ -51,7 +57,7 @@ LABELS = Table(
     description="One row per question whose label is known.",
     key=($key,),
     time_column="known_at",
-    minimum_rows=1,
+$label_minimum_rows
     source=$label_source,
     columns=(
 $label_columns
@@ -99,7 +105,7 @@ $window
         search_space={"max_depth": (2, 6), "min_child_weight": (1, 40)},
         trials=3,
     ),
-$baseline$schedule
+$baseline$data_checks$schedule
 )
 ''')
 
@@ -111,14 +117,18 @@ def specification(
     problem: Problem,
     cadence: Cadence,
     source: tuple[str, dict[str, object]],
+    limits: Limits = MappingProxyType({}),
 ) -> str:
-    """The file. `source` is the class of include.spec and its arguments."""
+    """The file. `source` is the class of include.spec and its arguments, `limits` are those that
+    the rows' own history asks for.
+    """
     label = profile.column(roles.label, "--label")
     view = view_name(name, roles)
     rows = profile.rows.height
     zone = {"timezone": "UTC"} if profile.zoneless else {}
     condition = {"where": f'"{label.name}" IS NOT NULL'} if label.null_share else {}
-    used = {source[0], problem.kind, *PARTS}
+    used = {source[0], problem.kind, *PARTS, *(["DataChecks"] if DATA_CHECKS in limits else [])}
+    questions, labels = f"raw/{name}", f"raw/{name}_labels"
     title = name.replace("_", " ").capitalize()
     return SPEC.substitute(
         name=name,
@@ -128,20 +138,14 @@ def specification(
         imports="".join(f"    {part},\n" for part in sorted(used)),
         key=repr(roles.key),
         time=repr(roles.time),
-        minimum_rows=_minimum_rows(cadence),
+        minimum_rows=_minimum_rows(cadence, limits.get(questions, {})),
+        label_minimum_rows=_minimum_rows(None, limits.get(labels, {})),
         source=_source(source[0], {**source[1], **zone}),
         label_source=_source(
             source[0], {**source[1], **condition, **zone, "time_from": roles.time}, delay=True
         ),
-        columns="\n".join(
-            _column(column, rows) for column in profile.columns if column.name != roles.label
-        ),
-        label_columns="\n".join(
-            _column(profile.column(column, "--key"), rows)
-            for column in dict.fromkeys([roles.key, roles.entity])
-        )
-        + '\n        Column(name="known_at", type="timestamp"),\n'
-        + _column(label, rows, nulls=False),
+        columns=_question_columns(profile, roles, limits, questions),
+        label_columns=_label_columns(profile, roles, limits, labels),
         task=repr(f"The {roles.label} of a row, asked at {roles.time}."),
         data=repr(f"{rows:,} rows. To be written: source, licence, and what is left out."),
         kind_tag=problem.kind.lower(),
@@ -157,6 +161,7 @@ def specification(
         label=repr(roles.label),
         window=_window(cadence),
         baseline=_baseline(problem),
+        data_checks=_data_checks(limits.get(DATA_CHECKS, {})),
         schedule=_schedule(cadence),
     )
 
@@ -200,36 +205,93 @@ def _source(kind: str, arguments: dict[str, object], *, delay: bool = False) -> 
     return f"{kind}({', '.join(texts)})"
 
 
-def _column(column: ColumnProfile, rows: int, *, nulls: bool = True) -> str:
+def _column(
+    column: ColumnProfile,
+    rows: int,
+    limits: Mapping[str, Proposal],
+    needed: Collection[str],
+) -> str:
+    """`needed` are columns that every row must have: key, entity, time and label."""
     fields = {"name": repr(column.name), "type": repr(column.type)}
     reasons = []
-    if nulls and column.null_share:
+    if column.name not in needed and column.null_share:
         share = min(1.0, math.ceil(column.null_share * 200 + 1) / 100)
         fields["max_null_share"] = f"{share:g}"
         reasons.append(f"{column.null_share:.2%} nulls, twice that and 0.01 are tolerated")
-    if column.minimum is not None and column.maximum is not None:
-        low, high = _bounds(column.minimum, column.maximum)
+    if column.minimum is not None and column.maximum is not None and not column.is_identifier(rows):
+        low, high, added = _bounds(column)
         fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
-        added = "" if (low, high) == (column.minimum, column.maximum) else ", half that span added"
         reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
     most = min(CATEGORIES, rows // ROWS_OF_A_CATEGORY)
     if column.type == "string" and 1 < column.distinct <= most:
         fields |= {"categories": repr(column.values), "unseen_share": "0.01"}
         reasons.append(f"{column.distinct} values")
+    fields |= {name: proposal.proposed for name, proposal in limits.items()}
     text = f"        Column({', '.join(f'{name}={value}' for name, value in fields.items())}),"
-    if not reasons:
-        return text
-    figures = "; ".join(reasons)
-    return f"{comment(f'In {rows:,} rows: {figures}.')}\n{text}"
+    figures = [f"In {rows:,} rows: {'; '.join(reasons)}."] if reasons else []
+    if limits:
+        figures.append(f"Between intervals: {_figures(limits)}.")
+    return f"{comment(' '.join(figures))}\n{text}" if figures else text
 
 
-def _bounds(low: float, high: float) -> tuple[float, float]:
-    """Observed limits with half the span beside them; what is never negative stays so."""
+def _question_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -> str:
+    return "\n".join(
+        _column(column, profile.rows.height, limits.get(f"{table}.{column.name}", {}), roles.needed)
+        for column in profile.columns
+        if column.name != roles.label
+    )
+
+
+def _label_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -> str:
+    key, entity, label = (
+        _column(
+            profile.column(name, option),
+            profile.rows.height,
+            limits.get(f"{table}.{name}", {}),
+            roles.needed,
+        )
+        for name, option in (
+            (roles.key, "--key"),
+            (roles.entity, "--entity"),
+            (roles.label, "--label"),
+        )
+    )
+    moment = '        Column(name="known_at", type="timestamp"),'
+    return "\n".join(dict.fromkeys((key, entity, moment, label)))
+
+
+def _figures(limits: Mapping[str, Proposal]) -> str:
+    return "; ".join(f"{name} {proposal.figure}" for name, proposal in limits.items())
+
+
+def _data_checks(limits: Mapping[str, Proposal]) -> str:
+    """The limits that hold for all columns, where the defaults are too narrow for the history."""
+    if not limits:
+        return ""
+    fields = ", ".join(f"{name}={proposal.proposed}" for name, proposal in limits.items())
+    return (
+        f"{comment(f'Between intervals: {_figures(limits)}.', 4)}\n"
+        f"    data_checks=DataChecks({fields}),\n"
+    )
+
+
+def _bounds(column: ColumnProfile) -> tuple[float, float, str]:
+    """Limits around the observed ones, and what they add in words; what is never negative stays
+    so.
+    """
+    low, high = float(column.minimum or 0.0), float(column.maximum or 0.0)
     if (low, high) == (0.0, 1.0):  # as they are told apart: a flag, or a share
-        return low, high
-    margin = max((high - low) / 2, abs(high) / 2)
+        return low, high, ""
+    margin, added = max((high - low) / 2, abs(high) / 2), ", half that span added"
+    if column.type == "integer" and column.distinct <= FEW_VALUES and margin < FEW_VALUES:
+        # A count of at most two cots says little about the largest that will ever be asked for.
+        margin, added = float(FEW_VALUES), f", {FEW_VALUES} more for a count"
+    elif low >= 0.0 and 2 * column.usual <= high:
+        # Nearly all rain is far below the heaviest, so the next one may be heavier by far.
+        margin = TAIL * high
+        added = f", {TAIL} times that added, for 99 % are at most {column.usual:g}"
     least = 0.0 if low >= 0.0 else low - margin
-    return _outward(least, -1), _outward(high + margin, 1)
+    return _outward(least, -1), _outward(high + margin, 1), added
 
 
 def _outward(value: float, direction: int) -> float:
@@ -241,10 +303,14 @@ def _outward(value: float, direction: int) -> float:
     return float(f"{edge * step:.6g}")
 
 
-def _minimum_rows(cadence: Cadence) -> str:
-    least = max(1, cadence.interval_rows // 10)
-    reason = f"A tenth of the usual {cadence.interval_rows:,} rows of an interval."
-    return f"{comment(reason, 4)}\n    minimum_rows={least},"
+def _minimum_rows(cadence: Cadence | None, limits: Mapping[str, Proposal]) -> str:
+    if proposal := limits.get("minimum_rows"):
+        reason, least = f"Half of the smallest interval: {proposal.figure}.", proposal.proposed
+        return f"{comment(reason, 4)}\n    minimum_rows={least},"
+    if cadence is None:
+        return "    minimum_rows=1,"
+    usual = f"A tenth of the usual {cadence.interval_rows:,} rows of an interval."
+    return f"{comment(usual, 4)}\n    minimum_rows={max(1, cadence.interval_rows // 10)},"
 
 
 def _limits(problem: Problem) -> str:
@@ -273,10 +339,13 @@ def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
         text = f"{entity.name} is no input: what is new has values that no earlier row has."
         lines.append(comment(text))
     lines += [_input(column) for column in roles.requested]
-    lines += [
-        f"        Input(name={part!r}, source={roles.time!r}, kind='local_{part}', timezone='UTC'),"
-        for part in profile.calendar(roles.time)
-    ]
+    taken = {column.name for column in profile.columns}
+    for part in profile.calendar(roles.time):
+        own = part if part not in taken else f"{roles.time}_{part}"
+        lines.append(
+            f"        Input(name={own!r}, source={roles.time!r}, kind='local_{part}',"
+            " timezone='UTC'),"
+        )
     lines += [
         f"        Input(name={feature_name(problem, days)!r},"
         f" source={f'{view}:{feature_name(problem, days)}'!r}),"
@@ -284,7 +353,9 @@ def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
     ]
     if roles.others:
         names = ", ".join(column.name for column in roles.others)
-        lines.append(comment(f"No input, because nearly every row has a text of its own: {names}."))
+        lines.append(
+            comment(f"No input, because nearly every row has a value of its own: {names}.")
+        )
     return "\n".join(lines)
 
 

@@ -42,6 +42,11 @@ class Compared:
     values: Sides
 
     @property
+    def least(self) -> int:
+        """The rows that a comparison needs on both sides."""
+        return self.delivery.use_case.data_checks.minimum_rows
+
+    @property
     def is_label(self) -> bool:
         """Whether this is the use case's label."""
         use_case = self.delivery.use_case
@@ -68,6 +73,14 @@ class Compared:
         """
         limit = self.column.max_new_mass
         return self.delivery.use_case.data_checks.max_new_mass if limit is None else limit
+
+    @property
+    def lost_limit(self) -> float:
+        """The largest former share of a text that may be absent: the column's own, or that of the
+        use case.
+        """
+        limit = self.column.max_lost_share
+        return self.delivery.use_case.data_checks.max_lost_share if limit is None else limit
 
     @cached_property
     def new_mass(self) -> float | None:
@@ -133,10 +146,12 @@ def effects(delivery: Delivery, column: Column, new: Profile) -> dict[str, float
     unnamed = olds if new.kind == "text" and not column.categories else []
     measured = {
         "max_null_change": [new.null_share - old.null_share for _, old in compared.rows],
-        "max_psi": [psi(old, new) for old in spread],
-        "max_shift": [shift(old, new) for old in spread],
+        "max_psi": [psi(old, new, compared.least) for old in spread],
+        "max_shift": [shift(old, new, compared.least) for old in spread],
         "max_new_share": [_excess(old, new) for old in unnamed],
     }
+    if lost := _lost(compared):
+        measured["max_lost_share"] = [max(lost.values())]
     if compared.is_label:
         mean = new.mean or 0.0
         measured["max_label_change"] = [abs(mean - (old.mean or 0.0)) for old in olds]
@@ -219,24 +234,8 @@ def missing_segment(compared: Compared) -> Finding | None:
     """No text value that held more than `max_lost_share` of the rows of every reference is wholly
     absent.
     """
-    delivery, new = compared.delivery, compared.new
-    if new.kind != "text" or not compared.values:
-        return None
-    limit, present = delivery.use_case.data_checks.max_lost_share, set(new.values)
-    shares = [
-        dict(zip(old.values, (weight / old.present for weight in old.weights), strict=True))
-        for _, old in compared.values
-    ]
-    least = {
-        value: min(other.get(value, 0.0) for other in shares)
-        for value in shares[0]
-        if value not in present
-    }
-    lost = {
-        value: share
-        for value, share in least.items()
-        if share > limit and share * new.present >= EXPECTED_ROWS
-    }
+    delivery, limit = compared.delivery, compared.lost_limit
+    lost = {value: share for value, share in _lost(compared).items() if share > limit}
     if not lost:
         return None
     listing = ", ".join(f"{value!r} ({share:.2%} before)" for value, share in sorted(lost.items()))
@@ -246,9 +245,29 @@ def missing_segment(compared: Compared) -> Finding | None:
         compared.column.name,
         "missing segment",
         expected,
-        f"no row of {listing} among {new.rows}",
+        f"no row of {listing} among {compared.new.rows}",
         bad,
     )
+
+
+def _lost(compared: Compared) -> dict[str, float]:
+    """The text values of which no row came though enough were to be expected, with the least share
+    that they held in a reference.
+    """
+    new = compared.new
+    if new.kind != "text" or not compared.values:
+        return {}
+    present = set(new.values)
+    shares = [
+        dict(zip(old.values, (weight / old.present for weight in old.weights), strict=True))
+        for _, old in compared.values
+    ]
+    least = {
+        value: min(other.get(value, 0.0) for other in shares)
+        for value in shares[0]
+        if value not in present
+    }
+    return {value: share for value, share in least.items() if share * new.present >= EXPECTED_ROWS}
 
 
 def distribution_psi(compared: Compared) -> Finding | None:
@@ -260,7 +279,7 @@ def distribution_psi(compared: Compared) -> Finding | None:
         "distribution (PSI)",
         sides,
         limit,
-        lambda old: psi(old, compared.new),
+        lambda old: psi(old, compared.new, compared.least),
         compared.facts,
         _any(compared),
     )
@@ -275,7 +294,7 @@ def distribution_shift(compared: Compared) -> Finding | None:
         "distribution (shift)",
         sides,
         limit,
-        lambda old: shift(old, compared.new),
+        lambda old: shift(old, compared.new, compared.least),
         compared.facts,
         _any(compared),
     )

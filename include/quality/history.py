@@ -28,6 +28,13 @@ ROWS_SHARE = 0.5
 """A proposed least number of rows: so much of the smallest interval."""
 DIGITS = 2
 NUMBERS = ("integer", "number")
+SHARES = (
+    "max_label_change",
+    "max_lost_share",
+    "max_new_mass",
+    "max_new_share",
+    "max_null_change",
+)
 SHOWN_VALUES = 5
 
 
@@ -194,7 +201,8 @@ def _proposed(field: str, worst: float) -> float:
         return rounded_up(worst * MARGIN) if worst > 0 else 0.0
     if field in ("max_null_share", "unseen_share"):
         return min(1.0, rounded_up(worst * NULL_MARGIN))
-    return rounded_up(worst * MARGIN) if math.isfinite(worst) else math.inf
+    proposed = rounded_up(worst * MARGIN) if math.isfinite(worst) else math.inf
+    return min(1.0, proposed) if field in SHARES else proposed
 
 
 def rounded_up(value: float) -> float:

@@ -2,9 +2,10 @@
 compare with.
 
 A column's profile is a set of weighted values: for text and truth values every value with its
-count, for numbers the values that fill more than `HEAVY` of the rows with their counts and `POINTS`
-evenly spaced quantiles for the rest. Profiles of several intervals pool by putting their points
-together. Two profiles are compared by effect sizes, which do not grow with the number of rows:
+count, for moments the hours of the day (UTC) with theirs, for numbers the values that fill more
+than `HEAVY` of the rows with their counts and `POINTS` evenly spaced quantiles for the rest.
+Profiles of several intervals pool by putting their points together. Two profiles are compared by
+effect sizes, which do not grow with the number of rows:
 
 * `psi`, the population stability index (Siddiqi, "Credit Risk Scorecards", 2006): over all values
   of text, over the reference's deciles for numbers.
@@ -13,7 +14,13 @@ together. Two profiles are compared by effect sizes, which do not grow with the 
 
 A number of which one value fills a quarter of the reference (no rain) is compared twice: the share
 of that value, and the rest among themselves; otherwise the few rows that carry the information
-would vanish beside the many that do not.
+would vanish beside the many that do not. Where the rest is fewer rows than a comparison needs (one
+booking of a thousand with two babies), its own distribution says nothing: PSI looks at the share
+alone, and `shift` at all rows, whose spread a few of them hardly move.
+
+Hours of the day show a source whose clock was read in another time zone. An hour earlier or later
+is daylight saving's and counts as the same; hours of which one holds a quarter of the reference are
+those of a batch, which runs when it runs, and are not compared.
 """
 
 from __future__ import annotations
@@ -31,13 +38,14 @@ HEAVY = 0.05
 DOMINANT = 0.25
 DECILES = np.linspace(0.0, 1.0, 11)[1:-1]
 KEPT_VALUES = 50_000
+HOURS = list(range(24))
 
 
 @dataclass(frozen=True)
 class Profile:
     """Weighted values of one column;
 
-    `weights` count rows. `kind` is `number` or `text`; `nulls` includes NaN.
+    `weights` count rows. `kind` is `number`, `text` or `hour`; `nulls` includes NaN.
     """
 
     kind: str
@@ -98,7 +106,7 @@ class Profile:
 def profile(values: pl.Series) -> Profile | None:
     """The profile of a column;
 
-    `None` for a type that has none (timestamps) and for text with more than `KEPT_VALUES` values.
+    `None` for a type that has none and for text with more than `KEPT_VALUES` values.
     """
     if values.dtype.is_numeric():
         present = values.cast(pl.Float64).drop_nulls()
@@ -106,6 +114,8 @@ def profile(values: pl.Series) -> Profile | None:
         return Profile(
             "number", len(values), len(values) - len(finite), *_points(finite.to_numpy())
         )
+    if isinstance(values.dtype, pl.Datetime):
+        return _hours(values)
     if values.dtype not in (pl.String, pl.Boolean):
         return None
     counts = (
@@ -139,30 +149,39 @@ def pool(parts: list[Profile]) -> Profile:
     )
 
 
-def psi(reference: Profile, new: Profile) -> float:
-    """Population stability index of `new` against `reference`, 0 where either has no value."""
+def psi(reference: Profile, new: Profile, least: int = 1) -> float:
+    """Population stability index of `new` against `reference`, 0 where either has no value.
+
+    What is left beside a dominant value is compared where both sides hold `least` rows of it.
+    """
     if not reference.values or not new.values:
         return 0.0
     if reference.kind == "text":
         values = sorted({*reference.values, *new.values})
         return bin_psi(_shares(reference, values), _shares(new, values))
+    if reference.kind == "hour":
+        return _psi_of_hours(_shares(reference, HOURS), _shares(new, HOURS))
     split, (old, now) = _without_dominant(reference, new)
-    if min(old.present, now.present) == 0:
+    if min(old.present, now.present) < max(least, 1):
         return split
     edges = np.unique(_quantiles(old, DECILES))
     return max(split, bin_psi(_histogram(old, edges), _histogram(now, edges)))
 
 
-def shift(reference: Profile, new: Profile) -> float:
+def shift(reference: Profile, new: Profile, least: int = 1) -> float:
     """1-Wasserstein distance in standard deviations of the reference;
 
-    0 for text and where nothing can be compared.
+    0 for text and hours, and where nothing can be compared, as with a reference of one value: how
+    many rows left it says PSI. What is left beside a dominant value is compared by itself where
+    both sides hold `least` rows of it, together with that value otherwise.
     """
-    if reference.kind == "text" or not reference.values or not new.values:
+    if reference.kind != "number" or not reference.values or not new.values:
         return 0.0
     _, (old, now) = _without_dominant(reference, new)
-    if min(old.present, now.present) == 0:
+    if old.present == 0:
         return 0.0
+    if min(old.present, now.present) < max(least, 1):
+        old, now = reference, new
     levels = (np.arange(POINTS) + 0.5) / POINTS
     distance = float(np.abs(_quantiles(old, levels) - _quantiles(now, levels)).mean())
     mean = np.average(old.values, weights=old.weights)
@@ -196,6 +215,20 @@ def new_share(reference: Profile, new: Profile) -> tuple[float, float]:
 def comparable_rows(reference: Profile, new: Profile) -> int:
     """The smaller number of rows with a value that a comparison of the two rests on."""
     return int(min(reference.present, new.present))
+
+
+def _hours(values: pl.Series) -> Profile:
+    counts = values.drop_nulls().dt.hour().cast(pl.Int64).rename("value").value_counts(name="rows")
+    counts = counts.sort("value")
+    weights = tuple(float(count) for count in counts["rows"])
+    return Profile("hour", len(values), values.null_count(), tuple(counts["value"]), weights)
+
+
+def _psi_of_hours(reference: np.ndarray, new: np.ndarray) -> float:
+    """The least of the three with the clock an hour back, as it is, and an hour on."""
+    if reference.max() > DOMINANT:
+        return 0.0
+    return min(bin_psi(np.roll(reference, hours), new) for hours in (-1, 0, 1))
 
 
 def _points(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -181,13 +181,16 @@ def _run(table: Table, frame: pd.DataFrame, rules: list[Rule]) -> ExpectationSui
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    suite = gx.ExpectationSuite(name=suite_name(table))
-    for position, rule in enumerate(rules):
-        suite.add_expectation(
+    # All at once: one by one each is compared with all before it.
+    suite = gx.ExpectationSuite(
+        name=suite_name(table),
+        expectations=[
             getattr(expectations, rule.expectation)(
                 **rule.arguments, meta={"rule": position, "name": rule.name}
             )
-        )
+            for position, rule in enumerate(rules)
+        ],
+    )
     asset = context.data_sources.add_pandas(SOURCE).add_dataframe_asset(table.name)
     batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
     return batch.validate(suite, result_format="BOOLEAN_ONLY")

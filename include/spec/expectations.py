@@ -110,8 +110,9 @@ class Invariance(Part):
     inputs: tuple[str, ...] = Field(
         min_length=1, description="The inputs' names; they are exchanged together."
     )
-    max_change: Share = Field(
+    max_change: float = Field(
         default=0.01,
+        ge=0.0,
         description=(
             "Largest mean absolute change of the score, in probability (of a regression in standard"
             " deviations of the labels). 0.01 by default: as good as none."
@@ -131,8 +132,9 @@ class Direction(Part):
     expect: Literal["not_lower", "not_higher"] = Field(
         description="Where the mean score may not go: below or above what it was."
     )
-    tolerance: Share = Field(
+    tolerance: float = Field(
         default=0.0,
+        ge=0.0,
         description=(
             "By how much the mean score may miss the expectation, in probability (of a regression"
             " in standard deviations of the labels). 0 by default: not at all."

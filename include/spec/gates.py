@@ -91,24 +91,25 @@ class Gates(Part):
         default=10.0,
         gt=0.0,
         description=(
-            "Largest median time for one row on the serving code path, in a fresh process with one"
-            " thread; milliseconds. 10 by default: the look-up of features should dominate."
+            "Largest median processor time for one row on the serving code path, in a fresh"
+            " process with one thread; milliseconds. 10 by default: the look-up of features should"
+            " dominate. Processor time, so that a busy machine refuses no model."
         ),
     )
     max_latency_p99_ms: float = Field(
         default=250.0,
         gt=0.0,
         description=(
-            "Largest 99 % quantile of the same; milliseconds. 250 by default: wide, because a"
-            " shared machine's pauses are in it."
+            "Largest 99 % quantile of the same; milliseconds. 250 by default: wide, because the"
+            " interpreter's own pauses (collecting garbage, faulting pages in) are in it."
         ),
     )
     max_batch_ms: float = Field(
         default=250.0,
         gt=0.0,
         description=(
-            "Largest time for 1,000 rows at once on the same path; milliseconds. 250 by default:"
-            " 4,000 rows a second and thread."
+            "Largest processor time for 1,000 rows at once on the same path; milliseconds. 250 by"
+            " default: 4,000 rows a second and thread."
         ),
     )
     max_simple_model_deficit: float = Field(
@@ -139,23 +140,26 @@ class Gates(Part):
         default=0.01,
         gt=0.0,
         description=(
-            "Size of the noise on the inputs, as a share of each input's span in training. 0.01 by"
-            " default: the size of an error of measurement."
+            "Size of the noise on the inputs, as a share of each input's span in training; of an"
+            " input of whole numbers to the nearest whole one. 0.01 by default: the size of an"
+            " error of measurement."
         ),
     )
-    max_perturbation_mean: Share = Field(
+    max_perturbation_mean: float = Field(
         default=0.03,
+        ge=0.0,
         description=(
             "Largest mean absolute change of the score under that noise, in probability (of a"
             " regression in standard deviations of the labels). 0.03 by default: three times the"
             " noise."
         ),
     )
-    max_perturbation_p99: Share = Field(
+    max_perturbation_p99: float = Field(
         default=0.25,
+        ge=0.0,
         description=(
-            "Largest 99 % quantile of that change. 0.25 by default: trees jump at their borders,"
-            " but not across the whole range."
+            "Largest 99 % quantile of that change, in the same unit. 0.25 by default: trees jump at"
+            " their borders, but not across the whole range."
         ),
     )
     max_missing_change: float = Field(
@@ -196,3 +200,17 @@ class Gates(Part):
             " what chance splits give a useless input."
         ),
     )
+
+    @property
+    def changes_of_scores(self) -> dict[str, float]:
+        """Limits on how far a score may move, by where they are declared: in probability, of a
+        regression in standard deviations of the labels, of which a change may be several.
+        """
+        names = ("max_perturbation_mean", "max_perturbation_p99", "max_missing_change")
+        limits = {f"gates.{name}": float(getattr(self, name)) for name in names}
+        for invariance in self.invariances:
+            inputs = "+".join(invariance.inputs)
+            limits[f"gates.invariances of {inputs!r}: max_change"] = invariance.max_change
+        for direction in self.directions:
+            limits[f"gates.directions of {direction.input!r}: tolerance"] = direction.tolerance
+        return limits

@@ -77,7 +77,15 @@ class ProblemDeclaration(Part):
             self._check_fairness(declared)
 
     def check_limits(self, use_case: UseCase) -> None:
-        """Raise `ValueError` where another declaration leaves a gate nothing to decide."""
+        """Raise `ValueError` where another declaration leaves a gate nothing to decide: a
+        probability changes by 1 at most.
+        """
+        for field, value in use_case.gates.changes_of_scores.items():
+            if value > 1.0:
+                raise ValueError(
+                    f"{field} is {value:g}; of problem={type(self).__name__}(...) it is a change of"
+                    " a probability, and at most 1"
+                )
 
     def check_monotone(self, names: list[str]) -> None:
         """Raise `ValueError` where inputs that are declared monotone cannot be."""

@@ -74,6 +74,11 @@ class Column(Part):
         description="Largest share of one number that hardly a row held before. None by default:"
         " that of `DataChecks`.",
     )
+    max_lost_share: Share | None = Field(
+        default=None,
+        description="Largest former share of a text of which no row comes any more. None by"
+        " default: that of `DataChecks`.",
+    )
     privacy: Privacy = Field(
         default="clear",
         description=(

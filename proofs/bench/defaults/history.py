@@ -4,7 +4,7 @@ judged as an ingestion judges them, and published for the next ones to be compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -96,6 +96,6 @@ class History:
         record(self.tables, self.use_case, described)
 
 
-def broken(failures: list[Finding]) -> Broken:
+def broken(failures: Sequence[Finding]) -> Broken:
     """Which rules, without their figures."""
     return frozenset((item.subject, item.part, item.rule) for item in failures)

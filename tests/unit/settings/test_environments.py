@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,25 +16,10 @@ from include.settings.contradictions import NO_SETTINGS
 from include.settings.environments import ENVIRONMENTS
 from include.spec import Release
 from include.use_cases.flight_delays.spec import USE_CASE
+from tests.unit.settings.production import production
 
 PLANTED = "planted-8f3c"  # a password that nobody may see
 ADDRESS = f"postgresql://ledger:{PLANTED}@db/ledger"
-
-
-def production(home: Path, **changes: str | None) -> dict[str, str]:
-    """What a production on this machine is started with; None takes a variable away."""
-    (home / "keys").mkdir(exist_ok=True)
-    (home / "keys" / "signing.pub.pem").write_text("a key")
-    values = {
-        "ENV": "production",
-        "HOME": str(home),
-        "USERS": "ann:admin,omar:op,rita:user",
-        "API_KEYS_FILE": "/run/secrets/api_keys",
-        "API_KEY_FILE": "/run/secrets/api_key",
-        "ALARM_SINKS": "/etc/flightdeck/alarms.toml",
-        **changes,
-    }
-    return {f"{PREFIX}{name}": value for name, value in values.items() if value is not None}
 
 
 def test_the_environments_stand_side_by_side_and_every_value_is_a_setting():

@@ -6,7 +6,7 @@ from include.errors import SettingsError
 from include.settings import load_settings
 from include.settings.pods import pods_of
 from tests.unit.plugins.pod_settings import pod_variables, pods_file
-from tests.unit.settings.test_environments import production
+from tests.unit.settings.production import production
 
 
 def test_of_two_that_say_the_same_the_closer_wins(tmp_path):

@@ -23,7 +23,16 @@ FOLDER = "/airflow/xcom"
 REPORT = f"{FOLDER}/return.json"
 """What Airflow's sidecar hands over."""
 CONTAINER = "step"
-NOT_IN_PODS = frozenset({"environment", "target", "pods_file", "executor", "service_account"})
+NOT_IN_PODS = frozenset(
+    {
+        "airflow_database",
+        "environment",
+        "executor",
+        "pods_file",
+        "service_account",
+        "target",
+    }
+)
 LABEL_CHARACTERS = 63
 SCRATCH = "/tmp"  # noqa: S108  # the container's own
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +20,8 @@ PAGE = 100
 PARSE_SECONDS = 120.0
 LOG_ERRORS = 5
 """As many of a failed task's errors are shown; the last say why."""
+PAUSE_SECONDS = 0.5
+MAY_BE_REPEATED = (httpx.codes.CONFLICT, *range(500, 600))
 
 
 class AirflowApi:
@@ -31,20 +33,27 @@ class AirflowApi:
 
     :param user: one of the settings' users; without it the one as whom commands start runs.
     :param password: the user's, where it is not that of the platform's own file.
+    :param attempts: how often a call is made while the server is busy or away.
     """
 
     def __init__(
-        self, settings: Settings, user: str | None = None, *, password: str | None = None
+        self,
+        settings: Settings,
+        user: str | None = None,
+        *,
+        password: str | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self._settings = settings
         self._user = user or user_of_commands(settings)
         self._password = password
+        self._attempts = attempts
         self._client = httpx.Client(
             base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False
         )
         self._token: str | None = None
 
-    def __enter__(self) -> AirflowApi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,15 +174,29 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
             "reprocess_behavior": "failed",
         }
-        answer = self._request(
-            "POST", "/api/v2/backfills", json=body, accept=(httpx.codes.CONFLICT,)
-        )
-        if answer.status_code == httpx.codes.CONFLICT:
-            return max(
-                int(backfill["id"])
-                for backfill in self._all("/api/v2/backfills", "backfills", {"dag_id": dag_id})
+        for attempt in range(1, self._attempts + 1):
+            before = self._open_backfills(dag_id)
+            answer = self._request(
+                "POST", "/api/v2/backfills", repeats_errors=False, json=body, accept=MAY_BE_REPEATED
             )
-        return int(self._json(answer)["id"])
+            if answer.status_code == httpx.codes.CONFLICT:
+                return max(self._open_backfills(dag_id) or self._backfills(dag_id))
+            if answer.is_success:
+                return int(self._json(answer)["id"])
+            # Airflow stores a back-fill before its runs. One that failed in between is taken back:
+            # it would be answered to the next try as the one that is under way.
+            for half_made in self._open_backfills(dag_id) - before:
+                self._request("PUT", f"/api/v2/backfills/{half_made}/cancel")
+            time.sleep(PAUSE_SECONDS * attempt)
+        raise self._refusal(answer)
+
+    def _open_backfills(self, dag_id: str) -> set[int]:
+        return {number for number, is_open in self._backfills(dag_id).items() if is_open}
+
+    def _backfills(self, dag_id: str) -> dict[int, bool]:
+        """The DAG's back-fills by their ids, and whether each is under way."""
+        backfills = self._all("/api/v2/backfills", "backfills", {"dag_id": dag_id})
+        return {int(one["id"]): one["completed_at"] is None for one in backfills}
 
     def wait_for_dag(self, dag_id: str, seconds: float = PARSE_SECONDS) -> None:
         """Return once the DAG is parsed and stored; raise with the import error, if there is one,
@@ -210,18 +233,28 @@ class AirflowApi:
                 return items
 
     def _request(
-        self, method: str, path: str, *, accept: tuple[int, ...] = (), **kwargs: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: Collection[int] = (),
+        repeats_errors: bool = True,
+        **kwargs: Any,
     ) -> httpx.Response:
-        answer = self._attempt(method, path, **kwargs)
+        answer = self._attempt(method, path, repeats_errors=repeats_errors, **kwargs)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             self._token = None
-            answer = self._attempt(method, path, **kwargs)
+            answer = self._attempt(method, path, repeats_errors=repeats_errors, **kwargs)
         if answer.is_success or answer.status_code in accept:
             return answer
         raise self._refusal(answer)
 
-    def _attempt(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """One call, repeated while the server is busy or away; the last failure is raised."""
+    def _attempt(
+        self, method: str, path: str, *, repeats_errors: bool = True, **kwargs: Any
+    ) -> httpx.Response:
+        """One call, repeated while the server is away and, with `repeats_errors`, while it answers
+        that it cannot; the last failure is raised.
+        """
         attempt = 1
         while True:
             try:
@@ -229,16 +262,17 @@ class AirflowApi:
                 answer = self._client.request(
                     method, path, headers={"Authorization": f"Bearer {token}"}, **kwargs
                 )
-                if not answer.is_server_error or attempt == ATTEMPTS:
+                last = attempt >= self._attempts or not repeats_errors
+                if not answer.is_server_error or last:
                     return answer
             except httpx.TransportError as error:
-                if attempt == ATTEMPTS:
+                if attempt >= self._attempts:
                     raise PlatformError(
                         f"Airflow does not answer {method} {path} on {self._settings.airflow_url}"
                         f" ({type(error).__name__}); `make status` shows what runs, `make up`"
                         " starts it."
                     ) from error
-            time.sleep(0.5 * attempt)
+            time.sleep(PAUSE_SECONDS * attempt)
             attempt += 1
 
     def _sign_in(self) -> str:

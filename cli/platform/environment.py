@@ -12,12 +12,13 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cli.platform.folders import airflow_home, create_private, log_dir
+from cli.platform.metadata import connections, is_of_the_platform
 from include.errors import PlatformError
-from include.files import sqlite_url, write
+from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.environments import EXECUTORS
 
@@ -44,16 +45,6 @@ class Secrets:
     api_secret_key: str
 
 
-def airflow_home(settings: Settings) -> Path:
-    """Folder of Airflow's database, configuration and secrets."""
-    return settings.home / "airflow"
-
-
-def log_dir(settings: Settings) -> Path:
-    """Folder of every log file."""
-    return settings.home / "log"
-
-
 def passwords_file(settings: Settings) -> Path:
     """JSON file `{user: password}` that Airflow's simple auth manager reads."""
     return airflow_home(settings) / "passwords.json"
@@ -69,14 +60,14 @@ def ensure_secrets(settings: Settings) -> Secrets:
         api_secret_key=secrets.token_urlsafe(32),
     )
     _ensure_passwords(settings)
-    return Secrets(**_create_private(folder / "secrets.json", asdict(fresh)))
+    return Secrets(**create_private(folder / "secrets.json", asdict(fresh)))
 
 
 def _ensure_passwords(settings: Settings) -> None:
     """A password for every user; those that were made before stay."""
     path = passwords_file(settings)
     fresh = {user: secrets.token_urlsafe(12) for user in settings.accounts}
-    stored = _create_private(path, fresh)
+    stored = create_private(path, fresh)
     if not fresh.keys() <= stored.keys():
         write(path, json.dumps({**fresh, **stored}) + "\n", mode=0o600)
 
@@ -102,30 +93,14 @@ def passwords(settings: Settings) -> dict[str, str]:
     return content
 
 
-def _create_private(path: Path, content: dict[str, str]) -> dict[str, str]:
-    """Write `content` unless the file exists, readable by its owner only; return what the file
-    holds.
-
-    The file appears complete or not at all, and of two processes that create it at once one wins
-    for both.
-    """
-    if not path.exists():
-        aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(json.dumps(content) + "\n")
-        with suppress(FileExistsError):
-            path.hardlink_to(aside)
-        aside.unlink()
-    stored: dict[str, str] = json.loads(path.read_text())
-    return stored
-
-
 def settings_environment(settings: Settings) -> dict[str, str]:
     """The settings as `FLIGHTDECK_*` variables: a child that loads them gets the same settings."""
     values = {
         field: getattr(settings, field) for field in Settings.model_fields if field != "environment"
     }
+    if not is_of_the_platform(settings.airflow_database):
+        # Airflow's processes have the address, with its password; no other needs it.
+        del values["airflow_database"]
     fields = {field: str(value) for field, value in values.items() if value is not None}
     return {
         f"{PREFIX}ENV": settings.environment,
@@ -166,13 +141,12 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     """Every Airflow process, the `airflow` command and the tests. The same settings always give the
     same answer.
 
-    Airflow itself opens SQLite with WAL and foreign keys; the time-out in the URL makes a writer
-    wait for its turn (seconds) instead of failing with "database is locked".
+    Where Airflow's metadata lie says `cli.platform.metadata`.
     """
     keys = ensure_secrets(settings)
     home = airflow_home(settings)
     logs = log_dir(settings) / "airflow"
-    options = {
+    options: dict[str, object] = {
         "CORE__DAGS_FOLDER": PROJECT_ROOT / "dags",
         "CORE__PLUGINS_FOLDER": PROJECT_ROOT / "plugins",
         "CORE__LOAD_EXAMPLES": False,
@@ -188,7 +162,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 5,
         # The name of the machine without asking DNS, which may be slow or absent.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "DATABASE__SQL_ALCHEMY_CONN": f"{sqlite_url(home / 'airflow.db')}?timeout=30",
+        **connections(settings),
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
         "API__WORKERS": 1,

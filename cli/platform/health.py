@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from cli.platform.postgres import refusal
 from cli.platform.processes import Process
 from cli.platform.supervision import UP, ProcessState
 
@@ -38,6 +39,9 @@ def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> d
                     ok=False, reason="not running" if state is None else state.state.lower()
                 )
                 continue
+            if process.database:
+                verdicts[process.name] = _ask_database(process.database)
+                continue
             if process.health_url not in answers:
                 answers[process.health_url] = _ask(client, process.health_url)
             verdicts[process.name] = _judge(process, state, answers[process.health_url])
@@ -49,6 +53,11 @@ def _ask(client: httpx.Client, url: str) -> httpx.Response | str:
         return client.get(url)
     except httpx.HTTPError as error:
         return f"no answer from {url} ({type(error).__name__})"
+
+
+def _ask_database(options: Mapping[str, str]) -> Health:
+    reason = refusal(options)
+    return Health(ok=not reason, reason=reason)
 
 
 def _judge(process: Process, state: ProcessState, answer: httpx.Response | str) -> Health:

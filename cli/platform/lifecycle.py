@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from cli.platform import health, supervision
+from cli.platform import health, metadata, postgres, supervision
 from cli.platform.environment import (
     PLATFORM_TAG,
     common_environment,
-    log_dir,
     passwords,
     process_environment,
 )
+from cli.platform.folders import log_dir, remove_short_socket_folder
 from cli.platform.leftovers import end_leftovers, find_leftovers
 from cli.platform.preflight import (
     migrate,
@@ -67,14 +67,15 @@ def up(console: Console | None = None) -> Settings:
     os.umask(0o077)
     requested = load_settings()
     require_writable(requested)
-    with _only_one(requested, say):
+    with only_one(requested, say):
         if supervision.is_running(requested):
             settings = running_settings()
             _say_that_it_runs(settings, requested, say)
-            supervision.revive(settings)
-            _wait_until_well(settings, UP_SECONDS, time.monotonic(), say)
+            _start_in_order(settings, time.monotonic(), say)
         else:
-            settings = requested
+            if note := metadata.note(requested):
+                say(note)
+            settings = metadata.decided(requested)
             _start(settings, say)
     say("")
     for line in address_lines(settings):
@@ -87,6 +88,8 @@ def _say_that_it_runs(settings: Settings, requested: Settings, say: Say) -> None
     ports = ("airflow_port", "mlflow_port", "serving_port", "grpc_port")
     if any(getattr(settings, port) != getattr(requested, port) for port in ports):
         say("It keeps the ports it was started with; `make down` first to change them.")
+    if requested.airflow_database not in (None, settings.airflow_database):
+        say("It keeps the database it was started with; `make down` first to change it.")
 
 
 def _start(settings: Settings, say: Say) -> None:
@@ -99,8 +102,8 @@ def _start(settings: Settings, say: Say) -> None:
     require_disk(settings)
     processes = platform_processes(settings)
     require_ports(settings, processes)
-    migrate(settings)
-    say(f"  databases{'':<15} ready after {time.monotonic() - started:5.0f} s")
+    if metadata.kind_of(settings) == "embedded":
+        postgres.ensure_cluster(settings)
     state = PlatformState(
         platform_id=secrets.token_hex(8),
         started_at=time.time(),
@@ -110,6 +113,7 @@ def _start(settings: Settings, say: Say) -> None:
         mlflow_port=settings.mlflow_port,
         serving_port=settings.serving_port,
         grpc_port=settings.grpc_port,
+        airflow_database=settings.airflow_database or "",
     )
     supervision.pid_file(settings).unlink(missing_ok=True)
     write_state(settings, state)
@@ -118,14 +122,26 @@ def _start(settings: Settings, say: Say) -> None:
     )
     try:
         supervision.start_daemon(settings, processes, environment)
-        needed = [process for process in processes if not process.runs_work]
-        _wait_until_well(settings, UP_SECONDS, started, say, needed)
-        supervision.start_work(settings, processes)
-        work = [process for process in processes if process.runs_work]
-        _wait_until_well(settings, UP_SECONDS, started, say, work)
+        _start_in_order(settings, started, say)
     except PlatformError:
         _stop(settings)
         raise
+
+
+def _start_in_order(settings: Settings, started: float, say: Say) -> None:
+    """Start whatever does not run: the database, what the others need, then what runs tasks, each
+    when those before it are well. An earlier start may have been ended at any point of it.
+    """
+    processes = platform_processes(settings)
+    stores = [process for process in processes if process.holds_data]
+    work = [process for process in processes if process.runs_work]
+    needed = [process for process in processes if not (process.holds_data or process.runs_work)]
+    for group in (stores, needed, work):
+        supervision.start(settings, group)
+        _wait_until_well(settings, UP_SECONDS, started, say, group)
+        if group is stores:
+            migrate(settings)
+            say(f"  databases{'':<15} ready after {time.monotonic() - started:5.0f} s")
 
 
 def _wait_until_well(
@@ -133,12 +149,11 @@ def _wait_until_well(
     limit: float,
     started: float,
     say: Say,
-    awaited: Sequence[Process] | None = None,
+    processes: Sequence[Process],
 ) -> None:
-    """Say a line per process (of those that are awaited, or of all) as it becomes well; raise when
-    one cannot, or when `limit` seconds are over.
+    """Say a line per process as it becomes well; raise when one cannot, or when `limit` seconds are
+    over.
     """
-    processes = platform_processes(settings) if awaited is None else tuple(awaited)
     waiting = {process.name: process for process in processes}
     pids: dict[str, set[int]] = {process.name: set() for process in processes}
     deadline = time.monotonic() + limit
@@ -223,7 +238,9 @@ def _forget(settings: Settings) -> None:
         supervision.socket_path(settings),
     ):
         path.unlink(missing_ok=True)
-    supervision.remove_short_socket_folder(settings)
+    if metadata.kind_of(settings) == "embedded":
+        postgres.remove_sockets(settings)
+    remove_short_socket_folder(settings)
 
 
 def status() -> bool:
@@ -309,9 +326,9 @@ def address_lines(settings: Settings) -> list[str]:
 
 
 @contextmanager
-def _only_one(settings: Settings, say: Say) -> Iterator[Path]:
+def only_one(settings: Settings, say: Say) -> Iterator[Path]:
     """Hold the home's start lock: a second `make up` waits for the first, then finds the platform
-    running.
+    running; and a command that needs the database without the platform for either.
     """
     path = run_dir(settings) / "up.lock"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -319,6 +336,6 @@ def _only_one(settings: Settings, say: Say) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another `make up` is at work; waiting for it.")
+            say("Another `make up` or command of this home is at work; waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield path

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from cli.platform.environment import (
     airflow_environment,
-    airflow_home,
-    log_dir,
     mlflow_environment,
     process_environment,
 )
+from cli.platform.folders import log_dir
+from cli.platform.metadata import data_folder, kind_of, sqlite_file
 from cli.platform.processes import Process, mlflow_database
 from cli.platform.stamped import stamped
 from include.errors import PlatformError
@@ -109,33 +109,39 @@ def _is_free(host: str, port: int) -> bool:
 
 @dataclass(frozen=True)
 class Migration:
-    """One database to bring up to date before anything opens it."""
+    """One database to bring up to date before anything else opens it.
+
+    `database` is its file or folder, whose stamp beside it says by which version of `package` that
+    was done last; None where it lies elsewhere and cannot be stamped, and is looked at every time.
+    """
 
     name: str
     package: str
-    database: Path
+    database: Path | None
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path = PROJECT_ROOT
 
     @property
-    def stamp(self) -> Path:
-        """File that holds the version of the package which migrated the database last."""
-        return self.database.with_suffix(".migrated")
-
-    @property
     def is_due(self) -> bool:
         """Whether the database is missing or was migrated by another version of the package."""
-        return not (
-            self.database.exists()
-            and self.stamp.exists()
-            and self.stamp.read_text() == version(self.package)
-        )
+        if self.database is None or not self.database.exists():
+            return True
+        stamp = self.database.with_suffix(".migrated")
+        return not stamp.exists() or stamp.read_text() != version(self.package)
+
+    def conclude(self) -> None:
+        """Note that it is done."""
+        if self.database is None:
+            return
+        if self.database.is_file():
+            _use_wal(self.database)
+        self.database.with_suffix(".migrated").write_text(version(self.package))
 
 
 def migrate(settings: Settings) -> None:
     """Create or upgrade the databases of Airflow and MLflow, side by side, once per version of
-    either.
+    either. A PostgreSQL must answer already.
 
     Raises `PlatformError` with the last line of the log when one fails.
     """
@@ -149,8 +155,7 @@ def migrate(settings: Settings) -> None:
             raise PlatformError(
                 f"the database of {migration.name} could not be migrated: {last} (log: {log})"
             )
-        _use_wal(migration.database)
-        migration.stamp.write_text(version(migration.package))
+        migration.conclude()
 
 
 def _migrations(settings: Settings) -> tuple[Migration, ...]:
@@ -159,7 +164,11 @@ def _migrations(settings: Settings) -> tuple[Migration, ...]:
         Migration(
             name="airflow",
             package="apache-airflow-core",
-            database=airflow_home(settings) / "airflow.db",
+            database={
+                "sqlite": sqlite_file(settings),
+                "embedded": data_folder(settings),
+                "external": None,
+            }[kind_of(settings)],
             command=("airflow", "db", "migrate"),
             environment=airflow_environment(settings),
         ),
@@ -181,7 +190,7 @@ def _log(settings: Settings, migration: Migration) -> Path:
 def _start(settings: Settings, migration: Migration) -> subprocess.Popen[bytes]:
     log = _log(settings, migration)
     log.parent.mkdir(parents=True, exist_ok=True)
-    migration.database.parent.mkdir(parents=True, exist_ok=True)
+    migration.directory.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(
             stamped([sys.executable, "-m", *migration.command]),

@@ -5,6 +5,7 @@ seen.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,9 +13,11 @@ from typing import Literal
 from cli.platform.environment import (
     airflow_environment,
     common_environment,
-    log_dir,
     mlflow_environment,
 )
+from cli.platform.folders import log_dir
+from cli.platform.metadata import client_options, data_folder, kind_of
+from cli.platform.postgres import LOG, server_command, server_environment
 from include.settings import PROJECT_ROOT, Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
@@ -25,11 +28,13 @@ class Process:
     """One supervised process.
 
     `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer
-    200. It runs in `directory`; MLflow in that of its database, whose name then holds nothing that
-    means something in a URL. A process with a `component` has no address of its own: it is well
-    when the component's heartbeat, as Airflow reports it under `health_url`, is younger than the
-    process. One that `runs_work` starts tasks, which need the others: it is started when those are
-    well, and stopped before them.
+    200; a database has none, and must let in a client with the options `database`. It runs in
+    `directory`; MLflow in that of its database, whose name then holds nothing that means something
+    in a URL. A process with a `component` has no address of its own: it is well when the
+    component's heartbeat, as Airflow reports it under `health_url`, is younger than the process.
+    One that `runs_work` starts tasks, which need the others: it is started when those are well, and
+    stopped before them. One that `holds_data` of others is started before all of them, and stopped
+    after them.
     """
 
     name: str
@@ -37,13 +42,16 @@ class Process:
     environment: dict[str, str] = field(repr=False)
     priority: int
     log: Path
-    health_url: str
+    health_url: str = ""
+    database: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int | None = None
     port_variable: str = ""
     more_ports: tuple[tuple[str, int], ...] = ()
     address: str = ""
     component: AirflowComponent | None = None
     runs_work: bool = False
+    holds_data: bool = False
+    stop_signal: str = "TERM"
     directory: Path = PROJECT_ROOT
 
 
@@ -54,7 +62,24 @@ def mlflow_database(settings: Settings) -> Path:
 
 def platform_processes(settings: Settings) -> tuple[Process, ...]:
     """All processes in the order in which they are started."""
-    return (_mlflow(settings), *_airflow(settings), _serving(settings))
+    embedded = kind_of(settings) == "embedded"
+    databases = (_database(settings),) if embedded else ()
+    return (*databases, _mlflow(settings), *_airflow(settings), _serving(settings))
+
+
+def _database(settings: Settings) -> Process:
+    return Process(
+        name="airflow-database",
+        command=server_command(settings),
+        environment=server_environment(settings),
+        directory=data_folder(settings),
+        priority=50,
+        log=log_dir(settings) / LOG,
+        database=client_options(settings),
+        holds_data=True,
+        # Its word for: end all sessions and stop. After SIGTERM it would wait for its clients.
+        stop_signal="INT",
+    )
 
 
 def _mlflow(settings: Settings) -> Process:

@@ -13,6 +13,7 @@ from pathlib import Path
 from include.errors import PlatformError
 from include.files import write
 from include.settings import PREFIX, Settings, load_settings
+from include.settings.airflow_database import SQLITE
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class PlatformState:
     """One start of the platform.
 
     `platform_id` is in the environment of every process; `started_at` and `boot_time` are seconds
-    since the epoch.
+    since the epoch. A state that names no database is of a version that had SQLite alone.
     """
 
     platform_id: str
@@ -31,6 +32,7 @@ class PlatformState:
     mlflow_port: int
     serving_port: int
     grpc_port: int = 0
+    airflow_database: str = SQLITE
 
 
 def run_dir(settings: Settings) -> Path:
@@ -59,7 +61,7 @@ def read_state(settings: Settings) -> PlatformState | None:
 
 def write_state(settings: Settings, state: PlatformState) -> None:
     """Write the state; readers see the old file or the new one."""
-    write(state_path(settings), json.dumps(asdict(state), indent=2) + "\n")
+    write(state_path(settings), json.dumps(asdict(state), indent=2) + "\n", mode=0o600)
 
 
 def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -80,6 +82,7 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "MLFLOW_PORT": state.mlflow_port,
         "SERVING_PORT": state.serving_port,
         "GRPC_PORT": state.grpc_port,
+        "AIRFLOW_DATABASE": state.airflow_database,
     }
     return load_settings(
         {**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}}

@@ -4,14 +4,10 @@ talking to it.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import os
 import shlex
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +19,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from cli.platform.environment import log_dir
+from cli.platform.folders import log_dir, make_socket_folder, socket_folder
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
 from cli.platform.state import run_dir
@@ -31,13 +27,13 @@ from cli.platform.tasks import end_tasks
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
 
-LONGEST_SOCKET_PATH = 100
 HOME_VARIABLE, PROJECT_VARIABLE = "SUPERVISED_HOME", "SUPERVISED_PROJECT"
 STOP_SECONDS = 25
 TASK_SECONDS = 10
 """How long a task may take to end by itself after SIGTERM; native code delays it."""
 START_SECONDS = 20
-UP, STARTING, GIVEN_UP, STOPPING = "RUNNING", {"STARTING", "BACKOFF"}, "FATAL", "STOPPING"
+UP, GIVEN_UP, STOPPING = "RUNNING", "FATAL", "STOPPING"
+STOPPED = {GIVEN_UP, "EXITED", "STOPPED"}
 POLL_SECONDS = 0.1
 
 
@@ -53,14 +49,8 @@ class ProcessState:
 
 
 def socket_path(settings: Settings) -> Path:
-    """The daemon's control socket: in the home, or under the temporary folder where the home's path
-    is too long for one.
-    """
-    path = run_dir(settings) / "supervisor.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        return path
-    digest = hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"flightdeck-{os.getuid()}-{digest}" / "supervisor.sock"
+    """The daemon's control socket."""
+    return socket_folder(settings) / "supervisor.sock"
 
 
 def pid_file(settings: Settings) -> Path:
@@ -124,11 +114,13 @@ def _program(process: Process, settings: Settings) -> str:
                 for name, value in sorted(process.environment.items())
             ),
             "priority": process.priority,
-            "autostart": str(not process.runs_work).lower(),
+            # `start` starts each when what it needs is well.
+            "autostart": "false",
             "autorestart": "true",
-            "startsecs": 3,
+            # Everything else waits for what holds its data, and that answers at once.
+            "startsecs": 1 if process.holds_data else 3,
             "startretries": 2,
-            "stopsignal": "TERM",
+            "stopsignal": process.stop_signal,
             "stopwaitsecs": STOP_SECONDS + (TASK_SECONDS if process.runs_work else 0),
             # Signals go to the whole process group, so that a server does not leave its workers
             # behind.
@@ -161,9 +153,9 @@ def start_daemon(
 ) -> None:
     """Write the configuration, start supervisord as a daemon and wait until it answers."""
     configuration = run_dir(settings) / "supervisord.conf"
-    for folder in (run_dir(settings), log_dir(settings), socket_path(settings).parent):
+    for folder in (run_dir(settings), log_dir(settings)):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _require_private(socket_path(settings).parent, settings)
+    make_socket_folder(settings)
     configuration.touch(mode=0o600)
     configuration.chmod(0o600)
     configuration.write_text(render_configuration(settings, processes))
@@ -186,26 +178,6 @@ def start_daemon(
         f"supervisord did not start: {reason[-1] if reason else 'no answer'}; its log is"
         f" {log_dir(settings) / 'supervisord.log'}."
     )
-
-
-def _require_private(folder: Path, settings: Settings) -> None:
-    """In a shared temporary folder someone else may have made `folder` before us, to listen in."""
-    status = folder.lstat()
-    if folder != run_dir(settings) and (
-        status.st_uid != os.getuid() or status.st_mode & 0o077 or not stat.S_ISDIR(status.st_mode)
-    ):
-        raise PlatformError(
-            f"{folder} must be a folder that only you can open; remove it, or use a home with a"
-            " shorter path."
-        )
-
-
-def remove_short_socket_folder(settings: Settings) -> None:
-    """Remove the socket's folder where it lies outside the home."""
-    folder = socket_path(settings).parent
-    if folder != run_dir(settings) and folder.is_dir():
-        with suppress(OSError):
-            folder.rmdir()
 
 
 @contextmanager
@@ -250,38 +222,29 @@ def _process_state(info: Mapping[str, Any]) -> ProcessState:
     )
 
 
-def start_work(settings: Settings, processes: Iterable[Process]) -> None:
-    """Start what runs tasks; to be called when all that tasks need is well."""
+def start(settings: Settings, processes: Iterable[Process]) -> None:
+    """Start those that do not run, given up ones too; to be called when what they need is well."""
+    states = process_states(settings)
     with _connection(settings) as supervisor:
         for process in processes:
-            if process.runs_work:
+            if states[process.name].state in STOPPED:
                 supervisor.startProcess(process.name, False)
-
-
-def revive(settings: Settings) -> None:
-    """Start what has been given up or stopped."""
-    dead = [
-        state.name
-        for state in process_states(settings).values()
-        if state.state in {"FATAL", "EXITED", "STOPPED"}
-    ]
-    with _connection(settings) as supervisor:
-        for name in dead:
-            supervisor.startProcess(name, False)
 
 
 def stop_daemon(settings: Settings, processes: Iterable[Process]) -> int:
     """Stop what runs tasks, so that the end of a task can still be reported and it is tried again
-    after the next start; then every other process at once, and then supervisord.
+    after the next start; then every other process at once, but what holds their data after them,
+    and then supervisord.
 
     Returns how many tasks had to be killed.
     """
-    ended: set[int] = set()
+    processes, ended = tuple(processes), set[int]()
     with _connection(settings) as supervisor:
         for process in processes:
             if process.runs_work:
                 with suppress(xmlrpc.client.Fault):  # it does not run
                     ended |= _stop_work(supervisor, process.name)
+        _stop_together(supervisor, [one.name for one in processes if not one.holds_data])
         supervisor.stopAllProcesses()
         supervisor.shutdown()
     deadline = time.monotonic() + STOP_SECONDS
@@ -302,3 +265,14 @@ def _stop_work(supervisor: Any, name: str) -> set[int]:
             ended |= end_tasks(pid)
         time.sleep(POLL_SECONDS)
     return ended
+
+
+def _stop_together(supervisor: Any, names: Iterable[str]) -> None:
+    """Stop processes at the same time and wait for their end, after which supervisord kills."""
+    asked = []
+    for name in names:
+        with suppress(xmlrpc.client.Fault):  # it does not run
+            supervisor.stopProcess(name, False)
+            asked.append(name)
+    while any(supervisor.getProcessInfo(name)["statename"] == STOPPING for name in asked):
+        time.sleep(POLL_SECONDS)

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
+from include.settings.airflow_database import airflow_database_url
 from include.settings.contradictions import contradictions, unknown_variables
 from include.settings.environments import (
     ENVIRONMENTS,
@@ -71,6 +72,14 @@ class Settings(BaseModel):
         le=65535,
         description="The endpoint's TCP port for the Open Inference Protocol over gRPC; 0 for none."
         " By default the next one to `serving_port`.",
+    )
+    airflow_database: str | None = Field(
+        default=None,
+        repr=False,
+        description="Where `flightdeck up` keeps Airflow's metadata: `embedded`, a PostgreSQL that"
+        " it starts itself, `sqlite`, or postgresql://user:password@host/database"
+        " (docs/airflow-database.md). By default embedded, unless the home has a SQLite file of an"
+        " earlier version.",
     )
     tables_uri: str = Field(
         description="Folder or object-storage URI under which every Delta table lies. A folder of"
@@ -227,6 +236,13 @@ class Settings(BaseModel):
     def _known_online_store(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None:
             online_store_config(value, info.data.get("home", PROJECT_ROOT))
+        return value
+
+    @field_validator("airflow_database")
+    @classmethod
+    def _known_airflow_database(cls, value: str | None) -> str | None:
+        if value is not None:
+            airflow_database_url(value)
         return value
 
     @field_validator("users")

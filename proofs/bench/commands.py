@@ -23,6 +23,11 @@ COMMANDS: dict[str, Command] = {
         "Measure batch scoring against raw prediction over the same file.",
         "Commands",
     ),
+    "database": Command(
+        "proofs.bench.database.main:bench_database",
+        "Measure Airflow on SQLite and on PostgreSQL: back-fills, tasks, start, idle costs.",
+        "Commands",
+    ),
     "release": Command(
         "proofs.bench.release.main:bench_release",
         "Simulate rollouts on the shipped analysis: how often wrong, how soon right.",

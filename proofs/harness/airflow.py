@@ -14,8 +14,9 @@ from urllib.parse import quote
 import httpx
 import psutil
 
+from cli.platform import metadata, postgres
 from cli.platform.airflow_api import AirflowApi
-from cli.platform.environment import airflow_environment, airflow_home, process_environment
+from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.release.approval import REASON
@@ -46,7 +47,7 @@ class Airflow:
         self.settings = settings
         self._changes = {"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **(changes or {})}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._exits = ExitStack()
+        self._exits, self._database = ExitStack(), ExitStack()
 
     def __enter__(self) -> Airflow:
         with ExitStack() as unless_started:
@@ -60,9 +61,13 @@ class Airflow:
 
     def start(self) -> None:
         """Migrate the database, start every process, wait until all are healthy."""
-        airflow_at(airflow_home(self.settings) / "airflow.db")
-        # Nothing is left to migrate; it writes the configuration file that all processes read,
-        # which they would otherwise write at the same time.
+        match metadata.kind_of(self.settings):
+            case "sqlite":
+                airflow_at(metadata.sqlite_file(self.settings))
+            case "embedded":
+                self._database.enter_context(postgres.running(self.settings))
+        # Where nothing is left to migrate it writes the configuration file that all processes
+        # read, which they would otherwise write at the same time.
         subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
             env=self._environment(airflow_environment(self.settings)),
@@ -70,7 +75,7 @@ class Airflow:
             capture_output=True,
         )
         for process in platform_processes(self.settings):
-            if process.name.startswith("airflow-"):
+            if process.name.startswith("airflow-") and not process.holds_data:
                 self.launch(process.name)
         self.wait_for("be healthy", self._is_healthy, seconds=START_SECONDS)
 
@@ -108,6 +113,7 @@ class Airflow:
             with suppress(subprocess.TimeoutExpired):
                 self._processes[name].wait(timeout=max(deadline - time.monotonic(), 0.1))
             self.kill(name)
+        self._database.close()
 
     def api(self, user: str = "engineer") -> Account:
         """Airflow's API as one of its users."""

@@ -46,6 +46,8 @@ def _variables(home: Path, share: float, more: dict[str, object]) -> dict[str, s
         "ENV": "test",
         "HOME": home,
         "MLFLOW_TRACKING_URI": sqlite_url(home / "mlflow.db"),
+        # A copy of a migrated file is there at once (`proofs.harness.databases`).
+        "AIRFLOW_DATABASE": "sqlite",
         "SAMPLE_SHARE": share,
         **more,
     }

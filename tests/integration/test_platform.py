@@ -21,13 +21,17 @@ from cli.platform.leftovers import find_leftovers
 from cli.platform.processes import platform_processes
 from cli.platform.state import read_state
 from cli.platform.supervision import pid_file, process_states, socket_path
+from include.catalogue import names
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
+from proofs.harness.airflow import Account
+from proofs.harness.backfills import Backfills
 from proofs.harness.ports import free_ports
 from tests.homes import ODD_NAME
 
 pytestmark = pytest.mark.slow
 DAG_ID = "flight_delays__features"
+MONTHS = 12
 
 
 @dataclass
@@ -52,11 +56,11 @@ class Platform:
 
 
 def make_platform(home: Path, ports: list[int]) -> Platform:
-    names = ("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT")
+    variables = ("FLIGHTDECK_AIRFLOW_PORT", "FLIGHTDECK_MLFLOW_PORT", "FLIGHTDECK_SERVING_PORT")
     own = {
         "FLIGHTDECK_HOME": str(home),
         "FLIGHTDECK_ENV": "test",
-        **dict(zip(names, map(str, ports), strict=True)),
+        **dict(zip(variables, map(str, ports), strict=True)),
     }
     return Platform(load_settings(own), process_environment(own))
 
@@ -192,6 +196,35 @@ def test_a_run_is_triggered_once_and_its_log_can_be_read(platform, api):
     assert str(platform.settings.home / "log" / "airflow") in json.dumps(log, ensure_ascii=False)
 
 
+@pytest.fixture
+def no_worker_slot(platform):
+    """Runs begin and their tasks wait: the scheduler is at work, and the two cores are not."""
+    with Account(platform.settings, "admin") as admin:
+        pool = "/api/v2/pools/default_pool"
+        slots = admin.get(pool)["slots"]
+        assert admin.call("PATCH", f"{pool}?update_mask=slots", {"slots": 0}).is_success
+        yield
+        assert admin.call("PATCH", f"{pool}?update_mask=slots", {"slots": slots}).is_success
+
+
+def test_a_year_is_back_filled_ten_times_for_two_at_once(platform, api, no_worker_slot):
+    """On SQLite most of these calls failed with "database is locked", and left half a year."""
+    first, last = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 1, tzinfo=UTC)
+    processes = [
+        f"{name}__{process}" for process in ("batch_scoring", "monitoring") for name in names()
+    ]
+    with Backfills(platform.settings) as backfills:
+        for dag_id in processes[:2]:
+            api.wait_for_dag(dag_id)
+            backfills.end(dag_id)
+        for _ in range(10):
+            calls = [backfills.ask(dag_id, first, last) for dag_id in processes[:2]]
+            assert [call.detail for call in calls] == ["", ""]
+            assert [call.runs for call in calls] == [MONTHS, MONTHS]
+            for dag_id in processes[:2]:
+                backfills.end(dag_id)
+
+
 def test_airflows_refusal_is_passed_on_with_its_reason(platform, api):
     with pytest.raises(
         PlatformError,
@@ -216,10 +249,11 @@ def test_another_platform_on_a_taken_port_is_refused_before_anything_starts(plat
     assert read_state(other.settings) is None
 
 
-def test_a_killed_process_is_started_again(platform):
-    pid = pid_of(platform, "mlflow")
+@pytest.mark.parametrize("name", ["mlflow", "airflow-database"])
+def test_a_killed_process_is_started_again(platform, name):
+    pid = pid_of(platform, name)
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: pid_of(platform, "mlflow") not in {0, pid})
+    wait_for(lambda: pid_of(platform, name) not in {0, pid})
     wait_for(lambda: platform.run("status").returncode == 0)
 
 

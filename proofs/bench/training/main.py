@@ -370,6 +370,8 @@ def _settings(home: Path, scale: Scale) -> Settings:
             "FLIGHTDECK_HOME": str(home),
             "FLIGHTDECK_SAMPLE_SHARE": str(scale.share),
             "FLIGHTDECK_MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
+            # No platform runs, so nobody starts a PostgreSQL.
+            "FLIGHTDECK_AIRFLOW_DATABASE": "sqlite",
         }
     )
 

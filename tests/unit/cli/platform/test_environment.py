@@ -3,7 +3,6 @@ import stat
 
 from cli.platform.environment import (
     airflow_environment,
-    airflow_home,
     common_environment,
     ensure_secrets,
     mlflow_environment,
@@ -11,6 +10,7 @@ from cli.platform.environment import (
     passwords_file,
     process_environment,
 )
+from cli.platform.folders import airflow_home
 from include.settings import PROJECT_ROOT, Settings, load_settings
 
 
@@ -42,10 +42,6 @@ def test_airflow_is_told_where_the_project_lies(tmp_path):
     )
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["PYTHONPATH"].split(":")[0] == str(PROJECT_ROOT)
-    assert (
-        str(tmp_path / "airflow" / "airflow.db")
-        in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    )
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path):

@@ -108,3 +108,11 @@ def test_an_address_that_several_depend_on_is_asked_once(server):
     ]
     check(processes, {**running("airflow-api-server"), **running("airflow-scheduler")})
     assert server.asked == ["/health"]
+
+
+def test_a_database_that_lets_nobody_in_is_reported(tmp_path):
+    options = {"host": str(tmp_path), "port": "5432", "user": "me", "dbname": "postgres"}
+    database = Process("airflow-database", (), {}, 1, Path("log"), database=options)
+    verdict = check([database], running("airflow-database"))["airflow-database"]
+    assert not verdict.ok
+    assert "No such file" in verdict.reason

@@ -1,3 +1,7 @@
+import json
+import stat
+from dataclasses import asdict, replace
+
 import pytest
 
 from cli.platform.state import PlatformState, read_state, running_settings, state_path, write_state
@@ -40,3 +44,21 @@ def test_a_damaged_state_is_named(tmp_path):
     state_path(settings).write_text('{"platform_id": "a"')
     with pytest.raises(PlatformError, match=r"platform\.json is damaged"):
         read_state(settings)
+
+
+def test_the_database_of_a_started_platform_holds_for_later_commands(tmp_path):
+    own = "postgresql://me:s3cret@db/airflow"
+    environ = {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_AIRFLOW_DATABASE": "embedded"}
+    settings = load_settings(environ)
+    write_state(settings, replace(STATE, airflow_database=own))
+    assert running_settings(environ).airflow_database == own
+    assert stat.S_IMODE(state_path(settings).stat().st_mode) == 0o600
+
+
+def test_a_platform_of_a_version_that_had_sqlite_alone_is_understood(tmp_path):
+    environ = {"FLIGHTDECK_HOME": str(tmp_path)}
+    written = {name: value for name, value in asdict(STATE).items() if name != "airflow_database"}
+    path = state_path(load_settings(environ))
+    path.parent.mkdir()
+    path.write_text(json.dumps(written))
+    assert running_settings(environ).airflow_database == "sqlite"

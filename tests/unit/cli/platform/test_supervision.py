@@ -3,8 +3,9 @@ import shlex
 
 import pytest
 
-from cli.platform import supervision
+from cli.platform import folders, supervision
 from cli.platform.environment import ensure_secrets
+from cli.platform.metadata import password
 from cli.platform.processes import platform_processes
 from cli.platform.stamped import stamped
 from include.errors import PlatformError
@@ -13,7 +14,9 @@ from tests.homes import ODD_NAME
 
 
 def settings_in(folder):
-    return load_settings({"FLIGHTDECK_HOME": str(folder)})
+    return load_settings(
+        {"FLIGHTDECK_HOME": str(folder), "FLIGHTDECK_AIRFLOW_DATABASE": "embedded"}
+    )
 
 
 @pytest.mark.parametrize("name", ["100% odd, folder", "a 'b' #c ;d%(x)s", ODD_NAME])
@@ -49,15 +52,13 @@ def test_processes_start_in_the_order_of_the_list(tmp_path):
     assert priorities == sorted(set(priorities))
 
 
-def test_what_runs_tasks_is_started_when_the_others_are_well_and_every_file_is_private(tmp_path):
+def test_nothing_starts_before_what_it_needs_and_every_file_is_private(tmp_path):
     processes = platform_processes(settings_in(tmp_path))
     parser = configparser.RawConfigParser()
     parser.read_string(supervision.render_configuration(settings_in(tmp_path), processes))
-    assert {
-        process.name
-        for process in processes
-        if parser[f"program:{process.name}"]["autostart"] == "false"
-    } == {"airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    assert {parser[f"program:{process.name}"]["autostart"] for process in processes} == {"false"}
+    # PostgreSQL would answer SIGTERM by waiting for its clients, which never leave.
+    assert parser["program:airflow-database"]["stopsignal"] == "INT"
     assert parser["supervisord"]["umask"] == "077"
 
 
@@ -71,7 +72,7 @@ def test_every_server_listens_on_loopback_only(tmp_path):
 
 def test_airflows_secrets_are_in_no_command_line(tmp_path):
     settings = settings_in(tmp_path)
-    keys = vars(ensure_secrets(settings)).values()
+    keys = [*vars(ensure_secrets(settings)).values(), password(settings)]
     text = " ".join(" ".join(process.command) for process in platform_processes(settings))
     assert not [key for key in keys if key in text]
 
@@ -85,7 +86,7 @@ def test_the_socket_is_private(tmp_path):
 def test_a_long_home_gets_a_short_socket_path(tmp_path):
     near, far = settings_in("/tmp/near"), settings_in(tmp_path / ("d" * 120))
     assert supervision.socket_path(near) == near.home / "run" / "supervisor.sock"
-    assert len(str(supervision.socket_path(far))) <= supervision.LONGEST_SOCKET_PATH
+    assert len(str(folders.socket_folder(far))) <= folders.LONGEST_SOCKET_FOLDER
     assert supervision.socket_path(far) != supervision.socket_path(
         settings_in(tmp_path / ("e" * 120))
     )
@@ -99,7 +100,7 @@ def test_a_socket_folder_that_others_can_open_is_refused(tmp_path):
         with pytest.raises(PlatformError, match="only you can open"):
             supervision.start_daemon(settings, (), {})
     finally:
-        supervision.remove_short_socket_folder(settings)
+        folders.remove_short_socket_folder(settings)
     assert not folder.exists()
 
 

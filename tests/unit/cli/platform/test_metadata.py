@@ -11,6 +11,7 @@ from cli.platform.environment import (
     mlflow_environment,
     settings_environment,
 )
+from cli.platform.folders import socket_folder
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import load_settings
@@ -102,7 +103,7 @@ def test_the_address_of_the_platforms_postgresql_survives_any_home(tmp_path):
 
     settings = settings_in(tmp_path / ODD_NAME, "embedded")
     url = make_url(airflow_environment(settings)[CONNECTION])
-    assert url.query["host"] == str(settings.home / "run")
+    assert url.query["host"] == str(socket_folder(settings))
     assert url.password == metadata.password(settings)
     secret = settings.home / "airflow" / "database.json"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600

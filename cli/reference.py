@@ -40,11 +40,6 @@ class Variable(NamedTuple):
 
 VARIABLES = (
     Variable(
-        "FLIGHTDECK_AIRFLOW_DATABASE_FILE",
-        "File that holds what `FLIGHTDECK_AIRFLOW_DATABASE` would, so that its password stands in"
-        " no variable.",
-    ),
-    Variable(
         "FLIGHTDECK_FEATURE_STORE_DIR",
         "Absolute folder of Feast's registry and SQLite store, as `feature_repo/feature_store.yaml`"
         " reads it: Flightdeck sets it from `FLIGHTDECK_HOME`; set it by hand for Feast's own"

@@ -98,7 +98,7 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
             "FLIGHTDECK_SAMPLE_SHARE": "0.1",
         }
     )
-    mlflow = platform_processes(settings)[0]
+    mlflow = next(one for one in platform_processes(settings) if one.name == "mlflow")
     mlflow_database(settings).parent.mkdir(parents=True)
     with (tmp_path / "server.log").open("wb") as log:
         server = subprocess.Popen(

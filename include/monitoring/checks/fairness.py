@@ -62,7 +62,7 @@ def _changes(window: Window, names: list[str]) -> Iterator[tuple[str, str, Dista
                 _distances(side, name, rows, window)
                 for side, rows in zip((window.serving, window.reference), sides, strict=True)
             )
-            for value in now.keys() & before.keys():
+            for value in sorted(now.keys() & before.keys()):
                 yield rate, f"{name}={value}", now[value], before[value]
 
 

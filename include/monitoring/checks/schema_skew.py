@@ -88,7 +88,8 @@ def _inferred(values: pl.Series) -> ColumnSchema:
         return _numbers(values.cast(pl.Float64).to_numpy())
     if dtype.is_temporal():
         return ColumnSchema("time", _null_share(values))
-    counts = values.drop_nulls().cast(pl.String).value_counts()
+    # In one order: the shares of several values are added up.
+    counts = values.drop_nulls().cast(pl.String).value_counts().sort(values.name)
     if counts.height > MOST_CATEGORIES:
         return ColumnSchema("text", _null_share(values))
     shares = {str(name): count / len(values) for name, count in counts.iter_rows()}

@@ -139,7 +139,7 @@ def test_what_a_comparison_with_the_champion_alone_refuses_gets_through_without_
         assert refusals(frame, champion) == set()
 
 
-def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rule_on_references(
+def test_a_champion_with_an_input_that_is_not_declared_any_more_is_compared_on_the_others(
     champion: ChampionReference,
 ):
     wider = champion.transform.model_copy(
@@ -151,9 +151,9 @@ def test_a_champion_with_an_input_that_is_not_there_gets_through_without_the_rul
         }
     )
     other = ChampionReference(3, wider, champion.reference, champion.base_rate)
-    assert refusals(parcels(seed=2), other) == {"reference"}
-    with switched_off(["validate_snapshot: reference"]):
-        assert refusals(parcels(seed=2), other) == set()
+    assert refusals(parcels(seed=2), other) == set()
+    frame = AGAINST_CHAMPION["label share"](parcels(seed=2))
+    assert refusals(frame, other) == {"label share"}
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_no_real_month_is_refused_whatever_the_season_of_the_champion(
         publish_month(here.tables, frames, month)
 
 
-MAY = 4
+MAY, NOVEMBER = 4, 10
 NUMBERS = [
     (table.name, column.name)
     for table in WINDOWED
@@ -250,13 +250,16 @@ def test_a_change_must_be_far_from_every_reference(year: Year, tmp_path: Path):
     assert failure.part == "temperature"
     assert "from the last published interval" in failure.observed
     assert "from the last 4 published intervals" in failure.observed
-    summer = Year(TableStore(str(tmp_path)), year.frames)
-    for number in (3, 6):
-        publish_month(summer.tables, year.frames[number], MONTHS[number])
-    assert broken(judge(summer, "raw/weather", warm, MAY)) == [
-        ("temperature", "distribution (PSI)")
-    ]
-    assert broken(judge(summer, "raw/weather", warm, MAY, Champion(1, MONTHS[6]))) == []
+    here = Year(TableStore(str(tmp_path)), year.frames)
+    for number in (0, 6, 7, 8, 9, 11):
+        publish_month(here.tables, year.frames[number], MONTHS[number])
+    cold = year.frames[NOVEMBER]["raw/weather"].with_columns(pl.col("temperature") - 10)
+    refused = [("temperature", "distribution (PSI)")]
+    assert broken(judge(here, "raw/weather", cold, NOVEMBER)) == refused
+    assert broken(judge(here, "raw/weather", cold, NOVEMBER, Champion(1, MONTHS[0]))) == []
+    # December is as cold, and no reference for the month before it.
+    later = Champion(1, MONTHS[11])
+    assert broken(judge(here, "raw/weather", cold, NOVEMBER, later)) == refused
 
 
 def test_the_first_interval_says_that_it_has_no_reference(tmp_path: Path, year: Year):

@@ -27,3 +27,12 @@ class Figure:
         fields = asdict(self)
         first = {name: fields[name] for name in ("name", "value", "aim")}
         return {**first, "reached": self.reached, "detail": self.detail}
+
+
+class Caught(Figure):
+    """One that is reached by at least the aim, such as the share of faults that are caught."""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the value is at least the aim."""
+        return None if self.aim is None else self.value >= self.aim

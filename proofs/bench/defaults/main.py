@@ -15,9 +15,9 @@ import typer
 
 from cli.tables import print_table
 from include.settings import load_settings
-from proofs.bench.defaults.figures import Caught, Figure
 from proofs.bench.defaults.measure import Measured, Refusals, measure_set
 from proofs.bench.defaults.sets import CASES, require
+from proofs.bench.figure import Caught, Figure
 from proofs.bench.rows import RESULTS, write
 from proofs.choices import check_names
 

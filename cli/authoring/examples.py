@@ -11,6 +11,7 @@ import typer
 
 from cli.authoring.files import paths, require_new
 from include.errors import SpecError
+from include.files import writing
 from include.settings import PROJECT_ROOT
 from include.spec.base import suggestion
 
@@ -30,7 +31,7 @@ def add_example(
     """Make an example a use case of this checkout.
 
     Its four files are copied to where use cases lie, and its rows are written to
-    data/<name>.parquet. No file of a use case is overwritten.
+    data/<name>.parquet. No file that is there is overwritten.
     """
     there = examples(PROJECT_ROOT)
     if name is None:
@@ -74,9 +75,21 @@ def write_rows(root: Path, name: str) -> Path:
     if not isinstance(rows, pl.DataFrame):
         raise SpecError(f"{EXAMPLES}/{name}/{ROWS}: rows() must return a frame of Polars.")
     path = root / DATA / f"{name}.parquet"
-    path.parent.mkdir(exist_ok=True)
-    rows.write_parquet(path)
+    if path.exists() and not _holds(path, rows):
+        raise SpecError(
+            f"{path.relative_to(root)} is there and does not hold the rows of the example {name!r}:"
+            " move it away first."
+        )
+    with writing(path) as aside:
+        rows.write_parquet(aside)
     return path
+
+
+def _holds(path: Path, rows: pl.DataFrame) -> bool:
+    try:
+        return pl.read_parquet(path).equals(rows)
+    except pl.exceptions.PolarsError:
+        return False
 
 
 def _title(folder: Path) -> str:

@@ -84,10 +84,13 @@ def obstacles(settings: Settings, use_case: str) -> list[str]:
 
 
 def remove(settings: Settings, use_case: str) -> Path:
-    """Move the files that declare a use case aside and return the folder that holds them now."""
+    """Move the files that declare a use case aside and return the folder that holds them now.
+
+    A call that was ended in between is completed by the next one.
+    """
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     aside = settings.home / "removed" / f"{use_case}-{stamp}"
-    aside.mkdir(parents=True)
+    aside.mkdir(parents=True, exist_ok=True)
     for path in declaring_files(use_case):
         shutil.move(str(path), str(aside / f"{path.parent.name}-{path.name}"))
     return aside
@@ -102,7 +105,7 @@ def check_new_name(name: str) -> None:
 
 
 def mentions(former: str) -> list[Path]:
-    """Files of other use cases, of feature_repo and of the DAGs that import from the use case."""
+    """Files of other use cases and DAG files that import from the use case."""
     own = catalogue.FOLDER / former
     pattern = re.compile(rf"include\.use_cases\.{former}\b")
     files = sorted([*catalogue.FOLDER.rglob("*.py"), *dags_folder().glob("*.py")])
@@ -146,8 +149,11 @@ def rename(former: str, name: str) -> list[Path]:
 
 
 def declaring_files(name: str) -> list[Path]:
-    """The folder and the DAG file of a use case, as far as they are there."""
-    candidates = (catalogue.FOLDER / name, dags_folder() / f"{name}.py")
+    """The DAG file and the folder of a use case, as far as they are there.
+
+    In the order in which they may be moved: a folder without its DAG file is still a use case.
+    """
+    candidates = (dags_folder() / f"{name}.py", catalogue.FOLDER / name)
     return [path for path in candidates if path.exists()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,27 @@ def test_removing_lists_everything_and_moves_the_files_aside_on_demand(
     (aside,) = (settings.home / "removed").iterdir()
     assert sorted(path.name for path in aside.iterdir()) == ["dags-letters.py", "use_cases-letters"]
     assert (aside / "use_cases-letters" / "spec.py").read_text() == SPEC
+
+
+def test_a_removal_that_was_ended_in_between_is_completed_by_the_next(
+    checkout: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = shutil.move
+
+    def ended(source: str, target: str) -> None:
+        if Path(source).is_dir():
+            raise KeyboardInterrupt
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "move", ended)
+        with pytest.raises(KeyboardInterrupt):
+            leaving.remove(settings, "letters")
+    assert catalogue.load_use_case("letters").name == "letters"
+    leaving.remove(settings, "letters")
+    assert leaving.declaring_files("letters") == []
+    kept = {path.name for path in (settings.home / "removed").glob("*/*")}
+    assert kept == {"dags-letters.py", "use_cases-letters"}
 
 
 def test_one_that_serves_is_not_removed(checkout: Path, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +36,21 @@ def test_all_are_listed_and_a_misspelt_one_is_refused(capsys):
     assert "state_births     Births of each state" in capsys.readouterr().out
     with pytest.raises(SpecError, match="did you mean 'state_births'"):
         examples.add_example("state_birth", rows_only=False)
+
+
+@pytest.mark.parametrize("theirs", [b"no parquet", None])
+def test_a_file_of_other_rows_is_not_overwritten(tmp_path: Path, theirs: bytes | None):
+    shutil.copytree(PROJECT_ROOT / examples.EXAMPLES, tmp_path / examples.EXAMPLES)
+    path = examples.write_rows(tmp_path, "state_births")
+    assert examples.write_rows(tmp_path, "state_births") == path
+    if theirs is None:
+        pl.read_parquet(path).head(5).write_parquet(path)
+    else:
+        path.write_bytes(theirs)
+    before = path.read_bytes()
+    with pytest.raises(SpecError, match=r"data/state_births.parquet .* move it away"):
+        examples.write_rows(tmp_path, "state_births")
+    assert path.read_bytes() == before
 
 
 @pytest.mark.slow

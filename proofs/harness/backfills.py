@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from include.errors import PlatformError
 from include.settings import Settings
 from proofs.harness.airflow import Account
 
 LOCKED = "database is locked"
+END_SECONDS = 60.0
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class BackfillCall:
-    """One call: its seconds, the API's status and words, and how many runs the back-fill has.
+    """One call: its seconds, the API's status and words, and how many runs it queued.
 
+    `left` says of each run that it did not queue in which state it was found, by the run's id.
     `open_after` says whether a back-fill stands after the call, be it whole or half-made.
     """
 
@@ -27,6 +33,7 @@ class BackfillCall:
     status: int
     detail: str
     runs: int
+    left: Mapping[str, str]
     open_after: bool
 
     @property
@@ -62,39 +69,62 @@ class Backfills:
             "from_date": first.isoformat(),
             "to_date": last.isoformat(),
             "max_active_runs": 1,
-            "reprocess_behavior": "failed",
+            # A run that is failed by hand while the scheduler looks at it may end as a success: all
+            # its tasks are skipped.
+            "reprocess_behavior": "completed",
         }
-        begin = time.monotonic()
+        asked_at, begin = datetime.now(UTC), time.monotonic()
         answer = self._once.call("POST", "/api/v2/backfills", body)
         seconds = time.monotonic() - begin
-        # Of the runs whose dates these are, those that wait or run.
-        runs = [
-            run
-            for run in self._patient.runs(
-                dag_id,
-                run_type="backfill",
-                logical_date_gte=first.isoformat(),
-                logical_date_lte=last.isoformat(),
-            )
-            if run["state"] in ("queued", "running")
-        ]
+        found = self._runs(
+            dag_id, logical_date_gte=first.isoformat(), logical_date_lte=last.isoformat()
+        )
+        # A run counts by when it was queued: what the scheduler has done to it since is not the
+        # call's.
+        left = {run["dag_run_id"]: run["state"] for run in found if _queued_at(run) < asked_at}
         return BackfillCall(
             dag_id=dag_id,
             seconds=seconds,
             status=answer.status_code,
             detail="" if answer.is_success else answer.text[:500],
-            runs=len(runs),
+            runs=len(found) - len(left),
+            left=left,
             open_after=bool(self._open(dag_id)),
         )
 
     def end(self, dag_id: str) -> None:
-        """Cancel what stands of the DAG's back-fills, and fail the runs that have begun."""
-        for number in self._open(dag_id):
-            self._patient.call("PUT", f"/api/v2/backfills/{number}/cancel", {})
-        for run in self._patient.runs(dag_id, run_type="backfill", state="running"):
-            path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}"
-            self._patient.call("PATCH", path, {"state": "failed"})
+        """Cancel what stands of the DAG's back-fills, fail the runs that have begun, and wait until
+        none is under way: a run that still is would be passed over by the next call.
+
+        Raises `PlatformError` when that does not come to be.
+        """
+        deadline = time.monotonic() + END_SECONDS
+        while True:
+            for number in self._open(dag_id):
+                self._patient.call("PUT", f"/api/v2/backfills/{number}/cancel", {})
+            under_way = [
+                run for run in self._runs(dag_id) if run["state"] not in ("success", "failed")
+            ]
+            if not under_way:
+                return
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"{dag_id}: {len(under_way)} runs are still under way {END_SECONDS:g} s after"
+                    f" their back-fill was cancelled, the first {under_way[0]['dag_run_id']}."
+                )
+            for run in under_way:
+                path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+                self._patient.call("PATCH", path, {"state": "failed"})
+            time.sleep(POLL_SECONDS)
+
+    def _runs(self, dag_id: str, **filters: str) -> list[dict[str, Any]]:
+        return self._patient.runs(dag_id, run_type="backfill", **filters)
 
     def _open(self, dag_id: str) -> list[int]:
         answer = self._patient.get("/api/v2/backfills", {"dag_id": dag_id, "limit": 100})
         return [one["id"] for one in answer["backfills"] if one["completed_at"] is None]
+
+
+def _queued_at(run: Mapping[str, Any]) -> datetime:
+    at = run["queued_at"]
+    return datetime.fromisoformat(at) if at else datetime.min.replace(tzinfo=UTC)

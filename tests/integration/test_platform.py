@@ -220,6 +220,7 @@ def test_a_year_is_back_filled_ten_times_for_two_at_once(platform, api, no_worke
         for _ in range(10):
             calls = [backfills.ask(dag_id, first, last) for dag_id in processes[:2]]
             assert [call.detail for call in calls] == ["", ""]
+            assert [call.left for call in calls] == [{}, {}]
             assert [call.runs for call in calls] == [MONTHS, MONTHS]
             for dag_id in processes[:2]:
                 backfills.end(dag_id)

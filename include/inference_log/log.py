@@ -187,8 +187,10 @@ def _move(
     """
     consumer = f"spool-{spool.id}"
     offset, moved = tables.offset(stream.table, consumer), 0
-    while rows := _below(stream.read(spool, use_case, offset, CHUNK_ROWS), before):
-        offset = int(rows[-1][0])
+    full = True
+    # A chunk that is not full is the last: with whatever comes meanwhile there would be no end.
+    while full and (rows := _below(stream.read(spool, use_case, offset, CHUNK_ROWS), before)):
+        offset, full = int(rows[-1][0]), len(rows) == CHUNK_ROWS
         if (
             tables.append_once(stream.table, stream.frame(rows), consumer=consumer, offset=offset)
             is not None

@@ -11,6 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -75,6 +76,25 @@ def test_prediction_ids_are_version_7_uuids_that_sort_by_time() -> None:
     assert len({*first, *second}) == 201
     assert all(len(name) == 32 and name[12] == "7" and name[16] in "89ab" for name in first)
     assert second[0] > max(first)
+
+
+def test_a_shipment_ends_while_answers_keep_coming(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, commits, append_once = Spool(spool_path(home)), [0], TableStore.append_once
+
+    def append_and_answer(*arguments: Any, **options: Any) -> Any:
+        commits[0] += 1
+        assert commits[0] < 5, "the shipment goes on for as long as the endpoint answers"
+        result = append_once(*arguments, **options)
+        spool.append(answered(1))
+        return result
+
+    spool.append(answered(3))
+    monkeypatch.setattr(TableStore, "append_once", append_and_answer)
+    assert ship(home, "flight_delays")["shipped"] == 3
+    assert ship(home, "flight_delays")["shipped"] == 1
+    spool.close()
 
 
 def test_a_shipped_row_has_typed_columns_named_as_everywhere(home: Settings) -> None:

@@ -35,6 +35,14 @@ COMMANDS: dict[str, Command] = {
         PLATFORM,
     ),
     "logs": Command("cli.platform.commands:logs", "Show or follow the platform's logs.", PLATFORM),
+    "backup": Command(
+        "cli.backup.commands:backup",
+        "Save everything of this home in one file, while the platform runs.",
+        PLATFORM,
+    ),
+    "restore": Command(
+        "cli.backup.commands:restore", "Make an empty home from a backup.", PLATFORM
+    ),
     "airflow": Command(
         "cli.platform.commands:airflow",
         "Run Airflow's own command line in the platform's environment.",

@@ -160,6 +160,16 @@ def _taken(path: Path, seconds: float, kind: int) -> IO[str]:
         file.close()
 
 
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Let this process make files without the permissions of the mask, for a while."""
+    former = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(former)
+
+
 def sync(path: Path) -> None:
     """Make a file's content durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from cli.lazy import new_application
-from cli.platform import lifecycle, metadata, postgres, supervision
+from cli.platform import lifecycle, metadata
 from cli.platform import logs as platform_logs
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
 from cli.platform.preflight import migrate
 from cli.platform.state import running_settings
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT
 
 
 def up() -> None:
@@ -108,7 +105,7 @@ def _airflow(
     `flightdeck airflow dags --help` shows Airflow's help.
     """
     settings = metadata.decided(running_settings())
-    with _database(settings):
+    with lifecycle.database_at_hand(settings):
         migrate(settings)
         return subprocess.run(
             [sys.executable, "-m", "airflow", *(arguments or []), *context.args],
@@ -116,17 +113,3 @@ def _airflow(
             cwd=PROJECT_ROOT,
             check=False,
         ).returncode
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[None]:
-    """Let the platform's PostgreSQL run for one command, where it is the database and the platform
-    does not run.
-    """
-    with ExitStack() as stack:
-        if metadata.kind_of(settings) == "embedded" and not supervision.is_running(settings):
-            stack.enter_context(lifecycle.only_one(settings, partial(print, file=sys.stderr)))
-            # `up` may have started it while we waited.
-            if not supervision.is_running(settings):
-                stack.enter_context(postgres.running(settings))
-        yield

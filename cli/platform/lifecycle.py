@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -339,3 +340,17 @@ def only_one(settings: Settings, say: Say) -> Iterator[Path]:
             say("Another `make up` or command of this home is at work; waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield path
+
+
+@contextmanager
+def database_at_hand(settings: Settings) -> Iterator[None]:
+    """Let the platform's PostgreSQL run for one command, where it is the database and the platform
+    does not run.
+    """
+    with ExitStack() as stack:
+        if metadata.kind_of(settings) == "embedded" and not supervision.is_running(settings):
+            stack.enter_context(only_one(settings, partial(print, file=sys.stderr)))
+            # `up` may have started it while we waited.
+            if not supervision.is_running(settings):
+                stack.enter_context(postgres.running(settings))
+        yield

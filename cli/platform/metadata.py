@@ -102,6 +102,15 @@ def client_options(settings: Settings) -> dict[str, str]:
     }
 
 
+def libpq_environment(settings: Settings) -> dict[str, str]:
+    """The same as variables, for PostgreSQL's own programs: a command line can be read by all."""
+    options = client_options(settings)
+    return {
+        f"PG{'DATABASE' if name == 'dbname' else name.upper()}": value
+        for name, value in options.items()
+    }
+
+
 def connections(settings: Settings) -> Mapping[str, str]:
     """Airflow's options that say where its metadata lie.
 

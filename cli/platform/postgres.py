@@ -67,7 +67,7 @@ def server_command(settings: Settings) -> tuple[str, ...]:
     options = {**OPTIONS, "unix_socket_directories": str(sockets)}
     return (
         *as_ordinary_user(),
-        _program("postgres"),
+        program("postgres"),
         *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
     )
 
@@ -96,7 +96,7 @@ def ensure_cluster(settings: Settings) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     done = subprocess.run(
-        [*as_ordinary_user(), _program("initdb"), "-D", str(aside), *SHAPE],
+        [*as_ordinary_user(), program("initdb"), "-D", str(aside), *SHAPE],
         input=f"{password(settings)}\n",
         cwd=PROJECT_ROOT,
         capture_output=True,
@@ -170,7 +170,8 @@ def _wait(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> No
         time.sleep(POLL_SECONDS)
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Where one of PostgreSQL's programs lies. Raises `PlatformError` where there is none."""
     folder = binaries()
     if folder is None:
         raise PlatformError(f"PostgreSQL cannot be started: {obstacle()}.")

@@ -25,9 +25,11 @@ import psutil
 import pytest
 
 from cli.demo.replay import BAD_CHALLENGER
+from cli.platform import metadata
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import PARALLELISM, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
+from cli.platform.postgres import program
 from cli.runs.verdict import REFUSED
 from include.inference_log.log import ship
 from include.interval import Interval
@@ -444,3 +446,113 @@ def test_a_training_on_too_few_rows_is_refused_with_its_reasons_in_the_shell(dem
         (newest,) = api.runs(TRAINING, run_id_pattern="command__until-2013-01-08")
     assert newest["state"] == "failed"
     assert f"runs/{newest['dag_run_id']}" in printed
+
+
+def answers_of(environment: dict[str, str], line: str) -> Any:
+    """The predictions of an endpoint that lives for this call; `line` is the demo's curl line."""
+    port, grpc = free_port(), free_port()
+    url = re.search(r"http://\S+?(?=/predict)", line)
+    assert url is not None, line
+    ports = {"FLIGHTDECK_SERVING_PORT": str(port), "FLIGHTDECK_GRPC_PORT": str(grpc)}
+    with subprocess.Popen(
+        command("serve"),
+        env={**environment, **ports},
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as endpoint:
+        try:
+            address = f"{url.group().rpartition(':')[0]}:{port}"
+            wait_for(lambda: is_ready(address), seconds=120.0)
+            return asked(line.replace(url.group(), address))
+        finally:
+            endpoint.terminate()
+
+
+def is_ready(address: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"{address}/readyz", timeout=5).is_success
+    return False
+
+
+def asked(line: str) -> Any:
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)["predictions"]
+
+
+def test_a_backup_of_the_running_platform_answers_elsewhere(demo: Demo, tmp_path: Path):
+    """The home that it becomes has the same models, features, records and runs."""
+    line = re.search(r"curl -s \S+/predict .*", demo.output)
+    assert line is not None
+    file, home = tmp_path / "demo.tar", tmp_path / "second"
+    printed = run_command("backup", demo.environment, str(file))
+    assert "Not in it" not in printed
+    (expected,) = asked(line.group())
+    elsewhere = {
+        **{name: value for name, value in demo.environment.items() if "_PORT" not in name},
+        "FLIGHTDECK_HOME": str(home),
+    }
+    run_command("restore", elsewhere, str(file))
+    (answered,) = answers_of(elsewhere, line.group())
+    assert {**answered, "prediction_id": None} == {**expected, "prediction_id": None}
+    run_command("releases", elsewhere, "verify")
+    first, second = [Ledger(load_settings(each)).rows() for each in (demo.environment, elsewhere)]
+    assert second == first
+    runs = run_command(
+        "airflow", elsewhere, "dags", "list-runs", TRAINING, "--state", "success", "-o", "json"
+    )
+    assert FIRST_TRAINING in runs
+
+
+def secrets_of(home: Path) -> dict[bytes, str]:
+    """Each secret that the platform has made, and the file that it belongs to."""
+    secrets = {
+        value.encode(): f"airflow/{name}"
+        for name in ("secrets.json", "passwords.json", "database.json")
+        for value in json.loads((home / "airflow" / name).read_text()).values()
+    }
+    for path in (home / "keys").rglob("*"):
+        if path.is_file() and b"PRIVATE KEY" in (content := path.read_bytes()):
+            lines = [line for line in content.splitlines() if line and b"-----" not in line]
+            secrets[max(lines, key=len)] = str(path.relative_to(home))
+    return secrets
+
+
+def test_no_secret_is_where_it_can_be_read(demo: Demo):
+    """A month was trained, released, served and watched: what of it tells a secret?"""
+    settings, secrets = load_settings(demo.environment), secrets_of(demo.home)
+    assert len(secrets) >= 9
+    # What starts the processes hands them their secrets, and is its owner's alone like each file.
+    may_hold = {*secrets.values(), "run/supervisord.conf"}
+    files = {
+        str(path.relative_to(demo.home)): path
+        for path in demo.home.rglob("*")
+        if path.is_file() and not path.is_relative_to(demo.home / "deliveries")
+    }
+    leaks = [
+        f"{name} tells a secret of {secrets[secret]}"
+        for name, path in files.items()
+        if name not in may_hold
+        for secret in secrets
+        if secret in path.read_bytes()
+    ]
+    open_to_others = [name for name, path in files.items() if path.stat().st_mode & 0o077]
+    assert (leaks, open_to_others) == ([], [])
+    assert set(secrets.values()) <= set(files), "a secret is in no file of its own"
+
+    dumped = subprocess.run(
+        [program("pg_dump"), "--format=plain", metadata.DATABASE],
+        env={**os.environ, **metadata.libpq_environment(settings)},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert FIRST_TRAINING.encode() in dumped
+    commands = "\n".join(" ".join(each.info["cmdline"] or []) for each in process_list())
+    assert "supervisord" in commands
+    for secret, home_of_it in secrets.items():
+        assert secret not in dumped, f"Airflow's metadata tell a secret of {home_of_it}"
+        assert secret.decode() not in commands, f"the process list tells one of {home_of_it}"
+
+
+def process_list() -> list[psutil.Process]:
+    return list(psutil.process_iter(["cmdline"]))

@@ -125,6 +125,14 @@ class Ledger:
             f" {ATTEMPTS} times. Try again."
         )
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Keep every writer that shares the lock waiting, so that rows and head fit each other
+        while they are copied. Raises `ReleaseError` when another process does not let go.
+        """
+        with self._locked():
+            yield
+
     def rows(self, use_case: str | None = None) -> list[Entry]:
         """All rows (of one use case), oldest first."""
         return self._read(use_case=use_case)

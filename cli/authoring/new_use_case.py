@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import polars as pl
@@ -14,26 +10,13 @@ import typer
 
 from cli.authoring.files import require_new, texts, write_files
 from cli.authoring.measured import measured_limits, use_case_of
+from cli.authoring.origin import rows_of, source_of
 from cli.authoring.profile import Profile, profile
 from cli.authoring.proposal import Problem, Roles, cadence, problem, roles
 from cli.authoring.specification import specification
-from include.errors import DataError, SpecError
-from include.interval import Interval
+from include.errors import SpecError
 from include.settings import PROJECT_ROOT
-from include.sources.files import UNREADABLE
-from include.sources.read import open_source
-from include.spec import (
-    NAME_PATTERN,
-    Column,
-    CsvSource,
-    DeltaSource,
-    ParquetSource,
-    Source,
-    SqlSource,
-    Table,
-)
-
-EVER = Interval(datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC))
+from include.spec import NAME_PATTERN, CsvSource, Source, SqlSource
 
 
 def new_use_case(
@@ -67,9 +50,9 @@ def new_use_case(
     if not NAME_PATTERN.match(name):
         raise SpecError(f"NAME is {name!r}; it must match {NAME_PATTERN.pattern}.")
     require_new(PROJECT_ROOT, name)
-    source, arguments = _source(name, origin, table)
+    source, arguments = source_of(name, origin, table, PROJECT_ROOT)
     proposed = propose(
-        name, _rows(source), source, arguments, label=label, time=time, key=key, entity=entity
+        name, rows_of(source), source, arguments, label=label, time=time, key=key, entity=entity
     )
     measured, parts, problem_of = proposed.profile, proposed.roles, proposed.problem
     made = write_files(PROJECT_ROOT, name, texts(name, measured, parts, problem_of, proposed.spec))
@@ -117,52 +100,3 @@ def propose(
     origin = (type(source).__name__, arguments)
     limits = measured_limits(use_case_of(specification(*described, origin)), measured)
     return Proposed(measured, parts, kind, specification(*described, origin, limits))
-
-
-def _source(name: str, origin: str, table: str | None) -> tuple[Source, dict[str, object]]:
-    """The source, and the arguments that spec.py declares it with."""
-    if "://" in origin and not origin.startswith(("s3://", "gs://", "az://", "abfss://")):
-        if table is None:
-            raise DataError("--table is missing: name the table of the database.")
-        variable = f"{name.upper()}_DATABASE_URL"
-        os.environ[variable] = origin
-        return SqlSource(url_variable=variable, table=table), {
-            "url_variable": variable,
-            "table": table,
-        }
-    path = _declared_path(origin)
-    full = PROJECT_ROOT / path
-    if (full / "_delta_log").is_dir():
-        return DeltaSource(uri=path), {"uri": path}
-    if full.suffix == ".csv" or (full.is_dir() and any(full.rglob("*.csv"))):
-        separator = _separator(full if full.is_file() else next(full.rglob("*.csv")))
-        extra: dict[str, object] = {} if separator == "," else {"separator": separator}
-        return CsvSource(path=path, separator=separator), {"path": path, **extra}
-    return ParquetSource(path=path), {"path": path}
-
-
-def _declared_path(origin: str) -> str:
-    """A path as the specification has it: from the checkout on where it lies there."""
-    if "://" in origin:
-        return origin
-    full = Path(origin).expanduser().absolute()
-    return str(full.relative_to(PROJECT_ROOT) if full.is_relative_to(PROJECT_ROOT) else full)
-
-
-def _separator(file: Path) -> str:
-    """The sign that the header holds most often."""
-    with file.open(encoding="utf-8") as lines:
-        header = lines.readline()
-    return max((",", ";", "\t", "|"), key=header.count)
-
-
-def _rows(source: Source) -> pl.DataFrame:
-    # Only a stand-in: which columns there are is what is to be learned.
-    at = Column(name="at", type="timestamp")
-    table = Table(name="raw/new", key=("at",), columns=(at,), time_column=None)
-    if isinstance(source, SqlSource):
-        source = source.model_copy(update={"where": "TRUE"})  # so that all columns are read
-    try:
-        return open_source(source, EVER, ModuleType("data"), table).collect()
-    except UNREADABLE as error:
-        raise DataError(f"The source cannot be read: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,8 @@ from include.spec.base import suggestion
 from include.tables.scan import scan_uri
 
 PATTERN = "*?["
+SHOWN = 20
+"""So many names of a folder stand in a message."""
 UNREADABLE = (PolarsError, OSError, UnicodeError)
 
 
@@ -79,12 +82,18 @@ def _files(path: str, ending: str) -> list[str]:
     if full.exists():
         return [str(full)]
     if any(sign in path for sign in PATTERN):
-        root = _folder_before_pattern(full)
-        files = sorted(root.glob(str(full.relative_to(root)))) if root.is_dir() else []
-        if files:
-            return [str(file) for file in files if file.is_file()]
-        raise DataError(f"No file matches {full}; {root} holds {_names(root)}.")
+        return [str(file) for file in files_of_pattern(full)]
     raise _missing(full)
+
+
+def files_of_pattern(full: Path) -> list[Path]:
+    """The files that a pattern matches, in their order; raises `DataError` for none."""
+    root = _folder_before_pattern(full)
+    found = sorted(root.glob(str(full.relative_to(root)))) if root.is_dir() else []
+    files = [file for file in found if file.is_file()]
+    if not files:
+        raise DataError(f"No file matches {full}; {root} holds {_names(root)}.")
+    return files
 
 
 def _folder_before_pattern(full: Path) -> Path:
@@ -93,17 +102,27 @@ def _folder_before_pattern(full: Path) -> Path:
     )
 
 
-def _missing(full: Path) -> DataError:
-    """What is not there, with what was probably meant, by the last folder above that exists."""
+def what_is_missing(full: Path) -> str:
+    """A sentence on a path that is not there, with what was probably meant, by the last folder
+    above that exists.
+    """
     folder = next(parent for parent in full.parents if parent.is_dir())
     name = full.relative_to(folder).parts[0]
+    there = _names(folder, most=None)
+    near = difflib.get_close_matches(name, there, n=SHOWN)
+    # Of a folder with many files those that are alike say more than the first by the alphabet.
+    shown = there if len(there) <= SHOWN else [*near, *there][:SHOWN]
+    more = f" and {len(there) - len(shown)} more" if len(there) > len(shown) else ""
+    return f"There is no {full}: {folder} has no {name!r}{suggestion(name, shown)}{more}."
+
+
+def _missing(full: Path) -> DataError:
     return DataError(
-        f"There is no {full}: {folder} has no {name!r}{suggestion(name, _names(folder))}. Correct"
-        " the source's path in spec.py, or put the file there."
+        f"{what_is_missing(full)} Correct the source's path in spec.py, or put the file there."
     )
 
 
-def _names(folder: Path, most: int = 20) -> list[str]:
+def _names(folder: Path, most: int | None = SHOWN) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir())[:most]
     except OSError:

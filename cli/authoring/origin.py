@@ -1,0 +1,138 @@
+"""Where the rows of a new use case come from: what `--from` names, as a source of include.spec."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+
+from include.errors import DataError
+from include.interval import Interval
+from include.settings import PROJECT_ROOT
+from include.sources.files import PATTERN, UNREADABLE, files_of_pattern, what_is_missing
+from include.sources.read import open_source
+from include.spec import (
+    Column,
+    CsvSource,
+    DeltaSource,
+    ParquetSource,
+    Source,
+    SqlSource,
+    Table,
+)
+
+EVER = Interval(datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC))
+STORES = ("s3://", "gs://", "az://", "abfss://")
+VALID = (
+    "Valid for --from are a Parquet or CSV file, a folder of them or a pattern such as"
+    " 'rents/*.csv', a Delta table, and a database's URL with --table. Rows that a function gives"
+    " are written to a file first; the function is declared afterwards (docs/use-cases.md)."
+)
+
+
+def source_of(
+    name: str, origin: str, table: str | None, root: Path = PROJECT_ROOT
+) -> tuple[Source, dict[str, object]]:
+    """The source of the use case `name`, and the arguments that spec.py declares it with.
+
+    Raises `DataError` where nothing is at `origin`, with what is there instead.
+    """
+    if "://" in origin and not origin.startswith(STORES):
+        return _database(name, origin, table)
+    path = _declared_path(origin, root)
+    if "://" in path:
+        kind = CsvSource if path.endswith(".csv") else ParquetSource
+        return kind(path=path), {"path": path}
+    full = root / path
+    if (full / "_delta_log").is_dir():
+        return DeltaSource(uri=path), {"uri": path}
+    text = _text_file(full)
+    if text is None:
+        return ParquetSource(path=path), {"path": path}
+    separator = _separator(text)
+    extra: dict[str, object] = {} if separator == "," else {"separator": separator}
+    return CsvSource(path=path, separator=separator), {"path": path, **extra}
+
+
+def rows_of(source: Source) -> pl.DataFrame:
+    """All rows of the source; raises `DataError` where it cannot be read."""
+    # Only a stand-in: which columns there are is what is to be learned.
+    at = Column(name="at", type="timestamp")
+    table = Table(name="raw/new", key=("at",), columns=(at,), time_column=None)
+    if isinstance(source, SqlSource):
+        source = source.model_copy(update={"where": "TRUE"})  # so that all columns are read
+    try:
+        return open_source(source, EVER, ModuleType("data"), table).collect()
+    except UNREADABLE as error:
+        raise DataError(f"--from cannot be read: {error}") from error
+
+
+def _database(name: str, url: str, table: str | None) -> tuple[Source, dict[str, object]]:
+    if table is None:
+        raise DataError("--table is missing: name the table of the database.")
+    file = _sqlite_file(url)
+    if file is not None and not file.exists():
+        # SQLite would make an empty database of a mistyped name.
+        raise DataError(f"{what_is_missing(file.absolute())} Correct --from.")
+    variable = f"{name.upper()}_DATABASE_URL"
+    os.environ[variable] = url
+    return SqlSource(url_variable=variable, table=table), {
+        "url_variable": variable,
+        "table": table,
+    }
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None where the URL is of another kind, or of none."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def _declared_path(origin: str, root: Path) -> str:
+    """A path as the specification has it: from the checkout on where it lies there."""
+    if "://" in origin:
+        return origin
+    full = Path(origin).expanduser().absolute()
+    return str(full.relative_to(root) if full.is_relative_to(root) else full)
+
+
+def _text_file(full: Path) -> Path | None:
+    """One of the CSV files that the path names; None where it names Parquet files.
+
+    Raises `DataError` where it names neither.
+    """
+    if full.is_dir():
+        found = next(
+            (file for ending in ("csv", "parquet") for file in sorted(full.rglob(f"*.{ending}"))),
+            None,
+        )
+        if found is None:
+            raise DataError(
+                f"The folder {full} holds no Parquet or CSV file and is no Delta table; there are"
+                f" {sorted(file.name for file in full.iterdir())[:20]}. {VALID}"
+            )
+    elif full.exists() or not any(sign in str(full) for sign in PATTERN):
+        if not full.exists():
+            raise DataError(f"{what_is_missing(full)} Correct --from. {VALID}")
+        found = full
+    else:
+        found = files_of_pattern(full)[0]
+    return found if found.suffix == ".csv" else None
+
+
+def _separator(file: Path) -> str:
+    """The sign that the header holds most often."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        header = lines.readline()
+    return max((",", ";", "\t", "|"), key=header.count)

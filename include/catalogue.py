@@ -24,11 +24,6 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/spec.py"))
 
 
-def load_all() -> dict[str, UseCase]:
-    """Name -> use case, for every use case of this checkout."""
-    return {name: load_use_case(name) for name in names()}
-
-
 def load_valid() -> tuple[dict[str, UseCase], dict[str, str]]:
     """The use cases that can be loaded, and of each other one why it cannot: one that is wrong
     stops no other.
@@ -83,14 +78,14 @@ def find_module(use_case: str, module: str) -> ModuleType | None:
 
 @contextmanager
 def running(file: Path, name: str, failed: str = "cannot be imported") -> Iterator[None]:
-    """Let somebody's file run, which is code and may raise anything: `SpecError` names it (by
-    `name`) with line and what it raised.
+    """Let somebody's file run, which is code and may raise anything, an exit too: `SpecError` names
+    it (by `name`) with line and what it raised.
     """
     try:
         yield
     except FlightdeckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [part for part in extract_tb(error.__traceback__) if part.filename == str(file)]
         line = f"line {frames[-1].lineno}: " if frames else ""
         raise SpecError(

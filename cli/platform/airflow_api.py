@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -199,8 +200,8 @@ class AirflowApi:
         return {int(one["id"]): one["completed_at"] is None for one in backfills}
 
     def wait_for_dag(self, dag_id: str, seconds: float = PARSE_SECONDS) -> None:
-        """Return once the DAG is parsed and stored; raise with the import error, if there is one,
-        after `seconds`.
+        """Return once the DAG is parsed and stored; after `seconds` raise with the import error of
+        its file, or with those of all files where its own has none.
         """
         deadline = time.monotonic() + seconds
         missing = (httpx.codes.NOT_FOUND,)
@@ -211,16 +212,11 @@ class AirflowApi:
                 if not details["is_stale"] and not details["has_import_errors"]:
                     return
             if time.monotonic() > deadline:
-                errors = [
-                    f"{error['filename']}: {error['stack_trace']}"
-                    for error in self._all("/api/v2/importErrors", "import_errors", {})
-                ]
-                reason = (
-                    "\n".join(errors)
-                    or "no DAG file defines it; see the log of airflow-dag-processor"
-                )
+                errors = self._all("/api/v2/importErrors", "import_errors", {})
+                traces = {error["filename"]: error["stack_trace"] for error in errors}
                 raise PlatformError(
-                    f"the DAG {dag_id} is not there after {seconds:.0f} s: {reason}"
+                    f"the DAG {dag_id} is not there after {seconds:.0f} s:"
+                    f" {why_missing(dag_id, traces)}"
                 )
             time.sleep(0.5)
 
@@ -310,6 +306,27 @@ def _parts(line: Mapping[str, Any]) -> list[Any]:
     details = line.get("error_detail") or []
     exceptions = [f"{detail.get('exc_type')}: {detail.get('exc_value')}" for detail in details]
     return [line["event"], *exceptions]
+
+
+def why_missing(dag_id: str, traces: Mapping[str, str]) -> str:
+    """Why a DAG is not there, from the traceback of each DAG file that cannot be imported: that of
+    its own file alone, where there is one.
+    """
+    own = f"{dag_id.rpartition('__')[0]}.py"
+    shown = {own: traces[own]} if own in traces else traces
+    errors = [_import_error(file, trace) for file, trace in shown.items()]
+    return "\n".join(errors) or "no DAG file defines it; see the log of airflow-dag-processor"
+
+
+def _import_error(file: str, trace: str) -> str:
+    """The error and its line in the file: whoever wrote that has written none of what lies between
+    the two.
+    """
+    lines = trace.strip().splitlines()
+    inner = [number for number, line in enumerate(lines) if line.startswith((" ", "Traceback"))]
+    error = "\n".join(lines[inner[-1] + 1 :] if inner else lines)
+    places = re.findall(rf'^ +File "(?:.*/)?{re.escape(file)}", line (\d+)', trace, re.MULTILINE)
+    return f"dags/{file}: " + (f"line {places[-1]}: " if places else "") + error
 
 
 def _dag(dag_id: str) -> str:

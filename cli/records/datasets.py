@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from cli.lazy import new_application
 from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
 from cli.records.tracking import command_settings
 from cli.tables import print_facts, print_remarks, print_table
-from include.catalogue import load_all
+from include.catalogue import load_valid
 from include.data_sets.query_script import SCRIPT_FILE
 from include.errors import RegistryError
 from include.experiments.runs import find_training
@@ -21,6 +22,7 @@ from include.quality.summaries import HEADINGS, SUMMARY_FILE, rows_of
 from include.registry.client import connect
 from include.registry.run_files import read_text
 from include.settings import Settings
+from include.spec import UseCase
 from include.tables.store import TableStore
 
 DECLARED = (
@@ -54,7 +56,7 @@ def _datasets() -> None:
 def list_data_sets(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Print one line per data set."""
     tables = TableStore(command_settings(context).tables_uri)
-    print_answer(overview(tables, list(load_all().values())), _print_overview, as_json=as_json)
+    print_answer(overview(tables, _use_cases()), _print_overview, as_json=as_json)
 
 
 @application.command("show")
@@ -62,8 +64,8 @@ def show_data_set(
     context: typer.Context, data_set: DataSetName, *, as_json: AsJson = False
 ) -> None:
     """Print the declaration, the versions, the models they reached and the annotations."""
-    tables, use_cases = TableStore(command_settings(context).tables_uri), [*load_all().values()]
-    print_answer(details(tables, use_cases, data_set), _print_details, as_json=as_json)
+    tables = TableStore(command_settings(context).tables_uri)
+    print_answer(details(tables, _use_cases(), data_set), _print_details, as_json=as_json)
 
 
 @application.command("summary")
@@ -108,6 +110,14 @@ def annotate_version(
     tables = TableStore(command_settings(context).tables_uri)
     remark = annotate_data_set(tables, data_set, text, author=who, replaces=replaces)
     print_answer(remark.as_json(), _print_remark, as_json=as_json)
+
+
+def _use_cases() -> list[UseCase]:
+    """The use cases that can be loaded; what is wrong with another goes to standard error."""
+    valid, refused = load_valid()
+    for reason in refused.values():
+        print(reason, file=sys.stderr)
+    return list(valid.values())
 
 
 def _file(settings: Settings, model: str, file: str) -> str:

@@ -119,7 +119,7 @@ def _published(published: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _snapshot(built: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     snapshot = built["snapshot"]
-    yield "trained on", f"{snapshot['rows']:,} rows, {snapshot['name']}@{snapshot['version']}"
+    yield "snapshot", f"{snapshot['rows']:,} rows, {snapshot['name']}@{snapshot['version']}"
 
 
 def _evaluated(evaluated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -152,11 +152,18 @@ def _scored(scored: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "scored", f"{rows}; mean score {scored['mean_score']:.4g}, {positive}"
 
 
+def _releases(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    findings = Verdict.model_validate({"findings": checked["findings"]}).findings
+    for finding in findings:
+        if finding.outcome == "not judged" or "repaired" in (finding.example or {}):
+            yield "releases", finding.sentence
+
+
 def _alarm(decided: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for reason in decided["reasons"]:
-        yield "alarm", str(reason)
+        yield "alarm" if decided["alarm"] else "found", str(reason)
     for sentence in decided["not_judged"]:
-        yield "not judged", str(sentence)
+        yield "not judged", str(sentence).removeprefix("Not judged: ")
     figures = {name: decided["facts"].get(name) for name in FIGURES}
     yield (
         "figures",
@@ -183,6 +190,7 @@ DESCRIBED: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]
     "register_model": _registered,
     "promote_version": _released,
     "publish_predictions": _scored,
+    "check_releases": _releases,
     "decide_alarm": _alarm,
     "propose_alarm": _announced,
     "raise_alarm": _announced,

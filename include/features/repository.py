@@ -150,16 +150,21 @@ def note_applied(settings: Settings, definitions: Definitions) -> None:
     """Note which file each applied name is from, and what is refused."""
     there = {path.name for path in definition_files(settings)}
     notes = definitions.as_json()
-    before = applied(settings).get("owners", {})
-    # A file that is refused now keeps what it owned: what it had applied still stands.
-    standing = {name: file for name, file in before.items() if file in there}
-    notes["standing"] = {**standing, **notes["owners"]}
+    before = applied(settings).get("standing", {})
+    # A file keeps what it owned for as long as it is refused: what it had applied still stands.
+    refused = there & set(definitions.refused)
+    standing = {name: file for name, file in before.items() if file in refused}
+    notes["standing"] = {**notes["owners"], **standing}
     write(_applied_file(settings), json.dumps(notes, indent=1, sort_keys=True))
 
 
 def definition_files(settings: Settings) -> list[Path]:
-    """The files that define Feast's objects, by name."""
-    return sorted(path for path in settings.feature_repo.glob("*.py") if path.name != "__init__.py")
+    """The files that define Feast's objects, by name; what editors leave beside them is none."""
+    return sorted(
+        path
+        for path in settings.feature_repo.glob("*.py")
+        if path.name != "__init__.py" and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def definitions_digest(settings: Settings) -> str:
@@ -249,13 +254,23 @@ def _alike(kind: str, objects: Sequence[Any]) -> bool:
 def _hold_together(result: Definitions, settings: Settings) -> None:
     """Refuse the files that define a name which another file owns, or which nobody owns yet."""
     repo = settings.feature_repo.name
-    notes = applied(settings)
-    owners = notes.get("standing", {})
+    owners = applied(settings).get("standing", {})
+    wrong = set(result.refused)
     for (kind, text), claims in _by_name(result.accepted).items():
-        if _alike(kind, [each for _, each in claims]):
-            continue
         claiming = list(dict.fromkeys(file for file, _ in claims))
         owner = owners.get(f"{kind} {text}")
+        # An entity may be declared alike in several files, which cannot be seen here.
+        if owner in wrong and kind != ENTITY:
+            for file in claiming:
+                result.refused.setdefault(
+                    file,
+                    f"{repo}/{file}: the {kind} {text!r} belongs to {repo}/{owner}, which is"
+                    " refused itself: what it had applied stays; correct that file, or call this"
+                    " one otherwise",
+                )
+            continue
+        if _alike(kind, [each for _, each in claims]):
+            continue
         for file in claiming:
             others = [f"{repo}/{other}" for other in claiming if other != file]
             if file == owner and others:

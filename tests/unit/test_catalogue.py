@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import include.use_cases
+from cli.application import invoke
 from include import catalogue
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT, load_settings
@@ -33,7 +34,9 @@ def parcels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_every_use_case_with_a_dag_file_is_listed():
     files = {path.stem for path in (PROJECT_ROOT / "dags").glob("*.py")} - {"__init__"}
     assert files <= set(catalogue.names())
-    assert list(catalogue.load_all()) == catalogue.names()
+    valid, refused = catalogue.load_valid()
+    assert list(valid) == catalogue.names()
+    assert refused == {}
 
 
 def test_a_folder_without_a_specification_is_no_use_case(parcels: Path):
@@ -85,8 +88,19 @@ def test_data_py_defines_what_the_tables_leave_to_it(parcels: Path):
         catalogue.load_data_module(with_sources(function))
 
 
-def test_a_specification_that_cannot_be_read_is_named_and_stops_no_other(parcels: Path):
-    (parcels / "spec.py").write_text("NUMBER = 1\nUSE_CASE = no_such_name\n")
+WRONG = {
+    "a name that is not there": ("NUMBER = 1\nUSE_CASE = no_such_name\n", "line 2: NameError: "),
+    "no Python": ("USE_CASE = (\n", "SyntaxError: "),
+    "a library that is not there": ("import no_such_library\n", "line 1: ModuleNotFoundError: "),
+    "an exit": ("raise SystemExit(0)\n", "line 1: SystemExit: "),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), WRONG.values(), ids=WRONG)
+def test_a_specification_that_cannot_be_read_is_named_and_stops_no_other(
+    text: str, why: str, parcels: Path, capsys: pytest.CaptureFixture[str]
+):
+    (parcels / "spec.py").write_text(text)
     letters = parcels.parent / "letters"
     letters.mkdir()
     (letters / "spec.py").write_text(
@@ -96,8 +110,11 @@ def test_a_specification_that_cannot_be_read_is_named_and_stops_no_other(parcels
     valid, refused = catalogue.load_valid()
     assert list(valid) == ["letters"]
     assert list(refused) == ["parcels"]
-    assert refused["parcels"].startswith(
-        "include/use_cases/parcels/spec.py cannot be imported: line 2: NameError: "
-    )
-    runtime = Runtime(load_settings({"FLIGHTDECK_HOME": str(parcels.parent / "home")}))
-    assert list(runtime.use_cases) == ["letters"]
+    reason = f"include/use_cases/parcels/spec.py cannot be imported: {why}"
+    assert refused["parcels"].startswith(reason)
+    settings = load_settings({"FLIGHTDECK_HOME": str(parcels.parent / "home")})
+    assert list(Runtime(settings).use_cases) == ["letters"]
+    assert invoke(["datasets", "list"], settings) == 0
+    printed = capsys.readouterr()
+    assert "letters" in printed.out
+    assert printed.err.startswith(reason)

@@ -24,6 +24,13 @@ def test_every_capability_has_one_row():
     ]
 
 
+def test_the_sum_above_the_table_is_the_tables():
+    states = [row[2] for row in ROWS]
+    done, part, left = (states.count(state) for state in ("done", "part", "open"))
+    text = f"Of {len(ROWS)} rows: {done} done, {part} in part, {left} open."
+    assert text in TABLE.read_text()
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row[2] != "open"], ids=lambda row: row[0])
 def test_a_row_that_is_filled_names_a_file_and_a_test_that_exist(row):
     number, _, state, files, tests = row

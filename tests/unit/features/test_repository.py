@@ -45,9 +45,11 @@ class OwnRepo(Settings):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A home with the definitions of this checkout, to which a test adds files."""
+    """A home with the definitions of the flights, to which a test adds files."""
     made = OwnRepo.model_validate(home_settings(tmp_path).model_dump())
-    shutil.copytree(PROJECT_ROOT / "feature_repo", made.feature_repo)
+    made.feature_repo.mkdir()
+    for file in ("__init__.py", "feature_store.yaml", *OTHERS):
+        shutil.copy(PROJECT_ROOT / "feature_repo" / file, made.feature_repo)
     return made
 
 
@@ -100,6 +102,14 @@ WRONG = {
         SHOPS + "nothing = no_such_name\n",
         "feature_repo/shops.py cannot be imported: line 10: NameError",
     ),
+    "a file that ends its process": (
+        SHOPS + "raise SystemExit\n",
+        "feature_repo/shops.py cannot be imported: line 10: SystemExit",
+    ),
+    "an import that is not there": (
+        SHOPS + "import no_such_library\n",
+        "feature_repo/shops.py cannot be imported: line 10: ModuleNotFoundError",
+    ),
     "a file that is no Python": ("def", "feature_repo/shops.py cannot be imported: SyntaxError"),
     "what Feast alone refuses": (
         SHOPS + 'empty = view("shop_hourly", [shop], ttl=timedelta(days=1), fields={})\n',
@@ -130,6 +140,31 @@ def test_who_was_applied_first_keeps_the_name(settings: Settings):
     assert set(load(settings).refused) == {"a_mine.py"}
     assert problems(USE_CASE, settings) == []
     assert open_store(settings).get_feature_view("plane").join_keys == ["tailnum"]
+
+
+@pytest.mark.parametrize("text", [text for text, _ in DOUBLED.values()], ids=DOUBLED)
+def test_a_file_keeps_its_names_for_as_long_as_it_is_wrong(text: str, settings: Settings):
+    flights = (settings.feature_repo / "flights.py").read_text()
+    apply_definitions(settings)
+    for number in range(3):
+        add(settings, "flights.py", flights + f"nothing = no_such_name_{number}\n")
+        apply_definitions(settings)
+    add(settings, "a_mine.py", HEAD + text)
+    apply_definitions(settings)
+    assert "flights.py" in applied(settings)["refused"]
+    assert open_store(settings).get_feature_view("plane").join_keys == ["tailnum"]
+    add(settings, "flights.py", flights)
+    apply_definitions(settings)
+    assert set(applied(settings)["refused"]) == {"a_mine.py"}
+    assert open_store(settings).get_entity("plane").join_key == "tailnum"
+
+
+def test_what_an_editor_leaves_beside_the_files_is_none_of_them(settings: Settings):
+    (settings.feature_repo / ".#flights.py").symlink_to("someone@a-machine.4711")
+    (settings.feature_repo / "._flights.py").write_bytes(b"\0\5\26\7")
+    (settings.feature_repo / "old.py").mkdir()
+    assert load(settings).refused == {}
+    assert apply_definitions(settings)
 
 
 def test_a_use_case_whose_file_is_refused_learns_it_where_it_computes(settings: Settings):

@@ -14,7 +14,7 @@ from kubernetes_validate import utils
 
 from dags.factories import FACTORIES
 from dags.factories.pods import place_steps
-from include.catalogue import load_all
+from include.catalogue import load_use_case, names
 from include.errors import SettingsError, SpecError
 from include.interval import Interval
 from include.settings import load_settings
@@ -88,8 +88,9 @@ def steps_of(use_case: Any) -> set[tuple[str, str]]:
     return {(process, short_name(load_step(step))) for process, step in steps}
 
 
-@pytest.mark.parametrize("use_case", load_all().values(), ids=list(load_all()))
-def test_the_pod_of_every_step_is_valid_by_kubernetes_own_schema(use_case, worker, monkeypatch):
+@pytest.mark.parametrize("name", names())
+def test_the_pod_of_every_step_is_valid_by_kubernetes_own_schema(name, worker, monkeypatch):
+    use_case = load_use_case(name)
     # Each call would read the schema anew.
     monkeypatch.setattr(utils, "schema_contents", cache(utils.schema_contents))
     steps = steps_of(use_case)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli.platform import airflow_api
-from cli.platform.airflow_api import AirflowApi
+from cli.platform.airflow_api import AirflowApi, why_missing
 from include.errors import PlatformError
 from include.settings import load_settings
 
@@ -104,3 +104,35 @@ def test_a_database_that_stays_locked_is_named_and_nothing_is_left(airflow, api)
     with pytest.raises(PlatformError, match=r"Airflow answers 503 .* Database is locked"):
         api.backfill("a__features", FIRST, LAST)
     assert all(one["completed_at"] for one in airflow.backfills)
+
+
+REFUSED = """Traceback (most recent call last):
+  File "/home/ada/dags/a.py", line 6, in <module>
+    globals().update(build_all(USE_CASE))
+  File "/home/ada/include/processes/declarations.py", line 75, in require_possible
+    raise SpecError(lines)
+include.errors.SpecError: include/use_cases/a/spec.py: the first.
+include/use_cases/a/spec.py: the second.
+"""
+NO_PYTHON = """Traceback (most recent call last):
+  File "<frozen importlib._bootstrap>", line 241, in _call_with_frames_removed
+  File "/home/ada/dags/b.py", line 9
+    def (
+        ^
+SyntaxError: invalid syntax
+"""
+
+
+def test_a_dag_is_missed_for_the_error_of_its_own_file():
+    traces = {"a.py": REFUSED, "b.py": NO_PYTHON}
+    assert why_missing("a__training", traces) == (
+        "dags/a.py: line 6: include.errors.SpecError: include/use_cases/a/spec.py: the first.\n"
+        "include/use_cases/a/spec.py: the second."
+    )
+    assert why_missing("b__training", traces) == "dags/b.py: line 9: SyntaxError: invalid syntax"
+    both = why_missing("c__training", traces).splitlines()
+    assert [line.partition(": ")[0] for line in both if line.startswith("dags/")] == [
+        "dags/a.py",
+        "dags/b.py",
+    ]
+    assert why_missing("c__training", {}).startswith("no DAG file defines it")

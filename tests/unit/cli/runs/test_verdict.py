@@ -13,6 +13,9 @@ REASON = (
 )
 
 
+REPAIRED = {"repaired": 4}
+
+
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -61,6 +64,36 @@ def test_an_alarm_is_no_refusal_and_is_not_called_accepted(capsys):
         "  alarm      drift: 4 inputs.",
     ]
     assert exit_code([outcome]) == 0
+
+
+def test_what_was_found_and_raises_no_alarm_is_not_called_one(capsys):
+    findings = [
+        {"rule": "ledger", "passed": True, "reason": "All 4 rows hold."},
+        {"rule": "alias", "passed": True, "reason": "It was moved back.", "example": REPAIRED},
+        {"rule": "plan", "passed": True, "judged": False, "reason": "It is not there."},
+    ]
+    decided = {
+        "alarm": False,
+        "reasons": ["drift: 4 inputs."],
+        "not_judged": ["Not judged: performance: no labels."],
+        "facts": {"rows": 12},
+    }
+    results = {"decide_alarm": decided, "check_releases": {"findings": findings}}
+    assert printed(capsys, Outcome("flights monitoring May", "accepted", results=results)) == [
+        "flights monitoring May: accepted.",
+        "  releases   It was moved back.",
+        "  releases   It is not there.",
+        "  found      drift: 4 inputs.",
+        "  not judged performance: no labels.",
+        "  figures    rows 12",
+    ]
+
+
+def test_a_refused_training_set_is_not_said_to_have_been_trained_on(capsys):
+    snapshot = {"rows": 4539, "name": "flights/snapshots/May", "version": 0}
+    results = {"build_snapshot": {"snapshot": snapshot}}
+    lines = printed(capsys, Outcome("flights", "refused", ("a",), ("Few.",), results))
+    assert lines[-1] == "  snapshot   4,539 rows, flights/snapshots/May@0"
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,7 @@ def propose_alarm(
         none = Announcement(announce=False, reason=f"No alarm: {decision.verdict}.", extra={})
         return _given_back(context, "alarm") or none
     limits, faults = context.use_case.triggers, data_faults(context, drift)
-    sentences = [sentence.removesuffix(".") for sentence in decision.reasons]
-    reason = "; ".join(sentences) or decision.verdict
+    reason = "; ".join(decision.reasons).replace(".; ", ". ") or decision.verdict
     evidence = {"verdict": decision.verdict, "facts": dict(decision.facts)}
     numbered = {"alarms": list(alarms)} if alarms else {}
     alarm = _cause(context, "alarm", reason, {**evidence, **numbered})

@@ -556,3 +556,24 @@ def test_no_secret_is_where_it_can_be_read(demo: Demo):
 
 def process_list() -> list[psutil.Process]:
     return list(psutil.process_iter(["cmdline"]))
+
+
+def test_a_fresh_month_is_scored_and_monitored_by_command(demo: Demo):
+    month = ("--from", "2013-03", "--to", "2013-04")
+    run = "2013-03-01 00:00 to 2013-04-01 00:00 UTC"
+    scored = one_line(run_command("score", demo.environment, "flight_delays", *month))
+    assert f"flight_delays batch_scoring {run}: accepted. scored " in scored
+    assert in_order(scored, "await_features", "plan_partitions", "publish_predictions")
+    monitored = one_line(run_command("monitor", demo.environment, "flight_delays", *month))
+    assert re.search(
+        rf"flight_delays monitoring {run}: (accepted|done, with an alarm)\.", monitored
+    )
+    assert in_order(monitored, "join_labels", "build_report", "decide_alarm", "raise_alarm")
+    rows = re.search(r"scored (\S+) rows", scored)
+    assert rows is not None
+    assert f"figures rows {rows[1].replace(',', '')}, labelled " in monitored
+
+
+def in_order(printed: str, *steps: str) -> bool:
+    """Whether each step was said to begin, behind minutes and seconds, after the one before."""
+    return re.search(".*".join(rf"\[\d\d:\d\d\] {step}\b" for step in steps), printed) is not None

@@ -68,9 +68,9 @@ def feast_retrieval(settings: Settings, asked: pl.DataFrame, folder: Path) -> pl
     )
     entities = {entity.name: entity for entity in ours.list_entities()}
     views = []
-    for view in ours.list_feature_views():
-        path = f"{folder}/{view.name}.parquet"
-        TableStore(settings.tables_uri).read(f"features/{view.name}").write_parquet(path)
+    for part in USE_CASE.feature_tables:
+        view, path = ours.get_feature_view(part.view), f"{folder}/{part.view}.parquet"
+        TableStore(settings.tables_uri).read(part.table).write_parquet(path)
         source = FileSource(
             name=f"{view.name}_copy", path=path, timestamp_field=view.batch_source.timestamp_field
         )

@@ -59,12 +59,14 @@ def context(
     )
 
 
-def verdict(*, alarm: bool = True, judged: bool = True, missing: float = 0.1) -> dict:
+def verdict(
+    *, alarm: bool = True, judged: bool = True, missing: float = 0.1, reasons=("AUC is 0.6.",)
+) -> dict:
     column = {"column": "load", "missing_share": missing, "reference_missing_share": 0.1}
     decided = {
         "alarm": alarm,
         "verdict": "performance" if alarm else "none",
-        "reasons": ["AUC is 0.6."],
+        "reasons": reasons,
         "facts": {"auc": 0.6},
     }
     return SimpleNamespace(**decided), SimpleNamespace(judged=judged, columns=[column])
@@ -93,6 +95,18 @@ def collect(settings, interval: Interval, run_id: str, **run) -> dict:
 
 def statuses(settings) -> list[tuple[str, str]]:
     return [(cause.kind, cause.status) for cause in read_causes(settings, PARCELS.name)]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "reason"),
+    [
+        (["AUC is 0.6.", "Input load drifts."], "AUC is 0.6. Input load drifts."),
+        (["AUC 0.6", "load drifts"], "AUC 0.6; load drifts"),
+        ([], "performance"),
+    ],
+)
+def test_the_reason_of_a_training_is_made_of_sentences(settings, reasons, reason):
+    assert alarm(settings, day(0), reasons=reasons)["reason"] == reason
 
 
 def test_an_alarm_is_announced_and_recorded_with_its_evidence(settings):

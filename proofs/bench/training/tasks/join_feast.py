@@ -38,9 +38,9 @@ def join(arguments: dict[str, Any]) -> dict[str, Any]:
             entity_key_serialization_version=3,
         )
         views = []
-        for view in ours.list_feature_views():
-            path = f"{folder}/{view.name}.parquet"
-            tables.read(f"features/{view.name}").write_parquet(path)
+        for part in use_case.feature_tables:
+            view, path = ours.get_feature_view(part.view), f"{folder}/{part.view}.parquet"
+            tables.read(part.table).write_parquet(path)
             source = FileSource(
                 name=f"{view.name}_copy",
                 path=path,

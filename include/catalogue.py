@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 
 from include.errors import FlightdeckError, SpecError
 from include.settings import load_settings
+from include.settings.environments import ENVIRONMENTS
 from include.spec import FunctionSource, UseCase
 from include.spec.base import suggestion
 from include.spec.overlay import overlaid
@@ -96,9 +97,10 @@ def running(file: Path, name: str, failed: str = "cannot be imported") -> Iterat
 
 def data_functions(use_case: UseCase) -> list[str]:
     """What the use case's data.py must define: what its tables and feature tables leave to it."""
-    sources = [table.source for table in use_case.own_tables]
+    own = use_case.own_tables
+    sources = [source for table in own for source in table.sources.values()]
     needed = [source.function for source in sources if isinstance(source, FunctionSource)]
-    if None in sources:
+    if any(table.source is None and set(ENVIRONMENTS) - set(table.source_in) for table in own):
         needed.append("read_source")
     if use_case.own_feature_tables:
         needed.append("compute_features")

@@ -252,13 +252,14 @@ def _conditions(use_case: UseCase) -> Iterator[str]:
 
 def _sources(use_case: UseCase) -> Iterator[str]:
     """What sources say of rows is a condition, and the functions that they name are there."""
-    for table in use_case.tables:
-        if table.source is not None and table.source.where:
+    declared = ((table, *each) for table in use_case.tables for each in table.sources.items())
+    for table, field, source in declared:
+        if source.where:
             try:
-                pl.sql_expr(table.source.where)
+                pl.sql_expr(source.where)
             except pl.exceptions.PolarsError as error:
                 yield (
-                    f"table {table.name!r}: source.where is {table.source.where!r}, which is no"
+                    f"table {table.name!r}: {field}.where is {source.where!r}, which is no"
                     f" condition in SQL: {error}"
                 )
     if find_module(use_case.name, "spec") is not None:  # an overlay's trial may have no files

@@ -46,22 +46,27 @@ def land(
         else None
     )
     if frames is None:
-        frames = _read_sources(use_case, interval, settings.sample_share)
+        frames = _read_sources(use_case, interval, settings)
     return {
         table.name: _land(tables, use_case, table, frames[table.name], interval)
         for table in use_case.own_tables
     }
 
 
-def _read_sources(use_case: UseCase, interval: Interval, share: float) -> dict[str, pl.DataFrame]:
-    """By table, what its declared source gives, and `read_source` of those without one."""
-    data = load_data_module(use_case)
+def _read_sources(
+    use_case: UseCase, interval: Interval, settings: Settings
+) -> dict[str, pl.DataFrame]:
+    """By table, what the source gives that holds in this environment, and `read_source` of those
+    without one.
+    """
+    data, share = load_data_module(use_case), settings.sample_share
+    own = [table.in_environment(settings.environment) for table in use_case.own_tables]
     frames = {
         table.name: read_table(use_case, table, interval, share, data)
-        for table in use_case.own_tables
+        for table in own
         if table.source is not None
     }
-    others = [table.name for table in use_case.own_tables if table.source is None]
+    others = [table.name for table in own if table.source is None]
     if not others:
         return frames
     returned = data.read_source(interval, share)

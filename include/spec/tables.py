@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from include.settings.environments import EnvironmentName
 from include.spec.base import (
     Part,
     Share,
@@ -221,6 +223,14 @@ class Table(Part):
         description="Where its rows come from. None by default: `read_source` of the use case's"
         " data.py gives them.",
     )
+    source_in: Mapping[EnvironmentName, Source] = Field(
+        default={},
+        description=(
+            "Where its rows come from in an environment of their own, such as `{'production':"
+            " SqlSource(...)}`; `source` holds in every other. Empty by default: every environment"
+            " reads the same source, as much of it as its `sample_share` says."
+        ),
+    )
     written_by: str | None = Field(
         default=None,
         description="The use case that ingests it, where this one only reads it: that one's object"
@@ -249,6 +259,17 @@ class Table(Part):
             )
         self._check_moments(where)
         return self
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Every declared source by the field that declares it."""
+        declared = {} if self.source is None else {"source": self.source}
+        return {**declared, **{f"source_in[{name!r}]": one for name, one in self.source_in.items()}}
+
+    def in_environment(self, name: EnvironmentName) -> Table:
+        """The table as an environment has it: its `source` is the one that holds there."""
+        chosen = self.source_in.get(name, self.source)
+        return self.model_copy(update={"source": chosen, "source_in": {}})
 
     def from_use_case(self, name: str) -> Table:
         """The same table for a use case that only reads what the one of that name ingests."""

@@ -56,10 +56,24 @@ def with_source(**fields: object) -> UseCase:
     return changed(tables=(first, *USE_CASE.tables[1:]))
 
 
+def with_source_in(**fields: object) -> UseCase:
+    source = FunctionSource(**{"function": "read_source", **fields})
+    first = USE_CASE.tables[0].model_copy(update={"source_in": {"staging": source}})
+    return changed(tables=(first, *USE_CASE.tables[1:]))
+
+
 CASES = {
     "condition of a source": (
         lambda: with_source(where="asked_at IS (("),
         r"table 'raw/flights': source\.where is 'asked_at IS \(\(', which is no condition in SQL",
+    ),
+    "condition of an environment's own source": (
+        lambda: with_source_in(where="asked_at IS (("),
+        r"table 'raw/flights': source_in\['staging'\]\.where is 'asked_at IS \(\(', which is no",
+    ),
+    "function of an environment's own source": (
+        lambda: with_source_in(function="read_source_"),
+        r"data\.py must define the functions \['read_source_'\]; did you mean 'read_source'",
     ),
     "function of a source that data.py lacks": (
         lambda: with_source(function="read_source_"),

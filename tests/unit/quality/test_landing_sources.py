@@ -9,10 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from include.catalogue import data_functions
 from include.errors import DataError, SpecError
 from include.quality.landing import land, landing_name
 from include.settings import Settings
-from include.spec import FunctionSource, ParquetSource, UseCase
+from include.settings.environments import ENVIRONMENTS
+from include.spec import Column, FunctionSource, ParquetSource, Table, UseCase
 from include.tables.store import TableStore
 from tests.integration.values_world import (
     ASKS,
@@ -96,3 +98,41 @@ def test_a_value_that_is_not_what_is_declared_lands_for_validation_to_refuse(own
     define(read_source=lambda interval, share: ROWS)
     rows = landed(own, with_sources(asks=FunctionSource(function="odd")))[ASKS.name]
     assert rows[column].unique().to_list() == ["many"]
+
+
+def test_an_environment_reads_the_source_that_is_declared_for_it(own: Settings, tmp_path: Path):
+    """The rest of the pipeline is the same; only its own environment sees it."""
+    asks = tmp_path / "asks.parquet"
+    ROWS[ASKS.name].head(5).write_parquet(asks)
+    elsewhere = {"staging": ParquetSource(path=str(asks))}
+    tables = [
+        table.model_copy(update={"source_in": elsewhere if table.name == ASKS.name else {}})
+        for table in USE_CASE.tables
+    ]
+    use_case = USE_CASE.model_copy(update={"tables": tuple(tables)})
+    define(read_source=lambda interval, share: ROWS)
+    staging = own.model_copy(update={"environment": "staging"})
+    assert landed(staging, use_case)[ASKS.name].height == 5
+    assert landed(own, use_case)[ASKS.name].height == 20
+    # With a source in every environment nothing is left to `read_source`.
+    everywhere = dict.fromkeys(ENVIRONMENTS, ParquetSource(path=str(asks)))
+    alone = use_case.model_copy(
+        update={
+            "tables": tuple(
+                table.model_copy(update={"source_in": everywhere}) for table in USE_CASE.tables
+            )
+        }
+    )
+    assert "read_source" in data_functions(use_case)
+    assert "read_source" not in data_functions(alone)
+
+
+def test_an_environment_that_does_not_exist_is_refused():
+    with pytest.raises(SpecError, match=r"source_in\.prod.*'prod'; valid: \['dev', 'production'"):
+        Table(
+            name="raw/x",
+            key=("name",),
+            columns=(Column(name="name", type="string"),),
+            time_column=None,
+            source_in={"prod": ParquetSource(path="x.parquet")},
+        )

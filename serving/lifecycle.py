@@ -6,6 +6,7 @@ loop takes requests, `listen` in it, `stop` when the server takes no more reques
 
 from __future__ import annotations
 
+from include.model.lean_xgboost import import_lean
 from include.settings import Settings
 from serving.contract.api_keys import open_api_keys
 from serving.engine.runtime import Runtime, RuntimeHolder
@@ -27,6 +28,7 @@ class Lifecycle:
 
     def start(self) -> None:
         """Start what answers, and end with the supervisor."""
+        import_lean()
         runtime = Runtime(self._settings)
         runtime.start()
         self.holder.runtime = runtime

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import FlightdeckError
+from include.model.lean_xgboost import import_lean
 from include.model.package import golden_columns, load_model
 
 WARM_UP = 20
@@ -114,6 +115,7 @@ def _milliseconds(call: Callable[[int], object], times: int) -> list[float]:
 
 def main() -> int:
     """Probe what the command line names; a refusal is `{"error": text}` and exit status 3."""
+    import_lean()
     try:
         result = probe(Path(sys.argv[1]), sys.argv[2])
     except FlightdeckError as error:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from include.errors import RegistryError
+from include.model.lean_xgboost import complete
 
 PREPARATION = ("numpy.dtype",)
 _TREE = ("sklearn.tree._tree.Tree",)
@@ -105,6 +106,8 @@ def load(content: bytes, allowed: Sequence[str]) -> Any:
             f" scikit-learn's estimators: {list(allowed)}. Nothing was loaded. If the estimator"
             " really needs them, declare them in training.estimator.trusted_types and train anew."
         )
+    if any(name.startswith("xgboost.") for name in allowed):
+        complete()
     try:
         return _library().loads(content, trusted=list(allowed))
     except (

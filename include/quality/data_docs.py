@@ -12,6 +12,7 @@ import html
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,20 @@ def _page(result: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-        from great_expectations.render.view import DefaultJinjaPageView
 
-        page = str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
+        page = str(_view().render(ValidationResultsPageRenderer().render(result)))
     local = REMOTE_LINK.sub(r"\1", REMOTE_STYLE.sub("none", REMOTE.sub("", page)))
     return local.replace("</head>", f"{STYLE}</head>", 1)
+
+
+@cache
+def _view() -> Any:
+    """Great Expectations' view, one for all pages: to compile its templates takes longer than to
+    fill them, and each view compiles its own.
+    """
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def _index(title: str, pages: Mapping[str, str], verdict: Mapping[str, Any]) -> str:

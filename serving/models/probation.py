@@ -19,6 +19,7 @@ from pathlib import Path
 
 from include.catalogue import load_use_case
 from include.errors import FlightdeckError, ServingError
+from include.model.lean_xgboost import import_lean
 from include.release.model_store import Desired
 from include.settings import PROJECT_ROOT
 from serving.models.loading import check_contract, load_served
@@ -101,6 +102,7 @@ def _installed(name: str) -> str:
 def main(arguments: list[str]) -> int:
     """Load what the arguments name; print the reason where that fails."""
     name, number, digest, folder, key = arguments
+    import_lean()
     try:
         use_case = load_use_case(name)
         served = load_served(Desired(int(number), digest, Path(folder)), use_case, Path(key))

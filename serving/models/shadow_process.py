@@ -24,6 +24,7 @@ from include.errors import FlightdeckError
 from include.features.online.store import LookedUp
 from include.inference_log.log import LoggedPrediction, SpoolError
 from include.inference_log.writer import LogWriter
+from include.model.lean_xgboost import import_lean
 from include.release.model_store import Desired
 from include.settings import load_settings
 from include.spec import UseCase
@@ -45,6 +46,7 @@ logger = logging.getLogger("flightdeck.serving")
 def main(arguments: list[str]) -> int:
     """Load what the arguments name, and score until the input ends."""
     name, number, digest, folder, key = arguments
+    import_lean()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_END)
     try:

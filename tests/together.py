@@ -1,4 +1,4 @@
-"""Runs the tests in parts, three at a time: `python -m tests.together [OPTION ...]`.
+"""Runs the tests in parts, four at a time: `python -m tests.together [OPTION ...]`.
 
 The parts share nothing: each has run-time folders and ports of its own. When one ends the next
 begins, the long ones first, so that the last end at about the same time. What a part prints lies in
@@ -23,6 +23,9 @@ from include.settings import PROJECT_ROOT
 LOGS = PROJECT_ROOT / "var" / "tests"
 INTEGRATION = "tests/integration"
 PARTS: Mapping[str, Sequence[str]] = {
+    "platform": [
+        f"{INTEGRATION}/test_{name}.py" for name in ("approval", "platform", "rollout", "tutorial")
+    ],
     "wired": [INTEGRATION, "tests/dags"],
     "demo": [f"{INTEGRATION}/test_demo.py"],
     "models": [
@@ -37,25 +40,25 @@ PARTS: Mapping[str, Sequence[str]] = {
             "training",
         )
     ],
-    "loop": [
-        f"{INTEGRATION}/test_{name}.py"
-        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
-    ],
     "unit": ["tests/unit"],
     "releases": [
         f"tests/serving/test_{name}.py"
         for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
     ],
     "endpoint": ["tests/serving"],
+    "loop": [
+        f"{INTEGRATION}/test_{name}.py"
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
+    ],
     "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
 """What each part runs, in the order in which they start: the longest first, and beside those that
-wait for servers one that computes. A file belongs to the part that names it most closely; files
+wait for servers those that compute. A file belongs to the part that names it most closely; files
 that share a world of their session lie in one part.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
-AT_ONCE = 3
-"""On two cores: a part waits for a quarter of its time, for servers and schedules."""
+AT_ONCE = 4
+"""On two cores: half of the parts wait for half of their time, for servers and schedules."""
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""
 POLL_SECONDS = 0.5
@@ -90,10 +93,12 @@ def run_together(
     pending, codes = list(commands), dict[str, int]()
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     reported = time.monotonic()
-    with _leaving_when_asked(), temporary_folder() as folder:
+    with _leaving_when_asked() as asked, temporary_folder() as folder:
         environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
         try:
             while pending or running:
+                if asked:
+                    sys.exit(128 + asked[0])
                 while pending and len(running) < at_once:
                     name = pending.pop(0)
                     process = _start(commands[name], logs / f"{name}.log", environment)
@@ -114,11 +119,15 @@ def run_together(
 
 
 @contextmanager
-def _leaving_when_asked() -> Iterator[None]:
-    """SIGTERM ends what was started and removes the folder in memory, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def _leaving_when_asked() -> Iterator[list[int]]:
+    """SIGTERM ends what was started and removes the folder in memory, as Ctrl-C does.
+
+    Its number comes into the list, which is looked at where no process is just being started.
+    """
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     try:
-        yield
+        yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
 

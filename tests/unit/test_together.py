@@ -1,4 +1,4 @@
-"""`make test` runs its parts two at a time and loses no failure."""
+"""`make test` runs its parts some at a time and loses no failure."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from string import Template
 
+from cli.authoring.cadence import LATE_DAYS, LOOK_BACK_DAYS, Cadence
 from cli.authoring.profile import Profile
-from cli.authoring.proposal import LOOK_BACK_DAYS, Problem, Roles
+from cli.authoring.proposal import Problem, Roles
 from cli.authoring.specification import feature_name, view_name
 from include.errors import SpecError
 
@@ -71,7 +72,9 @@ $variable = key($entity, "To be written: whom the features are about.", $key_kin
 $view = view(
     "$view",
     [$variable],
-    ttl=timedelta(days=3),  # older values count as missing
+    # Each $cron run renews the values: just before one they are that old, and those that are older
+    # by $late days count as missing. Where answers need newer ones, run features more often.
+    ttl=timedelta(days=$ttl),
     fields={
         "$short": (Float64, "Mean of $label over the last 7 days."),
         "$long": (Float64, "The same over $look_back days."),
@@ -116,7 +119,9 @@ def require_new(root: Path, name: str) -> None:
         )
 
 
-def texts(name: str, profile: Profile, roles: Roles, problem: Problem, spec: str) -> dict[str, str]:
+def texts(
+    name: str, profile: Profile, roles: Roles, problem: Problem, cadence: Cadence, spec: str
+) -> dict[str, str]:
     """The text of each file."""
     entity = profile.column(roles.entity, "--entity")
     whole = entity.type == "integer"
@@ -145,6 +150,9 @@ def texts(name: str, profile: Profile, roles: Roles, problem: Problem, spec: str
             short=feature_name(problem, 7),
             long=feature_name(problem, LOOK_BACK_DAYS),
             label=roles.label.replace('"', "'"),
+            cron=cadence.cron,
+            late=LATE_DAYS,
+            ttl=cadence.ttl_days,
         ),
         "dag": DAG.substitute(shared),
     }

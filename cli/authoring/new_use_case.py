@@ -8,11 +8,12 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from cli.authoring.cadence import Cadence, cadence
 from cli.authoring.files import require_new, texts, write_files
 from cli.authoring.measured import measured_limits, use_case_of
 from cli.authoring.origin import rows_of, source_of
 from cli.authoring.profile import Profile, profile
-from cli.authoring.proposal import Problem, Roles, cadence, problem, roles
+from cli.authoring.proposal import Problem, Roles, problem, roles
 from cli.authoring.specification import specification
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
@@ -55,7 +56,8 @@ def new_use_case(
         name, rows_of(source), source, arguments, label=label, time=time, key=key, entity=entity
     )
     measured, parts, problem_of = proposed.profile, proposed.roles, proposed.problem
-    made = write_files(PROJECT_ROOT, name, texts(name, measured, parts, problem_of, proposed.spec))
+    written = texts(name, measured, parts, problem_of, proposed.cadence, proposed.spec)
+    made = write_files(PROJECT_ROOT, name, written)
     for path in made:
         print(f"Wrote {path.relative_to(PROJECT_ROOT)}.")
     print(
@@ -74,6 +76,7 @@ class Proposed:
     profile: Profile
     roles: Roles
     problem: Problem
+    cadence: Cadence
     spec: str
 
 
@@ -96,7 +99,8 @@ def propose(
     measured = profile(rows, texts=isinstance(source, CsvSource))
     parts = roles(measured, label=label, time=time, key=key, entity=entity)
     kind = problem(measured, label)
-    described = (name, measured, parts, kind, cadence(measured, time))
+    runs = cadence(measured, time)
+    described = (name, measured, parts, kind, runs)
     origin = (type(source).__name__, arguments)
     limits = measured_limits(use_case_of(specification(*described, origin)), measured)
-    return Proposed(measured, parts, kind, specification(*described, origin, limits))
+    return Proposed(measured, parts, kind, runs, specification(*described, origin, limits))

@@ -84,10 +84,11 @@ class Profile:
         return [part for part, values in parts.items() if values.n_unique() > 1]
 
     def recurs(self, name: str, time: str) -> bool:
-        """Whether most rows of the newer half have a value that the older half has too."""
+        """Whether most values of the newer half are ones that the older half has too."""
         ordered = self.rows.sort(time)[name]
-        older, newer = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
-        return float(str(newer.is_in(older.unique().to_list()).mean())) >= RECURRING_SHARE
+        older, newer = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :].drop_nulls()
+        again = newer.is_in(older.drop_nulls().unique().to_list()).sum()
+        return again >= RECURRING_SHARE * len(newer)
 
     def span(self, name: str) -> tuple[datetime, datetime]:
         """The first and last moment of a column; raises `DataError` where it holds none."""

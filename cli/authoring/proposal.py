@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import polars as pl
 
 from cli.authoring.profile import CLASSES, ENTITY_VALUES, ColumnProfile, Profile
 from include.errors import DataError
-from include.spec.times import ticks_around
 from include.spec.values import LONGEST_TEXT
 
 BINARY_VALUES = {0, 1}
 LEAST_CLASSES = 3
-ROWS_OF_AN_INTERVAL = 1000
-CRONS = (("@daily", 1), ("@weekly", 7), ("@monthly", 30))
-YEAR_DAYS = 365
-YEARLY = ("@yearly", YEAR_DAYS)
-LEAST_YEARS = 10
-"""From so many years on an interval may be a year, where months hold too little."""
-ROWS_OF_A_WINDOW = 5000
-LOOK_BACK_DAYS = 28
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Roles:
     entity: str
     requested: tuple[ColumnProfile, ...]
     others: tuple[ColumnProfile, ...]
-    """Columns that are landed and no input: every row has a value of its own."""
+    """Columns that are landed and no input: new rows have values that no earlier row has."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -61,19 +51,6 @@ class Problem:
     classes: tuple[str, ...]
     commonest: str
     limits: tuple[Limit, ...]
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """When the processes run and what a window holds."""
-
-    cron: str
-    reason: str
-    start: datetime
-    end: datetime
-    interval_rows: int
-    window_days: int
-    window_rows: int
 
 
 def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: str | None) -> Roles:
@@ -105,7 +82,11 @@ def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: s
     rest = [column for column in profile.columns if column.name not in taken]
     height = profile.rows.height
     others = [
-        column for column in rest if _is_free_text(column, height) or column.is_identifier(height)
+        column
+        for column in rest
+        if _is_free_text(column, height)
+        or column.is_identifier(height)
+        or (column.type == "string" and not profile.recurs(column.name, time))
     ]
     return Roles(
         identity.name,
@@ -133,29 +114,6 @@ def problem(profile: Profile, label: str) -> Problem:
         f"--label is {label!r}, {column.type} with {column.distinct} values; valid are 0 and 1 or"
         f" true and false, numbers, and {LEAST_CLASSES} to {CLASSES} texts. Of two texts make 0"
         " and 1 first."
-    )
-
-
-def cadence(profile: Profile, time: str) -> Cadence:
-    """The shortest cron whose usual interval holds enough rows to be compared with others, and a
-    window of half the source, of at most a year unless that holds too little to learn from.
-    """
-    first, end = profile.span(time)
-    days = max((end - first) / timedelta(days=1), 1.0)
-    daily = profile.rows.height / days
-    crons = (*CRONS, YEARLY) if days >= LEAST_YEARS * YEAR_DAYS else CRONS
-    cron, length = next(
-        (choice for choice in crons if daily * choice[1] >= ROWS_OF_AN_INTERVAL), crons[-1]
-    )
-    longest = max(YEAR_DAYS, math.ceil(ROWS_OF_A_WINDOW / daily))
-    window = int(min(longest, max(LOOK_BACK_DAYS, days // 2)))
-    reason = (
-        f"{daily:.3g} rows a day, so about {daily * length:.0f} an interval; with fewer than"
-        f" {ROWS_OF_AN_INTERVAL} distances between intervals are noise."
-    )
-    start = ticks_around(cron, first)[0]
-    return Cadence(
-        cron, reason, start, end, round(daily * length), window, round(daily * min(window, days))
     )
 
 

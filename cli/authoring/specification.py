@@ -9,16 +9,18 @@ from string import Template
 from textwrap import wrap
 from types import MappingProxyType
 
+from cli.authoring.bounds import bounds
+from cli.authoring.cadence import LOOK_BACK_DAYS, Cadence
 from cli.authoring.measured import DATA_CHECKS, Limits
 from cli.authoring.profile import CATEGORIES, ColumnProfile, Profile
-from cli.authoring.proposal import LOOK_BACK_DAYS, Cadence, Limit, Problem, Roles
+from cli.authoring.proposal import Limit, Problem, Roles
 from include.quality.history import Proposal
+from include.spec import Monitoring
 
 COMMENT_WIDTH = 84
 ROWS_OF_A_CATEGORY = 50
-FEW_VALUES = 10
-"""Of a column of whole numbers: with no more different ones it counts something."""
-TAIL = 4
+FEWEST_JUDGED = 100
+"""Rows below which monitoring would judge noise."""
 ORDINARY = ("who", "half", "a", "the")
 KINDS = {"string": "category", "timestamp": "hours_between"}
 
@@ -105,7 +107,7 @@ $window
         search_space={"max_depth": (2, 6), "min_child_weight": (1, 40)},
         trials=3,
     ),
-$baseline$data_checks$schedule
+$baseline$data_checks$monitoring$schedule
 )
 ''')
 
@@ -127,7 +129,9 @@ def specification(
     rows = profile.rows.height
     zone = {"timezone": "UTC"} if profile.zoneless else {}
     condition = {"where": f'"{label.name}" IS NOT NULL'} if label.null_share else {}
+    monitoring = _monitoring(cadence)
     used = {source[0], problem.kind, *PARTS, *(["DataChecks"] if DATA_CHECKS in limits else [])}
+    used |= {"Monitoring"} if monitoring else set()
     questions, labels = f"raw/{name}", f"raw/{name}_labels"
     title = name.replace("_", " ").capitalize()
     return SPEC.substitute(
@@ -162,6 +166,7 @@ def specification(
         window=_window(cadence),
         baseline=_baseline(problem),
         data_checks=_data_checks(limits.get(DATA_CHECKS, {})),
+        monitoring=monitoring,
         schedule=_schedule(cadence),
     )
 
@@ -219,7 +224,7 @@ def _column(
         fields["max_null_share"] = f"{share:g}"
         reasons.append(f"{column.null_share:.2%} nulls, twice that and 0.01 are tolerated")
     if column.minimum is not None and column.maximum is not None and not column.is_identifier(rows):
-        low, high, added = _bounds(column)
+        low, high, added = bounds(column)
         fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
         reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
     most = min(CATEGORIES, rows // ROWS_OF_A_CATEGORY)
@@ -275,32 +280,16 @@ def _data_checks(limits: Mapping[str, Proposal]) -> str:
     )
 
 
-def _bounds(column: ColumnProfile) -> tuple[float, float, str]:
-    """Limits around the observed ones, and what they add in words; what is never negative stays
-    so.
-    """
-    low, high = float(column.minimum or 0.0), float(column.maximum or 0.0)
-    if (low, high) == (0.0, 1.0):  # as they are told apart: a flag, or a share
-        return low, high, ""
-    margin, added = max((high - low) / 2, abs(high) / 2), ", half that span added"
-    if column.type == "integer" and column.distinct <= FEW_VALUES and margin < FEW_VALUES:
-        # A count of at most two cots says little about the largest that will ever be asked for.
-        margin, added = float(FEW_VALUES), f", {FEW_VALUES} more for a count"
-    elif low >= 0.0 and 2 * column.usual <= high:
-        # Nearly all rain is far below the heaviest, so the next one may be heavier by far.
-        margin = TAIL * high
-        added = f", {TAIL} times that added, for 99 % are at most {column.usual:g}"
-    least = 0.0 if low >= 0.0 else low - margin
-    return _outward(least, -1), _outward(high + margin, 1), added
-
-
-def _outward(value: float, direction: int) -> float:
-    """Rounded away from the values to two digits."""
-    if value == 0.0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    edge = math.ceil(value / step) if direction > 0 else math.floor(value / step)
-    return float(f"{edge * step:.6g}")
+def _monitoring(cadence: Cadence) -> str:
+    """From how many rows on an interval is judged, where a usual one has fewer than the default."""
+    half = cadence.interval_rows // 2
+    if not FEWEST_JUDGED <= half < cadence.interval_rows < Monitoring().minimum_rows:
+        return ""
+    text = (
+        f"Half of the usual {cadence.interval_rows:,} rows of an interval: with the default of"
+        f" {Monitoring().minimum_rows:,} rows none would be judged."
+    )
+    return f"{comment(text, 4)}\n    monitoring=Monitoring(minimum_rows={half}),\n"
 
 
 def _minimum_rows(cadence: Cadence | None, limits: Mapping[str, Proposal]) -> str:
@@ -354,7 +343,7 @@ def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
     if roles.others:
         names = ", ".join(column.name for column in roles.others)
         lines.append(
-            comment(f"No input, because nearly every row has a value of its own: {names}.")
+            comment(f"No input, because new rows have values that no earlier row has: {names}.")
         )
     return "\n".join(lines)
 

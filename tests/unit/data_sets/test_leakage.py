@@ -22,7 +22,9 @@ def with_levels(size: float) -> pl.DataFrame:
 def refused(frame: pl.DataFrame, load: np.ndarray) -> list[str]:
     """The columns that are refused where the load is this."""
     changed = frame.with_columns(pl.Series("depot_daily__load", load))
-    return [finding.part for finding in leaks(CASE, changed, "t")]
+    findings = leaks(CASE, changed, "t")
+    assert all("raise data_checks.max_single_auc" in finding.sentence for finding in findings)
+    return [finding.part for finding in findings]
 
 
 @pytest.mark.parametrize("size", [0.0, 500.0])

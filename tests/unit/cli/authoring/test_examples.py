@@ -10,10 +10,8 @@ import pytest
 
 from cli.application import run
 from cli.authoring import examples
-from cli.authoring.files import paths
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
-from tests.copies import in_copy, project_copy
 
 MOST_LINES = 200
 NAMES = examples.examples(PROJECT_ROOT)
@@ -51,19 +49,3 @@ def test_a_file_of_other_rows_is_not_overwritten(tmp_path: Path, theirs: bytes |
     with pytest.raises(SpecError, match=r"data/state_births.parquet .* move it away"):
         examples.write_rows(tmp_path, "state_births")
     assert path.read_bytes() == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_an_example_becomes_a_use_case_that_holds_beside_the_others(name: str, tmp_path: Path):
-    copy = project_copy(tmp_path / "copy")
-    added = in_copy(copy, [".venv/bin/flightdeck", "add-example", name], ENV="test")
-    assert added.returncode == 0, added.stdout
-    assert f"Wrote data/{name}.parquet." in added.stdout
-    for part, path in paths(copy, name).items():
-        example = PROJECT_ROOT / examples.EXAMPLES / name / f"{part}.py"
-        assert path.read_text() == example.read_text()
-    assert pl.read_parquet(copy / "data" / f"{name}.parquet").height > 1000
-    checked = in_copy(copy, [".venv/bin/flightdeck", "check", name], ENV="test")
-    assert checked.returncode == 0, checked.stdout
-    assert f"{name}: what is declared can be" in checked.stdout

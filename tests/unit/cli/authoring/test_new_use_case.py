@@ -166,6 +166,13 @@ def test_several_classes_are_declared_with_their_names(root: Path):
     assert "baseline_input" not in spec
 
 
+def test_features_hold_until_the_next_run_and_its_rows_are_enough_to_be_watched(root: Path):
+    spec = written_by(root, "--label", "grade")  # 2,000 orders of half a year
+    assert 'features_cron="@monthly"' in spec
+    assert "ttl=timedelta(days=34)" in files.paths(root, "some_orders")["features"].read_text()
+    assert "monitoring=Monitoring(minimum_rows=167)" in spec
+
+
 def test_a_delta_table_is_a_source(root: Path):
     orders(2000).write_delta(str(root.parent / "orders"))
     spec = written_by(root, "--label", "late", source=str(root.parent / "orders"))

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from cli.authoring.cadence import cadence
 from cli.authoring.profile import profile
-from cli.authoring.proposal import cadence, problem, roles
+from cli.authoring.proposal import problem, roles
 from include.errors import DataError
 from tests.unit.cli.authoring.orders import orders
 
@@ -85,6 +86,45 @@ def test_whom_rows_are_about_is_an_input_only_where_it_comes_again():
     measured = profile(rows, texts=False)
     assert measured.recurs("shop", "at")
     assert not measured.recurs("storm", "at")
+
+
+def test_text_whose_values_do_not_come_again_is_no_input():
+    voyages = pl.format("voyage {}", pl.int_range(pl.len()) // 50)
+    rows = ROWS.sort("ordered_at").with_columns(
+        voyages.alias("voyage"),
+        pl.when(pl.int_range(pl.len()) > 1500).then(None).otherwise(pl.lit("a")).alias("ended"),
+    )
+    proposed = roles(
+        profile(rows, texts=False), label="late", time="ordered_at", key=None, entity="shop"
+    )
+    assert [column.name for column in proposed.others] == ["note", "voyage"]
+    assert {"ended", "channel"} <= {column.name for column in proposed.requested}
+
+
+def in_season(season: pl.Expr, years: int, hours: int) -> pl.DataFrame:
+    """Rows of some years, of which all but those of a season are left out."""
+    return days(365 * years, hours).filter(season)
+
+
+def test_intervals_are_so_long_that_none_is_empty():
+    summers = pl.col("at").dt.month().is_between(6, 9)
+    yearly = cadence(profile(in_season(summers, 5, 1), texts=False), "at")
+    assert (yearly.cron, yearly.ttl_days) == ("@yearly", 369)
+    assert "of @monthly have no rows, the first from 2010-10-01" in yearly.reason
+    workdays = pl.col("at").dt.weekday() < 6
+    busy = days(60, 1).filter(workdays)
+    weekly = cadence(profile(pl.concat([busy] * 50), texts=False), "at")
+    assert (weekly.cron, weekly.ttl_days) == ("@weekly", 10)
+    assert cadence(profile(days(400, 1), texts=False), "at").cron == "@monthly"
+
+
+def test_where_no_interval_is_long_enough_the_refusals_are_foretold():
+    summers = pl.col("at").dt.month().is_between(6, 9)
+    short = cadence(profile(in_season(summers, 2, 1), texts=False), "at")
+    assert short.cron == "@monthly"
+    assert "of @monthly have no rows, the first from 2010-10-01: those will be refused" in (
+        short.reason
+    )
 
 
 def test_few_rows_over_many_years_get_yearly_intervals_and_a_window_that_holds_enough():

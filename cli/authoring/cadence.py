@@ -1,0 +1,95 @@
+"""How often the processes of a new use case run, and what an interval and a window then hold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from cli.authoring.profile import Profile
+from include.spec.times import intervals_between, ticks_around
+
+ROWS_OF_AN_INTERVAL = 1000
+CRONS = (("@daily", 1), ("@weekly", 7), ("@monthly", 30))
+YEAR_DAYS = 365
+YEARLY = ("@yearly", YEAR_DAYS)
+LONGEST_DAYS = {"@daily": 1, "@weekly": 7, "@monthly": 31, "@yearly": 366}
+LATE_DAYS = 3
+"""How late a run may be before its features count as missing."""
+FEWEST_INTERVALS = 3
+"""Of a longer cron than the rows need: with fewer there is nothing to compare with."""
+LEAST_YEARS = 10
+"""From so many years on an interval may be a year, where months hold too little."""
+ROWS_OF_A_WINDOW = 5000
+LOOK_BACK_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """When the processes run and what a window holds."""
+
+    cron: str
+    reason: str
+    start: datetime
+    end: datetime
+    interval_rows: int
+    window_days: int
+    window_rows: int
+
+    @property
+    def ttl_days(self) -> int:
+        """How old a feature is at most just before the next run renews it, and a little more."""
+        return LONGEST_DAYS[self.cron] + LATE_DAYS
+
+
+def cadence(profile: Profile, time: str) -> Cadence:
+    """The shortest cron whose usual interval holds enough rows to be compared with others and of
+    which none is empty, and a window of half the source, of at most a year unless that holds too
+    little to learn from.
+    """
+    first, end = profile.span(time)
+    days = max((end - first) / timedelta(days=1), 1.0)
+    daily = profile.rows.height / days
+    crons = (*CRONS, YEARLY) if days >= LEAST_YEARS * YEAR_DAYS else CRONS
+    usual = next(
+        (choice for choice in crons if daily * choice[1] >= ROWS_OF_AN_INTERVAL), crons[-1]
+    )
+    (cron, length), gap = _without_gaps(usual, profile.rows[time], first, end)
+    longest = max(YEAR_DAYS, math.ceil(ROWS_OF_A_WINDOW / daily))
+    window = int(min(longest, max(LOOK_BACK_DAYS, days // 2)))
+    reason = (
+        f"{daily:.3g} rows a day, so about {daily * length:.0f} an interval; with fewer than"
+        f" {ROWS_OF_AN_INTERVAL} distances between intervals are noise.{gap}"
+    )
+    start = ticks_around(cron, first)[0]
+    return Cadence(
+        cron, reason, start, end, round(daily * length), window, round(daily * min(window, days))
+    )
+
+
+def _without_gaps(
+    usual: tuple[str, int], times: pl.Series, first: datetime, end: datetime
+) -> tuple[tuple[str, int], str]:
+    """The cron, or the next longer one of which every interval has rows; and what is to be said of
+    the intervals that have none.
+    """
+    every = (*CRONS, YEARLY)
+    empty = _empty_intervals(usual[0], times, first, end)
+    if not empty:
+        return usual, ""
+    lacking = f"{len(empty)} of {usual[0]} have no rows, the first from {empty[0]:%Y-%m-%d}"
+    for longer in every[every.index(usual) + 1 :]:
+        enough = len(intervals_between(longer[0], first, end)) >= FEWEST_INTERVALS
+        if enough and not _empty_intervals(longer[0], times, first, end):
+            return longer, f" {lacking}: an interval without rows is refused."
+    return usual, f" {lacking}: those will be refused."
+
+
+def _empty_intervals(cron: str, times: pl.Series, first: datetime, end: datetime) -> list[datetime]:
+    """The starts of the cron's intervals between the first row and the last that hold none."""
+    starts = [item.start for item in intervals_between(cron, ticks_around(cron, first)[0], end)]
+    ticks = pl.Series(starts, dtype=times.dtype)
+    filled = set(ticks.search_sorted(times.drop_nulls(), side="right").unique().to_list())
+    return [start for number, start in enumerate(starts, 1) if number not in filled]

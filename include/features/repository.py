@@ -131,6 +131,16 @@ def reasons(notes: Notes, names: Sequence[str]) -> list[str]:
     ]
 
 
+def refused_names(notes: Notes, settings: Settings) -> set[str]:
+    """The names (as `reasons` has them) that refused files define, or had applied before they could
+    not be read.
+    """
+    refused = notes.get("refused", {})
+    names = {name for refusal in refused.values() for name in refusal["names"]}
+    standing = applied(settings).get("standing", {})
+    return names | {name for name, file in standing.items() if file in refused}
+
+
 def names_of(views: Sequence[str], service: str | None = None) -> list[str]:
     """Views and a service as `reasons` calls them."""
     names = [f"{VIEW} {folded(view)}" for view in views]

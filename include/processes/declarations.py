@@ -22,7 +22,7 @@ import polars as pl
 
 from include.catalogue import FOLDER, find_module, load_data_module, load_valid
 from include.errors import FlightdeckError, SpecError
-from include.features.repository import definition_files, names_of, reasons
+from include.features.repository import definition_files, names_of, reasons, refused_names
 from include.features.store import read_definitions
 from include.features.transform import FeatureTransform
 from include.files import write
@@ -143,25 +143,28 @@ def _features(use_case: UseCase, settings: Settings) -> Iterator[str]:
         *(table.view for table in use_case.feature_tables),
         *(item.view for item in use_case.inputs if item.view),
     ]
-    yield from reasons(definitions.as_json(), names_of(names, use_case.feature_service))
+    notes = definitions.as_json()
+    yield from reasons(notes, names_of(names, use_case.feature_service))
+    # That they are not defined was said with the reason.
+    refused = refused_names(notes, settings)
     objects = definitions.objects
     views = {view.name: view for view in objects if isinstance(view, FeatureView)}
     services = {part.name: part for part in objects if isinstance(part, FeatureService)}
     for table in use_case.feature_tables:
-        if table.view not in views:
-            yield f"feature_tables: view is {table.view!r}{suggestion(table.view, views)}"
-        else:
+        if table.view in views:
             yield from _table_of(table, views[table.view], settings)
+        elif refused.isdisjoint(names_of([table.view])):
+            yield f"feature_tables: view is {table.view!r}{suggestion(table.view, views)}"
     for item in use_case.inputs:
         if item.view in views:
             yield from _input(item, views[item.view])
-    if use_case.feature_service not in services:
+    if use_case.feature_service in services:
+        yield from _service(use_case, services[use_case.feature_service])
+    elif refused.isdisjoint(names_of([], use_case.feature_service)):
         yield (
             f"feature_service is {use_case.feature_service!r}, which feature_repo does not define"
             f"{suggestion(use_case.feature_service, services)}"
         )
-    else:
-        yield from _service(use_case, services[use_case.feature_service])
     yield from _keys(use_case, views)
 
 

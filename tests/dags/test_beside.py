@@ -1,5 +1,5 @@
-"""Tests that run over every use case hold where another stands beside the flights, under a name
-that sorts before theirs, and run its contracts.
+"""Another use case beside the flights, under a name that sorts before theirs: tests that run over
+every use case hold and run its contracts, and where its files are wrong it alone is stopped.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ flights.
 CONTRACTS = 4
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with a use case that was written from an example's rows."""
-    root = project_copy(tmp_path / "copy", "proofs", "tests")
+    root = project_copy(tmp_path_factory.mktemp("beside") / "copy", "proofs", "tests")
     flightdeck = ".venv/bin/flightdeck"
     rows = [flightdeck, "add-example", "state_births", "--rows-only"]
     source = ["--from", "data/state_births.parquet", "--label", "births", "--time", "day"]
@@ -49,3 +49,25 @@ def test_tests_of_all_use_cases_hold_beside_one_that_sorts_first(copy: Path):
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"^PASSED \S+test_contracts\.py::(\S+)$", done.stdout, re.MULTILINE)
     assert [name.partition("[")[2] for name in passed] == [f"{FIRST}]"] * CONTRACTS, done.stdout
+
+
+DOUBLED = """
+again = key("other", "Another.", name="aa_births_by_state")
+"""
+WRONG = {
+    f"feature_repo/{FIRST}.py": (DOUBLED, "entity 'aa_births_by_state' is defined twice"),
+    f"include/use_cases/{FIRST}/data.py": ("def (\n", "cannot be imported: SyntaxError"),
+    f"dags/{FIRST}.py": ("import no_such_library\n", "cannot be imported: ModuleNotFoundError"),
+}
+"""A file of the use case -> what is added to it, and what is said of it."""
+
+
+def test_files_that_are_wrong_are_named_and_stop_no_other_use_case(copy: Path):
+    for file, (added, _) in WRONG.items():
+        with (copy / file).open("a") as text:
+            text.write(added)
+    done = in_copy(copy, [".venv/bin/flightdeck", "check"], ENV="test")
+    assert done.returncode == 1, done.stdout
+    for file, (_, reason) in WRONG.items():
+        assert re.search(rf"{re.escape(file)}:? .*{re.escape(reason)}", done.stdout), done.stdout
+    assert "flight" not in done.stdout

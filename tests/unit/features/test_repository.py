@@ -176,6 +176,18 @@ def test_a_use_case_whose_file_is_refused_learns_it_where_it_computes(settings: 
     other = USE_CASE.model_copy(update={"feature_service": "shops_v1"})
     lines = problems(other, settings)
     assert any("feature_repo/shops.py: the feature view 'shop_daily'" in line for line in lines)
+    assert not any("feature_service is" in line for line in lines)
+
+
+def test_a_file_that_cannot_be_read_is_told_once_and_not_of_each_of_its_names(settings: Settings):
+    apply_definitions(settings)
+    add(settings, "flights.py", "def")
+    (line,) = problems(USE_CASE, settings)
+    assert "feature_repo/flights.py cannot be imported: SyntaxError" in line
+    misspelt = USE_CASE.model_copy(update={"feature_service": "flight_delay_v1"})
+    assert any(
+        "feature_service is 'flight_delay_v1'" in line for line in problems(misspelt, settings)
+    )
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,10 @@ def running(file: Path, name: str, failed: str = "cannot be imported") -> Iterat
 
 def data_functions(use_case: UseCase) -> list[str]:
     """What the use case's data.py must define: what its tables and feature tables leave to it."""
-    own = use_case.own_tables
-    sources = [source for table in own for source in table.sources.values()]
+    tables = use_case.own_tables
+    sources = [source for table in tables for source in table.sources.values()]
     needed = [source.function for source in sources if isinstance(source, FunctionSource)]
-    if any(table.source is None and set(ENVIRONMENTS) - set(table.source_in) for table in own):
+    if any(table.source is None and set(ENVIRONMENTS) - set(table.source_in) for table in tables):
         needed.append("read_source")
     if use_case.own_feature_tables:
         needed.append("compute_features")

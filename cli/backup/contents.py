@@ -36,11 +36,11 @@ def saved_files(settings: Settings) -> Iterator[Path]:
     """Every file of the home that is saved, but for tables and the inference log's spool and
     journal, which have an order of their own.
     """
-    apart = [spool_path(settings).parent]
+    elsewhere = [spool_path(settings).parent]
     if (tables := tables_folder(settings)) is not None:
-        apart.append(tables)
+        elsewhere.append(tables)
     for path in _walk(settings.home, settings.home):
-        if not any(path.is_relative_to(folder) for folder in apart):
+        if not any(path.is_relative_to(folder) for folder in elsewhere):
             yield path
 
 

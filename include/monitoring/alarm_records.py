@@ -23,19 +23,21 @@ def record(
     run: str,
     findings: Sequence[Finding],
     faults: Sequence[Finding],
+    serving: Sequence[Finding],
 ) -> list[Alarm]:
     """Raise, repeat or close the alarms of the window; those that are open because of it.
 
     `findings` are those of all questions, by their `subject`; `faults` those about the data, none
-    where that could not be judged. Raises `AlarmError`.
+    where that could not be judged; `serving` those about the endpoint. Raises `AlarmError`.
     """
     store = AlarmStore(settings)
     by_kind: dict[AlarmKind, list[Finding]] = {
         "drift": [finding for finding in findings if finding.subject == "drift"],
         "performance": [finding for finding in findings if finding.subject == "performance"],
         "schema": list(faults),
+        "serving": list(serving),
     }
-    raising = {*use_case.monitoring.alarm_on, "schema"}
+    raising = {*use_case.monitoring.alarm_on, "schema", "serving"}
     raised: list[Alarm] = []
     for kind, judged in by_kind.items():
         refused = tuple(finding for finding in judged if not finding.passed)

@@ -32,6 +32,8 @@ STAGES = ("total", "lookup", "score", "log")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MILLISECONDS = 1000.0
 SERVER_ERROR = "5"
+COMPARED = 12
+"""How many intervals before tell what is usual."""
 
 SCHEMA: dict[str, Any] = {
     "moment": TIMESTAMP,
@@ -97,6 +99,20 @@ def sample(settings: Settings, use_case: UseCase, moment: datetime) -> dict[str,
     ledger.add(frame)
     stored = ledger.read(where=of_moment).row(0, named=True)
     return _told(stored, recorded=stored["sampled_at"] == sampled_at)
+
+
+def samples_until(
+    use_case: UseCase, tables: TableStore, moment: datetime
+) -> tuple[dict[str, Any] | None, tuple[float, ...]]:
+    """The row of a moment, and the rows a second of those before it, the newest last."""
+    if not tables.exists(metrics_table(use_case)):
+        return None, ()
+    where = pl.col("moment") <= pl.lit(moment, dtype=TIMESTAMP)
+    rows = tables.read(metrics_table(use_case), where=where).sort("moment")
+    of_moment = rows.filter(pl.col("moment") == pl.lit(moment, dtype=TIMESTAMP))
+    before = rows.filter(pl.col("moment") < pl.lit(moment, dtype=TIMESTAMP))
+    rates = before["rows_per_second"].drop_nulls().tail(COMPARED)
+    return (of_moment.row(-1, named=True) if of_moment.height else None), tuple(rates)
 
 
 def parse(text: str) -> Series:

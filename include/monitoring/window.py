@@ -21,6 +21,7 @@ from include.monitoring.checks.base import Side, Window
 from include.monitoring.checks.schema_skew import infer_schema
 from include.monitoring.labels import KNOWN_AT, LABEL, attach, read_labels
 from include.monitoring.population import Population
+from include.monitoring.serving_metrics import samples_until
 from include.problems.registry import strategy_of
 from include.scoring.batch import predictions_table
 from include.spec import UseCase
@@ -47,6 +48,7 @@ def build_window(
     Raises `TableNotFound` when the training set's version is gone.
     """
     recorded = model.metadata
+    operation, throughput_before = samples_until(use_case, tables, interval.end)
     served, trained = _some(labelled), _training(use_case, tables, model)
     scores = served["score"].cast(pl.Float64).to_numpy()
     return Window(
@@ -57,6 +59,8 @@ def build_window(
         seasonal=_seasonal(use_case, tables, model, interval),
         matured=_matured(use_case, tables, model, interval, population.version),
         drifted_before=drifted_before,
+        operation=operation,
+        throughput_before=throughput_before,
         threshold=use_case.serving.decision_threshold,
         baseline=recorded.metrics,
         score_kind=strategy_of(use_case).score_kind,

@@ -24,6 +24,7 @@ from include.monitoring import (
     report,
 )
 from include.monitoring.checks import registry
+from include.monitoring.checks.efficiency import EFFICIENCY
 from include.monitoring.checks.schema_skew import SCHEMA_SKEW
 from include.monitoring.online_log import read_log
 from include.monitoring.population import Population, judged_model, read_population
@@ -264,8 +265,13 @@ def decide_alarm(
     }
     columns = {name: row[name] for name in records.monitoring_schema(use_case) if name in row}
     table = records.write_monitoring(use_case, _tables(context), context.interval, columns)
-    schema = tuple(item for item in checked.findings if item.subject == SCHEMA_SKEW)
-    result = AlarmDecision(**decision, facts=facts, schema_findings=schema, table=table)
+    result = AlarmDecision(
+        **decision,
+        facts=facts,
+        schema_findings=_about(SCHEMA_SKEW, checked),
+        serving_findings=_about(EFFICIENCY, checked),
+        table=table,
+    )
     records.write_json(_folder(context), "alarm.json", result.as_json())
     return result
 
@@ -284,11 +290,16 @@ def propose_alarm(
         f"{context.run.process}/{context.run.run_id}",
         decision.findings,
         _schema_findings(faults, decision, measured),
+        decision.serving_findings,
     )
     numbers = [alarm.number for alarm in raised]
     announced = policy.propose_alarm(context, decision, measured, alarms=numbers)
     send_safely(context.settings)
     return announced
+
+
+def _about(check: str, checked: CheckedWindow) -> tuple[Finding, ...]:
+    return tuple(item for item in checked.findings if item.subject == check)
 
 
 def _schema_findings(

@@ -365,7 +365,8 @@ class MonitoringReport(StepResult):
 class AlarmDecision(StepResult):
     """Whether there is an alarm, what was found, in sentences, and the interval's facts.
 
-    `schema_findings` are those of the check of the schema, which raise an alarm of their own.
+    `schema_findings` are those of the check of the schema, `serving_findings` those about the
+    endpoint; each raise an alarm of their own.
     """
 
     alarm: bool
@@ -375,6 +376,7 @@ class AlarmDecision(StepResult):
     findings: tuple[Finding, ...]
     facts: dict[str, Any]
     schema_findings: tuple[Finding, ...] = ()
+    serving_findings: tuple[Finding, ...] = ()
     table: TableVersion
 
 

@@ -60,13 +60,13 @@ def _read_sources(
     without one.
     """
     data, share = load_data_module(use_case), settings.sample_share
-    own = [table.in_environment(settings.environment) for table in use_case.own_tables]
+    tables = [table.in_environment(settings.environment) for table in use_case.own_tables]
     frames = {
         table.name: read_table(use_case, table, interval, share, data)
-        for table in own
+        for table in tables
         if table.source is not None
     }
-    others = [table.name for table in own if table.source is None]
+    others = [table.name for table in tables if table.source is None]
     if not others:
         return frames
     returned = data.read_source(interval, share)

@@ -13,6 +13,7 @@ AlarmKind = Literal[
     "performance",
     "drift",
     "schema",
+    "serving",
     "ledger",
     "rollback",
     "held",
@@ -189,6 +190,45 @@ class DataChecks(Part):
         return self
 
 
+class ServingLimits(Part):
+    """What the endpoint's own numbers of an interval may be. A limit that is None is not judged."""
+
+    max_error_share: Share = Field(
+        default=0.01,
+        description="Largest share of requests that fail by the endpoint's own fault (5xx). 0.01 by"
+        " default: a caller that tries once more is answered.",
+    )
+    max_p99_milliseconds: float | None = Field(
+        default=1000.0,
+        gt=0.0,
+        description="Largest 99th percentile of the time to an answer, in milliseconds. 1,000 by"
+        " default: whoever waits longer has gone.",
+    )
+    max_memory_megabytes: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Most resident memory of all processes of the endpoint, in 10^6 bytes. None by"
+        " default: the machine's is not known here.",
+    )
+    max_processors: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Most processor time in a second, in processors, on average over the interval."
+        " None by default: the machine's are not known here.",
+    )
+    max_throughput_drop: Share | None = Field(
+        default=None,
+        description="Largest fall of the rows a second below the median of the intervals before, as"
+        " a share. None by default: traffic has its own seasons.",
+    )
+    minimum_requests: int = Field(
+        default=1000,
+        ge=1,
+        description="Errors and latency of fewer requests are not judged. 1,000 by default: a"
+        " hundredth of them is ten.",
+    )
+
+
 class Monitoring(Part):
     """When serving counts as decayed, against the champion's own training data and test split."""
 
@@ -295,6 +335,10 @@ class Monitoring(Part):
         default=0.1,
         description="Largest rise of an input's share of nulls above the training's. 0.1 by"
         " default.",
+    )
+    serving: ServingLimits = Field(
+        default=ServingLimits(),
+        description="Limits of the endpoint's errors, latency, memory, processors and throughput.",
     )
     alarm_on: tuple[Decay, ...] = Field(
         default=("performance",),

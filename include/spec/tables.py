@@ -264,7 +264,10 @@ class Table(Part):
     def sources(self) -> Mapping[str, Source]:
         """Every declared source by the field that declares it."""
         declared = {} if self.source is None else {"source": self.source}
-        return {**declared, **{f"source_in[{name!r}]": one for name, one in self.source_in.items()}}
+        return {
+            **declared,
+            **{f"source_in[{name!r}]": source for name, source in self.source_in.items()},
+        }
 
     def in_environment(self, name: EnvironmentName) -> Table:
         """The table as an environment has it: its `source` is the one that holds there."""

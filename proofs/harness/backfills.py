@@ -76,18 +76,18 @@ class Backfills:
         asked_at, begin = datetime.now(UTC), time.monotonic()
         answer = self._once.call("POST", "/api/v2/backfills", body)
         seconds = time.monotonic() - begin
-        found = self._runs(
+        runs = self._runs(
             dag_id, logical_date_gte=first.isoformat(), logical_date_lte=last.isoformat()
         )
         # A run counts by when it was queued: what the scheduler has done to it since is not the
         # call's.
-        left = {run["dag_run_id"]: run["state"] for run in found if _queued_at(run) < asked_at}
+        left = {run["dag_run_id"]: run["state"] for run in runs if _queued_at(run) < asked_at}
         return BackfillCall(
             dag_id=dag_id,
             seconds=seconds,
             status=answer.status_code,
             detail="" if answer.is_success else answer.text[:500],
-            runs=len(found) - len(left),
+            runs=len(runs) - len(left),
             left=left,
             open_after=bool(self._open(dag_id)),
         )

@@ -451,8 +451,8 @@ def test_a_training_on_too_few_rows_is_refused_with_its_reasons_in_the_shell(dem
 def answers_of(environment: dict[str, str], line: str) -> Any:
     """The predictions of an endpoint that lives for this call; `line` is the demo's curl line."""
     port, grpc = free_port(), free_port()
-    url = re.search(r"http://\S+?(?=/predict)", line)
-    assert url is not None, line
+    (address,) = re.findall(r"http://[^/\s]+", line)
+    there = address.replace(address.rpartition(":")[2], str(port))
     ports = {"FLIGHTDECK_SERVING_PORT": str(port), "FLIGHTDECK_GRPC_PORT": str(grpc)}
     with subprocess.Popen(
         command("serve"),
@@ -462,9 +462,8 @@ def answers_of(environment: dict[str, str], line: str) -> Any:
         stderr=subprocess.DEVNULL,
     ) as endpoint:
         try:
-            address = f"{url.group().rpartition(':')[0]}:{port}"
-            wait_for(lambda: is_ready(address), seconds=120.0)
-            return asked(line.replace(url.group(), address))
+            wait_for(lambda: is_ready(there), seconds=120.0)
+            return asked(line.replace(address, there))
         finally:
             endpoint.terminate()
 
@@ -477,7 +476,9 @@ def is_ready(address: str) -> bool:
 
 def asked(line: str) -> Any:
     ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    return json.loads(ran.stdout)["predictions"]
+    answer = json.loads(ran.stdout)
+    assert "predictions" in answer, answer
+    return answer["predictions"]
 
 
 def test_a_backup_of_the_running_platform_answers_elsewhere(demo: Demo, tmp_path: Path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,9 @@ class Window:
     before, where one is declared; `matured` is the window before, whose labels have come by now.
     `drifted_before` names the columns that moved in each of the
     earlier windows. `threshold` is the score from which on the answer is positive, `baseline` the
-    model's own metrics on its test split, `score_kind` what its answers are.
+    model's own metrics on its test split, `score_kind` what its answers are. `operation` is the
+    interval's row of `<use_case>/serving_metrics`, `throughput_before` the rows a second of the
+    intervals before.
     """
 
     serving: Side
@@ -88,6 +91,8 @@ class Window:
     seasonal: Sample | None = None
     matured: Side | None = None
     drifted_before: tuple[frozenset[str], ...] = ()
+    operation: Mapping[str, Any] | None = None
+    throughput_before: tuple[float, ...] = ()
     threshold: float = 0.5
     baseline: Mapping[str, float] = field(default_factory=dict)
     score_kind: ScoreKind = "probability"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from include.monitoring.checks.base import Check, Window
 from include.monitoring.checks.distribution import DISTRIBUTION, distribution
 from include.monitoring.checks.effectiveness import EFFECTIVENESS, effectiveness
+from include.monitoring.checks.efficiency import EFFICIENCY, efficiency
 from include.monitoring.checks.estimate import ESTIMATE, estimate
 from include.monitoring.checks.fairness import FAIRNESS, fairness
 from include.monitoring.checks.kind_of_change import KIND_OF_CHANGE, kind_of_change
@@ -27,6 +28,7 @@ CHECKS: Mapping[str, Check] = {
     EFFECTIVENESS: effectiveness,
     ESTIMATE: estimate,
     KIND_OF_CHANGE: kind_of_change,
+    EFFICIENCY: efficiency,
 }
 """The checks in the order in which a report shows them."""
 

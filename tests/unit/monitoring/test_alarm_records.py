@@ -32,10 +32,12 @@ def finding(kind: str, *, passed: bool, judged: bool = True, part: str = "") -> 
     )
 
 
-def judge(home, number: int, *findings: Finding, faults=(SOUND,), use_case=BOTH) -> list[str]:
+def judge(
+    home, number: int, *findings: Finding, faults=(SOUND,), serving=(), use_case=BOTH
+) -> list[str]:
     settings = settings_in(home)
     run = f"monitoring/day_{number}"
-    record(settings, use_case, window(number), run, findings, faults)
+    record(settings, use_case, window(number), run, findings, faults, serving)
     return [alarm.key.kind for alarm in reversed(AlarmStore(settings).alarms(is_open=True))]
 
 
@@ -74,3 +76,11 @@ def test_faults_of_the_data_are_an_alarm_of_their_own(tmp_path):
     assert AlarmStore(settings_in(tmp_path)).alarm(1).severity == "critical"
     assert judge(tmp_path, 1, faults=()) == ["schema"]  # could not be judged
     assert judge(tmp_path, 2) == []
+
+
+def test_the_endpoint_has_an_alarm_of_its_own_that_a_quiet_interval_closes(tmp_path):
+    slow, quick = (finding("efficiency", passed=passed) for passed in (False, True))
+    unseen = finding("efficiency", passed=True, judged=False)
+    assert judge(tmp_path, 0, serving=(slow,)) == ["serving"]
+    assert judge(tmp_path, 1, serving=(unseen,)) == ["serving"]
+    assert judge(tmp_path, 2, serving=(quick,)) == []

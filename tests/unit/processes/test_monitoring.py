@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from include.alarms.records import Alarm
 from include.alarms.store import AlarmStore
 from include.errors import NotReadyYet, RegistryError, TableNotFound
 from include.inference_log.log import (
@@ -20,7 +21,7 @@ from include.inference_log.log import (
     spool_path,
 )
 from include.interval import Interval
-from include.monitoring import population, records, report
+from include.monitoring import population, records, report, serving_metrics, window
 from include.monitoring.checks.registry import CHECKS
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
@@ -56,10 +57,8 @@ ALTERED = 0.002
 @pytest.fixture(scope="module")
 def predictions(world: World) -> pl.DataFrame:
     run_step(score_interval, world.context(FEBRUARY, "batch_scoring"))
-    window = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
-    return world.tables.read("flight_delays/predictions", where=window).sort(
-        "asked_at", "flight_id"
-    )
+    month = in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
+    return world.tables.read("flight_delays/predictions", where=month).sort("asked_at", "flight_id")
 
 
 @pytest.fixture(scope="module")
@@ -383,12 +382,7 @@ def test_another_schema_is_an_alarm_of_its_own(world: World, results: dict[str, 
     done = {**results, "run_checks": broken}
     done["decide_alarm"] = run_step(steps.decide_alarm, world.context(FEBRUARY), done)
     announced = run_step(steps.propose_alarm, world.context(FEBRUARY), done)
-    store = AlarmStore(world.settings)
-    (alarm,) = [
-        one
-        for one in store.alarms(use_case="flight_delays", is_open=True)
-        if one.key.kind == "schema"
-    ]
+    (alarm,) = open_alarms(world, "schema")
     assert "dest is a number" in alarm.reason
     assert announced["announce"] == done["decide_alarm"]["alarm"]
     quiet = {
@@ -396,8 +390,37 @@ def test_another_schema_is_an_alarm_of_its_own(world: World, results: dict[str, 
         "decide_alarm": run_step(steps.decide_alarm, world.context(FEBRUARY), results),
     }
     run_step(steps.propose_alarm, world.context(FEBRUARY), quiet)
-    assert not [
-        one
-        for one in store.alarms(use_case="flight_delays", is_open=True)
-        if one.key.kind == "schema"
-    ]
+    assert open_alarms(world, "schema") == []
+
+
+def test_an_endpoint_that_fails_its_callers_is_an_alarm_of_its_own(
+    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded of the interval decides, and the alarm starts no training."""
+    metrics = serving_metrics.metrics_table(FLIGHTS)
+    of_month = pl.col("moment") == FEBRUARY.end
+    recorded = world.tables.read(metrics, where=of_month).with_columns(
+        reachable=True,
+        requests=pl.lit(4000.0),
+        server_errors=pl.lit(400.0),
+        total_p99_ms=pl.lit(9.0),
+    )
+    row = recorded.row(0, named=True)
+    monkeypatch.setattr(window, "samples_until", lambda *_: (row, ()))
+    broken = {**results, "run_checks": run_step(steps.run_checks, world.context(FEBRUARY), results)}
+    broken["decide_alarm"] = run_step(steps.decide_alarm, world.context(FEBRUARY), broken)
+    run_step(steps.propose_alarm, world.context(FEBRUARY), broken)
+    (alarm,) = open_alarms(world, "serving")
+    assert "400 of 4,000 requests failed by the endpoint's own fault" in alarm.reason
+    assert broken["decide_alarm"]["alarm"] == results["decide_alarm"]["alarm"]
+
+    row["server_errors"] = 0.0
+    mended = {**results, "run_checks": run_step(steps.run_checks, world.context(FEBRUARY), results)}
+    mended["decide_alarm"] = run_step(steps.decide_alarm, world.context(FEBRUARY), mended)
+    run_step(steps.propose_alarm, world.context(FEBRUARY), mended)
+    assert open_alarms(world, "serving") == []
+
+
+def open_alarms(world: World, kind: str) -> list[Alarm]:
+    alarms = AlarmStore(world.settings).alarms(use_case="flight_delays", is_open=True)
+    return [one for one in alarms if one.key.kind == kind]

@@ -140,6 +140,7 @@ def test_several_classes_are_judged_by_what_needs_no_single_score():
     findings = run_checks(several)
     assert refused(findings) == []
     assert {item.subject for item in findings} == {
+        "efficiency",
         "schema_skew",
         "distribution",
         "multivariate",

@@ -69,7 +69,7 @@ def preload(modules: Sequence[str]) -> list[str]:
     """Import the modules; those that cannot be imported, whose steps will say so, are returned.
 
     The garbage collector pauses: what an import makes stays, and to look through it again and again
-    takes a quarter of the time.
+    takes a fifth of the time.
     """
     missing = []
     collecting = gc.isenabled()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from include.process_end import end_at_once
 from include.settings import Settings, load_settings
 from proofs.harness.databases import airflow_at, mlflow_at
 from proofs.harness.home import enter_home
@@ -38,6 +39,7 @@ for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL"):
 # The libraries make millions of objects that stay: to look through them as often as Python does by
 # default takes a twelfth of the tests' time.
 gc.set_threshold(50_000, 20, 50)
+end_at_once()
 
 
 @pytest.fixture(scope="session")

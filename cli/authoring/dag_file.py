@@ -13,6 +13,7 @@ from pathlib import Path
 from cli.platform.environment import airflow_environment, process_environment
 from include.catalogue import load_use_case
 from include.errors import FlightdeckError
+from include.process_end import end_at_once
 from include.settings import PROJECT_ROOT, Settings
 from include.spec.base import suggestion
 
@@ -83,6 +84,7 @@ def answer(name: str, path: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
+    end_at_once()
     try:
         print(json.dumps(answer(sys.argv[1], Path(sys.argv[2]))))
     except FlightdeckError as error:

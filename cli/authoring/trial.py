@@ -21,6 +21,7 @@ from include.files import sqlite_url
 from include.interval import Interval
 from include.monitoring.backtest import Backtest, backtest, measurable
 from include.monitoring.history import monitoring_proposals
+from include.process_end import end_at_once
 from include.processes import features
 from include.processes.local import run_process
 from include.processes.results import DataVerdict
@@ -167,4 +168,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_at_once()
     main(Path(sys.argv[1]))

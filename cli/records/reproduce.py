@@ -21,6 +21,7 @@ from cli.records.tracking import command_settings
 from include.catalogue import load_use_case
 from include.errors import RegistryError
 from include.files import write
+from include.process_end import end_at_once
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.training import reproduce as again
 from include.training.record import RECORD_FILE, TrainingRecord
@@ -160,4 +161,5 @@ def _train(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_at_once()
     _train(Path(sys.argv[1]))

@@ -21,6 +21,7 @@ from typing import Any
 from include.errors import FlightdeckError
 from include.model.lean_xgboost import import_lean
 from include.model.package import golden_columns, load_model
+from include.process_end import end_at_once
 
 WARM_UP = 20
 SINGLE_ROWS = 300
@@ -126,4 +127,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main())

@@ -26,6 +26,7 @@ from include.features.repository import definition_files, names_of, reasons, ref
 from include.features.store import read_definitions
 from include.features.transform import FeatureTransform
 from include.files import write
+from include.process_end import end_at_once
 from include.processes.neighbours import clashes
 from include.quality import cross_table, rules
 from include.settings import PROJECT_ROOT, Settings, load_settings
@@ -295,4 +296,5 @@ def _try_parameters(use_case: UseCase, parameters: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    end_at_once()
     answer(Path(sys.argv[1]))

@@ -20,6 +20,7 @@ from pathlib import Path
 from include.catalogue import load_use_case
 from include.errors import FlightdeckError, ServingError
 from include.model.lean_xgboost import import_lean
+from include.process_end import end_at_once
 from include.release.model_store import Desired
 from include.settings import PROJECT_ROOT
 from serving.models.loading import check_contract, load_served
@@ -115,4 +116,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main(sys.argv[1:]))

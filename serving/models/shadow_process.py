@@ -25,6 +25,7 @@ from include.features.online.store import LookedUp
 from include.inference_log.log import LoggedPrediction, SpoolError
 from include.inference_log.writer import LogWriter
 from include.model.lean_xgboost import import_lean
+from include.process_end import end_at_once
 from include.release.model_store import Desired
 from include.settings import load_settings
 from include.spec import UseCase
@@ -173,4 +174,5 @@ def _log(log: LogWriter, use_case: UseCase, rows: list[LoggedPrediction]) -> Non
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main(sys.argv[1:]))

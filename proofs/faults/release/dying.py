@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from include.process_end import end_at_once
 from include.processes import run
 
 WRITES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink"})
@@ -93,4 +94,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main())

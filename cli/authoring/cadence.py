@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
+import numpy as np
 import polars as pl
 
 from cli.authoring.profile import Profile
@@ -24,6 +25,9 @@ LEAST_YEARS = 10
 """From so many years on an interval may be a year, where months hold too little."""
 ROWS_OF_A_WINDOW = 5000
 LOOK_BACK_DAYS = 28
+MIDNIGHT = time(0)
+COVERED = 0.9
+"""An interval of which the rows reach so far is whole."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Cadence:
     interval_rows: int
     window_days: int
     window_rows: int
+    beyond: int = 0
+    """Rows from `end` on: of an interval that is not over by the last of them."""
 
     @property
     def ttl_days(self) -> int:
@@ -64,9 +70,33 @@ def cadence(profile: Profile, time: str) -> Cadence:
         f" {ROWS_OF_AN_INTERVAL} distances between intervals are noise.{gap}"
     )
     start = ticks_around(cron, first)[0]
-    return Cadence(
-        cron, reason, start, end, round(daily * length), window, round(daily * min(window, days))
-    )
+    last, beyond = _last_tick(profile.rows[time], cron, start)
+    rows = round(daily * min(window, days))
+    return Cadence(cron, reason, start, last, round(daily * length), window, rows, beyond)
+
+
+def _last_tick(times: pl.Series, cron: str, start: datetime) -> tuple[datetime, int]:
+    """The end of the last interval that the rows fill, and how many rows lie behind it.
+
+    The last one is filled where its rows reach its end but for a tenth, or where they are no fewer
+    than those of another one, or where there is no other.
+    """
+    ordered = times.drop_nulls().sort()
+    last = ordered[-1]
+    if (ordered.dt.time() == MIDNIGHT).all():
+        last += timedelta(days=1) - timedelta(microseconds=1)  # a day without its hours
+    tick, following = ticks_around(cron, last + timedelta(microseconds=1))
+    if tick == following:
+        return tick, 0
+    bounds = [start, *(interval.end for interval in intervals_between(cron, start, tick))]
+    places = ordered.search_sorted(pl.Series(bounds, dtype=ordered.dtype)).to_list()
+    *counts, beyond = np.diff([*places, len(ordered)]).tolist()
+    # The first may be cut off as well.
+    others = counts[1:] or counts
+    filled = (last - tick) / (following - tick) >= COVERED
+    if filled or not others or beyond >= min(others):
+        return following, 0
+    return tick, beyond
 
 
 def _without_gaps(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
@@ -72,8 +74,8 @@ $variable = key($entity, "To be written: whom the features are about.", $key_kin
 $view = view(
     "$view",
     [$variable],
-    # Each $cron run renews the values: just before one they are that old, and those that are older
-    # by $late days count as missing. Where answers need newer ones, run features more often.
+    # Each $cron run renews the values: just before one they are that old, and those that are
+    # older by $late days count as missing. Where answers need newer ones, run features more often.
     ttl=timedelta(days=$ttl),
     fields={
         "$short": (Float64, "Mean of $label over the last 7 days."),
@@ -114,9 +116,15 @@ def require_new(root: Path, name: str) -> None:
     there = [str(path.relative_to(root)) for path in paths(root, name).values() if path.exists()]
     if there:
         raise SpecError(
-            f"{there} {'is' if len(there) == 1 else 'are'} there already, and nothing is"
-            " overwritten; choose another name, or remove them."
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and nothing is"
+            " overwritten. Choose another name, or, where nothing in them is to be kept, remove"
+            f" them first: {removal(there)}"
         )
+
+
+def removal(there: Iterable[str]) -> str:
+    """The line that removes files of a use case, for a shell in the checkout."""
+    return f"rm {shlex.join(there)}"
 
 
 def texts(

@@ -7,7 +7,6 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from include.tables.store import in_window
 MOST_INTERVALS = 120
 """The newest that are measured: ten years of months, four months of days."""
 DATA_CHECKS = "data_checks"
-LATE_LAST_ROW = timedelta(days=1)
 
 Limits = Mapping[str, Mapping[str, Proposal]]
 """By the part of the specification (`raw/orders`, `raw/orders.price`, `data_checks`), the limits to
@@ -47,12 +45,9 @@ def use_case_of(text: str) -> UseCase:
 
 
 def whole_intervals(use_case: UseCase) -> list[Interval]:
-    """The intervals that the rows fill to their end, oldest first; a day without rows at the end of
-    the last one is none that is missing.
-    """
+    """The intervals that the rows fill to their end, oldest first."""
     schedule = use_case.schedule
-    last = (schedule.end or schedule.start) + LATE_LAST_ROW
-    end = ticks_around(schedule.features_cron, last)[0]
+    end = ticks_around(schedule.features_cron, schedule.end or schedule.start)[0]
     return intervals_between(schedule.features_cron, schedule.start, end)
 
 

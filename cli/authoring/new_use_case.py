@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,12 +10,14 @@ import polars as pl
 import typer
 
 from cli.authoring.cadence import Cadence, cadence
-from cli.authoring.files import require_new, texts, write_files
+from cli.authoring.files import removal, require_new, texts, write_files
 from cli.authoring.measured import measured_limits, use_case_of
-from cli.authoring.origin import rows_of, source_of
+from cli.authoring.origin import named_key, rows_of, source_of
 from cli.authoring.profile import Profile, profile
 from cli.authoring.proposal import Problem, Roles, problem, roles
+from cli.authoring.remarks import has_words, remarks
 from cli.authoring.specification import specification
+from cli.runs.verdict import print_folded
 from include.errors import SpecError
 from include.settings import PROJECT_ROOT
 from include.spec import NAME_PATTERN, CsvSource, Source, SqlSource
@@ -33,8 +36,12 @@ def new_use_case(
     label: Annotated[str, typer.Option(metavar="COLUMN", help="What is to be predicted.")],
     time: Annotated[str, typer.Option(metavar="COLUMN", help="When a row's question was asked.")],
     key: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="What identifies a row; proposed if not named."),
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN[,COLUMN]",
+            help="What identifies a row: one column, or several that do together, of which one is"
+            " made. Proposed if not named.",
+        ),
     ] = None,
     entity: Annotated[
         str | None,
@@ -42,6 +49,14 @@ def new_use_case(
     ] = None,
     table: Annotated[
         str | None, typer.Option(metavar="TABLE", help="The table, of a database.")
+    ] = None,
+    null: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A text of a CSV file that stands for no value, beside an empty one and NA;"
+            " once for each.",
+        ),
     ] = None,
 ) -> None:
     """Write the four files of a new use case, with limits proposed from the rows of a source.
@@ -51,19 +66,32 @@ def new_use_case(
     if not NAME_PATTERN.match(name):
         raise SpecError(f"NAME is {name!r}; it must match {NAME_PATTERN.pattern}.")
     require_new(PROJECT_ROOT, name)
-    source, arguments = source_of(name, origin, table, PROJECT_ROOT)
+    source, arguments = source_of(name, origin, table, null or (), PROJECT_ROOT)
+    rows, identity, parts_of_key = named_key(rows_of(source), key or ())
+    if parts_of_key:
+        source = source.model_copy(update={"key_from": parts_of_key})
+        arguments["key_from"] = parts_of_key
     proposed = propose(
-        name, rows_of(source), source, arguments, label=label, time=time, key=key, entity=entity
+        name, rows, source, arguments, label=label, time=time, key=identity, entity=entity
     )
-    measured, parts, problem_of = proposed.profile, proposed.roles, proposed.problem
-    written = texts(name, measured, parts, problem_of, proposed.cadence, proposed.spec)
+    parts, kind = proposed.roles, proposed.problem
+    written = texts(name, proposed.profile, parts, kind, proposed.cadence, proposed.spec)
     made = write_files(PROJECT_ROOT, name, written)
+    _report(name, [str(path.relative_to(PROJECT_ROOT)) for path in made], proposed, source)
+
+
+def _report(name: str, made: Sequence[str], proposed: Proposed, source: Source) -> None:
     for path in made:
-        print(f"Wrote {path.relative_to(PROJECT_ROOT)}.")
+        print(f"Wrote {path}.")
+    parts, measured = proposed.roles, proposed.profile
     print(
-        f"{problem_of.kind} of {label!r} from {measured.rows.height:,} rows: a row is"
+        f"{proposed.problem.kind} of {parts.label!r} from {measured.rows.height:,} rows: a row is"
         f" {parts.key!r}, asked at {parts.time!r}, about {parts.entity!r}."
     )
+    for remark in remarks(measured, parts, proposed.cadence, source):
+        print_folded("", remark)
+    if has_words(measured):
+        print(f"To do it over, first: {removal(made)}")
     if isinstance(source, SqlSource):
         print(f"Set {source.url_variable} to the database's URL wherever it runs.")
     print(f"Read the files, then run: .venv/bin/flightdeck check {name}")

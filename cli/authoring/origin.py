@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from include.errors import DataError
 from include.interval import Interval
 from include.settings import PROJECT_ROOT
 from include.sources.files import PATTERN, UNREADABLE, files_of_pattern, what_is_missing
-from include.sources.read import open_source
+from include.sources.read import open_source, with_key
 from include.spec import (
     Column,
     CsvSource,
@@ -23,7 +24,10 @@ from include.spec import (
     SqlSource,
     Table,
 )
+from include.spec.base import suggestion
+from include.spec.values import name_problem
 
+SEVERAL = 2
 EVER = Interval(datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC))
 STORES = ("s3://", "gs://", "az://", "abfss://")
 VALID = (
@@ -34,12 +38,34 @@ VALID = (
 
 
 def source_of(
-    name: str, origin: str, table: str | None, root: Path = PROJECT_ROOT
+    name: str,
+    origin: str,
+    table: str | None,
+    nulls: Sequence[str] = (),
+    root: Path = PROJECT_ROOT,
 ) -> tuple[Source, dict[str, object]]:
-    """The source of the use case `name`, and the arguments that spec.py declares it with.
+    """The source of the use case `name`, and the arguments that spec.py declares it with. `nulls`
+    are texts of CSV files that stand for no value, beside those that do anyway.
 
-    Raises `DataError` where nothing is at `origin`, with what is there instead.
+    Raises `DataError` where nothing is at `origin`, with what is there instead, and for `nulls` of
+    another source.
     """
+    source, arguments = _source_of(name, origin, table, root)
+    if not nulls:
+        return source, arguments
+    if not isinstance(source, CsvSource):
+        raise DataError(
+            f"--null is {list(nulls)}, and only of CSV files can a text stand for no value; make"
+            " it null where the rows are written."
+        )
+    texts = tuple(dict.fromkeys((*source.null_values, *nulls)))
+    changed = source.model_copy(update={"null_values": texts})
+    return changed, {**arguments, "null_values": texts}
+
+
+def _source_of(
+    name: str, origin: str, table: str | None, root: Path
+) -> tuple[Source, dict[str, object]]:
     if "://" in origin and not origin.startswith(STORES):
         return _database(name, origin, table)
     path = _declared_path(origin, root)
@@ -55,6 +81,30 @@ def source_of(
     separator = _separator(text)
     extra: dict[str, object] = {} if separator == "," else {"separator": separator}
     return CsvSource(path=path, separator=separator), {"path": path, **extra}
+
+
+def named_key(
+    rows: pl.DataFrame, named: Sequence[str]
+) -> tuple[pl.DataFrame, str | None, tuple[str, ...]]:
+    """The rows, their key, and the columns that it is made of: `named` are the values of `--key`, a
+    column each or several with commas. Of several one is made, as a declared source makes it.
+
+    Raises `DataError` for one that is no column.
+    """
+    columns = [
+        part for value in named for part in ([value] if value in rows.columns else value.split(","))
+    ]
+    columns = list(dict.fromkeys(part.strip() for part in columns))
+    if len(columns) < SEVERAL:
+        return rows, next(iter(columns), None), ()
+    for name in columns:
+        if name not in rows.columns:
+            raise DataError(
+                f"--key is {name!r}, no column of the source{suggestion(name, rows.columns)}"
+            )
+    key = "_".join(columns)
+    key = f"{key}_id" if key in rows.columns or name_problem(key) else key
+    return with_key(rows.lazy(), key, columns).collect(), key, tuple(columns)
 
 
 def rows_of(source: Source) -> pl.DataFrame:

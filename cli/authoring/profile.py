@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -20,6 +20,7 @@ UNIQUE_SHARE = 0.95
 ENTITY_VALUES = 5000
 FEWEST_ROWS = 200
 RECURRING_SHARE = 0.9
+PART_SHARE = 0.98
 TWO_YEARS = timedelta(days=730)
 NUMBERS: tuple[tuple[ColumnType, type[pl.DataType]], ...] = (
     ("integer", pl.Int64),
@@ -44,6 +45,12 @@ class ColumnProfile:
     zoneless: bool = False
     usual: float = 0.0
     """Of a number the 99 % quantile."""
+    numbers: int = 0
+    """Of text that is numbers but for some words, the rows that hold a number."""
+    words: tuple[tuple[str, int], ...] = ()
+    """Those words, the commonest first, each with its rows."""
+    is_measured: bool = False
+    """Whether one of its numbers has a fraction: no code or name is written so."""
 
     def is_identifier(self, rows: int) -> bool:
         """Whether nearly every one of the rows has a whole number of its own: such numbers run on,
@@ -83,6 +90,26 @@ class Profile:
             parts["month"] = times.month()
         return [part for part, values in parts.items() if values.n_unique() > 1]
 
+    def is_part_of(self, column: ColumnProfile, name: str) -> bool:
+        """Whether a column of whole numbers says what the time `name` says in nearly every row: its
+        year, month, day, weekday or the like.
+        """
+        if column.type != "integer":
+            return False
+        values, times = self.rows[column.name], self.rows[name].dt
+        parts = (
+            times.year(),
+            times.month(),
+            times.day(),
+            times.hour(),
+            times.weekday(),
+            times.weekday() - 1,
+            times.week(),
+            times.quarter(),
+            times.ordinal_day(),
+        )
+        return any(_say_the_same(values, part.cast(pl.Int64)) for part in parts)
+
     def recurs(self, name: str, time: str) -> bool:
         """Whether most values of the newer half are ones that the older half has too."""
         ordered = self.rows.sort(time)[name]
@@ -96,6 +123,19 @@ class Profile:
         if not isinstance(first, datetime) or not isinstance(last, datetime):
             raise DataError(f"--time is {name!r}, which holds no times.")
         return first, last + timedelta(microseconds=1)
+
+
+def _say_the_same(values: pl.Series, part: pl.Series) -> bool:
+    """Whether they are equal in nearly all rows, also in those without the part's commonest value:
+    a flag that is hardly ever set is no hour of times that are hardly ever but midnight.
+    """
+    rest = part != part.mode()[0]
+    same = (values == part).fill_null(value=False)
+    return (
+        bool(rest.any())
+        and same.sum() >= PART_SHARE * len(same)
+        and same.filter(rest).sum() >= PART_SHARE * rest.sum()
+    )
 
 
 def profile(frame: pl.DataFrame, *, texts: bool) -> Profile:
@@ -186,4 +226,18 @@ def _profile(values: pl.Series, kind: ColumnType, *, zoneless: bool) -> ColumnPr
     if kind == "string" and len(there) and int(str(there.str.len_chars().max())) > LONGEST_TEXT:
         texts = ()
     share = values.null_count() / len(values)
-    return ColumnProfile(values.name, kind, share, distinct, low, high, texts, zoneless, usual)
+    measured = ColumnProfile(values.name, kind, share, distinct, low, high, texts, zoneless, usual)
+    return _but_for_words(measured, there) if kind == "string" else measured
+
+
+def _but_for_words(column: ColumnProfile, there: pl.Series) -> ColumnProfile:
+    """The profile of text with its words, where more than half of it is numbers and not all."""
+    text = there.str.strip_chars()
+    made = text.cast(pl.Float64, strict=False)
+    count = len(made) - made.null_count()
+    # With leading zeros they are codes, as for `_of_text`.
+    if not len(there) // 2 < count < len(there) or text.str.contains(r"^-?0\d").any():
+        return column
+    words = there.filter(made.is_null()).value_counts(sort=True).rows()
+    fractions = text.filter(made.is_not_null()).str.contains(".", literal=True)
+    return replace(column, numbers=count, words=tuple(words), is_measured=bool(fractions.any()))

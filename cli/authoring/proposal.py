@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +14,7 @@ from include.spec.values import LONGEST_TEXT
 
 BINARY_VALUES = {0, 1}
 LEAST_CLASSES = 3
+SHOWN_WORDS = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Roles:
     requested: tuple[ColumnProfile, ...]
     others: tuple[ColumnProfile, ...]
     """Columns that are landed and no input: new rows have values that no earlier row has."""
+    calendar: tuple[ColumnProfile, ...] = ()
+    """Columns that are landed and no input: the time says what they say."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -62,7 +66,7 @@ def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: s
                 f"--time is {name!r}, which holds {column.type} with {column.null_share:.1%} nulls;"
                 " it must say of every row when its question was asked."
             )
-    identity = profile.column(key, "--key") if key else _key(profile, {label, time})
+    identity = profile.column(key, "--key") if key else _key(profile, {label, time}, time)
     if identity.distinct < profile.rows.height or identity.type not in ("string", "integer"):
         raise DataError(
             f"--key is {identity.name!r}, {identity.type} with {identity.distinct} values in"
@@ -71,7 +75,7 @@ def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: s
     about = (
         profile.column(entity, "--entity")
         if entity
-        else _entity(profile, {label, time, identity.name})
+        else _entity(profile, {label, time, identity.name}, time)
     )
     if about.type not in ("string", "integer") or about.null_share:
         raise DataError(
@@ -81,20 +85,26 @@ def roles(profile: Profile, *, label: str, time: str, key: str | None, entity: s
     taken = {label, time, identity.name, about.name}
     rest = [column for column in profile.columns if column.name not in taken]
     height = profile.rows.height
+    dates = [column for column in rest if profile.is_part_of(column, time)]
     others = [
         column
         for column in rest
-        if _is_free_text(column, height)
-        or column.is_identifier(height)
-        or (column.type == "string" and not profile.recurs(column.name, time))
+        if column not in dates
+        and (
+            _is_free_text(column, height)
+            or column.is_identifier(height)
+            or column.is_measured  # as categories its numbers would mean nothing
+            or (column.type == "string" and not profile.recurs(column.name, time))
+        )
     ]
     return Roles(
         identity.name,
         time,
         label,
         about.name,
-        tuple(column for column in rest if column not in others),
+        tuple(column for column in rest if column not in (*others, *dates)),
         tuple(others),
+        tuple(dates),
     )
 
 
@@ -110,14 +120,23 @@ def problem(profile: Profile, label: str) -> Problem:
         return _multiclass(values, label)
     if column.type in ("integer", "number"):
         return _regression(values.cast(pl.Float64), label)
+    words = f" It is {numbers_but_for(column)}." if column.words else ""
     raise DataError(
         f"--label is {label!r}, {column.type} with {column.distinct} values; valid are 0 and 1 or"
         f" true and false, numbers, and {LEAST_CLASSES} to {CLASSES} texts. Of two texts make 0"
-        " and 1 first."
+        f" and 1 first.{words}"
     )
 
 
-def _key(profile: Profile, taken: set[str]) -> ColumnProfile:
+def numbers_but_for(column: ColumnProfile) -> str:
+    """What a text is that is numbers in most rows: how many, and which words the others hold."""
+    shown = [f"{word!r} ({rows:,} rows)" for word, rows in column.words[:SHOWN_WORDS]]
+    more = len(column.words) - len(shown)
+    others = f" and {more} other words" if more else ""
+    return f"a number in {column.numbers:,} rows and {', '.join(shown)}{others} in the rest"
+
+
+def _key(profile: Profile, taken: set[str], time: str) -> ColumnProfile:
     rows = profile.rows.height
     unique = [
         column
@@ -128,15 +147,32 @@ def _key(profile: Profile, taken: set[str]) -> ColumnProfile:
     ]
     unique.sort(key=lambda column: "id" not in column.name.lower())
     if not unique:
+        several = [
+            column
+            for column in profile.columns
+            if column.name not in taken and column.type in ("string", "integer")
+        ]
+        several.sort(key=lambda column: (column.type != "string", column.distinct))
+        pairs = identifying(profile, time, several)
+        named = (
+            f"{pairs[0].name!r} and {time!r} do together: --key {pairs[0].name},{time}."
+            if (pairs)
+            else "Name several that do together, such as --key shop,day, or make one."
+        )
         raise DataError(
             "No column identifies a row: none of text or whole numbers has another value in each"
-            " row. Name one with --key, or make one; a prediction is later found by it."
+            f" row. {named} A prediction is later found by it."
         )
     return unique[0]
 
 
-def _entity(profile: Profile, taken: set[str]) -> ColumnProfile:
-    """The text (or whole number) with the most values that still repeat often."""
+def _entity(profile: Profile, taken: set[str], time: str) -> ColumnProfile:
+    """Whom a row is about: what identifies a row together with its time, with the fewest values;
+    else the text (or whole number) with the most values that still repeat often.
+
+    A text that is mostly numbers is a measurement with a word for what could not be measured, or a
+    code: the first is never chosen, the second last.
+    """
     rows = profile.rows.height
     repeating = [
         column
@@ -144,15 +180,35 @@ def _entity(profile: Profile, taken: set[str]) -> ColumnProfile:
         if column.name not in taken
         and column.type in ("string", "integer")
         and not column.null_share
+        and not column.is_measured
         and 1 < column.distinct <= min(ENTITY_VALUES, rows // 20)
     ]
-    repeating.sort(key=lambda column: (column.type != "string", -column.distinct))
+    repeating.sort(
+        key=lambda column: (bool(column.words), column.type != "string", -column.distinct)
+    )
     if not repeating:
         raise DataError(
             "No column says whom a row is about: none of text or whole numbers repeats. Name one"
             " with --entity (a shop, a customer, a route); its past is what features are made of."
         )
-    return repeating[0]
+    together = identifying(profile, time, repeating)
+    return min(together, key=lambda column: column.distinct) if together else repeating[0]
+
+
+def identifying(
+    profile: Profile, time: str, columns: Sequence[ColumnProfile]
+) -> list[ColumnProfile]:
+    """Those of the columns that identify a row together with its time: none where a time alone
+    does, of which every column would.
+    """
+    times = profile.rows[time]
+    if times.n_unique() == len(times):
+        return []
+    return [
+        column
+        for column in columns
+        if not column.words and profile.rows.select(column.name, time).n_unique() == len(times)
+    ]
 
 
 def _is_free_text(column: ColumnProfile, rows: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from string import Template
 from textwrap import wrap
@@ -21,6 +21,7 @@ COMMENT_WIDTH = 84
 ROWS_OF_A_CATEGORY = 50
 FEWEST_JUDGED = 100
 """Rows below which monitoring would judge noise."""
+DAYS_OF_A_YEAR = 366
 ORDINARY = ("who", "half", "a", "the")
 KINDS = {"string": "category", "timestamp": "hours_between"}
 
@@ -214,16 +215,16 @@ def _column(
     column: ColumnProfile,
     rows: int,
     limits: Mapping[str, Proposal],
-    needed: Collection[str],
+    roles: Roles,
 ) -> str:
-    """`needed` are columns that every row must have: key, entity, time and label."""
     fields = {"name": repr(column.name), "type": repr(column.type)}
     reasons = []
-    if column.name not in needed and column.null_share:
+    if column.name not in roles.needed and column.null_share:
         share = min(1.0, math.ceil(column.null_share * 200 + 1) / 100)
         fields["max_null_share"] = f"{share:g}"
         reasons.append(f"{column.null_share:.2%} nulls, twice that and 0.01 are tolerated")
-    if column.minimum is not None and column.maximum is not None and not column.is_identifier(rows):
+    is_bounded = column.maximum is not None and not column.is_identifier(rows)
+    if is_bounded and not _is_year(column, roles):
         low, high, added = bounds(column)
         fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
         reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
@@ -239,9 +240,14 @@ def _column(
     return f"{comment(' '.join(figures))}\n{text}" if figures else text
 
 
+def _is_year(column: ColumnProfile, roles: Roles) -> bool:
+    """Whether it is a year of the time: it goes on, and no bound of today's holds then."""
+    return column in roles.calendar and (column.maximum or 0.0) > DAYS_OF_A_YEAR
+
+
 def _question_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -> str:
     return "\n".join(
-        _column(column, profile.rows.height, limits.get(f"{table}.{column.name}", {}), roles.needed)
+        _column(column, profile.rows.height, limits.get(f"{table}.{column.name}", {}), roles)
         for column in profile.columns
         if column.name != roles.label
     )
@@ -253,7 +259,7 @@ def _label_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -
             profile.column(name, option),
             profile.rows.height,
             limits.get(f"{table}.{name}", {}),
-            roles.needed,
+            roles,
         )
         for name, option in (
             (roles.key, "--key"),
@@ -340,11 +346,20 @@ def _inputs(profile: Profile, roles: Roles, problem: Problem, view: str) -> str:
         f" source={f'{view}:{feature_name(problem, days)}'!r}),"
         for days in (7, LOOK_BACK_DAYS)
     ]
-    if roles.others:
-        names = ", ".join(column.name for column in roles.others)
-        lines.append(
-            comment(f"No input, because new rows have values that no earlier row has: {names}.")
-        )
+    for reason, columns in (
+        (
+            "new rows have values that no earlier row has",
+            [column for column in roles.others if not column.is_measured],
+        ),
+        (
+            "it is numbers but for some words",
+            [column for column in roles.others if column.is_measured],
+        ),
+        (f"{roles.time} says it", roles.calendar),
+    ):
+        if columns:
+            names = ", ".join(column.name for column in columns)
+            lines.append(comment(f"No input, because {reason}: {names}."))
     return "\n".join(lines)
 
 
@@ -376,12 +391,31 @@ def _schedule(cadence: Cadence) -> str:
         comment(cadence.reason, 4),
         "    schedule=Schedule(",
         f"        start={_moment(cadence.start)},",
-        "        # The end of the source's rows; leave it out where new ones keep coming.",
+        comment(_end_of(cadence)),
         f"        end={_moment(cadence.end)},",
         *(f"        {cron}={cadence.cron!r}," for cron in crons),
         "    ),",
     ]
     return "\n".join(lines)
+
+
+def _end_of(cadence: Cadence) -> str:
+    if not cadence.beyond:
+        return (
+            "The end of the interval with the source's last row; leave it out where rows keep"
+            " coming."
+        )
+    return (
+        f"{rows_beyond(cadence)} Leave it out where rows keep coming, and later runs ingest them."
+    )
+
+
+def rows_beyond(cadence: Cadence) -> str:
+    """Which rows no interval holds, as a sentence."""
+    return (
+        f"{cadence.beyond:,} rows from {cadence.end:%Y-%m-%d %H:%M} on lie in no interval: theirs"
+        " is not over by the source's last row."
+    )
 
 
 def _moment(moment: datetime) -> str:

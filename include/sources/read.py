@@ -5,6 +5,7 @@ and to the sample.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from types import ModuleType
 
 import polars as pl
@@ -33,6 +34,7 @@ from include.tables.types import TYPES
 
 TRUTHS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False}
 RAW = "__as it came"
+KEY_SEPARATOR = "|"
 
 
 def read_table(
@@ -84,7 +86,8 @@ def open_source(source: Source, interval: Interval, data: ModuleType, table: Tab
     if isinstance(source, SqlSource):
         # A condition may read columns that are not declared.
         declared = [column.name for column in table.columns]
-        names = [] if source.where else [*declared, *filter(None, [source.time_from])]
+        named = [*declared, *filter(None, [source.time_from]), *source.key_from]
+        names = [] if source.where else named
         # Rows are known later than the time that the database holds of them.
         asked = Interval(interval.start - source.delay, interval.end - source.delay)
         time_column = table.time_column and (source.time_from or table.time_column)
@@ -96,6 +99,9 @@ def open_source(source: Source, interval: Interval, data: ModuleType, table: Tab
 def _read(table: Table, source: Source, interval: Interval, data: ModuleType) -> pl.DataFrame:
     """The interval's rows and those whose time says nothing, the time column as moments."""
     frame, name = open_source(source, interval, data, table), table.time_column
+    if source.key_from:
+        # Before times become moments: a key is of what the source holds, whatever the table's time.
+        frame = with_key(frame, table.key[0], source.key_from)
     if name is None:
         return frame.collect()
     schema, origin = frame.collect_schema(), source.time_from or name
@@ -118,6 +124,26 @@ def _read(table: Table, source: Source, interval: Interval, data: ModuleType) ->
     rows = marked.filter(inside).collect()
     _check_times(rows, name, source.timezone)
     return rows.drop(RAW)
+
+
+def with_key(frame: pl.LazyFrame, key: str, columns: Sequence[str]) -> pl.LazyFrame:
+    """The rows with a key that is made of several columns' texts; null where one of them is.
+
+    Raises `DataError` for a column that is not there, and where the key is there already.
+    """
+    there = frame.collect_schema().names()
+    for name in columns:
+        if name not in there:
+            raise DataError(
+                f"key_from names {name!r}, which is not in the source{suggestion(name, there)}."
+            )
+    if key in there:
+        raise DataError(
+            f"its key {key!r} is a column of the source already; leave key_from out, or give the"
+            " key another name."
+        )
+    texts = [pl.col(name).cast(pl.String) for name in columns]
+    return frame.with_columns(pl.concat_str(texts, separator=KEY_SEPARATOR).alias(key))
 
 
 def _check_times(rows: pl.DataFrame, name: str, timezone: str | None) -> None:

@@ -59,6 +59,15 @@ class AnySource(Part):
         ),
     )
 
+    key_from: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Columns of the source that identify a row only together, such as `city` and `day`:"
+            " their texts, as they come and joined by `|`, are the table's key, which the source"
+            " itself does not have. Empty by default: the source has the key."
+        ),
+    )
+
     @model_validator(mode="after")
     def _known_timezone(self, info: ValidationInfo) -> AnySource:
         if self.timezone is not None and not is_recorded(info):

@@ -257,6 +257,11 @@ class Table(Part):
                 f"{where}: natural_key {list(self.natural_key)} holds the key {list(self.key)}, so"
                 " no two rows could have it alike; name what the key stands for without it"
             )
+        if self.source is not None and self.source.key_from and len(self.key) != 1:
+            raise ValueError(
+                f"{where}: key is {list(self.key)}, and its source makes one column of"
+                f" {list(self.source.key_from)} (key_from); name that column alone as the key"
+            )
         self._check_moments(where)
         return self
 

@@ -275,3 +275,19 @@ def test_a_named_index_of_pandas_is_a_column():
     frame = rows().to_pandas().set_index("name")
     data = data_module(indexed=lambda interval: frame)
     assert read(FunctionSource(function="indexed"), data=data)["name"].to_list() == INSIDE
+
+
+def test_a_key_is_made_of_several_columns_the_same_whatever_the_table_s_time(tmp_path: Path):
+    path = tmp_path / "readings.parquet"
+    rows().rename({"name": "title"}).write_parquet(path)
+    made = read(ParquetSource(path=str(path), key_from=("title", "count")))
+    as_they_come = rows().filter(pl.col("name").is_in(INSIDE))
+    assert made["name"].to_list() == [
+        None if count is None else f"{title}|{count}"
+        for title, count in as_they_come.select("name", "count").rows()
+    ]
+    with pytest.raises(DataError, match=r"key_from names 'titel', .* did you mean 'title'"):
+        read(ParquetSource(path=str(path), key_from=("titel", "count")))
+    rows().write_parquet(path)
+    with pytest.raises(DataError, match="its key 'name' is a column of the source already"):
+        read(ParquetSource(path=str(path), key_from=("level", "count")))

@@ -19,6 +19,7 @@ from importlib import import_module
 from airflow.executors.local_executor import LocalExecutor
 
 import include.features  # noqa: F401  # before Feast, whose import it shortens
+from include.process_end import end_at_once
 
 PRELOADED = (
     "deltalake",
@@ -59,9 +60,12 @@ class PreloadingExecutor(LocalExecutor):
     """
 
     def start(self) -> None:
-        """Import the libraries, then start the workers."""
+        """Import the libraries, which the scheduler need not take apart at its end, then start the
+        workers.
+        """
         if self.is_mp_using_fork and hasattr(os, "fork"):
             preload(PRELOADED)
+            end_at_once()
         super().start()
 
 

@@ -26,6 +26,7 @@ from include.features.repository import definition_files, names_of, reasons, ref
 from include.features.store import read_definitions
 from include.features.transform import FeatureTransform
 from include.files import write
+from include.model.lean_xgboost import import_lean
 from include.process_end import end_at_once
 from include.processes.neighbours import clashes
 from include.quality import cross_table, rules
@@ -88,6 +89,8 @@ def answer(path: Path) -> None:
         if _known(path) is None:
             text = _spec_file(path).read_text(encoding="utf-8")
             use_case = UseCase.model_validate_json(text, context=RECORDED)
+            if not isinstance(use_case.training.estimator, ScikitLearn):
+                import_lean()
             write(path, json.dumps(problems(use_case, load_settings())))
 
 

@@ -61,12 +61,12 @@ def storm_tracks(storms: pl.DataFrame) -> pl.DataFrame:
     ordered = storms.sort("rownames").with_columns(begins.cum_sum().alias("number"), at.alias("at"))
     first = pl.col("year").first().over("number")
     storm = pl.concat_str("name", first, separator=" ")
-    kept = (
+    regular = (
         ordered.with_columns(storm.alias("storm"), first.alias("season"))
         .filter(pl.col("season") >= FIRST_SEASON, pl.col("hour") % HOURS == 0)
         .unique(["number", "at"], keep="first", maintain_order=True)
     )
-    return kept.select(
+    return regular.select(
         pl.when(pl.col("number") != pl.col("number").shift(1, fill_value=0)).then("storm"),
         pl.col("at").dt.strftime("%Y-%m-%d %H:%M").alias("observed_at"),
         "lat",

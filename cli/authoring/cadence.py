@@ -19,6 +19,8 @@ YEARLY = ("@yearly", YEAR_DAYS)
 LONGEST_DAYS = {"@daily": 1, "@weekly": 7, "@monthly": 31, "@yearly": 366}
 LATE_DAYS = 3
 """How late a run may be before its features count as missing."""
+SEEN_INTERVALS = 6
+"""So many say how small an honest interval may be."""
 FEWEST_INTERVALS = 3
 """Of a longer cron than the rows need: with fewer there is nothing to compare with."""
 LEAST_YEARS = 10
@@ -39,6 +41,9 @@ class Cadence:
     start: datetime
     end: datetime
     interval_rows: int
+    """Of a usual interval."""
+    fewest_rows: int
+    """Of the smallest one; 0 where there are too few to say."""
     window_days: int
     window_rows: int
     beyond: int = 0
@@ -71,8 +76,18 @@ def cadence(profile: Profile, time: str) -> Cadence:
     )
     start = ticks_around(cron, first)[0]
     last, beyond = _last_tick(profile.rows[time], cron, start)
-    rows = round(daily * min(window, days))
-    return Cadence(cron, reason, start, last, round(daily * length), window, rows, beyond)
+    rows = [rows for _, rows in _intervals(cron, profile.rows[time], first, last)]
+    return Cadence(
+        cron=cron,
+        reason=reason,
+        start=start,
+        end=last,
+        interval_rows=round(daily * length),
+        fewest_rows=min(rows) if len(rows) >= SEEN_INTERVALS else 0,
+        window_days=window,
+        window_rows=round(daily * min(window, days)),
+        beyond=beyond,
+    )
 
 
 def _last_tick(times: pl.Series, cron: str, start: datetime) -> tuple[datetime, int]:
@@ -119,7 +134,20 @@ def _without_gaps(
 
 def _empty_intervals(cron: str, times: pl.Series, first: datetime, end: datetime) -> list[datetime]:
     """The starts of the cron's intervals between the first row and the last that hold none."""
-    starts = [item.start for item in intervals_between(cron, ticks_around(cron, first)[0], end)]
-    ticks = pl.Series(starts, dtype=times.dtype)
-    filled = set(ticks.search_sorted(times.drop_nulls(), side="right").unique().to_list())
-    return [start for number, start in enumerate(starts, 1) if number not in filled]
+    return [start for start, rows in _intervals(cron, times, first, end) if not rows]
+
+
+def _intervals(
+    cron: str, times: pl.Series, first: datetime, end: datetime
+) -> list[tuple[datetime, int]]:
+    """The start and the number of rows of each of the cron's intervals that ends before the last
+    row; the first may be one of which the source has a part alone.
+    """
+    intervals = intervals_between(cron, ticks_around(cron, first)[0], end)
+    if not intervals:
+        return []
+    starts = [item.start for item in intervals]
+    ticks = pl.Series([*starts, intervals[-1].end], dtype=times.dtype)
+    numbers = ticks.search_sorted(times.drop_nulls(), side="right")
+    counts = dict(numbers.value_counts().rows())
+    return [(start, counts.get(number, 0)) for number, start in enumerate(starts, 1)]

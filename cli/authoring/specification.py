@@ -220,9 +220,13 @@ def _column(
     fields = {"name": repr(column.name), "type": repr(column.type)}
     reasons = []
     if column.name not in roles.needed and column.null_share:
-        share = min(1.0, math.ceil(column.null_share * 200 + 1) / 100)
-        fields["max_null_share"] = f"{share:g}"
-        reasons.append(f"{column.null_share:.2%} nulls, twice that and 0.01 are tolerated")
+        twice = math.ceil(column.null_share * 200 + 1) / 100
+        half = math.ceil(column.null_share * 50 + 50) / 100
+        fields["max_null_share"] = f"{min(twice, half):g}"
+        tolerated = "twice that and 0.01 are tolerated"
+        if half < twice:
+            tolerated = "half of the values that are there may be missing too"
+        reasons.append(f"{column.null_share:.2%} nulls, {tolerated}")
     is_bounded = column.maximum is not None and not column.is_identifier(rows)
     if is_bounded and not _is_year(column, roles):
         low, high, added = bounds(column)
@@ -304,6 +308,9 @@ def _minimum_rows(cadence: Cadence | None, limits: Mapping[str, Proposal]) -> st
         return f"{comment(reason, 4)}\n    minimum_rows={least},"
     if cadence is None:
         return "    minimum_rows=1,"
+    if cadence.fewest_rows > 1:
+        fewest = f"Half of the smallest interval: {cadence.fewest_rows:,} rows."
+        return f"{comment(fewest, 4)}\n    minimum_rows={cadence.fewest_rows // 2},"
     usual = f"A tenth of the usual {cadence.interval_rows:,} rows of an interval."
     return f"{comment(usual, 4)}\n    minimum_rows={max(1, cadence.interval_rows // 10)},"
 

@@ -18,7 +18,7 @@ def compute_features(tables: TableStore, interval: Interval) -> dict[str, pl.Dat
     labels = read_history(tables, "raw/storm_status_labels", "known_at", interval, LOOK_BACK)
     year = pl.col("known_at").dt.year()
     share = (pl.col("status_next_day") == "hurricane").mean().alias("hurricane_share")
-    known = labels.with_columns(pl.int_ranges(year + 1, year + 6).alias("season"))
-    rows = known.explode("season").group_by("box", "season").agg(share).sort("season", "box")
+    seasons = labels.with_columns(pl.int_ranges(year + 1, year + 6).alias("season"))
+    rows = seasons.explode("season").group_by("box", "season").agg(share).sort("season", "box")
     stamped = rows.with_columns(pl.datetime("season", 1, 1, time_zone="UTC").alias(STAMP))
     return {"storms_by_box": stamped.filter(stamped_in(interval)).drop("season")}

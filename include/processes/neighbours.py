@@ -104,24 +104,24 @@ def _reserved(use_case: UseCase) -> Iterator[str]:
 
 
 def _between(use_case: UseCase, other: UseCase, tables: TableStore) -> Iterator[str]:
-    for own in places(use_case):
+    for ours in places(use_case):
         for theirs in places(other):
-            if own.overlaps(theirs) and not _is_shared(use_case, other, own, theirs):
-                if _is_established(tables, own, theirs):
+            if ours.overlaps(theirs) and not _is_shared(use_case, other, ours, theirs):
+                if _is_established(tables, ours, theirs):
                     continue
-                yield _sentence(own, theirs)
+                yield _sentence(ours, theirs)
 
 
-def _is_shared(use_case: UseCase, other: UseCase, own: Place, theirs: Place) -> bool:
+def _is_shared(use_case: UseCase, other: UseCase, ours: Place, theirs: Place) -> bool:
     """Whether both write it on purpose: a data set that both declare alike."""
-    if "table" in (own.kind, theirs.kind):
+    if "table" in (ours.kind, theirs.kind):
         return False
     return use_case.training_data == other.training_data
 
 
-def _is_established(tables: TableStore, own: Place, theirs: Place) -> bool:
+def _is_established(tables: TableStore, ours: Place, theirs: Place) -> bool:
     """Whether the first has written what the second has not."""
-    return _wrote(tables, own) and not _wrote(tables, theirs)
+    return _wrote(tables, ours) and not _wrote(tables, theirs)
 
 
 def _wrote(tables: TableStore, place: Place) -> bool:
@@ -130,21 +130,21 @@ def _wrote(tables: TableStore, place: Place) -> bool:
     return tables.exists(intervals_table(place.use_case))
 
 
-def _sentence(own: Place, theirs: Place) -> str:
-    same = own.folder == theirs.folder
+def _sentence(ours: Place, theirs: Place) -> str:
+    same = ours.folder == theirs.folder
     where = f"include/use_cases/{theirs.use_case}/spec.py"
     what = "writes it too" if same else f"writes {theirs.name!r}, which lies at the same place"
-    if own.kind == theirs.kind == "table":
+    if ours.kind == theirs.kind == "table":
         advice = (
             "a table has one writer: call one of them otherwise, or let one use case read the"
             f" other's ({_TABLE_OF[theirs.field]}.from_use_case({theirs.use_case!r}))"
         )
-    elif own.kind != "table" and theirs.kind != "table":
+    elif ours.kind != "table" and theirs.kind != "table":
         advice = "name one DataSet object in both, or call one of them otherwise"
     else:
         advice = "call one of them otherwise"
     return (
-        f"{own.field}: {own.name!r} of the use case {own.use_case!r}: the use case"
+        f"{ours.field}: {ours.name!r} of the use case {ours.use_case!r}: the use case"
         f" {theirs.use_case!r} {what} ({where}, {theirs.field}), and each would overwrite the"
         f" other's rows; {advice}"
     )

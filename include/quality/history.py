@@ -200,7 +200,8 @@ def _proposed(field: str, worst: float) -> float:
     if field == "maximum":
         return rounded_up(worst * MARGIN) if worst > 0 else 0.0
     if field in ("max_null_share", "unseen_share"):
-        return min(1.0, rounded_up(worst * NULL_MARGIN))
+        # Of a column that is mostly empty the values that are there are what may be lost.
+        return rounded_up(min(worst * NULL_MARGIN, 1.0 - (1.0 - worst) / NULL_MARGIN))
     proposed = rounded_up(worst * MARGIN) if math.isfinite(worst) else math.inf
     return min(1.0, proposed) if field in SHARES else proposed
 

@@ -18,6 +18,7 @@ FEET = 0.3048
 SENTINEL = -999
 SENTINEL_SHARE = 0.1
 STAND_IN_SHARE = 0.2
+RARE_SHARE = 0.01
 NULL_SHARE = 0.4
 MANY_VALUES = 20
 FEW_TEXTS = 50
@@ -98,6 +99,22 @@ def unit_change(situation: Situation) -> Damaged:
     return situation.changed(table, value.round().cast(pl.Int64) if _whole(column) else value)
 
 
+def _rare(values: pl.Series, *, whole: bool) -> float | None:
+    """A number in the upper half of the values' range that at most `RARE_SHARE` of them are, if
+    there is one.
+    """
+    ordered = values.unique().sort()
+    start, last = float(ordered[len(ordered) * 3 // 4]), float(ordered[-1])
+    if not whole:
+        return start + 0.123
+    numbers = range(int(start) + 1, int(last))
+    return next((float(number) for number in numbers if _share(values, number) <= RARE_SHARE), None)
+
+
+def _share(values: pl.Series, number: int) -> float:
+    return float(str((values == number).mean()))
+
+
 def sentinel(situation: Situation) -> Damaged:
     """A tenth of a column's values are -999, or `N/A`."""
     chosen = situation.choose(situation.columns("number", "integer", "string"))
@@ -112,12 +129,17 @@ def sentinel(situation: Situation) -> Damaged:
 
 def stand_in(situation: Situation) -> Damaged:
     """A fifth of a measured column's values are one number of its range that hardly a row had."""
-    chosen = situation.choose(_measures(situation))
+    rare_of = {
+        (table.name, column.name): rare
+        for table, column in _measures(situation)
+        if (rare := _rare(situation.values(table, column), whole=_whole(column))) is not None
+    }
+    measures = [pair for pair in _measures(situation) if (pair[0].name, pair[1].name) in rare_of]
+    chosen = situation.choose(measures)
     if chosen is None:
         return None
     table, column = chosen
-    ordered = situation.values(table, column).unique().sort()
-    rare = float(ordered[len(ordered) * 3 // 4]) + (1 if _whole(column) else 0.123)
+    rare = rare_of[table.name, column.name]
     value = pl.when(situation.some(table, STAND_IN_SHARE)).then(pl.lit(rare))
     dtype = situation.frames[table.name].schema[column.name]
     return situation.changed(table, value.otherwise(column.name).cast(dtype).alias(column.name))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 
 from include.errors import DataError
 from include.settings import load_settings
 from proofs.bench.defaults import sets
-from proofs.bench.defaults.faults import FAULTS, Situation
+from proofs.bench.defaults.faults import FAULTS, Situation, _rare
 from proofs.bench.defaults.history import History, broken, proposed_use_case
 from proofs.bench.defaults.main import figures_of
 from proofs.bench.defaults.measure import Measured, Refusals
@@ -55,6 +56,20 @@ def test_every_fault_changes_something(tmp_path):
         damaged = fault(Situation(history.use_case, frames, second, before, first, chance))
         assert damaged, name
         assert any(not frame.equals(frames[table]) for table, frame in damaged.items()), name
+
+
+@pytest.mark.parametrize(
+    ("values", "rare"),
+    [
+        ([1, 2, 3, 4, 5] * 200, None),
+        ([1, 2, 3, 5, 9] * 250, 6.0),
+        ([1, 2, 3, 5, 6, 9] * 200 + [7], 8.0),
+        ([0.5, 1.0, 1.5, 2.0] * 200, 2.123),
+    ],
+)
+def test_a_stand_in_is_a_number_that_hardly_a_row_had(values, rare):
+    series = pl.Series(values)
+    assert _rare(series, whole=series.dtype.is_integer()) == rare
 
 
 def test_shares_are_counted_over_all_sets_and_a_missed_fault_misses_its_aim():

@@ -37,6 +37,21 @@ def proposed() -> Proposed:
     return propose("late_orders", rows, source, dict(SOURCE), label="late", time="ordered_at")
 
 
+def test_of_a_column_that_is_mostly_empty_half_of_its_values_may_be_lost():
+    rows = orders(COUNT).drop("price", "grade")
+    gusts = pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.col("size")).alias("gust")
+    source = ParquetSource(path=SOURCE["path"])
+    made = propose(
+        "gusts", rows.with_columns(gusts), source, dict(SOURCE), label="late", time="ordered_at"
+    )
+    case = use_case_of(made.spec)
+    assert columns(case)["gust"].max_null_share == pytest.approx(0.91, abs=0.01)
+    assert columns(case)["size"].max_null_share == pytest.approx(0.07, abs=0.01)
+    assert "half of the values that are there may be missing too" in " ".join(
+        made.spec.replace("#", "").split()
+    )
+
+
 def columns(use_case: UseCase) -> dict:
     return {column.name: column for column in use_case.tables[0].columns}
 

@@ -118,6 +118,14 @@ def test_intervals_are_so_long_that_none_is_empty():
     assert cadence(profile(days(400, 1), texts=False), "at").cron == "@monthly"
 
 
+def test_the_smallest_of_several_intervals_says_how_few_rows_one_may_have():
+    more = days(400, 1).filter((pl.col("at").dt.month() != 3) | (pl.col("at").dt.day() < 20))
+    several = cadence(profile(more, texts=False), "at")
+    assert (several.cron, several.fewest_rows) == ("@monthly", 19 * 24)
+    few = cadence(profile(days(100, 1), texts=False), "at")
+    assert (few.cron, few.fewest_rows) == ("@monthly", 0)
+
+
 def test_where_no_interval_is_long_enough_the_refusals_are_foretold():
     summers = pl.col("at").dt.month().is_between(6, 9)
     short = cadence(profile(in_season(summers, 2, 1), texts=False), "at")

@@ -147,9 +147,10 @@ def _released(released: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _scored(scored: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    rows = f"{scored['rows']:,} rows with version {scored['version']}"
-    positive = f"{scored['positive_decisions']:,} positive decisions"
-    yield "scored", f"{rows}; mean score {scored['mean_score']:.4g}, {positive}"
+    text = f"{scored['rows']:,} rows with version {scored['version']}; mean score"
+    positive = scored["positive_decisions"]
+    decided = "" if positive is None else f", {positive:,} positive decisions"
+    yield "scored", f"{text} {scored['mean_score']:.4g}{decided}"
 
 
 def _releases(checked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -118,10 +118,10 @@ def publish_predictions(
     evidence = {"version": plan.version, "digest": plan.digest, "table": table.as_json()}
     mark_complete(tables, use_case.name, PROCESS, interval, evidence)
     discard_staged(settings, use_case, tables, interval)
-    rows = sum(part.rows for part in parts)
+    rows, decides = sum(part.rows for part in parts), use_case.problem.kind == "binary"
     return PublishedPredictions(
         rows=rows,
-        positive_decisions=sum(part.positive for part in parts),
+        positive_decisions=sum(part.positive for part in parts) if decides else None,
         mean_score=sum(part.score_sum for part in parts) / rows,
         version=plan.version,
         digest=plan.digest,

@@ -254,11 +254,11 @@ class ScoringPlan(StepResult):
 
 class PublishedPredictions(StepResult):
     """What a batch scoring published: counts over all partitions, the model, the table's
-    version.
+    version. `positive_decisions` is None where the label is not binary.
     """
 
     rows: int
-    positive_decisions: int
+    positive_decisions: int | None
     mean_score: float
     version: int
     digest: str

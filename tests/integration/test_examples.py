@@ -73,6 +73,7 @@ def test_its_last_interval_is_scored_and_watched(name: str, left: dict[str, Any]
     scored, watched = left[name]["batch_scoring"], left[name]["monitoring"]
     performance, report = watched["evaluate_performance"], watched["build_report"]
     assert scored["publish_predictions"]["rows"] >= performance["rows"] > 200
+    assert scored["publish_predictions"]["positive_decisions"] is None
     assert performance["judged"] is True
     assert all(finding["passed"] for finding in performance["findings"]), performance["findings"]
     assert (report["error"], report["left_out"]) == (None, {})

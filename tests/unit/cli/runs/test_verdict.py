@@ -89,6 +89,22 @@ def test_what_was_found_and_raises_no_alarm_is_not_called_one(capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("positive", "told"), [(None, ""), (0, ", 0 positive decisions")], ids=["no decision", "binary"]
+)
+def test_decisions_are_told_of_a_model_that_decides(capsys, positive, told):
+    results = {
+        "publish_predictions": {
+            "rows": 1581,
+            "version": 1,
+            "mean_score": 203.41,
+            "positive_decisions": positive,
+        }
+    }
+    lines = printed(capsys, Outcome("births", "accepted", results=results))
+    assert lines[-1] == f"  scored     1,581 rows with version 1; mean score 203.4{told}"
+
+
 def test_a_refused_training_set_is_not_said_to_have_been_trained_on(capsys):
     snapshot = {"rows": 4539, "name": "flights/snapshots/May", "version": 0}
     results = {"build_snapshot": {"snapshot": snapshot}}

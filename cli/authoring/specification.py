@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from string import Template
-from textwrap import wrap
 from types import MappingProxyType
 
-from cli.authoring.bounds import bounds
 from cli.authoring.cadence import LOOK_BACK_DAYS, Cadence
+from cli.authoring.columns import comment, figures, label_columns, question_columns
 from cli.authoring.measured import DATA_CHECKS, Limits
-from cli.authoring.profile import CATEGORIES, ColumnProfile, Profile
+from cli.authoring.profile import ColumnProfile, Profile
 from cli.authoring.proposal import Limit, Problem, Roles
 from include.quality.history import Proposal
 from include.spec import Monitoring
 
-COMMENT_WIDTH = 84
-ROWS_OF_A_CATEGORY = 50
 FEWEST_JUDGED = 100
 """Rows below which monitoring would judge noise."""
-DAYS_OF_A_YEAR = 366
 ORDINARY = ("who", "half", "a", "the")
 KINDS = {"string": "category", "timestamp": "hours_between"}
 
@@ -149,8 +144,8 @@ def specification(
         label_source=_source(
             source[0], {**source[1], **condition, **zone, "time_from": roles.time}, delay=True
         ),
-        columns=_question_columns(profile, roles, limits, questions),
-        label_columns=_label_columns(profile, roles, limits, labels),
+        columns=question_columns(profile, roles, limits, questions),
+        label_columns=label_columns(profile, roles, limits, labels),
         task=repr(f"The {roles.label} of a row, asked at {roles.time}."),
         data=repr(f"{rows:,} rows. To be written: source, licence, and what is left out."),
         kind_tag=problem.kind.lower(),
@@ -199,84 +194,11 @@ def feature_name(problem: Problem, days: int) -> str:
     return f"{plain}_{days}d".lower()
 
 
-def comment(text: str, indent: int = 8) -> str:
-    """The text as comments of at most a line's length each."""
-    return "\n".join(f"{' ' * indent}# {line}" for line in wrap(text, COMMENT_WIDTH))
-
-
 def _source(kind: str, arguments: dict[str, object], *, delay: bool = False) -> str:
     texts = [f"{name}={value!r}" for name, value in arguments.items()]
     if delay:
         texts.append("delay=timedelta(days=1)")
     return f"{kind}({', '.join(texts)})"
-
-
-def _column(
-    column: ColumnProfile,
-    rows: int,
-    limits: Mapping[str, Proposal],
-    roles: Roles,
-) -> str:
-    fields = {"name": repr(column.name), "type": repr(column.type)}
-    reasons = []
-    if column.name not in roles.needed and column.null_share:
-        twice = math.ceil(column.null_share * 200 + 1) / 100
-        half = math.ceil(column.null_share * 50 + 50) / 100
-        fields["max_null_share"] = f"{min(twice, half):g}"
-        tolerated = "twice that and 0.01 are tolerated"
-        if half < twice:
-            tolerated = "half of the values that are there may be missing too"
-        reasons.append(f"{column.null_share:.2%} nulls, {tolerated}")
-    is_bounded = column.maximum is not None and not column.is_identifier(rows)
-    if is_bounded and not _is_year(column, roles):
-        low, high, added = bounds(column)
-        fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
-        reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
-    most = min(CATEGORIES, rows // ROWS_OF_A_CATEGORY)
-    if column.type == "string" and 1 < column.distinct <= most:
-        fields |= {"categories": repr(column.values), "unseen_share": "0.01"}
-        reasons.append(f"{column.distinct} values")
-    fields |= {name: proposal.proposed for name, proposal in limits.items()}
-    text = f"        Column({', '.join(f'{name}={value}' for name, value in fields.items())}),"
-    figures = [f"In {rows:,} rows: {'; '.join(reasons)}."] if reasons else []
-    if limits:
-        figures.append(f"Between intervals: {_figures(limits)}.")
-    return f"{comment(' '.join(figures))}\n{text}" if figures else text
-
-
-def _is_year(column: ColumnProfile, roles: Roles) -> bool:
-    """Whether it is a year of the time: it goes on, and no bound of today's holds then."""
-    return column in roles.calendar and (column.maximum or 0.0) > DAYS_OF_A_YEAR
-
-
-def _question_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -> str:
-    return "\n".join(
-        _column(column, profile.rows.height, limits.get(f"{table}.{column.name}", {}), roles)
-        for column in profile.columns
-        if column.name != roles.label
-    )
-
-
-def _label_columns(profile: Profile, roles: Roles, limits: Limits, table: str) -> str:
-    key, entity, label = (
-        _column(
-            profile.column(name, option),
-            profile.rows.height,
-            limits.get(f"{table}.{name}", {}),
-            roles,
-        )
-        for name, option in (
-            (roles.key, "--key"),
-            (roles.entity, "--entity"),
-            (roles.label, "--label"),
-        )
-    )
-    moment = '        Column(name="known_at", type="timestamp"),'
-    return "\n".join(dict.fromkeys((key, entity, moment, label)))
-
-
-def _figures(limits: Mapping[str, Proposal]) -> str:
-    return "; ".join(f"{name} {proposal.figure}" for name, proposal in limits.items())
 
 
 def _data_checks(limits: Mapping[str, Proposal]) -> str:
@@ -285,7 +207,7 @@ def _data_checks(limits: Mapping[str, Proposal]) -> str:
         return ""
     fields = ", ".join(f"{name}={proposal.proposed}" for name, proposal in limits.items())
     return (
-        f"{comment(f'Between intervals: {_figures(limits)}.', 4)}\n"
+        f"{comment(f'Between intervals: {figures(limits)}.', 4)}\n"
         f"    data_checks=DataChecks({fields}),\n"
     )
 

@@ -4,6 +4,7 @@ scheduler.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import traceback
 import warnings
@@ -108,6 +109,7 @@ def two_copies() -> Iterator[TwoCopies]:
 
 def _serve(pipe: Connection, barrier: Barrier) -> None:
     warnings.simplefilter("ignore")
+    gc.set_threshold(50_000, 20, 50)  # as in the tests' own process
     while True:
         try:
             step, (home, serving_url, *where), earlier, supplied = pipe.recv()

@@ -9,6 +9,7 @@ from cli.authoring.profile import ColumnProfile
 FEW_VALUES = 10
 """Of a column of whole numbers: with no more different ones it counts something."""
 TAIL = 4
+CENTURY = 100.0
 FAR = 2
 """Values are far from 0 where it is more than so many of their spans away."""
 
@@ -40,6 +41,12 @@ def bounds(column: ColumnProfile) -> tuple[float, float, str]:
     if low >= 0.0:
         return 0.0, _outward(high + margin, 1), f", {added} added above, and from 0 on"
     return _outward(low - margin, -1), _outward(high + margin, 1), f", {added} added"
+
+
+def year_bounds(column: ColumnProfile) -> tuple[float, float, str]:
+    """Limits of a year: it goes on, so none of today's span holds."""
+    low, high = float(column.minimum or 0.0), float(column.maximum or 0.0)
+    return low - CENTURY, high + CENTURY, ", a century added"
 
 
 def _outward(value: float, direction: int) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from textwrap import wrap
 
-from cli.authoring.bounds import bounds
+from cli.authoring.bounds import bounds, year_bounds
 from cli.authoring.measured import Limits
 from cli.authoring.profile import CATEGORIES, ColumnProfile, Profile
 from cli.authoring.proposal import Roles
@@ -38,9 +38,8 @@ def _column(
         if half < twice:
             tolerated = "half of the values that are there may be missing too"
         reasons.append(f"{column.null_share:.2%} nulls, {tolerated}")
-    is_bounded = column.maximum is not None and not column.is_identifier(rows)
-    if is_bounded and not _is_year(column, roles):
-        low, high, added = bounds(column)
+    if column.minimum is not None and column.maximum is not None and not column.is_identifier(rows):
+        low, high, added = year_bounds(column) if _is_year(column, roles) else bounds(column)
         fields |= {"minimum": f"{low:g}", "maximum": f"{high:g}"}
         reasons.append(f"{column.minimum:g} to {column.maximum:g}{added}")
     most = min(CATEGORIES, rows // ROWS_OF_A_CATEGORY)
@@ -56,7 +55,7 @@ def _column(
 
 
 def _is_year(column: ColumnProfile, roles: Roles) -> bool:
-    """Whether it is a year of the time: it goes on, and no bound of today's holds then."""
+    """Whether it is a year of the time."""
     return column in roles.calendar and (column.maximum or 0.0) > DAYS_OF_A_YEAR
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def print_trial(
 
 def print_pasted(use_case: UseCase, proposals: Sequence[Proposal]) -> None:
     """Print the lines for the specification; nothing where there is none."""
-    lines = list(pasted(use_case, proposals))
+    lines = list(pasted(use_case, [item for item in proposals if not item.holds]))
     if lines:
         print(f"\nTo paste into include/use_cases/{use_case.name}/spec.py:\n")
     for line in lines:
@@ -111,7 +111,11 @@ def _print_monitoring(use_case: UseCase, answer: Mapping[str, Any]) -> list[Prop
 
 def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposal]:
     """For each absolute threshold of the problem, what a model like the trial's passes in 39 of 40
-    test splits: the worse end of the metric's 95 % interval.
+    test splits, the worse end of the metric's 95 % interval; and what its deficit to the simple
+    model asks for.
+
+    A declared limit that the trial passes, and that is about as far from the metric as that end,
+    holds: it is proposed as it is.
     """
     metrics, rows = answer["metrics"], answer["rows"].get("test", 0)
     findings = Verdict.model_validate({"findings": answer["findings"]}).refused
@@ -125,10 +129,14 @@ def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposa
             continue
         low, high = (metrics.get(f"test.{metric}.{end}") for end in ("low", "high"))
         spread = "" if low is None else f", 95 % from {low:.4g} to {high:.4g}"
-        worst = low if kind == "min" else high
-        if worst is None:
-            worst = value / MARGIN if kind == "min" and value > 0 else abs(value) * MARGIN
-        proposed = _down(worst) if kind == "min" else rounded_up(abs(worst))
+        proposed = (
+            _down(_worst_below(value, low))
+            if kind == "min"
+            else rounded_up(_worst_above(value, low, high))
+        )
+        breaks = int(metric in refused)
+        if not breaks and _holds(kind, declared, proposed, abs(value) if kind == "max" else value):
+            proposed = declared
         proposals.append(
             Proposal(
                 "problem",
@@ -136,10 +144,56 @@ def gate_proposals(use_case: UseCase, answer: Mapping[str, Any]) -> list[Proposa
                 f"{declared:g}",
                 f"{proposed:g}",
                 f"{metric} {value:.4g} on {rows:,} test rows{spread}",
-                int(metric in refused),
+                breaks,
             )
         )
-    return proposals
+    return [*proposals, *_deficit_proposal(use_case, metrics, rows, refused)]
+
+
+def _worst_below(value: float, low: float | None) -> float:
+    if low is not None:
+        return low
+    return value / MARGIN if value > 0 else abs(value) * MARGIN
+
+
+def _worst_above(value: float, low: float | None, high: float | None) -> float:
+    """Of a metric that is bounded from above, as far from 0 as it may be: a bias has two sides."""
+    if low is None or high is None:
+        return abs(value) * MARGIN
+    return max(abs(low), abs(high))
+
+
+def _holds(kind: str, declared: float, proposed: float, value: float) -> bool:
+    """Whether the declared limit lies between half as far from the metric as the proposed one and
+    twice as far: two trainings on the same data propose that much apart.
+    """
+    slack = proposed - declared if kind == "min" else declared - proposed
+    distance = abs(value - proposed)
+    return -distance / 2 <= slack <= distance
+
+
+def _deficit_proposal(
+    use_case: UseCase, metrics: Mapping[str, float], rows: int, refused: Collection[str]
+) -> list[Proposal]:
+    """Nothing where the trial measured none: it broke before."""
+    deficit, low, high = (
+        metrics.get(f"test.baseline.simple.deficit{end}") for end in ("", ".low", ".high")
+    )
+    if deficit is None:
+        return []
+    declared = use_case.gates.max_simple_model_deficit
+    breaks = int("deficit_to_simple" in refused)
+    spread = "" if low is None else f", 95 % from {low:.4g} to {high:.4g}"
+    return [
+        Proposal(
+            "gates",
+            "max_simple_model_deficit",
+            f"{declared:g}",
+            f"{rounded_up(deficit) if breaks else declared:g}",
+            f"{deficit:.4g} above the simple model's loss on {rows:,} test rows{spread}",
+            breaks,
+        )
+    ]
 
 
 def _print_proposals(
@@ -150,7 +204,7 @@ def _print_proposals(
             item.where,
             item.field,
             item.declared,
-            item.proposed,
+            None if item.holds else item.proposed,
             str(item.breaks) if item.breaks else None,
             item.figure,
         )

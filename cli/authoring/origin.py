@@ -163,11 +163,11 @@ def _text_file(full: Path) -> Path | None:
     Raises `DataError` where it names neither.
     """
     if full.is_dir():
-        found = next(
+        file = next(
             (file for ending in ("csv", "parquet") for file in sorted(full.rglob(f"*.{ending}"))),
             None,
         )
-        if found is None:
+        if file is None:
             raise DataError(
                 f"The folder {full} holds no Parquet or CSV file and is no Delta table; there are"
                 f" {sorted(file.name for file in full.iterdir())[:20]}. {VALID}"
@@ -175,10 +175,10 @@ def _text_file(full: Path) -> Path | None:
     elif full.exists() or not any(sign in str(full) for sign in PATTERN):
         if not full.exists():
             raise DataError(f"{what_is_missing(full)} Correct --from. {VALID}")
-        found = full
+        file = full
     else:
-        found = files_of_pattern(full)[0]
-    return found if found.suffix == ".csv" else None
+        file = files_of_pattern(full)[0]
+    return file if file.suffix == ".csv" else None
 
 
 def _separator(file: Path) -> str:

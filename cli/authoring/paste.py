@@ -43,6 +43,8 @@ def _place(use_case: UseCase, where: str) -> str:
     """Where in spec.py the lines go."""
     if where == "problem":
         return f"problem={type(use_case.problem).__name__}(...)"
+    if where == "gates":
+        return "gates=Gates(...)"
     if where == "monitoring":
         return "monitoring=Monitoring(...)"
     if where == CHECKS:

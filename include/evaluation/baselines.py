@@ -17,9 +17,12 @@ from include.model.fitted import FittedSklearn
 from include.problems.base import Prior, ProblemStrategy, only
 from include.problems.registry import strategy_of
 from include.spec import UseCase
+from include.stats.bootstrap import MIN_CLUSTERS
+from include.stats.paired import paired_bootstrap
 
 LAST_VALUE = "last_value"
 SIMPLE = "simple"
+DEFICIT = "deficit"
 JUDGED = ("test", "golden")
 FIT_ROWS = 20_000
 ITERATIONS = 200
@@ -55,11 +58,18 @@ def baseline_metrics(
     matrices: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     prior: Prior,
+    *,
+    scores: Mapping[str, np.ndarray],
+    days: Mapping[str, np.ndarray],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """`{baseline:
 
     {split: metrics}}` on `JUDGED` splits. What cannot be had is left out: the gate refuses it by
     name.
+
+    Of the simple model also `deficit`, how much the loss of the candidate's `scores` is above its
+    own, with `deficit.low` and `deficit.high`, its 95 % interval from resampling whole `days`
+    (none from a single day). In nats, of a regression as share of the best constant's loss.
     """
     problem = strategy_of(use_case)
     splits = {name: matrices[name] for name in JUDGED if name in matrices}
@@ -79,11 +89,35 @@ def baseline_metrics(
             problem,
             seed=use_case.training.seed,
         )
-    return {
+    metrics = {
         baseline: {
-            split: only(problem.summary(labels[split], scores), problem.baseline_metrics)
-            for split, scores in parts.items()
+            split: only(problem.summary(labels[split], answers), problem.baseline_metrics)
+            for split, answers in parts.items()
         }
         for baseline, parts in scores_of.items()
         if parts
+    }
+    for split, simple in scores_of.get(SIMPLE, {}).items():
+        metrics[SIMPLE][split] |= _deficit(
+            problem, labels[split], scores[split], simple, days[split]
+        )
+    return metrics
+
+
+def _deficit(
+    problem: ProblemStrategy[Any],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    simple: np.ndarray,
+    days: np.ndarray,
+) -> dict[str, float]:
+    lost = problem.losses(labels, scores) - problem.losses(labels, simple)
+    lost = lost / problem.loss_unit(labels)
+    if len(np.unique(days)) < MIN_CLUSTERS:
+        return {DEFICIT: float(lost.mean())}
+    difference = paired_bootstrap(lost, days, seed=problem.use_case.training.seed)
+    return {
+        DEFICIT: difference.mean,
+        f"{DEFICIT}.low": difference.low,
+        f"{DEFICIT}.high": difference.high,
     }

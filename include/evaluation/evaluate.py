@@ -45,8 +45,9 @@ def evaluate(
         "slices": [],
         "intervals": [],
     }
+    scores_of = {split: model.score_matrix(matrix) for split, matrix in matrices.items()}
     for split, frame in splits.items():
-        scores = model.score_matrix(matrices[split])
+        scores = scores_of[split]
         result["splits"][split] = problem.summary(labels[split], scores)
         prior = problem.prior_scores(model.metadata, frame.height)
         required = {problem.loss_metric, problem.skill_metric}
@@ -64,7 +65,13 @@ def evaluate(
                 )
             )
     result["baselines"] = baseline_metrics(
-        use_case, model.transform, matrices, labels, model.metadata
+        use_case,
+        model.transform,
+        matrices,
+        labels,
+        model.metadata,
+        scores=scores_of,
+        days={split: day_clusters(use_case, frame) for split, frame in splits.items()},
     )
     if TEST in matrices:
         result["attribution_method"] = method(model)

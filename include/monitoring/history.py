@@ -37,7 +37,7 @@ def monitoring_proposals(use_case: UseCase, measured: Sequence[Measured]) -> lis
     `LEAST_INTERVALS`.
 
     A proposal's `breaks` counts the intervals that the declared limit would have raised an alarm
-    for (of `feature_psi`: in which an input drifts).
+    for; of drift `feature_psi` and `drifted_share` raise it together.
     """
     if len(measured) < LEAST_INTERVALS:
         return []
@@ -59,6 +59,7 @@ def _drift_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[P
     # One input is never the population.
     share = min(1.0, rounded_up(max(_quantile(shares), 1.0 / inputs)))
     declared = [_drifted_share(part, limits.feature_psi) for part in measured]
+    alarms = sum(one > limits.drifted_share for one in declared)
     return [
         Proposal(
             WHERE,
@@ -68,7 +69,7 @@ def _drift_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[P
             f"95 % of {len(values)} values ({inputs} inputs in {len(measured)} intervals) are at"
             f" most {typical:.4g}; the largest is {largest:.4g}, of {name} in the interval from"
             f" {when.interval.start:%Y-%m-%d %H:%M}",
-            sum(one > 0.0 for one in declared),
+            alarms,
         ),
         Proposal(
             WHERE,
@@ -76,7 +77,7 @@ def _drift_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[P
             f"{limits.drifted_share:g}",
             f"{share:g}",
             f"{_of_intervals(shares, measured)}, with feature_psi={feature_psi:g}",
-            sum(one > limits.drifted_share for one in declared),
+            alarms,
         ),
     ]
 

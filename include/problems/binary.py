@@ -19,8 +19,8 @@ from include.problems.base import (
     Unfit,
 )
 from include.spec import Binary, DataChecks, UseCase
-from include.stats.bootstrap import Interval95, bootstrap_intervals
-from include.stats.metrics import log_losses, summary
+from include.stats.bootstrap import Interval95, binned_interval, bootstrap_intervals
+from include.stats.metrics import CALIBRATION_BINS, log_losses, summary
 
 CLASSES = 2
 CERTAINTY = 0.01
@@ -94,8 +94,10 @@ class BinaryStrategy(ProblemStrategy[Binary]):
     def intervals(
         self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
     ) -> dict[str, Interval95]:
-        """Of Brier score, log loss and AUC."""
-        return bootstrap_intervals(labels, scores, clusters, seed=seed)
+        """Of Brier score, log loss, AUC and calibration error."""
+        intervals = bootstrap_intervals(labels, scores, clusters, seed=seed)
+        error = binned_interval(scores - labels, scores, clusters, bins=CALIBRATION_BINS, seed=seed)
+        return intervals if error is None else {**intervals, "ece": error}
 
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Absolute change of the probability."""

@@ -18,11 +18,12 @@ from include.spec import DataChecks, Multiclass
 from include.stats.bootstrap import (
     Interval95,
     auc_resamples,
+    binned_interval,
     mean_resamples,
     percentile_intervals,
     resampled_clusters,
 )
-from include.stats.metrics import LOG_LOSS_CLIP, calibration_error, roc_auc
+from include.stats.metrics import CALIBRATION_BINS, LOG_LOSS_CLIP, calibration_error, roc_auc
 
 CLASSES = 2
 SUM_TOLERANCE = 1e-3
@@ -181,7 +182,9 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
     def intervals(
         self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
     ) -> dict[str, Interval95]:
-        """Of log loss, Brier score, accuracy and, where every class has rows, macro AUC."""
+        """Of log loss, Brier score, accuracy, calibration error and, where every class has rows,
+        macro AUC.
+        """
         labels, scores = self._checked(labels, scores)
         drawn = resampled_clusters(clusters, seed=seed)
         if drawn is None:
@@ -201,7 +204,11 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
                 for place in range(len(self.classes))
             ]
             values["auc"] = np.mean(areas, axis=0)
-        return percentile_intervals(values, times.shape[1])
+        intervals = percentile_intervals(values, times.shape[1])
+        top = scores.max(axis=1)
+        errors = top - (scores.argmax(axis=1) == labels)
+        error = binned_interval(errors, top, clusters, bins=CALIBRATION_BINS, seed=seed)
+        return intervals if error is None else {**intervals, "ece": error}
 
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Mean absolute change over the classes' probabilities."""

@@ -17,6 +17,7 @@ from include.problems.base import LAST_ROWS, FormerLabels, LabelMove, Prior, Pro
 from include.spec import DataChecks, Regression
 from include.stats.bootstrap import (
     Interval95,
+    binned_interval,
     mean_resamples,
     percentile_intervals,
     resampled_clusters,
@@ -178,7 +179,7 @@ class RegressionStrategy(ProblemStrategy[Regression]):
     def intervals(
         self, labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, *, seed: int
     ) -> dict[str, Interval95]:
-        """Of RMSE, MAE, bias and R2."""
+        """Of RMSE, MAE, bias, R2 and decile error."""
         labels, scores = _checked(labels, scores)
         drawn = resampled_clusters(clusters, seed=seed)
         if drawn is None:
@@ -192,7 +193,9 @@ class RegressionStrategy(ProblemStrategy[Regression]):
         with np.errstate(invalid="ignore", divide="ignore"):
             explained = np.where(variance > 0.0, 1.0 - squared / variance, np.nan)
         values = {"rmse": np.sqrt(squared), "mae": absolute, "bias": bias, "r2": explained}
-        return percentile_intervals(values, drawn[1].shape[1])
+        intervals = percentile_intervals(values, drawn[1].shape[1])
+        error = binned_interval(errors, scores, clusters, bins=DECILES, seed=seed, largest=True)
+        return intervals if error is None else {**intervals, "decile_error": error}
 
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Absolute change, in the label's unit."""

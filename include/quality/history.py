@@ -53,6 +53,11 @@ class Proposal:
     figure: str
     breaks: int
 
+    @property
+    def holds(self) -> bool:
+        """Whether the declared limit is right as it is."""
+        return self.proposed == self.declared
+
 
 @dataclass(frozen=True)
 class _Measured:

@@ -117,8 +117,10 @@ class Gates(Part):
         ge=0.0,
         description=(
             "Largest loss above that of a logistic (ridge) regression on the same matrix; nats, or"
-            " a regression's share. 0 by default: a model worse than the simple one is not worth"
-            " its trouble. Prior and last value must always be beaten."
+            " a regression's share. Refused is what is surely more: the lower end of the paired"
+            " difference's 95 % interval, for few rows cannot tell two equal models apart. 0 by"
+            " default: a model worse than the simple one is not worth its trouble. Prior and last"
+            " value must always be beaten."
         ),
     )
     min_golden_gain: float = Field(

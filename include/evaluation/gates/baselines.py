@@ -4,7 +4,7 @@ same test rows.
 
 from __future__ import annotations
 
-from include.evaluation.baselines import LAST_VALUE, SIMPLE
+from include.evaluation.baselines import DEFICIT, LAST_VALUE, SIMPLE
 from include.evaluation.gates.base import TEST, GateInput
 from include.verdict import Finding
 
@@ -12,8 +12,8 @@ LOSS_NAMES = {"logloss": "log loss"}
 
 
 def baselines(candidate: GateInput) -> list[Finding]:
-    """The loss beats prior and last value, and is at most `max_simple_model_deficit` above the
-    simpler model's.
+    """The loss beats prior and last value, and is not surely more than `max_simple_model_deficit`
+    above the simpler model's: few rows cannot tell two equal models apart.
 
     In nats; of a regression as share of the best constant's loss on the test rows.
     """
@@ -45,27 +45,39 @@ def baselines(candidate: GateInput) -> list[Finding]:
                 reason=reason,
             )
         )
-    limit, metric = candidate.limits.max_simple_model_deficit, f"test.baseline.{SIMPLE}.{loss}"
-    other = candidate.metrics.get(metric)
-    deficit = None if value is None or other is None else (value - other) / unit
-    passed = deficit is not None and deficit <= limit
-    reason = (
-        _missing(value, metric, loss)
-        if deficit is None
-        else f"{name} {value:.5f}, {problem.simple_name} {other:.5f}"
+    return [*rows, _deficit(candidate, value, unit)]
+
+
+def _deficit(candidate: GateInput, value: float | None, unit: float) -> Finding:
+    """The loss above the simple model's: refused where it is surely more than the limit, by the
+    lower end of its 95 % interval. Where there is none, the difference itself is compared.
+    """
+    problem, limit = candidate.problem_strategy, candidate.limits.max_simple_model_deficit
+    loss, simple = problem.loss_metric, f"test.baseline.{SIMPLE}"
+    other = candidate.metrics.get(f"{simple}.{loss}")
+    if value is None or other is None:
+        deficit, passed = None, False
+        reason = _missing(value, f"{simple}.{loss}", loss)
+    else:
+        deficit = (value - other) / unit
+        low, high = (candidate.metrics.get(f"{simple}.{DEFICIT}.{end}") for end in ("low", "high"))
+        passed = (deficit if low is None else low) <= limit
+        verdict = "within" if deficit <= limit else "not surely above" if passed else "above"
+        sure = "" if low is None else f", 95 % interval {low:.5f} to {high:.5f}"
+        name = LOSS_NAMES.get(loss, loss)
+        reason = (
+            f"{name} {value:.5f}, {problem.simple_name} {other:.5f}{sure};"
+            f" {verdict} gates.max_simple_model_deficit"
+        )
+    return Finding(
+        rule="baselines",
+        metric="deficit_to_simple",
+        subject=TEST,
+        limit=limit,
+        observed=deficit,
+        passed=passed,
+        reason=reason,
     )
-    return [
-        *rows,
-        Finding(
-            rule="baselines",
-            metric="deficit_to_simple",
-            subject=TEST,
-            limit=limit,
-            observed=deficit,
-            passed=passed,
-            reason=reason,
-        ),
-    ]
 
 
 def golden(candidate: GateInput) -> list[Finding]:

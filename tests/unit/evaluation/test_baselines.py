@@ -6,7 +6,7 @@ import pytest
 
 from include.errors import DataError
 from include.evaluation.attributions import attribution_summary, contributions
-from include.evaluation.baselines import simple_model
+from include.evaluation.baselines import baseline_metrics, simple_model
 from include.evaluation.evaluate import evaluate, labels_of, metric_names
 from include.problems.binary import CERTAINTY, last_value
 from include.problems.registry import strategy_of
@@ -83,6 +83,10 @@ def test_metrics_of_baselines_and_intervals_are_flat_and_named(evaluation, model
         ),
     )
     assert metrics["test.baseline.last_value.logloss"] == pytest.approx(expected)
+    difference = metrics["test.logloss"] - metrics["test.baseline.simple.logloss"]
+    assert metrics["test.baseline.simple.deficit"] == pytest.approx(difference)
+    assert metrics["test.baseline.simple.deficit.low"] < difference
+    assert difference < metrics["test.baseline.simple.deficit.high"]
     assert metrics["test.logloss"] < metrics["test.baseline.simple.logloss"] + 0.02
     assert {
         "golden.baseline.simple.auc",
@@ -93,6 +97,40 @@ def test_metrics_of_baselines_and_intervals_are_flat_and_named(evaluation, model
     for name in ("test.auc", "test.logloss", "test.slice.depot.west.brier", "golden.logloss"):
         assert metrics[f"{name}.low"] < metrics[name] < metrics[f"{name}.high"]
     assert not any(name.startswith("train") and name.endswith(".low") for name in metrics)
+
+
+def deficit_of(model, worse: float, rows: int) -> dict[str, float]:
+    """The deficit of a model whose log odds are so much too extreme, on so many rows."""
+    test = parcels(rows, seed=4)
+    frames = {"train": parcels(), "test": test}
+    matrices = {name: model.transform.apply_frame(frame) for name, frame in frames.items()}
+    labels = {name: labels_of(USE_CASE, frame) for name, frame in frames.items()}
+    simple = simple_model(
+        model.transform,
+        matrices["train"],
+        labels["train"],
+        {"test": matrices["test"]},
+        strategy_of(USE_CASE),
+        seed=USE_CASE.training.seed,
+    )["test"]
+    noise = np.random.default_rng(5).normal(0.0, worse, rows)
+    scores = 1.0 / (1.0 + np.exp(-(np.log(simple / (1.0 - simple)) + noise)))
+    metrics = baseline_metrics(
+        USE_CASE,
+        model.transform,
+        matrices,
+        labels,
+        model.metadata,
+        scores={**labels, "test": scores},
+        days={name: np.arange(frame.height) // 5 for name, frame in frames.items()},
+    )
+    return metrics["simple"]["test"]
+
+
+def test_few_rows_cannot_tell_a_model_from_the_simple_one_and_a_plainly_worse_one_they_can(model):
+    alike, worse = deficit_of(model, 0.1, 275), deficit_of(model, 2.0, 275)
+    assert alike["deficit.low"] <= 0.0 < alike["deficit.high"]
+    assert 0.0 < worse["deficit.low"] < worse["deficit"] < worse["deficit.high"]
 
 
 def test_contributions_and_bias_sum_to_the_log_odds_and_name_what_matters(model, evaluation):

@@ -54,7 +54,7 @@ def test_drift_limits_let_nineteen_of_twenty_values_pass_and_name_the_largest():
     seasonal = [[0.02] * 9 + [0.3 + number / 10] for number in range(10)]
     proposals = proposed([measured(*pair) for pair in zip(MONTHS, seasonal, strict=True)])
     limit, share = proposals["feature_psi"], proposals["drifted_share"]
-    assert (limit.declared, limit.breaks) == ("0.25", 10)
+    assert (limit.declared, limit.breaks) == ("0.25", 0)  # one drifted input of ten is no alarm
     assert 0.3 < float(limit.proposed) < 0.8
     assert limit.figure == (
         "95 % of 100 values (10 inputs in 10 intervals) are at most 0.705; the largest is 1.2, of"
@@ -62,6 +62,19 @@ def test_drift_limits_let_nineteen_of_twenty_values_pass_and_name_the_largest():
     )
     assert (share.declared, share.proposed, share.breaks) == ("0.35", "0.1", 0)
     assert share.figure.endswith("with feature_psi=0.71")
+
+
+def test_limits_that_were_adopted_hold_and_raise_no_alarm():
+    seasonal = [[0.02] * 6 + [0.6, 0.7, 0.8, 0.9 + number / 10] for number in range(10)]
+    parts = [measured(*pair) for pair in zip(MONTHS, seasonal, strict=True)]
+    first = proposed(parts)
+    assert (first["feature_psi"].breaks, first["drifted_share"].breaks) == (10, 10)
+    limits = {name: float(item.proposed) for name, item in first.items()}
+    adopted = USE_CASE.model_copy(
+        update={"monitoring": USE_CASE.monitoring.model_copy(update=limits)}
+    )
+    for item in monitoring_proposals(adopted, parts):
+        assert (item.holds, item.breaks) == (True, 0)
 
 
 def test_what_is_noise_of_few_rows_does_not_count_as_drifted():

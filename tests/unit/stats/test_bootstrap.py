@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from include.stats.bootstrap import bootstrap_intervals
-from include.stats.metrics import brier, log_loss, roc_auc
+from include.stats.bootstrap import binned_interval, bootstrap_intervals
+from include.stats.metrics import brier, calibration_error, log_loss, roc_auc
 
 DAYS, PER_DAY = 25, 40
 
@@ -57,3 +57,34 @@ def test_one_class_has_no_auc_and_one_day_has_no_interval():
         "logloss",
     }
     assert bootstrap_intervals(labels, scores, np.zeros_like(days), seed=1) == {}
+
+
+def honest(random: np.random.Generator, rows: int = 275) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn from the scores themselves: there are no better probabilities."""
+    scores = random.beta(1, 2, rows)
+    return (random.uniform(size=rows) < scores).astype(np.int64), scores
+
+
+def test_the_upper_end_of_a_calibration_error_holds_that_of_another_honest_sample():
+    random = np.random.default_rng(7)
+    above = tenth_above = 0
+    for _ in range(200):
+        labels, scores = honest(random)
+        days = np.arange(len(labels)) // 5
+        interval = binned_interval(scores - labels, scores, days, bins=10, seed=1)
+        other = calibration_error(*honest(random))
+        assert interval is not None
+        above += other > interval.high
+        tenth_above += other > 1.1 * calibration_error(labels, scores)
+    assert above <= 10
+    assert tenth_above > 50  # what a tenth more than one value would have refused
+
+
+def test_groups_that_a_resample_leaves_empty_and_a_single_day_are_borne():
+    scores = np.linspace(0.1, 0.9, 40)
+    labels = (scores > 0.5).astype(np.int64)
+    days = np.arange(40) // 4
+    largest = binned_interval(scores - labels, scores, days, bins=10, seed=1, largest=True)
+    assert largest is not None
+    assert 0.0 < largest.low <= largest.high < 1.0
+    assert binned_interval(scores - labels, scores, np.zeros(40), bins=10, seed=1) is None

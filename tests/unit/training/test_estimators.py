@@ -159,6 +159,7 @@ def test_each_threshold_of_a_problem_refuses(packages, gate):
     given = gate_input(strict, package)
     if gate == "baselines":
         given.metrics["test.baseline.simple.mse"] = given.metrics["test.mse"] / 2
+        given.metrics["test.baseline.simple.deficit.low"] = 0.01
     found = {row.rule for row in run_gates(given).findings if not row.passed}
     assert found == {gate}
 

@@ -11,6 +11,7 @@ from cli.authoring.paste import pasted
 from include.quality.history import Proposal
 from include.use_cases.flight_delays.spec import USE_CASE
 from tests.unit.model.synthetic import under_limits
+from tests.unit.problems.problem_cases import use_case
 
 
 def proposal(where: str, field: str, limit: str, figure: str = "2, most of 3") -> Proposal:
@@ -75,6 +76,93 @@ def test_gates_are_proposed_from_the_worse_end_of_the_trial_s_intervals():
     assert auc.figure == "auc 0.713 on 4,123 test rows, 95 % from 0.6948 to 0.731"
     assert (proposals["max_brier"].proposed, proposals["max_brier"].breaks) == ("0.18", 0)
     assert proposals["max_calibration_error"].proposed == "0.022"
+    assert "max_simple_model_deficit" not in proposals
+
+
+TRIAL = {
+    "metrics": {
+        "test.auc": 0.7831,
+        "test.auc.low": 0.7192,
+        "test.auc.high": 0.8313,
+        "test.brier": 0.1611,
+        "test.brier.low": 0.141,
+        "test.brier.high": 0.182,
+        "test.ece": 0.0436,
+        "test.ece.low": 0.04,
+        "test.ece.high": 0.094,
+        "test.baseline.simple.deficit": 0.0215,
+        "test.baseline.simple.deficit.low": 0.002,
+        "test.baseline.simple.deficit.high": 0.04,
+    },
+    "rows": {"test": 275},
+    "findings": [
+        {
+            "rule": "baselines",
+            "metric": "deficit_to_simple",
+            "subject": "test",
+            "passed": False,
+            "reason": "worse",
+        }
+    ],
+}
+
+
+def test_limits_that_were_adopted_are_proposed_no_more_and_let_a_like_model_pass():
+    use_case = under_limits(
+        USE_CASE,
+        min_auc=0.55,
+        max_brier=0.23,
+        max_calibration_error=0.05,
+        max_simple_model_deficit=0.0,
+    )
+    first = {item.field: item for item in gate_proposals(use_case, TRIAL)}
+    assert {field: item.proposed for field, item in first.items()} == {
+        "min_auc": "0.71",
+        "max_brier": "0.19",
+        "max_calibration_error": "0.094",
+        "max_simple_model_deficit": "0.022",
+    }
+    assert [item.field for item in first.values() if item.breaks] == ["max_simple_model_deficit"]
+    adopted = under_limits(
+        use_case, **{field: float(item.proposed) for field, item in first.items()}
+    )
+    # Another training on the same data, a little better: noise of so few rows.
+    again = {
+        **TRIAL,
+        "findings": [],
+        "metrics": {
+            **TRIAL["metrics"],
+            "test.auc": 0.8032,
+            "test.auc.low": 0.7495,
+            "test.auc.high": 0.8472,
+            "test.brier": 0.1549,
+            "test.brier.low": 0.1323,
+            "test.brier.high": 0.1788,
+            "test.ece": 0.0556,
+            "test.ece.high": 0.101,
+        },
+    }
+    second = {item.field: item for item in gate_proposals(adopted, again)}
+    assert adopted.problem.thresholds["max_calibration_error"] > 0.0556
+    assert all(item.holds for item in second.values())
+
+
+def test_only_what_does_not_hold_is_to_be_pasted(capsys):
+    holds = Proposal("problem", "min_auc", "0.7", "0.7", "auc 0.8", 0)
+    print_pasted(USE_CASE, [holds])
+    assert capsys.readouterr().out == ""
+    print_pasted(USE_CASE, [holds, proposal("gates", "max_simple_model_deficit", "0.022")])
+    out = capsys.readouterr().out
+    assert "min_auc" not in out
+    assert "# gates=Gates(...)" in out
+
+
+def test_a_bias_is_as_far_from_nothing_as_its_further_end():
+    metrics = {"test.bias": -0.4, "test.bias.low": -0.7, "test.bias.high": -0.1}
+    declared = use_case("regression")
+    answer = {"metrics": metrics, "rows": {"test": 100}, "findings": []}
+    (bias,) = gate_proposals(declared, answer)
+    assert bias.proposed == "0.7"
 
 
 def test_a_metric_that_the_trial_lacks_proposes_nothing():

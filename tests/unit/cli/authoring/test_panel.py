@@ -99,10 +99,10 @@ def test_whom_rows_are_about_is_no_measurement_with_a_word_in_it():
     measured = profile(
         stations().with_row_index("row").select(pl.all().cast(pl.String)), texts=True
     )
-    found = roles(measured, label="is_wet", time="day", key="row", entity=None)
+    proposed = roles(measured, label="is_wet", time="day", key="row", entity=None)
     assert measured.column("rain", "").distinct > measured.column("station", "").distinct
-    assert found.entity == "station"  # though the sky has more values
-    assert [column.name for column in found.others] == ["rain"]
+    assert proposed.entity == "station"  # though the sky has more values
+    assert [column.name for column in proposed.others] == ["rain"]
 
 
 def test_codes_with_letters_in_some_may_be_whom_rows_are_about():

@@ -23,6 +23,7 @@ SHARE = 0.1
 WEEKLY = {
     "training": {"window_days": 28, "minimum_rows": 500},
     "monitoring": {"minimum_rows": 200},
+    "problem": {"min_auc": 0.3, "max_brier": 0.5, "max_calibration_error": 0.5},
     "schedule": {"monitoring_cron": "@weekly"},
 }
 """Two months of the flights are a history of three weeks behind a whole window each."""

@@ -17,6 +17,7 @@ from tests.unit.evaluation.gates.candidates import (
     MEASURED,
     PACKAGE,
     candidate,
+    limited,
     refused_by,
     without,
 )
@@ -93,7 +94,22 @@ def test_a_candidate_must_beat_prior_and_last_value_and_not_lag_behind_the_simpl
         assert ("baselines" in refused_by(equal)) is refused
     worse = replace(given, metrics={**given.metrics, "test.baseline.simple.logloss": value - 1e-6})
     assert refused_by(worse) == {"baselines"}
-    assert "logistic regression" in run_gates(worse).reasons[0]
+    (reason,) = run_gates(worse).reasons
+    assert "logistic regression" in reason
+    assert reason.endswith("above gates.max_simple_model_deficit")
+
+
+def test_a_deficit_that_so_few_rows_cannot_tell_from_none_is_no_refusal():
+    given = candidate()
+    value, simple = given.metrics["test.logloss"], "test.baseline.simple"
+    metrics = {**given.metrics, f"{simple}.logloss": value - 0.004}
+    noise = {f"{simple}.deficit.low": -0.003, f"{simple}.deficit.high": 0.011}
+    assert refused_by(replace(given, metrics={**metrics, **noise})) == set()
+    sure = {f"{simple}.deficit.low": 0.001, f"{simple}.deficit.high": 0.007}
+    surely = replace(given, metrics={**metrics, **sure})
+    assert refused_by(surely) == {"baselines"}
+    assert "95 % interval 0.00100 to 0.00700" in run_gates(surely).reasons[0]
+    assert refused_by(limited(surely, max_simple_model_deficit=0.002)) == set()
 
 
 @pytest.mark.parametrize(

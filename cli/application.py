@@ -131,6 +131,11 @@ COMMANDS: dict[str, Command] = {
         "Run a process of a use case here, without the platform, and print its verdict.",
         PROCESSES,
     ),
+    "smoke": Command(
+        "cli.runs.smoke:smoke",
+        "Try the whole pipeline in a home of its own: does it yield a model that answers?",
+        PROCESSES,
+    ),
     "check": Command(
         "cli.authoring.check:check",
         "Hold a use case against all that it must fit; propose limits from its history.",

@@ -1,0 +1,86 @@
+"""The whole pipeline in a home of its own: a model that answers, or a refusal, and nothing left."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from cli.application import invoke
+from cli.platform.environment import process_environment
+from cli.runs.verdict import ACCEPTED, REFUSED
+from include.errors import PlatformError
+from include.settings import PROJECT_ROOT
+from tests.unit.settings.production import production
+
+pytestmark = pytest.mark.slow
+
+
+def smoke(folder, *options, environment="staging"):
+    """What the command prints, with the exit code; `folder` gets its temporary files."""
+    for name in ("home", "tmp"):
+        (folder / name).mkdir(exist_ok=True)
+    variables = {
+        "FLIGHTDECK_ENV": environment,
+        "FLIGHTDECK_HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "COLUMNS": "80",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "smoke", "flight_delays", *options],
+        env=process_environment(variables),
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def left_behind(folder):
+    """Files of the home, what the command made beside, and processes that work there."""
+    homes = list((folder / "tmp").glob("flightdeck-smoke-*"))
+    running = [
+        process.pid
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and str(folder) in " ".join(commands_of(process))
+    ]
+    return [*(folder / "home").iterdir(), *homes, *running]
+
+
+def commands_of(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_a_pipeline_that_works_ends_with_a_model_that_answers(tmp_path):
+    code, printed = smoke(tmp_path, "--to", "2013-04", "--share", "0.1")
+    assert code == ACCEPTED, printed
+    assert "training 2013-03-31 00:00 to 2013-04-01 00:00 UTC: accepted." in " ".join(
+        printed.split()
+    )
+    assert '"probability": 0.' in " ".join(printed.split())
+    assert "flight_delays answers: accepted." in printed
+    assert printed.endswith("the pipeline yields a model that may be deployed, and it answers.\n")
+    assert left_behind(tmp_path) == []
+
+
+def test_a_pipeline_whose_gates_refuse_says_why_and_touches_nothing(tmp_path):
+    """A twentieth of one month is too little to be judged by."""
+    code, printed = smoke(tmp_path, "--to", "2013-02", "--share", "0.05")
+    assert code == REFUSED, printed
+    assert "refused by" in printed
+    assert "  1. " in printed
+    assert "answers: accepted" not in printed
+    assert printed.endswith("yields no model that answers; what serves was not touched.\n")
+    assert left_behind(tmp_path) == []
+
+
+def test_production_is_not_where_a_pipeline_is_tried(tmp_path, monkeypatch):
+    for name, value in production(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PlatformError, match=r"comes before production.*FLIGHTDECK_ENV=staging"):
+        invoke(["smoke", "flight_delays"])

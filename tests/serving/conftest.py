@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from include.catalogue import names
 from include.release.model_store import set_desired
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.home import home_settings
@@ -34,3 +36,10 @@ def endpoint(bare_endpoint: Endpoint, world: World) -> Endpoint:
     bare_endpoint.wait_for_version(1)
     bare_endpoint.wait_for("/readyz")
     return bare_endpoint
+
+
+@pytest.fixture(scope="session")
+def unserved() -> re.Pattern[str]:
+    """What is in a path of another use case of this checkout, of which no version is in service."""
+    others = [rf"/{re.escape(name)}\b" for name in names() if name != "flight_delays"]
+    return re.compile("|".join(others) or r"(?!)")

@@ -226,10 +226,14 @@ def test_too_many_rows_and_other_methods_are_refused(endpoint: Endpoint, world: 
     assert endpoint.client.post("/v1/models/nope/check").status_code == 404
 
 
-def test_the_openapi_document_describes_what_the_endpoint_does(endpoint: Endpoint) -> None:
+def test_the_openapi_document_describes_what_the_endpoint_does(
+    endpoint: Endpoint, unserved: re.Pattern[str]
+) -> None:
     document = endpoint.client.get("/docs.json").json()
     assert document["openapi"].startswith("3.1")
     for path, operations in document["paths"].items():
+        if unserved.search(path):
+            continue
         for method, described in operations.items():
             body = described.get("requestBody", {}).get("content", {}).get("application/json", {})
             example = body["examples"]["example"]["value"] if body else None

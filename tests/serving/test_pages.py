@@ -62,7 +62,8 @@ def test_nothing_on_the_page_comes_from_elsewhere_and_it_fits_a_phone(page: str)
 
 
 def test_the_printed_call_is_copied_into_a_shell_and_answered_without_a_flag(page: str) -> None:
-    (call,) = re.findall(r"<pre>(.*?)</pre>", page, re.S)
+    calls = re.findall(r"<pre>(.*?)</pre>", page, re.S)
+    (call,) = [text for text in calls if "/flight_delays/" in text]
     answered = subprocess.run(
         ["bash", "-euc", unescape(call)], capture_output=True, text=True, check=True, timeout=60
     )
@@ -79,10 +80,12 @@ def examples(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def test_every_example_of_the_openapi_document_is_answered_without_a_flag(
-    endpoint: Endpoint,
+    endpoint: Endpoint, unserved: re.Pattern[str]
 ) -> None:
     asked = 0
     for path, example in examples(endpoint.client.get("/docs.json").json()):
+        if unserved.search(path):
+            continue
         answer = endpoint.client.post(path, json=example)
         assert answer.status_code == 200, (path, answer.text)
         if "predictions" in answer.json():

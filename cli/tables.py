@@ -19,12 +19,12 @@ PROSE_CHARACTERS = 32
 INDENT = "  "
 
 
-def console() -> Console:
+def console(file_width: int = FILE_CHARACTERS) -> Console:
     """A terminal's own width or that of COLUMNS; a file gets lines wide enough to read."""
     terminal = Console(highlight=False)
     if terminal.is_terminal or os.environ.get("COLUMNS"):
         return Console(highlight=False, width=shutil.get_terminal_size().columns)
-    return Console(width=FILE_CHARACTERS, highlight=False)
+    return Console(width=file_width, highlight=False)
 
 
 def print_table(
@@ -34,8 +34,10 @@ def print_table(
     *,
     nothing: str = "nothing",
     prose: Collection[str] = (),
+    file_width: int = FILE_CHARACTERS,
 ) -> None:
-    """A table; where there is no row, its title and `nothing`.
+    """A table; where there is no row, its title and `nothing`. In a file its lines have at most
+    `file_width` characters.
 
     A table that is too wide becomes a block of lines for each row, so that nothing is cut or broken
     within a word. The columns named by `prose` hold sentences: they are printed whole, folded over
@@ -48,7 +50,7 @@ def print_table(
         ]
         for row in rows
     ]
-    output = console()
+    output = console(file_width)
     widths = [
         _least_width(name, texts, prose) for name, *texts in zip(headings, *cells, strict=True)
     ]

@@ -17,6 +17,9 @@ CRONS = (("@daily", 1), ("@weekly", 7), ("@monthly", 30))
 YEAR_DAYS = 365
 YEARLY = ("@yearly", YEAR_DAYS)
 LONGEST_DAYS = {"@daily": 1, "@weekly": 7, "@monthly": 31, "@yearly": 366}
+LENGTHS = {"@daily": 1, "@weekly": 7, "@monthly": 30, "@quarterly": 91, "@yearly": 365}
+FEWEST_JUDGED = 100
+"""Rows below which monitoring would judge noise."""
 LATE_DAYS = 3
 """How late a run may be before its features count as missing."""
 SEEN_INTERVALS = 6
@@ -48,6 +51,21 @@ class Cadence:
     window_rows: int
     beyond: int = 0
     """Rows from `end` on: of an interval that is not over by the last of them."""
+
+    @property
+    def monitoring(self) -> tuple[str, int]:
+        """The shortest cron from the features' on whose usual interval holds enough rows to be
+        judged, and how many those are; the features' own where none does often enough.
+        """
+        daily = self.interval_rows / LENGTHS[self.cron]
+        names = list(LENGTHS)
+        for cron in names[names.index(self.cron) :]:
+            rows = round(daily * LENGTHS[cron])
+            if rows < 2 * FEWEST_JUDGED:
+                continue
+            if len(intervals_between(cron, self.start, self.end)) > FEWEST_INTERVALS:
+                return cron, rows
+        return self.cron, self.interval_rows
 
     @property
     def ttl_days(self) -> int:

@@ -29,6 +29,8 @@ METRICS = {"calibration_error": "ece"}
 """What thresholds call otherwise than the metric that they bound."""
 MOST_LINES = 40
 """Of progress: a history of hours is no news for each."""
+FILE_WIDTH = 80
+"""Of the tables in a file: a figure beside five short columns reads badly on one long line."""
 TRIAL_PASSES = "The trial passes every gate."
 MARGIN = 1.1
 """Of a metric without an interval: so much more error than the trial's."""
@@ -211,7 +213,7 @@ def _print_proposals(
         for item in proposals
     ]
     headings = [breaks if name == "refuses" else name for name in HEADINGS]
-    print_table(title, headings, rows, nothing=nothing, prose=("figure",))
+    print_table(title, headings, rows, nothing=nothing, prose=("figure",), file_width=FILE_WIDTH)
 
 
 def _down(value: float) -> float:

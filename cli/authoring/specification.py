@@ -7,7 +7,7 @@ from datetime import datetime
 from string import Template
 from types import MappingProxyType
 
-from cli.authoring.cadence import LOOK_BACK_DAYS, Cadence
+from cli.authoring.cadence import FEWEST_JUDGED, LOOK_BACK_DAYS, Cadence
 from cli.authoring.columns import comment, figures, label_columns, question_columns
 from cli.authoring.measured import DATA_CHECKS, Limits
 from cli.authoring.profile import ColumnProfile, Profile
@@ -15,8 +15,6 @@ from cli.authoring.proposal import Limit, Problem, Roles
 from include.quality.history import Proposal
 from include.spec import Monitoring
 
-FEWEST_JUDGED = 100
-"""Rows below which monitoring would judge noise."""
 ORDINARY = ("who", "half", "a", "the")
 KINDS = {"string": "category", "timestamp": "hours_between"}
 
@@ -214,11 +212,12 @@ def _data_checks(limits: Mapping[str, Proposal]) -> str:
 
 def _monitoring(cadence: Cadence) -> str:
     """From how many rows on an interval is judged, where a usual one has fewer than the default."""
-    half = cadence.interval_rows // 2
-    if not FEWEST_JUDGED <= half < cadence.interval_rows < Monitoring().minimum_rows:
+    _, rows = cadence.monitoring
+    half = rows // 2
+    if not FEWEST_JUDGED <= half < rows < Monitoring().minimum_rows:
         return ""
     text = (
-        f"Half of the usual {cadence.interval_rows:,} rows of an interval: with the default of"
+        f"Half of the usual {rows:,} rows of an interval: with the default of"
         f" {Monitoring().minimum_rows:,} rows none would be judged."
     )
     return f"{comment(text, 4)}\n    monitoring=Monitoring(minimum_rows={half}),\n"
@@ -315,7 +314,13 @@ def _baseline(problem: Problem) -> str:
 
 
 def _schedule(cadence: Cadence) -> str:
-    crons = ("features_cron", "batch_scoring_cron", "monitoring_cron")
+    crons = ("features_cron", "batch_scoring_cron")
+    monitoring, rows = cadence.monitoring
+    watched = (
+        []
+        if monitoring == cadence.cron
+        else [comment(f"About {rows:,} rows an interval; {cadence.cron} ones hold too few.")]
+    )
     lines = [
         comment(cadence.reason, 4),
         "    schedule=Schedule(",
@@ -323,6 +328,8 @@ def _schedule(cadence: Cadence) -> str:
         comment(_end_of(cadence)),
         f"        end={_moment(cadence.end)},",
         *(f"        {cron}={cadence.cron!r}," for cron in crons),
+        *watched,
+        f"        monitoring_cron={monitoring!r},",
         "    ),",
     ]
     return "\n".join(lines)

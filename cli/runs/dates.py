@@ -81,14 +81,21 @@ def training_interval(use_case: UseCase, last: str | None, now: datetime) -> Int
         )
     end = moment_of(last, TO)
     interval = Interval(end - timedelta(days=1), end)
-    _require_data(use_case, cron_of(use_case, "features"), interval.start, end, now)
+    _require_data(use_case, cron_of(use_case, "features"), interval.start, end, now, named=TO)
     return interval
 
 
 def _require_data(
-    use_case: UseCase, cron: str, start: datetime, end: datetime, now: datetime
+    use_case: UseCase,
+    cron: str,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    named: str = FROM,
 ) -> None:
-    schedule = use_case.schedule
+    """`named` is the option that `start` follows from: that of a training's last day is `--to`."""
+    schedule, moment = use_case.schedule, start if named == FROM else end
     newest = ticks_around(cron, now)[0]
     if end > now:
         raise typer.BadParameter(
@@ -98,13 +105,13 @@ def _require_data(
         )
     if start < schedule.start:
         raise typer.BadParameter(
-            f"{start:{FORM}} lies before the data of {use_case.name}, which begin at"
+            f"{moment:{FORM}} lies before the data of {use_case.name}, which begin at"
             f" {schedule.start:{FORM}} (schedule.start).",
-            param_hint=FROM,
+            param_hint=named,
         )
     if schedule.end is not None and start > schedule.end:
         raise typer.BadParameter(
-            f"{start:{FORM}} lies behind the data of {use_case.name}, which end at"
+            f"{moment:{FORM}} lies behind the data of {use_case.name}, which end at"
             f" {schedule.end:{FORM}} (schedule.end).",
-            param_hint=FROM,
+            param_hint=named,
         )

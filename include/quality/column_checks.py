@@ -127,10 +127,8 @@ def check_column(delivery: Delivery, column: Column, new: Profile) -> tuple[Find
             return failure, ""
     if not compared.values:
         count = max(comparable_rows(old, new) for _, old in sides)
-        return (
-            None,
-            f"{where}: not compared: {count} rows with a value on both sides, {least} needed",
-        )
+        why = f"{count} rows with a value on both sides, {least} needed (data_checks.minimum_rows)"
+        return None, f"{where}: not compared: {why}"
     if new.kind == "text" and not compared.has_distribution:
         return None, f"{where}: its distribution was not compared: too many values for the rows"
     return None, ""

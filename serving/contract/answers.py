@@ -234,10 +234,12 @@ class InputDescription(_Answer):
 class RunningModel(_Answer):
     """The model that serves.
 
-    `metrics` are those of its test split, `trained_on` is the window of rows that it was made from.
+    `metrics` are those of its test split, `trained_on` is the window of rows that it was made from,
+    `explainable` says whether `/explain` gives reasons for its answers.
     """
 
     estimator: str
+    explainable: bool
     classes: list[str]
     decision_threshold: float
     trained_on: tuple[datetime, datetime]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from serving.contract.answers import InputDescription, ModelAnswer, RunningModel
 from serving.engine.runtime import Runtime
+from serving.scoring.explaining import is_explainable
 from serving.scoring.served_model import ServedModel
 
 
@@ -47,6 +48,7 @@ def _running(served: ServedModel) -> RunningModel:
     metadata = served.model.metadata
     return RunningModel(
         estimator=metadata.estimator,
+        explainable=is_explainable(served.model),
         classes=list(metadata.classes),
         decision_threshold=metadata.decision_threshold,
         trained_on=metadata.trained_on,

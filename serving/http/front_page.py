@@ -156,9 +156,12 @@ def _note(about: ModelAnswer, example: Example | None) -> str:
         )
         if example.flags:
             text += f" Its answer carries the flags {', '.join(example.flags)}."
+    limit = f"{escape(text)} Up to {about.max_rows} rows a request"
+    if about.model is not None and not about.model.explainable:
+        return f'<p class="note">{limit}. The model in service cannot be asked for its reasons.</p>'
     return (
-        f'<p class="note">{escape(text)} Up to {about.max_rows} rows a request; the same body'
-        f" under <code>/explain</code> gives the reasons too.</p>"
+        f'<p class="note">{limit}; the same body under <code>/explain</code> gives the reasons'
+        " too.</p>"
     )
 
 

@@ -243,6 +243,9 @@ def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_pat
             409,
             "not_explainable",
         )
+        page = endpoint.client.get("/").text
+        assert "cannot be asked for its reasons" in page
+        assert "gives the reasons" not in page
         told = {
             "prediction_id": answer.json()["predictions"][0]["prediction_id"],
             "label": 12.5 if trained.problem == "regression" else "late",

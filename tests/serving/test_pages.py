@@ -48,6 +48,7 @@ def test_the_page_says_what_serves_since_when_and_links_to_what_there_is(
     assert f"version 1</b> since {since[:10]} {since[11:16]} UTC" in page
     assert world.use_case.title in page
     assert world.digests[1][:12] in page
+    assert "/explain</code> gives the reasons too" in page
     targets = Links(page).targets
     assert {"/docs", "/docs.json", "/metrics", "/readyz"} <= set(targets)
     for target in targets:

@@ -36,6 +36,17 @@ def test_prose_is_whole_and_no_line_is_too_long(
     assert (len([line for line in lines if "case" in line]) == 1) == (columns >= 120)
 
 
+def test_a_file_may_be_told_how_wide_its_lines_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    rows = [("tampered artefact", "check_gates: evaluated_object", f"{SENTENCE}, {SENTENCE}")]
+    print_table("Cases", HEADINGS, rows, prose=("reason",))
+    assert max(map(len, printed(capsys))) > 80
+    print_table("Cases", HEADINGS, rows, prose=("reason",), file_width=80)
+    assert max(map(len, printed(capsys))) <= 80
+
+
 def test_the_lines_of_a_folded_sentence_begin_below_each_other(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -277,7 +277,7 @@ def test_few_rows_are_noted_and_not_compared(year: Year):
     assert judgement.failures == []
     assert (
         "raw/weather.humidity: not compared: 900 rows with a value on both sides, 1000 needed"
-        in judgement.notes
+        " (data_checks.minimum_rows)" in judgement.notes
     )
 
 

@@ -195,3 +195,12 @@ def test_rows_that_no_interval_holds_are_said(root: Path, capsys):
     assert new(root, "--key", "station,day") == 0
     assert "33 rows from 2022-12-01 00:00 on lie in no interval" in capsys.readouterr().out
     assert len(whole_intervals(written(root))) == 11
+
+
+def test_monitoring_waits_for_an_interval_that_it_can_judge(root: Path):
+    stations(730).write_csv(root.parent / "stations.csv")
+    assert new(root, "--key", "station,day") == 0
+    use_case = written(root)
+    assert use_case.schedule.features_cron == "@monthly"
+    assert use_case.schedule.monitoring_cron == "@quarterly"  # 90 rows a month, 273 a quarter
+    assert use_case.monitoring.minimum_rows == 136

@@ -127,6 +127,10 @@ def test_a_training_is_named_by_its_end_alone():
         training_interval(USE_CASE, None, NOW)
     with pytest.raises(typer.BadParameter, match="lies in the future"):
         training_interval(every("@daily"), "2026-04", NOW)
+    ended = every("@monthly", end=at(2013, 12, 31))
+    with pytest.raises(typer.BadParameter, match="2014-06-01T00:00 lies behind") as raised:
+        training_interval(ended, "2014-06", NOW)
+    assert raised.value.param_hint == "--to"
 
 
 def test_an_interval_across_zones_is_one_of_utc():

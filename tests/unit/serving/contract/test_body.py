@@ -62,6 +62,12 @@ def test_what_is_no_strict_json_is_refused_with_400(
     assert orjson.loads(refused.value.body())["error"]["code"] == code
 
 
+@pytest.mark.parametrize("number", [-(2**63) - 1, -(2**63), 2**63, 2**64 - 1, 2**64, 10**30])
+def test_a_whole_number_stays_one_whatever_its_size(number: int) -> None:
+    read = parse(f'{{"a": [{number}]}}'.encode())["a"][0]
+    assert (read, type(read)) == (number, int)
+
+
 @settings(deadline=None)
 @given(JSON)
 def test_every_json_document_is_read_as_it_was_written(document: Any) -> None:

@@ -23,8 +23,8 @@ DRAIN_BYTES = 8 * MAX_BODY_BYTES
 READ_SECONDS = 5.0
 AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 MAY_EXCEED_64_BITS = b"0" * 19
-"""Digits of what may be a whole number that orjson would read as the nearest float. Found in a
-tenth of the time of a regular expression.
+"""Digits of what may be a whole number that orjson would read as the nearest float. Found faster
+than by a regular expression.
 """
 
 

@@ -41,14 +41,15 @@ class Writer:
         self._archive = archive
         self.members: dict[str, Member] = {}
 
-    def add_file(self, name: str, path: Path) -> None:
-        """Add a file as it is; of one that grows meanwhile, what it has at the beginning.
+    def add_file(self, name: str, path: Path, *, like: Path | None = None) -> None:
+        """Add a file as it is, or with the permissions of the file `like`; of one that grows
+        meanwhile, what it has at the beginning.
 
         Raises `FileNotFoundError` where it is gone, `BackupError` where it became shorter.
         """
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            self._add(name, file, status.st_size, status)
+            self._add(name, file, status.st_size, like.stat() if like else status)
 
     def add_bytes(self, name: str, content: bytes, *, like: Path | None = None) -> None:
         """Add content of one's own under a name, with the permissions of the file `like`."""

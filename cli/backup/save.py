@@ -50,6 +50,11 @@ def save(settings: Settings, path: Path) -> list[str]:
         raise BackupError(
             f"There is no home {settings.home}: nothing to save. FLIGHTDECK_HOME names another."
         )
+    if path.absolute().is_relative_to(settings.home.absolute()):
+        raise BackupError(
+            f"{path} lies in the home that it is to save: the next backup would hold this one, and"
+            " both would be lost with the home. Choose a place outside of it."
+        )
     missing, made_at = left_out(settings), datetime.now(UTC).isoformat(timespec="seconds")
     about = {"made_at": made_at, "left_out": missing}
     # Ours alone before the first secret is copied.
@@ -72,7 +77,8 @@ def left_out(settings: Settings) -> list[str]:
 
 def _save(writer: Writer, settings: Settings) -> None:
     if metadata.kind_of(settings) == "embedded" and metadata.data_folder(settings).exists():
-        writer.add_bytes(DUMP, _dump(settings))
+        with _dump(settings) as dump:
+            writer.add_file(DUMP, dump)
     ledger = settings.ledger_path.parent
     with _at_rest(settings):
         folder = tables_folder(settings)
@@ -136,10 +142,12 @@ def _logged(settings: Settings) -> list[str]:
 
 def _add(writer: Writer, settings: Settings, path: Path) -> None:
     name, journal = _name(settings, path), spool_path(settings).with_name("journal")
+    if name in writer.members:
+        return
     with suppress(FileNotFoundError):
         if is_sqlite(path):
             with _sqlite_copy(path) as copy:
-                writer.add_bytes(name, copy.read_bytes(), like=path)
+                writer.add_file(name, copy, like=path)
         elif path.is_relative_to(journal):
             writer.add_bytes(name, _read_backwards(path), like=path)
         else:
@@ -177,17 +185,22 @@ def _read_backwards(path: Path) -> bytes:
     return b"".join(reversed(read))
 
 
-def _dump(settings: Settings) -> bytes:
+@contextmanager
+def _dump(settings: Settings) -> Iterator[Path]:
     """Airflow's metadata as PostgreSQL's own archive."""
-    with database_at_hand(settings):
-        done = subprocess.run(
-            [program("pg_dump"), "--format=custom", "--no-owner", metadata.DATABASE],
-            env={**os.environ, **metadata.libpq_environment(settings)},
-            capture_output=True,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise BackupError(
-            f"pg_dump could not read Airflow's metadata: {done.stderr.decode().strip()}"
-        )
-    return done.stdout
+    with tempfile.TemporaryDirectory(prefix="flightdeck-backup-") as folder:
+        dump = Path(folder) / "metadata.dump"
+        with database_at_hand(settings):
+            done = subprocess.run(
+                [
+                    *(program("pg_dump"), "--format=custom", "--no-owner"),
+                    *(f"--file={dump}", metadata.DATABASE),
+                ],
+                env={**os.environ, **metadata.libpq_environment(settings)},
+                capture_output=True,
+                check=False,
+                text=True,
+            )
+        if done.returncode != 0:
+            raise BackupError(f"pg_dump could not read Airflow's metadata: {done.stderr.strip()}")
+        yield dump

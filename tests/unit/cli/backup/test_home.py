@@ -207,6 +207,11 @@ def test_a_damaged_backup_leaves_no_home(small, tmp_path):
     assert not there.home.exists()
 
 
+def test_a_backup_inside_of_its_own_home_is_refused(small):
+    with pytest.raises(BackupError, match="lies in the home that it is to save"):
+        save(small, small.home / "home.tar")
+
+
 def test_there_must_be_something_to_save(tmp_path):
     with pytest.raises(BackupError, match="There is no home"):
         save(settings_in(tmp_path / "none"), tmp_path / "home.tar")

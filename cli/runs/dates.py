@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -29,6 +30,11 @@ def moment_of(text: str, option: str) -> datetime:
             param_hint=option,
         ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def counted(number: int, intervals: Sequence[Interval]) -> str:
+    """What follows a title: which of the intervals it is about; nothing of a single one."""
+    return f" ({number} of {len(intervals)})" if len(intervals) > 1 else ""
 
 
 def cron_of(use_case: UseCase, process: str) -> str:

@@ -27,6 +27,8 @@ WAITS = {
 }
 PARSE_SECONDS = 60.0
 POLL_SECONDS = 1.0
+PATIENT_SECONDS = 10.0
+NOT_BEGUN = "  waits until Airflow has a place for it (flightdeck status, flightdeck logs)"
 CLEARED_SECONDS = 60.0
 
 
@@ -89,6 +91,7 @@ class Platform:
     def follow(self, process: str, run_id: str, title: str) -> Outcome:
         """Wait for the run's end, saying what its tasks do; what it came to."""
         dag_id, said = self._use_case.dag_id(process), set[str]()
+        patient_until = time.monotonic() + PATIENT_SECONDS
         while True:
             state = self._api.run_state(dag_id, run_id)
             tasks = self._api.task_states(dag_id, run_id)
@@ -96,6 +99,9 @@ class Platform:
                 if line not in said:
                     said.add(line)
                     self._say(line)
+            if not said and time.monotonic() > patient_until:
+                said.add(NOT_BEGUN)
+                self._say(NOT_BEGUN)
             if state in ENDED:
                 return self._outcome(dag_id, run_id, title, state, tasks)
             time.sleep(POLL_SECONDS)

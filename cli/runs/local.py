@@ -22,7 +22,7 @@ from cli.runs.arguments import (
     VersionNumber,
     new_run_id,
 )
-from cli.runs.dates import FROM, TO, planned_intervals, training_interval
+from cli.runs.dates import FROM, TO, counted, planned_intervals, training_interval
 from cli.runs.servers import NEEDED, environment_of, servers_for
 from cli.runs.verdict import Outcome, exit_code, print_outcome, progress, tell_of_the_rest
 from include.catalogue import load_use_case
@@ -95,8 +95,10 @@ def _run_all(contexts: Sequence[StepContext], *, keep_going: bool) -> list[Outco
     if NEEDED[process]:
         say("starting what the process needs")
     with servers_for(first.settings, process) as served, environment_of(served):
-        for context in contexts:
-            outcome = run_once(replace(context, settings=served), say)
+        intervals = [context.interval for context in contexts]
+        for number, context in enumerate(contexts, 1):
+            place = counted(number, intervals)
+            outcome = run_once(replace(context, settings=served), say, place)
             print_outcome(outcome)
             outcomes.append(outcome)
             if outcome.state == "failed" or (outcome.state == "refused" and not keep_going):
@@ -144,12 +146,14 @@ def parameters_of(
     return {name: stated[name] for name in possible.get(process, ()) if stated[name] is not None}
 
 
-def run_once(context: StepContext, say: Callable[[str], None]) -> Outcome:
-    """Run the process on one interval; an error made on purpose is an outcome."""
+def run_once(context: StepContext, say: Callable[[str], None], place: str = "") -> Outcome:
+    """Run the process on one interval; an error made on purpose is an outcome. `place` follows the
+    title where progress is told.
+    """
     process = context.run.process
     when = "" if process == UNDATED else f" {context.interval.text}"
     title = f"{context.use_case.name} {process}{when}"
-    say(title)
+    say(f"{title}{place}")
     steps = []
 
     def step(name: str) -> None:

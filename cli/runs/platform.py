@@ -23,7 +23,7 @@ from cli.runs.arguments import (
     VersionNumber,
     new_run_id,
 )
-from cli.runs.dates import FORM, FROM, TO, planned_intervals, training_interval
+from cli.runs.dates import FORM, FROM, TO, counted, planned_intervals, training_interval
 from cli.runs.follow import ENDED, Platform
 from cli.runs.verdict import (
     INTERRUPTED,
@@ -179,9 +179,10 @@ def _in_order(
     intervals = planned_intervals(use_case, process, first, last, datetime.now(UTC))
     outcomes: list[Outcome] = []
     with _platform(context, use_case, process) as (platform, say):
-        for interval in intervals:
+        for number, interval in enumerate(intervals, 1):
             require_before(settings, use_case, process, interval)
-            outcome = _one(platform, use_case, process, interval, say, again=again)
+            place = counted(number, intervals)
+            outcome = _one(platform, use_case, process, interval, say, again=again, place=place)
             outcomes.append(outcome)
             if outcome.state != "accepted" and not keep_going:
                 break
@@ -210,6 +211,7 @@ def _one(
     say: Callable[[str], None],
     *,
     again: bool,
+    place: str,
 ) -> Outcome:
     """One interval: its run started, run anew or followed."""
     title = f"{use_case.name} {process} {interval.text}"
@@ -220,18 +222,23 @@ def _one(
     else:
         run, state = existing
         if state == "success" and not again:
-            say(f"{title}: done before (--again runs it anew)")
+            say(f"{title}{place}: done before (--again runs it anew)")
             say(f"  run {run}")
             return Outcome(title, "accepted")
         if state in ENDED:
             platform.again(process, run)
-    return _follow(platform, process, run, title, say)
+    return _follow(platform, process, run, title, say, place)
 
 
 def _follow(
-    platform: Platform, process: str, run: str, title: str, say: Callable[[str], None]
+    platform: Platform,
+    process: str,
+    run: str,
+    title: str,
+    say: Callable[[str], None],
+    place: str = "",
 ) -> Outcome:
-    say(title)
+    say(f"{title}{place}")
     say(f"  run {run}")
     try:
         outcome = platform.follow(process, run, title)

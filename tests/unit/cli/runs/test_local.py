@@ -138,6 +138,8 @@ def test_features_are_published_until_a_month_is_refused_with_its_reasons(local:
     window = in_window("asked_at", JANUARY.start, JANUARY.end)
     rows = TableStore(local.settings.tables_uri).read("raw/flights", where=window).height
     assert f"published {rows:,} rows to raw/flights" in january
+    assert "features 2013-01-01 00:00 to 2013-02-01 00:00 UTC (1 of 3)" in january
+    assert february.startswith(" (2 of 3)")
     assert "UTC: refused by validate_data" in february
     assert "1. raw/weather.temperature: range: expected" in february
     assert "2013-03-01 00:00 to 2013-04-01" not in february

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from cli.application import invoke
+from cli.runs import follow
 from cli.runs.platform import require_before
 from cli.runs.verdict import Outcome, tell_of_the_rest
 from include.errors import NotReadyYet, PlatformError, SpecError
@@ -77,3 +78,29 @@ def test_where_it_stopped_it_says_how_to_go_on(capsys):
     )
     tell_of_the_rest(MONTHS[:2], outcomes)
     assert capsys.readouterr().out == ""
+
+
+class Slow:
+    """Airflow's API, where a run gets its place at the fourth look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        self.looks += 1
+        return "queued" if self.looks < 4 else "success"
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        return {"ingest_source": None if self.looks < 4 else "success"}
+
+    def get(self, path: str) -> dict[str, list[object]]:
+        return {"xcom_entries": []}
+
+
+def test_a_run_that_airflow_has_not_begun_is_said_to_wait_once(settings, monkeypatch):
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "PATIENT_SECONDS", 0.0)
+    lines: list[str] = []
+    platform = follow.Platform(settings, USE_CASE, Slow(), lines.append)
+    assert platform.follow("features", "by-test", "January").state == "accepted"
+    assert lines == [follow.NOT_BEGUN, "  ingest_source"]

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from include.errors import BackupError
@@ -150,12 +150,18 @@ def _require_whole(path: Path, content: Mapping[str, Any], members: Mapping[str,
 
 
 def _unpacked(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> Member:
-    """Write one file below `folder`; what would lie elsewhere, or is no file, is refused."""
-    entry = tarfile.data_filter(entry, str(folder))
-    source = archive.extractfile(entry)
-    if source is None:
-        raise BackupError(f"{archive.name!s} holds {entry.name}, which is no plain file.")
-    target = folder / entry.name
+    """Write one file below `folder`; what would lie elsewhere, or is no file, is refused.
+
+    tarfile's own filters came with 3.11.4, and Debian has an older one.
+    """
+    name = PurePosixPath(entry.name)
+    source = archive.extractfile(entry) if entry.isreg() else None
+    if source is None or name.is_absolute() or ".." in name.parts:
+        raise BackupError(
+            f"{archive.name!s} holds {entry.name!r}, which is no file of a home: it is no backup of"
+            " Flightdeck."
+        )
+    target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, size = hashlib.sha256(), 0
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -164,6 +170,6 @@ def _unpacked(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) ->
             digest.update(chunk)
             size += len(chunk)
             file.write(chunk)
-    target.chmod(entry.mode or 0o600)
+    target.chmod(entry.mode & 0o777 or 0o600)
     os.utime(target, (entry.mtime, entry.mtime))
     return Member(size, digest.hexdigest())

@@ -31,6 +31,7 @@ from cli.platform.environment import PARALLELISM, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
 from cli.platform.postgres import program
 from cli.runs.verdict import REFUSED
+from include.files import umask
 from include.inference_log.log import ship
 from include.interval import Interval
 from include.registry.client import connect
@@ -306,7 +307,9 @@ def test_the_summary_holds_the_facts_of_the_run(demo: Demo):
     assert month["flights_scored"] == tables.read("flight_delays/predictions").height > 4000
     assert month["requests_failed"] == 0
     # What was answered since the last look at the newest release lies in the endpoint's journal.
-    ship(load_settings({"FLIGHTDECK_HOME": str(demo.home)}), "flight_delays")
+    # As the platform's own processes write.
+    with umask(0o077):
+        ship(load_settings({"FLIGHTDECK_HOME": str(demo.home)}), "flight_delays")
     logged = tables.read("flight_delays/inference_log")
     state = json.loads((demo.home / "demo" / "state.json").read_text())
     meanwhile = [release["requests_served"] for release in state["releases"].values()]

@@ -1,5 +1,6 @@
 """The file of a backup: whole or refused, and its owner's alone."""
 
+import io
 import stat
 import tarfile
 
@@ -74,14 +75,23 @@ def test_a_backup_that_was_cut_off_is_refused(archive, tmp_path, share):
         unpack(archive, tmp_path / "there")
 
 
-def test_nothing_is_written_outside_of_the_folder(tmp_path):
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "a/../../outside"])
+def test_nothing_is_written_outside_of_the_folder(tmp_path, name):
     path = tmp_path / "bad.tar"
-    (tmp_path / "x").write_text("x")
     with tarfile.open(path, "w") as archive:
-        archive.add(tmp_path / "x", arcname="../outside")
-    with pytest.raises(BackupError, match="no whole backup"):
+        archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(BackupError, match="no file of a home"):
         unpack(path, tmp_path / "there")
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_link_is_no_file_of_a_home(tmp_path):
+    path, link = tmp_path / "bad.tar", tarfile.TarInfo("link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(link)
+    with pytest.raises(BackupError, match="'link', which is no file"):
+        unpack(path, tmp_path / "there")
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):

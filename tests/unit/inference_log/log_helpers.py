@@ -14,6 +14,24 @@ from include.inference_log.writer import LogWriter
 from include.settings import Settings
 from include.spec import UseCase
 
+WRITER = """
+import sys
+import time
+from include.settings import load_settings
+from tests.unit.inference_log.log_helpers import Writer, answered
+writer = Writer(load_settings({"FLIGHTDECK_HOME": sys.argv[1]}))
+number = 0
+while True:
+    batch, number = answered(7), number + 1
+    # Every third batch goes the way of requests with an id of their own.
+    writer.write(batch) if number % 3 else writer.spool.append(batch)
+    print("\\n".join(row.prediction_id for row in batch), flush=True)
+    time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
+"""
+"""Source of an endpoint that answers without an end below the home of its first argument, and
+prints the ids that are durable; its second argument is a pause in seconds between two answers.
+"""
+
 EVENT = datetime(2013, 4, 1, 12, tzinfo=UTC)
 FLIGHT_ID = "AA1-JFK-LAX-2013-04-01-1100"
 

@@ -29,24 +29,12 @@ from include.inference_log.log import (
 )
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
-from tests.unit.inference_log.log_helpers import EVENT, Writer, answered
+from tests.unit.inference_log.log_helpers import EVENT, WRITER, Writer, answered
 
 pytestmark = pytest.mark.slow  # measured at two seconds or more
 
 TABLE = "flight_delays/inference_log"
 
-WRITER = """
-import sys
-from include.settings import load_settings
-from tests.unit.inference_log.log_helpers import Writer, answered
-writer = Writer(load_settings({"FLIGHTDECK_HOME": sys.argv[1]}))
-number = 0
-while True:
-    batch, number = answered(7), number + 1
-    # Every third batch goes the way of requests with an id of their own.
-    writer.write(batch) if number % 3 else writer.spool.append(batch)
-    print("\\n".join(row.prediction_id for row in batch), flush=True)
-"""
 SHIPPER = """
 import sys
 import include.inference_log.log as log

@@ -24,23 +24,11 @@ from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
 from tests.homes import ODD_NAME
+from tests.unit.inference_log.log_helpers import WRITER
 
 pytestmark = pytest.mark.slow
 
 TABLE = "flight_delays/inference_log"
-ENDPOINT = """
-import sys
-import time
-from include.settings import load_settings
-from tests.unit.inference_log.log_helpers import Writer, answered
-writer = Writer(load_settings({"FLIGHTDECK_HOME": sys.argv[1]}))
-number = 0
-while True:
-    batch, number = answered(7), number + 1
-    writer.write(batch) if number % 3 else writer.spool.append(batch)
-    print("\\n".join(row.prediction_id for row in batch), flush=True)
-    time.sleep(0.005)
-"""
 SHIPPER = """
 import sys
 import time
@@ -90,9 +78,9 @@ def settings_in(folder):
     return load_settings({"FLIGHTDECK_HOME": str(folder)})
 
 
-def begin(source, settings, output):
+def begin(source, settings, output, *more):
     return subprocess.Popen(
-        [sys.executable, "-c", source, str(settings.home)],
+        [sys.executable, "-c", source, str(settings.home), *more],
         cwd=PROJECT_ROOT,
         stdout=output,
         text=True,
@@ -124,7 +112,7 @@ def test_a_home_is_saved_while_everything_is_written_to_and_lives_on_elsewhere(t
     with answers.open("w") as output:
         try:
             processes = [
-                begin(ENDPOINT, settings, output),
+                begin(WRITER, settings, output, "0.005"),
                 *(begin(source, settings, subprocess.DEVNULL) for source in WRITERS),
             ]
             wait_until_all_write(settings, answers)

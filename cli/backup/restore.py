@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -26,16 +27,27 @@ LOCATIONS = {
     "logged_models": ("artifact_location",),
 }
 """Columns of MLflow's database that hold addresses of artefacts."""
+MADE_ANEW = tuple(name for name in LEFT_OUT if "/" not in name)
 
 
 def restore(settings: Settings, path: Path) -> dict[str, Any]:
     """Make the settings' home from a backup; what the backup says of itself.
 
     Everything is prepared beside the home and then takes its name. Raises `BackupError` where the
-    home holds something, or the backup is not whole.
+    home holds something, another restore was sooner, or the backup is not whole.
     """
     _require_empty(settings)
-    with umask(0o077), publishing(settings.home, durable=True) as aside:
+    try:
+        return _restored(settings, path)
+    except FileExistsError as error:
+        raise BackupError(
+            f"{settings.home} came to be while the backup was read, by another restore or a start"
+            " of the platform: it was left as it is."
+        ) from error
+
+
+def _restored(settings: Settings, path: Path) -> dict[str, Any]:
+    with umask(0o077), publishing(settings.home, durable=True, replace=False) as aside:
         about = unpack(path, aside)
         there = settings.model_copy(update={"home": aside, "airflow_database": None})
         _load_dump(there)
@@ -43,6 +55,10 @@ def restore(settings: Settings, path: Path) -> dict[str, Any]:
         remove_short_socket_folder(there)
         for name in ("run", "log"):
             _remove_files(aside / name)
+        # What a command leaves in a home that was never used.
+        _require_empty(settings)
+        for name in MADE_ANEW:
+            shutil.rmtree(settings.home / name, ignore_errors=True)
     return about
 
 
@@ -52,9 +68,8 @@ def _require_empty(settings: Settings) -> None:
             f"The platform of {settings.home} runs. Restore into another home, FLIGHTDECK_HOME, or"
             " end it (`flightdeck down`) and move its home away."
         )
-    made_anew = {name.partition("/")[0] for name in LEFT_OUT if "/" not in name}
     if settings.home.exists():
-        there = sorted(path.name for path in settings.home.iterdir() if path.name not in made_anew)
+        there = sorted(path.name for path in settings.home.iterdir() if path.name not in MADE_ANEW)
         if there:
             raise BackupError(
                 f"{settings.home} holds {', '.join(there[:5])}: a backup replaces nothing. Move it"

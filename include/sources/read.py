@@ -127,7 +127,8 @@ def _read(table: Table, source: Source, interval: Interval, data: ModuleType) ->
 
 
 def with_key(frame: pl.LazyFrame, key: str, columns: Sequence[str]) -> pl.LazyFrame:
-    """The rows with a key that is made of several columns' texts; null where one of them is.
+    """The rows with a key that is made of several columns' texts, a separator within one marked by
+    a backslash; null where one of them is.
 
     Raises `DataError` for a column that is not there, and where the key is there already.
     """
@@ -142,7 +143,14 @@ def with_key(frame: pl.LazyFrame, key: str, columns: Sequence[str]) -> pl.LazyFr
             f"its key {key!r} is a column of the source already; leave key_from out, or give the"
             " key another name."
         )
-    texts = [pl.col(name).cast(pl.String) for name in columns]
+    # A text may hold the separator itself: without a mark "a|b" and "c" would be "a" and "b|c".
+    texts = [
+        pl.col(name)
+        .cast(pl.String)
+        .str.replace_all("\\", "\\\\", literal=True)
+        .str.replace_all(KEY_SEPARATOR, f"\\{KEY_SEPARATOR}", literal=True)
+        for name in columns
+    ]
     return frame.with_columns(pl.concat_str(texts, separator=KEY_SEPARATOR).alias(key))
 
 

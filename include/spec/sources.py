@@ -63,8 +63,9 @@ class AnySource(Part):
         default=(),
         description=(
             "Columns of the source that identify a row only together, such as `city` and `day`:"
-            " their texts, as they come and joined by `|`, are the table's key, which the source"
-            " itself does not have. Empty by default: the source has the key."
+            " their texts, as they come and joined by `|` (one within a text gets a backslash), are"
+            " the table's key, which the source itself does not have. Empty by default: the source"
+            " has the key."
         ),
     )
 

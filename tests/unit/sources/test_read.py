@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from include.errors import DataError
 from include.interval import Interval
-from include.sources.read import read_table
+from include.sources.read import read_table, with_key
 from include.spec import (
     CsvSource,
     DeltaSource,
@@ -291,3 +291,11 @@ def test_a_key_is_made_of_several_columns_the_same_whatever_the_table_s_time(tmp
     rows().write_parquet(path)
     with pytest.raises(DataError, match="its key 'name' is a column of the source already"):
         read(ParquetSource(path=str(path), key_from=("level", "count")))
+
+
+def test_a_key_of_several_columns_names_one_row_whatever_their_texts_hold():
+    frame = pl.LazyFrame({"left": ["a|b", "a", "a\\", "a"], "right": ["c", "b|c", "|b", "\\|b"]})
+    made = with_key(frame, "key", ("left", "right")).collect()["key"]
+    assert made.n_unique() == 4
+    plain = with_key(pl.LazyFrame({"left": ["Wien"], "right": [7]}), "key", ("left", "right"))
+    assert plain.collect()["key"].to_list() == ["Wien|7"]

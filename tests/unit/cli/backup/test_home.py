@@ -182,6 +182,25 @@ def test_a_home_that_holds_something_is_refused_and_left_alone(small, tmp_path, 
     assert (small.home / "notes" / "plan.txt").exists()
 
 
+def test_of_two_restores_into_one_home_the_sooner_stays(small, tmp_path, monkeypatch):
+    save(small, tmp_path / "home.tar")
+    there = settings_in(tmp_path / "second")
+    (there.home / "log").mkdir(parents=True)
+    (there.home / "log" / "old.log").write_text("of a command")
+
+    def unpack_while_another_restores(path, folder):
+        monkeypatch.undo()
+        restore(there, tmp_path / "home.tar")
+        (there.home / "notes" / "plan.txt").write_text("changed since")
+        return unpack(path, folder)
+
+    monkeypatch.setattr("cli.backup.restore.unpack", unpack_while_another_restores)
+    with pytest.raises(BackupError, match=r"holds airflow, keys, notes|came to be while"):
+        restore(there, tmp_path / "home.tar")
+    assert (there.home / "notes" / "plan.txt").read_text() == "changed since"
+    assert not [path for path in there.home.parent.iterdir() if path.name.startswith(".second")]
+
+
 def test_a_damaged_backup_leaves_no_home(small, tmp_path):
     path = tmp_path / "home.tar"
     save(small, path)

@@ -83,4 +83,5 @@ def test_the_endpoint_has_an_alarm_of_its_own_that_a_quiet_interval_closes(tmp_p
     unseen = finding("efficiency", passed=True, judged=False)
     assert judge(tmp_path, 0, serving=(slow,)) == ["serving"]
     assert judge(tmp_path, 1, serving=(unseen,)) == ["serving"]
-    assert judge(tmp_path, 2, serving=(quick,)) == []
+    assert judge(tmp_path, 2, serving=(unseen, quick)) == ["serving"]
+    assert judge(tmp_path, 3, serving=(quick, quick)) == []

@@ -81,11 +81,7 @@ def end_leftovers(processes: list[psutil.Process]) -> int:
     Raises `PlatformError` naming the ids of any that survive. A pid that has been given to another
     process since is left alone.
     """
-    alive = [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    alive = [process for process in processes if _lives(process)]
     for process in alive:
         _send(process, kill=False)
     _, stubborn = psutil.wait_procs(alive, timeout=TERMINATE_SECONDS)
@@ -98,6 +94,13 @@ def end_leftovers(processes: list[psutil.Process]) -> int:
             " end them by hand."
         )
     return len(alive)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _send(process: psutil.Process, *, kill: bool) -> None:

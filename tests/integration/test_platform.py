@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from cli.platform.airflow_api import AirflowApi
@@ -27,6 +26,7 @@ from proofs.harness.airflow import Account
 from proofs.harness.backfills import Backfills
 from proofs.harness.ports import free_ports
 from tests.homes import ODD_NAME
+from tests.processes import listening, runs
 
 pytestmark = pytest.mark.slow
 DAG_ID = "flight_delays__features"
@@ -130,18 +130,12 @@ def test_a_second_up_says_so_and_changes_nothing(platform):
 
 
 def test_nothing_listens_beyond_loopback(platform):
-    family = find_leftovers(platform.settings)
-    listening = [
-        item.laddr
-        for process in family
-        for item in process.net_connections("inet")
-        if item.status == psutil.CONN_LISTEN
-    ]
-    assert {address.port for address in listening} >= {
+    addresses = set(listening(find_leftovers(platform.settings)))
+    assert {port for _, port in addresses} >= {
         platform.settings.airflow_port,
         platform.settings.mlflow_port,
     }
-    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert {address for address, _ in addresses} == {"127.0.0.1"}
 
 
 def test_secrets_are_readable_by_their_owner_only(platform):
@@ -266,11 +260,7 @@ def test_after_the_death_of_the_supervisor_up_ends_its_orphans_and_starts_anew(p
     assert again.returncode == 0, again.stderr
     assert "that an earlier platform had left behind" in again.stdout
     assert not orphans & {process.pid for process in find_leftovers(platform.settings)}
-    assert not [
-        pid
-        for pid in orphans
-        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    ]
+    assert not [pid for pid in orphans if runs(pid)]
 
 
 def test_down_leaves_nothing_and_can_be_repeated(platform):
@@ -278,11 +268,7 @@ def test_down_leaves_nothing_and_can_be_repeated(platform):
     assert len(family) > len(platform_processes(platform.settings))
     stopped = platform.run("down")
     assert stopped.returncode == 0, stopped.stderr
-    assert not [
-        pid
-        for pid in family
-        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    ]
+    assert not [pid for pid in family if runs(pid)]
     again = platform.run("down")
     assert (again.returncode, again.stdout) == (0, "The platform is not running.\n")
     assert platform.run("status").returncode == 1

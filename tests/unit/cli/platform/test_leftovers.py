@@ -95,3 +95,12 @@ def test_who_ignores_the_request_is_killed(settings, spawn, monkeypatch):
     stubborn = spawn(STUBBORN)
     assert end_leftovers([psutil.Process(stubborn.pid)]) == 1
     assert not psutil.pid_exists(stubborn.pid)
+
+
+def test_who_ends_while_it_is_looked_at_is_not_counted(spawn, monkeypatch):
+    ended = spawn(SLEEPER)
+    process = psutil.Process(ended.pid)
+    ended.kill()
+    ended.wait()
+    monkeypatch.setattr(psutil.Process, "is_running", lambda _: True)
+    assert end_leftovers([process]) == 0

@@ -5,10 +5,10 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 from cli.platform.tasks import end_tasks, running_tasks
+from tests.processes import runs
 
 CHILD = "import time; time.sleep(120)"
 TASK = (
@@ -40,10 +40,6 @@ def scheduler():
     process.stdout.close()
 
 
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def test_a_task_ends_with_its_children_and_its_worker_sees_how(scheduler):
     task, child = json.loads(scheduler.stdout.readline())
     assert running_tasks(scheduler.pid) == {task}
@@ -51,7 +47,7 @@ def test_a_task_ends_with_its_children_and_its_worker_sees_how(scheduler):
     assert scheduler.stdout.readline().strip() == "-9"
     assert scheduler.wait(20) == 0
     deadline = time.monotonic() + 20
-    while not (gone(task) and gone(child)):
+    while runs(task) or runs(child):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -7,9 +7,8 @@ join, which returns the same cells as Feast's own retrieval at a small part of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 
 import polars as pl
 
@@ -24,6 +23,7 @@ from include.tables.store import TIMESTAMP
 
 ROW = "__row"
 STAMP = "__stamp"
+CREATED = "__created"
 
 
 def point_in_time(
@@ -52,15 +52,15 @@ def point_in_time(
         *keys, pl.col(use_case.event_time).cast(TIMESTAMP).alias(STAMP)
     ).with_row_index(ROW)
     # One order serves the joins of all views.
-    joined = questions.sort(STAMP)
+    joined, bounds = questions.sort(STAMP), _bounds(questions)
     for view in views:
-        read = partial(
-            read_view,
+        values = read_view(
             view,
+            _answering(view, bounds),
             created_by=created_by,
             version=None if versions is None else versions.get(view.name),
         )
-        joined = _join(joined, questions, view, read)
+        joined = _join(joined, view, values)
     order = [reference.replace(":", "__") for reference in use_case.feature_references]
     values = joined.select(ROW, *order)
     if not values[ROW].is_sorted():
@@ -90,11 +90,10 @@ def read_view(
         ) from error
     if where is not None:
         frame = frame.filter(where)
-    if view.created and view.created in frame.collect_schema():
-        if created_by is not None:
-            frame = frame.filter(pl.col(view.created) <= pl.lit(created_by, dtype=TIMESTAMP))
-        frame = frame.sort(view.created)
     there = frame.collect_schema().names()
+    created = pl.col(view.created) if view.created in there else None
+    if created is not None and created_by is not None:
+        frame = frame.filter(created <= pl.lit(created_by, dtype=TIMESTAMP))
     values = frame.select(
         *view.join_keys,
         view.timestamp,
@@ -103,9 +102,22 @@ def read_view(
             feature if feature in there else pl.lit(None).alias(feature)
             for feature in view.features
         ),
+        *(() if created is None else (created.alias(CREATED),)),
     ).collect()
+    if created is not None:
+        values = _as_created(values)
     typed = cast_or_refuse(values, view.declared, f"The table of the feature view {view.name!r}")
     return typed.with_columns(_as_read(view))
+
+
+def _as_created(values: pl.DataFrame) -> pl.DataFrame:
+    """The rows in the order of their creation, without it; that in which they are mostly written.
+
+    A sort within the lazy query takes several times as long.
+    """
+    if not values[CREATED].is_sorted():
+        values = values.sort(CREATED, maintain_order=True)
+    return values.drop(CREATED)
 
 
 def _as_read(view: View) -> list[pl.Expr]:
@@ -122,42 +134,45 @@ def _as_read(view: View) -> list[pl.Expr]:
     return made
 
 
-def _join(
-    joined: pl.DataFrame,
-    questions: pl.DataFrame,
-    view: View,
-    read: Callable[[pl.Expr], pl.DataFrame],
-) -> pl.DataFrame:
-    """`found`, which is sorted by time, with the view's columns."""
+def _join(joined: pl.DataFrame, view: View, values: pl.DataFrame) -> pl.DataFrame:
+    """`joined`, which is sorted by time, with the view's columns."""
     # Without null keys in the view: an as-of join would match them with each other, a look-up by
     # key never does.
-    values = (
-        _known(view, questions, read)
-        .drop_nulls(list(view.join_keys))
-        .sort(view.timestamp, maintain_order=True)
-    )
+    in_time = values.drop_nulls(list(view.join_keys)).sort(view.timestamp, maintain_order=True)
     return joined.join_asof(
-        values.rename({feature: view.column(feature) for feature in view.features}),
+        in_time.rename({feature: view.column(feature) for feature in view.features}),
         left_on=STAMP,
         right_on=view.timestamp,
         by=list(view.join_keys),
         strategy="backward",
         tolerance=view.ttl,
         check_sortedness=False,
-    ).select(*joined.columns, *(view.column(feature) for feature in view.features))
+    ).drop(view.timestamp)
 
 
-def _known(
-    view: View, questions: pl.DataFrame, read: Callable[[pl.Expr], pl.DataFrame]
-) -> pl.DataFrame:
-    """The part of the view's table that can answer these questions."""
-    stamp = pl.col(view.timestamp)
+_Bounds = tuple[datetime, datetime] | None
+
+
+def _bounds(questions: pl.DataFrame) -> _Bounds:
+    """The first and the last time of the questions; None of none."""
     if questions.height == 0:
-        return read(pl.lit(value=False))
-    newest = stamp <= questions[STAMP].max()
+        return None
+    first, last = questions.select(
+        pl.col(STAMP).min().alias("first"), pl.col(STAMP).max().alias("last")
+    ).row(0)
+    return first, last
+
+
+def _answering(view: View, bounds: _Bounds) -> pl.Expr:
+    """Which rows of the view's table can answer questions of these times."""
+    if bounds is None:
+        return pl.lit(value=False)
+    first, last = bounds
+    stamp = pl.col(view.timestamp)
+    newest = stamp <= pl.lit(last, dtype=TIMESTAMP)
     if view.ttl is None:
-        return read(newest)
-    return read(newest & (stamp >= questions.select(pl.col(STAMP).min() - view.ttl).item()))
+        return newest
+    return newest & (stamp >= pl.lit(first - view.ttl, dtype=TIMESTAMP))
 
 
 def _check(use_case: UseCase, entities: pl.DataFrame, views: tuple[View, ...]) -> None:

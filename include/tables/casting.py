@@ -161,12 +161,14 @@ def _as_declared(frame: pl.DataFrame, declared: Iterable[Declared]) -> set[str]:
 
 
 def _departs(declared: Declared) -> pl.Expr:
-    """Whether a value of the declared type would be changed or refused."""
+    """Whether a value of the declared type would be changed or refused, or may be: the cast itself
+    looks closer.
+    """
     value = pl.col(declared.name)
     match declared.type:
         case "string" if declared.exchanged:
-            length = value.str.len_chars()
-            return (length == 0) | (length > LONGEST_TEXT)
+            size = value.str.len_bytes()  # known without a look at the text; never less than signs
+            return (size == 0) | (size > LONGEST_TEXT)
         case "integer":
             largest = _largest_integer(declared)
             return (value > largest) | (value < -largest)
@@ -174,9 +176,11 @@ def _departs(declared: Declared) -> pl.Expr:
             return ~value.is_finite() | (declared.exchanged and value.abs() > LARGEST_NUMBER)
         case "timestamp":
             first, last = _years(declared)
-            seconds = value.dt.epoch("s")
-            fraction = declared.whole_seconds and value.dt.epoch("us") % US_PER_SECOND != 0
-            return (seconds < _seconds(first)) | (seconds >= _seconds(last + 1)) | fraction
+            us = value.to_physical()
+            outside = (us < _seconds(first) * US_PER_SECOND) | (
+                us >= _seconds(last + 1) * US_PER_SECOND
+            )
+            return outside | (us % US_PER_SECOND != 0) if declared.whole_seconds else outside
         case _:
             return pl.lit(value=False)
 

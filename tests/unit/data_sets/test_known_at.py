@@ -51,15 +51,15 @@ def training_set(settings: Settings) -> pl.DataFrame:
     return read(FLIGHTS, settings, build(FLIGHTS, settings, WINDOW)[0])
 
 
-def correct(settings: Settings, created: datetime) -> None:
+def correct(settings: Settings, created: datetime, value: float = -77.0) -> None:
     """A second row for one hour, with a value that cannot be missed, computed at `created`."""
     tables = TableStore(settings.tables_uri)
     row = tables.read(
         "features/weather_hourly",
         where=(pl.col("origin") == "EWR") & (pl.col("event_timestamp") == STAMP),
-    )
+    ).head(1)
     changed = row.with_columns(
-        pl.lit(-77.0).alias("temperature"), pl.lit(created).cast(row.schema[CREATED]).alias(CREATED)
+        pl.lit(value).alias("temperature"), pl.lit(created).cast(row.schema[CREATED]).alias(CREATED)
     )
     write_deltalake(tables.uri("features/weather_hourly"), changed.to_arrow(), mode="append")
 
@@ -93,6 +93,17 @@ def test_a_feature_row_created_after_the_window_is_not_seen_whatever_its_stamp(c
 def test_of_two_rows_with_one_stamp_the_newest_that_was_known_counts(changing: Settings):
     correct(changing, MARCH)
     assert (training_set(changing)["weather_hourly__temperature"] == -77.0).any()
+
+
+@pytest.mark.parametrize("days", [(1, 2, 0), (0, 1, 2), (2, 1, 0)], ids=str)
+def test_the_newest_created_counts_in_whatever_order_they_were_written(
+    changing: Settings, days: tuple[int, ...]
+):
+    for day in days:
+        correct(changing, MARCH - timedelta(days=day), -80.0 - day)
+    read = set(training_set(changing)["weather_hourly__temperature"])
+    assert -80.0 in read
+    assert not read & {-81.0, -82.0}
 
 
 def test_every_feature_row_says_which_interval_created_it(world: Settings):

@@ -186,6 +186,11 @@ COMMANDS: dict[str, Command] = {
         "Score the events of a NATS JetStream broker with the model in service.",
         ENDPOINT,
     ),
+    "ship": Command(
+        "cli.endpoint.ship:ship_command",
+        "Move the endpoint's log from its own disk to the tables.",
+        ENDPOINT,
+    ),
     "export": Command(
         "cli.endpoint.export:export",
         "Export a registered version as ONNX and UBJ, for where nothing of Flightdeck runs.",

@@ -43,6 +43,11 @@ COMMANDS: dict[str, Command] = {
     "restore": Command(
         "cli.backup.commands:restore", "Make an empty home from a backup.", PLATFORM
     ),
+    "bundle": Command(
+        "cli.bundles.main:application",
+        "Build, keep, deploy and take back whole pipelines as signed bundles.",
+        PLATFORM,
+    ),
     "airflow": Command(
         "cli.platform.commands:airflow",
         "Run Airflow's own command line in the platform's environment.",

@@ -17,6 +17,7 @@
     |   `-- LedgerBroken     the release ledger was changed past the product
     |-- AlarmError           an alarm cannot be recorded, changed or sent
     |-- ServingError         the endpoint or its model store is not in a usable state
+    |-- BundleError          a pipeline's bundle cannot be built or deployed, or is not whole
     |-- BackupError          a backup cannot be made, is damaged, or has no empty home to go to
     `-- PlatformError        a process of the platform cannot start, stop or answer
         `-- PodLost          the pod of a step ended before its step did, or without its result
@@ -101,6 +102,10 @@ class AlarmError(FlightdeckError):
 
 class ServingError(FlightdeckError):
     """The endpoint or its model store is not in a usable state."""
+
+
+class BundleError(FlightdeckError):
+    """A pipeline's bundle cannot be built, is not whole, or may not be deployed here."""
 
 
 class BackupError(FlightdeckError):

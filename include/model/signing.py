@@ -124,7 +124,7 @@ def sign_statement(settings: Settings, purpose: str, statement: dict[str, Any]) 
     """The signature (base64) of a small JSON document, by the key that signs packages.
 
     What is signed is its canonical form (RFC 8785) behind `purpose`, so that a signature of one
-    kind of statement stands for no other.
+    kind of statement stands for no other. The same statement has the same signature (RFC 6979).
     """
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -136,7 +136,8 @@ def sign_statement(settings: Settings, purpose: str, statement: dict[str, Any]) 
             f"{settings.keys_dir / PRIVATE_KEY} is no elliptic curve key; put the one that signs"
             " packages back."
         )
-    signature = key.sign(_signed_bytes(purpose, statement), ec.ECDSA(hashes.SHA256()))
+    algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    signature = key.sign(_signed_bytes(purpose, statement), algorithm)
     return base64.b64encode(signature).decode("ascii")
 
 

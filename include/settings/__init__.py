@@ -112,6 +112,11 @@ class Settings(BaseModel):
         description="TOML file that says where alarms are sent: e-mail, chat, webhook"
         " (docs/alarms.md). None by default: they are recorded and sent nowhere.",
     )
+    bundle_registry: str | None = Field(
+        default=None,
+        description="Folder or object-storage URI where the bundles of pipelines are kept"
+        " (docs/pipeline-releases.md). None by default: they are files that are passed on.",
+    )
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
         description="The broker whose events `flightdeck stream` scores.",
@@ -313,6 +318,11 @@ class Settings(BaseModel):
     def keys_dir(self) -> Path:
         """Folder of the keys that sign model packages and check them."""
         return self.home / "keys"
+
+    @property
+    def pipelines_dir(self) -> Path:
+        """Folder of the pipelines that were deployed, and of the record of their deployments."""
+        return self.home / "pipelines"
 
     @property
     def airflow_accounts_path(self) -> Path:

@@ -32,6 +32,9 @@ EXECUTORS: Mapping[Executor, str] = MappingProxyType(
     }
 )
 
+NO_SETTINGS = frozenset({"purpose", "required", "refuses_defaults", "released_after"})
+"""What an environment says beside the defaults of settings."""
+
 
 class Environment(BaseModel):
     """One column of the table of environments."""
@@ -60,10 +63,15 @@ class Environment(BaseModel):
         default=False,
         description="Whether pickles and a key that signs models made by itself are refused.",
     )
+    released_after: EnvironmentName | None = Field(
+        default=None,
+        description="The environment that must have accepted a pipeline's bundle before; None where"
+        " it is tried itself.",
+    )
 
     def defaults(self) -> dict[str, Any]:
         """What holds of the settings where no variable says otherwise."""
-        values = self.model_dump(exclude={"purpose", "required", "refuses_defaults"})
+        values = self.model_dump(exclude=set(NO_SETTINGS))
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -87,6 +95,7 @@ ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
             users="",
             required=("users", "api_keys_file", "api_key_file", "alarm_sinks"),
             refuses_defaults=True,
+            released_after="staging",
         ),
     }
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from include.bundles.manifest import unpacked_manifest
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
@@ -42,9 +43,12 @@ class Environment(BaseModel):
 
 
 def code_commit(root: Path = PROJECT_ROOT) -> str:
-    """The commit that is checked out, with `-dirty` where files differ from it, or `unknown`
-    outside a git checkout.
+    """The commit that is checked out, or that the bundle was built from whose files these are, with
+    `-dirty` where files differ from it; `unknown` where neither is so.
     """
+    bundle = unpacked_manifest(root)
+    if bundle is not None:
+        return f"{bundle.commit}-dirty" if bundle.dirty else bundle.commit
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain")
     if commit is None or changes is None:

@@ -1,5 +1,5 @@
-"""Monitoring: join what was predicted with what came true, measure drift and performance, ask the
-checks, report, and raise the alarm.
+"""Monitoring: join what was predicted with what came true, ask the checks, decide on drift and
+performance, report, and raise the alarm.
 
 Waits until the interval is scored. Labels that were not known at the interval's end are counted,
 not guessed. The alarm is an asset event that starts training and carries the interval, the verdict
@@ -35,7 +35,7 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
         use_case,
         PROCESS,
         schedule=intervals(use_case, use_case.schedule.monitoring_cron),
-        description="Join labels, drift, performance, checks, report, alarm.",
+        description="Join labels, checks, drift, performance, report, alarm.",
         doc_md=__doc__,
     ) as dag:
         # Of no interval: it waits for nothing, and nothing waits for it.
@@ -45,6 +45,13 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             uses_interval=False,
             **names,
         )
+        checks = StepOperator(task_id="run_checks", step=f"{STEPS}:run_checks", **names)
+        drift = StepOperator(task_id="detect_drift", step=f"{STEPS}:detect_drift", **names)
+        performance = StepOperator(
+            task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names
+        )
+        # What the checks found of each input decides on drift.
+        checks >> drift
         chain(
             IntervalCompleteSensor(
                 task_id="await_predictions",
@@ -56,13 +63,10 @@ def build_monitoring_dag(use_case: UseCase) -> DAG:
             ),
             StepOperator(task_id="collect_log", step=f"{STEPS}:collect_log", **names),
             StepOperator(task_id="join_labels", step=f"{STEPS}:join_labels", **names),
-            [
-                StepOperator(task_id="detect_drift", step=f"{STEPS}:detect_drift", **names),
-                StepOperator(
-                    task_id="evaluate_performance", step=f"{STEPS}:evaluate_performance", **names
-                ),
-                StepOperator(task_id="run_checks", step=f"{STEPS}:run_checks", **names),
-            ],
+            [checks, performance],
+        )
+        chain(
+            [drift, performance],
             ReportOperator(task_id="build_report", step=f"{STEPS}:build_report", **names),
             StepOperator(task_id="decide_alarm", step=f"{STEPS}:decide_alarm", **names),
             AlarmOperator(

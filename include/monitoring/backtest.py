@@ -21,8 +21,11 @@ from include.interval import Interval
 from include.model.package import ScoringModel, load_model
 from include.model.reference_check import SCORE
 from include.monitoring import drift, performance
+from include.monitoring.checks.base import Side, Window
+from include.monitoring.checks.distribution import distribution
 from include.monitoring.drift import ColumnDrift
 from include.monitoring.labels import LABEL
+from include.monitoring.window import sample_of
 from include.problems.registry import strategy_of
 from include.scoring.batch import score_rows
 from include.settings import Settings
@@ -47,7 +50,8 @@ Say = Callable[[str], None]
 class Measured:
     """What one interval shows against the training before it.
 
-    `inputs` is the drift of every input; `performance` are the checks of the labels that were known
+    `inputs` is what the corrected check finds of every input over this interval alone, whose model
+    scored no other; `performance` are the checks of the labels that were known
     at the interval's end, none where they were too few.
     """
 
@@ -132,13 +136,15 @@ def _measure(
             f"{rows.height:,} rows, and monitoring judges none below monitoring.minimum_rows"
             f" ({limits.minimum_rows:,})"
         )
-    model = _model_before(context, frame, interval, parameters)
+    model, learned = _model_before(context, frame, interval, parameters)
     scored = score_rows(model, rows)
     known = pl.col(use_case.data_set.label_time) < pl.lit(interval.end, dtype=TIMESTAMP)
     label = pl.when(known).then(strategy_of(use_case).label_expression()).alias(LABEL)
     metrics = performance.measure(scored.with_columns(label), use_case)
     judged = performance.judge(metrics, performance.baseline(model), limits, use_case.problem.kind)
-    columns = drift.measure(model, scored, limits)
+    sides = [Side(sample_of(use_case, model, side)) for side in (scored, learned)]
+    window = Window(sides[0], sides[1], limits, seed=use_case.training.seed)
+    columns = drift.measure(model, scored, limits, distribution(window))
     return Measured(
         interval,
         tuple(column for column in columns if column.kind != SCORE),
@@ -148,8 +154,8 @@ def _measure(
 
 def _model_before(
     context: StepContext, frame: pl.DataFrame, interval: Interval, parameters: Mapping[str, Any]
-) -> ScoringModel:
-    """A model of the rows of the window whose labels were known when it ended."""
+) -> tuple[ScoringModel, pl.DataFrame]:
+    """A model of the rows of the window whose labels were known when it ended, and these rows."""
     use_case, last_day = context.use_case, _until(interval)
     window = training_window(use_case, last_day)
     known = frame.filter(
@@ -163,4 +169,5 @@ def _model_before(
     folder, digest, _ = train_package(
         replace(context, interval=last_day, run=run), splits, parameters, NO_SNAPSHOT, UNKNOWN
     )
-    return load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
+    model = load_model(folder, expected_digest=digest, threads=context.settings.training_threads)
+    return model, known

@@ -37,7 +37,7 @@ def monitoring_proposals(use_case: UseCase, measured: Sequence[Measured]) -> lis
     `LEAST_INTERVALS`.
 
     A proposal's `breaks` counts the intervals that the declared limit would have raised an alarm
-    for; of drift `feature_psi` and `drifted_share` raise it together.
+    for; of drift `drift_effect` and `drifted_share` raise it together.
     """
     if len(measured) < LEAST_INTERVALS:
         return []
@@ -48,25 +48,30 @@ def monitoring_proposals(use_case: UseCase, measured: Sequence[Measured]) -> lis
 
 
 def _drift_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[Proposal]:
-    values = [(column.psi, column.column, part) for part in measured for column in part.inputs]
+    values = [
+        (column.effect, column.column, part)
+        for part in measured
+        for column in part.inputs
+        if column.effect is not None
+    ]
     if not values:
         return []
     inputs = len(measured[0].inputs)
-    typical = _quantile([psi for psi, _, _ in values])
+    typical = _quantile([effect for effect, _, _ in values])
     largest, name, when = max(values, key=lambda value: value[0])
-    feature_psi = max(rounded_up(typical), LEAST_LIMIT)
-    shares = [_drifted_share(part, feature_psi) for part in measured]
+    effect = min(1.0, max(rounded_up(typical), LEAST_LIMIT, limits.minimum_effect))
+    shares = _drifted_shares(measured, effect, limits)
     # One input is never the population.
     share = min(1.0, rounded_up(max(_quantile(shares), 1.0 / inputs)))
-    declared = [_drifted_share(part, limits.feature_psi) for part in measured]
-    alarms = sum(one > limits.drifted_share for one in declared)
+    declared = _drifted_shares(measured, limits.drift_effect, limits)
+    alarms = sum(share > limits.drifted_share for share in declared)
     return [
         Proposal(
             WHERE,
-            "feature_psi",
-            f"{limits.feature_psi:g}",
-            f"{feature_psi:g}",
-            f"95 % of {len(values)} values ({inputs} inputs in {len(measured)} intervals) are at"
+            "drift_effect",
+            f"{limits.drift_effect:g}",
+            f"{effect:g}",
+            f"95 % of {len(values)} effects ({inputs} inputs in {len(measured)} intervals) are at"
             f" most {typical:.4g}; the largest is {largest:.4g}, of {name} in the interval from"
             f" {when.interval.start:%Y-%m-%d %H:%M}",
             alarms,
@@ -76,16 +81,37 @@ def _drift_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[P
             "drifted_share",
             f"{limits.drifted_share:g}",
             f"{share:g}",
-            f"{_of_intervals(shares, measured)}, with feature_psi={feature_psi:g}",
+            f"{_of_intervals(shares, measured)}, with drift_effect={effect:g}",
             alarms,
         ),
     ]
 
 
-def _drifted_share(measured: Measured, feature_psi: float) -> float:
-    """As monitoring counts: above the limit and above the noise."""
-    drifted = [item for item in measured.inputs if item.psi > max(feature_psi, item.noise)]
-    return len(drifted) / len(measured.inputs)
+def _drifted_shares(measured: Sequence[Measured], effect: float, limits: Monitoring) -> list[float]:
+    """Of each interval, as monitoring counts: inputs that surely moved by so much, in enough of the
+    last measured intervals.
+    """
+    far = [
+        frozenset(
+            item.column
+            for item in part.inputs
+            if item.effect is not None
+            and item.corrected_p is not None
+            and item.effect >= effect
+            and item.corrected_p <= limits.false_discovery
+        )
+        for part in measured
+    ]
+    shares = []
+    for place, part in enumerate(measured):
+        last = far[max(0, place - limits.sliding_windows + 1) : place + 1]
+        often = [
+            name
+            for name in far[place]
+            if sum(name in names for names in last) >= limits.persistent_windows
+        ]
+        shares.append(len(often) / len(part.inputs))
+    return shares
 
 
 def _performance_proposals(limits: Monitoring, measured: Sequence[Measured]) -> list[Proposal]:

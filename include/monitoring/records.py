@@ -15,6 +15,8 @@ import polars as pl
 from include.errors import RegistryError
 from include.files import write
 from include.interval import Interval
+from include.monitoring.checks.base import Before
+from include.monitoring.checks.distribution import DISTRIBUTION, MOVED
 from include.problems.registry import strategy_of
 from include.registry.client import connect
 from include.registry.versions import version as registered_version
@@ -50,6 +52,8 @@ DRIFT_SCHEMA: dict[str, Any] = {
     "column": pl.String,
     "kind": pl.String,
     "psi": pl.Float64,
+    "effect": pl.Float64,
+    "corrected_p": pl.Float64,
     "limit": pl.Float64,
     "drifted": pl.Boolean,
     "rows": pl.Int64,
@@ -167,27 +171,37 @@ def write_findings(
     return _replace(tables, f"{use_case.name}/findings", frame, interval)
 
 
-def read_moved(use_case: UseCase, tables: TableStore, start: datetime) -> list[frozenset[str]]:
-    """The inputs that moved in each window that began before, the newest last, as many as may
-    count.
-    """
+def read_before(use_case: UseCase, tables: TableStore, start: datetime) -> Before:
+    """What moved in each window that began before, the newest last, as many as may count."""
     name = f"{use_case.name}/findings"
-    if not tables.exists(name):
-        return []
-    where = (pl.col("interval_start") < pl.lit(start, dtype=TIMESTAMP)) & (
-        pl.col("rule") == "moved"
-    )
-    rows = tables.read(name, columns=["interval_start", "part", "detail_json"], where=where)
     before = use_case.monitoring.sliding_windows - 1
-    starts = sorted(rows["interval_start"].unique())[-before:] if before else []
-    return [
-        frozenset(
-            row["part"]
-            for row in rows.filter(pl.col("interval_start") == begun).iter_rows(named=True)
-            if json.loads(row["detail_json"])["now"]
-        )
-        for begun in starts
+    if not before or not tables.exists(name):
+        return Before()
+    where = (
+        (pl.col("interval_start") < pl.lit(start, dtype=TIMESTAMP))
+        & (pl.col("check") == DISTRIBUTION)
+        & (pl.col("rule") == MOVED)
+    )
+    columns = ["interval_start", "part", "observed", "detail_json"]
+    rows = tables.read(name, columns=columns, where=where)
+    parts = [
+        rows.filter(pl.col("interval_start") == begun)
+        for begun in sorted(rows["interval_start"].unique())[-before:]
     ]
+    limit = use_case.monitoring.drift_effect
+    return Before(
+        moved=tuple(_moved(part, 0.0) for part in parts),
+        far=tuple(_moved(part, limit) for part in parts),
+    )
+
+
+def _moved(rows: pl.DataFrame, least: float) -> frozenset[str]:
+    """The columns of the rows that moved in their window, by at least so much."""
+    return frozenset(
+        row["part"]
+        for row in rows.iter_rows(named=True)
+        if json.loads(row["detail_json"])["now"] and row["observed"] >= least
+    )
 
 
 def _number(value: Any) -> float | None:

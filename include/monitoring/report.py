@@ -96,7 +96,7 @@ def render(
         for frame in (compared.current, compared.reference)
     )
     preset = DataDriftPreset(
-        method="psi", threshold=limits.feature_psi, drift_share=limits.drifted_share
+        method="hellinger", threshold=limits.drift_effect, drift_share=limits.drifted_share
     )
     snapshot: Snapshot = Report([preset]).run(current, reference)
     snapshot_of = model.metadata.snapshot

@@ -17,7 +17,7 @@ from include.data_sets.split import cut, moments
 from include.evaluation.slices import column_values
 from include.interval import Interval
 from include.model.package import ScoringModel
-from include.monitoring.checks.base import Side, Window
+from include.monitoring.checks.base import Before, Side, Window
 from include.monitoring.checks.schema_skew import infer_schema
 from include.monitoring.labels import KNOWN_AT, LABEL, attach, read_labels
 from include.monitoring.population import Population
@@ -41,9 +41,10 @@ def build_window(
     labelled: pl.DataFrame,
     interval: Interval,
     *,
-    drifted_before: tuple[frozenset[str], ...] = (),
+    before: Before,
 ) -> Window:
-    """The window of an interval; `labelled` are the population's rows with `label` and `known_at`.
+    """The window of an interval; `labelled` are the population's rows with `label` and `known_at`,
+    `before` what the windows before found.
 
     Raises `TableNotFound` when the training set's version is gone.
     """
@@ -58,7 +59,7 @@ def build_window(
         earlier=_earlier(use_case, tables, model, interval, population.version),
         seasonal=_seasonal(use_case, tables, model, interval),
         matured=_matured(use_case, tables, model, interval, population.version),
-        drifted_before=drifted_before,
+        before=before,
         operation=operation,
         throughput_before=throughput_before,
         threshold=use_case.serving.decision_threshold,
@@ -91,7 +92,7 @@ def _side(
 ) -> Side:
     read = [name for name in model.transform.columns if name in frame.columns]
     return Side(
-        _sample(use_case, model, frame),
+        sample_of(use_case, model, frame),
         scores=np.asarray(scores, dtype=np.float64) if scores.ndim == 1 else np.empty(0),
         labels=frame[LABEL].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         delays=_delays(use_case, frame),
@@ -101,7 +102,8 @@ def _side(
     )
 
 
-def _sample(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> Sample:
+def sample_of(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> Sample:
+    """The rows' inputs as the model reads them, in the blocks of the use case."""
     matrix = model.transform.apply_frame(frame)
     inputs = model.transform.inputs
     columns = {item.name: matrix[:, place].astype(np.float64) for place, item in enumerate(inputs)}
@@ -148,7 +150,7 @@ def _earlier(
         rows = _predictions(use_case, tables, start, start + length)
         rows = rows.filter(pl.col("model_version") == version)
         if rows.height >= use_case.monitoring.minimum_rows:
-            samples.append(_sample(use_case, model, _some(rows)))
+            samples.append(sample_of(use_case, model, _some(rows)))
     return tuple(samples)
 
 
@@ -173,7 +175,7 @@ def _seasonal(
     if lag is None:
         return None
     rows = _predictions(use_case, tables, interval.start - lag, interval.end - lag)
-    return _sample(use_case, model, _some(rows)) if rows.height else None
+    return sample_of(use_case, model, _some(rows)) if rows.height else None
 
 
 def _predictions(

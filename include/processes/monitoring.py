@@ -1,4 +1,6 @@
-"""The steps of monitoring: log, labels; drift, performance, checks in any order; report, alarm."""
+"""The steps of monitoring: log, labels; the checks and then drift, performance beside them; report,
+alarm.
+"""
 
 from __future__ import annotations
 
@@ -98,25 +100,26 @@ def join_labels(context: StepContext) -> JoinedLabels:
     return result
 
 
-def detect_drift(context: StepContext) -> DriftResult:
-    """Measure the PSI of every input and of the score against the training data of the model that
-    scored; writes `<use_case>/drift`.
+def detect_drift(context: StepContext, checked: CheckedWindow) -> DriftResult:
+    """Decide whether the inputs have drifted, by what the checks found of each, beside the PSI of
+    every input and of the score against the training data of the model that scored; writes
+    `<use_case>/drift`.
 
     Raises `RegistryError` when the model's reference is missing or does not fit.
     """
     use_case, limits = context.use_case, context.use_case.monitoring
     population, model = _judged(context)
-    measured = drift.measure(model, population.batch, limits)
+    measured = drift.measure(model, population.batch, limits, checked.findings)
     columns = [column.as_json() for column in measured]
     online: dict[str, Any] = {"rows": population.online_judged.height}
     if population.online_judged.height:
-        reported = drift.verdict(drift.measure(model, population.online_judged, limits), limits)
-        online.update({name: value for name, value in reported.items() if name != "findings"})
+        answered = drift.measure(model, population.online_judged, limits)
+        online["psi"] = {column.column: column.psi for column in answered}
     result = DriftResult(
         rows=population.batch.height,
         rows_of_other_versions=population.other_rows,
         model_version=population.version,
-        **drift.verdict(measured, limits),
+        **drift.verdict(measured, limits, checked.findings, checked.error),
         columns=tuple(columns),
         online=online,
         table=records.write_drift(use_case, _tables(context), context.interval, columns),
@@ -161,8 +164,8 @@ def run_checks(context: StepContext) -> CheckedWindow:
     """Ask every registered check about the interval, beside the training set of the version that
     scored it; writes `<use_case>/findings`.
 
-    A training set that is gone leaves the checks unasked, which is said; the alarm does not wait
-    for them.
+    A training set that is gone leaves the checks unasked, which is said, and drift not judged; the
+    alarm does not wait for them.
     """
     use_case, interval, tables = context.use_case, context.interval, _tables(context)
     population, model = _judged(context)
@@ -171,9 +174,9 @@ def run_checks(context: StepContext) -> CheckedWindow:
     try:
         reported = labels.read_labels(use_case, tables, interval.start)
         labelled = labels.attach(use_case, population.batch, reported, interval.end)
-        moved = tuple(records.read_moved(use_case, tables, interval.start))
+        before = records.read_before(use_case, tables, interval.start)
         window = build_window(
-            use_case, tables, model, population, labelled, interval, drifted_before=moved
+            use_case, tables, model, population, labelled, interval, before=before
         )
         findings = tuple(registry.run_checks(window))
     except DataError as raised:

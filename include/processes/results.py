@@ -299,9 +299,10 @@ class JoinedLabels(StepResult):
 
 
 class DriftResult(StepResult):
-    """PSI of every input and of the score, and the verdict: stable, drifted or not judged.
+    """What moved of every input and of the score, and the verdict: stable, drifted or not judged.
 
-    `online` is the same for the endpoint's questions, reported only.
+    `judged` is whether there were enough rows. `online` are the endpoint's questions by their PSI,
+    reported only.
     """
 
     rows: int

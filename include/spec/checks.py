@@ -6,13 +6,16 @@ Every function raises `ValueError` with field, value, what is valid and what to 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.spec.base import all_different, folded, one_of
 from include.spec.data_set import NAME
 from include.spec.tables import Input
+from include.spec.times import ticks_around
 from include.spec.values import ColumnType
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def check_possible(use_case: UseCase) -> None:
     _kinds(use_case)
     _request(use_case)
     _release(use_case)
+    _drift(use_case)
     training = use_case.training
     training.estimator.check_names(training, [item.name for item in use_case.inputs])
     use_case.problem.check_limits(use_case)
@@ -231,6 +235,30 @@ def _release(use_case: UseCase) -> None:
     """A row's version is chosen by values that every caller sends."""
     for name in use_case.release.unit:
         one_of("release.unit", name, use_case.request_columns)
+
+
+def _drift(use_case: UseCase) -> None:
+    """An alarm on drift whose check has too few blocks for any permutation to be sure can never be
+    raised.
+    """
+    limits, schedule = use_case.monitoring, use_case.schedule
+    if "drift" not in limits.alarm_on or limits.block is None:
+        return
+    start, end = ticks_around(schedule.monitoring_cron, schedule.start + timedelta(seconds=1))
+    windows = limits.sliding_windows * (end - start)
+    blocks = math.ceil(windows / limits.block)
+    learned = math.ceil(timedelta(days=use_case.training.window_days) / limits.block)
+    tests = 2 * len(use_case.inputs)
+    needed = tests * sum(1.0 / place for place in range(1, tests + 1)) / limits.false_discovery
+    if math.comb(blocks + learned, blocks) < needed:
+        raise ValueError(
+            f"monitoring.alarm_on names 'drift', which could never be judged:"
+            f" {limits.sliding_windows} windows of {end - start} hold {blocks} blocks of"
+            f" {limits.block}, and no permutation of so few among {learned} of training is sure"
+            f" enough for {len(use_case.inputs)} inputs. Declare a shorter monitoring.block (None"
+            " where rows are independent), more sliding_windows, or a longer"
+            " schedule.monitoring_cron"
+        )
 
 
 def _type(use_case: UseCase, table: str, column: str) -> ColumnType:

@@ -1,8 +1,8 @@
 """Specifications of earlier versions of Flightdeck, found in training records, in today's form.
 
 Then a problem was a word whose thresholds lay among the gates and whose classes lay in the label,
-and a use case repeated what its data set says. Records of trainings hold such specifications and
-can be reproduced for as long as they are there.
+and a use case repeated what its data set says; drift had a limit of the PSI. Records of trainings
+hold such specifications and can be reproduced for as long as they are there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from include.spec.operations import effect_of_psi
 from include.spec.problem import Binary, Multiclass, Regression
 
 KINDS: dict[str, type[Binary | Multiclass | Regression]] = {
@@ -23,6 +24,7 @@ OF_DATA_SET = ("id_column", "event_time", "entity_table", "golden")
 
 def from_former(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same specification in today's form; unchanged where it is in that form already."""
+    values = _drift_by_effect(values)
     if not isinstance(values.get("problem", ""), str) or "entity_table" not in values:
         return values
     label, gates = dict(values.get("label", {})), dict(values.get("gates", {}))
@@ -37,6 +39,16 @@ def from_former(values: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in ("table", "time_column"):
         label.pop(name, None)
     return {**remaining, "problem": problem, "data_set": data_set, "label": label, "gates": gates}
+
+
+def _drift_by_effect(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the limit of the population stability index as the effect that it is."""
+    monitoring = values.get("monitoring")
+    if not isinstance(monitoring, Mapping) or "feature_psi" not in monitoring:
+        return values
+    others = {name: value for name, value in monitoring.items() if name != "feature_psi"}
+    effect = effect_of_psi(monitoring["feature_psi"])
+    return {**values, "monitoring": {"drift_effect": effect, **others}}
 
 
 def _problem(kind: str, label: dict[str, Any], gates: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
@@ -229,14 +230,25 @@ class ServingLimits(Part):
     )
 
 
+def effect_of_psi(psi: float) -> float:
+    """The Hellinger distance of a shift with that population stability index, both being squares
+    of the same small difference: the root of an eighth of it, at most 1.
+    """
+    return round(min(1.0, math.sqrt(max(float(psi), 0.0) / 8.0)), 3)
+
+
 class Monitoring(Part):
     """When serving counts as decayed, against the champion's own training data and test split."""
 
-    feature_psi: float = Field(
-        default=0.25,
+    drift_effect: float = Field(
+        default=0.18,
         gt=0.0,
-        description="Population stability index from which on an input drifts. 0.25 by default: the"
-        " usual limit of a major shift.",
+        le=1.0,
+        description=(
+            "Hellinger distance (0 to 1) from which on an input that has surely moved counts as"
+            " drifted. 0.18 by default, which is a PSI of 0.25, the usual limit of a major shift: a"
+            " normal variable moved by half of its standard deviation."
+        ),
     )
     drifted_share: Share = Field(
         default=0.3,
@@ -348,12 +360,31 @@ class Monitoring(Part):
         ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _measured_by_effect(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "feature_psi" in values:
+            limit = values["feature_psi"]
+            same = f"={effect_of_psi(limit):g}" if isinstance(limit, int | float) else ""
+            raise ValueError(
+                f"feature_psi is {limit!r}; an input drifts by the corrected check, whose limit is"
+                f" a Hellinger distance: write drift_effect{same} (the root of PSI / 8)"
+            )
+        return values
+
     @model_validator(mode="after")
     def _windows_in_order(self, info: ValidationInfo) -> Monitoring:
-        if not is_recorded(info) and self.persistent_windows > self.sliding_windows:
+        if is_recorded(info):
+            return self
+        if self.persistent_windows > self.sliding_windows:
             raise ValueError(
                 f"persistent_windows is {self.persistent_windows}, above sliding_windows"
                 f" {self.sliding_windows}; no change could ever show in so many"
+            )
+        if self.drift_effect < self.minimum_effect:
+            raise ValueError(
+                f"drift_effect is {self.drift_effect:g}, below minimum_effect"
+                f" {self.minimum_effect:g}; what has not moved cannot drift"
             )
         return self
 

@@ -72,16 +72,25 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Before:
+    """The columns that moved in each of the windows before, the newest last, and those that moved
+    by `drift_effect`.
+    """
+
+    moved: tuple[frozenset[str], ...] = ()
+    far: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Window:
     """What one report judges: the serving rows of a window against the reference.
 
     `earlier` are the windows before, the newest last; `seasonal` the rows of the same season
     before, where one is declared; `matured` is the window before, whose labels have come by now.
-    `drifted_before` names the columns that moved in each of the
-    earlier windows. `threshold` is the score from which on the answer is positive, `baseline` the
-    model's own metrics on its test split, `score_kind` what its answers are. `operation` is the
-    interval's row of `<use_case>/serving_metrics`, `throughput_before` the rows a second of the
-    intervals before.
+    `before` is what the earlier windows found. `threshold` is the score from which on the answer
+    is positive, `baseline` the model's own metrics on its test split, `score_kind` what its answers
+    are. `operation` is the interval's row of `<use_case>/serving_metrics`, `throughput_before` the
+    rows a second of the intervals before.
     """
 
     serving: Side
@@ -90,7 +99,7 @@ class Window:
     earlier: tuple[Sample, ...] = ()
     seasonal: Sample | None = None
     matured: Side | None = None
-    drifted_before: tuple[frozenset[str], ...] = ()
+    before: Before = Before()
     operation: Mapping[str, Any] | None = None
     throughput_before: tuple[float, ...] = ()
     threshold: float = 0.5

@@ -4,22 +4,30 @@ Each column is compared twice: the window's rows, and those of the last windows 
 small change shows that one window hides. A column has moved when its corrected p-value is at most
 `false_discovery` (Benjamini and Yekutieli over all columns and both comparisons, so that it bounds
 the whole report), and its effect at least `minimum_effect`. It refuses when it moved in
-`persistent_windows` of the last windows, and not merely as it did a season before.
+`persistent_windows` of the last windows, and not merely as it did a season before. It has drifted
+when all of that holds with `drift_effect` in the place of `minimum_effect`.
+
+The score is one of the columns, compared with that of the reference's test split: of rows that it
+has learned a model is surer than of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from include.monitoring.checks.base import Window, not_judged, too_few
+from include.monitoring.checks.base import SCORE, Side, Window, not_judged, too_few
 from include.spec import Monitoring
 from include.stats.two_samples import Comparison, Sample, adjusted, compare, threshold
 from include.verdict import Finding
 
 DISTRIBUTION = "distribution"
+MOVED = "moved"
+"""The rule of a finding about one column."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -38,18 +46,13 @@ def distribution(window: Window) -> list[Finding]:
     few = too_few(window, DISTRIBUTION)
     if few is not None:
         return [few]
-    limits = window.limits
-    recent = window.earlier[len(window.earlier) - limits.sliding_windows + 1 :]
-    sides = [(1, window.serving.sample)]
-    if recent and limits.sliding_windows > 1:
-        sides.append((len(recent) + 1, together([*recent, window.serving.sample])))
-    columns = _compared(sides, window.reference.sample, limits, window.seed)
+    columns = _compared(list(_sides(window)), window.limits, window.seed)
     if columns is None:
         why = "too few blocks of rows that share a cause for a decision"
         return [not_judged("minimum_blocks", DISTRIBUTION, why)]
     season = _season(window)
     rows = [_finding(window, moved, season) for moved in columns.values()]
-    return [_whole(rows, limits), *rows]
+    return [_whole(rows, window.limits), *rows]
 
 
 def moved_columns(findings: Sequence[Finding]) -> frozenset[str]:
@@ -57,7 +60,7 @@ def moved_columns(findings: Sequence[Finding]) -> frozenset[str]:
     return frozenset(
         item.part
         for item in findings
-        if item.rule == "moved" and item.subject == DISTRIBUTION and (item.example or {}).get("now")
+        if item.rule == MOVED and item.subject == DISTRIBUTION and (item.example or {}).get("now")
     )
 
 
@@ -79,14 +82,39 @@ def together(samples: Sequence[Sample]) -> Sample:
     return Sample(columns, last.categories, np.concatenate(blocks))
 
 
+def _sides(window: Window) -> Iterator[tuple[int, Sample, Sample]]:
+    """Over how many windows, their rows, and the reference's."""
+    sample, reference = window.serving.sample, window.reference.sample
+    yield 1, sample, reference
+    answers = [_answers(window.serving, tested=False), _answers(window.reference, tested=True)]
+    if SCORE not in sample.columns and min(side.rows for side in answers) >= (
+        window.limits.minimum_rows
+    ):
+        yield 1, answers[0], answers[1]
+    recent = _latest(window.earlier, window.limits)
+    if recent:
+        yield len(recent) + 1, together([*recent, sample]), reference
+
+
+def _answers(side: Side, *, tested: bool) -> Sample:
+    """The scores as a column; of a reference those of its test split, whose labels are there."""
+    if len(side.scores) != side.rows:
+        return Sample({}, frozenset())
+    chosen = side.labelled if tested else np.ones(side.rows, dtype=bool)
+    blocks = side.sample.blocks
+    return Sample(
+        {SCORE: side.scores[chosen]}, frozenset(), None if blocks is None else blocks[chosen]
+    )
+
+
 def _compared(
-    sides: Sequence[tuple[int, Sample]], reference: Sample, limits: Monitoring, seed: int
+    sides: Sequence[tuple[int, Sample, Sample]], limits: Monitoring, seed: int
 ) -> dict[str, Moved] | None:
     """Of each column the comparison that is surer; None where nothing can be decided."""
-    tests = len(sides) * len(reference.columns)
+    tests = sum(len(reference.columns) for _, _, reference in sides)
     smallest = threshold(limits.false_discovery, max(tests, 1))
     compared: list[tuple[int, Comparison]] = []
-    for windows, sample in sides:
+    for windows, sample, reference in sides:
         comparisons = compare(sample, reference, smallest_p=smallest, seed=seed + windows)
         if comparisons is not None:
             compared += [(windows, item) for item in comparisons.values()]
@@ -103,8 +131,10 @@ def _compared(
     return result
 
 
-def _rank(corrected: float, column: Comparison, limits: Monitoring) -> tuple[bool, float]:
-    return column.effect < limits.minimum_effect, corrected
+def _rank(corrected: float, column: Comparison, limits: Monitoring) -> tuple[bool, bool, float]:
+    """What is surely far comes first: other windows would hide it in their sum."""
+    far = corrected <= limits.false_discovery and column.effect >= limits.drift_effect
+    return not far, column.effect < limits.minimum_effect, corrected
 
 
 def _season(window: Window) -> Mapping[str, Comparison]:
@@ -118,16 +148,16 @@ def _season(window: Window) -> Mapping[str, Comparison]:
 
 def _finding(window: Window, moved: Moved, season: Mapping[str, Comparison]) -> Finding:
     column, limits = moved.comparison, window.limits
-    now = moved.corrected <= limits.false_discovery and column.effect >= limits.minimum_effect
-    recent = window.drifted_before[len(window.drifted_before) - limits.sliding_windows + 1 :]
-    times = int(now) + sum(column.column in columns for columns in recent)
+    sure = moved.corrected <= limits.false_discovery
+    now = sure and column.effect >= limits.minimum_effect
+    persistent = _persistent(column.column, window.before.moved, now=now, limits=limits)
+    far = sure and column.effect >= limits.drift_effect
     seasonal = column.column in season and (
         season[column.column].effect < limits.minimum_effect
         or season[column.column].p > limits.false_discovery
     )
-    persistent = times >= limits.persistent_windows
     return Finding(
-        rule="moved",
+        rule=MOVED,
         subject=DISTRIBUTION,
         part=column.column,
         observed=column.effect,
@@ -139,8 +169,24 @@ def _finding(window: Window, moved: Moved, season: Mapping[str, Comparison]) -> 
             "corrected_p": moved.corrected,
             "windows": moved.windows,
             "now": now,
+            "drifted": far
+            and not seasonal
+            and _persistent(column.column, window.before.far, now=far, limits=limits),
         },
     )
+
+
+def _persistent(
+    column: str, before: Sequence[frozenset[str]], *, now: bool, limits: Monitoring
+) -> bool:
+    """Whether it was so in enough of the last windows."""
+    times = int(now) + sum(column in columns for columns in _latest(before, limits))
+    return times >= limits.persistent_windows
+
+
+def _latest(before: Sequence[Item], limits: Monitoring) -> Sequence[Item]:
+    """Of the windows before as many as are judged together with this one."""
+    return before[max(0, len(before) - limits.sliding_windows + 1) :]
 
 
 def _reason(moved: Moved, *, now: bool, persistent: bool, seasonal: bool) -> str:

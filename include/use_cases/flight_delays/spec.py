@@ -17,7 +17,6 @@ from include.spec import (
     Golden,
     Input,
     Label,
-    Monitoring,
     Release,
     RequestField,
     RowRule,
@@ -441,7 +440,6 @@ USE_CASE = UseCase(
         forbidden_inputs=("route_arrivals_28d",),
         max_forbidden_share=0.05,
     ),
-    monitoring=Monitoring(drifted_share=0.35),
     # Monitoring judges months: consecutive alarms lie 28 days or more apart. A month brings 0.33 to
     # 0.36 of a window's labels, so new data starts a training after six months without one (2.05 to
     # 2.15).

@@ -12,7 +12,7 @@ from include.monitoring.performance import judge
 from include.spec import Monitoring
 from include.verdict import Finding
 
-LIMITS = Monitoring(minimum_rows=800, feature_psi=0.25, drifted_share=0.3)
+LIMITS = Monitoring(minimum_rows=800, drift_effect=0.2, drifted_share=0.3)
 REFERENCE = {"n": 9000.0, "observed_rate": 0.2, "auc": 0.701, "brier": 0.15, "logloss": 0.45}
 
 
@@ -23,10 +23,12 @@ def drifted(*names: str, rows: int = 900) -> list[Finding]:
         ColumnDrift(
             column=name,
             kind="number",
-            psi=0.3 + place / 10 if name in names else 0.01,
-            limit=0.25,
+            psi=0.3,
             noise=0.02,
-            drifted=name in names and rows >= LIMITS.minimum_rows,
+            effect=0.3 + place / 10 if name in names else 0.01,
+            corrected_p=0.001 if name in names else 1.0,
+            limit=0.2,
+            drifted=name in names,
             rows=rows,
             missing_share=0.0,
             reference_missing_share=0.0,
@@ -34,7 +36,7 @@ def drifted(*names: str, rows: int = 900) -> list[Finding]:
         )
         for place, name in enumerate([*names, *quiet])
     ]
-    return list(drift.verdict(columns, LIMITS)["findings"])
+    return list(drift.verdict(columns, LIMITS, [])["findings"])
 
 
 def measured(rows: float = 20000.0, auc: float = 0.70, mean_score: float = 0.2) -> list[Finding]:
@@ -75,13 +77,20 @@ def test_reasons_name_what_was_observed_and_its_limit() -> None:
     reasons = policy(LIMITS, [*DRIFTED, *measured(auc=0.62, mean_score=0.3)])["reasons"]
     assert reasons == [
         "4 of 10 inputs have drifted from the training data: a share of 0.40, limit 0.30.",
-        "Input d has a PSI of 0.600 on 900 rows, limit 0.250.",
-        "Input c has a PSI of 0.500 on 900 rows, limit 0.250.",
-        "Input b has a PSI of 0.400 on 900 rows, limit 0.250.",
-        "Input a has a PSI of 0.300 on 900 rows, limit 0.250.",
+        distance("d", 0.600),
+        distance("c", 0.500),
+        distance("b", 0.400),
+        distance("a", 0.300),
         "AUC is 0.620, the test split's was 0.701: auc drop 0.081, limit 0.050.",
         "The mean score is 0.300 and the observed rate 0.200: calibration gap 0.100, limit 0.050.",
     ]
+
+
+def distance(name: str, effect: float) -> str:
+    return (
+        f"Input {name} is a Hellinger distance of {effect:.3f} from the training data on 900 rows,"
+        " limit 0.200 (corrected p 0.001)."
+    )
 
 
 def test_an_input_that_has_drifted_alone_is_stated_and_refuses_nothing() -> None:

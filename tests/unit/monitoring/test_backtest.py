@@ -62,6 +62,7 @@ def test_every_week_is_measured_after_a_training_on_what_was_known_before_it(wor
     assert dict(done.left_out) == {}
     for part in done.measured:
         assert [column.column for column in part.inputs] == [item.name for item in FLIGHTS.inputs]
+        assert all(0.0 <= column.effect < 1.0 for column in part.inputs)
         assert [check.rule for check in part.performance] == ["auc_drop", "calibration_gap"]
         folder = f"weeks-before-{part.interval.label}"
         package = world.settings.home / "work" / FLIGHTS.name / folder / "package"
@@ -70,14 +71,14 @@ def test_every_week_is_measured_after_a_training_on_what_was_known_before_it(wor
         assert trained == pytest.approx(share * known_before(world, part.interval.start), abs=9)
     assert {name: world.tables.version(name) for name in versions} == versions
     fields = [item.field for item in monitoring_proposals(weekly(), done.measured)]
-    assert fields == ["feature_psi", "drifted_share", "max_auc_drop", "max_calibration_gap"]
+    assert fields == ["drift_effect", "drifted_share", "max_auc_drop", "max_calibration_gap"]
 
 
 def test_a_regression_gets_the_limits_of_its_own_problem(world: World):
     use_case = weekly(**DELAY)
     proposals = monitoring_proposals(use_case, back_tested(world, use_case, "delay").measured)
     fields = {item.field: float(item.proposed) for item in proposals}
-    assert list(fields) == ["feature_psi", "drifted_share", "max_loss_increase", "max_bias"]
+    assert list(fields) == ["drift_effect", "drifted_share", "max_loss_increase", "max_bias"]
     assert all(limit > 0.0 for limit in fields.values())
 
 

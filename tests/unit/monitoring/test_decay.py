@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 
 from include.errors import RegistryError
-from include.model.reference import class_reference
+from include.model.reference import bin_shares, class_reference
 from include.monitoring import alarm, performance
 from include.monitoring.drift import _predicted_class
 from include.problems.registry import strategy_of
 from include.spec import Monitoring
+from include.stats.psi import psi
 from tests.unit.problems.problem_cases import CLASSES, use_case
 
 LIMITS = Monitoring(minimum_rows=500)
@@ -85,7 +86,7 @@ def test_a_baseline_that_lacks_a_metric_is_refused(problem):
         performance.baseline(model)
 
 
-def test_the_predicted_class_drifts_when_the_mix_does_and_a_reference_without_it_is_refused():
+def test_the_predicted_class_is_far_when_the_mix_is_and_a_reference_without_it_is_refused():
     scores = np.eye(3)[RANDOM.integers(0, 3, ROWS)]
     metadata = SimpleNamespace(classes=CLASSES, run_id="r")
     model = SimpleNamespace(
@@ -94,7 +95,10 @@ def test_the_predicted_class_drifts_when_the_mix_does_and_a_reference_without_it
     )
     mixed = pl.DataFrame({"predicted_class": RANDOM.choice(CLASSES, ROWS)})
     late = pl.DataFrame({"predicted_class": ["late"] * ROWS})
-    assert not _predicted_class(model, mixed, LIMITS).drifted
-    assert _predicted_class(model, late, LIMITS).drifted
+    distances = []
+    for frame in (mixed, late):
+        entry, codes = _predicted_class(model, frame)
+        distances.append(psi(entry["shares"], bin_shares(entry, codes)))
+    assert distances[0] < 0.1 < 1.0 < distances[1]
     with pytest.raises(RegistryError, match="predicted_class"):
-        _predicted_class(SimpleNamespace(metadata=metadata, reference={"rows": ROWS}), late, LIMITS)
+        _predicted_class(SimpleNamespace(metadata=metadata, reference={"rows": ROWS}), late)

@@ -20,13 +20,15 @@ MONTHS = intervals_between("@monthly", START, START.replace(month=11))
 INPUTS = [f"input_{number}" for number in range(10)]
 
 
-def drift_of(name: str, psi: float, noise: float = 0.001) -> ColumnDrift:
+def drift_of(name: str, effect: float, corrected_p: float = 0.001) -> ColumnDrift:
     return ColumnDrift(
         column=name,
         kind="number",
-        psi=psi,
-        limit=0.25,
-        noise=noise,
+        psi=8 * effect**2,
+        noise=0.001,
+        effect=effect,
+        corrected_p=corrected_p,
+        limit=0.18,
         drifted=False,
         rows=5000,
         missing_share=0.0,
@@ -36,9 +38,9 @@ def drift_of(name: str, psi: float, noise: float = 0.001) -> ColumnDrift:
 
 
 def measured(
-    month: Interval, psis: Sequence[float] = (), checks: Mapping[str, float] | None = None
+    month: Interval, effects: Sequence[float] = (), checks: Mapping[str, float] | None = None
 ) -> Measured:
-    inputs = tuple(drift_of(name, psi) for name, psi in zip(INPUTS, psis, strict=False))
+    inputs = tuple(drift_of(*pair) for pair in zip(INPUTS, effects, strict=False))
     findings = tuple(
         Finding(rule=rule, subject="performance", observed=value, limit=0.05, passed=value <= 0.05)
         for rule, value in (checks or {}).items()
@@ -51,24 +53,24 @@ def proposed(parts: Sequence[Measured]) -> dict[str, Proposal]:
 
 
 def test_drift_limits_let_nineteen_of_twenty_values_pass_and_name_the_largest():
-    seasonal = [[0.02] * 9 + [0.3 + number / 10] for number in range(10)]
+    seasonal = [[0.02] * 9 + [0.3 + number / 20] for number in range(10)]
     proposals = proposed([measured(*pair) for pair in zip(MONTHS, seasonal, strict=True)])
-    limit, share = proposals["feature_psi"], proposals["drifted_share"]
-    assert (limit.declared, limit.breaks) == ("0.25", 0)  # one drifted input of ten is no alarm
-    assert 0.3 < float(limit.proposed) < 0.8
+    limit, share = proposals["drift_effect"], proposals["drifted_share"]
+    assert (limit.declared, limit.breaks) == ("0.18", 0)  # one drifted input of ten is no alarm
+    assert 0.3 < float(limit.proposed) < 0.6
     assert limit.figure == (
-        "95 % of 100 values (10 inputs in 10 intervals) are at most 0.705; the largest is 1.2, of"
-        " input_9 in the interval from 2013-10-01 00:00"
+        "95 % of 100 effects (10 inputs in 10 intervals) are at most 0.5025; the largest is 0.75,"
+        " of input_9 in the interval from 2013-10-01 00:00"
     )
-    assert (share.declared, share.proposed, share.breaks) == ("0.35", "0.1", 0)
-    assert share.figure.endswith("with feature_psi=0.71")
+    assert (share.declared, share.proposed, share.breaks) == ("0.3", "0.1", 0)
+    assert share.figure.endswith("with drift_effect=0.51")
 
 
 def test_limits_that_were_adopted_hold_and_raise_no_alarm():
-    seasonal = [[0.02] * 6 + [0.6, 0.7, 0.8, 0.9 + number / 10] for number in range(10)]
+    seasonal = [[0.02] * 6 + [0.5, 0.5, 0.6, 0.6 + number / 100] for number in range(10)]
     parts = [measured(*pair) for pair in zip(MONTHS, seasonal, strict=True)]
     first = proposed(parts)
-    assert (first["feature_psi"].breaks, first["drifted_share"].breaks) == (10, 10)
+    assert (first["drift_effect"].breaks, first["drifted_share"].breaks) == (10, 10)
     limits = {name: float(item.proposed) for name, item in first.items()}
     adopted = USE_CASE.model_copy(
         update={"monitoring": USE_CASE.monitoring.model_copy(update=limits)}
@@ -77,14 +79,23 @@ def test_limits_that_were_adopted_hold_and_raise_no_alarm():
         assert (item.holds, item.breaks) == (True, 0)
 
 
-def test_what_is_noise_of_few_rows_does_not_count_as_drifted():
+def test_what_may_be_chance_does_not_count_as_drifted():
     noisy = [
-        Measured(month, tuple(drift_of(name, 0.3, noise=0.4) for name in INPUTS), ())
+        Measured(month, tuple(drift_of(name, 0.3, corrected_p=0.5) for name in INPUTS), ())
         for month in MONTHS
     ]
     proposals = proposed(noisy)
-    assert proposals["feature_psi"].breaks == 0
+    assert proposals["drift_effect"].breaks == 0
     assert proposals["drifted_share"].breaks == 0
+
+
+def test_what_moved_in_too_few_of_the_last_intervals_does_not_count():
+    every_third = [[0.5 if number % 3 == 0 else 0.02] * 10 for number in range(10)]
+    parts = [measured(*pair) for pair in zip(MONTHS, every_third, strict=True)]
+    assert proposed(parts)["drift_effect"].breaks == 4
+    twice = USE_CASE.monitoring.model_copy(update={"persistent_windows": 2})
+    patient = USE_CASE.model_copy(update={"monitoring": twice})
+    assert monitoring_proposals(patient, parts)[0].breaks == 0
 
 
 @pytest.mark.parametrize(

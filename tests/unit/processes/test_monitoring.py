@@ -44,9 +44,9 @@ pytestmark = [
 ORDER = (
     steps.collect_log,
     steps.join_labels,
+    steps.run_checks,
     steps.detect_drift,
     steps.evaluate_performance,
-    steps.run_checks,
     steps.build_report,
     steps.decide_alarm,
 )
@@ -163,7 +163,32 @@ def test_drift_covers_every_input_and_the_score(world: World, results: dict[str,
     assert rows.filter((pl.col("kind") != "score") & pl.col("drifted")).height == len(
         drift["drifted_inputs"]
     )
-    assert drift["online"]["verdict"] == "not judged"
+    assert drift["online"]["rows"] == ANSWERED
+    assert drift["online"]["psi"].keys() == {column["column"] for column in drift["columns"]}
+
+
+def test_drift_is_what_the_corrected_check_finds(world: World, results: dict[str, Any]) -> None:
+    found = {
+        item["part"]: item
+        for item in results["run_checks"]["findings"]
+        if item["subject"] == "distribution" and item["rule"] == "moved"
+    }
+    drift = results["detect_drift"]
+    compared = {
+        column["column"]: column for column in drift["columns"] if column["effect"] is not None
+    }
+    assert compared.keys() == found.keys() >= {item.name for item in FLIGHTS.inputs}
+    for name, column in compared.items():
+        details = found[name]["example"]
+        assert (column["effect"], column["corrected_p"], column["drifted"]) == (
+            found[name]["observed"],
+            details["corrected_p"],
+            details["drifted"],
+        )
+    assert drift["verdict"] in ("stable", "drifted")
+    inputs = [item.name for item in FLIGHTS.inputs if compared[item.name]["drifted"]]
+    assert list(drift["drifted_inputs"]) == inputs
+    assert drift["drifted_share"] == len(inputs) / len(FLIGHTS.inputs)
 
 
 def test_the_decision_is_recorded_in_one_row(world: World, results: dict[str, Any]) -> None:
@@ -280,7 +305,7 @@ def test_an_interval_that_is_not_scored_cannot_be_judged(
     march = Interval(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
     for step in (steps.join_labels, steps.detect_drift, steps.evaluate_performance):
         with pytest.raises(NotReadyYet, match="flight_delays__batch_scoring"):
-            run_step(step, world.context(march))
+            run_step(step, world.context(march), results)
 
 
 def test_a_missing_reference_is_an_error_and_never_no_drift(
@@ -295,7 +320,7 @@ def test_a_missing_reference_is_an_error_and_never_no_drift(
 
     monkeypatch.setattr(steps, "judged_model", without_reference)
     with pytest.raises(RegistryError, match=r"reference\.json"):
-        run_step(steps.detect_drift, world.context(FEBRUARY))
+        run_step(steps.detect_drift, world.context(FEBRUARY), results)
 
 
 def test_few_rows_are_neither_an_alarm_nor_an_all_clear(
@@ -333,7 +358,7 @@ def test_the_checks_are_recorded_and_say_what_they_saw(
     )
     assert rows.height == len(checked["findings"])
     moved = rows.filter((pl.col("check") == "distribution") & (pl.col("part") != ""))
-    assert set(moved["part"]) == {item.name for item in FLIGHTS.inputs}
+    assert set(moved["part"]) - {"score"} == {item.name for item in FLIGHTS.inputs}
     estimated = rows.filter(pl.col("rule") == "estimated_auc")["observed"].item()
     assert 0.5 < estimated < 1.0
     # A month of the same schema: nothing of it is another one.
@@ -361,11 +386,54 @@ def test_checks_without_their_training_set_say_so_and_hold_nothing_back(
         [],
         "version 0 of flight_delays/snapshots is gone",
     )
-    decision = run_step(
-        steps.decide_alarm, world.context(FEBRUARY), {**results, "run_checks": checked}
+    done = {**results, "run_checks": checked}
+    done["detect_drift"] = run_step(steps.detect_drift, world.context(FEBRUARY), done)
+    assert done["detect_drift"]["verdict"] == "not judged"
+    decision = run_step(steps.decide_alarm, world.context(FEBRUARY), done)
+    assert "drift" not in decision["verdict"]
+    assert any(
+        "version 0 of flight_delays/snapshots is gone" in why for why in decision["not_judged"]
     )
-    assert decision["verdict"] == results["decide_alarm"]["verdict"]
+    assert ("performance" in decision["verdict"]) == (
+        "performance" in results["decide_alarm"]["verdict"]
+    )
     monkeypatch.undo()
+
+
+def test_an_alarm_on_drift_follows_the_check_and_not_the_psi(
+    world: World, results: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    """Half of the inputs surely far: the alarm. The same PSI, and the check is not sure: none."""
+    request.addfinalizer(
+        lambda: [
+            run_step(step, world.context(FEBRUARY), results)
+            for step in (steps.detect_drift, steps.decide_alarm)
+        ]
+    )
+    inputs = [item.name for item in FLIGHTS.inputs]
+    outcomes = {}
+    for sure in (True, False):
+        checked = json.loads(json.dumps(results["run_checks"]))
+        for item in checked["findings"]:
+            if item["part"] in inputs[: len(inputs) // 2] and item["rule"] == "moved":
+                item["example"]["drifted"] = sure
+            elif item["rule"] == "moved":
+                item["example"]["drifted"] = False
+        limits = FLIGHTS.monitoring.model_copy(update={"alarm_on": ("drift",)})
+        context = replace(
+            world.context(FEBRUARY), use_case=FLIGHTS.model_copy(update={"monitoring": limits})
+        )
+        done = {**results, "run_checks": checked}
+        done["detect_drift"] = run_step(steps.detect_drift, context, done)
+        done["decide_alarm"] = run_step(steps.decide_alarm, context, done)
+        outcomes[sure] = done
+    assert outcomes[True]["decide_alarm"]["alarm"]
+    assert "inputs have drifted" in outcomes[True]["decide_alarm"]["reasons"][0]
+    assert not outcomes[False]["decide_alarm"]["alarm"]
+    columns = [
+        [column["psi"] for column in done["detect_drift"]["columns"]] for done in outcomes.values()
+    ]
+    assert columns[0] == columns[1]
 
 
 def test_another_schema_is_an_alarm_of_its_own(world: World, results: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from include.spec import (
     FeatureTable,
     Golden,
     Input,
+    Monitoring,
     RequestField,
     Schedule,
     Serving,
@@ -32,6 +33,7 @@ from tests.unit.model.synthetic import DELIVERIES, PARCELS, USE_CASE
 from tests.unit.problems.problem_cases import use_case
 
 MISSPELT, TYPELESS = {"name": "a", "typ": "string"}, {"name": "a"}
+BY_PSI = {"feature_psi": 0.25}
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
 FIELDS = {name: getattr(USE_CASE, name) for name in UseCase.model_fields}
 
@@ -85,6 +87,18 @@ PARTS = {
     "direction's bounds": (
         lambda: Direction(input="a", change=1, expect="not_lower", minimum=2, maximum=1),
         "direction of 'a': minimum is 2, above the maximum 1",
+    ),
+    "drift by PSI": (
+        lambda: Monitoring(**BY_PSI),
+        r"feature_psi is 0\.25; .* whose limit is a Hellinger distance: write drift_effect=0\.177",
+    ),
+    "drift below what counts as moved": (
+        lambda: Monitoring(drift_effect=0.01),
+        "drift_effect is 0.01, below minimum_effect 0.02; what has not moved cannot drift",
+    ),
+    "more windows than there are": (
+        lambda: Monitoring(persistent_windows=4),
+        "persistent_windows is 4, above sliding_windows 3",
     ),
     "label shares": (
         lambda: DataChecks(min_label_share=0.6, max_label_share=0.5),
@@ -306,6 +320,20 @@ def test_the_specification_of_an_earlier_training_stays_readable():
     with pytest.raises(ValueError, match="min_label_share"):
         UseCase.model_validate(old)
     assert UseCase.model_validate(old, context=RECORDED).data_checks.min_label_share == 0.9
+
+
+def drift_alarm(cron: str, **changes: Any) -> UseCase:
+    monitoring = Monitoring(alarm_on=("drift",), **changes)
+    schedule = USE_CASE.schedule.model_copy(update={"monitoring_cron": cron})
+    return declared(monitoring=monitoring, schedule=schedule)
+
+
+def test_an_alarm_on_drift_that_could_never_be_judged_is_refused_and_says_what_to_declare():
+    with pytest.raises(SpecError, match=r"3 windows of 1:00:00 hold 1 blocks of 1 day.*block"):
+        drift_alarm("@hourly")
+    assert drift_alarm("@hourly", block=None)
+    assert drift_alarm("@hourly", block=timedelta(minutes=30))
+    assert drift_alarm("@monthly")
 
 
 def test_the_file_and_the_line_of_the_field_are_named(tmp_path):

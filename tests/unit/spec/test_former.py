@@ -47,3 +47,10 @@ def test_a_former_specification_reads_as_todays(case):
     read = UseCase.model_validate(former(case))
     assert read.model_dump() == case.model_dump()
     assert read.training_data == case.training_data
+
+
+def test_a_former_limit_of_the_psi_reads_as_the_effect_that_it_is():
+    values = json.loads(USE_CASE.model_dump_json())
+    del values["monitoring"]["drift_effect"]
+    values["monitoring"]["feature_psi"] = 0.5
+    assert UseCase.model_validate(values).monitoring.drift_effect == 0.25

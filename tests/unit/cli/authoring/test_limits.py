@@ -25,7 +25,7 @@ def lines_of(*proposals: Proposal) -> Sequence[str]:
 def test_lines_to_paste_stand_below_their_figure_and_name_their_place():
     assert lines_of(
         proposal("problem", "min_auc", "0.69"),
-        proposal("monitoring", "feature_psi", "0.3"),
+        proposal("monitoring", "drift_effect", "0.3"),
         proposal("raw/flights", "minimum_rows", "50"),
     ) == [
         "# problem=Binary(...)",
@@ -33,7 +33,7 @@ def test_lines_to_paste_stand_below_their_figure_and_name_their_place():
         "min_auc=0.69,",
         "# monitoring=Monitoring(...)",
         "# 2, most of 3.",
-        "feature_psi=0.3,",
+        "drift_effect=0.3,",
         '# Table(name="raw/flights", ...)',
         "# 2, most of 3.",
         "minimum_rows=50,",

@@ -53,10 +53,10 @@ def test_gates_and_limits_of_monitoring_are_proposed_each_with_its_figure_and_no
     assert re.search(r"auc 0\.\d+ on [\d,]+ test rows, 95 % from 0\.\d+ to 0\.\d+", folded)
     assert "Monitoring, by 3 intervals after a training each" in folded
     assert "left out" not in folded
-    assert re.search(r"95 % of \d+ values \(\d+ inputs in 3 intervals\) are at most", folded)
+    assert re.search(r"95 % of \d+ effects \(\d+ inputs in 3 intervals\) are at most", folded)
     _, title, pasted = printed.partition("To paste into include/use_cases/flight_delays/spec.py:")
     assert title
-    for field in ("min_auc", "max_brier", "max_calibration_error", "feature_psi"):
+    for field in ("min_auc", "max_brier", "max_calibration_error", "drift_effect"):
         assert re.search(rf"^    {field}=[0-9.]+,$", pasted, re.MULTILINE), field
     for field in ("drifted_share", "max_auc_drop", "max_calibration_gap"):
         assert re.search(rf"^    {field}=[0-9.]+,$", pasted, re.MULTILINE), field

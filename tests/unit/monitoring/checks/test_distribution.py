@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from include.monitoring.checks.base import Window
+from include.monitoring.checks.base import Before, Window
 from include.monitoring.checks.distribution import distribution, moved_columns, together
 from include.stats.two_samples import Sample
+from include.verdict import Finding
 from proofs.bench.monitoring.labelled import STEADY, World, draw
 from tests.unit.monitoring.checks.windows import LIMITS, refused, window, with_column
 
@@ -14,8 +15,14 @@ SHIFTED = World(shift=np.array([0.4, 0.0, 0.0, 0.0, 0.0]))
 SMALL = World(shift=np.array([0.12, 0.0, 0.0, 0.0, 0.0]))
 
 
+def drifted_columns(findings: list[Finding]) -> set[str]:
+    return {item.part for item in findings if (item.example or {}).get("drifted")}
+
+
 def test_a_shifted_input_is_named_and_no_other():
-    assert refused(distribution(window(SHIFTED))) == [("moved_columns", ""), ("moved", "input_0")]
+    """The score is what a shifted input makes of it."""
+    named = [("moved_columns", ""), ("moved", "input_0"), ("moved", "score")]
+    assert refused(distribution(window(SHIFTED))) == named
 
 
 def test_undrifted_windows_are_quiet():
@@ -42,17 +49,39 @@ def test_an_input_refuses_only_when_it_moved_in_enough_of_the_last_windows():
     first = replace(window(SHIFTED), limits=limits)
     findings = distribution(first)
     assert refused(findings) == []
-    assert moved_columns(findings) == {"input_0"}
-    again = replace(first, drifted_before=(frozenset(), moved_columns(findings)))
+    assert moved_columns(findings) == {"input_0", "score"}
+    again = replace(first, before=Before(moved=(frozenset(), moved_columns(findings))))
     assert ("moved", "input_0") in refused(distribution(again))
     longer_ago = (frozenset({"input_0"}), frozenset(), frozenset())
-    assert refused(distribution(replace(first, drifted_before=longer_ago))) == []
+    assert refused(distribution(replace(first, before=Before(moved=longer_ago)))) == []
+
+
+def test_an_input_drifts_when_it_moved_far_in_enough_of_the_last_windows():
+    limits = LIMITS.model_copy(update={"drift_effect": 0.1, "persistent_windows": 2})
+    first = replace(window(SHIFTED), limits=limits)
+    near = replace(first, before=Before(moved=(frozenset({"input_0"}),)))
+    findings = distribution(near)
+    assert ("moved", "input_0") in refused(findings)
+    assert drifted_columns(findings) == set()
+    far = replace(near, before=Before(moved=near.before.moved, far=near.before.moved))
+    assert drifted_columns(distribution(far)) == {"input_0"}
+    wide = replace(far, limits=limits.model_copy(update={"drift_effect": 0.3}))
+    assert drifted_columns(distribution(wide)) == set()
+
+
+def test_of_more_windows_than_there_are_all_count():
+    limits = LIMITS.model_copy(update={"sliding_windows": 6, "persistent_windows": 4})
+    thrice = Before(moved=(frozenset({"input_0"}),) * 3)
+    assert ("moved", "input_0") in refused(
+        distribution(replace(window(SHIFTED), limits=limits, before=thrice))
+    )
 
 
 def test_what_moves_as_it_did_a_season_before_is_no_change():
     same_season = draw(SHIFTED, 3_000, np.random.default_rng(9)).sample
     findings = distribution(window(SHIFTED, seasonal=same_season))
-    assert refused(findings) == []
+    assert ("moved", "input_0") not in refused(findings)
+    assert "input_0" not in drifted_columns(findings)
     assert any("a season before" in item.reason for item in findings)
     other_season = draw(STEADY, 3_000, np.random.default_rng(9)).sample
     assert ("moved", "input_0") in refused(distribution(window(SHIFTED, seasonal=other_season)))

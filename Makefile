@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
+.PHONY: help images demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -108,6 +108,9 @@ logs: venv  ## the last lines of the platform's logs: NAME=serving for one, FOLL
 
 airflow: venv  ## the airflow command in the platform's environment: make airflow ARGS="dags list"
 	@$(CLI) airflow $(ARGS)
+
+images: venv  ## build the images of Airflow, MLflow, endpoint and step: PUSH=registry/folder BASE=image DOCKER=docker
+	@$(CLI) images $(if $(PUSH),--push $(PUSH)) $(if $(BASE),--base $(BASE)) $(if $(DOCKER),--docker $(DOCKER))
 
 lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves every version to the newest that fits
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \

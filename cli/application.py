@@ -53,6 +53,21 @@ COMMANDS: dict[str, Command] = {
         "Run Airflow's own command line in the platform's environment.",
         PLATFORM,
     ),
+    "component": Command(
+        "cli.platform.component:component",
+        "Run one process of the platform in the foreground, as in a container.",
+        PLATFORM,
+    ),
+    "migrate": Command(
+        "cli.platform.component:migrate",
+        "Bring the databases up to date before the platform's processes start.",
+        PLATFORM,
+    ),
+    "images": Command(
+        "cli.images.build:images",
+        "Build the images of this checkout with their bills of materials; push them.",
+        PLATFORM,
+    ),
     "demo": Command(
         "cli.demo.main:demo", "Replay months of real flights through the whole loop.", PLATFORM
     ),

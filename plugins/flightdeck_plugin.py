@@ -32,6 +32,6 @@ class FlightdeckPlugin(AirflowPlugin):
         }
     ]
     external_views: ClassVar[list[Any]] = [
-        {"name": "Models (MLflow)", "href": SETTINGS.mlflow_tracking_uri, "destination": "nav"},
-        {"name": "Endpoint", "href": f"{SETTINGS.serving_url}/", "destination": "nav"},
+        {"name": "Models (MLflow)", "href": SETTINGS.mlflow_page, "destination": "nav"},
+        {"name": "Endpoint", "href": f"{SETTINGS.serving_page}/", "destination": "nav"},
     ]

@@ -26,7 +26,7 @@ def links_of(settings: Settings, use_case: str, *results: Mapping[str, Any]) -> 
 def _addresses(
     settings: Settings, use_case: str, result: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    mlflow = settings.mlflow_tracking_uri.rstrip("/")
+    mlflow = settings.mlflow_page
     addresses: list[tuple[str, str]] = []
     if result.get("mlflow_run_id") and result.get("experiment_id"):
         run = f"#/experiments/{result['experiment_id']}/runs/{result['mlflow_run_id']}"

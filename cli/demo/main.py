@@ -100,9 +100,9 @@ def finish(
 ) -> None:
     """Write and print the summary."""
     urls = {
-        "airflow": settings.airflow_url,
-        "mlflow": settings.mlflow_tracking_uri,
-        "endpoint": settings.serving_url,
+        "airflow": settings.airflow_page,
+        "mlflow": settings.mlflow_page,
+        "endpoint": settings.serving_page,
         "report": settings.report_address(rows[-1]["report"]) or str(rows[-1]["report"]),
     }
     ledger = Ledger(settings).rows(use_case.name)

@@ -327,7 +327,7 @@ class Replay:
 
     def where(self, dag_id: str, run_id: str = "") -> str:
         """Where to look in the Airflow UI."""
-        return f"Look at {self.settings.airflow_url}/dags/{dag_id}/runs/{run_id}".rstrip("/")
+        return f"Look at {self.settings.airflow_page}/dags/{dag_id}/runs/{run_id}".rstrip("/")
 
     @property
     def tables(self) -> TableStore:

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cli.platform.folders import airflow_home, create_private, log_dir
 from cli.platform.metadata import connections, is_of_the_platform
 from include.errors import PlatformError
 from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings.contradictions import LOOPBACK
 from include.settings.environments import EXECUTORS
 
 PARALLELISM = 4
@@ -130,11 +132,29 @@ def common_environment(settings: Settings) -> dict[str, str]:
 
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:
-    """The tracking server: no jobs run on behalf of callers."""
+    """The tracking server: no jobs run on behalf of callers, and it answers to the names by which
+    the settings say that it is called.
+    """
     return {
         **common_environment(settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **_called_by_name(settings),
     }
+
+
+def _called_by_name(settings: Settings) -> dict[str, str]:
+    """MLflow refuses requests to names that it does not know, so that no page of another site
+    reaches it through a name of its own. Left to itself it knows this machine and private networks.
+    """
+    named = {
+        urlsplit(address).netloc.rpartition("@")[2]
+        for address in (settings.mlflow_tracking_uri, settings.mlflow_page)
+        if urlsplit(address).hostname not in (*LOOPBACK, None, settings.host)
+    }
+    if not named:
+        return {}
+    here = {f"{host}{port}" for host in sorted(LOOPBACK) for port in ("", ":*")}
+    return {"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(sorted({*named, *here}))}
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -154,7 +174,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__PARALLELISM": PARALLELISM,
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": keys.fernet_key,
-        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url.rstrip('/')}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
             f"{user}:{role}" for user, role in settings.accounts.items()
         ),
@@ -166,7 +186,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
         "API__WORKERS": 1,
-        "API__BASE_URL": settings.airflow_url,
+        "API__BASE_URL": settings.airflow_page,
         "API__SECRET_KEY": keys.api_secret_key,
         # Logs are files on this machine: nobody serves them over HTTP, so do not wait long for an
         # answer.

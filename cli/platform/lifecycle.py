@@ -314,9 +314,9 @@ def address_lines(settings: Settings) -> list[str]:
         f"{user} / {password}" for user, password in sorted(passwords(settings).items())
     )
     return [
-        f"Airflow   {settings.airflow_url}   sign in as {users}",
-        f"MLflow    {settings.mlflow_tracking_uri}",
-        f"Endpoint  {settings.serving_url}   its routes at {settings.serving_url}/docs",
+        f"Airflow   {settings.airflow_page}   sign in as {users}",
+        f"MLflow    {settings.mlflow_page}",
+        f"Endpoint  {settings.serving_page}   its routes at {settings.serving_page}/docs",
         (
             f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"
             if settings.grpc_port

@@ -21,6 +21,7 @@ from cli.platform.postgres import LOG, server_command, server_environment
 from include.settings import PROJECT_ROOT, Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,20 @@ def platform_processes(settings: Settings) -> tuple[Process, ...]:
     embedded = kind_of(settings) == "embedded"
     databases = (_database(settings),) if embedded else ()
     return (*databases, _mlflow(settings), *_airflow(settings), _serving(settings))
+
+
+def component_names() -> tuple[str, ...]:
+    """The processes that can run by themselves, each in a container of its own."""
+    return ("mlflow", "serving", *(f"airflow-{name}" for name in AIRFLOW))
+
+
+def component(settings: Settings, name: str) -> Process:
+    """One process of `component_names`; nothing is made up for the others, as Airflow's secrets."""
+    if name == "mlflow":
+        return _mlflow(settings)
+    if name == "serving":
+        return _serving(settings)
+    return next(process for process in _airflow(settings) if process.name == name)
 
 
 def _database(settings: Settings) -> Process:

@@ -109,7 +109,7 @@ class Platform:
     def address(self, dag_id: str, run_id: str = "") -> str:
         """Where people see a DAG or a run."""
         run = f"/runs/{quote(run_id, safe=':+')}" if run_id else ""
-        return f"{self._settings.airflow_url}/dags/{dag_id}{run}"
+        return f"{self._settings.airflow_page}/dags/{dag_id}{run}"
 
     def _outcome(
         self,

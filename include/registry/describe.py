@@ -66,7 +66,7 @@ class Place:
     @classmethod
     def of(cls, settings: Settings, use_case: UseCase, experiment_id: str, run_id: str) -> Place:
         """The place of an MLflow run in the settings' environment."""
-        return cls(use_case, experiment_id, run_id, settings.airflow_url)
+        return cls(use_case, experiment_id, run_id, settings.airflow_page)
 
     def artefact(self, file: str = "") -> str:
         """The address within MLflow's pages of a file of the run, or of the run itself."""

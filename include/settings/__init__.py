@@ -85,13 +85,32 @@ class Settings(BaseModel):
         description="Folder or object-storage URI under which every Delta table lies. A folder of"
         " `home` by default."
     )
+    airflow_url: str = Field(
+        description="Airflow's api-server as workers and commands reach it. By default the one on"
+        " `host` and `airflow_port`."
+    )
+    airflow_public_url: str | None = Field(
+        default=None,
+        description="Airflow as browsers reach it, for links in records and pages, where that is"
+        " not `airflow_url`.",
+    )
     mlflow_tracking_uri: str = Field(
         description="MLflow's tracking server and registry. By default the one on `host` and"
         " `mlflow_port`."
     )
+    mlflow_public_url: str | None = Field(
+        default=None,
+        description="MLflow as browsers reach it, for links, where that is not"
+        " `mlflow_tracking_uri`.",
+    )
     serving_url: str = Field(
         description="Base address at which releases and the demo ask the endpoint. By default that"
         " of `host` and `serving_port`."
+    )
+    serving_public_url: str | None = Field(
+        default=None,
+        description="The endpoint as browsers reach it, for links, where that is not"
+        " `serving_url`.",
     )
     online_store: str | None = Field(
         default=None,
@@ -283,9 +302,19 @@ class Settings(BaseModel):
             ) from error
 
     @property
-    def airflow_url(self) -> str:
-        """Base address of the Airflow api-server."""
-        return f"http://{self.host}:{self.airflow_port}"
+    def airflow_page(self) -> str:
+        """Where people find Airflow, without a slash at its end."""
+        return (self.airflow_public_url or self.airflow_url).rstrip("/")
+
+    @property
+    def mlflow_page(self) -> str:
+        """Where people find MLflow, without a slash at its end."""
+        return (self.mlflow_public_url or self.mlflow_tracking_uri).rstrip("/")
+
+    @property
+    def serving_page(self) -> str:
+        """Where people find the endpoint, without a slash at its end."""
+        return (self.serving_public_url or self.serving_url).rstrip("/")
 
     @property
     def feature_repo(self) -> Path:
@@ -312,7 +341,7 @@ class Settings(BaseModel):
         if not isinstance(path, str) or not Path(path).is_relative_to(self.reports_dir):
             return None
         inside = quote(Path(path).relative_to(self.reports_dir).as_posix())
-        return f"{self.airflow_url.rstrip('/')}{REPORTS_PATH}/{inside}"
+        return f"{self.airflow_page}{REPORTS_PATH}/{inside}"
 
     @property
     def keys_dir(self) -> Path:
@@ -393,6 +422,7 @@ def _fill_derived(values: dict[str, Any]) -> None:
     host = values.get("host", "127.0.0.1")
     values["home"] = home
     values.setdefault("tables_uri", str(home / "tables"))
+    values.setdefault("airflow_url", f"http://{host}:{values.get('airflow_port', 8080)}")
     values.setdefault("mlflow_tracking_uri", f"http://{host}:{values.get('mlflow_port', 5000)}")
     values.setdefault("grpc_port", _next_port(values.get("serving_port", 3000)))
     values.setdefault("serving_url", f"http://{host}:{values.get('serving_port', 3000)}")

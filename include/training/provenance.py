@@ -14,6 +14,8 @@ from include.bundles.manifest import unpacked_manifest
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
+IMAGE_COMMIT = "REVISION"
+"""File that `docker/Dockerfile` writes, since an image has no git."""
 LIBRARIES = (
     "deltalake",
     "feast",
@@ -43,12 +45,14 @@ class Environment(BaseModel):
 
 
 def code_commit(root: Path = PROJECT_ROOT) -> str:
-    """The commit that is checked out, or that the bundle was built from whose files these are, with
-    `-dirty` where files differ from it; `unknown` where neither is so.
+    """The commit that is checked out, or that the bundle or the image was built from whose files
+    these are, with `-dirty` where files differ from it; `unknown` where neither is so.
     """
     bundle = unpacked_manifest(root)
     if bundle is not None:
         return f"{bundle.commit}-dirty" if bundle.dirty else bundle.commit
+    if (packed := root / IMAGE_COMMIT).is_file():
+        return packed.read_text(encoding="utf-8").strip()
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain")
     if commit is None or changes is None:

@@ -39,6 +39,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "logs",
         "airflow",
         "lock",
+        "images",
         "clean",
         "experiments",
         "reproduce",

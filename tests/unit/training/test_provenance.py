@@ -27,6 +27,11 @@ def test_the_commit_is_named_and_changes_mark_it(tmp_path):
     assert code_commit(tmp_path) == f"{head}-dirty"
 
 
+def test_an_image_says_of_which_commit_it_was_made(tmp_path):
+    (tmp_path / "REVISION").write_text("0123abcd-dirty\n")
+    assert code_commit(tmp_path) == "0123abcd-dirty"
+
+
 def test_without_git_the_commit_is_unknown(tmp_path, monkeypatch):
     assert code_commit(tmp_path) == UNKNOWN
     monkeypatch.setenv("PATH", str(tmp_path))

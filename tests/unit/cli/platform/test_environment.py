@@ -85,6 +85,35 @@ def test_mlflow_loads_no_pickle_and_runs_no_jobs(tmp_path):
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
 
 
+def test_mlflow_answers_to_the_names_by_which_the_settings_call_it(tmp_path):
+    alone = mlflow_environment(settings_in(tmp_path))
+    assert "MLFLOW_SERVER_ALLOWED_HOSTS" not in alone
+    beside = settings_in(
+        tmp_path,
+        FLIGHTDECK_MLFLOW_TRACKING_URI="http://mlflow:5000",
+        FLIGHTDECK_MLFLOW_PUBLIC_URL="https://models.example.com/",
+    )
+    hosts = mlflow_environment(beside)["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert {"mlflow:5000", "models.example.com", "localhost:*", "127.0.0.1"} <= set(hosts)
+    assert "*" not in hosts
+
+
+def test_workers_and_browsers_may_find_airflow_at_different_addresses(tmp_path):
+    settings = settings_in(
+        tmp_path,
+        FLIGHTDECK_HOST="0.0.0.0",
+        FLIGHTDECK_AIRFLOW_URL="http://airflow-api-server:8080",
+        FLIGHTDECK_AIRFLOW_PUBLIC_URL="https://airflow.example.com/",
+    )
+    environment = airflow_environment(settings)
+    url = environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    assert url == "http://airflow-api-server:8080/execution/"
+    assert environment["AIRFLOW__API__BASE_URL"] == "https://airflow.example.com"
+    assert environment["AIRFLOW__API__HOST"] == "0.0.0.0"
+    report = settings.report_address(str(settings.reports_dir / "a.html"))
+    assert report == "https://airflow.example.com/flightdeck/reports/a.html"
+
+
 def test_what_would_make_children_disagree_is_not_inherited(tmp_path):
     inherited = {
         "PATH": "/bin",

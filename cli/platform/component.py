@@ -1,0 +1,59 @@
+"""The command `component`: one process of the platform in the foreground, for a container that has
+the others beside it.
+
+It is the process that `flightdeck up` starts, with the same command line and environment; what
+starts it again when it ends, and the databases, are whoever runs the container.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from cli.platform import preflight
+from cli.platform.environment import ensure_secrets, process_environment
+from cli.platform.processes import component as component_process
+from cli.platform.processes import component_names
+from include.settings import load_settings
+from include.spec.base import suggestion
+
+
+def component(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"One of {', '.join(component_names())}.")
+    ],
+) -> None:
+    """Run one process of the platform here, in the foreground, and nothing else.
+
+    Its neighbours are found by FLIGHTDECK_AIRFLOW_URL, FLIGHTDECK_MLFLOW_TRACKING_URI and
+    FLIGHTDECK_SERVING_URL; `flightdeck migrate` comes before the first start.
+    """
+    if name not in component_names():
+        raise typer.BadParameter(
+            f"there is no process {name!r}{suggestion(name, component_names())}",
+            param_hint="NAME",
+        )
+    settings = load_settings()
+    # Whatever is written below the home is its owner's alone, as under `flightdeck up`.
+    os.umask(0o077)
+    preflight.require_writable(settings)
+    process = component_process(settings, name)
+    process.directory.mkdir(parents=True, exist_ok=True)
+    os.chdir(process.directory)
+    environment = process_environment(process.environment)
+    os.execve(process.command[0], process.command, environment)  # noqa: S606  # the platform's own
+
+
+def migrate() -> None:
+    """Bring the databases up to date, and make what Airflow's processes share.
+
+    To be run once before they start, and again after an update.
+    """
+    settings = load_settings()
+    os.umask(0o077)
+    preflight.require_writable(settings)
+    ensure_secrets(settings)
+    preflight.migrate(settings)
+    print("The databases are up to date.")

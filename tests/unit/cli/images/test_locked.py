@@ -1,0 +1,104 @@
+"""What an image gets of the lock: enough, verbatim, and nothing that no image needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from cli.images.locked import chosen, lines_of, read_lock, starts_of, subset
+from include.settings import PROJECT_ROOT
+
+LOCK = (PROJECT_ROOT / "requirements.txt").read_text()
+ENTRIES = read_lock(LOCK)
+PACKAGES = tomllib.loads((PROJECT_ROOT / "docker" / "packages.toml").read_text())
+IMAGES = list(PACKAGES["images"])
+
+
+def names_of(image: str) -> set[str]:
+    """The packages of an image."""
+    return {entry.name for entry in subset(image, PACKAGES, ENTRIES)}
+
+
+def normal(name: str) -> str:
+    """A package's name as the lock writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_lock_is_read_as_a_whole():
+    pins = re.findall(r"^\S+==", LOCK, re.MULTILINE)
+    assert len(ENTRIES) == len(pins) > 300
+    assert all("--hash=sha256:" in "".join(entry.lines) for entry in ENTRIES)
+    assert all(entry.needed_by for entry in ENTRIES)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_every_line_of_an_image_stands_in_the_lock(image):
+    lines = list(lines_of(subset(image, PACKAGES, ENTRIES)))
+    assert set(lines) <= set(LOCK.splitlines())
+    assert lines[0].partition("==")[2]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_has_all_that_its_packages_require(image):
+    """What pip would find out: each requirement of each package, here on this Python."""
+    names, environment = names_of(image), {**default_environment(), "extra": ""}
+    missing = set()
+    for name in names:
+        try:
+            required = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # locked for another Python or system
+        for requirement in map(Requirement, required):
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                missing |= {normal(requirement.name)} - names
+    assert missing == set(PACKAGES["left_out"]) & missing
+
+
+def test_what_an_extra_brings_comes_along():
+    assert {"psycopg", "psycopg-binary", "redis", "hiredis"} <= names_of("serving")
+
+
+def test_an_endpoint_carries_no_pipeline_and_a_step_no_airflow():
+    serving, step, airflow = names_of("serving"), names_of("step"), names_of("airflow")
+    assert not {"mlflow", "evidently", "great-expectations", "apache-airflow-core"} & serving
+    assert not {name for name in step if name.startswith("apache-airflow")}
+    assert step < airflow  # so that the airflow image adds to the layers of step
+    assert not {"pytest", "schemathesis", "ruff"} & airflow
+
+
+def test_every_choice_is_in_an_image_or_in_a_group_that_says_why_not():
+    in_images = set().union(*map(names_of, IMAGES))
+    grouped = {name for group in PACKAGES["groups"].values() for name in group}
+    assert set(chosen(ENTRIES)) - in_images - grouped == set()
+    assert grouped - set(chosen(ENTRIES)) == set()
+
+
+def test_unknown_images_and_packages_are_refused():
+    with pytest.raises(SystemExit, match=r"no image 'servng'.*serving"):
+        starts_of("servng", PACKAGES, ENTRIES)
+    wrong = {**PACKAGES, "images": {"serving": {"packages": ["feest"]}}}
+    with pytest.raises(SystemExit, match="feest for serving"):
+        subset("serving", wrong, ENTRIES)
+
+
+def test_the_dockerfile_can_call_it_without_any_package(tmp_path):
+    for source in ("cli/images/locked.py", "docker/packages.toml"):
+        (tmp_path / source.rpartition("/")[2]).write_bytes((PROJECT_ROOT / source).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "locked.py", "mlflow"],
+        cwd=tmp_path,
+        input=LOCK,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.findall(r"^([a-z0-9-]+)==", done.stdout, re.MULTILINE) == [
+        entry.name for entry in subset("mlflow", PACKAGES, ENTRIES)
+    ]

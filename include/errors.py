@@ -7,6 +7,7 @@
     |   |-- TableNotFound    the table, or that version of it, does not exist
     |   |-- EmptyWindow      a window holds no row where there must be some
     |   |-- LateStep         newer data were written since the step read what it writes from
+    |   |-- StorageError     object storage cannot be reached, or refuses what is asked of it
     |   `-- NotReadyYet      an earlier process has not finished this interval; try again later
     |-- FeatureStoreError    Feast's registry or stores contradict the specification
     |-- RegistryError        a run, a version or an artefact is missing or is not what its record
@@ -59,6 +60,10 @@ class NotReadyYet(DataError):
 
 class LateStep(DataError):
     """Newer data were written since the step read what it writes from: nothing of it is written."""
+
+
+class StorageError(DataError):
+    """Object storage cannot be reached, or refuses what is asked of it; nothing was written."""
 
 
 class FeatureStoreError(FlightdeckError):

@@ -11,6 +11,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from include.process_end import end_at_once
 from include.settings import Settings, load_settings
 from proofs.harness.databases import airflow_at, mlflow_at
 from proofs.harness.home import enter_home
+from proofs.harness.object_store import ObjectStoreServer
 from proofs.harness.ports import free_port
 
 HOME = Path(tempfile.mkdtemp(prefix="flightdeck-tests-"))
@@ -53,3 +55,10 @@ def airflow_database() -> None:
     """The session's metadata databases of Airflow and MLflow, migrated."""
     airflow_at(HOME / "airflow" / "airflow.db")
     mlflow_at(HOME / "mlflow" / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStoreServer]:
+    """The session's S3, started at the first demand."""
+    with ObjectStoreServer() as server:
+        yield server

@@ -71,7 +71,11 @@ def left_out(settings: Settings) -> list[str]:
     if settings.ledger_url is not None:
         missing.append("The release ledger's rows and the alarms: they lie in a database.")
     if tables_folder(settings) is None:
-        missing.append(f"The tables: they lie in {settings.tables_uri}.")
+        missing.append(
+            f"The tables: they lie in {settings.tables_uri}. Have the storage keep versions of its"
+            " objects, or copy what is below that address after this backup: it may name older"
+            " versions of a table, which the copy still has, and never newer ones."
+        )
     return missing
 
 

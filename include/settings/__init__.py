@@ -30,6 +30,7 @@ from include.settings.environments import (
     EnvironmentName,
     Executor,
 )
+from include.settings.object_storage import is_remote, location
 from include.settings.online_store import masked, online_store_config
 from include.settings.references import resolve
 
@@ -82,8 +83,9 @@ class Settings(BaseModel):
         " earlier version.",
     )
     tables_uri: str = Field(
-        description="Folder or object-storage URI under which every Delta table lies. A folder of"
-        " `home` by default."
+        description="Where every Delta table lies: the path of a folder, or s3://bucket/prefix,"
+        " which is reached by the standard `AWS_*` variables (docs/stores.md). A folder of `home`"
+        " by default."
     )
     airflow_url: str = Field(
         description="Airflow's api-server as workers and commands reach it. By default the one on"
@@ -243,6 +245,13 @@ class Settings(BaseModel):
                 f" another home with {PREFIX}HOME, without any of [ ] \\ ^ | and without a % before"
                 " two hexadecimal digits"
             )
+        return value
+
+    @field_validator("tables_uri")
+    @classmethod
+    def _known_object_storage(cls, value: str) -> str:
+        if is_remote(value):
+            location(value)
         return value
 
     @field_validator("spec_overlay")

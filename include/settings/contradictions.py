@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from include.settings.environments import ENVIRONMENTS
+from include.settings.object_storage import is_remote, problems
 from include.settings.references import FILE
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -
 def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each: the variables, why they cannot be, and what is valid."""
     yield from _of_defaults(settings, variables)
+    if is_remote(settings.tables_uri):
+        yield from problems(variables)
     if settings.target == "pods":
         yield from _of_pods(settings)
 

@@ -4,7 +4,6 @@ in one transaction with the rows.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from include.tables.predicates import window_predicate
+from include.tables.remote import reaching
 from include.tables.store import TableStore, Window
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class Commit:
     note: str
     mark: tuple[str, int] | None = None
 
-    def properties(self) -> CommitProperties:
-        """The commit's properties as Delta takes them."""
+    def properties(self, *, first: bool = False) -> CommitProperties:
+        """The commit's properties as Delta takes them; the first of a table is tried once."""
         marks = (
             [] if self.mark is None else [Transaction(app_id=self.mark[0], version=self.mark[1])]
         )
-        return CommitProperties(custom_metadata={self.key: self.note}, app_transactions=marks)
+        once = {"max_commit_retries": 0} if first else {}
+        return CommitProperties(
+            custom_metadata={self.key: self.note}, app_transactions=marks, **once
+        )
 
 
 def overwrite(
@@ -53,14 +56,12 @@ def overwrite(
     how: dict[str, Any] = {"mode": "overwrite", "schema_mode": "overwrite"}
     if window is not None:
         how = {"mode": "overwrite", "schema_mode": "merge", "predicate": window_predicate(*window)}
-    exists = tables.exists(name)
-    with nullcontext() if exists else tables.creating(name):
-        write_deltalake(
-            _behind(tables.open(name), name, commit) if exists else tables.uri(name),
-            rows,
-            commit_properties=commit.properties(),
-            **(how if exists else {"mode": "error"}),
-        )
+    if not tables.exists(name):
+        tables.write_first(name, rows, commit.properties(first=True))
+        return
+    table = _behind(tables.open(name), name, commit)
+    with reaching(tables.root):
+        write_deltalake(table, rows, commit_properties=commit.properties(), **how)
 
 
 def _behind(table: DeltaTable, name: str, commit: Commit) -> DeltaTable:
@@ -77,5 +78,7 @@ def _behind(table: DeltaTable, name: str, commit: Commit) -> DeltaTable:
 
 def last_note(tables: TableStore, name: str, key: str) -> str | None:
     """The note under `key` of the table's newest commit; `None` when it carries none."""
-    note = tables.open(name).history(1)[0].get(key)
+    table = tables.open(name)
+    with reaching(tables.root):
+        note = table.history(1)[0].get(key)
     return None if note is None else str(note)

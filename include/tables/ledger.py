@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 
 from include.tables.fence import committing
+from include.tables.remote import reaching
 from include.tables.scan import scan_table
 from include.tables.store import TableStore, same_rows
 
@@ -44,7 +45,15 @@ class Ledger:
 
     def append(self, rows: pl.DataFrame) -> None:
         """Append rows that are new by their nature; writers never get into each other's way."""
-        write_deltalake(self.tables.uri(self.name), rows.to_arrow(), mode="append")
+        uri = self.tables.uri(self.name)
+
+        def attempt() -> None:
+            with reaching(uri):
+                write_deltalake(
+                    uri, rows.to_arrow(), mode="append", storage_options=self.tables.options
+                )
+
+        committing(uri, attempt)
         self.tables.make_durable(self.name)
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -73,10 +82,13 @@ class Ledger:
         return committing(self.tables.uri(self.name), lambda: self._try_to_amend(change))
 
     def _try_to_amend(self, change: Change) -> pl.DataFrame:
-        uri, empty = self.tables.uri(self.name), pl.DataFrame(schema=dict(self.schema))
-        DeltaTable.create(uri, schema=empty.to_arrow().schema, mode="ignore")
-        table = DeltaTable(uri)
-        stored = scan_table(table).collect()
+        empty = pl.DataFrame(schema=dict(self.schema))
+        if not self.tables.exists(self.name):
+            first = CommitProperties(max_commit_retries=0)
+            self.tables.write_first(self.name, empty.to_arrow(), first)
+        table = self.tables.open(self.name)
+        with reaching(self.tables.root):
+            stored = scan_table(table).collect()
         before = pl.concat([empty, stored], how="diagonal")
         after = change(before)
         if same_rows(after, before):
@@ -85,12 +97,13 @@ class Ledger:
         mark = Transaction(app_id=WRITER, version=0 if written is None else written + 1)
         # Written against the version that was read: a commit in between makes this one fail instead
         # of losing its rows.
-        write_deltalake(
-            table,
-            after.to_arrow(),
-            mode="overwrite",
-            schema_mode=None if dict(stored.schema) == dict(after.schema) else "overwrite",
-            commit_properties=CommitProperties(app_transactions=[mark]),
-        )
+        with reaching(self.tables.root):
+            write_deltalake(
+                table,
+                after.to_arrow(),
+                mode="overwrite",
+                schema_mode=None if dict(stored.schema) == dict(after.schema) else "overwrite",
+                commit_properties=CommitProperties(app_transactions=[mark]),
+            )
         self.tables.make_durable(self.name)
         return after

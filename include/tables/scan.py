@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from include.errors import TableNotFound
+from include.tables.remote import reaching, storage_options
 
 PLAIN = "file://"
 PATTERNS = "*?["
@@ -19,7 +20,9 @@ def scan_uri(uri: str, version: int | None = None) -> pl.LazyFrame:
     where there is none.
     """
     try:
-        return scan_table(DeltaTable(uri, version=version))
+        with reaching(uri):
+            table = DeltaTable(uri, version=version, storage_options=storage_options(uri))
+        return scan_table(table)
     except TableNotFoundError as error:
         which = "" if version is None else f" at version {version}"
         raise TableNotFound(f"There is no table at {uri}{which}.") from error

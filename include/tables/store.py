@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.errors import DataError, TableNotFound
-from include.files import locked
+from include.object_storage import ObjectStore
 from include.tables.durable import local_path, make_durable
 from include.tables.evolution import Evolution, with_stored_types
 from include.tables.fence import Fence, committing, properties
 from include.tables.predicates import before_predicate, window_predicate
+from include.tables.remote import reaching, storage_options
 from include.tables.scan import scan_table
 from include.tables.types import TYPES, as_stored
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TIMESTAMP = TYPES["timestamp"]
 
@@ -35,11 +37,12 @@ Window = tuple[str, datetime, datetime]
 UNREADABLE = (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What reading a table whose files were damaged or are gone may end with."""
 
+MADE_ALREADY = "table already exists"
+"""In the error of a first version that was there before."""
+LOG_FOLDER = "_delta_log"
+
 WriteFailed = DeltaError
 """Delta's writer has failed, by itself or because the rows that it asked for could not be had."""
-
-LOCK = ".create.lock"
-LOCK_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class TableStore:
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/")
+        self.options = storage_options(self.root)
 
     def uri(self, name: str) -> str:
         """Where the table of that name lies."""
@@ -71,12 +75,14 @@ class TableStore:
 
     def exists(self, name: str) -> bool:
         """Whether the table has been written at least once."""
-        return bool(DeltaTable.is_deltatable(self.uri(name)))
+        with reaching(self.uri(name)):
+            return bool(DeltaTable.is_deltatable(self.uri(name), self.options))
 
     def open(self, name: str, version: int | None = None) -> DeltaTable:
         """The Delta table itself; raises `TableNotFound` with the table's URI."""
         try:
-            return DeltaTable(self.uri(name), version=version)
+            with reaching(self.uri(name)):
+                return DeltaTable(self.uri(name), version=version, storage_options=self.options)
         except TableNotFoundError as error:
             which = "" if version is None else f" at version {version}"
             raise TableNotFound(
@@ -121,7 +127,8 @@ class TableStore:
             frame = frame.filter(where)
         if columns is not None:
             frame = frame.select(columns)
-        return frame.collect()
+        with reaching(self.root):
+            return frame.collect()
 
     def replace_window(
         self,
@@ -169,13 +176,14 @@ class TableStore:
             return self.replace_all(name, frame)
 
     def _discard(self, name: str) -> None:
-        if "://" not in self.root:
-            shutil.rmtree(self.uri(name))
+        folder = local_path(self.uri(name))
+        if folder is not None:
+            shutil.rmtree(folder)
             return
-        from pyarrow.fs import FileSystem
-
-        files, path = FileSystem.from_uri(self.uri(name))
-        files.delete_dir(path)
+        objects = ObjectStore(self.uri(name))
+        # The log last: until it is gone, whoever reads meets a damaged table and not half of one.
+        files = sorted(objects.tags(), key=lambda file: file.startswith(LOG_FOLDER))
+        objects.delete(files)
 
     def _replace(
         self, name: str, frame: pl.DataFrame, fence: Fence | None, window: Window | None = None
@@ -191,45 +199,51 @@ class TableStore:
             table = self.open(name)
             if fence is not None:
                 fence.check(table, name)
-            change = _change(name, scan_table(table), rows, window)
+            with reaching(self.root):
+                change = _change(name, scan_table(table), rows, window)
             if change is None:
                 return self._written(name, rows.height)
             changed, how = change
             # Against the version that was read: a commit in between makes this one fail.
-            write_deltalake(
-                table,
-                changed.to_arrow(),
-                mode="overwrite",
-                commit_properties=properties(fence),
-                **how,
-            )
+            with reaching(self.root):
+                write_deltalake(
+                    table,
+                    changed.to_arrow(),
+                    mode="overwrite",
+                    commit_properties=properties(fence),
+                    **how,
+                )
             return self._written(name, rows.height, table.version())
 
         return committing(self.uri(name), attempt)
 
     def _create(self, name: str, frame: pl.DataFrame, fence: Fence | None) -> TableVersion:
-        with self.creating(name):
-            write_deltalake(
-                self.uri(name), frame.to_arrow(), mode="error", commit_properties=properties(fence)
-            )
+        self.write_first(name, frame.to_arrow(), properties(fence, max_commit_retries=0))
         return self._written(name, frame.height)
 
-    @contextmanager
-    def creating(self, name: str) -> Iterator[None]:
-        """Hold the right to write the first version of a table; raises `CommitFailedError` where
-        another writer has just made it.
+    def write_first(
+        self, name: str, rows: pa.Table | pa.RecordBatchReader, properties: CommitProperties
+    ) -> None:
+        """Write the first version of a table; raises `CommitFailedError` where another writer has
+        just made it.
 
-        Delta lets two first writers both commit, the second as if it appended, so that every row is
-        there twice. The lock orders the processes of one machine.
+        `properties` must allow no repeated commit (`max_commit_retries=0`): Delta's library would
+        put the rows behind those of the writer that was first, as if they had been appended. A
+        commit that is made once is made by whoever gets its name first, on any host.
         """
-        root = local_path(self.root)
         try:
-            with nullcontext() if root is None else locked(root / LOCK, seconds=LOCK_SECONDS):
-                if self.exists(name):
-                    raise CommitFailedError(f"{name} has just been made by another writer")
-                yield
-        except TimeoutError as error:
-            raise DataError(f"{name} cannot be made: {error}. Run the task again.") from error
+            with reaching(self.uri(name)):
+                write_deltalake(
+                    self.uri(name),
+                    rows,
+                    mode="error",
+                    storage_options=self.options,
+                    commit_properties=properties,
+                )
+        except DeltaError as error:
+            if MADE_ALREADY not in str(error):
+                raise
+            raise CommitFailedError(f"{name} has just been made by another writer") from error
 
     def append_once(
         self, name: str, frame: pl.DataFrame, *, consumer: str, offset: int
@@ -245,11 +259,16 @@ class TableStore:
             if offset <= self.offset(name, consumer):
                 return None
             mark = Transaction(app_id=consumer, version=offset)
-            exists = self.exists(name)
-            with nullcontext() if exists else self.creating(name):
+            rows = as_stored(name, frame).to_arrow()
+            if not self.exists(name):
+                first = CommitProperties(app_transactions=[mark], max_commit_retries=0)
+                self.write_first(name, rows, first)
+                return self._written(name, frame.height)
+            table = self.open(name)
+            with reaching(self.root):
                 write_deltalake(
-                    self.open(name) if exists else self.uri(name),
-                    as_stored(name, frame).to_arrow(),
+                    table,
+                    rows,
                     mode="append",
                     schema_mode="merge",
                     commit_properties=CommitProperties(app_transactions=[mark]),
@@ -265,9 +284,9 @@ class TableStore:
         """
         if self.read(name, columns=[time_column], where=pl.col(time_column) < before).height == 0:
             return 0
-        return int(
-            self.open(name).delete(before_predicate(time_column, before))["num_deleted_rows"]
-        )
+        table = self.open(name)
+        with reaching(self.root):
+            return int(table.delete(before_predicate(time_column, before))["num_deleted_rows"])
 
     def vacuum(self, name: str, *, hours: int) -> int:
         """Remove files that no version has used for `hours`; how many. Versions that need them can
@@ -276,7 +295,8 @@ class TableStore:
         Nobody may be writing the table meanwhile.
         """
         table = self.open(name)
-        return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+        with reaching(self.root):
+            return len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
 
     def offset(self, name: str, consumer: str) -> int:
         """The last offset that `append_once` recorded for `consumer`; -1 when there is none."""

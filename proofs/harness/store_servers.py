@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import psutil
@@ -38,6 +38,7 @@ class StoreServer:
     """
 
     url: str
+    end_signal = signal.SIGINT
 
     def __init__(self, kind: str) -> None:
         self.port = free_port()
@@ -46,7 +47,7 @@ class StoreServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._account: dict[str, Any] = {}
 
-    def __enter__(self) -> StoreServer:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -77,7 +78,7 @@ class StoreServer:
         """End it; what it holds is kept for the next `start`."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(self.end_signal)
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:

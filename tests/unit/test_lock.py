@@ -32,6 +32,7 @@ LEARNING = [
 ROOMS = ("include", "serving", "plugins", "dags", "cli", "proofs", "tests")
 # What a line of requirements.in brings by its extra, or cannot do without.
 COMES_WITH = {
+    "botocore": "boto3",
     "nats": "faststream[nats]",
     "psycopg": "feast[postgres]",
     "pydantic_core": "pydantic",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 import pytest
 
@@ -18,8 +16,8 @@ def commit(number: int, note: str = "first") -> Commit:
     return Commit("note", note, mark=("scoring January", number))
 
 
-def test_of_two_writers_with_one_number_the_second_is_overtaken(tmp_path: Path) -> None:
-    tables = TableStore(str(tmp_path))
+def test_of_two_writers_with_one_number_the_second_is_overtaken(root: str) -> None:
+    tables = TableStore(root)
     overwrite(tables, "predictions", ROWS, commit(1))
     # It read the table before the first one wrote, and comes to write after it.
     with pytest.raises(Overtaken, match="number 1 of 'scoring January'"):
@@ -30,8 +28,8 @@ def test_of_two_writers_with_one_number_the_second_is_overtaken(tmp_path: Path) 
     assert tables.offset("predictions", "scoring January") == 2
 
 
-def test_a_commit_without_a_number_is_written_as_often_as_it_comes(tmp_path: Path) -> None:
-    tables = TableStore(str(tmp_path))
+def test_a_commit_without_a_number_is_written_as_often_as_it_comes(root: str) -> None:
+    tables = TableStore(root)
     for note in ("first", "second"):
         overwrite(tables, "predictions", ROWS, Commit("note", note))
     assert last_note(tables, "predictions", "note") == "second"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 import pytest
 
@@ -11,7 +9,7 @@ from include.tables.store import TableStore
 
 
 @pytest.mark.parametrize("sign", ["\u0085", "\u2028", "\x1c", "\n", "\r"])
-def test_text_with_any_end_of_line_is_appended(sign: str, tmp_path: Path) -> None:
-    tables = TableStore(str(tmp_path))
+def test_text_with_any_end_of_line_is_appended(sign: str, root: str) -> None:
+    tables = TableStore(root)
     tables.replace_all("log", pl.DataFrame({"text": [f"a{sign}b"]}))
     assert tables.read("log")["text"].to_list() == [f"a{sign}b"]

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from include.errors import DataError
+from include.object_storage import ObjectStore
+from include.settings.object_storage import is_remote
 from include.tables.store import UNREADABLE, TableStore, TableVersion
 
 JANUARY, FEBRUARY, MARCH = (datetime(2020, month, 1, tzinfo=UTC) for month in (1, 2, 3))
@@ -17,8 +19,8 @@ TIME = 'the "time", asked-at'
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> TableStore:
-    return TableStore(str(tmp_path))
+def tables(root: str) -> TableStore:
+    return TableStore(root)
 
 
 def rows(start: datetime, **columns: list[Any]) -> pl.DataFrame:
@@ -124,13 +126,25 @@ def test_rows_are_cut_along_a_time_whose_name_must_be_quoted(tables: TableStore)
     assert tables.read("x")["a"].to_list() == [3]
 
 
-@pytest.mark.parametrize("damaged", ["*.parquet", "_delta_log/*.json"])
+def damage(uri: str, ending: str) -> None:
+    if is_remote(uri):
+        objects = ObjectStore(uri)
+        names = [name for name in objects.tags() if name.endswith(ending)]
+        for name in names:
+            objects.write(name, b"no such file")
+    else:
+        names = [str(path) for path in Path(uri).rglob(f"*{ending}")]
+        for name in names:
+            Path(name).write_bytes(b"no such file")
+    assert names
+
+
+@pytest.mark.parametrize("damaged", [".parquet", ".json"])
 def test_what_cannot_be_read_is_replaced_where_only_repeated_writes_lie(
     tables: TableStore, damaged: str
 ) -> None:
     tables.replace_unread("y", pl.DataFrame({"a": [1, 2]}))
-    for file in Path(tables.uri("y")).glob(damaged):
-        file.write_bytes(b"no such file")
+    damage(tables.uri("y"), damaged)
     with pytest.raises(UNREADABLE):
         tables.replace_all("y", pl.DataFrame({"a": [3]}))
     tables.replace_unread("y", pl.DataFrame({"a": [3]}))

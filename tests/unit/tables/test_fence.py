@@ -7,7 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -45,8 +44,8 @@ def fence(number: int) -> Fence:
     return Fence("ingest 2013-01", number, f"publish_tables of run a (try {number})")
 
 
-def test_a_late_writer_is_refused_by_name_and_changes_nothing(tmp_path: Path) -> None:
-    tables = TableStore(str(tmp_path))
+def test_a_late_writer_is_refused_by_name_and_changes_nothing(root: str) -> None:
+    tables = TableStore(root)
     write(tables, 1, fence=fence(3))
     corrected = write(tables, 2, fence=fence(4))
     with pytest.raises(
@@ -59,8 +58,8 @@ def test_a_late_writer_is_refused_by_name_and_changes_nothing(tmp_path: Path) ->
     write(tables, 5, month=1, fence=Fence("ingest 2013-02", 0, "another interval"))
 
 
-def test_a_late_writer_of_a_whole_table_is_refused_too(tmp_path: Path) -> None:
-    tables = TableStore(str(tmp_path))
+def test_a_late_writer_of_a_whole_table_is_refused_too(root: str) -> None:
+    tables = TableStore(root)
     tables.replace_all("raw/rows", rows(1), fence=fence(1))
     with pytest.raises(LateStep):
         tables.replace_all("raw/rows", rows(2), fence=fence(0))
@@ -80,11 +79,11 @@ def _write_at_once(root: str, number: int, barrier: Barrier, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["the same window", "windows of their own", "the whole table"])
-def test_writers_at_the_same_moment_have_one_effect(tmp_path: Path, kind: str) -> None:
+def test_writers_at_the_same_moment_have_one_effect(root: str, kind: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(WRITERS)
     writers = [
-        spawn.Process(target=_write_at_once, args=(str(tmp_path), number, barrier, kind))
+        spawn.Process(target=_write_at_once, args=(root, number, barrier, kind))
         for number in range(WRITERS)
     ]
     for writer in writers:
@@ -92,16 +91,16 @@ def test_writers_at_the_same_moment_have_one_effect(tmp_path: Path, kind: str) -
     for writer in writers:
         writer.join(120)
         assert writer.exitcode == 0
-    tables = TableStore(str(tmp_path))
+    tables = TableStore(root)
     written = WRITERS if kind == "windows of their own" else 1
     assert tables.read("raw/rows")["value"].to_list() == [4] * written
     assert tables.version("raw/rows") == 5 * written - 1
 
 
-def test_two_first_writers_make_one_table_with_each_row_once(tmp_path: Path) -> None:
+def test_two_first_writers_make_one_table_with_each_row_once(root: str) -> None:
     frame = pl.DataFrame({"value": range(2000)})
     for trial in range(12):
-        tables, barrier = TableStore(str(tmp_path / str(trial))), threading.Barrier(2)
+        tables, barrier = TableStore(f"{root}/{trial}"), threading.Barrier(2)
 
         def first_write(tables: TableStore = tables, barrier: threading.Barrier = barrier) -> int:
             barrier.wait(30)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -31,8 +30,8 @@ for number in range(5):
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(TableStore(str(tmp_path)), "ledger", SCHEMA, key=("who", "number"))
+def ledger(root: str) -> Ledger:
+    return Ledger(TableStore(root), "ledger", SCHEMA, key=("who", "number"))
 
 
 def row(who: int, number: int, text: str) -> pl.DataFrame:
@@ -40,12 +39,10 @@ def row(who: int, number: int, text: str) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("method", ["append", "add", "upsert", "amend"])
-def test_concurrent_writers_lose_nothing(tmp_path: Path, ledger: Ledger, method: str) -> None:
+def test_concurrent_writers_lose_nothing(root: str, ledger: Ledger, method: str) -> None:
     ledger.add(row(9, 9, "first"))
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), method, str(who)], cwd=PROJECT_ROOT
-        )
+        subprocess.Popen([sys.executable, "-c", WRITER, root, method, str(who)], cwd=PROJECT_ROOT)
         for who in range(3)
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
@@ -55,11 +52,9 @@ def test_concurrent_writers_lose_nothing(tmp_path: Path, ledger: Ledger, method:
     ]
 
 
-def test_two_processes_may_make_the_table_at_the_same_time(tmp_path: Path, ledger: Ledger) -> None:
+def test_two_processes_may_make_the_table_at_the_same_time(root: str, ledger: Ledger) -> None:
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), "upsert", str(who)], cwd=PROJECT_ROOT
-        )
+        subprocess.Popen([sys.executable, "-c", WRITER, root, "upsert", str(who)], cwd=PROJECT_ROOT)
         for who in range(2)
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0]
@@ -82,7 +77,7 @@ def test_upsert_replaces_the_rows_of_its_keys_only(ledger: Ledger) -> None:
     assert sorted(ledger.read().rows()) == [(1, 1, "c"), (2, 1, "b")]
 
 
-def test_an_older_table_gains_the_columns_that_it_lacks(tmp_path: Path, ledger: Ledger) -> None:
+def test_an_older_table_gains_the_columns_that_it_lacks(root: str, ledger: Ledger) -> None:
     older = {name: SCHEMA[name] for name in ("who", "number")}
     Ledger(ledger.tables, "ledger", older, key=("who",)).add(row(1, 1, "").select(*older))
     assert ledger.read().rows() == [(1, 1, None)]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -26,8 +25,8 @@ def replace(tables: TableStore, frame: pl.DataFrame, first_day: int, days: int) 
     ).version
 
 
-def test_a_window_is_replaced_and_its_neighbours_stay(tmp_path: Path):
-    tables = TableStore(str(tmp_path))
+def test_a_window_is_replaced_and_its_neighbours_stay(root: str):
+    tables = TableStore(root)
     replace(tables, rows(0, 4), 0, 4)
     replace(tables, rows(2, 2, 9.0), 2, 2)
     assert tables.read("t").sort("at")["value"].to_list() == [1.0, 1.0, 9.0, 9.0]
@@ -35,36 +34,36 @@ def test_a_window_is_replaced_and_its_neighbours_stay(tmp_path: Path):
     assert tables.read("t").sort("at")["value"].to_list() == [1.0, 9.0]
 
 
-def test_the_same_rows_make_no_new_version(tmp_path: Path):
-    tables = TableStore(str(tmp_path))
+def test_the_same_rows_make_no_new_version(root: str):
+    tables = TableStore(root)
     first = replace(tables, rows(0, 4), 0, 4)
     assert replace(tables, rows(0, 4).reverse(), 0, 4) == first
     assert replace(tables, rows(0, 4, 2.0), 0, 4) > first
 
 
-def test_a_row_outside_the_window_is_refused(tmp_path: Path):
+def test_a_row_outside_the_window_is_refused(root: str):
     with pytest.raises(DataError, match="1 rows lie outside"):
-        replace(TableStore(str(tmp_path)), rows(0, 5), 0, 4)
+        replace(TableStore(root), rows(0, 5), 0, 4)
 
 
-def test_an_offset_is_appended_once(tmp_path: Path):
-    tables = TableStore(str(tmp_path))
+def test_an_offset_is_appended_once(root: str):
+    tables = TableStore(root)
     assert tables.offset("t", "shipper") == -1
     assert tables.append_once("t", rows(0, 2), consumer="shipper", offset=7) is not None
     assert tables.append_once("t", rows(0, 2), consumer="shipper", offset=7) is None
     assert (tables.read("t").height, tables.offset("t", "shipper")) == (2, 7)
 
 
-def test_an_older_version_can_be_read(tmp_path: Path):
-    tables = TableStore(str(tmp_path))
+def test_an_older_version_can_be_read(root: str):
+    tables = TableStore(root)
     old = replace(tables, rows(0, 1), 0, 1)
     tables.replace_all("t", rows(0, 1, 5.0))
     assert tables.read("t", version=old)["value"].to_list() == [1.0]
 
 
-def test_a_missing_table_is_named(tmp_path: Path):
+def test_a_missing_table_is_named(root: str):
     with pytest.raises(TableNotFound, match="no table 'nothing'"):
-        TableStore(str(tmp_path)).read("nothing")
+        TableStore(root).read("nothing")
 
 
 def test_the_digest_ignores_order_but_no_value():

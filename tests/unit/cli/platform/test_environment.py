@@ -30,8 +30,10 @@ def test_a_child_loads_the_settings_of_its_parent(tmp_path):
         FLIGHTDECK_AIRFLOW_PORT="8181",
         FLIGHTDECK_SAMPLE_SHARE="0.1",
         FLIGHTDECK_TABLES_URI="s3://lake",
+        AWS_REGION="eu-central-1",
     )
-    assert load_settings(common_environment(settings)) == settings
+    # As `process_environment` has it inherited.
+    assert load_settings({"AWS_REGION": "eu-central-1", **common_environment(settings)}) == settings
 
 
 def test_airflow_is_told_where_the_project_lies(tmp_path):

@@ -41,6 +41,22 @@ def contributions(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(model.booster.predict(data, pred_contribs=True), dtype=np.float64)
 
 
+def attributed(model: ScoringModel, matrix: np.ndarray) -> np.ndarray:
+    """What each input makes of each row's score, by `method`, float64 of shape (rows, inputs); of
+    several classes the sum of its absolute contributions to them.
+    """
+    if method(model) == TREESHAP:
+        values = contributions(model, matrix)[..., :-1]
+    else:
+        values = permutations(model, matrix)
+    return values if values.ndim == len(("rows", "inputs")) else np.abs(values).sum(axis=1)
+
+
+def spread_rows(count: int, rows: int = SAMPLE_ROWS) -> np.ndarray:
+    """The positions of at most `rows` of so many rows, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(rows, count)).round().astype(int))
+
+
 def attribution_summary(
     model: ScoringModel, matrix: np.ndarray, *, rows: int = SAMPLE_ROWS
 ) -> list[dict[str, float | str]]:
@@ -49,7 +65,7 @@ def attribution_summary(
 
     Of several classes the mean over them too.
     """
-    chosen = np.unique(np.linspace(0, len(matrix) - 1, min(rows, len(matrix))).round().astype(int))
+    chosen = spread_rows(len(matrix), rows)
     attributed = (
         contributions(model, matrix[chosen])[..., :-1]
         if method(model) == TREESHAP

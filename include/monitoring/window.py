@@ -14,10 +14,12 @@ import numpy as np
 import polars as pl
 
 from include.data_sets.split import cut, moments
+from include.evaluation.attributions import attributed, method, spread_rows
 from include.evaluation.slices import column_values
 from include.interval import Interval
 from include.model.package import ScoringModel
-from include.monitoring.checks.base import Before, Side, Window
+from include.monitoring.checks.base import Attributed, Before, Side, Window
+from include.monitoring.checks.effectiveness import blocks_of
 from include.monitoring.checks.schema_skew import infer_schema
 from include.monitoring.labels import KNOWN_AT, LABEL, attach, read_labels
 from include.monitoring.population import Population
@@ -52,9 +54,15 @@ def build_window(
     operation, throughput_before = samples_until(use_case, tables, interval.end)
     served, trained = _some(labelled), _training(use_case, tables, model)
     scores = served["score"].cast(pl.Float64).to_numpy()
+    serving = _side(use_case, model, served, scores)
+    reference = _side(use_case, model, trained, model.score_frame(trained))
     return Window(
-        serving=_side(use_case, model, served, scores),
-        reference=_side(use_case, model, trained, model.score_frame(trained)),
+        serving=serving,
+        reference=reference,
+        attributed=(
+            _attributed(model, served, serving),
+            _attributed(model, trained, reference),
+        ),
         limits=use_case.monitoring,
         earlier=_earlier(use_case, tables, model, interval, population.version),
         seasonal=_seasonal(use_case, tables, model, interval),
@@ -99,6 +107,17 @@ def _side(
         groups=_groups(use_case, model, frame),
         ids=frame[use_case.id_column].cast(pl.String).to_numpy(),
         schema=infer_schema(frame.select(read)),
+    )
+
+
+def _attributed(model: ScoringModel, frame: pl.DataFrame, side: Side) -> Attributed:
+    """Of some of the rows, evenly spread."""
+    chosen = spread_rows(frame.height)
+    return Attributed(
+        inputs=tuple(model.transform.feature_names),
+        values=attributed(model, model.transform.apply_frame(frame[chosen])),
+        blocks=blocks_of(side)[chosen],
+        method=method(model),
     )
 
 

@@ -348,6 +348,13 @@ class Monitoring(Part):
         description="Largest rise of an input's share of nulls above the training's. 0.1 by"
         " default.",
     )
+    max_attribution_change: Share = Field(
+        default=0.05,
+        description=(
+            "Largest change of an input's share of all contributions to the score, and of its"
+            " signed part of them. 0.05 by default: a twentieth of what makes the scores."
+        ),
+    )
     serving: ServingLimits = Field(
         default=ServingLimits(),
         description="Limits of the endpoint's errors, latency, memory, processors and throughput.",

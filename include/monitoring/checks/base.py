@@ -72,6 +72,18 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Attributed:
+    """What made the scores of a sample of rows: `values` are the contributions of each row's
+    inputs, float64 of shape (rows, inputs), by `method`; `blocks`, shape (rows,), as in a sample.
+    """
+
+    inputs: tuple[str, ...]
+    values: np.ndarray
+    blocks: np.ndarray
+    method: str
+
+
+@dataclass(frozen=True)
 class Before:
     """The columns that moved in each of the windows before, the newest last, and those that moved
     by `drift_effect`.
@@ -87,10 +99,11 @@ class Window:
 
     `earlier` are the windows before, the newest last; `seasonal` the rows of the same season
     before, where one is declared; `matured` is the window before, whose labels have come by now.
-    `before` is what the earlier windows found. `threshold` is the score from which on the answer
-    is positive, `baseline` the model's own metrics on its test split, `score_kind` what its answers
-    are. `operation` is the interval's row of `<use_case>/serving_metrics`, `throughput_before` the
-    rows a second of the intervals before.
+    `attributed` are the contributions of both sides, serving first, where the model can be
+    explained. `before` is what the earlier windows found. `threshold` is the score from which on
+    the answer is positive, `baseline` the model's own metrics on its test split, `score_kind` what
+    its answers are. `operation` is the interval's row of `<use_case>/serving_metrics`,
+    `throughput_before` the rows a second of the intervals before.
     """
 
     serving: Side
@@ -99,6 +112,7 @@ class Window:
     earlier: tuple[Sample, ...] = ()
     seasonal: Sample | None = None
     matured: Side | None = None
+    attributed: tuple[Attributed, Attributed] | None = None
     before: Before = Before()
     operation: Mapping[str, Any] | None = None
     throughput_before: tuple[float, ...] = ()

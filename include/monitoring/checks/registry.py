@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from include.monitoring.checks.attribution import ATTRIBUTION, attribution
 from include.monitoring.checks.base import Check, Window
 from include.monitoring.checks.distribution import DISTRIBUTION, distribution
 from include.monitoring.checks.effectiveness import EFFECTIVENESS, effectiveness
@@ -24,6 +25,7 @@ CHECKS: Mapping[str, Check] = {
     DISTRIBUTION: distribution,
     MULTIVARIATE: multivariate,
     NOVELTY: novelty,
+    ATTRIBUTION: attribution,
     FAIRNESS: fairness,
     EFFECTIVENESS: effectiveness,
     ESTIMATE: estimate,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from include.monitoring.checks.attribution import attribution
 from include.monitoring.checks.base import Window
 from include.monitoring.checks.effectiveness import effectiveness
 from include.monitoring.checks.estimate import estimate
@@ -18,11 +19,11 @@ from include.monitoring.checks.kind_of_change import kind_of_change
 from include.monitoring.checks.multivariate import multivariate
 from include.monitoring.checks.novelty import novelty
 from include.spec import Monitoring
-from proofs.bench.monitoring.labelled import CHANGES, STEADY, draw, steady_auc
+from proofs.bench.monitoring.labelled import CHANGES, STEADY, draw, explained, steady_auc
 
 ROWS, REFERENCE_ROWS = 4_000, 8_000
 LIMITS = Monitoring(minimum_rows=1_000)
-JUDGES = (multivariate, novelty, fairness, effectiveness, estimate, kind_of_change)
+JUDGES = (multivariate, novelty, attribution, fairness, effectiveness, estimate, kind_of_change)
 BASELINE_ROWS = 50_000
 
 
@@ -43,10 +44,12 @@ def name_kinds(change: str, windows: int, seed: int) -> Named:
     kinds: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for number in range(windows):
+        serving, reference = draw(world, ROWS, random), draw(STEADY, REFERENCE_ROWS, random)
         window = Window(
-            draw(world, ROWS, random),
-            draw(STEADY, REFERENCE_ROWS, random),
+            serving,
+            reference,
             LIMITS,
+            attributed=(explained(serving), explained(reference)),
             baseline=baseline,
             seed=number,
         )

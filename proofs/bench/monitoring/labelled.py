@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from include.monitoring.checks.base import Side
+from include.monitoring.checks.base import Attributed, Side
+from include.monitoring.checks.effectiveness import blocks_of
 from include.stats.metrics import roc_auc
 from include.stats.two_samples import Sample
 
@@ -45,6 +46,13 @@ def draw(world: World, rows: int, random: np.random.Generator) -> Side:
     columns = {f"input_{place}": inputs[:, place] for place in range(INPUTS)}
     scores = _chance(INTERCEPT + inputs @ RELATION)
     return Side(Sample(columns, frozenset()), scores=scores, labels=labels)
+
+
+def explained(side: Side) -> Attributed:
+    """The contributions of the inputs to the model's log odds, which are those of a line."""
+    columns = side.sample.columns
+    values = np.column_stack([columns[f"input_{place}"] for place in range(INPUTS)]) * RELATION
+    return Attributed(tuple(columns), values, blocks_of(side), "linear")
 
 
 def steady_auc(random: np.random.Generator, rows: int) -> float:

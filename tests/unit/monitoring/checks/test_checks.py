@@ -145,6 +145,7 @@ def test_several_classes_are_judged_by_what_needs_no_single_score():
         "distribution",
         "multivariate",
         "novelty",
+        "attribution",
         "effectiveness",
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 from include.monitoring.checks.base import Side, Window
 from include.spec import Monitoring
 from include.stats.two_samples import Sample
-from proofs.bench.monitoring.labelled import STEADY, World, draw
+from proofs.bench.monitoring.labelled import STEADY, World, draw, explained
 
 LIMITS = Monitoring(minimum_rows=500)
 BASELINE = {"auc": 0.81}
@@ -21,7 +21,8 @@ def window(world: World = STEADY, *, seed: int = 3, **more: Any) -> Window:
     """A window of the world beside a reference of the steady one."""
     random = np.random.default_rng(seed)
     serving, reference = draw(world, ROWS, random), draw(STEADY, REFERENCE_ROWS, random)
-    return Window(serving, reference, LIMITS, baseline=BASELINE, **more)
+    explanations = (explained(serving), explained(reference))
+    return Window(serving, reference, LIMITS, attributed=explanations, baseline=BASELINE, **more)
 
 
 def with_column(side: Side, name: str, values: np.ndarray) -> Side:

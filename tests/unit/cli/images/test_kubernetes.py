@@ -1,0 +1,312 @@
+"""The manifests and the chart's values: valid by Kubernetes' own schemas, and what must hold of
+every pod whatever it runs.
+"""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from cli.platform.environment import NO_TELEMETRY, airflow_environment, common_environment
+from include.settings import PROJECT_ROOT, Settings, load_settings
+from serving.http.application import PROCESS_PATHS
+
+FOLDER = PROJECT_ROOT / "docker" / "kubernetes"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+ENVIRONMENTS = ("test", "staging", "production")
+VERSIONS = ("1.31", "1.37")
+"""The oldest and the newest Kubernetes that the manifests are validated for."""
+USER = 10001
+SECRETS = {
+    "FLIGHTDECK_LEDGER_URL": "postgresql://ledger:secret@db/ledger",
+    "FLIGHTDECK_ONLINE_STORE": "redis://:secret@store",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_ENDPOINT_URL": "https://storage.example.com",
+    "AWS_REGION": "eu-central-1",
+}
+"""What the Secrets of docs/kubernetes.md bring."""
+
+
+@cache
+def rendered(folder: Path) -> tuple[dict[str, Any], ...]:
+    done = subprocess.run(
+        [KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return tuple(yaml.safe_load_all(done.stdout))
+
+
+def manifests(environment: str) -> tuple[dict[str, Any], ...]:
+    return rendered(FOLDER / "overlays" / environment)
+
+
+def of_kind(environment: str, *kinds: str) -> list[dict[str, Any]]:
+    return [item for item in manifests(environment) if item["kind"] in kinds]
+
+
+def pods(environment: str) -> dict[str, dict[str, Any]]:
+    """The pod of each workload: its labels and its specification."""
+    return {
+        item["metadata"]["name"]: item["spec"]["template"]
+        for item in of_kind(environment, "Deployment", "StatefulSet")
+    }
+
+
+def containers(environment: str) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, container)
+        for name, pod in pods(environment).items()
+        for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
+    ]
+
+
+def variables(environment: str, name: str) -> dict[str, str]:
+    (data,) = (
+        item["data"]
+        for item in of_kind(environment, "ConfigMap")
+        if item["metadata"]["name"].startswith(name)
+    )
+    return dict(data)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_manifest_is_valid_by_kubernetes_own_schema(environment: str, version: str):
+    for item in manifests(environment):
+        kubernetes_validate.validate(item, version, strict=True)
+
+
+def test_a_misspelt_field_is_refused():
+    item = copy.deepcopy(of_kind("staging", "StatefulSet")[0])
+    item["spec"]["template"]["spec"]["enableServiceLink"] = False
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(item, VERSIONS[1], strict=True)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_everything_lies_in_the_environments_own_namespace(environment: str):
+    expected = {
+        "test": "flightdeck-test",
+        "staging": "flightdeck-staging",
+        "production": "flightdeck",
+    }
+    assert {item["metadata"]["namespace"] for item in manifests(environment)} == {
+        expected[environment]
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_pod_is_root_or_may_write_its_image_or_has_a_token(environment: str):
+    for name, pod in pods(environment).items():
+        security = pod["spec"]["securityContext"]
+        assert (security["runAsNonRoot"], security["runAsUser"]) == (True, USER), name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["spec"]["automountServiceAccountToken"] is False, name
+        assert pod["spec"]["enableServiceLinks"] is False, name
+    for name, container in containers(environment):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+        assert "memory" in container["resources"]["limits"], name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_image_is_named_by_its_digest(environment: str):
+    for name, container in containers(environment):
+        assert "@sha256:" in container["image"], name
+    values = yaml.safe_load((FOLDER / "airflow" / f"values-{environment}.yaml").read_text())
+    airflow, pod = values["images"]["airflow"], values["images"]["pod_template"]
+    # The chart puts ":" between the two, and so the pods of tasks run the same image.
+    assert f"{pod['repository']}:{pod['tag']}" == f"{airflow['repository']}@{airflow['digest']}"
+
+
+def test_an_overlay_leaves_no_image_of_the_base_as_it_is():
+    names = {container["image"] for _, container in containers("production")}
+    assert {name.partition("@")[0] for name in names} == {
+        "registry.example.com/flightdeck/mlflow",
+        "registry.example.com/flightdeck/serving",
+    }
+
+
+def settings_of(environment: str, name: str, home: Path) -> Settings:
+    """The settings of the pods that read this ConfigMap, with keys as the Secret brings them."""
+    values = {**variables(environment, name), **SECRETS}
+    assert values["FLIGHTDECK_HOME"] == "/var/flightdeck"
+    (home / "keys").mkdir(parents=True, exist_ok=True)
+    (home / "keys" / "signing.pub.pem").write_text("the key of the Secret")
+    return load_settings({**values, "FLIGHTDECK_HOME": str(home)})
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("name", ["flightdeck-settings", "flightdeck-airflow-settings"])
+def test_the_settings_start_what_reads_them(environment: str, name: str, tmp_path: Path):
+    settings = settings_of(environment, name, tmp_path)
+    assert settings.environment == environment
+    services = {item["metadata"]["name"] for item in of_kind(environment, "Service")}
+    assert settings.serving_url.startswith("http://serving:")
+    assert settings.mlflow_tracking_uri.startswith("http://mlflow:")
+    assert {"serving", "mlflow"} <= services
+
+
+def test_the_pods_of_the_chart_read_the_settings_by_their_name():
+    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    read = yaml.safe_load(values["extraEnvFrom"])
+    assert read[0] == {"configMapRef": {"name": "flightdeck-airflow-settings"}}
+    names = {item["metadata"]["name"] for item in of_kind("production", "ConfigMap")}
+    assert "flightdeck-airflow-settings" in names
+    claims = {item["metadata"]["name"] for item in of_kind("production", "PersistentVolumeClaim")}
+    mounted = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in values["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert {*mounted, values["logs"]["persistence"]["existingClaim"]} == claims
+
+
+def test_airflow_is_configured_as_by_up(tmp_path: Path):
+    settings = settings_of("staging", "flightdeck-airflow-settings", tmp_path)
+    expected = airflow_environment(settings)
+    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    differing = {
+        f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
+        for section, options in values["config"].items()
+        if section != "kubernetes_executor"
+        for key, value in options.items()
+        if expected.get(f"AIRFLOW__{section.upper()}__{key.upper()}") != str(value)
+    }
+    # What a cluster has another value for: places in the image, more room, whoever signs in.
+    assert set(differing) == {
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__PLUGINS_FOLDER",
+        "AIRFLOW__CORE__PARALLELISM",
+        "AIRFLOW__CORE__AUTH_MANAGER",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+    }
+    environment = {item["name"]: item["value"] for item in values["env"]}
+    common = common_environment(settings)
+    here = {"HOME", "PYTHONPATH", "BENTOML_HOME", "MPLCONFIGDIR"}
+    assert {name: common[name] for name in environment.keys() - here} == {
+        name: value for name, value in environment.items() if name not in here
+    }
+    assert environment.keys() >= NO_TELEMETRY.keys()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_probes_ask_what_the_servers_answer(environment: str):
+    for name, container in containers(environment):
+        ports = {port["name"] for port in container.get("ports", ())}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if name == "serving" and container["name"] == "ship":
+                assert probe not in container
+                continue
+            request = container[probe]["httpGet"]
+            assert request["path"] in (*PROCESS_PATHS, "/health"), (name, probe)
+            assert request["port"] in ports, (name, probe)
+    (serving,) = (item for _, item in containers(environment) if item["name"] == "serving")
+    # Alive without a model: an endpoint that waits for its first release is not started again.
+    assert serving["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert serving["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_services_budgets_and_policies_lead_to_a_pod(environment: str):
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods(environment).items()}
+    for item in of_kind(environment, "Service"):
+        (name,) = (n for n, values in labels.items() if selects(item["spec"]["selector"], values))
+        ports = {
+            port["name"]
+            for container in pods(environment)[name]["spec"]["containers"]
+            for port in container["ports"]
+        }
+        assert {port["targetPort"] for port in item["spec"]["ports"]} <= ports
+    for item in of_kind(environment, "PodDisruptionBudget"):
+        wanted = item["spec"]["selector"]["matchLabels"]
+        assert any(selects(wanted, values) for values in labels.values())
+    policies = of_kind(environment, "NetworkPolicy")
+    everything = [item for item in policies if item["spec"]["podSelector"] == {}]
+    assert [item["spec"].get("ingress") for item in everything] == [None], "denied by default"
+    allowed = [item["spec"]["podSelector"].get("matchLabels", {}) for item in policies]
+    for name, values in labels.items():
+        assert any(wanted and selects(wanted, values) for wanted in allowed), name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_replica_may_go_and_one_still_answers(environment: str):
+    (scaler,) = of_kind(environment, "HorizontalPodAutoscaler")
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "serving"
+    (stateful,) = of_kind(environment, "StatefulSet")
+    assert "replicas" not in stateful["spec"], "the autoscaler's alone"
+    if environment != "test":
+        assert scaler["spec"]["minReplicas"] >= 2
+    metric = scaler["spec"]["metrics"][0]["containerResource"]
+    assert metric["container"] in [
+        item["name"] for item in stateful["spec"]["template"]["spec"]["containers"]
+    ]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_log_outlives_its_pod_and_is_shipped_after_the_endpoint_ends(environment: str):
+    (stateful,) = of_kind(environment, "StatefulSet")
+    spec = stateful["spec"]["template"]["spec"]
+    (shipper,) = spec["initContainers"]
+    assert shipper["command"][:2] == ["flightdeck", "ship"]
+    assert shipper["restartPolicy"] == "Always", "a sidecar ends after what it stands beside"
+    (endpoint,) = spec["containers"]
+    assert shipper["volumeMounts"] == endpoint["volumeMounts"]
+    assert shipper["envFrom"] == endpoint["envFrom"]
+    (claim,) = stateful["spec"]["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in endpoint["volumeMounts"]}
+    home = variables(environment, "flightdeck-settings")["FLIGHTDECK_HOME"]
+    assert mounts[claim["metadata"]["name"]] == home
+    assert set(stateful["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+
+
+def test_no_secret_stands_in_a_file():
+    for path in sorted(FOLDER.rglob("*")):
+        if path.is_file():
+            text = path.read_text()
+            assert "kind: Secret\n" not in text, path
+            assert "password@" not in text, path
+
+
+def test_every_secret_that_is_read_is_explained():
+    page = (PROJECT_ROOT / "docs" / "kubernetes.md").read_text()
+    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    names = {
+        values["data"]["metadataSecretName"],
+        *(values[f"{key}SecretName"] for key in ("fernetKey", "apiSecretKey", "jwt")),
+        *(
+            source["secretRef"]["name"]
+            for source in yaml.safe_load(values["extraEnvFrom"])
+            if "secretRef" in source
+        ),
+        *(item["secret"]["secretName"] for item in values["volumes"] if "secret" in item),
+    }
+    for _, container in containers("production"):
+        names |= {
+            source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source
+        }
+    for pod in pods("production").values():
+        names |= {
+            volume["secret"]["secretName"]
+            for volume in pod["spec"]["volumes"]
+            if "secret" in volume
+        }
+    assert len(names) > 6
+    assert {name for name in names if f"`{name}`" not in page} == set()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psutil
 
@@ -25,6 +26,10 @@ WHOLE_SHARE = 0.2
 """Of the kills of the endpoint, the share that takes the supervisor and all workers at once."""
 
 DEATH_SECONDS = 10.0
+UNANSWERED_KILLS = 3
+"""So many kills in a row may fall into a start. More would ask how fast this machine starts
+processes beside whatever else it does, and not what the endpoint bears.
+"""
 
 ONLY_LOST = "rows without an answer are of requests without an id that were cut off"
 
@@ -71,6 +76,25 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
     )
 
 
+@dataclass
+class _Pace:
+    """How long is waited between kills of the endpoint."""
+
+    traffic: Traffic
+    answers: int = 0
+    unanswered: int = 0
+
+    def rest(self, seconds: float) -> None:
+        """Wait so long, and for an answer where the last kills all fell into a start."""
+        time.sleep(seconds)
+        silent = len(self.traffic.answers) == self.answers
+        self.unanswered = self.unanswered + 1 if silent else 0
+        if self.unanswered == UNANSWERED_KILLS:
+            self.traffic.wait_for(1)
+            self.unanswered = 0
+        self.answers = len(self.traffic.answers)
+
+
 def kill_at_random(
     endpoint: Endpoint, world: World, *, server_kills: int, shipper_kills: int
 ) -> Line:
@@ -85,6 +109,7 @@ def kill_at_random(
     with Traffic(endpoint.url, world.rows, callers=3).flowing() as traffic, once.flowing():
         traffic.wait_for(20)
         with shippers.dying():
+            pace = _Pace(traffic)
             for _ in range(server_kills):
                 if chance.random() < WHOLE_SHARE:
                     workers = endpoint.workers()
@@ -93,7 +118,7 @@ def kill_at_random(
                     endpoint.launch()
                 else:
                     single += _kill_some_worker(endpoint, chance)
-                time.sleep(chance.uniform(0.5, 4.0))
+                pace.rest(chance.uniform(0.5, 4.0))
         endpoint.wait_for("/readyz")
         traffic.wait_for(50, seconds=120)
     account = settle(world.settings, [*traffic.answered, *once.answered], before)

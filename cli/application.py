@@ -96,6 +96,11 @@ COMMANDS: dict[str, Command] = {
         "List, show, query and annotate the data sets and their versions.",
         RECORDS,
     ),
+    "features": Command(
+        "cli.records.features:application",
+        "List the feature views, and show statistics of their values.",
+        RECORDS,
+    ),
     "lineage": Command(
         "cli.records.lineage:lineage_command",
         "Show what a version came from, or what a table, data set, commit or cause led to.",

@@ -42,6 +42,7 @@ def view(
     """A view over the Delta table `features/<name>` (or `table`) below `FLIGHTDECK_TABLES_URI`.
 
     `fields` maps each feature to its type and description; the entities' keys come by themselves.
+    Its tag `statistics` names the table with the statistics of its values by interval.
     """
     # Read at each call: this module outlives a change of the variable, the definitions do not.
     root = os.environ["FLIGHTDECK_TABLES_URI"].rstrip("/")
@@ -50,6 +51,7 @@ def view(
         name=name,
         entities=list(entities),
         ttl=ttl,
+        tags={"statistics": f"feature_statistics/{name}"},
         source=FileSource(
             name=f"{name}_table",
             path=f"{root}/{table or f'features/{name}'}",

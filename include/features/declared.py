@@ -43,6 +43,20 @@ def declared_views(settings: Settings, views: Sequence[str]) -> dict[str, list[D
     }
 
 
+def features_of(settings: Settings, views: Sequence[str]) -> dict[str, list[str]]:
+    """View -> its features, without join keys and timestamp. Raises as `declared_views`."""
+    declared = declared_views(settings, views)
+    defined = _content(settings, definitions_digest(settings))["views"]
+    return {
+        view: [
+            column.name
+            for column in declared[view]
+            if column.name not in (*defined[view]["join_keys"], defined[view]["timestamp"])
+        ]
+        for view in views
+    }
+
+
 @lru_cache(maxsize=8)
 def _content(settings: Settings, digest: str) -> dict[str, Any]:
     path = settings.feature_store_dir / "declared.json"

@@ -171,7 +171,8 @@ def _renamed(text: str, former: str, name: str) -> str:
 def _tables(settings: Settings, use_case: UseCase) -> Iterator[Part]:
     tables = TableStore(settings.tables_uri)
     names = [table.name for table in use_case.own_tables]
-    names += [part.table for part in use_case.own_feature_tables]
+    for part in use_case.own_feature_tables:
+        names += [part.table, statistics_table(part.view)]
     for name in names:
         if tables.exists(name):
             yield Part("table", tables.uri(name), STAYS, "its rows, at every version")

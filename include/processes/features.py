@@ -14,9 +14,10 @@ import polars as pl
 
 from include.catalogue import load_data_module
 from include.errors import DataError, FeatureStoreError, NotReadyYet, SpecError
-from include.features.declared import declared_views
+from include.features.declared import declared_views, features_of
 from include.features.online.store import materialise
 from include.features.repository import applied, names_of, reasons
+from include.features.statistics import describe, write_statistics
 from include.features.store import apply_definitions
 from include.interval import Interval
 from include.processes.neighbours import require_alone
@@ -110,7 +111,7 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     created after its own window. Raises `NotReadyYet` when a part of the history that the features
     look back on has not been ingested (values computed from half a history would be wrong without a
     sign), and `DataError` naming view, column and row of a value that is not what feature_repo
-    declares. Nothing is written then.
+    declares. Nothing is written then. Statistics of the values are written beside each view.
     """
     use_case, interval = context.use_case, context.interval
     tables = TableStore(context.settings.tables_uri)
@@ -121,7 +122,7 @@ def compute_features(context: StepContext) -> ComputedFeatures:
     # Taken before anything is read: what is read is this new at least.
     fence = _feature_fence(context, tables)
     typed = _typed(context, _computed(data, tables, use_case, interval))
-    written = {}
+    written: dict[str, TableVersion] = {}
     for part in use_case.own_feature_tables:
         frame = typed[part.view]
         if part.windowed:
@@ -135,8 +136,22 @@ def compute_features(context: StepContext) -> ComputedFeatures:
                 part.table, _first_created(tables, part.table, frame, interval), fence=fence
             )
         written[part.view] = version
+    described = _describe(context, tables, typed, fence)
     mark_complete(tables, use_case.name, FEATURES, interval, _evidence(written))
-    return ComputedFeatures(tables=written)
+    return ComputedFeatures(tables=written, statistics=described)
+
+
+def _describe(
+    context: StepContext, tables: TableStore, typed: Mapping[str, pl.DataFrame], fence: Fence
+) -> dict[str, TableVersion]:
+    """Statistics of the interval's values beside each view's table."""
+    names, interval = features_of(context.settings, list(typed)), context.interval
+    return {
+        view: write_statistics(
+            tables, view, describe(frame, names[view], interval), interval, fence
+        )
+        for view, frame in typed.items()
+    }
 
 
 def _typed(context: StepContext, frames: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

@@ -46,9 +46,10 @@ class PublishedTables(StepResult):
 
 
 class ComputedFeatures(StepResult):
-    """The version of every feature view's table."""
+    """The version of every feature view's table, and of the statistics of its values."""
 
     tables: dict[str, TableVersion]
+    statistics: dict[str, TableVersion]
 
 
 class MaterialisedViews(StepResult):

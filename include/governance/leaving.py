@@ -16,6 +16,7 @@ from pathlib import Path
 from include import catalogue
 from include.catalogue import load_valid
 from include.errors import SpecError
+from include.features.statistics import statistics_table
 from include.features.store import read_definitions
 from include.files import write
 from include.release.ledger import Ledger

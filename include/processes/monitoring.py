@@ -27,10 +27,12 @@ from include.monitoring import (
 )
 from include.monitoring.checks import registry
 from include.monitoring.checks.efficiency import EFFICIENCY
+from include.monitoring.checks.estimate import ESTIMATE
 from include.monitoring.checks.schema_skew import SCHEMA_SKEW
 from include.monitoring.online_log import read_log
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
+from include.monitoring.version_metrics import log_metrics
 from include.monitoring.window import build_window
 from include.problems.registry import strategy_of
 from include.processes.alarms import send_safely
@@ -274,9 +276,24 @@ def decide_alarm(
         schema_findings=_about(SCHEMA_SKEW, checked),
         serving_findings=_about(EFFICIENCY, checked),
         table=table,
+        mlflow=_log_metrics(context, measured, checked, {**facts, "alarm": decision["alarm"]}),
     )
     records.write_json(_folder(context), "alarm.json", result.as_json())
     return result
+
+
+def _log_metrics(
+    context: StepContext, measured: DriftResult, checked: CheckedWindow, facts: dict[str, Any]
+) -> str:
+    """Log the facts, the drift and the estimates of the window to the version's run."""
+    estimates = {item.rule: item.observed for item in checked.findings if item.subject == ESTIMATE}
+    shown = {**facts, **estimates, "drifted_share": measured.drifted_share}
+    del shown["model_version"]
+    version = measured.model_version
+    logged = log_metrics(context.settings, context.use_case, context.interval, version, shown)
+    if logged.startswith("not logged"):
+        LOG.warning("Metrics of %s are %s", context.interval.label, logged)
+    return logged
 
 
 def propose_alarm(

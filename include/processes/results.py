@@ -368,7 +368,8 @@ class AlarmDecision(StepResult):
     """Whether there is an alarm, what was found, in sentences, and the interval's facts.
 
     `schema_findings` are those of the check of the schema, `serving_findings` those about the
-    endpoint; each raise an alarm of their own.
+    endpoint; each raise an alarm of their own. `mlflow` is the run that has the metrics, or why it
+    does not.
     """
 
     alarm: bool
@@ -380,6 +381,7 @@ class AlarmDecision(StepResult):
     schema_findings: tuple[Finding, ...] = ()
     serving_findings: tuple[Finding, ...] = ()
     table: TableVersion
+    mlflow: str | None = None
 
 
 class SentAlarms(StepResult):

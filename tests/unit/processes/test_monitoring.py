@@ -3,6 +3,7 @@ log.
 """
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,9 @@ from include.inference_log.log import (
     spool_path,
 )
 from include.interval import Interval
-from include.monitoring import population, records, report, serving_metrics, window
+from include.monitoring import population, records, report, serving_metrics, version_metrics, window
 from include.monitoring.checks.registry import CHECKS
+from include.monitoring.version_metrics import log_metrics
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
 from include.registry.client import connect
@@ -221,6 +223,57 @@ def test_the_report_is_logged_to_the_run_of_the_version_that_scored(
     assert place == f"runs:/{run_id}/monitoring/{FEBRUARY.label}"
     logged = connect(world.settings).list_artifacts(run_id, f"monitoring/{FEBRUARY.label}")
     assert {Path(item.path).name for item in logged} >= {"report.html", "report.json"}
+
+
+def test_metrics_of_the_interval_are_logged_once_to_the_version_that_scored(
+    world: World, results: dict[str, Any]
+) -> None:
+    run_id = registered_version(world.settings, FLIGHTS, world.version).run_id
+    client, decision = connect(world.settings), results["decide_alarm"]
+    assert decision["mlflow"] == f"runs:/{run_id}"
+    run_step(steps.decide_alarm, world.context(FEBRUARY), results)
+    step = int(FEBRUARY.end.timestamp())
+    for name, value in {
+        "auc": decision["facts"]["auc"],
+        "alarm": float(decision["alarm"]),
+        "drifted_share": results["detect_drift"]["drifted_share"],
+    }.items():
+        points = client.get_metric_history(run_id, f"monitoring.{name}")
+        assert [(point.step, point.value) for point in points] == [(step, value)]
+    assert client.get_metric_history(run_id, "monitoring.estimated_auc")
+
+
+def test_what_changes_when_an_interval_is_judged_again_is_the_newest_point_of_its_step(
+    world: World, results: dict[str, Any]
+) -> None:
+    place = (world.settings, FLIGHTS, FEBRUARY, world.version)
+    for value in (0.5, 0.5, 0.25):
+        assert log_metrics(*place, {"tried": value, "a word": "no", "hole": math.nan}).startswith(
+            "runs:/"
+        )
+    run_id = registered_version(world.settings, FLIGHTS, world.version).run_id
+    client = connect(world.settings)
+    points = client.get_metric_history(run_id, "monitoring.tried")
+    assert [point.value for point in sorted(points, key=lambda point: point.timestamp)] == [
+        0.5,
+        0.25,
+    ]
+    metrics = client.get_run(run_id).data.metrics
+    assert metrics["monitoring.tried"] == 0.25
+    assert not {"monitoring.a word", "monitoring.hole"} & metrics.keys()
+
+
+def test_metrics_that_mlflow_does_not_take_hold_nothing_back(
+    world: World, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_metrics, "registered_version", gone)
+    decision = run_step(steps.decide_alarm, world.context(FEBRUARY), results)
+    assert decision["mlflow"] == "not logged: version 1 was deleted"
+    assert decision["alarm"] == results["decide_alarm"]["alarm"]
+    monkeypatch.undo()
+    away = world.settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
+    logged = log_metrics(away, FLIGHTS, FEBRUARY, world.version, {"auc": 0.5})
+    assert logged.startswith("not logged: MLflow does not answer on http://127.0.0.1:9")
 
 
 def test_a_report_that_mlflow_does_not_take_is_still_there(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -42,10 +43,13 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class Stored:
-    """An object's content, and the tag that changes with it."""
+    """An object's content, the tag that changes with it, and when it was written, by the storage's
+    clock.
+    """
 
     content: bytes
     tag: str
+    written: datetime
 
 
 class ObjectStore:
@@ -62,7 +66,7 @@ class ObjectStore:
         """What the object holds; None where there is none."""
         with self._asking():
             answer = self._client.get_object(Bucket=self.place.bucket, Key=self.place.key(name))
-            return Stored(answer["Body"].read(), answer["ETag"])
+            return Stored(answer["Body"].read(), answer["ETag"], answer["LastModified"])
         return None
 
     def write(self, name: str, content: bytes) -> None:

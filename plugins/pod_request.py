@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from include.errors import SettingsError
 from include.settings import PREFIX, Settings
+from include.settings.object_storage import ENDPOINTS, REGIONS
 from include.settings.online_store import masked
 from include.settings.pods import PodTemplate
 from include.step_documents import pack
@@ -172,6 +174,8 @@ def _environment(call: PodCall, template: PodTemplate, settings: Settings) -> li
         # All that a library writes beside its results; the image is read-only.
         "HOME": SCRATCH,
         "MPLCONFIGDIR": f"{SCRATCH}/matplotlib",
+        # Where object storage is asked; the key is in the Secret, or is the service account's.
+        **{name: os.environ[name] for name in (*ENDPOINTS, *REGIONS) if os.environ.get(name)},
         **template.variables,
     }
     if is_secret(settings, "mlflow_tracking_uri"):

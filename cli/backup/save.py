@@ -76,6 +76,12 @@ def left_out(settings: Settings) -> list[str]:
             " objects, or copy what is below that address after this backup: it may name older"
             " versions of a table, which the copy still has, and never newer ones."
         )
+    if settings.models_uri is not None:
+        missing.append(
+            f"What hosts share of the models: it lies in {settings.models_uri}. Have the storage"
+            " keep versions of its objects. Packages can be published again from MLflow's, and the"
+            " plan from the ledger, by `flightdeck ledger reconcile`."
+        )
     return missing
 
 

@@ -2,6 +2,8 @@
 
     <serving_dir>/<use_case>/followers/<host>-<pid>.json
 
+or in the shared store, where hosts share it (`include.release.shared_store`).
+
 Every process of every endpoint over a model store (workers, replicas on other ports, consumers of
 events) reports itself there when its plan changes and every `REPORT_SECONDS`. So a release knows
 that all of them serve a plan before it counts on it. A process of this machine that has ended is
@@ -22,12 +24,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.errors import LateStep, ReleaseError, ServingError, SignatureError
 from include.files import write
+from include.object_storage import ObjectStore
 from include.release.plan import Plan, read_plan
+from include.release.shared_store import FOLLOWERS, objects_of, reaching
 from include.settings import Settings
 
-REPORT_SECONDS = 2.0
+REPORT_SECONDS, SHARED_REPORT_SECONDS = 2.0, 10.0
+"""How often a process reports itself though nothing has changed: to a folder, to a shared store."""
 SILENT_SECONDS = 30.0
-POLL_SECONDS = 0.05
+POLL_SECONDS, SHARED_POLL_SECONDS = 0.05, 0.5
 START_FIELD = 19
 """Of /proc/<pid>/stat behind the command's name: when the process started, in clock ticks."""
 
@@ -95,19 +100,40 @@ def followers_folder(settings: Settings, use_case: str) -> Path:
 
 
 def report(settings: Settings, follower: Follower) -> None:
-    """Write a process's report; raises `OSError` when there is no space."""
+    """Write a process's report; raises `OSError` when there is no space, `ServingError` when the
+    shared store cannot be reached.
+    """
+    objects = objects_of(settings)
+    if objects is not None:
+        with reaching():
+            objects.write(
+                _object_name(follower.use_case, follower.process),
+                follower.model_dump_json().encode(),
+            )
+        return
     folder = followers_folder(settings, follower.use_case)
     write(folder / f"{follower.process.name}.json", follower.model_dump_json(indent=1))
 
 
 def withdraw_report(settings: Settings, use_case: str, process: Process) -> None:
     """Take a process's report away when it ends."""
+    objects = objects_of(settings)
+    if objects is not None:
+        with suppress(ServingError), reaching():
+            objects.delete([_object_name(use_case, process)])
+        return
     with suppress(OSError):
         (followers_folder(settings, use_case) / f"{process.name}.json").unlink(missing_ok=True)
 
 
 def live_followers(settings: Settings, use_case: str) -> list[Follower]:
-    """The processes that live, by name; the reports of the others are cleared."""
+    """The processes that live, by name; the reports of the others are cleared.
+
+    Raises `ServingError` when the shared store cannot be reached.
+    """
+    objects = objects_of(settings)
+    if objects is not None:
+        return _live_in(objects, use_case)
     live = []
     for path in sorted(followers_folder(settings, use_case).glob("*.json")):
         try:
@@ -126,6 +152,28 @@ def live_followers(settings: Settings, use_case: str) -> list[Follower]:
     return live
 
 
+def _live_in(objects: ObjectStore, use_case: str) -> list[Follower]:
+    live, ended = [], []
+    with reaching():
+        for name in sorted(objects.tags(f"{FOLLOWERS}/{use_case}/")):
+            stored = objects.read(name)
+            try:
+                follower = Follower.model_validate_json(b"" if stored is None else stored.content)
+            except ValidationError:
+                ended.append(name)
+                continue
+            if _lives(follower):
+                live.append(follower)
+            else:
+                ended.append(name)
+        objects.delete(ended)
+    return live
+
+
+def _object_name(use_case: str, process: Process) -> str:
+    return f"{FOLLOWERS}/{use_case}/{process.name}.json"
+
+
 def wait_until_followed(settings: Settings, plan: Plan, *, seconds: float) -> list[Follower]:
     """Wait until every live process has loaded all versions of exactly this plan and answers by it;
     those processes.
@@ -134,6 +182,7 @@ def wait_until_followed(settings: Settings, plan: Plan, *, seconds: float) -> li
     with the processes that do not and their reasons, or when no process reports itself at all.
     """
     deadline = time.monotonic() + seconds
+    pause = POLL_SECONDS if settings.models_uri is None else SHARED_POLL_SECONDS
     while True:
         require_newest(settings, plan)
         live = live_followers(settings, plan.use_case)
@@ -142,7 +191,7 @@ def wait_until_followed(settings: Settings, plan: Plan, *, seconds: float) -> li
             return live
         if time.monotonic() >= deadline:
             raise ReleaseError(_not_followed(settings, plan, live, late, seconds))
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
 
 
 def require_newest(settings: Settings, plan: Plan) -> None:
@@ -167,10 +216,8 @@ def _not_followed(
 ) -> str:
     text = f"The plan {plan.sequence} of {plan.use_case} is not followed after {seconds:g} s: "
     if not live:
-        return (
-            f"{text}no process of an endpoint reports itself in"
-            f" {followers_folder(settings, plan.use_case)}. Start the endpoint."
-        )
+        place = settings.models_uri or followers_folder(settings, plan.use_case)
+        return f"{text}no process of an endpoint reports itself in {place}. Start the endpoint."
     reasons = "; ".join(
         f"{one.process.name} (port {one.port}): {one.why_not(plan)}" for one in late
     )

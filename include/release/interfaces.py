@@ -14,14 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from include.errors import FeatureStoreError, SpecError
+from include.errors import FeatureStoreError, FlightdeckError, SpecError
 from include.features.definitions import known_views
 from include.features.store import check_input_types
 from include.features.transform import FeatureTransform
 from include.features.version_interface import VersionInterface, as_read_by
 from include.model.metadata import ModelMetadata
 from include.model.package import METADATA_FILE, TRANSFORM_FILE
-from include.release.model_store import version_folder
+from include.release.model_store import at_hand
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -43,10 +43,8 @@ def read_by_versions(settings: Settings, use_case: UseCase, versions: Iterable[i
     interfaces = []
     for version in dict.fromkeys(versions):
         try:
-            interfaces.append(
-                read_interface(version_folder(settings, use_case.name, version), version)
-            )
-        except (OSError, ValidationError):
+            interfaces.append(read_interface(at_hand(settings, use_case.name, version), version))
+        except (FlightdeckError, OSError, ValidationError):
             continue
     return as_read_by(use_case, interfaces)
 

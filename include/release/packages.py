@@ -14,23 +14,29 @@ from include.model.signing import public_key, verify_signature
 from include.registry import versions
 from include.registry.client import unreachable
 from include.release.copies import copy_of
-from include.release.model_store import publish, version_folder
+from include.release.model_store import at_hand, publish, shared_problem, version_folder
 from include.release.statement import check_statement
 from include.settings import Settings
 
 
 def package_problem(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
     """Why the version in the model store could not be loaded; `None` where it is whole."""
-    folder = version_folder(settings, use_case, version)
-    if not folder.is_dir():
-        return f"{folder} is missing"
     try:
+        folder = at_hand(settings, use_case, version, digest)
+        if not folder.is_dir():
+            return f"{folder} is missing"
         verify_package(folder, digest)
         verify_signature(folder, public_key(settings))
         check_statement(folder, public_key(settings), use_case, version, digest)
     except (FlightdeckError, OSError) as error:
         return str(error)
     return None
+
+
+def stored_problem(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
+    """The same, and why another host could not bring it, where hosts share the model store."""
+    problem = package_problem(settings, use_case, version, digest)
+    return problem or shared_problem(settings, use_case, version, digest)
 
 
 def restore_package(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
@@ -40,9 +46,12 @@ def restore_package(settings: Settings, use_case: str, version: int, digest: str
     It is taken from the endpoint's own copies, which need nobody, or from MLflow. Raises
     `ReleaseError` with every reason where no whole copy is left.
     """
-    problem = package_problem(settings, use_case, version, digest)
+    problem = stored_problem(settings, use_case, version, digest)
     if problem is None:
         return None
+    if package_problem(settings, use_case, version, digest) is None:
+        publish(settings, use_case, version_folder(settings, use_case, version), version, digest)
+        return "this host's copy"
     sources: dict[str, Callable[[Path], Path]] = {}
     copy = copy_of(settings, use_case, version, digest)
     if copy is not None:

@@ -3,6 +3,9 @@ only compared.
 
     <serving_dir>/<use_case>/plan.json    {"plan", "revision", "signature"}
 
+Where hosts share the model store the plan lies there (`include.release.shared_store`), ordered by
+conditional puts, and that file is what an endpoint of this host has brought of it.
+
 The release decides it and writes it down signed; every endpoint process follows it. Its sequence is
 the number of the ledger's row that decided it and only ever rises: a plan that is put back, or that
 comes late, is refused by whoever writes and by whoever follows. A missing or damaged file changes
@@ -16,8 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from include.errors import ReleaseError, ServingError, SignatureError
 from include.files import locked, write
 from include.model.signing import public_key, sign_statement, verify_statement
+from include.release.shared_store import PLANS, objects_of, reaching
 from include.settings import Settings
 
 Role = Literal["champion", "challenger", "shadow"]
@@ -36,6 +40,7 @@ Role = Literal["champion", "challenger", "shadow"]
 PURPOSE = "traffic plan"
 SHARES_TOLERANCE = 1e-6
 LOCK_SECONDS = 30.0
+ATTEMPTS = 20
 BY_HAND = "by hand"
 """What stands for the ledger's row where a plan was written without one."""
 
@@ -134,6 +139,42 @@ def plan_path(settings: Settings, use_case: str) -> Path:
     return settings.serving_dir / use_case / "plan.json"
 
 
+def plan_place(settings: Settings, use_case: str) -> str:
+    """Where releases write the plan, for errors and records."""
+    if settings.models_uri is None:
+        return str(plan_path(settings, use_case))
+    return f"{settings.models_uri}/{plan_name(use_case)}"
+
+
+def plan_name(use_case: str) -> str:
+    """The plan's object in the shared store."""
+    return f"{PLANS}/{use_case}.json"
+
+
+def planned(settings: Settings) -> list[str]:
+    """The use cases that have a plan; raises `ServingError` where the shared store cannot be
+    read.
+    """
+    objects = objects_of(settings)
+    if objects is None:
+        return sorted(path.parent.name for path in settings.serving_dir.glob("*/plan.json"))
+    with reaching():
+        return sorted(Path(name).stem for name in objects.tags(f"{PLANS}/"))
+
+
+def plan_written(settings: Settings, use_case: str) -> float | None:
+    """When the plan was written, in seconds since 1970; None before the first."""
+    objects = objects_of(settings)
+    if objects is None:
+        try:
+            return plan_path(settings, use_case).stat().st_mtime
+        except FileNotFoundError:
+            return None
+    with reaching():
+        stored = objects.read(plan_name(use_case))
+    return None if stored is None else stored.written.timestamp()
+
+
 def former_path(settings: Settings, use_case: str) -> Path:
     """What they followed in homes from before the plans: `{"version", "digest", "folder"}`."""
     return settings.serving_dir / use_case / "desired.json"
@@ -171,17 +212,20 @@ def write_plan(settings: Settings, plan: Plan) -> None:
 
     Raises `ReleaseError` for a sequence that is not above the one that is written down.
     """
-    with _writing(settings, plan.use_case) as current:
+
+    def next_plan(current: IssuedPlan | None) -> IssuedPlan | None:
         if current is not None and not current.former:
             if plan == current.plan:
-                return
+                return None
             if plan.sequence <= current.plan.sequence:
                 raise ReleaseError(
                     f"The plan {plan.sequence} of {plan.use_case} is late: plan"
                     f" {current.plan.sequence} is in force. Decide anew, by a new row of the"
                     " ledger."
                 )
-        _issue(settings, plan, 0)
+        return _signed(settings, plan, 0)
+
+    _write(settings, plan.use_case, next_plan)
 
 
 def write_plan_by_hand(
@@ -195,7 +239,8 @@ def write_plan_by_hand(
 
     Unit and salt stay as they are.
     """
-    with _writing(settings, use_case) as current:
+
+    def next_plan(current: IssuedPlan | None) -> IssuedPlan:
         before = None if current is None else current.plan
         plan = Plan(
             use_case=use_case,
@@ -206,8 +251,12 @@ def write_plan_by_hand(
             salt=use_case if before is None else before.salt,
             decided_by=BY_HAND,
         )
-        _issue(settings, plan, 0 if current is None else current.revision + 1)
-    return plan
+        return _signed(settings, plan, 0 if current is None else current.revision + 1)
+
+    written = _write(settings, use_case, next_plan)
+    if written is None:  # a plan by hand is always another one
+        raise ReleaseError(f"No plan of {use_case} was written.")
+    return written.plan
 
 
 def read_plan(settings: Settings, use_case: str) -> Plan | None:
@@ -222,15 +271,22 @@ def read_plan(settings: Settings, use_case: str) -> Plan | None:
 
 def read_issued(settings: Settings, use_case: str) -> IssuedPlan | None:
     """The same with its revision."""
-    path = plan_path(settings, use_case)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return _former(settings, use_case)
-    return parse_issued(content, public_key(settings), use_case, path)
+    objects = objects_of(settings)
+    if objects is None:
+        try:
+            content = plan_path(settings, use_case).read_bytes()
+        except FileNotFoundError:
+            return _former(settings, use_case)
+    else:
+        with reaching():
+            stored = objects.read(plan_name(use_case))
+        if stored is None:
+            return None
+        content = stored.content
+    return parse_issued(content, public_key(settings), use_case, plan_place(settings, use_case))
 
 
-def parse_issued(content: bytes, key: Path, use_case: str, path: Path) -> IssuedPlan:
+def parse_issued(content: bytes, key: Path, use_case: str, path: Path | str) -> IssuedPlan:
     """Check and parse what `IssuedPlan.as_json` gives; raises as `read_plan` does, and names
     `path`.
     """
@@ -275,12 +331,45 @@ def parse_former(content: bytes, use_case: str, path: Path) -> Plan:
         ) from error
 
 
-@contextmanager
-def _writing(settings: Settings, use_case: str) -> Iterator[IssuedPlan | None]:
-    """Hold the right to write a use case's plan; yields the one that the next must come after."""
+def _write(
+    settings: Settings,
+    use_case: str,
+    next_plan: Callable[[IssuedPlan | None], IssuedPlan | None],
+) -> IssuedPlan | None:
+    """Let what `next_plan` makes of the plan in force take its place; None where it makes nothing.
+
+    Of writers of one host one has the lock; of several hosts one's put comes through, and the
+    others read again and decide again.
+    """
     path = plan_path(settings, use_case)
     with locked(path.with_suffix(".lock"), seconds=LOCK_SECONDS):
-        yield _newest(settings, use_case)
+        for _ in range(ATTEMPTS):
+            issued = next_plan(_newest(settings, use_case))
+            if issued is None or _put(settings, issued):
+                return issued
+    raise ReleaseError(
+        f"Other hosts wrote the plan of {use_case} {ATTEMPTS} times in a row. Run the step again."
+    )
+
+
+def _put(settings: Settings, issued: IssuedPlan) -> bool:
+    """Write a plan down; False where another host has written one since the newest was read."""
+    use_case, content = issued.plan.use_case, json.dumps(issued.as_json(), indent=1)
+    objects = objects_of(settings)
+    if objects is None:
+        write(plan_path(settings, use_case), content, durable=True)
+        return True
+    name, data = plan_name(use_case), content.encode()
+    with reaching():
+        stored = objects.read(name)
+        if stored is None:
+            return objects.create(name, data)
+        with suppress(ServingError, SignatureError):
+            place = plan_place(settings, use_case)
+            there = parse_issued(stored.content, public_key(settings), use_case, place)
+            if there.order >= issued.order:
+                return False
+        return objects.replace(name, data, stored.tag)
 
 
 def _newest(settings: Settings, use_case: str) -> IssuedPlan | None:
@@ -296,10 +385,9 @@ def _newest(settings: Settings, use_case: str) -> IssuedPlan | None:
     return max(issued, key=lambda one: one.order, default=None)
 
 
-def _issue(settings: Settings, plan: Plan, revision: int) -> None:
+def _signed(settings: Settings, plan: Plan, revision: int) -> IssuedPlan:
     signature = sign_statement(settings, PURPOSE, _signed_content(plan, revision))
-    content = IssuedPlan(plan, revision, signature).as_json()
-    write(plan_path(settings, plan.use_case), json.dumps(content, indent=1), durable=True)
+    return IssuedPlan(plan, revision, signature)
 
 
 def _signed_content(plan: Plan, revision: int) -> dict[str, Any]:

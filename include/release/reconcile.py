@@ -18,8 +18,16 @@ from include.files import locked
 from include.registry import versions
 from include.registry.client import unreachable
 from include.release.ledger import Entry, Ledger, Mark, ServedArm, Traffic, Witness
-from include.release.packages import package_problem, restore_package
-from include.release.plan import Plan, one_arm, plan_path, read_plan, write_plan
+from include.release.packages import restore_package, stored_problem
+from include.release.plan import (
+    Plan,
+    one_arm,
+    plan_place,
+    plan_written,
+    planned,
+    read_plan,
+    write_plan,
+)
 from include.settings import Settings
 from include.spec import UseCase
 from include.verdict import Finding
@@ -40,12 +48,13 @@ def require_sound_ledger(settings: Settings) -> Mark:
 def witnesses(settings: Settings) -> list[Witness]:
     """The rows of the ledger that the signed plans of all use cases name."""
     plans = []
-    for path in sorted(settings.serving_dir.glob("*/plan.json")):
+    for use_case in planned(settings):
         with suppress(FlightdeckError, OSError):
-            plan = read_plan(settings, path.parent.name)
+            plan = read_plan(settings, use_case)
             # A plan that was written by hand names no row.
             if plan is not None and len(plan.decided_by) == 64:  # of SHA-256
-                plans.append(Witness(plan.sequence, plan.decided_by, str(path)))
+                place = plan_place(settings, use_case)
+                plans.append(Witness(plan.sequence, plan.decided_by, place))
     return plans
 
 
@@ -132,7 +141,7 @@ class _Repairs:
     def packages(self) -> Iterator[Finding]:
         """The package of every version that answers must be whole."""
         for arm in self.traffic.arms:
-            problem = package_problem(self.settings, self.name, arm.version, arm.digest)
+            problem = stored_problem(self.settings, self.name, arm.version, arm.digest)
             if problem is None:
                 yield _in_order("package", f"version {arm.version}", "It is whole.")
                 continue
@@ -146,7 +155,7 @@ class _Repairs:
 
     def plan(self, *, settled: bool) -> Finding:
         """The plan must name the arms of the ledger's newest row about the traffic."""
-        path = plan_path(self.settings, self.name)
+        path = plan_place(self.settings, self.name)
         try:
             plan = read_plan(self.settings, self.name)
         except FlightdeckError as error:
@@ -273,9 +282,9 @@ def _waiting(rule: str, problem: str) -> Finding:
 def _age(settings: Settings, traffic: Traffic) -> float:
     """Seconds since the newest row about the traffic, or the plan, whichever is younger."""
     ages = [(datetime.now(UTC) - traffic.entry.recorded_at).total_seconds()]
-    with suppress(FileNotFoundError):
-        modified = plan_path(settings, traffic.entry.use_case).stat().st_mtime
-        ages.append(time.time() - modified)
+    written = plan_written(settings, traffic.entry.use_case)
+    if written is not None:
+        ages.append(time.time() - written)
     return min(ages)
 
 

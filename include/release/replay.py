@@ -27,7 +27,7 @@ from include.model.signing import public_key, verify_signature
 from include.problems.registry import strategy_of
 from include.registry import versions
 from include.release.analysis.outcome_rows import labelled_rows
-from include.release.model_store import version_folder
+from include.release.model_store import at_hand
 from include.settings import Settings
 from include.spec import UseCase
 from include.stats.psi import psi
@@ -208,7 +208,7 @@ def _scored(
 @contextmanager
 def _package(settings: Settings, use_case: UseCase, version: int) -> Iterator[Path]:
     """The version's package: the model store's, else the registry's in a folder for the moment."""
-    stored = version_folder(settings, use_case.name, version)
+    stored = at_hand(settings, use_case.name, version)
     if stored.is_dir():
         yield stored
         return

@@ -96,6 +96,12 @@ class Settings(BaseModel):
         description="Airflow as browsers reach it, for links in records and pages, where that is"
         " not `airflow_url`.",
     )
+    models_uri: str | None = Field(
+        default=None,
+        description="Where hosts share model packages and traffic plans: s3://bucket/prefix"
+        " (docs/stores.md). None by default: they lie below `home`, which endpoint and releases"
+        " then share.",
+    )
     mlflow_tracking_uri: str = Field(
         description="MLflow's tracking server and registry. By default the one on `host` and"
         " `mlflow_port`."
@@ -253,6 +259,16 @@ class Settings(BaseModel):
         if is_remote(value):
             location(value)
         return value
+
+    @field_validator("models_uri")
+    @classmethod
+    def _shared_by_hosts(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            return str(location(value))
+        except ValueError as error:
+            raise ValueError(f"{error}. Unset, the models lie below FLIGHTDECK_HOME") from error
 
     @field_validator("spec_overlay")
     @classmethod

@@ -13,6 +13,9 @@ from include.errors import FlightdeckError
 from include.release.plan import plan_path, read_plan
 from include.settings import Settings, load_settings
 
+SHARED_SECONDS = 5.0
+"""The shortest pause between two looks at a plan that hosts share: each is a request."""
+
 
 class RolloutEventPayload(TypedDict):
     """Why the wait is over: it is time to look, or another plan is in force."""
@@ -53,14 +56,16 @@ class RolloutTrigger(BaseTrigger):
         """Wait for either."""
         settings, moment = load_settings(), datetime.fromisoformat(self.look_at)
         stamp: tuple[int, int] | None = None
+        shared = settings.models_uri is not None
+        pause = max(self.poke_interval, SHARED_SECONDS) if shared else self.poke_interval
         while datetime.now(UTC) < moment:
             newest = _stamp(settings, self.use_case)
-            if newest != stamp:
+            if shared or newest != stamp:
                 stamp = newest
                 if await asyncio.to_thread(self._is_replaced, settings):
                     yield TriggerEvent(RolloutEventPayload(reason="plan"))
                     return
-            await asyncio.sleep(self.poke_interval)
+            await asyncio.sleep(pause)
         yield TriggerEvent(RolloutEventPayload(reason="time"))
 
     def _is_replaced(self, settings: Settings) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import is_
 
+from include.errors import FlightdeckError
 from include.release.followers import (
     REPORT_SECONDS,
+    SHARED_REPORT_SECONDS,
     report,
     this_process,
     withdraw_report,
@@ -22,8 +24,10 @@ from serving.models.slots import ModelSlot
 
 LOOK_SECONDS = 0.25
 
-State = tuple[IssuedPlan | None, Plan | None, str | None]
-"""What a report says: the plan in force, the newest one, and why that is not followed."""
+State = tuple[IssuedPlan | None, Plan | None, str | None, str | None]
+"""What a report says: the plan in force, the newest one that is here, why that is not followed, and
+why a newer one is not here.
+"""
 
 logger = logging.getLogger("flightdeck.serving")
 
@@ -31,9 +35,17 @@ logger = logging.getLogger("flightdeck.serving")
 class Reporter:
     """Reports every slot when it changes, and from time to time."""
 
-    def __init__(self, settings: Settings, slots: Mapping[str, ModelSlot]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        slots: Mapping[str, ModelSlot],
+        problem: Callable[[str], str | None],
+    ) -> None:
         self._settings = settings
         self._slots = slots
+        self._problem = problem
+        shared = settings.models_uri is not None
+        self._seconds = SHARED_REPORT_SECONDS if shared else REPORT_SECONDS
         self._process = this_process()
         self._reported: dict[str, tuple[State, float]] = {}
         self._stop = threading.Event()
@@ -64,12 +76,16 @@ class Reporter:
                 return
 
     def _look(self, name: str, slot: ModelSlot) -> None:
-        state = (slot.issued, slot.plan, slot.last_error)
+        problem = self._problem(name)
+        state = (slot.issued, slot.plan, slot.last_error, problem)
         last, due = self._reported.get(name, (None, 0.0))
         if last is not None and time.monotonic() < due and all(map(is_, state, last)):
             return
         try:
-            report(self._settings, slot.follower(self._process))
-        except OSError as error:
+            follower = slot.follower(self._process)
+            if problem is not None:
+                follower = follower.model_copy(update={"error": problem, "refused": ""})
+            report(self._settings, follower)
+        except (FlightdeckError, OSError) as error:
             logger.warning("%s: the plan that is followed cannot be reported: %s", name, error)
-        self._reported[name] = (state, time.monotonic() + REPORT_SECONDS)
+        self._reported[name] = (state, time.monotonic() + self._seconds)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from include.settings import Settings
 from include.spec import UseCase
+from serving.models.bringer import Bringer, of_this_host
 from serving.models.catalogue_follower import CatalogueFollower
 from serving.models.contracts import Contracts
 from serving.models.live import Live
@@ -35,11 +36,12 @@ class ModelWatcher:
     ) -> None:
         self.contracts = Contracts(use_cases)
         self.prepare: Callable[[UseCase], None] = _prepare_nothing
-        self._settings = settings
+        self._settings = of_this_host(settings)
         self.slots: Live[ModelSlot] = Live(
             {name: self._slot(use_case) for name, use_case in use_cases.items()}
         )
-        self._reporter = Reporter(settings, self.slots)
+        self._bringer = Bringer(settings, lambda: tuple(self.slots))
+        self._reporter = Reporter(settings, self.slots, self._bringer.problem)
         self._catalogue = CatalogueFollower(self.slots, self._add, self._drop) if follows else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="flightdeck-models", daemon=True)
@@ -51,6 +53,7 @@ class ModelWatcher:
 
     def start(self) -> None:
         """Begin watching."""
+        self._bringer.start()
         self._thread.start()
         self._reporter.start()
 
@@ -59,6 +62,7 @@ class ModelWatcher:
         self._stop.set()
         self._thread.join(timeout=10.0)
         self._reporter.stop()
+        self._bringer.stop()
         for slot in self.slots.values():
             slot.close()
 

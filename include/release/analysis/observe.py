@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from include.errors import DataError, RegistryError, ReleaseError
+from include.errors import DataError, RegistryError, ReleaseError, ServingError
 from include.evaluation.slices import slice_parts
 from include.features.transform import FeatureTransform
 from include.inference_log.log import CHAMPION, SHADOW, ship, ship_feedback
@@ -41,7 +41,7 @@ from include.release.analysis.rows import (
     rows_of_plans,
     units_of,
 )
-from include.release.model_store import version_folder
+from include.release.model_store import at_hand
 from include.release.plan import Plan, PlannedArm
 from include.settings import Settings
 from include.spec import UseCase
@@ -140,12 +140,12 @@ def _edges(
     """The bins of the scores, decided before the rollout: those of the champion's package, or the
     deciles of its answers before where the package is gone; none without either.
     """
-    folder = version_folder(settings, use_case.name, champion.version)
     try:
+        folder = at_hand(settings, use_case.name, champion.version, champion.digest)
         verify_package(folder, champion.digest)
         reference = json.loads((folder / REFERENCE_FILE).read_bytes())
         return [float(edge) for edge in reference["score"]["edges"]]
-    except (RegistryError, OSError, ValueError, KeyError, TypeError):
+    except (RegistryError, ServingError, OSError, ValueError, KeyError, TypeError):
         if before.height < ENOUGH_BEFORE:
             return []
         scores = before["score"].drop_nulls().to_numpy()
@@ -192,12 +192,12 @@ def _slices(
     clear = tuple(part for part in use_case.slices if part not in marked)
     if champion is None or not clear:
         return (), ""
-    folder = version_folder(settings, use_case.name, champion.version)
     try:
+        folder = at_hand(settings, use_case.name, champion.version, champion.digest)
         verify_package(folder, champion.digest)
         transform = FeatureTransform.model_validate_json((folder / TRANSFORM_FILE).read_bytes())
         parts = slice_parts(use_case.model_copy(update={"slices": clear}), transform, rows.frame)
-    except (RegistryError, DataError, OSError, ValidationError) as error:
+    except (RegistryError, ServingError, DataError, OSError, ValidationError) as error:
         return (), f"the champion's package cannot cut the rows into slices: {error}"
     return tuple(
         SliceComparison(part.label, comparisons(rows, plans, part.mask, slow_ms)) for part in parts

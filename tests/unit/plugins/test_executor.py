@@ -14,6 +14,8 @@ from plugins.executor import PRELOADED, preload
 ELSEWHERE = {
     "apprise": "a few tasks send something, and it is light",
     "bentoml": "of the endpoint",
+    "boto3": "few tasks reach the shared store, and it is light",
+    "botocore": "of boto3",
     "onnx": "of models whose target asks for it",
     "onnxmltools": "of models whose target asks for it",
     "onnxruntime": "of models whose target asks for it",

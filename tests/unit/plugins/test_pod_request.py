@@ -159,6 +159,22 @@ def test_a_password_comes_from_the_secret_and_stands_in_no_pod(worker):
     assert "planted-password" in LEDGER
 
 
+def test_a_pod_asks_object_storage_where_the_worker_does_with_a_key_of_the_secret(
+    worker, monkeypatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://storage:8333")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "planted-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-key")
+    pod = request_of(worker, USE_CASE, "training", "training:train_model")
+    container = pod["spec"]["containers"][0]
+    environment = {item["name"]: item.get("value") for item in container["env"]}
+    assert environment["AWS_ENDPOINT_URL"] == "http://storage:8333"
+    assert environment["AWS_REGION"] == "eu-central-1"
+    assert "planted-key" not in json.dumps(pod)
+    assert container["envFrom"] == [{"secretRef": {"name": "flightdeck-secrets"}}]
+
+
 def test_without_a_secret_to_take_it_from_a_password_is_refused(tmp_path, worker):
     path = pods_file(tmp_path)
     path.write_text(path.read_text().replace('secret = "flightdeck-secrets"', ""))

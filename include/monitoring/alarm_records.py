@@ -22,13 +22,16 @@ def record(
     window: Interval,
     run: str,
     findings: Sequence[Finding],
-    faults: Sequence[Finding],
-    serving: Sequence[Finding],
+    faults: Sequence[Finding] = (),
+    serving: Sequence[Finding] = (),
+    *,
+    quiet: str = QUIET,
 ) -> list[Alarm]:
     """Raise, repeat or close the alarms of the window; those that are open because of it.
 
     `findings` are those of all questions, by their `subject`; `faults` those about the data, none
-    where that could not be judged; `serving` those about the endpoint. Raises `AlarmError`.
+    where that could not be judged; `serving` those about the endpoint. `quiet` is why an
+    alarm closes. Raises `AlarmError`.
     """
     store = AlarmStore(settings)
     by_kind: dict[AlarmKind, list[Finding]] = {
@@ -53,7 +56,7 @@ def record(
             raised.append(store.signal(signal))
         elif not refused and _is_quiet(kind, judged):
             key = Key(use_case=use_case.name, kind=kind)
-            store.quiet(key, actor=run, reason=QUIET, window=window)
+            store.quiet(key, actor=run, reason=quiet, window=window)
     return [alarm for alarm in raised if alarm.is_open]
 
 

@@ -45,6 +45,8 @@ MONITORING_SCHEMA: dict[str, Any] = {
     "online_rows": pl.Int64,
     "online_auc": pl.Float64,
     "parity_max_difference": pl.Float64,
+    "labels_until": TIMESTAMP,
+    "former_json": pl.String,
 }
 
 DRIFT_SCHEMA: dict[str, Any] = {

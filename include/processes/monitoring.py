@@ -20,6 +20,7 @@ from include.monitoring import (
     alarm_records,
     drift,
     labels,
+    late_labels,
     parity,
     performance,
     records,
@@ -29,6 +30,8 @@ from include.monitoring.checks import registry
 from include.monitoring.checks.efficiency import EFFICIENCY
 from include.monitoring.checks.estimate import ESTIMATE
 from include.monitoring.checks.schema_skew import SCHEMA_SKEW
+from include.monitoring.decay import PERFORMANCE
+from include.monitoring.late_labels import ReopenedWindow
 from include.monitoring.online_log import read_log
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
@@ -251,7 +254,8 @@ def decide_alarm(
     checked: CheckedWindow,
     built: MonitoringReport | None,
 ) -> AlarmDecision:
-    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`.
+    """Apply the alarm policy and write the interval's row of `<use_case>/monitoring`, and those of
+    windows before whose verdict late labels turn.
 
     An alarm says which kind of change it is, where the labels tell.
     """
@@ -267,19 +271,38 @@ def decide_alarm(
         "verdict": decision["verdict"],
         "reasons_json": json.dumps([*decision["reasons"], *decision["not_judged"]]),
         "report": None if built is None else built.html,
+        "labels_until": context.interval.end,
+        "former_json": "[]",
     }
     columns = {name: row[name] for name in records.monitoring_schema(use_case) if name in row}
+    reopened = _reopen(context, evaluated)
     table = records.write_monitoring(use_case, _tables(context), context.interval, columns)
     result = AlarmDecision(
         **decision,
         facts=facts,
         schema_findings=_about(SCHEMA_SKEW, checked),
         serving_findings=_about(EFFICIENCY, checked),
+        reopened=reopened,
         table=table,
         mlflow=_log_metrics(context, measured, checked, {**facts, "alarm": decision["alarm"]}),
     )
     records.write_json(_folder(context), "alarm.json", result.as_json())
     return result
+
+
+def _reopen(context: StepContext, evaluated: PerformanceResult) -> tuple[ReopenedWindow, ...]:
+    """The windows before whose verdict the labels turn that are known by now, told in the log and
+    in MLflow too.
+    """
+    use_case, settings = context.use_case, context.settings
+    reopened = late_labels.reopen(
+        use_case, _tables(context), settings, context.interval, judged=evaluated.judged
+    )
+    for window in reopened:
+        LOG.warning("%s", window.sentence)
+        metrics = {**window.metrics, "alarm": window.alarm, "labelled": window.labelled}
+        log_metrics(settings, use_case, window.interval, window.model_version, metrics)
+    return tuple(reopened)
 
 
 def _log_metrics(
@@ -299,23 +322,56 @@ def _log_metrics(
 def propose_alarm(
     context: StepContext, decision: AlarmDecision, measured: DriftResult
 ) -> Announcement:
-    """Record what was found as alarms, and what a training may cure as a cause of one, pending or
-    suppressed; then send what people are told.
+    """Record what was found as alarms, that of windows which late labels turned first, and what a
+    training may cure as a cause of one, pending or suppressed; then send what people are told.
     """
     faults = policy.broken_data(context, measured)
-    raised = alarm_records.record(
+    run = f"{context.run.process}/{context.run.run_id}"
+    late = [window for window in decision.reopened if window.decides]
+    raised = [
+        alarm
+        for window in late
+        for alarm in alarm_records.record(
+            context.settings,
+            context.use_case,
+            window.interval,
+            run,
+            window.findings,
+            quiet=window.sentence,
+        )
+    ]
+    raised += alarm_records.record(
         context.settings,
         context.use_case,
         context.interval,
-        f"{context.run.process}/{context.run.run_id}",
+        run,
         decision.findings,
         _schema_findings(faults, decision, measured),
         decision.serving_findings,
     )
-    numbers = [alarm.number for alarm in raised]
-    announced = policy.propose_alarm(context, decision, measured, alarms=numbers)
+    numbers = list(dict.fromkeys(alarm.number for alarm in raised))
+    proposed = _with_late(context.use_case, decision, late)
+    announced = policy.propose_alarm(context, proposed, measured, alarms=numbers)
     send_safely(context.settings)
     return announced
+
+
+def _with_late(
+    use_case: UseCase, decision: AlarmDecision, late: list[ReopenedWindow]
+) -> AlarmDecision:
+    """The decision, which is an alarm too where the newest window that late labels turned is one:
+    it is the newest that could be judged.
+    """
+    if not late or late[-1].after != "decayed" or PERFORMANCE not in use_case.monitoring.alarm_on:
+        return decision
+    kinds = [kind for kind in decision.verdict.split("+") if kind not in ("none", PERFORMANCE)]
+    reasons = [item.sentence for item in late[-1].findings if not item.passed]
+    update = {
+        "alarm": True,
+        "verdict": "+".join([*kinds, PERFORMANCE]),
+        "reasons": (*decision.reasons, *reasons),
+    }
+    return decision.model_copy(update=update)
 
 
 def _about(check: str, checked: CheckedWindow) -> tuple[Finding, ...]:

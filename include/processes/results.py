@@ -11,6 +11,7 @@ from include.data_sets.golden import GoldenRecord
 from include.data_sets.snapshot import Snapshot
 from include.data_sets.split import TimeSplit
 from include.model.inspection import Inspection
+from include.monitoring.late_labels import ReopenedWindow
 from include.steps import Decision, StepResult
 from include.tables.store import TableVersion
 from include.verdict import Finding, GateVerdict
@@ -368,8 +369,8 @@ class AlarmDecision(StepResult):
     """Whether there is an alarm, what was found, in sentences, and the interval's facts.
 
     `schema_findings` are those of the check of the schema, `serving_findings` those about the
-    endpoint; each raise an alarm of their own. `mlflow` is the run that has the metrics, or why it
-    does not.
+    endpoint; each raise an alarm of their own. `reopened` are windows before whose verdict late
+    labels turned. `mlflow` is the run that has the metrics, or why it does not.
     """
 
     alarm: bool
@@ -380,6 +381,7 @@ class AlarmDecision(StepResult):
     facts: dict[str, Any]
     schema_findings: tuple[Finding, ...] = ()
     serving_findings: tuple[Finding, ...] = ()
+    reopened: tuple[ReopenedWindow, ...] = ()
     table: TableVersion
     mlflow: str | None = None
 

@@ -320,6 +320,14 @@ class Monitoring(Part):
         description="How many of the last `sliding_windows` must show a change of an input. 1 by"
         " default: the correction alone keeps false alarms rare.",
     )
+    late_windows: int = Field(
+        default=3,
+        ge=0,
+        description=(
+            "How many windows before are judged again on performance, by the labels that have come"
+            " since. 3 by default; 0: none, a verdict stays."
+        ),
+    )
     block: timedelta | None = Field(
         default=timedelta(days=1),
         gt=timedelta(0),

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from include.alarms.store import AlarmStore
+from include.files import sqlite_url
 from include.interval import Interval
 from include.monitoring import records
 from include.processes import monitoring as steps

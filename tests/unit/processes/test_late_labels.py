@@ -45,7 +45,13 @@ def own(world: World, tmp_path: Path) -> World:
     """A copy of the world with its February scored, whose labels a test may delay."""
     home = tmp_path / "home"
     shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("alarms", "triggers"))
-    settings = world.settings.model_copy(update={"home": home, "tables_uri": str(home / "tables")})
+    settings = world.settings.model_copy(
+        update={
+            "home": home,
+            "tables_uri": str(home / "tables"),
+            "mlflow_tracking_uri": sqlite_url(home / "mlflow.db"),
+        }
+    )
     copied = replace(world, settings=settings, tables=TableStore(settings.tables_uri))
     for name in ("monitoring", "findings", "drift", "triggers"):
         shutil.rmtree(home / "tables" / FLIGHTS.name / name, ignore_errors=True)

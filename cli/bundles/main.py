@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.bundles import archives
+from cli.bundles import archives, releases
 from cli.lazy import new_application
 
 application = new_application(
@@ -23,5 +23,8 @@ for name, function in (
     ("verify", archives.verify_bundle),
     ("push", archives.push_bundle),
     ("list", archives.list_bundles),
+    ("deploy", releases.deploy_bundle),
+    ("rollback", releases.roll_back_bundle),
+    ("status", releases.show_status),
 ):
     application.command(name)(function)

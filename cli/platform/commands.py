@@ -12,19 +12,21 @@ import typer
 from cli.lazy import new_application
 from cli.platform import lifecycle, metadata
 from cli.platform import logs as platform_logs
+from cli.platform.deployed import hand_over
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
 from cli.platform.preflight import migrate
 from cli.platform.state import running_settings
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
 
 
 def up() -> None:
-    """Start the platform.
+    """Start the platform: with the code of the bundle that is deployed in this home, if one is.
 
     Ports: FLIGHTDECK_AIRFLOW_PORT, FLIGHTDECK_MLFLOW_PORT, FLIGHTDECK_SERVING_PORT,
     FLIGHTDECK_GRPC_PORT.
     """
+    hand_over(load_settings(), "up")
     lifecycle.up()
 
 

@@ -27,6 +27,13 @@ from include.settings.environments import EXECUTORS
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
 
+DAG_BUNDLE = {
+    # The name that Airflow gives the one folder of DAGs where nothing else is configured.
+    "name": "dags-folder",
+    "classpath": "plugins.dag_bundle.PipelineBundle",
+    "kwargs": {},
+}
+
 NO_TELEMETRY = {
     "BENTOML_DO_NOT_TRACK": "True",
     "DO_NOT_TRACK": "1",
@@ -168,6 +175,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     logs = log_dir(settings) / "airflow"
     options: dict[str, object] = {
         "CORE__DAGS_FOLDER": PROJECT_ROOT / "dags",
+        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([DAG_BUNDLE]),
+        # Its locks; unpacked versions are not Airflow's to remove.
+        "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": home / "dag_bundles",
+        "DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": 0,
         "CORE__PLUGINS_FOLDER": PROJECT_ROOT / "plugins",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": EXECUTORS[settings.executor],

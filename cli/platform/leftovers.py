@@ -19,6 +19,7 @@ from cli.platform.environment import PLATFORM_TAG
 from cli.platform.processes import platform_processes
 from cli.platform.state import PlatformState, read_state
 from cli.platform.supervision import pid_file
+from include.bundles.unpacked import versions_dir
 from include.errors import PlatformError
 from include.settings import Settings
 
@@ -34,6 +35,8 @@ def find_leftovers(settings: Settings) -> list[psutil.Process]:
         return []
     session = _session(pid_file(settings))
     folders = {process.directory for process in platform_processes(settings)}
+    # A platform may run the code of a bundle, and its tasks that of several.
+    folders.update(versions_dir(settings).glob("*"))
     ancestors = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     leftovers = [
         process

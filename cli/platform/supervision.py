@@ -140,12 +140,13 @@ def _section(title: str, options: Mapping[str, Any]) -> str:
 
 
 def _quoted(name: str, value: str) -> str:
-    if '"' in value or "\n" in value:
+    quote = "'" if '"' in value else '"'
+    if quote in value or "\n" in value:
         raise PlatformError(
-            f"{name} holds a double quote or a line break, which supervisord's configuration cannot"
-            f" carry: {value!r}."
+            f"{name} holds both kinds of quotes or a line break, which supervisord's configuration"
+            f" cannot carry: {value!r}."
         )
-    return f'"{value}"'
+    return f"{quote}{value}{quote}"
 
 
 def start_daemon(

@@ -23,6 +23,7 @@ from cli.runs.servers import environment_of, servers_for
 from cli.runs.verdict import Outcome, exit_code, print_outcome, progress
 from include.catalogue import load_use_case
 from include.errors import PlatformError
+from include.files import write
 from include.interval import Interval
 from include.settings import Settings, load_settings
 from include.spec import UseCase
@@ -52,6 +53,10 @@ def smoke(
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, max=200, help="Tuning trials of the training.")
     ] = 1,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what each part came to, as JSON."),
+    ] = None,
 ) -> int:
     """Try the pipeline of this checkout end to end, in a home of its own.
 
@@ -71,11 +76,19 @@ def smoke(
         use_case = load_use_case(name)
         outcomes = list(_outcomes(scratch, use_case, _end(use_case, last), trials))
     code = exit_code(outcomes)
+    if report is not None:
+        write(report, json.dumps([_reported(outcome) for outcome in outcomes], indent=1))
     if code == 0:
         print(f"{name}: the pipeline yields a model that may be deployed, and it answers.")
     else:
         print(f"{name}: the pipeline yields no model that answers; what serves was not touched.")
     return code
+
+
+def _reported(outcome: Outcome) -> dict[str, Any]:
+    """An outcome without its figures."""
+    named = {name: getattr(outcome, name) for name in ("title", "state", "by", "reasons")}
+    return {**named, "headline": outcome.headline}
 
 
 @contextmanager

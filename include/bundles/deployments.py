@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     Integer,
@@ -30,7 +29,7 @@ from include.database import Database
 from include.files import sqlite_url
 from include.settings import Settings
 
-Event = Literal["begun", "refused", "accepted", "deployed", "rolled_back"]
+Event = Literal["begun", "refused", "deployed", "rolled_back"]
 DECIDING = ("deployed", "rolled_back")
 ENDING = ("refused", *DECIDING)
 NAME = "pipeline_deployments"
@@ -38,12 +37,7 @@ METADATA = MetaData()
 DEPLOYMENTS = Table(
     NAME,
     METADATA,
-    Column(
-        "number",
-        BigInteger().with_variant(Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
     Column("recorded_at", String(40), nullable=False),
     Column("environment", String(20), nullable=False, index=True),
     Column("event", String(20), nullable=False),
@@ -58,12 +52,11 @@ DEPLOYMENTS = Table(
 
 @event.listens_for(DEPLOYMENTS, "after_create")
 def _refuse_changes(_: Table, connection: Connection, **__: Any) -> None:
-    if connection.dialect.name == "sqlite":
-        for operation in ("UPDATE", "DELETE"):
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {NAME}_no_{operation.lower()} BEFORE {operation} ON {NAME}"
-                " BEGIN SELECT RAISE(ABORT, 'deployments are only added'); END"
-            )
+    for operation in ("UPDATE", "DELETE"):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {NAME}_no_{operation.lower()} BEFORE {operation} ON {NAME}"
+            " BEGIN SELECT RAISE(ABORT, 'deployments are only added'); END"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,12 +88,14 @@ class Decision:
 
 
 class Deployments:
-    """The record of one environment's home: a SQLite file there, or the ledger's database."""
+    """The record of one environment's home, a SQLite file there: whoever has the versions' files
+    has it, whatever other database is away.
+    """
 
     def __init__(self, settings: Settings) -> None:
         path = settings.pipelines_dir / "deployments.db"
         self._environment = settings.environment
-        self._database = Database(settings.ledger_url or sqlite_url(path), NAME, METADATA)
+        self._database = Database(sqlite_url(path), NAME, METADATA)
 
     def record(self, decision: Decision) -> Deployment:
         """Add a row; from its commit on it counts."""

@@ -126,6 +126,6 @@ def test_a_stale_socket_is_not_a_running_platform(tmp_path):
 
 def test_a_value_that_the_configuration_cannot_carry_is_refused(tmp_path):
     process = platform_processes(settings_in(tmp_path))[0]
-    process.environment["ODD"] = 'say "no"'
+    process.environment["ODD"] = "say \"no\" and 'yes'"
     with pytest.raises(PlatformError, match="ODD"):
         supervision.render_configuration(settings_in(tmp_path), [process])

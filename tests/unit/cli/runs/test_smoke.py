@@ -1,4 +1,7 @@
-"""The whole pipeline in a home of its own: a model that answers, or a refusal, and nothing left."""
+"""The whole pipeline in a home of its own: a refusal, and nothing left.
+
+One that is accepted runs in `tests/unit/cli/bundles/test_real_pipeline.py`, as a deployment.
+"""
 
 import os
 import subprocess
@@ -9,7 +12,7 @@ import pytest
 
 from cli.application import invoke
 from cli.platform.environment import process_environment
-from cli.runs.verdict import ACCEPTED, REFUSED
+from cli.runs.verdict import REFUSED
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
 from tests.unit.settings.production import production
@@ -55,18 +58,6 @@ def commands_of(process):
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def test_a_pipeline_that_works_ends_with_a_model_that_answers(tmp_path):
-    code, printed = smoke(tmp_path, "--to", "2013-04", "--share", "0.1")
-    assert code == ACCEPTED, printed
-    assert "training 2013-03-31 00:00 to 2013-04-01 00:00 UTC: accepted." in " ".join(
-        printed.split()
-    )
-    assert '"probability": 0.' in " ".join(printed.split())
-    assert "flight_delays answers: accepted." in printed
-    assert printed.endswith("the pipeline yields a model that may be deployed, and it answers.\n")
-    assert left_behind(tmp_path) == []
 
 
 def test_a_pipeline_whose_gates_refuse_says_why_and_touches_nothing(tmp_path):

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help images demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
+.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -111,6 +111,16 @@ airflow: venv  ## the airflow command in the platform's environment: make airflo
 
 images: venv  ## build the images of Airflow, MLflow, endpoint and step: PUSH=registry/folder BASE=image DOCKER=docker
 	@$(CLI) images $(if $(PUSH),--push $(PUSH)) $(if $(BASE),--base $(BASE)) $(if $(DOCKER),--docker $(DOCKER))
+
+compose-up: venv  ## bring the whole platform up in containers, after make images: docs/docker.md
+	@$(CLI) compose-secrets
+	@.venv/bin/docker-compose --file docker/compose.yaml up --detach --wait
+
+compose-down: venv  ## end the containers; their volumes, with all data, stay
+	@.venv/bin/docker-compose --file docker/compose.yaml down
+
+test-docker: venv  ## build the images, bring the platform up in containers, train, deploy, ask, kill; also var/faults/containers.json
+	@$(CLI) faults containers $(ARGS)
 
 lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves every version to the newest that fits
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \

@@ -63,6 +63,11 @@ COMMANDS: dict[str, Command] = {
         "Bring the databases up to date before the platform's processes start.",
         PLATFORM,
     ),
+    "compose-secrets": Command(
+        "cli.images.secrets:compose_secrets",
+        "Make the passwords of the platform that docker/compose.yaml brings up.",
+        PLATFORM,
+    ),
     "images": Command(
         "cli.images.build:images",
         "Build the images of this checkout with their bills of materials; push them.",

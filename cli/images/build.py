@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ from include.training.provenance import code_commit
 
 IMAGES = ("mlflow", "serving", "step", "airflow")
 PREFIX = "flightdeck"
-LISTING = "images.json"
+LISTING, DIGESTS = "images.json", "digests.json"
+"""The second is what `flightdeck bundle build --images` reads: references by digest."""
 BASE_ARGUMENT = "PYTHON_IMAGE"
 
 
@@ -65,8 +67,8 @@ def images(
     """Build the images of this checkout.
 
     Each is tagged with the version and the commit. var/images/ then has images.json, with every
-    reference (by digest after --push), size and commit, and <image>.cdx.json, a bill of materials
-    as CycloneDX.
+    reference, size and commit, after --push digests.json with each by its digest, and
+    <image>.cdx.json, a bill of materials as CycloneDX.
     """
     chosen = tuple(names or IMAGES)
     for name in chosen:
@@ -78,6 +80,9 @@ def images(
     builder = Builder(docker, folder, base)
     built = [builder.build(name, push) for name in chosen]
     write(folder / LISTING, json.dumps([asdict(image) for image in built], indent=1) + "\n")
+    if push is not None:
+        digests = {image.name: image.reference for image in built}
+        write(folder / DIGESTS, json.dumps(digests, indent=1) + "\n")
     for image in built:
         print(f"{image.name:<8} {image.bytes / 1e6:6.0f} MB  {image.reference}")
     print(f"Listed in {folder / LISTING}, with a bill of materials each beside it.")
@@ -102,8 +107,15 @@ def created(root: Path = PROJECT_ROOT) -> str:
 class Builder:
     """Docker's client over this checkout."""
 
-    def __init__(self, docker: str, folder: Path, base: str | None) -> None:
+    def __init__(
+        self,
+        docker: str,
+        folder: Path,
+        base: str | None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._docker = docker
+        self._environment = {**(environment or os.environ), "DOCKER_BUILDKIT": "1"}
         self._folder = folder
         self._revision = code_commit()
         arguments = {"REVISION": self._revision, "VERSION": version(), "CREATED": created()}
@@ -151,7 +163,7 @@ class Builder:
             done = subprocess.run(
                 [self._docker, *arguments],
                 cwd=PROJECT_ROOT,
-                env={**os.environ, "DOCKER_BUILDKIT": "1"},
+                env=self._environment,
                 capture_output=True,
                 text=True,
                 check=False,

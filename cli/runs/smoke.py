@@ -174,7 +174,7 @@ def _ask(settings: Settings, use_case: UseCase, say: Callable[[str], None]) -> O
         with httpx.Client(
             base_url=settings.serving_url, timeout=ANSWER_SECONDS, trust_env=False
         ) as client:
-            asked = _example(client.get("/docs.json").raise_for_status().json(), base)
+            asked = example_request(client.get("/docs.json").raise_for_status().json(), base)
             predicted = client.post(f"{base}/predict", json=asked)
             checked = client.post(f"{base}/check")
     except httpx.HTTPError as error:
@@ -196,7 +196,7 @@ def _ask(settings: Settings, use_case: UseCase, say: Callable[[str], None]) -> O
     return Outcome(title, "accepted")
 
 
-def _example(documented: dict[str, Any], base: str) -> dict[str, Any]:
+def example_request(documented: dict[str, Any], base: str) -> dict[str, Any]:
     """The request that the endpoint's own pages print: a row of its online store."""
     operation = documented["paths"][f"{base}/predict"]["post"]
     examples = operation["requestBody"]["content"]["application/json"]["examples"]

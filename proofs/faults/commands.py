@@ -18,6 +18,11 @@ COMMANDS: dict[str, Command] = {
         "Release bad versions, race and kill releases, damage stores, forge approvals.",
         "Commands",
     ),
+    "containers": Command(
+        "proofs.containers.main:faults_containers",
+        "Build the images, run the platform in containers, kill some of them.",
+        "Commands",
+    ),
 }
 
 

@@ -38,6 +38,8 @@ def test_images_are_pushed_and_listed_by_their_digest(client, tmp_path, capsys):
     invoke(["images", "serving", "--push", "registry.example.com/team/", "--docker", str(client)])
     (image,) = json.loads((tmp_path / "home" / "images" / "images.json").read_text())
     assert image["reference"] == "registry.example.com/team/serving@sha256:22"
+    digests = tmp_path / "home" / "images" / "digests.json"
+    assert json.loads(digests.read_text()) == {"serving": image["reference"]}
     assert (image["name"], image["bytes"]) == ("serving", 1_500_000)
     assert "registry.example.com/team/serving@sha256:22" in capsys.readouterr().out
     calls = client.with_name("docker.calls").read_text()

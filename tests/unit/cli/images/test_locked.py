@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -19,6 +20,8 @@ LOCK = (PROJECT_ROOT / "requirements.txt").read_text()
 ENTRIES = read_lock(LOCK)
 PACKAGES = tomllib.loads((PROJECT_ROOT / "docker" / "packages.toml").read_text())
 IMAGES = list(PACKAGES["images"])
+OWN = {"cli", "include", "serving", "feature_repo"}
+STEPS = [f"include.processes.{path.stem}" for path in PROJECT_ROOT.glob("include/processes/*.py")]
 
 
 def names_of(image: str) -> set[str]:
@@ -59,6 +62,61 @@ def test_an_image_has_all_that_its_packages_require(image):
             if requirement.marker is None or requirement.marker.evaluate(environment):
                 missing |= {normal(requirement.name)} - names
     assert missing == set(PACKAGES["left_out"]) & missing
+
+
+def imported_at_the_top(*modules: str) -> set[str]:
+    """The names of all that is imported when these modules are, but inside functions."""
+    pending, seen, names = list(modules), set(), set()
+    while pending:
+        module = pending.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        path = PROJECT_ROOT / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                own = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [node.module, *(name for name in own if is_module(name))]
+            else:
+                continue
+            pending.extend(target for target in targets if is_module(target))
+            names |= {target.split(".")[0] for target in targets if not is_module(target)}
+    return names - set(sys.stdlib_module_names) - {"__future__"}
+
+
+def is_module(name: str) -> bool:
+    """Whether it is one of ours."""
+    path = PROJECT_ROOT / name.replace(".", "/")
+    is_there = path.is_dir() or path.with_suffix(".py").is_file()
+    return name.split(".", maxsplit=1)[0] in OWN and is_there
+
+
+@pytest.mark.parametrize(
+    ("image", "modules"),
+    [
+        ("mlflow", ["cli.__main__", "cli.platform.component", "cli.images.healthcheck"]),
+        (
+            "serving",
+            ["cli.__main__", "cli.platform.component", "cli.endpoint.serve", "serving.asgi"],
+        ),
+        ("serving", ["cli.endpoint.ship", "cli.endpoint.stream", "cli.endpoint.api_keys"]),
+        ("step", ["include.processes.run", *STEPS]),
+        ("airflow", ["cli.__main__", "cli.platform.component", "cli.runs.platform", *STEPS]),
+    ],
+)
+def test_an_image_has_what_its_code_imports_at_its_start(image, modules):
+    owners = importlib.metadata.packages_distributions()
+    imported = imported_at_the_top(*modules)
+    assert len(imported) > 3
+    missing = {
+        name: owners.get(name)
+        for name in imported
+        if not {normal(owner) for owner in owners.get(name, [name])} & names_of(image)
+    }
+    assert missing == {}
 
 
 def test_what_an_extra_brings_comes_along():

@@ -1,0 +1,106 @@
+"""The command `compose-secrets`: the files that docker/compose.yaml hands to its services.
+
+Each is made once and stays. Compose shows a container the file itself, with its owner and mode, and
+no service runs as its owner; so the files can be read by whoever reaches them, and the folder is
+closed to everybody but its owner.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.files import write
+from include.settings import load_settings
+
+DATABASES = ("airflow", "flightdeck", "mlflow")
+PASSWORDS = "passwords.json"  # a file's name
+ACCOUNT = "flightdeck"
+POSTGRES, VALKEY = "postgres:5432", "valkey:6379"
+READABLE = 0o444
+
+
+def compose_secrets(
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where they lie; default: compose/ of the home."),
+    ] = None,
+) -> None:
+    """Make the secrets of the platform that docker/compose.yaml describes.
+
+    What is there already stays, so that databases that were made with it can still be opened.
+    """
+    chosen = folder or load_settings().home / "compose"
+    made = make(chosen)
+    what = f"{len(made)} secrets made" if made else "All secrets are there"
+    print(f"{what} in {chosen}, which only you can open.")
+
+
+def make(folder: Path) -> list[str]:
+    """Make the files that are missing; their names."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    files = contents(_passwords(folder / PASSWORDS))
+    missing = [name for name in files if not (folder / name).exists()]
+    for name in missing:
+        write(folder / name, files[name], mode=READABLE)
+    return missing
+
+
+def contents(passwords: Mapping[str, str]) -> dict[str, str]:
+    """What each file holds."""
+    addresses = {
+        name: f"postgresql://{name}:{passwords[name]}@{POSTGRES}/{name}" for name in DATABASES
+    }
+    credentials = {"accessKey": ACCOUNT, "secretKey": passwords["object-storage"]}
+    identity = {"name": ACCOUNT, "credentials": [credentials], "actions": ["Admin"]}
+    return {
+        "postgres-password": passwords["postgres"],
+        "databases.sql": "".join(_database(name, passwords[name]) for name in DATABASES),
+        "airflow-database": addresses["airflow"],
+        "ledger-url": addresses["flightdeck"],
+        "mlflow-database": addresses["mlflow"],
+        "online-store": f"redis://:{passwords['valkey']}@{VALKEY}/0",
+        "valkey-password": passwords["valkey"],
+        "valkey.conf": _valkey(passwords["valkey"]),
+        "object-storage.json": json.dumps({"identities": [identity]}),
+        "object-storage-secret": passwords["object-storage"],
+    }
+
+
+def _passwords(path: Path) -> dict[str, str]:
+    """Every password, made at the first call; letters and digits alone, for they go into addresses
+    and SQL.
+    """
+    names = ("postgres", *DATABASES, "valkey", "object-storage")
+    if not path.exists():
+        write(path, json.dumps({name: secrets.token_hex(24) for name in names}), mode=0o600)
+    stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return stored
+
+
+def _database(name: str, password: str) -> str:
+    """One role and its database, closed to the others."""
+    return (
+        f"CREATE ROLE {name} LOGIN PASSWORD '{password}';\n"
+        f"CREATE DATABASE {name} OWNER {name};\n"
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;\n"
+    )
+
+
+def _valkey(password: str) -> str:
+    """The online store: what it has answered for is in its file when its process is killed."""
+    lines = (
+        f"requirepass {password}",
+        "bind * -::*",
+        "dir /data",
+        "appendonly yes",
+        "appendfsync everysec",
+        'save ""',
+    )
+    return "\n".join(lines) + "\n"

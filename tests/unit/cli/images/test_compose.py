@@ -1,0 +1,191 @@
+"""docker/compose.yaml: valid, and what holds of every service whatever it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cli.application import invoke
+from cli.images.secrets import contents, make
+from cli.platform.processes import component, component_names
+from include.settings import PROJECT_ROOT, Settings, load_settings
+
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+FILE = PROJECT_ROOT / "docker" / "compose.yaml"
+OWN = re.compile(r"flightdeck/(airflow|mlflow|serving):\d+\.\d+\.\d+")
+BY_DIGEST = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+ONCE = {"bucket", "migrate"}
+HOME = Path("/var/flightdeck")
+
+
+def configured(**variables: str) -> dict[str, Any]:
+    """What Compose makes of the file."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+    done = subprocess.run(
+        [COMPOSE, "--file", FILE, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    whole: dict[str, Any] = json.loads(done.stdout)
+    return whole
+
+
+CONFIGURATION = configured()
+SERVICES: dict[str, dict[str, Any]] = CONFIGURATION["services"]
+FLIGHTDECKS = {
+    name: one for name, one in SERVICES.items() if (one["command"] or [""])[0] == "flightdeck"
+}
+
+
+def test_compose_bites(tmp_path):
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text("services: {a: {image: b, healthchek: {}}}")
+    done = subprocess.run([COMPOSE, "-f", wrong, "config", "-q"], capture_output=True, check=False)
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_do_no_more_than_it_must(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged")
+    # The images of Flightdeck name their user themselves (test_dockerfile.py).
+    assert OWN.fullmatch(service["image"]) or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+    assert not [one for one in service.get("volumes", []) if one["type"] == "bind"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_ours_or_pinned_by_digest(name):
+    image = SERVICES[name]["image"]
+    assert OWN.fullmatch(image) or BY_DIGEST.fullmatch(image), image
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_seen_to_be_well_and_started_again(name):
+    service = SERVICES[name]
+    if name in ONCE:
+        assert (service["restart"], service["healthcheck"]) == ("no", {"disable": True})
+        return
+    assert service["restart"] == "unless-stopped"
+    # The image's own check is that of its server; the other processes of Airflow have no server.
+    assert "healthcheck" in service or name in ("airflow-api-server", "mlflow", "serving")
+
+
+def test_services_wait_for_what_they_need():
+    conditions = {
+        (name, other): what["condition"]
+        for name, service in SERVICES.items()
+        for other, what in service.get("depends_on", {}).items()
+    }
+    assert {key: value for key, value in conditions.items() if key[1] not in ONCE} == {
+        key: "service_healthy" for key in conditions if key[1] not in ONCE
+    }
+    assert {conditions[key] for key in conditions if key[1] in ONCE} == {
+        "service_completed_successfully"
+    }
+
+
+def test_nothing_listens_beyond_this_machine_by_default():
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert sorted(port["published"] for port in published) == ["3000", "3001", "5000", "8080"]
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+    open_to_all = configured(BIND_ADDRESS="0.0.0.0")["services"]["proxy"]["ports"]
+    assert {port["host_ip"] for port in open_to_all} == {"0.0.0.0"}
+
+
+def test_every_process_of_the_platform_runs_and_the_endpoint_twice():
+    commands = {one["command"][2] for one in FLIGHTDECKS.values() if len(one["command"]) > 2}
+    assert commands == set(component_names())
+    assert SERVICES["serving"]["deploy"]["replicas"] == 2
+
+
+def settings_of(name: str, folder: Path) -> Settings:
+    """What a service's environment makes of the settings, its secrets read from `folder`."""
+    files = {secret: Path(about["file"]).name for secret, about in CONFIGURATION["secrets"].items()}
+    variables = {"FLIGHTDECK_HOME": str(HOME), "FLIGHTDECK_HOST": "0.0.0.0"}
+    for key, value in SERVICES[name]["environment"].items():
+        secret = value.removeprefix("/run/secrets/")
+        variables[key] = str(folder / files[secret]) if secret != value else value
+    return load_settings(variables)
+
+
+@pytest.mark.parametrize("name", FLIGHTDECKS)
+def test_a_service_starts_on_valid_settings_that_lead_to_its_neighbours(name, tmp_path):
+    make(tmp_path)
+    settings = settings_of(name, tmp_path)
+    addresses = [settings.mlflow_tracking_uri]
+    if name != "mlflow":
+        addresses += [settings.airflow_url, settings.serving_url]
+        addresses += [str(settings.ledger_url), str(settings.online_store)]
+    assert {urlsplit(address).hostname for address in addresses} <= SERVICES.keys()
+    assert settings.home == HOME
+
+
+@pytest.mark.parametrize("name", FLIGHTDECKS)
+def test_a_service_is_handed_the_secrets_that_it_reads_and_no_others(name):
+    read = {
+        value.removeprefix("/run/secrets/")
+        for value in SERVICES[name]["environment"].values()
+        if value.startswith("/run/secrets/")
+    }
+    assert read == {secret["source"] for secret in SERVICES[name].get("secrets", [])}
+
+
+def test_links_lead_to_the_published_ports(tmp_path):
+    make(tmp_path)
+    settings = settings_of("airflow-scheduler", tmp_path)
+    assert settings.airflow_page == "http://127.0.0.1:8080"
+    moved = configured(AIRFLOW_PORT="18080")["services"]["airflow-scheduler"]["environment"]
+    assert moved["FLIGHTDECK_AIRFLOW_PUBLIC_URL"] == "http://127.0.0.1:18080"
+
+
+def test_airflow_is_configured_by_the_code_of_up(tmp_path):
+    assert not [key for key in SERVICES["airflow-scheduler"]["environment"] if "AIRFLOW__" in key]
+    make(tmp_path)
+    variables = SERVICES["airflow-scheduler"]["environment"]
+    settings = settings_of("airflow-scheduler", tmp_path).model_copy(update={"home": tmp_path})
+    environment = component(settings, "airflow-scheduler").environment
+    expected = f"{variables['FLIGHTDECK_AIRFLOW_URL']}/execution/"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == expected
+    assert "@postgres:5432/airflow" in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_secrets_are_made_once_and_their_folder_is_closed(tmp_path, capsys):
+    folder = tmp_path / "compose"
+    invoke(["compose-secrets", "--folder", str(folder)])
+    first = {path.name: path.read_text() for path in folder.iterdir()}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    invoke(["compose-secrets", "--folder", str(folder)])
+    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+    named = {Path(about["file"]).name for about in CONFIGURATION["secrets"].values()}
+    assert named <= first.keys()
+    assert "All secrets are there" in capsys.readouterr().out
+
+
+def test_each_database_has_a_password_of_its_own_and_is_closed_to_the_others(tmp_path):
+    make(tmp_path)
+    passwords = json.loads((tmp_path / "passwords.json").read_text())
+    assert len(set(passwords.values())) == len(passwords) >= 6
+    statements = contents(passwords)["databases.sql"]
+    assert statements.count("REVOKE ALL ON DATABASE") == statements.count("CREATE DATABASE") == 3
+
+
+def test_no_password_stands_in_the_file():
+    text = json.dumps(SERVICES)
+    assert not re.search(r"(postgresql|redis)://[^\"]*:[^\"]*@", text)
+    assert not re.search(r'"(POSTGRES_PASSWORD|AWS_SECRET_ACCESS_KEY)"', text)

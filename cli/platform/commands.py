@@ -12,10 +12,9 @@ import typer
 from cli.lazy import new_application
 from cli.platform import lifecycle, metadata
 from cli.platform import logs as platform_logs
-from cli.platform.deployed import hand_over
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
-from cli.platform.preflight import migrate
+from cli.platform.preflight import hand_over, migrate
 from cli.platform.state import running_settings
 from include.settings import PROJECT_ROOT, load_settings
 

@@ -27,9 +27,14 @@ def registry(built, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shell(staging, registry, checkout, tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where the commands make their temporary files."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def shell(staging, registry, checkout, folder):
     """Runs a command of `bundle`; the exit code and what it prints."""
-    folder = tmp_path_factory.mktemp("temporary")
 
     def call(*arguments, **variables):
         own = {
@@ -52,7 +57,6 @@ def shell(staging, registry, checkout, tmp_path_factory):
         assert done.stderr == "", done.stderr
         return done.returncode, " ".join(done.stdout.split())
 
-    call.folder = folder
     return call
 
 
@@ -91,7 +95,7 @@ def first(shell, built):
     )
 
 
-def test_a_pipeline_that_yields_a_model_that_answers_is_deployed(first, shell, staging, built):
+def test_a_pipeline_that_yields_a_model_that_answers_is_deployed(first, folder, staging, built):
     code, printed = first
     assert code == ACCEPTED, printed
     assert "training 2013-03-31 00:00 to 2013-04-01 00:00 UTC: accepted." in printed
@@ -102,10 +106,12 @@ def test_a_pipeline_that_yields_a_model_that_answers_is_deployed(first, shell, s
     assert Deployments(staging).current() == built.version
     (trial,) = Deployments(staging).rows()[-1].evidence["trials"]
     assert trial["outcomes"][-1]["title"] == "flight_delays answers"
-    assert left_behind(shell.folder) == []
+    assert left_behind(folder) == []
 
 
-def test_a_pipeline_whose_model_fails_its_gates_is_refused(first, shell, staging, built, registry):
+def test_a_pipeline_whose_model_fails_its_gates_is_refused(
+    first, shell, folder, staging, built, registry
+):
     """What ran before runs on; the reasons are the gates' own."""
     worse = altered(built, staging, SPEC, "min_baseline_skill=0.005", "min_baseline_skill=0.9")
     registry.push(worse.version, worse.archive)
@@ -120,7 +126,7 @@ def test_a_pipeline_whose_model_fails_its_gates_is_refused(first, shell, staging
         f"staging runs {built.version[:12]} as before, and its model serves on."
     )
     assert Deployments(staging).current() == built.version
-    assert left_behind(shell.folder) == []
+    assert left_behind(folder) == []
 
 
 def test_a_pipeline_whose_code_breaks_is_refused(first, shell, staging, built, registry):

@@ -30,6 +30,8 @@ NOT_IN_PODS = frozenset(
         "airflow_database",
         "environment",
         "executor",
+        "mlflow_artifacts",
+        "mlflow_database",
         "pods_file",
         "service_account",
         "target",

@@ -64,12 +64,8 @@ def try_training(
     """
     home = folder / "home"
     home.mkdir(parents=True)
-    scratch = settings.model_copy(
-        update={
-            "home": home,
-            "tables_uri": str(home / "tables"),
-            "mlflow_tracking_uri": sqlite_url(home / "mlflow.db"),
-        }
+    scratch = settings.with_own_stores(home).model_copy(
+        update={"mlflow_tracking_uri": sqlite_url(home / "mlflow.db")}
     )
     request = {"use_case": use_case.name, "history": history.as_json(), "trials": trials}
     (folder / REQUEST).write_text(json.dumps(request))

@@ -14,8 +14,8 @@ from cli.backup.archive import unpack
 from cli.backup.contents import LEFT_OUT
 from cli.backup.save import DUMP
 from cli.platform import metadata, postgres, supervision
+from cli.platform.environment import mlflow_file
 from cli.platform.folders import remove_short_socket_folder
-from cli.platform.processes import mlflow_database
 from include.errors import BackupError
 from include.files import publishing, umask
 from include.settings import Settings
@@ -104,7 +104,7 @@ def _load_dump(settings: Settings) -> None:
 
 def _relocate(settings: Settings, home: Path) -> None:
     """Let MLflow's addresses of files that lay in the former home name the new one."""
-    database = mlflow_database(settings)
+    database = mlflow_file(settings)
     if not database.exists():
         return
     with closing(sqlite3.connect(database)) as connection, connection:

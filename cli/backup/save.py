@@ -76,6 +76,13 @@ def left_out(settings: Settings) -> list[str]:
             " objects, or copy what is below that address after this backup: it may name older"
             " versions of a table, which the copy still has, and never newer ones."
         )
+    if settings.mlflow_database is not None:
+        missing.append("MLflow's runs and versions: they lie in a database of their own.")
+    if settings.mlflow_artifacts is not None:
+        missing.append(
+            f"The files of MLflow's runs: they lie in {settings.mlflow_artifacts}. Have the storage"
+            " keep versions of its objects."
+        )
     if settings.models_uri is not None:
         missing.append(
             f"What hosts share of the models: it lies in {settings.models_uri}. Have the storage"

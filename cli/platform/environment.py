@@ -23,6 +23,7 @@ from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
 from include.settings.environments import EXECUTORS
+from include.settings.object_storage import access
 
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
@@ -110,6 +111,8 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     if not is_of_the_platform(settings.airflow_database):
         # Airflow's processes have the address, with its password; no other needs it.
         del values["airflow_database"]
+    # The server's alone, which has it under MLflow's own name.
+    del values["mlflow_database"]
     fields = {field: str(value) for field, value in values.items() if value is not None}
     return {
         f"{PREFIX}ENV": settings.environment,
@@ -146,7 +149,32 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
         **common_environment(settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **_called_by_name(settings),
+        **_mlflow_stores(settings),
     }
+
+
+def mlflow_file(settings: Settings) -> Path:
+    """SQLite file of MLflow's tracking store and registry, where no server keeps them."""
+    return settings.home / "mlflow" / "mlflow.db"
+
+
+def _mlflow_stores(settings: Settings) -> dict[str, str]:
+    """Where the server keeps what it is given, by its own variables: what a command line holds can
+    be read by all.
+    """
+    stores = {
+        # It runs in the folder of its file, whose name then means nothing in a URL.
+        "MLFLOW_BACKEND_STORE_URI": settings.mlflow_database
+        or f"sqlite:///{mlflow_file(settings).name}",
+        "MLFLOW_ARTIFACTS_DESTINATION": settings.mlflow_artifacts
+        or (settings.home / "mlflow" / "artifacts").as_uri(),
+    }
+    if settings.mlflow_artifacts is None:
+        return stores
+    how = access()
+    endpoint = {} if how.endpoint is None else {"MLFLOW_S3_ENDPOINT_URL": how.endpoint}
+    style = {} if how.endpoint is None else {"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path"}
+    return {**stores, **how.variables(), **endpoint, **style}
 
 
 def _called_by_name(settings: Settings) -> dict[str, str]:

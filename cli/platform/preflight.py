@@ -18,11 +18,12 @@ from pathlib import Path
 from cli.platform.environment import (
     airflow_environment,
     mlflow_environment,
+    mlflow_file,
     process_environment,
 )
 from cli.platform.folders import log_dir
 from cli.platform.metadata import data_folder, kind_of, sqlite_file
-from cli.platform.processes import Process, mlflow_database
+from cli.platform.processes import Process
 from cli.platform.stamped import stamped
 from include.bundles.deployments import Deployments
 from include.bundles.manifest import short
@@ -187,7 +188,7 @@ def migrate(settings: Settings) -> None:
 
 
 def _migrations(settings: Settings) -> tuple[Migration, ...]:
-    mlflow = mlflow_database(settings)
+    mlflow = mlflow_file(settings)
     return (
         Migration(
             name="airflow",
@@ -203,8 +204,8 @@ def _migrations(settings: Settings) -> tuple[Migration, ...]:
         Migration(
             name="mlflow",
             package="mlflow",
-            database=mlflow,
-            command=("mlflow", "db", "upgrade", f"sqlite:///{mlflow.name}"),
+            database=mlflow if settings.mlflow_database is None else None,
+            command=("include.registry.migration",),
             environment=mlflow_environment(settings),
             directory=mlflow.parent,
         ),

@@ -14,6 +14,7 @@ from cli.platform.environment import (
     airflow_environment,
     common_environment,
     mlflow_environment,
+    mlflow_file,
 )
 from cli.platform.folders import log_dir
 from cli.platform.metadata import client_options, data_folder, kind_of
@@ -54,11 +55,6 @@ class Process:
     holds_data: bool = False
     stop_signal: str = "TERM"
     directory: Path = PROJECT_ROOT
-
-
-def mlflow_database(settings: Settings) -> Path:
-    """SQLite file of MLflow's tracking store and registry."""
-    return settings.home / "mlflow" / "mlflow.db"
 
 
 def platform_processes(settings: Settings) -> tuple[Process, ...]:
@@ -114,15 +110,10 @@ def _mlflow(settings: Settings) -> Process:
                 "--workers",
                 "1",
             ),
-            *("--backend-store-uri", f"sqlite:///{mlflow_database(settings).name}"),
-            *(
-                "--serve-artifacts",
-                "--artifacts-destination",
-                (settings.home / "mlflow" / "artifacts").as_uri(),
-            ),
+            "--serve-artifacts",
         ),
         environment=mlflow_environment(settings),
-        directory=mlflow_database(settings).parent,
+        directory=mlflow_file(settings).parent,
         priority=100,
         log=log_dir(settings) / "mlflow.log",
         health_url=f"http://{host}:{port}/health",

@@ -7,7 +7,7 @@ import urllib.request
 
 import typer
 
-from cli.platform.processes import mlflow_database
+from cli.platform.environment import mlflow_file
 from cli.platform.state import running_settings
 from include.errors import PlatformError
 from include.files import sqlite_url
@@ -32,8 +32,8 @@ def tracking_settings(settings: Settings) -> Settings:
         ):
             return settings
     except (urllib.error.URLError, OSError) as error:
-        database = mlflow_database(settings)
-        if not database.is_file():
+        database = mlflow_file(settings)
+        if settings.mlflow_database is not None or not database.is_file():
             raise PlatformError(
                 f"MLflow does not answer at {settings.mlflow_tracking_uri} ({error}) and there is"
                 f" no {database}; run `make up`, or name the home with FLIGHTDECK_HOME."

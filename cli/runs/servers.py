@@ -18,8 +18,8 @@ from typing import NoReturn
 import httpx
 
 from cli.platform import supervision
-from cli.platform.environment import common_environment, process_environment
-from cli.platform.processes import Process, mlflow_database, platform_processes
+from cli.platform.environment import common_environment, mlflow_file, process_environment
+from cli.platform.processes import Process, platform_processes
 from include.errors import PlatformError
 from include.settings import Settings
 
@@ -67,7 +67,7 @@ def servers_for(settings: Settings, process: str) -> Iterator[Settings]:
     settings = _on_free_ports(settings, names)
     if MLFLOW in names:
         # The server makes the database itself.
-        mlflow_database(settings).parent.mkdir(parents=True, exist_ok=True)
+        mlflow_file(settings).parent.mkdir(parents=True, exist_ok=True)
     processes = {item.name: item for item in platform_processes(settings)}
     with ExitStack() as stack:
         stack.enter_context(_leaving_when_asked())

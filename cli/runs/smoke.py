@@ -96,18 +96,13 @@ def _own_home(settings: Settings, share: float | None) -> Iterator[Settings]:
     """The settings of the environment with stores of their own, that go at the end."""
     with tempfile.TemporaryDirectory(prefix="flightdeck-smoke-") as folder:
         home = Path(folder)
-        yield settings.model_copy(
+        yield settings.with_own_stores(home).model_copy(
             update={
-                "home": home,
-                "tables_uri": str(home / "tables"),
                 "mlflow_tracking_uri": f"http://{settings.host}:{settings.mlflow_port}",
                 "serving_url": f"http://{settings.host}:{settings.serving_port}",
-                "ledger_url": None,
-                "online_store": None,
                 "alarm_sinks": None,
                 "api_keys_file": None,
                 "api_key_file": None,
-                "airflow_database": None,
                 "target": "process",
                 "sample_share": share or settings.sample_share,
             }

@@ -28,6 +28,7 @@ from include.features.repository import (
     load,
     note_applied,
 )
+from include.features.shared_registry import applying, shared_stamp
 from include.features.views import COLUMN_TYPES, View
 from include.files import sqlite_url
 from include.settings import Settings
@@ -49,11 +50,12 @@ def open_store(settings: Settings) -> FeatureStore:
 
     Raises `FeatureStoreError` when no definitions have been applied yet.
     """
-    if not _marker(settings).exists():
+    if _applied_digest(settings) is None:
+        where = "the registry" if settings.feature_registry else settings.feature_store_dir
         raise FeatureStoreError(
-            f"There is no feature store in {settings.feature_store_dir}; run"
-            " apply_definitions(settings) first."
+            f"There is no feature store in {where}; run apply_definitions(settings) first."
         )
+    settings.feature_store_dir.mkdir(parents=True, exist_ok=True)
     return _opened(settings)
 
 
@@ -68,11 +70,11 @@ def apply_definitions(settings: Settings) -> bool:
     folder = settings.feature_store_dir
     folder.mkdir(parents=True, exist_ok=True)
     digest = definitions_digest(settings)
-    with (folder / "apply.lock").open("w") as lock:
+    with (folder / "apply.lock").open("w") as lock, applying(settings) as shared:
         fcntl.flock(lock, fcntl.LOCK_EX)
         marker = _marker(settings)
-        if marker.exists() and marker.read_text() == digest:
-            if not applied(settings):  # applied before such notes were made
+        if (shared.digest if shared else _text(marker)) == digest:
+            if not applied(settings):  # by another host, or before such notes were made
                 note_applied(settings, read_definitions(settings))
             return False
         store = _opened(settings)
@@ -82,6 +84,8 @@ def apply_definitions(settings: Settings) -> bool:
         _apply(store, settings, definitions)
         refresh_definitions(store)
         note_applied(settings, definitions)
+        if shared:
+            shared.note(digest)
         marker.write_text(digest)
     return True
 
@@ -114,8 +118,11 @@ def refresh_definitions(store: FeatureStore) -> None:
 
 def registry_stamp(settings: Settings) -> list[object] | None:
     """What changes with the registry: the applied definitions' digest, and its file's size and time
-    of change. `None` without a file.
+    of change, or on a server the number of the application. `None` where nothing was applied.
     """
+    if settings.feature_registry is not None:
+        stamp = shared_stamp(settings)
+        return None if stamp is None else list(stamp)
     try:
         about = (settings.feature_store_dir / REGISTRY_FILE).stat()
         return [_marker(settings).read_text(), about.st_size, about.st_mtime_ns]
@@ -265,13 +272,19 @@ def _opened(settings: Settings) -> FeatureStore:
         str(settings.feature_store_dir),
         settings.tables_uri,
         settings.online_store,
+        settings.feature_registry,
         os.getpid(),
     )
 
 
 @lru_cache(maxsize=8)
 def _open(
-    repo: str, folder: str, tables_uri: str, online_store: str | None, _process: int
+    repo: str,
+    folder: str,
+    tables_uri: str,
+    online_store: str | None,
+    registry: str | None,
+    _process: int,
 ) -> FeatureStore:
     # The process is part of the key: a forked child must not share its parent's SQLite connections.
     import yaml  # type: ignore[import-untyped]
@@ -281,7 +294,7 @@ def _open(
     values = _substituted(
         yaml.safe_load(text), {STORE_VARIABLE: folder, TABLES_VARIABLE: tables_uri}
     )
-    values["registry"]["path"] = sqlite_url(Path(folder) / REGISTRY_FILE)
+    values["registry"]["path"] = registry or sqlite_url(Path(folder) / REGISTRY_FILE)
     if online_store is not None:
         values["online_store"] = online_store_config(online_store, Path(folder))
     return FeatureStore(
@@ -318,6 +331,21 @@ def read_definitions(settings: Settings) -> Definitions:
 
 def _marker(settings: Settings) -> Path:
     return settings.feature_store_dir / "applied.sha256"
+
+
+def _applied_digest(settings: Settings) -> str | None:
+    """The digest of the definitions that were applied last; None before."""
+    if settings.feature_registry is not None:
+        stamp = shared_stamp(settings)
+        return None if stamp is None else stamp[0]
+    return _text(_marker(settings))
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _write_ahead(path: Path) -> None:

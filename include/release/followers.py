@@ -2,7 +2,7 @@
 
     <serving_dir>/<use_case>/followers/<host>-<pid>.json
 
-or in the shared store, where hosts share it (`include.release.shared_store`).
+or in the shared store, where hosts share it (`include.release.shared.objects`).
 
 Every process of every endpoint over a model store (workers, replicas on other ports, consumers of
 events) reports itself there when its plan changes and every `REPORT_SECONDS`. So a release knows
@@ -26,7 +26,7 @@ from include.errors import LateStep, ReleaseError, ServingError, SignatureError
 from include.files import write
 from include.object_storage import ObjectStore
 from include.release.plan import Plan, read_plan
-from include.release.shared_store import FOLLOWERS, objects_of, reaching
+from include.release.shared.objects import FOLLOWERS, objects_of, reaching
 from include.settings import Settings
 
 REPORT_SECONDS, SHARED_REPORT_SECONDS = 2.0, 10.0

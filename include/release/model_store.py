@@ -3,8 +3,8 @@
     <serving_dir>/models/<use_case>/<version>/   a verified copy of the model package, and as
                                                  release.json the signed word which version it is
 
-Where hosts share the model store (`include.release.shared_store`), that folder holds what this host
-has brought of it.
+Where hosts share the model store (`include.release.shared.objects`), that folder holds what this
+host has brought of it.
 
 Which of them serve is the plan's matter (`include.release.plan`); `set_desired` and `withdraw` are
 the short way to a plan of one version or of none, by hand.
@@ -23,7 +23,8 @@ from include.model.package import RELEASE_FILE, package_digest, verify_package
 from include.model.signing import public_key, verify_signature
 from include.release.copies import copy_of
 from include.release.plan import PlannedArm, read_plan, write_plan_by_hand
-from include.release.shared_store import objects_of, package_name, packed, reaching, unpack
+from include.release.shared.archive import packed, unpack
+from include.release.shared.objects import objects_of, package_name, reaching
 from include.release.statement import check_statement, state_version
 from include.settings import Settings
 

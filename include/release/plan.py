@@ -3,7 +3,7 @@ only compared.
 
     <serving_dir>/<use_case>/plan.json    {"plan", "revision", "signature"}
 
-Where hosts share the model store the plan lies there (`include.release.shared_store`), ordered by
+Where hosts share the model store the plan lies there (`include.release.shared.objects`), ordered by
 conditional puts, and that file is what an endpoint of this host has brought of it.
 
 The release decides it and writes it down signed; every endpoint process follows it. Its sequence is
@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from include.errors import ReleaseError, ServingError, SignatureError
 from include.files import locked, write
 from include.model.signing import public_key, sign_statement, verify_statement
-from include.release.shared_store import PLANS, objects_of, reaching
+from include.release.shared.objects import PLANS, objects_of, reaching
 from include.settings import Settings
 
 Role = Literal["champion", "challenger", "shadow"]

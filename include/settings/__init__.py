@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from include.errors import SettingsError
-from include.settings.airflow_database import airflow_database_url
+from include.settings.airflow_database import airflow_database_url, server_url
 from include.settings.contradictions import contradictions, unknown_variables
 from include.settings.environments import (
     ENVIRONMENTS,
@@ -38,6 +38,16 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
 REPORTS_PATH = "/flightdeck/reports"
 """Where the page that serves reports is mounted in Airflow's own server."""
+STORES = (
+    "airflow_database",
+    "feature_registry",
+    "ledger_url",
+    "mlflow_artifacts",
+    "mlflow_database",
+    "models_uri",
+    "online_store",
+)
+"""The settings that name a store elsewhere; unset, it lies below `home`, as the tables do."""
 UNWRITABLE = re.compile(r"[\[\]\\^|]|%[0-9A-Fa-f]{2}|[\x00-\x1f\"]")
 
 
@@ -111,6 +121,18 @@ class Settings(BaseModel):
         description="MLflow as browsers reach it, for links, where that is not"
         " `mlflow_tracking_uri`.",
     )
+    mlflow_database: str | None = Field(
+        default=None,
+        repr=False,
+        description="Where MLflow's server keeps runs and versions:"
+        " postgresql://user:password@host/database (docs/stores.md). By default a SQLite file"
+        " below `home`.",
+    )
+    mlflow_artifacts: str | None = Field(
+        default=None,
+        description="Where MLflow's server keeps the files of runs: s3://bucket/prefix"
+        " (docs/stores.md). By default a folder below `home`.",
+    )
     serving_url: str = Field(
         description="Base address at which releases and the demo ask the endpoint. By default that"
         " of `host` and `serving_port`."
@@ -125,6 +147,13 @@ class Settings(BaseModel):
         repr=False,
         description="Where Feast keeps the newest features: `sqlite`, or the address of a Redis or"
         " PostgreSQL (docs/serving-operations.md). By default what feature_store.yaml says.",
+    )
+    feature_registry: str | None = Field(
+        default=None,
+        repr=False,
+        description="The database of Feast's registry, which hosts share:"
+        " postgresql://user:password@host/database (docs/stores.md). By default a SQLite file"
+        " below `home`.",
     )
     ledger_url: str | None = Field(
         default=None,
@@ -260,15 +289,20 @@ class Settings(BaseModel):
             location(value)
         return value
 
-    @field_validator("models_uri")
+    @field_validator("models_uri", "mlflow_artifacts")
     @classmethod
-    def _shared_by_hosts(cls, value: str | None) -> str | None:
+    def _in_object_storage(cls, value: str | None) -> str | None:
         if value is None:
             return None
         try:
             return str(location(value))
         except ValueError as error:
-            raise ValueError(f"{error}. Unset, the models lie below FLIGHTDECK_HOME") from error
+            raise ValueError(f"{error}. Unset, it is a folder of FLIGHTDECK_HOME") from error
+
+    @field_validator("mlflow_database", "feature_registry")
+    @classmethod
+    def _on_a_server(cls, value: str | None) -> str | None:
+        return None if value is None else server_url(value)
 
     @field_validator("spec_overlay")
     @classmethod
@@ -304,6 +338,15 @@ class Settings(BaseModel):
                     f"{entry!r} is no user; write name:role, the role one of {', '.join(ROLES)}"
                 )
         return value
+
+    def with_own_stores(self, home: Path) -> Settings:
+        """The same settings with every store in a home of its own, for what must not touch those of
+        the environment. MLflow and the endpoint are still those of their addresses.
+        """
+        nowhere_else = dict.fromkeys(STORES)
+        return self.model_copy(
+            update={**nowhere_else, "home": home, "tables_uri": str(home / "tables")}
+        )
 
     @property
     def accounts(self) -> dict[str, str]:

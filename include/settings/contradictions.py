@@ -50,7 +50,8 @@ def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -
 def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each: the variables, why they cannot be, and what is valid."""
     yield from _of_defaults(settings, variables)
-    if is_remote(settings.tables_uri) or settings.models_uri is not None:
+    places = (settings.tables_uri, settings.models_uri, settings.mlflow_artifacts)
+    if any(place is not None and is_remote(place) for place in places):
         yield from problems(variables)
     if settings.target == "pods":
         yield from _of_pods(settings)

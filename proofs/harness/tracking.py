@@ -12,8 +12,8 @@ from contextlib import suppress
 import httpx
 import psutil
 
-from cli.platform.environment import process_environment
-from cli.platform.processes import mlflow_database, platform_processes
+from cli.platform.environment import mlflow_file, process_environment
+from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.files import sqlite_url
 from include.settings import Settings
@@ -28,7 +28,7 @@ def with_registry(world: World, numbers: Iterable[int]) -> Settings:
     """The world's settings with MLflow in the file that the platform's own server uses, where these
     versions are registered and accepted, the last one as challenger.
     """
-    path = mlflow_database(world.settings)
+    path = mlflow_file(world.settings)
     path.parent.mkdir(exist_ok=True)
     settings = world.settings.model_copy(update={"mlflow_tracking_uri": sqlite_url(path)})
     for number in numbers:

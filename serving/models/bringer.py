@@ -21,7 +21,7 @@ from include.model.signing import public_key
 from include.object_storage import ObjectStore
 from include.release.model_store import at_hand
 from include.release.plan import IssuedPlan, parse_issued, plan_name, plan_path, read_issued
-from include.release.shared_store import PLANS, objects_of, reaching
+from include.release.shared.objects import PLANS, objects_of, reaching
 from include.settings import Settings
 
 LOOK_SECONDS = 1.0

@@ -14,8 +14,8 @@ import time
 import httpx
 import pytest
 
-from cli.platform.environment import process_environment
-from cli.platform.processes import mlflow_database, platform_processes
+from cli.platform.environment import mlflow_file, process_environment
+from cli.platform.processes import platform_processes
 from cli.records.reproduce import reproduce
 from cli.records.tracking import tracking_settings
 from include.registry.versions import register_candidate
@@ -99,7 +99,7 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         }
     )
     mlflow = next(one for one in platform_processes(settings) if one.name == "mlflow")
-    mlflow_database(settings).parent.mkdir(parents=True)
+    mlflow_file(settings).parent.mkdir(parents=True)
     with (tmp_path / "server.log").open("wb") as log:
         server = subprocess.Popen(
             mlflow.command,
@@ -129,7 +129,7 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
         server.wait()
     assert (with_server.outcome, with_server.registered_digest) == ("identical", digest)
     without = tracking_settings(settings)
-    assert without.mlflow_tracking_uri == f"sqlite:///{mlflow_database(settings)}"
+    assert without.mlflow_tracking_uri == f"sqlite:///{mlflow_file(settings)}"
     assert reproduce(without, FLIGHTS.name, number).outcome == "identical"
 
 

@@ -21,7 +21,7 @@ from include.object_storage import ObjectStore
 from include.release.followers import live_followers, wait_until_followed
 from include.release.model_store import publish, set_desired
 from include.release.plan import PlannedArm, read_plan, write_plan_by_hand
-from include.release.shared_store import package_name
+from include.release.shared.objects import package_name
 from include.settings import Settings, load_settings
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.object_store import ObjectStoreServer

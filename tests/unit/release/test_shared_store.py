@@ -48,7 +48,7 @@ from include.release.plan import (
     write_plan_by_hand,
 )
 from include.release.reconcile import witnesses
-from include.release.shared_store import package_name
+from include.release.shared.objects import package_name
 from include.settings import Settings, load_settings
 from proofs.harness.object_store import ObjectStoreServer
 from serving.models.bringer import Bringer, of_this_host
@@ -288,7 +288,7 @@ def test_a_store_that_is_away_is_said_and_changes_nothing_here(
 
 def test_an_address_that_no_hosts_can_share_is_refused(tmp_path: Path) -> None:
     for address in (str(tmp_path), "gs://bucket/x"):
-        with pytest.raises(SettingsError, match=r"MODELS_URI is .*s3://bucket.*Unset, the models"):
+        with pytest.raises(SettingsError, match=r"MODELS_URI is .*s3://bucket.*Unset, it"):
             load_settings({"FLIGHTDECK_MODELS_URI": address})
     with pytest.raises(SettingsError, match="Neither AWS_REGION nor AWS_ENDPOINT_URL is set"):
         load_settings({"FLIGHTDECK_MODELS_URI": "s3://bucket/x"})

@@ -154,6 +154,8 @@ def settings_of(environment: str, name: str, home: Path) -> Settings:
 def test_the_settings_start_what_reads_them(environment: str, name: str, tmp_path: Path):
     settings = settings_of(environment, name, tmp_path)
     assert settings.environment == environment
+    # The endpoint's pods share no disk with Airflow's: packages and plans go through the storage.
+    assert str(settings.models_uri).startswith("s3://")
     services = {item["metadata"]["name"] for item in of_kind(environment, "Service")}
     assert settings.serving_url.startswith("http://serving:")
     assert settings.mlflow_tracking_uri.startswith("http://mlflow:")

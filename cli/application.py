@@ -101,6 +101,11 @@ COMMANDS: dict[str, Command] = {
         "List, show, query and annotate the data sets and their versions.",
         RECORDS,
     ),
+    "serving-costs": Command(
+        "cli.records.costs:serving_costs",
+        "Show what the endpoint's answers cost by interval, and what the next will.",
+        RECORDS,
+    ),
     "features": Command(
         "cli.records.features:application",
         "List the feature views, and show statistics of their values.",

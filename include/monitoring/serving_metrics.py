@@ -115,6 +115,16 @@ def samples_until(
     return (of_moment.row(-1, named=True) if of_moment.height else None), tuple(rates)
 
 
+def sampled_rows(
+    use_case: UseCase, tables: TableStore, moment: datetime | None = None
+) -> list[dict[str, Any]]:
+    """The rows of the table up to a moment, or all, the newest last."""
+    if not tables.exists(metrics_table(use_case)):
+        return []
+    where = None if moment is None else pl.col("moment") <= pl.lit(moment, dtype=TIMESTAMP)
+    return tables.read(metrics_table(use_case), where=where).sort("moment").to_dicts()
+
+
 def parse(text: str) -> Series:
     """Samples of a page of Prometheus metrics."""
     from prometheus_client.parser import text_string_to_metric_families

@@ -21,11 +21,13 @@ from include.model.package import ScoringModel
 from include.monitoring.checks.base import Attributed, Before, Side, Window
 from include.monitoring.checks.effectiveness import blocks_of
 from include.monitoring.checks.schema_skew import infer_schema
+from include.monitoring.cost import costs_of
 from include.monitoring.labels import KNOWN_AT, LABEL, attach, read_labels
 from include.monitoring.population import Population
-from include.monitoring.serving_metrics import samples_until
+from include.monitoring.serving_metrics import sampled_rows, samples_until
 from include.problems.registry import strategy_of
 from include.scoring.batch import predictions_table
+from include.settings.prices import Prices
 from include.spec import UseCase
 from include.stats.two_samples import Sample
 from include.tables.store import TIMESTAMP, TableStore, in_window
@@ -44,9 +46,10 @@ def build_window(
     interval: Interval,
     *,
     before: Before,
+    prices: Prices | None = None,
 ) -> Window:
     """The window of an interval; `labelled` are the population's rows with `label` and `known_at`,
-    `before` what the windows before found.
+    `before` what the windows before found, `prices` those of the endpoint's machine.
 
     Raises `TableNotFound` when the training set's version is gone.
     """
@@ -70,6 +73,7 @@ def build_window(
         before=before,
         operation=operation,
         throughput_before=throughput_before,
+        costs=costs_of(sampled_rows(use_case, tables, interval.end), prices),
         threshold=use_case.serving.decision_threshold,
         baseline=recorded.metrics,
         score_kind=strategy_of(use_case).score_kind,

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from include.errors import DataError, FlightdeckError
+from include.errors import DataError, FlightdeckError, SettingsError
 from include.inference_log.log import damaged_rows, ship, ship_feedback
 from include.inference_log.retention import expire
 from include.model.package import ScoringModel
@@ -48,6 +48,7 @@ from include.processes.results import (
     MonitoringReport,
     PerformanceResult,
 )
+from include.settings.prices import Prices, prices_of
 from include.spec import UseCase
 from include.steps import StepContext
 from include.tables.store import TableStore
@@ -181,7 +182,14 @@ def run_checks(context: StepContext) -> CheckedWindow:
         labelled = labels.attach(use_case, population.batch, reported, interval.end)
         before = records.read_before(use_case, tables, interval.start)
         window = build_window(
-            use_case, tables, model, population, labelled, interval, before=before
+            use_case,
+            tables,
+            model,
+            population,
+            labelled,
+            interval,
+            before=before,
+            prices=_prices(context),
         )
         findings = tuple(registry.run_checks(window))
     except DataError as raised:
@@ -372,6 +380,15 @@ def _with_late(
         "reasons": (*decision.reasons, *reasons),
     }
     return decision.model_copy(update=update)
+
+
+def _prices(context: StepContext) -> Prices | None:
+    """Those of the endpoint's machine; a file of prices that is wrong holds no check back."""
+    try:
+        return prices_of(context.settings, context.use_case.name)
+    except SettingsError as error:
+        LOG.warning("Nothing has a price: %s", error)
+        return None
 
 
 def _about(check: str, checked: CheckedWindow) -> tuple[Finding, ...]:

@@ -168,6 +168,11 @@ class Settings(BaseModel):
         description="TOML file that says where alarms are sent: e-mail, chat, webhook"
         " (docs/alarms.md). None by default: they are recorded and sent nowhere.",
     )
+    prices_file: Path | None = Field(
+        default=None,
+        description="TOML file with the prices of processors and memory, by which monitoring tells"
+        " what answers cost (docs/monitoring.md). None by default: nothing has a price.",
+    )
     bundle_registry: str | None = Field(
         default=None,
         description="Folder or object-storage URI where the bundles of pipelines are kept"

@@ -222,6 +222,12 @@ class ServingLimits(Part):
         description="Largest fall of the rows a second below the median of the intervals before, as"
         " a share. None by default: traffic has its own seasons.",
     )
+    max_cost_per_thousand: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Most that a thousand answered rows may cost, in the currency of the prices"
+        " (`FLIGHTDECK_PRICES_FILE`). None by default: prices are the environment's.",
+    )
     minimum_requests: int = Field(
         default=1000,
         ge=1,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from include.monitoring.cost import Cost
 from include.problems.base import ScoreKind
 from include.spec import Monitoring
 from include.stats.two_samples import Sample
@@ -103,7 +104,8 @@ class Window:
     explained. `before` is what the earlier windows found. `threshold` is the score from which on
     the answer is positive, `baseline` the model's own metrics on its test split, `score_kind` what
     its answers are. `operation` is the interval's row of `<use_case>/serving_metrics`,
-    `throughput_before` the rows a second of the intervals before.
+    `throughput_before` the rows a second of the intervals before, `costs` what the endpoint's
+    intervals up to this one cost.
     """
 
     serving: Side
@@ -116,6 +118,7 @@ class Window:
     before: Before = Before()
     operation: Mapping[str, Any] | None = None
     throughput_before: tuple[float, ...] = ()
+    costs: tuple[Cost, ...] = ()
     threshold: float = 0.5
     baseline: Mapping[str, float] = field(default_factory=dict)
     score_kind: ScoreKind = "probability"

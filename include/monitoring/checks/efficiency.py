@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from include.monitoring.checks.base import Window, not_judged
+from include.monitoring.cost import per_thousand_ahead
 from include.spec import ServingLimits
 from include.verdict import Finding
 
@@ -28,7 +29,7 @@ def efficiency(window: Window) -> list[Finding]:
     if not row["reachable"]:
         return [not_judged("reachable", EFFICIENCY, f"the endpoint did not answer: {_why(row)}")]
     findings = [*_of_requests(limits, row), *_of_machine(limits, row)]
-    return findings + _of_throughput(window, row)
+    return [*findings, *_of_throughput(window, row), *_of_cost(window, row)]
 
 
 def _of_requests(limits: ServingLimits, row: Mapping[str, Any]) -> list[Finding]:
@@ -96,6 +97,38 @@ def _of_throughput(window: Window, row: Mapping[str, Any]) -> list[Finding]:
                 f"{now:.3g} rows a second were answered, {usual:.3g} in the median of the"
                 f" {len(before)} intervals before: a fall of {drop:.2f}, limit {most:g}."
             ),
+        )
+    ]
+
+
+def _of_cost(window: Window, row: Mapping[str, Any]) -> list[Finding]:
+    """What a thousand answers cost, and will: refused above the declared limit alone."""
+    limit = window.limits.serving.max_cost_per_thousand
+    now = window.costs[-1] if window.costs and window.costs[-1].moment == row["moment"] else None
+    if now is None or now.per_thousand is None:
+        if limit is None:
+            return []
+        why = "there are no prices, or nothing was answered since the sample before"
+        return [not_judged("cost_per_thousand", EFFICIENCY, why)]
+    ahead = per_thousand_ahead(window.costs)
+    text = f"A thousand answers cost {now.per_thousand:.4g} {now.currency}"
+    if ahead:
+        text += (
+            f"; the next interval's will cost {ahead[0].value:.4g} ({ahead[0].low:.4g} to"
+            f" {ahead[0].high:.4g} in nine of ten)"
+        )
+    return [
+        Finding(
+            rule="cost_per_thousand",
+            subject=EFFICIENCY,
+            observed=now.per_thousand,
+            limit=limit,
+            passed=limit is None or now.per_thousand <= limit,
+            reason=f"{text}{'' if limit is None else f', limit {limit:g}'}.",
+            example={
+                "per_hour": now.per_hour,
+                "next": [ahead[0].value, ahead[0].low, ahead[0].high] if ahead else [],
+            },
         )
     ]
 

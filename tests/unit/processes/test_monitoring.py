@@ -542,6 +542,45 @@ def test_an_endpoint_that_fails_its_callers_is_an_alarm_of_its_own(
     assert open_alarms(world, "serving") == []
 
 
+def test_what_answers_cost_is_told_where_prices_are(
+    world: World,
+    results: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.addfinalizer(lambda: run_step(steps.run_checks, world.context(FEBRUARY), results))
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\nprocessor_hour = 0.04\ngigabyte_hour = 0.005\n')
+    settings = world.settings.model_copy(update={"prices_file": prices})
+    sampled = {
+        **dict.fromkeys(serving_metrics.SCHEMA),
+        "moment": FEBRUARY.end,
+        "sampled_at": FEBRUARY.end,
+        "since": FEBRUARY.start,
+        "reachable": True,
+        "rows": 10_000.0,
+        "requests": 10_000.0,
+        "server_errors": 0.0,
+        "cpu_seconds": 36_000.0,
+        "memory_bytes": 0.0,
+    }
+    monkeypatch.setattr(window, "samples_until", lambda *_: (sampled, ()))
+    monkeypatch.setattr(window, "sampled_rows", lambda *_: [sampled])
+    checked = run_step(
+        steps.run_checks, replace(world.context(FEBRUARY), settings=settings), results
+    )
+    (told,) = [item for item in checked["findings"] if item["rule"] == "cost_per_thousand"]
+    assert told["observed"] == pytest.approx(0.04)  # ten hours of a processor
+    assert told["reason"] == "A thousand answers cost 0.04 EUR."
+    prices.write_text("currency = ")
+    checked = run_step(
+        steps.run_checks, replace(world.context(FEBRUARY), settings=settings), results
+    )
+    assert checked["error"] is None
+    assert "cost_per_thousand" not in {item["rule"] for item in checked["findings"]}
+
+
 def open_alarms(world: World, kind: str) -> list[Alarm]:
     alarms = AlarmStore(world.settings).alarms(use_case="flight_delays", is_open=True)
     return [one for one in alarms if one.key.kind == kind]

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check docs proto up down status logs airflow lock clean venv
+.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check audit docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -85,6 +85,9 @@ check: venv  ## ruff, mypy (the tests too), import-linter, what the use cases de
 	@.venv/bin/lint-imports
 	@$(CLI) declarations
 
+audit: venv  ## is a locked package known to be vulnerable? Needs the internet, and fails where it could not look
+	@$(CLI) audit
+
 docs: venv  ## write docs/specification.md and docs/settings.md anew from the code
 	@$(CLI) reference
 
@@ -125,6 +128,8 @@ test-docker: venv  ## build the images, bring the platform up in containers, tra
 lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves every version to the newest that fits
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
 		$(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
+	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
+		$(if $(UPGRADE),--upgrade) requirements-tools.in -o requirements-tools.txt
 
 clean:  ## stop the platform, then remove var/ and .venv, and nothing else
 	@if [ -e var/run/platform.json ] && [ -x $(VENV_PYTHON) ]; then $(VENV_PYTHON) -m cli down; fi

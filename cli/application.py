@@ -251,6 +251,11 @@ COMMANDS: dict[str, Command] = {
         "Measure training, serving, scoring and the analysis of releases.",
         PROOFS,
     ),
+    "audit": Command(
+        "cli.maintenance.audit:audit",
+        "Ask a database of vulnerabilities about every locked package.",
+        DEVELOPMENT,
+    ),
     "reference": Command(
         "cli.reference:reference",
         "Write docs/specification.md and docs/settings.md anew from the code.",

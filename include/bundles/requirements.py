@@ -48,8 +48,6 @@ def not_as_locked(lock: str) -> list[str]:
     """
     problems = []
     for requirement in _requirements(lock):
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
@@ -60,15 +58,22 @@ def not_as_locked(lock: str) -> list[str]:
     return problems
 
 
+def locked_here(lock: str) -> list[str]:
+    """The names of the packages that a lock has for this interpreter."""
+    return [requirement.name for requirement in _requirements(lock)]
+
+
 def _requirements(lock: str) -> Iterator[Requirement]:
-    """What the lock's lines name, without their hashes."""
+    """What the lock's lines name for this interpreter, without their hashes."""
     for line in lock.splitlines():
         text = line.partition(" \\")[0].strip()
         if not text or text.startswith(("#", "--")):
             continue
         try:
-            yield Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement as error:
             raise BundleError(
                 f"requirements.txt of the bundle has a line {text!r}: {error}"
             ) from error
+        if requirement.marker is None or requirement.marker.evaluate():
+            yield requirement

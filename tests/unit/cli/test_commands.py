@@ -31,6 +31,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "test-pythons",
         "ci",
         "check",
+        "audit",
         "docs",
         "proto",
         "up",

@@ -20,7 +20,7 @@ from cli.tables import print_table
 from include.settings import load_settings
 from include.stats.sequential import largest_rate
 from proofs.bench.figure import Figure
-from proofs.bench.measure import run_child
+from proofs.bench.measure import Measured, run_child
 from proofs.bench.monitoring import power
 from proofs.bench.monitoring.false_alarms import Counted, Setting, count_alarms
 from proofs.bench.monitoring.kinds import JUDGES, name_kinds
@@ -36,6 +36,9 @@ SURE = 0.025
 WRONG_KINDS = 0.05
 ESTIMATE_ERROR = 0.02
 TIMES_PLAIN = 2.0
+FLAT_MB = 250.0
+"""Memory beside the rows themselves that no number of rows may exceed: what a window holds."""
+REPEATS, REPEATED_ROWS = 3, 1_000_000
 SHARES = 4
 """Into how many tasks a setting is cut, so that both cores have work to the end."""
 
@@ -64,7 +67,7 @@ FULL = Sizes(
     changes=20,
     steady=200,
     share=1.0,
-    rows=(27_000, 336_000),
+    rows=(27_000, 336_000, 10_000_000),
 )
 QUICK = Sizes(
     windows={300: (8, 4), 1_000: (4, 4)},
@@ -270,7 +273,12 @@ def _cost(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     for rows in sizes.rows:
         measured = {
-            name: run_child(f"monitoring_{name}", {"rows": rows}, environment)
+            name: _middle(
+                [
+                    run_child(f"monitoring_{name}", {"rows": rows}, environment)
+                    for _ in range(REPEATS if rows <= REPEATED_ROWS else 1)
+                ]
+            )
             for name in ("ours", "plain", "evidently")
         }
         ours, plain = measured["ours"], measured["plain"]
@@ -278,11 +286,28 @@ def _cost(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG
             f"time for {rows:,} rows over plain NumPy's",
             ours.seconds / plain.seconds,
             TIMES_PLAIN,
-            "; ".join(
-                f"{name} {one.stopped or f'{one.seconds:.2f} s'}, {one.peak_mb:.0f} MB"
-                for name, one in measured.items()
-            ),
+            "; ".join(f"{name} {_spent(one)}" for name, one in measured.items()),
         )
+        yield Figure(
+            f"memory for {rows:,} rows beside the rows themselves, MB",
+            _above_inputs(ours),
+            FLAT_MB,
+            "; ".join(f"{name} {_above_inputs(one):.0f} MB" for name, one in measured.items()),
+        )
+
+
+def _middle(measured: Sequence[Measured]) -> Measured:
+    """The one whose time is the median."""
+    return sorted(measured, key=lambda one: one.seconds)[len(measured) // 2]
+
+
+def _spent(one: Measured) -> str:
+    return f"{one.stopped or f'{one.seconds:.2f} s'}, {one.peak_mb:,.0f} MB in all"
+
+
+def _above_inputs(one: Measured) -> float:
+    """What the comparison took beside the rows; of a child that was ended all that it had."""
+    return one.peak_mb - float(one.answer.get("inputs_mb", 0.0))
 
 
 def _windows(count: float) -> str:

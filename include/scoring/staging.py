@@ -7,7 +7,8 @@ needs them in memory.
 
 Of several copies of a scoring, whoever is writing or reading partitions of the interval holds them
 in use (`staged_in_use`), and the last one to publish removes them. The lock is the kernel's and
-orders the processes that share a home.
+orders the processes that share a home; a copy on another host that misses what was removed fails,
+and its next try stages it again.
 """
 
 from __future__ import annotations
@@ -111,14 +112,12 @@ def discard_staged(
     then overtaken by another model. Where another copy uses them they stay, and it removes them
     when it has published.
     """
-    from pyarrow.fs import FileSelector, FileSystem
-
-    files, path = FileSystem.from_uri(tables.uri(staging_folder(use_case)))
     try:
         with locked(_lock(settings, use_case, interval), seconds=USE_SECONDS):
-            for entry in files.get_file_info(FileSelector(path, allow_not_found=True)):
-                if entry.base_name.startswith(f"{interval.label}."):
-                    files.delete_dir(entry.path)
+            folder = staging_folder(use_case)
+            for name in tables.below(folder):
+                if name.startswith(f"{folder}/{interval.label}."):
+                    tables.remove(name)
     except TimeoutError:
         LOG.info("Another copy uses the staged partitions of %s and removes them.", interval.text)
 

@@ -172,18 +172,28 @@ class TableStore:
         except CommitFailedError:
             raise
         except UNREADABLE:
-            self._discard(name)
+            self.remove(name)
             return self.replace_all(name, frame)
 
-    def _discard(self, name: str) -> None:
+    def below(self, folder: str) -> list[str]:
+        """The names of the folders right below one that holds tables; none where it is missing."""
+        path = local_path(self.uri(folder))
+        if path is None:
+            files = ObjectStore(self.uri(folder)).tags()
+            names = {file.partition("/")[0] for file in files if "/" in file}
+        else:
+            names = {part.name for part in path.iterdir()} if path.is_dir() else set()
+        return [f"{folder}/{name}" for name in sorted(names)]
+
+    def remove(self, name: str) -> None:
+        """Remove a table, or all tables below a folder, with everything that they ever held."""
         folder = local_path(self.uri(name))
         if folder is not None:
             shutil.rmtree(folder)
             return
         objects = ObjectStore(self.uri(name))
-        # The log last: until it is gone, whoever reads meets a damaged table and not half of one.
-        files = sorted(objects.tags(), key=lambda file: file.startswith(LOG_FOLDER))
-        objects.delete(files)
+        # The logs last: until its log is gone, whoever reads a table meets damage, not half of it.
+        objects.delete(sorted(objects.tags(), key=lambda file: LOG_FOLDER in file))
 
     def _replace(
         self, name: str, frame: pl.DataFrame, fence: Fence | None, window: Window | None = None

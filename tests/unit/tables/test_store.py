@@ -70,3 +70,15 @@ def test_the_digest_ignores_order_but_no_value():
     frame = rows(0, 3)
     assert frame_digest(frame) == frame_digest(frame.reverse().select("value", "at"))
     assert not same_rows(frame, rows(0, 3, 1.0000001))
+
+
+def test_a_folder_of_tables_is_listed_and_removed(root: str):
+    tables = TableStore(root)
+    assert tables.below("staging") == []
+    for name in ("staging/march/0", "staging/march/1", "staging/april/0", "other"):
+        tables.replace_all(name, rows(0, 1))
+    assert tables.below("staging") == ["staging/april", "staging/march"]
+    tables.remove("staging/march")
+    assert tables.below("staging") == ["staging/april"]
+    assert not tables.exists("staging/march/1")
+    assert tables.exists("staging/april/0")

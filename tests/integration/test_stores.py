@@ -1,0 +1,151 @@
+"""The loop over servers: tables, packages and MLflow's files in object storage, MLflow, ledger and
+Feast's registry in PostgreSQL, features in a Redis, and the endpoint in a home of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.platform.environment import mlflow_environment, process_environment
+from include.files import write
+from include.model.signing import ensure_keys, public_key
+from include.object_storage import ObjectStore
+from include.registry import versions
+from include.release.ledger import Ledger
+from include.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
+from include.tables.store import TableStore
+from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.harness.endpoint import Endpoint
+from proofs.harness.object_store import SECRET, ObjectStoreServer
+from proofs.harness.ports import free_ports
+from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer
+from proofs.harness.tracking import TrackingServer
+from tests.integration.dag_runs import month, run_dag
+
+pytestmark = [pytest.mark.slow]
+LOCAL = ("tables", "ledger/releases.db", "feast/registry.db", "feast/online.db", "mlflow/mlflow.db")
+"""What a home holds where no store has an address."""
+
+
+@dataclass
+class Servers:
+    """The host that releases, and the endpoint of another one."""
+
+    settings: Settings
+    endpoint: Endpoint
+
+
+@pytest.fixture(scope="module")
+def servers(airflow_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ObjectStoreServer() as storage,
+        PostgresServer() as database,
+        RedisServer() as features,
+    ):
+        mlflow_port, serving_port = free_ports(2)
+        tracking = f"http://127.0.0.1:{mlflow_port}"
+        secret = folder / "secret"
+        secret.write_text(SECRET)
+        settings = {
+            "HOME": folder / "releasing",
+            "TABLES_URI": f"{storage.url}/tables",
+            "MODELS_URI": f"{storage.url}/models",
+            "MLFLOW_ARTIFACTS": f"{storage.url}/mlflow",
+            "MLFLOW_DATABASE": database.url,
+            "LEDGER_URL": database.url,
+            "FEATURE_REGISTRY": database.url,
+            "ONLINE_STORE": features.url,
+            "MLFLOW_PORT": mlflow_port,
+            "MLFLOW_TRACKING_URI": tracking,
+            "SERVING_PORT": serving_port,
+            "SERVING_URL": f"http://127.0.0.1:{serving_port}",
+        }
+        variables = {
+            **storage.variables,
+            **{f"{PREFIX}{name}": str(value) for name, value in settings.items()},
+            "AWS_SECRET_ACCESS_KEY_FILE": str(secret),
+            "MLFLOW_TRACKING_URI": tracking,
+        }
+        del variables["AWS_SECRET_ACCESS_KEY"]
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        releasing = load_settings()
+        migrate_twice(releasing)
+        server = TrackingServer(releasing)
+        try:
+            server.start()
+            with Endpoint(far(folder / "far", releasing), port=serving_port) as endpoint:
+                yield Servers(releasing, endpoint)
+        finally:
+            server.kill()
+
+
+def far(home: Path, releasing: Settings) -> Settings:
+    """The settings of a host that shares addresses alone, with the public half of the key."""
+    ensure_keys(releasing)
+    write(home / "keys" / "signing.pub.pem", public_key(releasing).read_bytes())
+    return load_settings({**os.environ, f"{PREFIX}HOME": str(home)})
+
+
+def migrate_twice(settings: Settings) -> None:
+    """As two hosts that start at once would."""
+    command = [sys.executable, "-m", "include.registry.migration"]
+    environment = process_environment(mlflow_environment(settings))
+    both = [subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) for _ in range(2)]
+    assert [migration.wait(180) for migration in both] == [0, 0]
+
+
+def test_the_loop_runs_over_servers_and_leaves_nothing_on_the_disk_of_a_host(
+    servers: Servers,
+) -> None:
+    settings, endpoint = servers.settings, servers.endpoint
+    runs = [run_dag("flight_delays__features", month(number)) for number in (2, 3, 4)]
+    request = {"until": "2013-04-01", "reason": "first champion", "trials": 1}
+    runs.append(run_dag("flight_delays__training", None, request))
+    runs.append(run_dag("flight_delays__deployment", None, {"reason": "first champion"}))
+    runs.append(run_dag("flight_delays__batch_scoring", month(4)))
+    assert [run.state for run in runs] == ["success"] * 6, [run.note for run in runs]
+
+    tables = TableStore(settings.tables_uri)
+    assert tables.read("raw/flights").height > 0
+    assert tables.read("flight_delays/predictions").height > 0
+    champion = versions.champion(settings, USE_CASE)
+    assert champion is not None
+    assert endpoint.model()["version"] == champion.version
+    traffic = Ledger(settings).in_service(USE_CASE.name)
+    assert traffic is not None
+    assert traffic.champion is not None
+    assert traffic.champion.digest == champion.digest
+    assert ObjectStore(f"{settings.mlflow_artifacts}").tags()
+    assert endpoint.client.get("/readyz").status_code == 200
+
+    for home in (settings.home, endpoint.settings.home):
+        assert [name for name in LOCAL if (home / name).exists()] == []
+    no_secret_is_shown(settings, json.dumps([run.results for run in runs], default=str))
+
+
+def no_secret_is_shown(settings: Settings, results: str) -> None:
+    """Neither in what tasks hand over, nor in a command, nor in a log of either host."""
+    parts: list[str] = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            parts += process.cmdline()
+    command = " ".join(parts)
+    assert "mlflow" in command
+    logs = [path for path in settings.home.parent.rglob("*.log") if path.is_file()]
+    assert logs
+    for text in (results, command, *(path.read_text(errors="replace") for path in logs)):
+        assert SECRET not in text
+        assert PASSWORD not in text

@@ -15,10 +15,13 @@ import polars as pl
 import pytest
 
 from include.alarms.store import AlarmStore
+from include.features.repository import TABLES_VARIABLE
+from include.features.store import apply_definitions
 from include.files import sqlite_url
 from include.interval import Interval
 from include.monitoring import records
 from include.processes import monitoring as steps
+from include.processes import training
 from include.processes.batch_scoring import score_interval
 from include.processes.results import CheckedWindow
 from include.spec import UseCase
@@ -182,3 +185,24 @@ def test_nothing_is_judged_again_where_none_is_declared_or_nothing_turned(own: W
     many = limited(minimum_rows=1_000_000)
     assert judge(own, SECOND, many)["decide_alarm"]["reopened"] == []
     assert row_of(own, FIRST) == before
+
+
+def test_predictions_are_never_labels(own: World, monkeypatch: pytest.MonkeyPatch):
+    """All of February is scored; what was never reported is learned by no training."""
+    delay(own, (IN_SECOND, NEVER))
+    monkeypatch.setenv(TABLES_VARIABLE, own.settings.tables_uri)
+    apply_definitions(own.settings)
+    done: dict[str, Any] = {}
+    for step in (training.open_run, training.build_snapshot):
+        done[step.__name__] = run_step(step, own.context(FEBRUARY, "training"), done)
+    snapshot = done["build_snapshot"]["snapshot"]
+    learned = own.tables.read(snapshot["name"], version=snapshot["version"])
+    predicted = own.tables.read("flight_delays/predictions").select("flight_id", "asked_at")
+    unreported = predicted.filter(IN_SECOND)
+    assert unreported.height > 500
+    assert learned.join(unreported, on="flight_id", how="semi").is_empty()
+    assert not learned.join(predicted, on="flight_id", how="semi").is_empty()
+    reported = own.tables.read("raw/arrivals").select("flight_id", reported="late")
+    joined = learned.join(reported, on="flight_id", how="left")
+    assert joined["late"].to_list() == joined["reported"].to_list()
+    assert not {"score", "decision"} & set(learned.columns)

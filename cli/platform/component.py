@@ -14,6 +14,7 @@ import typer
 
 from cli.platform import preflight
 from cli.platform.environment import ensure_secrets, process_environment
+from cli.platform.preflight import MIGRATIONS
 from cli.platform.processes import component as component_process
 from cli.platform.processes import component_names
 from include.settings import load_settings
@@ -46,14 +47,28 @@ def component(
     os.execve(process.command[0], process.command, environment)  # noqa: S606  # the platform's own
 
 
-def migrate() -> None:
+def migrate(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DATABASE]...", help="airflow, mlflow; default: both."),
+    ] = None,
+) -> None:
     """Bring the databases up to date, and make what Airflow's processes share.
 
-    To be run once before they start, and again after an update.
+    To be run once before they start, and again after an update; several at once do it once.
     """
+    for name in names or ():
+        if name not in MIGRATIONS:
+            raise typer.BadParameter(
+                f"there is no database {name!r}{suggestion(name, MIGRATIONS)}; valid:"
+                f" {', '.join(MIGRATIONS)}",
+                param_hint="DATABASE",
+            )
+    chosen = [name for name in MIGRATIONS if name in (names or MIGRATIONS)]
     settings = load_settings()
     os.umask(0o077)
     preflight.require_writable(settings)
-    ensure_secrets(settings)
-    preflight.migrate(settings)
+    if "airflow" in chosen:
+        ensure_secrets(settings)
+    preflight.migrate(settings, chosen)
     print("The databases are up to date.")

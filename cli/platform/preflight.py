@@ -10,10 +10,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from cli.platform.environment import (
     airflow_environment,
@@ -34,6 +35,8 @@ from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 
 NEEDED_BYTES = 1_000_000_000
+MigrationName = Literal["airflow", "mlflow"]
+MIGRATIONS: tuple[MigrationName, ...] = ("airflow", "mlflow")
 
 
 def hand_over(settings: Settings, *arguments: str) -> None:
@@ -168,13 +171,14 @@ class Migration:
         self.database.with_suffix(".migrated").write_text(version(self.package))
 
 
-def migrate(settings: Settings) -> None:
-    """Create or upgrade the databases of Airflow and MLflow, side by side, once per version of
-    either. A PostgreSQL must answer already.
+def migrate(settings: Settings, names: Sequence[MigrationName] = MIGRATIONS) -> None:
+    """Create or upgrade the databases of Airflow and MLflow, or of one of them, side by side, once
+    per version of either. A PostgreSQL must answer already.
 
     Raises `PlatformError` with the last line of the log when one fails.
     """
-    due = [migration for migration in _migrations(settings) if migration.is_due]
+    chosen = (_migration(settings, name) for name in names)
+    due = [migration for migration in chosen if migration.is_due]
     started = [(migration, _start(settings, migration)) for migration in due]
     codes = [(migration, process.wait()) for migration, process in started]
     for migration, code in codes:
@@ -187,11 +191,11 @@ def migrate(settings: Settings) -> None:
         migration.conclude()
 
 
-def _migrations(settings: Settings) -> tuple[Migration, ...]:
-    mlflow = mlflow_file(settings)
-    return (
-        Migration(
-            name="airflow",
+def _migration(settings: Settings, name: MigrationName) -> Migration:
+    """What brings one of the databases up to date."""
+    if name == "airflow":
+        return Migration(
+            name=name,
             package="apache-airflow-core",
             database={
                 "sqlite": sqlite_file(settings),
@@ -200,15 +204,15 @@ def _migrations(settings: Settings) -> tuple[Migration, ...]:
             }[kind_of(settings)],
             command=("airflow", "db", "migrate"),
             environment=airflow_environment(settings),
-        ),
-        Migration(
-            name="mlflow",
-            package="mlflow",
-            database=mlflow if settings.mlflow_database is None else None,
-            command=("include.registry.migration",),
-            environment=mlflow_environment(settings),
-            directory=mlflow.parent,
-        ),
+        )
+    mlflow = mlflow_file(settings)
+    return Migration(
+        name=name,
+        package="mlflow",
+        database=mlflow if settings.mlflow_database is None else None,
+        command=("include.registry.migration",),
+        environment=mlflow_environment(settings),
+        directory=mlflow.parent,
     )
 
 

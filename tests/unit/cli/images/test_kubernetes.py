@@ -28,6 +28,8 @@ USER = 10001
 SECRETS = {
     "FLIGHTDECK_LEDGER_URL": "postgresql://ledger:secret@db/ledger",
     "FLIGHTDECK_ONLINE_STORE": "redis://:secret@store",
+    "FLIGHTDECK_FEATURE_REGISTRY": "postgresql://flightdeck:secret@db/flightdeck",
+    "FLIGHTDECK_MLFLOW_DATABASE": "postgresql://mlflow:secret@db/mlflow",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_ENDPOINT_URL": "https://storage.example.com",
@@ -156,6 +158,8 @@ def test_the_settings_start_what_reads_them(environment: str, name: str, tmp_pat
     assert settings.environment == environment
     # The endpoint's pods share no disk with Airflow's: packages and plans go through the storage.
     assert str(settings.models_uri).startswith("s3://")
+    # MLflow's replicas share nothing but these, and their disks are gone with them.
+    assert str(settings.mlflow_artifacts).startswith("s3://")
     services = {item["metadata"]["name"] for item in of_kind(environment, "Service")}
     assert settings.serving_url.startswith("http://serving:")
     assert settings.mlflow_tracking_uri.startswith("http://mlflow:")
@@ -210,7 +214,7 @@ def test_probes_ask_what_the_servers_answer(environment: str):
     for name, container in containers(environment):
         ports = {port["name"] for port in container.get("ports", ())}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if name == "serving" and container["name"] == "ship":
+            if container["name"] in ("ship", "migrate"):
                 assert probe not in container
                 continue
             request = container[probe]["httpGet"]

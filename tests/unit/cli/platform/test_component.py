@@ -70,3 +70,15 @@ def test_an_endpoint_or_a_tracking_server_gets_no_secret_of_airflow(home, starte
 def test_a_name_that_is_none_is_refused_with_the_nearest(home):
     with pytest.raises(typer.BadParameter, match="did you mean 'airflow-scheduler'"):
         invoke(["component", "airflow-schedule"])
+
+
+def test_mlflows_database_is_brought_up_to_date_where_there_is_no_airflow(home, capsys):
+    assert invoke(["migrate", "mlflow"]) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert (home / "mlflow" / "mlflow.db").stat().st_size > 0
+    assert not (home / "airflow").exists(), "no secrets either"
+
+
+def test_a_database_that_is_none_is_refused(home):
+    with pytest.raises(typer.BadParameter, match="airflow"):
+        invoke(["migrate", "feast"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,6 +103,23 @@ class ObjectStore:
                     Bucket=self.place.bucket,
                     Delete={"Objects": keys[first : first + AT_ONCE], "Quiet": True},
                 )
+
+    def require_conditions(self) -> None:
+        """Raise `StorageError` unless the storage can be reached and written to, and refuses a put
+        whose condition does not hold: by it alone writers of several hosts are ordered.
+        """
+        name = f".flightdeck-check-{secrets.token_hex(8)}"
+        try:
+            created, again = self.create(name, b"1"), self.create(name, b"2")
+            replaced = self.replace(name, b"3", '"00000000000000000000000000000000"')
+        finally:
+            self.delete([name])
+        if not created or again or replaced:
+            raise StorageError(
+                f"{self.place} does not honour conditional puts (If-None-Match, If-Match), without"
+                " which two writers overwrite each other. Use a storage that does, see"
+                " docs/stores.md."
+            )
 
     def _put(self, name: str, content: bytes, **conditions: str) -> bool:
         from botocore.exceptions import ClientError

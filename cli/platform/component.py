@@ -70,5 +70,6 @@ def migrate(
     preflight.require_writable(settings)
     if "airflow" in chosen:
         ensure_secrets(settings)
+    preflight.require_object_storage(settings)
     preflight.migrate(settings, chosen)
     print("The databases are up to date.")

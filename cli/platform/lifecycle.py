@@ -29,6 +29,7 @@ from cli.platform.preflight import (
     migrate,
     require_disk,
     require_local_executor,
+    require_object_storage,
     require_ports,
     require_writable,
 )
@@ -101,6 +102,7 @@ def _start(settings: Settings, say: Say) -> None:
     require_local_executor(settings)
     pods_of(settings)  # a file of pods that is wrong is refused before anything starts
     require_disk(settings)
+    require_object_storage(settings)
     processes = platform_processes(settings)
     require_ports(settings, processes)
     if metadata.kind_of(settings) == "embedded":

@@ -30,9 +30,11 @@ from include.bundles.deployments import Deployments
 from include.bundles.manifest import short
 from include.bundles.requirements import require_installed
 from include.bundles.unpacked import version_root
-from include.errors import PlatformError
+from include.errors import PlatformError, StorageError
 from include.files import write
+from include.object_storage import ObjectStore
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings.object_storage import is_remote
 
 NEEDED_BYTES = 1_000_000_000
 MigrationName = Literal["airflow", "mlflow"]
@@ -75,6 +77,18 @@ def require_writable(settings: Settings) -> None:
         raise PlatformError(
             f"{home} cannot be written to ({error.strerror}); set {PREFIX}HOME to another folder."
         ) from error
+
+
+def require_object_storage(settings: Settings) -> None:
+    """Raise `PlatformError` where an address of object storage leads to none, to one that refuses
+    the key, or to one by which writers of several hosts would overwrite each other.
+    """
+    for place in (settings.tables_uri, settings.models_uri, settings.mlflow_artifacts):
+        if place is not None and is_remote(place):
+            try:
+                ObjectStore(place).require_conditions()
+            except StorageError as error:
+                raise PlatformError(str(error)) from error
 
 
 def require_local_executor(settings: Settings) -> None:

@@ -9,17 +9,17 @@ Nothing is replaced: what has a name is what the name says, whoever pushed it ho
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from include.bundles.acceptance import Acceptance, parse_acceptance
 from include.bundles.manifest import short
-from include.errors import BundleError
+from include.errors import BundleError, SettingsError, StorageError
 from include.files import write
+from include.object_storage import ObjectStore
 from include.tables.durable import local_path
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
 
 SUFFIX = ".tar"
 ACCEPTED = ".accepted-"
@@ -62,42 +62,44 @@ class Folder:
         write(self._path / name, content, durable=True, replace=False)
 
 
-class ObjectStore:
-    """A prefix of an object store, whose objects appear whole when they are written."""
+class Bucket:
+    """A prefix of an object store, whose objects appear whole, each once: of two pushes at the same
+    moment from two hosts one comes into place.
+    """
 
     def __init__(self, uri: str) -> None:
-        from pyarrow.fs import FileSystem
-
         try:
-            files, path = FileSystem.from_uri(uri)
-        except (OSError, ValueError) as error:
-            raise BundleError(
-                f"The registry {uri} cannot be opened: {error}. Write a folder, or a URI such as"
-                " s3://bucket/pipelines."
-            ) from error
-        self._files: FileSystem = files
-        self._path: str = path.rstrip("/")
+            self._objects = ObjectStore(uri)
+        except (ValueError, SettingsError) as error:
+            raise BundleError(f"The registry {uri} cannot be opened: {error}") from error
 
     def names(self) -> list[str]:
         """The names of all objects."""
-        from pyarrow.fs import FileSelector
-
-        selector = FileSelector(self._path, allow_not_found=True)
-        return [info.base_name for info in self._files.get_file_info(selector) if info.is_file]
+        with _asking():
+            return [name for name in self._objects.tags() if "/" not in name]
 
     def read(self, name: str) -> bytes:
         """The content of an object."""
-        with self._files.open_input_stream(f"{self._path}/{name}") as stream:
-            content: bytes = stream.read()
-        return content
+        with _asking():
+            stored = self._objects.read(name)
+        if stored is None:
+            raise FileNotFoundError(name)
+        return stored.content
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an object, which appears when it is closed."""
-        if name in self.names():
+        """Write an object, unless something has its name."""
+        with _asking():
+            made = name not in self._objects.tags(name) and self._objects.create(name, content)
+        if not made:
             raise FileExistsError(name)
-        self._files.create_dir(self._path)
-        with self._files.open_output_stream(f"{self._path}/{name}") as stream:
-            stream.write(content)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise BundleError(str(error)) from error
 
 
 class BundleRegistry:
@@ -106,7 +108,7 @@ class BundleRegistry:
     def __init__(self, uri: str) -> None:
         folder = local_path(uri)
         self.uri = uri
-        self._place: Place = ObjectStore(uri) if folder is None else Folder(folder.expanduser())
+        self._place: Place = Bucket(uri) if folder is None else Folder(folder.expanduser())
 
     def push(self, version: str, archive: bytes) -> bool:
         """Keep an archive that was checked; whether it was not there yet.

@@ -1,5 +1,6 @@
 """Where bundles are kept: each under its own name, once, whoever pushes it how often."""
 
+import secrets
 import threading
 
 import pytest
@@ -12,11 +13,13 @@ from tests.unit.bundles.made import home_of, tiny_bundle
 
 @pytest.fixture(params=["folder", "file URI", "object store"])
 def registry(request, tmp_path, monkeypatch):
-    """A registry in a folder, and one that is reached as an object store is."""
-    uri = f"{tmp_path}/registry" if request.param == "folder" else f"file://{tmp_path}/registry"
+    """A registry in a folder, and one in a real S3."""
     if request.param == "object store":
-        monkeypatch.setattr("include.bundles.registry.local_path", lambda uri: None)
-    return BundleRegistry(uri)
+        server = request.getfixturevalue("object_store")
+        for name, value in server.variables.items():
+            monkeypatch.setenv(name, value)
+        return BundleRegistry(f"{server.url}/{secrets.token_hex(8)}")
+    return BundleRegistry(f"{'' if request.param == 'folder' else 'file://'}{tmp_path}/registry")
 
 
 @pytest.fixture
@@ -102,6 +105,17 @@ def test_an_acceptance_holds_for_its_own_words_and_key_alone(bundle, tmp_path):
     assert not said.model_copy(update={"environment": "production"}).is_signed_by(keys)
     assert not other_key.is_signed_by(keys)
     assert not said.model_copy(update={"signature": ""}).is_signed_by(keys)
+
+
+def test_object_storage_that_refuses_is_said(object_store, monkeypatch):
+    for name, value in object_store.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
+    with pytest.raises(BundleError, match="refuses the key"):
+        BundleRegistry(f"{object_store.url}/x").versions()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
+    with pytest.raises(BundleError, match=r"cannot be opened: AWS_ACCESS_KEY_ID is set and"):
+        BundleRegistry(f"{object_store.url}/x")
 
 
 def test_no_registry_or_one_that_cannot_be_says_what_to_set():

@@ -93,3 +93,19 @@ def test_what_was_read_is_replaced_by_one_of_two_writers(server: ObjectStoreServ
     assert list(objects.tags()) == ["plan"]
     objects.delete(["plan", "nothing"])
     assert objects.tags() == {}
+
+
+def test_a_storage_that_does_not_order_writers_is_refused_at_start(
+    server: ObjectStoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = ObjectStore(f"{server.url}/order")
+    objects.require_conditions()
+    assert objects.tags() == {}
+    put = objects._client.put_object
+
+    def without_conditions(**request: object) -> object:
+        return put(**{name: request[name] for name in ("Bucket", "Key", "Body")})
+
+    monkeypatch.setattr(objects._client, "put_object", without_conditions)
+    with pytest.raises(StorageError, match="does not honour conditional puts"):
+        objects.require_conditions()

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from include.files import write
+from include.model.signing import PRIVATE_KEY, PUBLIC_KEY, ensure_keys
 from include.settings import load_settings
 
 DATABASES = ("airflow", "flightdeck", "mlflow")
@@ -45,7 +46,7 @@ def make(folder: Path) -> list[str]:
     """Make the files that are missing; their names."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    files = contents(_passwords(folder / PASSWORDS))
+    files = {**contents(_passwords(folder / PASSWORDS)), **_signing_keys(folder)}
     missing = [name for name in files if not (folder / name).exists()]
     for name in missing:
         write(folder / name, files[name], mode=READABLE)
@@ -82,6 +83,17 @@ def _passwords(path: Path) -> dict[str, str]:
         write(path, json.dumps({name: secrets.token_hex(24) for name in names}), mode=0o600)
     stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return stored
+
+
+def _signing_keys(folder: Path) -> dict[str, str]:
+    """The pair that signs models, made at the first call: who trains has both halves, who serves
+    the public one.
+    """
+    private = ensure_keys(load_settings().model_copy(update={"home": folder}))
+    return {
+        name: private.with_name(name).read_text(encoding="ascii")
+        for name in (PRIVATE_KEY, PUBLIC_KEY)
+    }
 
 
 def _database(name: str, password: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from difflib import get_close_matches
@@ -14,9 +15,13 @@ from cli.platform import lifecycle, metadata
 from cli.platform import logs as platform_logs
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
-from cli.platform.preflight import hand_over, migrate
+from cli.platform.preflight import migrate
 from cli.platform.state import running_settings
-from include.settings import PROJECT_ROOT, load_settings
+from include.bundles.deployments import Deployments
+from include.bundles.manifest import short
+from include.bundles.requirements import require_installed
+from include.bundles.unpacked import version_root
+from include.settings import PROJECT_ROOT, Settings, load_settings
 
 
 def up() -> None:
@@ -27,6 +32,28 @@ def up() -> None:
     """
     hand_over(load_settings(), "up")
     lifecycle.up()
+
+
+def hand_over(settings: Settings, *arguments: str) -> None:
+    """Become the same command of the deployed bundle's code; return where there is none, or where
+    this is it.
+
+    Raises `BundleError` where its files are gone, or other packages are installed than it locks.
+    """
+    version = Deployments(settings).current()
+    if version is None:
+        return
+    root = version_root(settings, version)
+    if root == PROJECT_ROOT:
+        return
+    require_installed(root)
+    print(f"{settings.home} runs the pipeline {short(version)}, which is deployed.", flush=True)
+    os.chdir(root)
+    os.execve(  # noqa: S606  # our own interpreter and our own code
+        sys.executable,
+        [sys.executable, "-P", "-m", "cli", *arguments],
+        {**os.environ, "PYTHONPATH": str(root)},
+    )
 
 
 def down() -> None:

@@ -26,10 +26,6 @@ from cli.platform.folders import log_dir
 from cli.platform.metadata import data_folder, kind_of, sqlite_file
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
-from include.bundles.deployments import Deployments
-from include.bundles.manifest import short
-from include.bundles.requirements import require_installed
-from include.bundles.unpacked import version_root
 from include.errors import PlatformError, StorageError
 from include.files import write
 from include.object_storage import ObjectStore
@@ -39,28 +35,6 @@ from include.settings.object_storage import is_remote
 NEEDED_BYTES = 1_000_000_000
 MigrationName = Literal["airflow", "mlflow"]
 MIGRATIONS: tuple[MigrationName, ...] = ("airflow", "mlflow")
-
-
-def hand_over(settings: Settings, *arguments: str) -> None:
-    """Become the same command of the deployed bundle's code; return where there is none, or where
-    this is it.
-
-    Raises `BundleError` where its files are gone, or other packages are installed than it locks.
-    """
-    version = Deployments(settings).current()
-    if version is None:
-        return
-    root = version_root(settings, version)
-    if root == PROJECT_ROOT:
-        return
-    require_installed(root)
-    print(f"{settings.home} runs the pipeline {short(version)}, which is deployed.", flush=True)
-    os.chdir(root)
-    os.execve(  # noqa: S606  # our own interpreter and our own code
-        sys.executable,
-        [sys.executable, "-P", "-m", "cli", *arguments],
-        {**os.environ, "PYTHONPATH": str(root)},
-    )
 
 
 def require_writable(settings: Settings) -> None:

@@ -21,6 +21,7 @@ VARIABLES = {
     "haproxy": "HAPROXY_IMAGE",
     "seaweedfs": "SEAWEEDFS_IMAGE",
 }
+PUBLIC_REGISTRY = "docker.io/library/registry:3"
 SUITE, MIRROR = "trixie", "http://deb.debian.org/debian"
 PACKAGES = "ca-certificates,python3,python3-venv"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -65,13 +66,22 @@ def stand_in_base(engine: Engine, folder: Path) -> str:
     return name
 
 
+def registry_image(engine: Engine, base: str | None) -> str:
+    """A registry of images to push to."""
+    if base is None:
+        return PUBLIC_REGISTRY
+    return _stand_in(engine, base, "registry")
+
+
+def _stand_in(engine: Engine, base: str, target: str) -> str:
+    name = f"{PREFIX}/{target}"
+    engine.run(
+        *("build", "--file", str(STANDINS / "Dockerfile"), "--target", target),
+        *("--build-arg", f"BASE_IMAGE={base}", "--tag", name, str(STANDINS)),
+    )
+    return name
+
+
 def stand_ins(engine: Engine, base: str) -> dict[str, str]:
     """An image for each variable of docker/compose.yaml, built on `base`."""
-    images = {}
-    for target, variable in VARIABLES.items():
-        images[variable] = f"{PREFIX}/{target}"
-        engine.run(
-            *("build", "--file", str(STANDINS / "Dockerfile"), "--target", target),
-            *("--build-arg", f"BASE_IMAGE={base}", "--tag", images[variable], str(STANDINS)),
-        )
-    return images
+    return {variable: _stand_in(engine, base, name) for name, variable in VARIABLES.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from include.steps import RunInfo, StepContext
 from include.use_cases.flight_delays.spec import USE_CASE
 from proofs.containers.engine import Engine
 from proofs.faults.line import Line
+from proofs.harness.ports import HOST, free_port
 
 FORBIDDEN = (
     r"\.git$|\.env$|/secrets?/|passwords.json|signing.pem$|/opt/flightdeck/(var|tests|proofs)"
 )
+SMALLEST = "mlflow"
 MOST_MEGABYTES = {"mlflow": 1300, "serving": 2000, "step": 2600, "airflow": 2900}
 DAYS = ("2013-02-08T00:00+00:00", "2013-02-15T00:00+00:00")
 STEP = "features:ingest_source"
@@ -44,6 +47,29 @@ def built(engine: Engine, folder: Path, base: str | None, say: Callable[[str], N
         detail = f"{size} MB, {image.id[:19]}, commit {image.revision}"
         lines.append(Line(f"image {name}", expected, ", ".join(seen), detail))
     return lines
+
+
+def pushed(engine: Engine, folder: Path, base: str | None, registry: str) -> Line:
+    """Push the smallest image to a registry of the loopback, and pull it by its digest."""
+    port = free_port()
+    container = engine.run("run", "--detach", "--publish", f"{HOST}:{port}:5000", registry)
+    try:
+        builder = Builder(engine.client, folder, base, engine.variables)
+        image = builder.build(SMALLEST, f"{HOST}:{port}/{PREFIX}")
+        engine.run("image", "rm", image.reference, check=False)
+        pulled = engine.run("pull", "--quiet", image.reference, check=False)
+        about = json.loads(engine.run("image", "inspect", image.reference).stdout)[0]
+    finally:
+        engine.run("rm", "--force", container.stdout.strip(), check=False)
+    name = re.sub(r":\d+/", "/", image.reference.partition("@")[0])
+    is_by_digest = bool(re.search(r"@sha256:[0-9a-f]{64}$", image.reference))
+    same = pulled.returncode == 0 and about["Id"] == image.id
+    return Line(
+        "push to a registry, pull by digest",
+        "named by digest: True, the same image came back: True",
+        f"named by digest: {is_by_digest}, the same image came back: {same}",
+        f"{name}@{image.reference.partition('@')[2][:19]}",
+    )
 
 
 def _configured(engine: Engine, image: str) -> list[str]:

@@ -17,7 +17,7 @@ from include.settings import PROJECT_ROOT
 from include.training.provenance import code_commit
 from proofs.containers import bases
 from proofs.containers.engine import Engine, engine
-from proofs.containers.images import built, step_in_a_container
+from proofs.containers.images import built, pushed, step_in_a_container
 from proofs.containers.platform import platform_drills
 from proofs.containers.stack import Stack
 from proofs.faults.line import Line, run_drills
@@ -68,6 +68,9 @@ def _drills(folder: Path, share: float, *, keep: bool) -> list[Line]:
         docker = stack.enter_context(engine(ENGINE))
         base, images = _bases(docker, folder, say)
         lines = built(docker, PROJECT_ROOT / "var" / "images", base, say)
+        say("pushing an image")
+        registry = bases.registry_image(docker, base)
+        lines.append(pushed(docker, PROJECT_ROOT / "var" / "images", base, registry))
         say("a step as a container")
         lines += step_in_a_container(docker)
         running = Stack(docker, folder, images, share=share)

@@ -23,19 +23,18 @@ from proofs.harness.endpoint import USE_CASE
 from proofs.harness.traffic import Traffic
 
 FIRST, LAST = "2013-01", "2013-04"
-RUNNING = 11
+RUNNING = 12
 """Containers that go on running: PostgreSQL, Valkey, object storage, MLflow, four of Airflow, two
-endpoints, the proxy.
+endpoints and what ships their log, the proxy.
 """
 CALLERS, BEFORE, AFTER = 4, 40, 80
 DEPLOY_SECONDS = 600.0
 LOGGED_IDS = """
 import json
-from include.inference_log.log import log_table, ship
+from include.inference_log.log import log_table
 from include.settings import load_settings
 from include.tables.store import TableStore
 settings = load_settings()
-ship(settings, "flight_delays")
 tables = TableStore(settings.tables_uri)
 name = log_table("flight_delays")
 rows = tables.read(name) if tables.exists(name) else None
@@ -170,6 +169,8 @@ def _account(fault: str, stack: Stack, traffic: Traffic, detail: str) -> Line:
 
 
 def _logged(stack: Stack) -> list[str]:
+    """The prediction ids of the log, after what the endpoints still had was shipped."""
+    stack.execute("ship", "flightdeck", "ship")
     done = stack.execute("airflow-scheduler", "python", "-P", "-c", LOGGED_IDS)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("ids ")]
     ids: list[str] = json.loads(line.removeprefix("ids "))

@@ -109,8 +109,9 @@ def test_nothing_listens_beyond_this_machine_by_default():
 
 
 def test_every_process_of_the_platform_runs_and_the_endpoint_twice():
-    commands = {one["command"][2] for one in FLIGHTDECKS.values() if len(one["command"]) > 2}
-    assert commands == set(component_names())
+    commands = [one["command"] for one in FLIGHTDECKS.values()]
+    components = {command[2] for command in commands if command[1] == "component"}
+    assert components == set(component_names())
     assert SERVICES["serving"]["deploy"]["replicas"] == 2
 
 
@@ -132,6 +133,11 @@ def test_a_service_starts_on_valid_settings_that_lead_to_its_neighbours(name, tm
     if name != "mlflow":
         addresses += [settings.airflow_url, settings.serving_url]
         addresses += [str(settings.ledger_url), str(settings.online_store)]
+    if name == "mlflow":
+        addresses.append(str(settings.mlflow_database))
+    else:
+        addresses.append(str(settings.feature_registry))
+        assert settings.models_uri == "s3://flightdeck/models"
     assert {urlsplit(address).hostname for address in addresses} <= SERVICES.keys()
     assert settings.home == HOME
 
@@ -143,7 +149,21 @@ def test_a_service_is_handed_the_secrets_that_it_reads_and_no_others(name):
         for value in SERVICES[name]["environment"].values()
         if value.startswith("/run/secrets/")
     }
-    assert read == {secret["source"] for secret in SERVICES[name].get("secrets", [])}
+    handed = {secret["source"] for secret in SERVICES[name].get("secrets", [])}
+    assert handed - {"signing-key", "signing-public-key"} == read
+
+
+def test_only_who_trains_can_sign_models_and_endpoints_check_them():
+    handed = {
+        name: {secret["source"] for secret in service.get("secrets", [])} & {"signing-key"}
+        for name, service in SERVICES.items()
+    }
+    assert {name for name, keys in handed.items() if keys} == {
+        name for name in SERVICES if name.startswith("airflow-")
+    }
+    for name in ("serving", "ship", "airflow-scheduler"):
+        targets = [secret.get("target") for secret in SERVICES[name]["secrets"]]
+        assert "/var/flightdeck/keys/signing.pub.pem" in targets
 
 
 def test_links_lead_to_the_published_ports(tmp_path):
@@ -168,10 +188,11 @@ def test_airflow_is_configured_by_the_code_of_up(tmp_path):
 def test_secrets_are_made_once_and_their_folder_is_closed(tmp_path, capsys):
     folder = tmp_path / "compose"
     invoke(["compose-secrets", "--folder", str(folder)])
-    first = {path.name: path.read_text() for path in folder.iterdir()}
+    first = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     invoke(["compose-secrets", "--folder", str(folder)])
-    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+    again = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    assert again == first
     named = {Path(about["file"]).name for about in CONFIGURATION["secrets"].values()}
     assert named <= first.keys()
     assert "All secrets are there" in capsys.readouterr().out

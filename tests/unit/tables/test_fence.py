@@ -78,7 +78,16 @@ def _write_at_once(root: str, number: int, barrier: Barrier, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["the same window", "windows of their own", "the whole table"])
+@pytest.mark.parametrize(
+    ("root", "kind"),
+    [
+        ("folder", "the same window"),
+        ("folder", "windows of their own"),
+        ("folder", "the whole table"),
+        ("s3", "windows of their own"),
+    ],
+    indirect=["root"],
+)
 def test_writers_at_the_same_moment_have_one_effect(root: str, kind: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(WRITERS)

@@ -38,7 +38,14 @@ def row(who: int, number: int, text: str) -> pl.DataFrame:
     return pl.DataFrame([{"who": who, "number": number, "text": text}], schema=SCHEMA)
 
 
-@pytest.mark.parametrize("method", ["append", "add", "upsert", "amend"])
+@pytest.mark.parametrize(
+    ("root", "method"),
+    [
+        *(("folder", method) for method in ("append", "add", "upsert", "amend")),
+        *(("s3", method) for method in ("append", "amend")),
+    ],
+    indirect=["root"],
+)
 def test_concurrent_writers_lose_nothing(root: str, ledger: Ledger, method: str) -> None:
     ledger.add(row(9, 9, "first"))
     writers = [

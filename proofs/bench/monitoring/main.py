@@ -36,7 +36,7 @@ SURE = 0.025
 WRONG_KINDS = 0.05
 ESTIMATE_ERROR = 0.02
 TIMES_PLAIN = 2.0
-FLAT_MB = 250.0
+FLAT_MB = 50.0
 """Memory beside the rows themselves that no number of rows may exceed: what a window holds."""
 REPEATS, REPEATED_ROWS = 3, 1_000_000
 SHARES = 4

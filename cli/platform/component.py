@@ -17,6 +17,7 @@ from cli.platform.environment import ensure_secrets, process_environment
 from cli.platform.preflight import MIGRATIONS
 from cli.platform.processes import component as component_process
 from cli.platform.processes import component_names
+from cli.workers.celery_workers import require_celery
 from include.settings import load_settings
 from include.spec.base import suggestion
 
@@ -37,6 +38,8 @@ def component(
             param_hint="NAME",
         )
     settings = load_settings()
+    if name == "airflow-worker":
+        require_celery(settings)
     # Whatever is written below the home is its owner's alone, as under `flightdeck up`.
     os.umask(0o077)
     preflight.require_writable(settings)

@@ -14,10 +14,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from cli.platform.folders import airflow_home, create_private, log_dir
 from cli.platform.metadata import connections, is_of_the_platform
+from cli.workers.celery_workers import TASKS, worker_options
 from include.errors import PlatformError
 from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
@@ -34,6 +36,22 @@ DAG_BUNDLE = {
     "classpath": "plugins.dag_bundle.PipelineBundle",
     "kwargs": {},
 }
+
+TIMES: Mapping[str, float] = MappingProxyType(
+    {
+        # An idle scheduler looks again after this many seconds; the default of 1 is paid once per
+        # task of a chain.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+        # A killed task is noticed, and tried again, after this many seconds instead of 300.
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 75,
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
+        # A busy machine's api-server may take longer than the default of 5 s to answer a task.
+        "WORKERS__EXECUTION_API_TIMEOUT": 30,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
+    }
+)
+"""Airflow's options that are seconds."""
 
 NO_TELEMETRY = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -113,6 +131,7 @@ def settings_environment(settings: Settings) -> dict[str, str]:
         del values["airflow_database"]
     # The server's alone, which has it under MLflow's own name.
     del values["mlflow_database"]
+    del values["broker_url"]  # the same
     fields = {field: str(value) for field, value in values.items() if value is not None}
     return {
         f"{PREFIX}ENV": settings.environment,
@@ -210,7 +229,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "CORE__PLUGINS_FOLDER": PROJECT_ROOT / "plugins",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": EXECUTORS[settings.executor],
-        "CORE__PARALLELISM": PARALLELISM,
+        # On one machine its processors are the limit, elsewhere the workers'.
+        "CORE__PARALLELISM": PARALLELISM if settings.executor == "local" else TASKS,
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": keys.fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url.rstrip('/')}/execution/",
@@ -222,6 +242,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         # The name of the machine without asking DNS, which may be slow or absent.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         **connections(settings),
+        **worker_options(settings),
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
         "API__WORKERS": 1,
@@ -237,14 +258,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "LOGGING__COLORED_CONSOLE_LOG": False,
         "LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-        # An idle scheduler looks again after this many seconds; the default of 1 is paid once per
-        # task of a chain.
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
-        # A killed task is noticed, and tried again, after this many seconds instead of 300.
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 75,
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 60,
-        "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
+        **TIMES,
     }
     return {
         **common_environment(settings),

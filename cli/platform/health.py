@@ -14,8 +14,10 @@ import httpx
 from cli.platform.postgres import refusal
 from cli.platform.processes import Process
 from cli.platform.supervision import UP, ProcessState
+from cli.workers.celery_workers import silence
 
 TIMEOUT_SECONDS = 4.0
+BROKER = "AIRFLOW__CELERY__BROKER_URL"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> d
                     ok=False, reason="not running" if state is None else state.state.lower()
                 )
                 continue
+            if process.node:
+                verdicts[process.name] = _ask_worker(process)
+                continue
             if process.database:
                 verdicts[process.name] = _ask_database(process.database)
                 continue
@@ -57,6 +62,11 @@ def _ask(client: httpx.Client, url: str) -> httpx.Response | str:
 
 def _ask_database(options: Mapping[str, str]) -> Health:
     reason = refusal(options)
+    return Health(ok=not reason, reason=reason)
+
+
+def _ask_worker(process: Process) -> Health:
+    reason = silence(process.environment[BROKER], process.node)
     return Health(ok=not reason, reason=reason)
 
 

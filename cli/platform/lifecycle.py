@@ -28,7 +28,7 @@ from cli.platform.leftovers import end_leftovers, find_leftovers
 from cli.platform.preflight import (
     migrate,
     require_disk,
-    require_local_executor,
+    require_executor,
     require_object_storage,
     require_ports,
     require_writable,
@@ -99,7 +99,7 @@ def _start(settings: Settings, say: Say) -> None:
     ended = end_leftovers(find_leftovers(settings))
     if ended:
         say(f"Ended {ended} processes that an earlier platform had left behind.")
-    require_local_executor(settings)
+    require_executor(settings)
     pods_of(settings)  # a file of pods that is wrong is refused before anything starts
     require_disk(settings)
     require_object_storage(settings)

@@ -1,6 +1,4 @@
-"""What must be true before the platform starts: the deployed code, free disk space, free ports,
-migrated databases.
-"""
+"""What must be true before the platform starts: free disk space, free ports, migrated databases."""
 
 from __future__ import annotations
 
@@ -26,6 +24,7 @@ from cli.platform.folders import log_dir
 from cli.platform.metadata import data_folder, kind_of, sqlite_file
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
+from cli.workers.celery_workers import require_broker
 from include.errors import PlatformError, StorageError
 from include.files import write
 from include.object_storage import ObjectStore
@@ -65,16 +64,18 @@ def require_object_storage(settings: Settings) -> None:
                 raise PlatformError(str(error)) from error
 
 
-def require_local_executor(settings: Settings) -> None:
-    """Raise `PlatformError` for an executor whose tasks run on other machines: what this command
-    starts keeps Airflow's database in a file of this one.
+def require_executor(settings: Settings) -> None:
+    """Raise `PlatformError` for an executor that this command cannot start the workers of, or whose
+    workers could not get their tasks.
     """
-    if settings.executor != "local":
+    if settings.executor == "kubernetes":
         raise PlatformError(
-            f"{PREFIX}EXECUTOR is {settings.executor}, and `flightdeck up` starts one machine,"
-            f" whose tasks are its own processes. Set {PREFIX}EXECUTOR=local, or deploy to the"
-            " cluster."
+            f"{PREFIX}EXECUTOR is kubernetes, and `flightdeck up` starts one machine, which is no"
+            f" cluster. Set {PREFIX}EXECUTOR to local or celery, or deploy to the cluster"
+            " (docs/kubernetes.md)."
         )
+    if settings.executor == "celery":
+        require_broker(settings)
 
 
 def require_disk(settings: Settings) -> None:

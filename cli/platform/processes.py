@@ -4,6 +4,8 @@ seen.
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from cli.platform.environment import (
 from cli.platform.folders import log_dir
 from cli.platform.metadata import client_options, data_folder, kind_of
 from cli.platform.postgres import LOG, server_command, server_environment
+from cli.workers.celery_workers import node_name, worker_command
 from include.settings import PROJECT_ROOT, Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
@@ -33,10 +36,11 @@ class Process:
     200; a database has none, and must let in a client with the options `database`. It runs in
     `directory`; MLflow in that of its database, whose name then holds nothing that means something
     in a URL. A process with a `component` has no address of its own: it is well when the
-    component's heartbeat, as Airflow reports it under `health_url`, is younger than the process.
+    component's heartbeat, as Airflow reports it under `health_url`, is younger than the process; a
+    worker is asked by its name, `node`, through its broker.
     One that `runs_work` starts tasks, which need the others: it is started when those are well, and
     stopped before them. One that `holds_data` of others is started before all of them, and stopped
-    after them.
+    after them. A signal goes to its whole family, unless it tells its children itself.
     """
 
     name: str
@@ -51,9 +55,11 @@ class Process:
     more_ports: tuple[tuple[str, int], ...] = ()
     address: str = ""
     component: AirflowComponent | None = None
+    node: str = ""
     runs_work: bool = False
     holds_data: bool = False
     stop_signal: str = "TERM"
+    stops_family: bool = True
     directory: Path = PROJECT_ROOT
 
 
@@ -61,12 +67,13 @@ def platform_processes(settings: Settings) -> tuple[Process, ...]:
     """All processes in the order in which they are started."""
     embedded = kind_of(settings) == "embedded"
     databases = (_database(settings),) if embedded else ()
-    return (*databases, _mlflow(settings), *_airflow(settings), _serving(settings))
+    workers = (_worker(settings, node_name(settings)),) if settings.executor == "celery" else ()
+    return (*databases, _mlflow(settings), *_airflow(settings), *workers, _serving(settings))
 
 
 def component_names() -> tuple[str, ...]:
     """The processes that can run by themselves, each in a container of its own."""
-    return ("mlflow", "serving", *(f"airflow-{name}" for name in AIRFLOW))
+    return ("mlflow", "serving", *(f"airflow-{name}" for name in (*AIRFLOW, "worker")))
 
 
 def component(settings: Settings, name: str) -> Process:
@@ -75,6 +82,9 @@ def component(settings: Settings, name: str) -> Process:
         return _mlflow(settings)
     if name == "serving":
         return _serving(settings)
+    if name == "airflow-worker":
+        # More than one may run on a host, each a container or not.
+        return _worker(settings, f"worker-{os.getpid()}@{socket.gethostname()}")
     return next(process for process in _airflow(settings) if process.name == name)
 
 
@@ -170,6 +180,20 @@ def _airflow(settings: Settings) -> tuple[Process, ...]:
             )
             for position, (component, arguments) in enumerate(parts)
         ),
+    )
+
+
+def _worker(settings: Settings, node: str) -> Process:
+    return Process(
+        name="airflow-worker",
+        command=worker_command(node),
+        environment=airflow_environment(settings),
+        priority=350,
+        log=log_dir(settings) / "airflow-worker.log",
+        node=node,
+        runs_work=True,
+        # It ends when its tasks have; they would die of the signal in the middle.
+        stops_family=False,
     )
 
 

@@ -124,7 +124,7 @@ def _program(process: Process, settings: Settings) -> str:
             "stopwaitsecs": STOP_SECONDS + (TASK_SECONDS if process.runs_work else 0),
             # Signals go to the whole process group, so that a server does not leave its workers
             # behind.
-            "stopasgroup": "true",
+            "stopasgroup": "true" if process.stops_family else "false",
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": log,

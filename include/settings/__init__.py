@@ -255,8 +255,16 @@ class Settings(BaseModel):
     )
     executor: Executor = Field(
         default="local",
-        description="Who runs Airflow's tasks: `local` processes of the scheduler, or `kubernetes`,"
-        " each in a pod. `flightdeck up` starts the first alone.",
+        description="Who runs Airflow's tasks: `local` processes of the scheduler, `celery` workers"
+        " on any number of hosts (docs/executors.md), or `kubernetes`, each in a pod, which"
+        " `flightdeck up` does not start.",
+    )
+    broker_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The queue of Celery's workers, where the executor is `celery`: a"
+        " Redis-compatible store as redis://[[user]:password@]host[:port][/number], or rediss://"
+        " with TLS.",
     )
     approval: Approval = Field(
         default="declared",
@@ -324,6 +332,16 @@ class Settings(BaseModel):
     def _known_online_store(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None:
             online_store_config(value, info.data.get("home", PROJECT_ROOT))
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"rediss?://[^/]", value):
+            raise ValueError(
+                "valid are redis://[[user]:password@]host[:port][/number] and rediss://, the same"
+                " with TLS"
+            )
         return value
 
     @field_validator("airflow_database")

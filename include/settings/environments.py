@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 EnvironmentName = Literal["dev", "test", "staging", "production"]
 Target = Literal["process", "pods"]
-Executor = Literal["local", "kubernetes"]
+Executor = Literal["local", "celery", "kubernetes"]
 Approval = Literal["declared", "required"]
 
 RECORDS_ACCOUNT = "releases"
@@ -26,6 +26,7 @@ TRIAL_USERS = "admin:admin,engineer:op,reviewer:user"
 EXECUTORS: Mapping[Executor, str] = MappingProxyType(
     {
         "local": "plugins.executor.PreloadingExecutor",
+        "celery": "airflow.providers.celery.executors.celery_executor.CeleryExecutor",
         "kubernetes": (
             "airflow.providers.cncf.kubernetes.executors.kubernetes_executor.KubernetesExecutor"
         ),

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cli.platform.environment import airflow_environment, passwords, user_of_commands
-from cli.platform.preflight import require_local_executor
+from cli.platform.preflight import require_executor
 from cli.platform.processes import platform_processes
 from cli.reference import VARIABLES
 from dags.factories.deployment import require_approval
@@ -132,8 +132,8 @@ def test_the_executor_is_airflows_and_one_machine_has_its_own(tmp_path):
     settings = load_settings(variables)
     assert airflow_environment(settings)["AIRFLOW__CORE__EXECUTOR"].endswith("KubernetesExecutor")
     with pytest.raises(PlatformError, match="FLIGHTDECK_EXECUTOR is kubernetes"):
-        require_local_executor(settings)
-    require_local_executor(defaults("dev"))
+        require_executor(settings)
+    require_executor(defaults("dev"))
 
 
 def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):

@@ -196,7 +196,6 @@ def test_airflow_is_configured_as_by_up(tmp_path: Path):
     assert set(differing) == {
         "AIRFLOW__CORE__DAGS_FOLDER",
         "AIRFLOW__CORE__PLUGINS_FOLDER",
-        "AIRFLOW__CORE__PARALLELISM",
         "AIRFLOW__CORE__AUTH_MANAGER",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
     }

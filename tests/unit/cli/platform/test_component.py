@@ -11,6 +11,7 @@ import typer
 
 from cli.application import invoke
 from cli.platform.processes import component, component_names, platform_processes
+from include.errors import PlatformError
 from include.settings import load_settings
 
 
@@ -39,12 +40,17 @@ def started(monkeypatch):
 
 
 def test_every_process_of_the_platform_can_run_by_itself(home):
-    settings = load_settings()
+    settings = load_settings().model_copy(
+        update={"executor": "celery", "broker_url": "redis://queue"}
+    )
     assert set(component_names()) == {one.name for one in platform_processes(settings)}
 
 
 @pytest.mark.parametrize("name", component_names())
-def test_it_is_the_process_that_up_starts(home, started, name):
+def test_it_is_the_process_that_up_starts(home, started, name, monkeypatch):
+    if name == "airflow-worker":
+        monkeypatch.setenv("FLIGHTDECK_EXECUTOR", "celery")
+        monkeypatch.setenv("FLIGHTDECK_BROKER_URL", "redis://queue")
     with pytest.raises(SystemExit):
         invoke(["component", name])
     ((command, environment, folder),) = started
@@ -65,6 +71,12 @@ def test_an_endpoint_or_a_tracking_server_gets_no_secret_of_airflow(home, starte
     assert not any(
         key.startswith("AIRFLOW__") for _, environment, _ in started for key in environment
     )
+
+
+def test_a_worker_that_nobody_gives_work_is_refused(home, started):
+    with pytest.raises(PlatformError, match=r"FLIGHTDECK_EXECUTOR is local.*FLIGHTDECK_BROKER_URL"):
+        invoke(["component", "airflow-worker"])
+    assert started == []
 
 
 def test_a_name_that_is_none_is_refused_with_the_nearest(home):

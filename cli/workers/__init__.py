@@ -1,0 +1,1 @@
+"""Workers beside the scheduler: Celery's."""

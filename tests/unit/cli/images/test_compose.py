@@ -18,6 +18,7 @@ from cli.application import invoke
 from cli.images.secrets import contents, make
 from cli.platform.processes import component, component_names
 from include.settings import PROJECT_ROOT, Settings, load_settings
+from proofs.containers.bases import STANDINS, VARIABLES
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 FILE = PROJECT_ROOT / "docker" / "compose.yaml"
@@ -211,3 +212,21 @@ def test_no_password_stands_in_the_file():
     text = json.dumps(SERVICES)
     assert not re.search(r"(postgresql|redis)://[^\"]*:[^\"]*@", text)
     assert not re.search(r'"(POSTGRES_PASSWORD|AWS_SECRET_ACCESS_KEY)"', text)
+
+
+def test_every_image_of_others_has_a_stand_in_where_no_registry_is_reached():
+    """`make test-docker` replaces them by images of Debian's packages."""
+    variables = set(re.findall(r"\$\{([A-Z]+_IMAGE):-", FILE.read_text()))
+    assert variables == set(VARIABLES.values())
+    stages = re.findall(r" AS (\w+)$", (STANDINS / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(VARIABLES) <= set(stages)
+
+
+def test_a_request_that_was_cut_off_is_repeated_only_under_an_id():
+    """The endpoint answers twice with the same under one id alone (docs/serving-operations.md)."""
+    proxy = (FILE.parent / "haproxy.cfg").read_text()
+    http = proxy.partition("\nbackend replicas\n")[2].partition("\nbackend ")[0]
+    others = proxy.replace(http, "")
+    assert "retry-on conn-failure 502 503 empty-response response-timeout" in http
+    assert "http-request disable-l7-retry unless { req.hdr(X-Request-Id) -m found }" in http
+    assert re.findall(r"retry-on (.+)", others) == ["conn-failure 502 503"]

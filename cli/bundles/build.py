@@ -57,7 +57,7 @@ def build(
         specifications=content["specifications"],
         dags=content["dags"],
         images=dict(images),
-        models=_models(settings) if with_models else {},
+        models=models_in_service(settings) if with_models else {},
         files=files,
     )
     return signed_bundle(settings, manifest, checkout.files)
@@ -123,8 +123,11 @@ def _run(root: Path, home: Path, module: str, *arguments: str) -> subprocess.Com
     )
 
 
-def _models(settings: Settings) -> dict[str, ModelReference]:
-    """The versions in service in this home, and what each was trained on."""
+def models_in_service(settings: Settings) -> dict[str, ModelReference]:
+    """The versions in service in this home, and what each was trained on.
+
+    Raises `BundleError` where what serves, or its package, cannot be read.
+    """
     models = {}
     for name in names():
         try:

@@ -91,15 +91,22 @@ def _run(
     """
     own = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     place = {f"{PREFIX}ENV": settings.environment, f"{PREFIX}HOME": str(settings.home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *command],
+    arguments = [sys.executable, "-m", "cli", *command]
+    process = subprocess.Popen(
+        arguments,
         cwd=root,
         env=process_environment({**own, **place, "PYTHONPATH": str(root)}),
         stdout=subprocess.PIPE if capture else None,
         stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+    try:
+        printed, said = process.communicate()
+    finally:
+        # It stops its servers and removes its home when it is asked to end.
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
     if not capture:
-        sys.stderr.write(done.stderr)
-    return done
+        sys.stderr.write(said)
+    return subprocess.CompletedProcess(arguments, process.returncode, printed, said)

@@ -12,6 +12,7 @@ from cli.bundles.named import BundleName, RegistryUri, find_bundle
 from cli.platform import supervision
 from cli.platform.state import running_settings
 from cli.records.answers import AsJson, print_answer
+from cli.runs.servers import leaving_when_asked
 from cli.runs.verdict import REFUSED, print_folded
 from cli.tables import print_facts, print_table
 from include.bundles.deployments import Deployment, Deployments
@@ -56,7 +57,8 @@ def deploy_bundle(
     named = find_bundle(settings, name, registry)
     options = [*(("--to", until) if until else ()), *(("--share", str(share)) if share else ())]
     before = Deployments(settings).current()
-    deployed = deploy(settings, named, Request(reason, override, tuple(options)))
+    with leaving_when_asked():
+        deployed = deploy(settings, named, Request(reason, override, tuple(options)))
     if deployed.reasons:
         _tell_refused(settings, named.bundle.version, before, deployed)
         return REFUSED

@@ -70,7 +70,7 @@ def servers_for(settings: Settings, process: str) -> Iterator[Settings]:
         mlflow_file(settings).parent.mkdir(parents=True, exist_ok=True)
     processes = {item.name: item for item in platform_processes(settings)}
     with ExitStack() as stack:
-        stack.enter_context(_leaving_when_asked())
+        stack.enter_context(leaving_when_asked())
         for name in names:
             stack.callback(_stop, _start(processes[name]))
         yield settings
@@ -148,7 +148,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _leaving_when_asked() -> Iterator[None]:
+def leaving_when_asked() -> Iterator[None]:
     """SIGTERM ends the command as Ctrl-C does: what it started is stopped first."""
 
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:

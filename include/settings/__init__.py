@@ -175,7 +175,7 @@ class Settings(BaseModel):
     )
     bundle_registry: str | None = Field(
         default=None,
-        description="Folder or object-storage URI where the bundles of pipelines are kept"
+        description="Folder or s3://bucket/prefix where the bundles of pipelines are kept"
         " (docs/pipeline-releases.md). None by default: they are files that are passed on.",
     )
     nats_url: str = Field(

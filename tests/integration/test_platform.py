@@ -14,12 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cli.bundles.build import build
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.leftovers import find_leftovers
 from cli.platform.processes import platform_processes
 from cli.platform.state import read_state
 from cli.platform.supervision import pid_file, process_states, socket_path
+from include.bundles.deployments import Decision, Deployments
+from include.bundles.unpacked import unpack
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.harness.airflow import Account
@@ -27,9 +30,11 @@ from proofs.harness.backfills import Backfills
 from proofs.harness.ports import free_ports
 from tests.homes import ODD_NAME
 from tests.processes import listening, runs
+from tests.unit.bundles.made import altered
 
 pytestmark = pytest.mark.slow
 DAG_ID = "flight_delays__features"
+ALARMS = "flight_delays__alarms"
 MONTHS = 12
 
 
@@ -227,6 +232,43 @@ def test_airflows_refusal_is_passed_on_with_its_reason(platform, api):
         api.run_state(DAG_ID, "absent")
     with pytest.raises(PlatformError, match="the DAG absent is not there after 1 s"):
         api.wait_for_dag("absent", seconds=1)
+
+
+def test_a_deployed_pipeline_runs_and_a_run_keeps_the_version_that_it_began_with(platform, api):
+    """From here on the home runs a bundle, also when the platform is started again."""
+    code = "include/processes/alarms.py"
+    plain = build(platform.settings, images={}, allow_dirty=True)
+    old, new = "sent=sum(", "sent=4242 + sum("
+    counted = altered(plain, platform.settings, code, old, new)
+    run_version(platform, api, counted, "deployed")
+    assert sent_by(api, "first") == (counted.version, 4242)
+    run_version(platform, api, plain, "rolled_back")
+    assert sent_by(api, "second") == (plain.version, 0)
+    api.rerun(ALARMS, "first")
+    assert sent_by(api, "first") == (counted.version, 4242)
+    status = platform.run("bundle", "status")
+    assert status.returncode == 0, status.stdout
+    assert plain.version[:12] in status.stdout
+
+
+def run_version(platform, api, bundle, event):
+    """Let the version run, as a deployment does when its trial was accepted; Airflow sees it."""
+    unpack(platform.settings, bundle)
+    commit = bundle.manifest.commit
+    Deployments(platform.settings).record(
+        Decision(event, bundle.version, commit, "test", "by a test", {})
+    )
+    wait_for(lambda: api.get(f"/api/v2/dags/{ALARMS}")["bundle_version"] == bundle.version, 180)
+
+
+def sent_by(api, run_id):
+    """The version of a run, and what its task counted."""
+    api.trigger(ALARMS, run_id)
+    wait_for(lambda: api.run_state(ALARMS, run_id) in {"success", "failed"}, 180)
+    path = f"/api/v2/dags/{ALARMS}/dagRuns/{run_id}"
+    assert api.run_state(ALARMS, run_id) == "success", api.failures(ALARMS, run_id)
+    result = api.get(f"{path}/taskInstances/send_alarms/xcomEntries/return_value")["value"]
+    return api.get(path)["bundle_version"], result["sent"]
 
 
 def test_another_platform_on_a_taken_port_is_refused_before_anything_starts(platform, tmp_path):

@@ -39,3 +39,12 @@ def manifest_of(files, **more):
 def tiny_bundle(settings, *, files=FILES, **more):
     """A bundle of the files, signed with the home's key."""
     return signed_bundle(settings, manifest_of(files, **more), files)
+
+
+def altered(bundle, settings, name, old, new):
+    """The bundle with another text in one of its files."""
+    text = bundle.files[name].decode()
+    assert old in text
+    files = {**bundle.files, name: text.replace(old, new).encode()}
+    entries = {**bundle.manifest.files, name: packed(files[name])}
+    return signed_bundle(settings, bundle.manifest.model_copy(update={"files": entries}), files)

@@ -1,21 +1,27 @@
 """A bundle is built of a commit, holds all that runs, and says what it compiles to."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from cli.application import run
-from cli.bundles.build import build, read_images
+from cli.bundles.build import build, models_in_service, read_images
 from cli.platform.environment import process_environment
 from include.bundles.manifest import CONTENTS
 from include.bundles.unpacked import unpack
 from include.catalogue import names
 from include.errors import BundleError
+from include.model.signing import attach_signature, sign_package
+from include.release.ledger import Ledger
+from include.release.model_store import publish
 from include.steps import step_names
 from include.training.provenance import code_commit, lock_digest
+from proofs.harness.databases import mlflow_at
 from tests.unit.bundles.made import home_of, tiny_bundle
+from tests.unit.model.synthetic import fitted_package, parcels
 
 pytestmark = pytest.mark.slow
 DIGEST = "sha256:" + "a" * 64
@@ -108,6 +114,28 @@ def test_an_image_is_named_by_its_digest(tmp_path):
         file.write_text(content)
         with pytest.raises(BundleError, match=why):
             read_images(file)
+
+
+def test_a_model_in_service_is_named_by_its_package_and_its_training_set(tmp_path):
+    tracking = mlflow_at(tmp_path / "mlflow.db")
+    settings = home_of(tmp_path / "home", FLIGHTDECK_MLFLOW_TRACKING_URI=tracking)
+    assert models_in_service(settings) == {}
+    folder = tmp_path / "package"
+    digest, _ = fitted_package(folder, parcels(300))
+    attach_signature(folder, sign_package(settings, folder, digest))
+    publish(settings, "flight_delays", folder, 2, digest)
+    Ledger(settings).append("promoted", "flight_delays", 2, digest, "ann", "r", {})
+    trained_on = json.loads((folder / "metadata.json").read_bytes())["snapshot"]
+    assert models_in_service(settings)["flight_delays"].model_dump() == {
+        "version": 2,
+        "digest": digest,
+        "data_set": trained_on["name"],
+        "data_set_version": trained_on["version"],
+        "data_set_digest": trained_on["digest"],
+    }
+    shutil.rmtree(settings.serving_dir)
+    with pytest.raises(BundleError, match=r"version 2 of flight_delays serves, and its package"):
+        models_in_service(settings)
 
 
 @pytest.fixture

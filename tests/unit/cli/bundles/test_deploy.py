@@ -19,6 +19,7 @@ from include.bundles.registry import BundleRegistry
 from include.bundles.unpacked import version_root
 from include.errors import BundleError, SignatureError
 from include.settings import PROJECT_ROOT
+from tests.processes import runs
 from tests.unit.bundles.made import home_of, tiny_bundle
 from tests.unit.bundles.made_pipelines import REFUSED, pipeline
 from tests.unit.settings.production import production
@@ -89,13 +90,20 @@ def test_the_same_bundle_again_does_nothing(home):
     assert events(home) == ["begun", "deployed"]
 
 
-def test_a_deployment_that_was_killed_changed_nothing_and_the_next_one_goes_on(home, tmp_path):
-    """As a power cut in the middle of the trial does it."""
-    first = pipeline(home)
-    deployed(home, first)
-    begun = tmp_path / "begun"
-    slow = pipeline(home, before=f"open({str(begun)!r}, 'w').close(); import time; time.sleep(60)")
-    file = tmp_path / "slow.tar"
+@pytest.fixture
+def trying(home, tmp_path):
+    """A deployment in the middle of its trial, over a first one: the bundle, the command's process,
+    and the trial's id.
+    """
+    deployed(home, pipeline(home))
+    begun, file = tmp_path / "begun", tmp_path / "slow.tar"
+    slow = pipeline(
+        home,
+        before=(
+            f"open({str(begun) + '.new'!r}, 'w').write(str(os.getpid()));"
+            f" os.rename({str(begun) + '.new'!r}, {str(begun)!r}); import time; time.sleep(60)"
+        ),
+    )
     file.write_bytes(slow.archive)
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "bundle", "deploy", str(file), "--to", "staging"],
@@ -106,16 +114,35 @@ def test_a_deployment_that_was_killed_changed_nothing_and_the_next_one_goes_on(h
         start_new_session=True,
     )
     wait_for(begun.exists)
+    yield slow, process, int(begun.read_text())
+    process.kill()
+    process.wait()
+
+
+def test_a_deployment_that_was_killed_changed_nothing_and_the_next_one_goes_on(home, trying):
+    """As a power cut in the middle of the trial does it."""
+    slow, process, _ = trying
+    first = Deployments(home).current()
     with pytest.raises(BundleError, match="Another deployment is at work"):
         deployed(home, pipeline(home, before="pass"))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert Deployments(home).current() == first.version
+    assert Deployments(home).current() == first
     assert Deployments(home).unfinished().version == slow.version
     third = pipeline(home, before="x = 1")
     deployed(home, third)
     assert Deployments(home).current() == third.version
     assert Deployments(home).unfinished() is None
+
+
+def test_a_deployment_that_is_asked_to_end_ends_its_trial_too(home, trying):
+    """As whatever calls it does when its time is up."""
+    slow, process, trial = trying
+    first = Deployments(home).current()
+    process.terminate()
+    assert process.wait(30) == 143
+    assert not runs(trial)
+    assert Deployments(home).current() == first != slow.version
 
 
 def wait_for(condition, seconds=60.0):

@@ -9,9 +9,9 @@ import pytest
 
 from cli.platform.environment import process_environment
 from cli.runs.verdict import ACCEPTED, REFUSED
-from include.bundles.archive import packed, signed_bundle
 from include.bundles.deployments import Deployments
 from include.bundles.registry import BundleRegistry
+from tests.unit.bundles.made import altered
 from tests.unit.settings.production import production
 
 pytestmark = pytest.mark.slow
@@ -76,15 +76,6 @@ def commands_of(process):
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def altered(bundle, settings, name, old, new):
-    """The bundle with another text in one of its files."""
-    text = bundle.files[name].decode()
-    assert old in text
-    files = {**bundle.files, name: text.replace(old, new).encode()}
-    entries = {**bundle.manifest.files, name: packed(files[name])}
-    return signed_bundle(settings, bundle.manifest.model_copy(update={"files": entries}), files)
 
 
 @pytest.fixture(scope="module")

@@ -204,6 +204,21 @@ def test_a_plan_whose_package_is_missing_is_not_followed_until_it_is_there(
     bringer.stop()
 
 
+def test_of_the_processes_of_a_home_one_brings_and_another_takes_over_when_it_ends(
+    releasing: Settings, serving: Settings, package: Package
+) -> None:
+    folder, digest = package
+    first = brought(serving)
+    publish(releasing, NAME, folder, 1, digest)
+    set_desired(releasing, NAME, 1, digest)
+    second = brought(serving)
+    assert not plan_path(serving, NAME).exists()
+    first.stop()
+    second.look()
+    assert plan_path(serving, NAME).exists()
+    second.stop()
+
+
 def test_an_older_plan_that_is_put_back_in_the_store_is_not_brought(
     releasing: Settings, serving: Settings, package: Package
 ) -> None:

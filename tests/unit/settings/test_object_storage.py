@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.errors import SettingsError
-from include.settings import load_settings
+from include.settings import STORES, Settings, load_settings
 from include.settings.object_storage import access, location
 
 PLANTED = "planted-5b1e"  # a secret that nobody may see
@@ -88,3 +88,25 @@ def test_a_place_is_read_with_and_without_a_prefix() -> None:
     assert location("s3://lake").key("a/b") == "a/b"
     assert location("s3://lake/team/x/").key("a") == "team/x/a"
     assert str(location("s3://lake/team/")) == "s3://lake/team"
+
+
+def test_what_has_a_home_of_its_own_reaches_no_store_of_the_environment(tmp_path: Path) -> None:
+    server, place = f"postgresql://me:{PLANTED}@db/x", "s3://lake/x"
+    values = {
+        "TABLES_URI": place,
+        "MODELS_URI": place,
+        "MLFLOW_ARTIFACTS": place,
+        "MLFLOW_DATABASE": server,
+        "AIRFLOW_DATABASE": server,
+        "FEATURE_REGISTRY": server,
+        "LEDGER_URL": server,
+        "ONLINE_STORE": server,
+    }
+    named = {f"FLIGHTDECK_{name}": value for name, value in values.items()}
+    settings = load_settings({**COMPLETE, **named})
+    assert {name.lower() for name in values} == {*STORES, "tables_uri"}
+    own = settings.with_own_stores(tmp_path)
+    shown = " ".join(str(getattr(own, field)) for field in Settings.model_fields)
+    assert place not in shown
+    assert "@db/" not in shown
+    assert own.tables_uri == str(tmp_path / "tables")

@@ -95,7 +95,7 @@ class Runtime:
         """
         problems = []
         for name, slot in self.watcher.slots.items():
-            reason = slot.last_error or (slot.serving and self.stores.error(name))
+            reason = slot.problem or (slot.serving and self.stores.error(name))
             if reason:
                 problems.append(f"{name}: {reason}")
         return problems

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from operator import is_
 
 from include.errors import FlightdeckError
@@ -24,10 +24,8 @@ from serving.models.slots import ModelSlot
 
 LOOK_SECONDS = 0.25
 
-State = tuple[IssuedPlan | None, Plan | None, str | None, str | None]
-"""What a report says: the plan in force, the newest one that is here, why that is not followed, and
-why a newer one is not here.
-"""
+State = tuple[IssuedPlan | None, Plan | None, str | None]
+"""What a report says: the plan in force, the newest one, and why that is not followed."""
 
 logger = logging.getLogger("flightdeck.serving")
 
@@ -35,15 +33,9 @@ logger = logging.getLogger("flightdeck.serving")
 class Reporter:
     """Reports every slot when it changes, and from time to time."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        slots: Mapping[str, ModelSlot],
-        problem: Callable[[str], str | None],
-    ) -> None:
+    def __init__(self, settings: Settings, slots: Mapping[str, ModelSlot]) -> None:
         self._settings = settings
         self._slots = slots
-        self._problem = problem
         shared = settings.models_uri is not None
         self._seconds = SHARED_REPORT_SECONDS if shared else REPORT_SECONDS
         self._process = this_process()
@@ -76,16 +68,12 @@ class Reporter:
                 return
 
     def _look(self, name: str, slot: ModelSlot) -> None:
-        problem = self._problem(name)
-        state = (slot.issued, slot.plan, slot.last_error, problem)
+        state = (slot.issued, slot.plan, slot.problem)
         last, due = self._reported.get(name, (None, 0.0))
         if last is not None and time.monotonic() < due and all(map(is_, state, last)):
             return
         try:
-            follower = slot.follower(self._process)
-            if problem is not None:
-                follower = follower.model_copy(update={"error": problem, "refused": ""})
-            report(self._settings, follower)
+            report(self._settings, slot.follower(self._process))
         except (FlightdeckError, OSError) as error:
             logger.warning("%s: the plan that is followed cannot be reported: %s", name, error)
         self._reported[name] = (state, time.monotonic() + self._seconds)

@@ -54,7 +54,8 @@ class ModelSlot:
     """The plan in force and the one that is written down, of one use case.
 
     Only the watching thread writes, everybody reads `traffic`. `plan` is the newest plan that was
-    read, whether it is in force or not; `issued` is the one in force. `contract` is the use case as
+    read, whether it is in force or not; `issued` is the one in force. `not_here` says why a newer
+    one, which hosts share, is not on this host. `contract` is the use case as
     the versions in force read it: `prepare` is called with the next one before they change and may
     raise, `adopt` when they have.
     """
@@ -75,6 +76,7 @@ class ModelSlot:
         self.issued: IssuedPlan | None = None
         self.plan: Plan | None = None
         self.last_error: str | None = None
+        self.not_here: str | None = None
         self.shadow: Shadow | None = None
         self._settings = settings
         self._public_key = public_key(settings)
@@ -88,6 +90,11 @@ class ModelSlot:
         """The champion, where any version serves."""
         traffic = self.traffic
         return None if traffic is None else traffic.champion.model
+
+    @property
+    def problem(self) -> str | None:
+        """Why the newest plan is not followed."""
+        return self.not_here or self.last_error
 
     def served(self) -> ServedModel:
         """Return the champion; raise `UnanswerableError` (503) when there is none."""
@@ -161,8 +168,8 @@ class ModelSlot:
             versions=()
             if issued is None
             else tuple((arm.version, arm.digest) for arm in issued.plan.versions),
-            error=self.last_error,
-            refused="" if plan is None else plan.fingerprint,
+            error=self.problem,
+            refused="" if plan is None or self.not_here else plan.fingerprint,
             heartbeat=time.time(),
         )
 

@@ -21,7 +21,7 @@ def status_of(slot: ModelSlot, *, features_ready: bool) -> ModelStatus:
         run_id=None if served is None else served.model.metadata.run_id,
         feature_service=None if served is None else served.model.metadata.feature_service,
         desired_version=None if desired is None else desired.version,
-        last_error=slot.last_error,
+        last_error=slot.problem,
         features_ready=features_ready,
         plan=None if traffic is None else _plan_status(traffic, slot.shadow),
     )

@@ -41,7 +41,7 @@ class ModelWatcher:
             {name: self._slot(use_case) for name, use_case in use_cases.items()}
         )
         self._bringer = Bringer(settings, lambda: tuple(self.slots))
-        self._reporter = Reporter(settings, self.slots, self._bringer.problem)
+        self._reporter = Reporter(settings, self.slots)
         self._catalogue = CatalogueFollower(self.slots, self._add, self._drop) if follows else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="flightdeck-models", daemon=True)
@@ -89,7 +89,8 @@ class ModelWatcher:
             slot.restore()
         look_at = time.monotonic() + CATALOGUE_SECONDS
         while not self._stop.wait(WATCH_SECONDS):
-            for slot in self.slots.values():
+            for name, slot in self.slots.items():
+                slot.not_here = self._bringer.problem(name)
                 slot.refresh()
             if self._catalogue is not None and time.monotonic() >= look_at:
                 look_at = time.monotonic() + CATALOGUE_SECONDS

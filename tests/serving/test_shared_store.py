@@ -98,6 +98,7 @@ def test_an_endpoint_elsewhere_follows_releases_and_serves_on_while_the_storage_
     arm = PlannedArm(role="champion", version=3, digest=world.digests[1], share=1.0)
     write_plan_by_hand(far.releasing, NAME, (arm,))
     assert "published as version 1" in refusal(far)
+    assert "published as version 1" in elsewhere.model()["last_error"]
     assert elsewhere.model()["version"] == 2
 
     far.storage.stop()

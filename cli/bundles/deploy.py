@@ -196,7 +196,8 @@ def _target(deployments: Deployments, version: str | None) -> str:
         if before is None:
             raise BundleError(
                 f"Before {short(current)} no bundle ran here: there is none to go back to. Deploy"
-                " one that is built from an earlier commit."
+                " one that is built from an earlier commit; or let the checkout run again"
+                " (docs/pipeline-releases.md)."
             )
         return before
     past = {row.version for row in deployments.rows() if row.event == "deployed"}

@@ -87,6 +87,7 @@ def home(tmp_path):
     return home_of(tmp_path / "home", "test", FLIGHTDECK_AIRFLOW_DATABASE="sqlite")
 
 
+@pytest.mark.slow
 def test_each_version_is_parsed_with_its_own_code_in_one_process(home):
     a, b = marked(home, "a"), marked(home, "b")
     run_here(home, b)
@@ -106,6 +107,7 @@ def test_each_version_is_parsed_with_its_own_code_in_one_process(home):
     assert [answer["child"] for answer in answers] == ["b", "a", "b", "a"]
 
 
+@pytest.mark.slow
 def test_what_was_changed_on_the_disk_is_not_run(home):
     a = marked(home, "a")
     run_here(home, a)

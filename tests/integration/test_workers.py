@@ -20,6 +20,7 @@ from cli.platform.environment import process_environment
 from cli.platform.supervision import process_states
 from cli.platform.tasks import running_tasks
 from cli.workers.celery_workers import silence
+from include.features.store import apply_definitions
 from include.registry.client import connect
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.harness.ports import free_ports
@@ -79,7 +80,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
         variables = {
             "FLIGHTDECK_ENV": "test",
             "FLIGHTDECK_HOME": str(home),
-            "FLIGHTDECK_SAMPLE_SHARE": "0.05",
+            "FLIGHTDECK_SAMPLE_SHARE": "0.2",
             "FLIGHTDECK_SPEC_OVERLAY": str(overlay),
             "FLIGHTDECK_EXECUTOR": "celery",
             "FLIGHTDECK_BROKER_URL": broker.url,
@@ -88,7 +89,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
             "FLIGHTDECK_SERVING_PORT": str(ports[2]),
         }
         settings, environment = load_settings(variables), process_environment(variables)
-        build(home, 2, 0.05)
+        build(home, 2, 0.2)
+        apply_definitions(settings)
         started = command(environment, "up")
         stack.callback(command, environment, "down")
         assert started.returncode == 0, started.stdout + started.stderr
@@ -151,9 +153,12 @@ def test_a_worker_that_dies_while_it_trains_costs_a_try_and_nothing_is_doubled(w
         api.trigger(
             TRAINING, run, conf={"until": "2013-03-01", "reason": "its worker dies", "trials": 6}
         )
-        wait_for(
-            lambda: api.task_states(TRAINING, run).get("tune_model") == "running", 180, "tuned"
-        )
+
+        def tuning() -> bool:
+            assert api.run_state(TRAINING, run) != "failed", api.failures(TRAINING, run)
+            return api.task_states(TRAINING, run).get("tune_model") == "running"
+
+        wait_for(tuning, 240, "tune_model runs")
         wait_for(workers.busy, 30, "a worker is busy")
         (doomed,) = workers.busy()
         killed = kill_family(doomed)

@@ -31,6 +31,7 @@ from cli.platform.environment import PARALLELISM, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
 from cli.platform.postgres import program
 from cli.runs.verdict import REFUSED
+from include.alarms.store import AlarmStore
 from include.files import umask
 from include.inference_log.log import ship
 from include.interval import Interval
@@ -40,6 +41,7 @@ from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.ports import free_port
+from tests.unit.alarms.receivers import Hook, webhook
 
 ONE_DAY = 100
 
@@ -59,6 +61,7 @@ FIELDS = [
 ]
 
 
+APRIL = Interval(datetime(2013, 4, 1, tzinfo=UTC), datetime(2013, 5, 1, tzinfo=UTC))
 FEATURES, TRAINING = "flight_delays__features", "flight_delays__training"
 FIRST_TRAINING = "first_champion__2013-04-01"
 """The demo takes the run of this id for its own."""
@@ -80,6 +83,7 @@ class Demo:
     killed_at: str
     output: str
     summary: dict[str, Any]
+    hook: Hook
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -189,10 +193,26 @@ def cut_power(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def hook() -> Iterator[Hook]:
+    """A webhook that is told of alarms."""
+    with webhook() as receiver:
+        yield receiver
+
+
+def sinks_of(folder: Path, hook: Hook) -> Path:
+    """The file that names the webhook as the one sink."""
+    (folder / "hook.url").write_text(f"json://127.0.0.1:{hook.port}/\n")
+    path = folder / "sinks.toml"
+    path.write_text('[hook]\naddress_file = "hook.url"\nkinds = ["performance"]\n')
+    return path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo")
     overlay = {"FLIGHTDECK_HOME": str(home), "FLIGHTDECK_SAMPLE_SHARE": str(SHARE)}
     overlay["FLIGHTDECK_DELIVERY_DIR"] = str(home / "deliveries")
+    overlay["FLIGHTDECK_ALARM_SINKS"] = str(sinks_of(tmp_path_factory.mktemp("sinks"), hook))
     overlay |= {
         f"FLIGHTDECK_{name}_PORT": str(free_port()) for name in ("AIRFLOW", "MLFLOW", "SERVING")
     }
@@ -222,6 +242,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             killed_at,
             again.stdout,
             json.loads((home / "demo" / "summary.json").read_text()),
+            hook,
         )
     finally:
         subprocess.run(
@@ -567,20 +588,38 @@ def process_list() -> list[psutil.Process]:
     return list(psutil.process_iter(["cmdline"]))
 
 
-def test_a_fresh_month_is_scored_and_monitored_by_command(demo: Demo):
-    month = ("--from", "2013-03", "--to", "2013-04")
-    run = "2013-03-01 00:00 to 2013-04-01 00:00 UTC"
-    scored = one_line(run_command("score", demo.environment, "flight_delays", *month))
+def test_the_alarm_is_told_answered_by_a_release_and_closed_by_a_quiet_month(demo: Demo):
+    """Drift, alarm, notice, training, gates, release, and the next month that is scored."""
+    store = AlarmStore(demo.settings)
+    (alarm,) = [each for each in store.alarms() if each.key.kind == "performance"]
+    assert (alarm.is_open, alarm.window) == (True, APRIL)
+    (told,) = demo.hook.bodies
+    assert told["title"] == (
+        "[critical] flight_delays: The model performs worse than when it was released"
+    )
+    assert alarm.reason in told["message"]
+    (month,) = demo.summary["months"]
+    assert month["decision"] == "promoted v2"
+    assert [each.event for each in store.history(alarm.number)] == ["raised", "noted"]
+    assert "Version 2 is in service." in store.history(alarm.number)[-1].reason
+
+    may = ("--from", "2013-05", "--to", "2013-06")
+    run = "2013-05-01 00:00 to 2013-06-01 00:00 UTC"
+    run_command("backfill", demo.environment, "flight_delays", *may)
+    scored = one_line(run_command("score", demo.environment, "flight_delays", *may))
     assert f"flight_delays batch_scoring {run}: accepted. scored " in scored
     assert in_order(scored, "await_features", "plan_partitions", "publish_predictions")
-    monitored = one_line(run_command("monitor", demo.environment, "flight_delays", *month))
-    assert re.search(
-        rf"flight_delays monitoring {run}: (accepted|done, with an alarm)\.", monitored
-    )
+    monitored = one_line(run_command("monitor", demo.environment, "flight_delays", *may))
+    assert f"flight_delays monitoring {run}: accepted." in monitored
     assert in_order(monitored, "join_labels", "build_report", "decide_alarm", "raise_alarm")
     rows = re.search(r"scored (\S+) rows", scored)
     assert rows is not None
     assert f"figures rows {rows[1].replace(',', '')}, labelled " in monitored
+
+    assert not store.alarm(alarm.number).is_open
+    (_, closing) = demo.hook.bodies
+    assert closing["title"].startswith("[closed] flight_delays: ")
+    assert "the window was judged, and is quiet" in closing["message"]
 
 
 def in_order(printed: str, *steps: str) -> bool:

@@ -50,7 +50,11 @@ PARTS: Mapping[str, Sequence[str]] = {
         f"{INTEGRATION}/test_{name}.py"
         for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
     ],
-    "stores": [f"{INTEGRATION}/test_stores.py", "tests/serving/test_shared_store.py"],
+    "stores": [
+        f"{INTEGRATION}/test_stores.py",
+        f"{INTEGRATION}/test_workers.py",
+        "tests/serving/test_shared_store.py",
+    ],
     "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
 """What each part runs, in the order in which they start: the longest first, and beside those that

@@ -66,7 +66,10 @@ def _ask_database(options: Mapping[str, str]) -> Health:
 
 
 def _ask_worker(process: Process) -> Health:
-    reason = silence(process.environment[BROKER], process.node)
+    broker = process.environment.get(BROKER)
+    if broker is None:
+        return Health(ok=False, reason="FLIGHTDECK_BROKER_URL is not set: it cannot be asked")
+    reason = silence(broker, process.node)
     return Health(ok=not reason, reason=reason)
 
 

@@ -43,10 +43,12 @@ def require_celery(settings: Settings) -> None:
 
 
 def worker_options(settings: Settings) -> dict[str, object]:
-    """Airflow's options for workers; none where the executor is another."""
-    if settings.executor != "celery":
+    """Airflow's options for workers; none where the executor is another, or no broker is named, as
+    where a platform is only stopped.
+    """
+    broker = settings.broker_url
+    if settings.executor != "celery" or broker is None:
         return {}
-    broker = require_broker(settings)
     return {
         "CELERY__BROKER_URL": broker,
         "CELERY__RESULT_BACKEND": broker,

@@ -60,8 +60,8 @@ def test_without_a_broker_it_says_what_to_set(tmp_path):
     settings = celery(tmp_path)
     with pytest.raises(PlatformError, match=r"FLIGHTDECK_BROKER_URL is not set.*redis://host"):
         require_executor(settings)
-    with pytest.raises(PlatformError, match="FLIGHTDECK_BROKER_URL is not set"):
-        airflow_environment(settings)
+    # Whoever stops the platform need not name it.
+    assert "airflow-worker" in {one.name for one in platform_processes(settings)}
 
 
 @pytest.mark.parametrize("value", ["queue:6379", "amqp://queue", "redis://", "redis:///0"])

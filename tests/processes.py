@@ -16,6 +16,14 @@ def runs(pid: int) -> bool:
         return False
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """What it was started with; empty where it has ended or is somebody else's."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
 def listening(processes: Iterable[psutil.Process]) -> Iterator[tuple[str, int]]:
     """Address and TCP port of everything that these processes listen on."""
     for process in processes:

@@ -183,7 +183,7 @@ class Endpoint:
     def worker(self) -> psutil.Process:
         """The one process that has the model."""
         children = [child for child in self.processes()[1:] if not _is_child_of_worker(child)]
-        return max(children, key=lambda child: child.memory_info().rss)
+        return max(children, key=_resident)
 
     def kill(self) -> None:
         """kill -9 of all its processes at once (a worker has a session of its own)."""
@@ -229,6 +229,14 @@ class Endpoint:
 
     def _reap(self) -> int | None:
         return None if self._process is None else self._process.wait(timeout=STOP_SECONDS)
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes in memory; none of one that has ended meanwhile."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _is_child_of_worker(process: psutil.Process) -> bool:

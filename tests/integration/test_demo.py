@@ -41,6 +41,7 @@ from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.ports import free_port
+from tests.processes import command_of
 from tests.unit.alarms.receivers import Hook, webhook
 
 ONE_DAY = 100
@@ -305,7 +306,7 @@ def test_a_task_finds_the_heavy_libraries_loaded(demo: Demo):
     workers = [
         process
         for process in find_leftovers(demo.settings)
-        if "LocalExecutor" in " ".join(process.cmdline())
+        if "LocalExecutor" in " ".join(command_of(process))
     ]
     assert len(workers) == PARALLELISM
     for worker in workers:

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from proofs.harness.ports import free_ports
 from proofs.harness.store_servers import PASSWORD, PostgresServer, RedisServer
 from proofs.harness.tracking import TrackingServer
 from tests.integration.dag_runs import month, run_dag
+from tests.processes import command_of
 
 pytestmark = [pytest.mark.slow]
 LOCAL = ("tables", "ledger/releases.db", "feast/registry.db", "feast/online.db", "mlflow/mlflow.db")
@@ -138,11 +138,8 @@ def test_the_loop_runs_over_servers_and_leaves_nothing_on_the_disk_of_a_host(
 
 def no_secret_is_shown(settings: Settings, results: str) -> None:
     """Neither in what tasks hand over, nor in a command, nor in a log of either host."""
-    parts: list[str] = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            parts += process.cmdline()
-    command = " ".join(parts)
+    family = psutil.Process().children(recursive=True)
+    command = " ".join(part for process in family for part in command_of(process))
     assert "mlflow" in command
     logs = [path for path in settings.home.parent.rglob("*.log") if path.is_file()]
     assert logs

@@ -11,6 +11,7 @@ from cli.platform.environment import process_environment
 from cli.runs.verdict import ACCEPTED, REFUSED
 from include.bundles.deployments import Deployments
 from include.bundles.registry import BundleRegistry
+from tests.processes import command_of
 from tests.unit.bundles.made import altered
 from tests.unit.settings.production import production
 
@@ -66,16 +67,9 @@ def left_behind(folder):
     running = [
         process.pid
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and str(folder) in " ".join(commands_of(process))
+        if process.pid != os.getpid() and str(folder) in " ".join(command_of(process))
     ]
     return [*homes, *running]
-
-
-def commands_of(process):
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from proofs.harness.home import home_settings
 from proofs.harness.registered import register
 from proofs.harness.rollouts import write_overlay
 from proofs.harness.world import FIRST_ROWS, INTERVAL, build_world
+from tests.processes import command_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -154,11 +155,8 @@ def test_a_first_version_is_deployed_by_an_endpoint_that_lives_as_long_as_the_co
     released = released_version(local.settings, USE_CASE)
     assert released is not None
     assert int(released.version) == 1
-    assert [
-        process.cmdline()
-        for process in psutil.Process().children(recursive=True)
-        if "serving" in " ".join(process.cmdline())
-    ] == []
+    commands = [command_of(process) for process in psutil.Process().children(recursive=True)]
+    assert [command for command in commands if "serving" in " ".join(command)] == []
 
 
 def test_a_month_is_scored_and_monitored_with_its_figures(local: Local):

@@ -15,6 +15,7 @@ from cli.platform.environment import process_environment
 from cli.runs.verdict import REFUSED
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT
+from tests.processes import command_of
 from tests.unit.settings.production import production
 
 pytestmark = pytest.mark.slow
@@ -48,16 +49,9 @@ def left_behind(folder):
     running = [
         process.pid
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and str(folder) in " ".join(commands_of(process))
+        if process.pid != os.getpid() and str(folder) in " ".join(command_of(process))
     ]
     return [*(folder / "home").iterdir(), *homes, *running]
-
-
-def commands_of(process):
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def test_a_pipeline_whose_gates_refuse_says_why_and_touches_nothing(tmp_path):

@@ -274,7 +274,7 @@ def test_a_reader_waits_for_the_writer_and_writes_nothing_itself(beside: Path, s
     ):
         run_step(compute_features, reader)
     run_step(compute_features, writer)
-    assert run_step(compute_features, reader) == {"tables": {}}
+    assert run_step(compute_features, reader) == {"tables": {}, "statistics": {}}
     assert {name: tables.version(name) for name in before} == before
     later = Interval(WEEK.end, WEEK.end + timedelta(days=7))
     verdict = judge_delivery(replace(reader, interval=later), {}, None)

@@ -15,6 +15,14 @@ from include.errors import PlatformError
 from include.settings import load_settings
 
 
+@pytest.fixture(autouse=True)
+def own_mask():
+    """The commands narrow what their process lets others read, and here they are not processes."""
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """The home of the component, through the environment as a container has it."""
@@ -34,9 +42,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(os, "execve", take_the_place)
     monkeypatch.chdir(Path.cwd())  # taken back at the end
-    mask = os.umask(0o022)
-    yield calls
-    os.umask(mask)
+    return calls
 
 
 def test_every_process_of_the_platform_can_run_by_itself(home):

@@ -30,7 +30,13 @@ from tests.unit.features.world import build
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TRAINING = "flight_delays__training"
-SPECIFICATION = {"flight_delays": {"training": {"window_days": 59}}}
+SPECIFICATION = {
+    "flight_delays": {
+        "training": {"window_days": 59},
+        # The gates are not what is tried, and two months are little for a single carrier.
+        "gates": {"min_slice_brier_skill": -1.0, "max_slice_calibration_excess": 1.0},
+    }
+}
 
 
 @dataclass
@@ -167,12 +173,14 @@ def test_a_worker_that_dies_while_it_trains_costs_a_try_and_nothing_is_doubled(w
         (doomed,) = workers.busy()
         killed = kill_family(doomed)
         assert len(killed) > 2
-        assert not [pid for pid in killed if runs(pid)]
+        wait_for(lambda: not [pid for pid in killed if runs(pid)], 30, "they are dead")
         wait_for(lambda: api.run_state(TRAINING, run) in ("success", "failed"), 400, "over")
         assert api.run_state(TRAINING, run) == "success", api.failures(TRAINING, run)
         tries = {
             task["task_id"]: task["try_number"]
-            for task in api.get(f"/dags/{TRAINING}/dagRuns/{run}/taskInstances")["task_instances"]
+            for task in api.get(f"/api/v2/dags/{TRAINING}/dagRuns/{run}/taskInstances")[
+                "task_instances"
+            ]
         }
     assert tries["tune_model"] == 2
     assert tries["train_model"] == 1

@@ -53,6 +53,7 @@ from include.settings import Settings, load_settings
 from proofs.harness.object_store import ObjectStoreServer
 from serving.models.bringer import Bringer, of_this_host
 
+pytestmark = pytest.mark.slow
 NAME = "flight_delays"
 Host = Callable[[str], Settings]
 Package = tuple[Path, str]

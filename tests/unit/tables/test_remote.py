@@ -12,6 +12,7 @@ from include.tables.scan import scan_uri
 from include.tables.store import TableStore
 from proofs.harness.object_store import SECRET, ObjectStoreServer
 
+pytestmark = pytest.mark.slow
 ROWS = pl.DataFrame({"a": [1, 2]})
 MORE = pl.DataFrame({"a": [3]})
 

@@ -20,6 +20,7 @@ from include.settings import Settings, load_settings
 from include.tables.store import TableStore
 from tests.unit.inference_log.log_helpers import WRITER, Writer, answered, told
 
+pytestmark = pytest.mark.slow
 LOG = "flight_delays/inference_log"
 
 

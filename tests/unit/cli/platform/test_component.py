@@ -90,6 +90,7 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(home):
         invoke(["component", "airflow-schedule"])
 
 
+@pytest.mark.slow
 def test_mlflows_database_is_brought_up_to_date_where_there_is_no_airflow(home, capsys):
     assert invoke(["migrate", "mlflow"]) == 0
     assert "up to date" in capsys.readouterr().out

@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import signal
 import sqlite3
-import sys
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from cli.endpoint.log_lines import log_to_stderr
 from cli.tables import print_table
 from include.catalogue import load_valid
 from include.errors import FlightdeckError, SpecError
@@ -61,13 +60,7 @@ def ship_command(
     if every is None:
         _show(settings, ship_all(settings, _chosen(use_cases)))
         return
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+    log_to_stderr()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
-import time
 from typing import Annotated
 
 import typer
 
+from cli.endpoint.log_lines import log_to_stderr
 from include.catalogue import load_use_case
 from include.settings import load_settings
 
@@ -36,13 +34,7 @@ def stream(
     It runs until SIGTERM or Ctrl-C, and finishes what was begun.
     """
     settings = load_settings()
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+    log_to_stderr()
     from serving.stream.consumer import Consumer, StreamOptions
 
     options = StreamOptions(url or settings.nats_url, in_flight, ack_wait)

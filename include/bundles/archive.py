@@ -130,7 +130,7 @@ def _members(content: bytes, where: str) -> Iterator[tuple[str, bytes]]:
                 if source is None:
                     raise BundleError(f"{where} holds {entry.name!r}, which is no file.")
                 yield entry.name, source.read()
-    except (tarfile.TarError, EOFError, UnicodeError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise BundleError(
             f"{where} is no whole bundle: {str(error) or type(error).__name__}. Use another copy of"
             " it."

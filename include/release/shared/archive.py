@@ -31,7 +31,9 @@ def unpack(archive: bytes, folder: Path, place: str) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for member in tar:
-                inside, content = PurePosixPath(member.name), tar.extractfile(member)
+                inside = PurePosixPath(member.name)
+                # Whatever is no plain file, as a link, is not followed.
+                content = tar.extractfile(member) if member.isreg() else None
                 if content is None or inside.is_absolute() or ".." in inside.parts:
                     raise ServingError(
                         f"{place} holds {member.name!r}, which is no file of a package; deploy the"
@@ -40,7 +42,7 @@ def unpack(archive: bytes, folder: Path, place: str) -> None:
                 path = folder / inside
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.read())
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise ServingError(
             f"{place} is no whole package ({error}); deploy the version again."
         ) from error

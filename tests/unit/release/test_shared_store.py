@@ -146,6 +146,9 @@ def test_a_package_that_was_changed_in_the_store_is_not_brought_and_can_be_put_b
         (whole.content[:700], FlightdeckError),
         (b"", ServingError),
         (archive({"../outside": b"x"}), ServingError),
+        (archive({"a": b"x"}, type=tarfile.SYMTYPE, linkname="nowhere"), ServingError),
+        (archive({"a": b"x"}, type=tarfile.LNKTYPE, linkname="nowhere"), ServingError),
+        (archive({"a": b"x"}, pax_headers={"path": "a\0b"}), ServingError),
     ):
         objects(releasing).write(name, damaged)
         with pytest.raises(error):
@@ -159,12 +162,14 @@ def test_a_package_that_was_changed_in_the_store_is_not_brought_and_can_be_put_b
     assert at_hand(serving, NAME, 1).is_dir()
 
 
-def archive(files: dict[str, bytes]) -> bytes:
+def archive(files: dict[str, bytes], **changes: object) -> bytes:
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
-            member.size = len(data)
+            member.size = 0 if "linkname" in changes else len(data)
+            for field, value in changes.items():
+                setattr(member, field, value)
             tar.addfile(member, io.BytesIO(data))
     return content.getvalue()
 

@@ -7,6 +7,7 @@ where its newest row goes, so the training rows still all lie before the validat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -83,10 +84,18 @@ def cut(
     time, group = pl.col(use_case.event_time), use_case.training.group_by
     if group is not None:
         time = pl.when(pl.col(group).is_null()).then(time).otherwise(time.max().over(group))
+    return {
+        name: frame.filter(condition)
+        for name, condition in split_conditions(time, boundaries).items()
+    }
+
+
+def split_conditions(time: pl.Expr, boundaries: Mapping[str, str]) -> dict[str, pl.Expr]:
+    """Which rows a split holds, by the moment that places them."""
     first = pl.lit(datetime.fromisoformat(boundaries["validation_start"]), dtype=TIMESTAMP)
     second = pl.lit(datetime.fromisoformat(boundaries["test_start"]), dtype=TIMESTAMP)
     return {
-        "train": frame.filter(time < first),
-        "validation": frame.filter((time >= first) & (time < second)),
-        "test": frame.filter(time >= second),
+        "train": time < first,
+        "validation": (time >= first) & (time < second),
+        "test": time >= second,
     }

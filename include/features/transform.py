@@ -8,7 +8,7 @@ different numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,23 @@ class FeatureTransform(BaseModel):
             if item.kind == "category"
         }
         return cls(inputs=use_case.inputs, event_time=use_case.event_time, categories=categories)
+
+    @classmethod
+    def fit_batches(cls, use_case: UseCase, batches: Iterable[pl.DataFrame]) -> FeatureTransform:
+        """The same over training rows that come in parts, one of which is in memory at a time."""
+        seen: dict[str, set[str]] = {}
+        for batch in batches:
+            for name, values in cls.fit(use_case, batch).categories.items():
+                seen.setdefault(name, set()).update(values)
+        return cls(
+            inputs=use_case.inputs,
+            event_time=use_case.event_time,
+            categories={name: tuple(sorted(values)) for name, values in seen.items()},
+        )
+
+    def only(self, position: int) -> FeatureTransform:
+        """The transform of the one input at that place, whose matrix has one column."""
+        return self.model_copy(update={"inputs": (self.inputs[position],)})
 
     @property
     def feature_names(self) -> list[str]:

@@ -6,7 +6,7 @@ Monitoring bins its rows with `bin_shares`, so that a drift is never an artefact
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,18 @@ def build_reference(
     bin or category and a last one for missing, which holds unknown categories too; they sum to 1)
     and `missing_share`. `score` likewise.
     """
+    return reference_of(transform, lambda position: matrix[:, position], scores)
+
+
+def reference_of(
+    transform: FeatureTransform, column: Callable[[int], np.ndarray], scores: np.ndarray
+) -> dict[str, Any]:
+    """The same of a matrix of which `column(position)` gives one column, float32 of shape (rows,),
+    at a time.
+    """
     inputs: dict[str, Any] = {}
     for position, item in enumerate(transform.inputs):
+        values = column(position)
         if item.kind == "category":
             entry: dict[str, Any] = {
                 "kind": "category",
@@ -38,10 +48,10 @@ def build_reference(
         else:
             entry = {
                 "kind": "number",
-                "edges": _edges(matrix[:, position], NUMBER_BINS),
+                "edges": _edges(values, NUMBER_BINS),
                 "categories": [],
             }
-        shares = bin_shares(entry, matrix[:, position])
+        shares = bin_shares(entry, values)
         inputs[item.name] = {**entry, "shares": shares, "missing_share": shares[-1]}
     score: dict[str, Any] = {
         "kind": "number",
@@ -49,7 +59,7 @@ def build_reference(
         "categories": [],
     }
     return {
-        "rows": int(matrix.shape[0]),
+        "rows": len(scores),
         "inputs": inputs,
         "score": {**score, "shares": bin_shares(score, scores)},
     }

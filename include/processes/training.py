@@ -16,6 +16,7 @@ from include.data_sets.golden import freeze, golden_ids
 from include.data_sets.snapshot import build, read
 from include.data_sets.snapshot_verdict import judge_snapshot
 from include.data_sets.split import cut, split_in_time
+from include.data_sets.stored_splits import StoredSplits, newest_rows
 from include.evaluation.champion import champion_metrics
 from include.evaluation.gates.registry import run_gates
 from include.model.package import load_model
@@ -115,7 +116,7 @@ def tune_model(
     use_case, splits = context.use_case, _splits(context, built, split)
     trials = tune(
         use_case,
-        splits["train"],
+        newest_rows(splits, use_case.training.trial_rows),
         splits["validation"],
         trials=int(context.run.params.get("trials") or use_case.training.trials),
         threads=context.settings.training_threads,
@@ -296,10 +297,14 @@ def _one_copy(context: StepContext) -> AbstractContextManager[None]:
 
 def _splits(
     context: StepContext, built: BuiltSnapshot, split: SplitData
-) -> dict[str, pl.DataFrame]:
-    """The snapshot's splits as frames, cut at the recorded boundaries."""
-    frame = read(context.use_case, context.settings, built.snapshot)
-    return cut(context.use_case, frame, split.boundaries)
+) -> Mapping[str, pl.DataFrame]:
+    """The snapshot's splits, cut at the recorded boundaries: frames, or where the fit is past
+    memory stored ones.
+    """
+    use_case, settings = context.use_case, context.settings
+    if use_case.training.fit_in != "memory":
+        return StoredSplits.of(use_case, settings.tables_uri, built.snapshot, split.boundaries)
+    return cut(use_case, read(use_case, settings, built.snapshot), split.boundaries)
 
 
 def _log_inputs(context: StepContext, run: OpenRun, built: BuiltSnapshot) -> None:

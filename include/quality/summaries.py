@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -17,8 +17,20 @@ NAMES_SHARE = 0.5
 
 def summarise(splits: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, dict[str, Any]]]:
     """`{split: {column: facts}}`, plain JSON, with all splits together as `all`."""
-    parts = {**splits, "all": pl.concat(splits.values())}
-    return {split: summarise_frame(frame) for split, frame in parts.items()}
+    columns = next(iter(splits.values())).columns
+    return summarise_columns(list(splits), columns, lambda split, name: splits[split][name])
+
+
+def summarise_columns(
+    splits: Sequence[str], columns: Sequence[str], read: Callable[[str, str], pl.Series]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """The same of splits of which `read(split, column)` gives one column at a time."""
+    summary: dict[str, dict[str, dict[str, Any]]] = {split: {} for split in (*splits, "all")}
+    for name in columns:
+        parts = {split: read(split, name) for split in splits}
+        for split, values in {**parts, "all": pl.concat(parts.values())}.items():
+            summary[split][name] = _facts(values)
+    return summary
 
 
 def summarise_frame(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:

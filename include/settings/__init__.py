@@ -238,6 +238,13 @@ class Settings(BaseModel):
         description="Where XGBoost is fitted, unless the specification says it"
         " (docs/estimators.md).",
     )
+    dask_scheduler: str | None = Field(
+        default=None,
+        pattern=r"^(tcp|tls)://[^/]+:\d+$",
+        description="The Dask scheduler on which use cases with `training.fit_in` of `dask` are"
+        " fitted, as tcp://host:port or tls://host:port (docs/scale.md). None by default: each"
+        " fit starts `training_threads` processes of its own machine.",
+    )
     target: Literal["process", "pods"] = Field(
         default="process",
         description="Where steps run: `process` in Airflow's worker, `pods` each in a pod of its"

@@ -35,6 +35,8 @@ PARAMETERS = (
     *("validate_parameters", "verbosity"),
 )
 """XGBoost's own names of what may be declared of trees; a test asks XGBoost for each."""
+PAST_MEMORY = {"tree_method": ("hist",), "booster": ("gbtree", "dart")}
+"""Values of parameters by which XGBoost fits rows that are not all in memory."""
 DART = ("normalize_type", "one_drop", "rate_drop", "sample_type", "skip_drop")
 INSTEAD = {
     "n_estimators": "training.boost_rounds",
@@ -75,6 +77,24 @@ class XGBoost(Part):
                 " problem, training.seed, inputs' monotone, estimator.device and"
                 " FLIGHTDECK_TRAINING_THREADS"
             )
+        if training.fit_in != "memory":
+            self._check_past_memory(training)
+
+    def _check_past_memory(self, training: Training) -> None:
+        """Only histograms of quantised rows, made on CPUs, can be added up over pages or hosts."""
+        where = f"training.fit_in is {training.fit_in!r}"
+        if self.device == "cuda":
+            raise ValueError(
+                f"{where}, which fits on the CPU, and training.estimator.device is 'cuda'; leave"
+                " the device out, or write fit_in='memory'"
+            )
+        for name, valid in PAST_MEMORY.items():
+            declared = training.parameters.get(name, valid[0])
+            if declared not in valid:
+                raise ValueError(
+                    f"{where}, and training.parameters sets {name!r} to {declared!r}, which needs"
+                    f" all rows in memory; valid: {list(valid)}, or write fit_in='memory'"
+                )
 
     def check_names(self, training: Training, inputs: Sequence[str]) -> None:
         """Raise `ValueError` for a parameter or an input's name that XGBoost does not take.
@@ -158,8 +178,16 @@ class ScikitLearn(Part):
         """What records and errors call it: the class's path, or `model:<function>`."""
         return self.path if self.path is not None else f"model:{self.factory}"
 
-    def check(self, training: Training, monotone: list[str]) -> None:  # noqa: ARG002  # as XGBoost
-        """Raise `ValueError` where inputs are monotone, which no estimator here promises."""
+    def check(self, training: Training, monotone: list[str]) -> None:
+        """Raise `ValueError` where inputs are monotone, which no estimator here promises, or rows
+        shall not all be in memory.
+        """
+        if training.fit_in != "memory":
+            raise ValueError(
+                f"training.fit_in is {training.fit_in!r}, but training.estimator is scikit-learn's"
+                f" {self.label}, which is fitted on all rows in memory; write fit_in='memory' with"
+                " a shorter training.window_days, or use XGBoost"
+            )
         if monotone:
             raise ValueError(
                 f"inputs {monotone} are monotone, but training.estimator is scikit-learn's"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, ValidationInfo, model_validator
 
 from include.spec.base import Part, Share, is_recorded, suggestion
 from include.spec.estimators import Estimator, XGBoost
+
+FitIn = Literal["memory", "external_memory", "dask"]
 
 
 class Training(Part):
@@ -28,6 +30,14 @@ class Training(Part):
         default=XGBoost(),
         description="XGBoost (the default: it takes missing values and categories as they are) or"
         " one of scikit-learn.",
+    )
+    fit_in: FitIn = Field(
+        default="memory",
+        description=(
+            "Where the rows of the final fit are: `memory`; `external_memory`, on the disk in pages"
+            " that XGBoost reads again and again; `dask`, spread over the workers of a Dask cluster"
+            " (docs/scale.md). `memory` by default: the fastest as long as it is enough."
+        ),
     )
     train_share: Share = Field(
         default=0.7,

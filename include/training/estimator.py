@@ -58,6 +58,16 @@ def device_parameters(device: Device) -> dict[str, Any]:
     return {"device": "cuda"}
 
 
+def require_cpu(use_case: UseCase, device: Device) -> None:
+    """Raise `SettingsError` where rows that are not all in memory would be fitted on a GPU."""
+    if device != "cpu":
+        raise SettingsError(
+            f"{use_case.name}: training.fit_in is {use_case.training.fit_in!r}, which fits on the"
+            f" CPU, and FLIGHTDECK_TRAINING_DEVICE is {device!r}; set it to 'cpu', or"
+            " training.estimator.device to 'cpu' for this use case, or training.fit_in to 'memory'."
+        )
+
+
 def cuda_devices() -> int:
     """GPUs that the CUDA driver shows; 0 without a driver."""
     try:

@@ -5,16 +5,17 @@ looked like, how it was queried.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from include.data_sets.golden import GoldenRecord
 from include.data_sets.query_script import SCRIPT_FILE, training_query
 from include.data_sets.snapshot import Snapshot
+from include.data_sets.stored_splits import StoredSplits
 from include.interval import Interval
 from include.model.package import ScoringModel
-from include.quality.summaries import SUMMARY_FILE, summarise
+from include.quality.summaries import SUMMARY_FILE, summarise, summarise_columns
 from include.steps import StepContext
 from include.training.architecture import (
     ARCHITECTURE_FILE,
@@ -42,7 +43,7 @@ def log_evidence(
     """
     architecture = describe_architecture(context.use_case, model)
     client.log_dict(mlflow_run_id, architecture, ARCHITECTURE_FILE)
-    client.log_dict(mlflow_run_id, summarise(splits), SUMMARY_FILE)
+    client.log_dict(mlflow_run_id, _summary(splits), SUMMARY_FILE)
     script = training_query(
         context.use_case,
         context.settings,
@@ -54,3 +55,10 @@ def log_evidence(
     client.log_text(mlflow_run_id, script, SCRIPT_FILE)
     log_custom(client, mlflow_run_id, context.use_case, model, splits)
     log_tags(client, mlflow_run_id, {"flightdeck.architecture": architecture_line(architecture)})
+
+
+def _summary(splits: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """Facts of every column; of stored splits one column is in memory at a time."""
+    if isinstance(splits, StoredSplits):
+        return summarise_columns(list(splits), splits.columns, splits.column)
+    return summarise(splits)

@@ -110,15 +110,8 @@ def fit_booster(
 
     training = use_case.training
     history: dict[str, dict[str, list[float]]] = {}
-    declared = {**declared_parameters(use_case), **device_parameters(device)}
     booster = xgboost.train(
-        {
-            **objective(use_case),
-            **parameters,
-            **declared,
-            "seed": training.seed,
-            "nthread": threads,
-        },
+        booster_parameters(use_case, parameters, threads=threads, device=device),
         train,
         num_boost_round=training.boost_rounds,
         evals=[(train, "train"), (validation, "validation")],
@@ -129,6 +122,33 @@ def fit_booster(
     )
     if device != "cpu":
         booster.set_param({"device": "cpu"})
+    return finish_fit(use_case, booster, history)
+
+
+def booster_parameters(
+    use_case: UseCase,
+    parameters: Mapping[str, Any],
+    *,
+    threads: int | None,
+    device: Device = "cpu",
+) -> dict[str, Any]:
+    """All parameters of one fit: what the use case declares goes over `parameters`. Without
+    `threads` XGBoost's process decides on them.
+    """
+    declared = {**declared_parameters(use_case), **device_parameters(device)}
+    return {
+        **objective(use_case),
+        **parameters,
+        **declared,
+        "seed": use_case.training.seed,
+        **({} if threads is None else {"nthread": threads}),
+    }
+
+
+def finish_fit(
+    use_case: UseCase, booster: xgboost.Booster, history: Mapping[str, Mapping[str, list[float]]]
+) -> Fit:
+    """The trees up to the best round, with the losses that `history` has of both splits."""
     best = int(booster.best_iteration)
     metric = objective(use_case)["eval_metric"]
     losses = {name: [float(value) for value in values[metric]] for name, values in history.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from include.data_sets.snapshot import training_window
-from include.features.transform import FeatureTransform
+from include.data_sets.stored_splits import StoredSplits
 from include.model.package import (
     ModelMetadata,
     ScoringModel,
@@ -22,17 +22,20 @@ from include.model.package import (
     request_rows,
     write_package,
 )
-from include.model.reference import build_reference, class_reference
+from include.model.reference import class_reference, reference_of
 from include.problems.registry import strategy_of
 from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase, request_model
 from include.steps import StepContext
-from include.training.estimator import DEFAULT_MAX_BIN, device_of
+from include.training.estimator import DEFAULT_MAX_BIN, device_of, require_cpu
 from include.training.fitting import Fit
 from include.training.folders import work_folder
+from include.training.large.cluster import ClusterTrainer
+from include.training.large.external import ExternalTrainer
+from include.training.large.rows import BatchedRows, MemoryRows, SplitRows
 from include.training.provenance import library_versions
-from include.training.trainer import Rows, open_trainer
+from include.training.trainer import Trainer, open_trainer
 
 GOLDEN_ROWS = 20
 
@@ -47,41 +50,55 @@ def train_package(
     """Fit on the train split, with early stopping on validation where there is any; write the
     package; return folder, digest, fit.
     """
-    use_case, threads = context.use_case, context.settings.training_threads
-    problem = strategy_of(use_case)
-    transform = FeatureTransform.fit(use_case, splits["train"])
-    rows = {
-        name: Rows(transform.apply_frame(frame), problem.labels(frame))
-        for name, frame in splits.items()
-    }
-    trainer = open_trainer(
-        use_case,
-        transform,
-        rows["train"],
-        rows["validation"],
-        threads=threads,
-        device=device_of(use_case, context.settings),
-        max_bin=int(parameters.get("max_bin", DEFAULT_MAX_BIN)),
-    )
+    use_case, problem = context.use_case, strategy_of(context.use_case)
+    rows, trainer = _open_fit(context, splits, int(parameters.get("max_bin", DEFAULT_MAX_BIN)))
     fit = trainer.fit(parameters)
-    scores = {name: fit.fitted.predict(part.matrix) for name, part in rows.items()}
-    metrics = problem.summary(rows["test"].labels, scores["test"])
+    scores = {name: rows.scores(fit.fitted, name) for name in ("train", "test")}
+    metrics = problem.summary(rows.labels("test"), scores["test"])
     metadata = _metadata(
-        context, parameters, snapshot, code_commit, fit, rows["train"].labels, metrics
+        context, parameters, snapshot, code_commit, fit, rows.labels("train"), metrics
     )
     folder = work_folder(context.settings, use_case.name, context.run.run_id) / "package"
-    reference = build_reference(transform, rows["train"].matrix, problem.answer(scores["train"]))
+    reference = reference_of(rows.transform, rows.train_column, problem.answer(scores["train"]))
     for column in use_case.problem.answer_columns:
         reference[column] = class_reference(use_case.problem.class_names, scores["train"])
     digest = write_package(
         folder,
         fit.fitted,
-        transform,
+        rows.transform,
         metadata,
         reference,
-        _golden(use_case, transform, fit, splits["test"]),
+        _golden(use_case, rows, fit, len(scores["test"])),
     )
     return folder, digest, fit
+
+
+def _open_fit(
+    context: StepContext, splits: Mapping[str, pl.DataFrame], max_bin: int
+) -> tuple[SplitRows, Trainer]:
+    """The rows, and what fits them: in memory, or as `training.fit_in` says where the splits are
+    stored ones.
+    """
+    use_case, settings = context.use_case, context.settings
+    device, threads = device_of(use_case, settings), settings.training_threads
+    if not isinstance(splits, StoredSplits):
+        memory = MemoryRows(use_case, splits)
+        train, validation = memory.rows["train"], memory.rows["validation"]
+        return memory, open_trainer(
+            use_case,
+            memory.transform,
+            train,
+            validation,
+            threads=threads,
+            device=device,
+            max_bin=max_bin,
+        )
+    require_cpu(use_case, device)
+    batched = BatchedRows(use_case, splits)
+    if use_case.training.fit_in == "dask":
+        return batched, ClusterTrainer(batched, settings, max_bin=max_bin)
+    folder = work_folder(settings, use_case.name, context.run.run_id)
+    return batched, ExternalTrainer(batched, threads=threads, max_bin=max_bin, folder=folder)
 
 
 def _metadata(
@@ -178,15 +195,13 @@ def package_folder(settings: Settings, trained: TrainedPackage) -> Path:
     )
 
 
-def _golden(
-    use_case: UseCase, transform: FeatureTransform, fit: Fit, test: pl.DataFrame
-) -> dict[str, Any]:
-    """Twenty rows spread evenly over the test split with the scores that they get, and the requests
-    that ask for them.
+def _golden(use_case: UseCase, rows: SplitRows, fit: Fit, height: int) -> dict[str, Any]:
+    """Twenty rows spread evenly over the test split of so many rows with the scores that they get,
+    and the requests that ask for them.
     """
-    chosen = np.unique(np.linspace(0, test.height - 1, GOLDEN_ROWS).round().astype(int))
-    part = test[chosen.tolist()]
-    rows = golden_rows(transform, part)
-    scores = fit.fitted.predict(transform.apply(golden_columns(transform, rows)))
+    chosen = np.unique(np.linspace(0, height - 1, GOLDEN_ROWS).round().astype(int))
+    part, transform = rows.rows_at("test", chosen.tolist()), rows.transform
+    golden = golden_rows(transform, part)
+    scores = fit.fitted.predict(transform.apply(golden_columns(transform, golden)))
     requests = request_rows(use_case, part)
-    return {"rows": rows, "scores": scores.tolist(), "requests": requests}
+    return {"rows": golden, "scores": scores.tolist(), "requests": requests}

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from include.data_sets.snapshot import read
 from include.data_sets.split import cut
+from include.data_sets.stored_splits import StoredSplits
 from include.errors import DataError, RegistryError
 from include.interval import Interval
 from include.model.package import (
@@ -256,7 +257,14 @@ def retrain(record: TrainingRecord, settings: Settings) -> tuple[Path, str]:
     context = StepContext(
         record.specification, threads, interval, RunInfo(record.process, record.run_id)
     )
-    splits = cut(record.specification, snapshot_rows(record, settings), record.boundaries)
+    splits: Mapping[str, pl.DataFrame] = cut(
+        record.specification, snapshot_rows(record, settings), record.boundaries
+    )
+    if record.specification.training.fit_in != "memory":
+        # The rows were read for their digest; the fit is repeated the way it was made.
+        splits = StoredSplits.of(
+            record.specification, settings.tables_uri, record.snapshot, record.boundaries
+        )
     folder, digest, _ = train_package(
         context, splits, record.parameters, record.snapshot.model_dump(), record.code_commit
     )
@@ -318,9 +326,13 @@ def judge(
 def stated_tolerance(record: TrainingRecord) -> float | None:
     """What the estimator's declaration says of repetitions, in probability or in the label's unit;
 
-    `None` for XGBoost: its bytes repeat.
+    `None` for XGBoost: its bytes repeat, unless workers of a cluster added up in an order of their
+    own.
     """
-    estimator = record.specification.training.estimator
+    training = record.specification.training
+    estimator = training.estimator
+    if training.fit_in == "dask":
+        return TOLERANCE
     return estimator.reproduce_tolerance if isinstance(estimator, ScikitLearn) else None
 
 

@@ -24,11 +24,12 @@ from airflow.dag_processing.importers.python_importer import PythonDagImporter
 
 from include.bundles.deployments import Deployments
 from include.bundles.unpacked import version_root
-from include.settings import load_settings
+from include.settings import PROJECT_ROOT, load_settings
+from plugins.loaded_code import LoadedCode, forget
 
-PACKAGES = frozenset({"cli", "dags", "feature_repo", "include", "plugins", "serving"})
-"""What a version brings; everything else is installed."""
 FOLDER = "dags"
+LOADED = LoadedCode()
+"""Of the DAG processor, and by fork of its parses."""
 
 
 class PipelineBundle(BaseDagBundle):
@@ -55,9 +56,13 @@ class PipelineBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Look what is deployed now."""
+        """Look what is deployed now. Only the DAG processor asks: where the checkout itself runs,
+        its parses find the shared code loaded.
+        """
         if self.version is None:
             self._find()
+        if self._root is None and hasattr(os, "fork"):
+            LOADED.load(PROJECT_ROOT)
 
     def get_current_version(self) -> BundleVersion | None:
         """The version; None of a checkout."""
@@ -87,6 +92,7 @@ class VersionImporter(PythonDagImporter):
         safe_mode: bool = True,
     ) -> DagImportResult:
         """Import the DAGs of a file."""
+        LOADED.renew(PROJECT_ROOT)
         if bundle_path is not None and (Path(bundle_path).parent / "include").is_dir():
             use_code(Path(bundle_path).parent)
         return super().import_file(
@@ -103,8 +109,7 @@ def use_code(root: Path) -> None:
     active = _active_root()
     if active == root:
         return
-    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
-        del sys.modules[name]
+    forget()
     others = [entry for entry in sys.path if Path(entry or Path.cwd()) != active]
     sys.path[:] = [str(root), *others]
     os.environ["PYTHONPATH"] = str(root)

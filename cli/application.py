@@ -83,7 +83,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "models": Command(
         "cli.records.models:application",
-        "List, search, export and verify registered models.",
+        "List, search, export and verify registered models; how those in service do.",
         RECORDS,
     ),
     "releases": Command(
@@ -104,6 +104,11 @@ COMMANDS: dict[str, Command] = {
     "serving-costs": Command(
         "cli.records.costs:serving_costs",
         "Show what the endpoint's answers cost by interval, and what the next will.",
+        RECORDS,
+    ),
+    "monitoring-page": Command(
+        "cli.records.monitoring:monitoring_page",
+        "Write the page of a use case over time: performance, inputs, releases, alarms.",
         RECORDS,
     ),
     "features": Command(

@@ -13,6 +13,7 @@ import typer
 from cli.experiments import arguments
 from cli.lazy import new_application
 from cli.records.answers import AsJson, print_answer
+from cli.records.performance import model_performance
 from cli.records.tracking import command_settings
 from cli.tables import print_table
 from include.errors import RegistryError
@@ -23,9 +24,12 @@ from include.registry.versions import version_named
 application = new_application(no_args_is_help=True)
 
 
+application.command("performance")(model_performance)
+
+
 @application.callback()
 def _models() -> None:
-    """List, search, export and verify registered models."""
+    """List, search, export and verify registered models; how those in service do."""
 
 
 @application.command("list")

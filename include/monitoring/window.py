@@ -18,7 +18,7 @@ from include.evaluation.attributions import attributed, method, spread_rows
 from include.evaluation.slices import column_values
 from include.interval import Interval
 from include.model.package import ScoringModel
-from include.monitoring.checks.base import Attributed, Before, Side, Window
+from include.monitoring.checks.base import SCORE, Attributed, Before, Side, Window
 from include.monitoring.checks.effectiveness import blocks_of
 from include.monitoring.checks.schema_skew import infer_schema
 from include.monitoring.cost import costs_of
@@ -108,10 +108,20 @@ def _side(
         scores=np.asarray(scores, dtype=np.float64) if scores.ndim == 1 else np.empty(0),
         labels=frame[LABEL].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
         delays=_delays(use_case, frame),
+        losses=_losses(use_case, frame),
         groups=_groups(use_case, model, frame),
         ids=frame[use_case.id_column].cast(pl.String).to_numpy(),
         schema=infer_schema(frame.select(read)),
     )
+
+
+def _losses(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
+    """The losses of rows that were answered and whose label has come; NaN of all others."""
+    losses = np.full(frame.height, np.nan)
+    labelled = frame[LABEL].is_not_null().to_numpy()
+    if SCORE in frame.columns and labelled.any():
+        losses[labelled] = strategy_of(use_case).row_losses(frame.filter(labelled))
+    return losses
 
 
 def _attributed(model: ScoringModel, frame: pl.DataFrame, side: Side) -> Attributed:

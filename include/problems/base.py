@@ -89,6 +89,10 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
     simple_name = "logistic regression"
     monitored_metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics of an interval's labels that a problem has beside those of a binary one."""
+    headline_metric: ClassVar[str] = "auc"
+    """The metric of an interval's labels by which its performance is shown over time."""
+    estimated_metric: ClassVar[str | None] = "auc"
+    """What monitoring estimates of it without labels; None where it estimates nothing."""
     compares_auc: ClassVar[bool] = False
     """Whether a slice's AUC is compared with the champion's beside its loss."""
     estimator_kind: ClassVar[Literal["classifier", "regressor"]] = "classifier"
@@ -97,6 +101,12 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
     """What a row's scores are."""
     scoring_method: ClassVar[str] = "predict_proba"
     """The method of scikit-learn that gives the scores."""
+
+    @abstractmethod
+    def alarms_at(self, before: float) -> float | None:
+        """The value of the headline metric from which on monitoring alarms, where it was `before`
+        on the test split; None where no limit is about it.
+        """
 
     @property
     @abstractmethod

@@ -36,6 +36,10 @@ class BinaryStrategy(ProblemStrategy[Binary]):
     example_label = 1
     compares_auc = True
 
+    def alarms_at(self, before: float) -> float | None:
+        """By the declared drop of the AUC."""
+        return before - self.use_case.monitoring.max_auc_drop
+
     @property
     def answers(self) -> RateAnswers:
         """Probability and decision."""

@@ -39,7 +39,13 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
     baseline_metrics = ("accuracy", "auc", "brier", "logloss")
     monitored_metrics = ("accuracy", "ece")
 
+    headline_metric = "accuracy"
+    estimated_metric = None
     score_kind = "several"
+
+    def alarms_at(self, before: float) -> float | None:
+        """By the declared drop of the accuracy."""
+        return before - self.use_case.monitoring.max_accuracy_drop
 
     @property
     def answers(self) -> ClassAnswers:

@@ -5,6 +5,7 @@ RMSE, MAE, R2, bias, and the mean error of every tenth of the rows.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,15 @@ class RegressionStrategy(ProblemStrategy[Regression]):
     scoring_method = "predict"
     unsound = "not finite"
 
+    headline_metric = "rmse"
+    estimated_metric = "mse"
     score_kind = "value"
+
+    def alarms_at(self, before: float) -> float | None:
+        """By the declared increase of the loss, where it is the square of the RMSE."""
+        if self.problem.loss != "squared":
+            return None
+        return before * math.sqrt(1.0 + self.use_case.monitoring.max_loss_increase)
 
     @property
     def answers(self) -> ValueAnswers:

@@ -33,6 +33,7 @@ from include.monitoring.checks.schema_skew import SCHEMA_SKEW
 from include.monitoring.decay import PERFORMANCE
 from include.monitoring.late_labels import ReopenedWindow
 from include.monitoring.online_log import read_log
+from include.monitoring.overview.page import write_page_safely
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
 from include.monitoring.version_metrics import log_metrics
@@ -331,17 +332,18 @@ def propose_alarm(
     context: StepContext, decision: AlarmDecision, measured: DriftResult
 ) -> Announcement:
     """Record what was found as alarms, that of windows which late labels turned first, and what a
-    training may cure as a cause of one, pending or suppressed; then send what people are told.
+    training may cure as a cause of one, pending or suppressed; then write the page over time, and
+    send what people are told.
     """
     faults = policy.broken_data(context, measured)
-    run = f"{context.run.process}/{context.run.run_id}"
+    run, use_case = f"{context.run.process}/{context.run.run_id}", context.use_case
     late = [window for window in decision.reopened if window.decides]
     raised = [
         alarm
         for window in late
         for alarm in alarm_records.record(
             context.settings,
-            context.use_case,
+            use_case,
             window.interval,
             run,
             window.findings,
@@ -350,7 +352,7 @@ def propose_alarm(
     ]
     raised += alarm_records.record(
         context.settings,
-        context.use_case,
+        use_case,
         context.interval,
         run,
         decision.findings,
@@ -358,8 +360,9 @@ def propose_alarm(
         decision.serving_findings,
     )
     numbers = list(dict.fromkeys(alarm.number for alarm in raised))
-    proposed = _with_late(context.use_case, decision, late)
+    proposed = _with_late(use_case, decision, late)
     announced = policy.propose_alarm(context, proposed, measured, alarms=numbers)
+    write_page_safely(context.settings, use_case)
     send_safely(context.settings)
     return announced
 

@@ -38,6 +38,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
 REPORTS_PATH = "/flightdeck/reports"
 """Where the page that serves reports is mounted in Airflow's own server."""
+MONITORING_PATH = "/flightdeck/monitoring"
+"""Where that server leads from a DAG to its use case's page over time."""
 STORES = (
     "airflow_database",
     "feature_registry",

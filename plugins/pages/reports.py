@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
+from include.catalogue import names
 from include.settings import load_settings
 
 # A report holds values of the data. In a sandbox a script among them is of no origin: it can
@@ -19,6 +21,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
 }
+NO_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Monitoring</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    "<style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;padding:1rem}}"
+    "</style></head><body><h1>Monitoring</h1><p>Nothing of {use_case} has been monitored yet. The"
+    " first run of its monitoring DAG writes this page.</p></body></html>"
+)
 KINDS = {".html": "text/html; charset=utf-8", ".json": "application/json"}
 
 
@@ -26,15 +35,32 @@ def reports_page() -> FastAPI:
     """The application that Airflow's server mounts at `/flightdeck`."""
     application = FastAPI(title="Flightdeck", docs_url=None, redoc_url=None, openapi_url=None)
     application.get("/reports/{path:path}")(read_report)
+    application.get("/monitoring/{dag_id}")(show_monitoring)
     return application
+
+
+def show_monitoring(dag_id: str, user: Annotated[Any, Depends(get_user)]) -> Response:
+    """Lead to the page over time of a DAG's use case; a page that says so where there is none."""
+    require_reader(user)
+    use_case, _, _ = dag_id.rpartition("__")
+    page = f"monitoring/{use_case}/index.html"
+    if use_case in names() and (load_settings().reports_dir / page).is_file():
+        # Relative to /flightdeck/monitoring/<dag id>, so that a path before it stays.
+        return RedirectResponse(f"../reports/{page}")
+    return HTMLResponse(NO_PAGE.format(use_case=html.escape(use_case or dag_id)), headers=HEADERS)
+
+
+def require_reader(user: Any) -> None:
+    """Refuse with 403 who may not read DAGs."""
+    if not get_auth_manager().is_authorized_dag(method="GET", user=user):
+        raise HTTPException(403, "This user may not read DAGs in Airflow.")
 
 
 def read_report(path: str, user: Annotated[Any, Depends(get_user)]) -> FileResponse:
     """One file below the folder of reports; 403 for who may not read DAGs, 404 for what is not
     there, is no page and no JSON, or lies elsewhere.
     """
-    if not get_auth_manager().is_authorized_dag(method="GET", user=user):
-        raise HTTPException(403, "This user may not read DAGs in Airflow.")
+    require_reader(user)
     folder = load_settings().reports_dir.resolve()
     file = (folder / path).resolve()
     kind = KINDS.get(Path(file).suffix)

@@ -6,11 +6,13 @@ finding that is not judged; it neither refuses nor clears.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from include.monitoring.cost import Cost
 from include.problems.base import ScoreKind
@@ -50,13 +52,15 @@ class Side:
 
     `sample` holds the model's inputs and its score (`score`). `scores` and `labels`, float64 of
     shape (rows,), are the answer and what came true, NaN where that is not known; `delays`
-    the hours after which it was. `groups` are texts by column, `ids` the rows' names.
+    the hours after which it was. `losses`, shape (rows,), are what releases compare versions by,
+    NaN where no label is. `groups` are texts by column, `ids` the rows' names.
     """
 
     sample: Sample
     scores: np.ndarray = field(default_factory=lambda: np.empty(0))
     labels: np.ndarray = field(default_factory=lambda: np.empty(0))
     delays: np.ndarray = field(default_factory=lambda: np.empty(0))
+    losses: np.ndarray = field(default_factory=lambda: np.empty(0))
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     ids: np.ndarray = field(default_factory=lambda: np.empty(0))
     schema: Schema | None = None
@@ -133,6 +137,20 @@ def not_judged(rule: str, subject: str, why: str, observed: float | None = None)
     return Finding(
         rule=rule, subject=subject, observed=observed, passed=True, judged=False, reason=why
     )
+
+
+def measured(
+    value: float, low: float, high: float, *, before: float | None = None
+) -> dict[str, JsonValue]:
+    """A number with the bounds of its interval, and what it was on the test split, as a finding
+    keeps them; what is not finite is left out.
+    """
+    numbers = {"value": value, "low": low, "high": high, "before": before}
+    return {
+        name: float(number)
+        for name, number in numbers.items()
+        if number is not None and math.isfinite(number)
+    }
 
 
 def too_few(window: Window, subject: str) -> Finding | None:

@@ -9,15 +9,17 @@ are no fair sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from include.monitoring.checks.base import Side, Window, not_judged
+from include.monitoring.checks.base import Side, Window, measured, not_judged
 from include.stats.bootstrap import (
     Interval95,
     bootstrap_intervals,
     mean_resamples,
+    percentile_intervals,
     resampled_clusters,
 )
 from include.stats.metrics import summary
@@ -32,6 +34,11 @@ SURE = 2.81
 HALF_WIDTHS = 1.96
 FEWEST_IN_SLICE = 200
 RESAMPLES = 400
+OF_LOSSES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "several": ("accuracy", lambda mean: 1.0 - mean),
+    "value": ("rmse", np.sqrt),
+}
+"""The metric that follows from the mean of the rows' losses, by kind of score."""
 
 
 def effectiveness(window: Window) -> list[Finding]:
@@ -40,8 +47,10 @@ def effectiveness(window: Window) -> list[Finding]:
     if not side.labels.size:
         return []
     few = _coverage(side, window.limits.minimum_rows)
-    if window.score_kind != "probability" or not few.judged:
+    if not few.judged:
         return [few]
+    if window.score_kind != "probability":
+        return [few, *_of_losses(window)]
     mask = side.labelled
     labels, scores, blocks = side.labels[mask], side.scores[mask], blocks_of(side)[mask]
     metrics = summary(labels, scores)
@@ -90,6 +99,7 @@ def _auc(window: Window, auc: float, interval: Interval95) -> Finding:
             f"The AUC is {auc:.3f} ({interval.low:.3f} to {interval.high:.3f} in 95 of 100"
             f" samples), the test split's was {before:.3f}."
         ),
+        example=measured(auc, interval.low, interval.high, before=before),
     )
 
 
@@ -108,6 +118,7 @@ def _gap(window: Window, labels: np.ndarray, scores: np.ndarray, blocks: np.ndar
             f"The mean score is {scores.mean():.3f} and the observed rate {labels.mean():.3f}, a"
             f" gap of {gap:+.3f} (plus or minus {HALF_WIDTHS * error:.3f})."
         ),
+        example=measured(gap, gap - HALF_WIDTHS * error, gap + HALF_WIDTHS * error),
     )
 
 
@@ -143,4 +154,35 @@ def _slices(window: Window, mask: np.ndarray) -> Iterator[Finding]:
                     f"Of {column}={value} the AUC is {metrics['auc']:.3f} ({interval.low:.3f} to"
                     f" {interval.high:.3f}) over {len(labels)} labelled rows."
                 ),
+                example=measured(metrics["auc"], interval.low, interval.high),
             )
+
+
+def _of_losses(window: Window) -> Iterator[Finding]:
+    """Of several classes the accuracy, of a number the RMSE, with its interval; what decays is
+    decided by the limits of `decay`, and refuses nothing here.
+    """
+    side, metric, of_mean = window.serving, *OF_LOSSES[window.score_kind]
+    mask = np.isfinite(side.losses)
+    if not mask.any():
+        return
+    drawn = resampled_clusters(blocks_of(side)[mask], seed=window.seed, resamples=RESAMPLES)
+    if drawn is None:
+        return
+    losses = side.losses[mask]
+    interval = percentile_intervals(
+        {metric: of_mean(mean_resamples(losses, *drawn))}, drawn[1].shape[1]
+    )[metric]
+    value, before = float(of_mean(losses.mean())), window.baseline.get(metric)
+    tested = "" if before is None else f", the test split's was {before:.4g}"
+    yield Finding(
+        rule=metric,
+        subject=EFFECTIVENESS,
+        observed=value,
+        passed=True,
+        reason=(
+            f"The {metric} is {value:.4g} ({interval.low:.4g} to {interval.high:.4g} in 95 of 100"
+            f" samples){tested}."
+        ),
+        example=measured(value, interval.low, interval.high, before=before),
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from include.monitoring.checks.base import Side, Window, not_judged, too_few
+from include.monitoring.checks.base import Side, Window, measured, not_judged, too_few
 from include.stats.estimated import (
     Estimate,
     estimate_metrics,
@@ -74,6 +74,7 @@ def _estimated(name: str, value: Estimate) -> Finding:
             f"Estimate without labels, if the relation holds: {name} {value.value:.3f}"
             f" ({value.low:.3f} to {value.high:.3f})."
         ),
+        example=measured(value.value, value.low, value.high),
     )
 
 

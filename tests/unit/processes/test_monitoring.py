@@ -24,6 +24,7 @@ from include.inference_log.log import (
 from include.interval import Interval
 from include.monitoring import population, records, report, serving_metrics, version_metrics, window
 from include.monitoring.checks.registry import CHECKS
+from include.monitoring.overview.page import page_path
 from include.monitoring.version_metrics import log_metrics
 from include.processes import monitoring as steps
 from include.processes.batch_scoring import score_interval
@@ -505,6 +506,9 @@ def test_another_schema_is_an_alarm_of_its_own(world: World, results: dict[str, 
     announced = run_step(steps.propose_alarm, world.context(FEBRUARY), done)
     (alarm,) = open_alarms(world, "schema")
     assert "dest is a number" in alarm.reason
+    shown = page_path(world.settings, FLIGHTS).read_text(encoding="utf-8")
+    assert "dest is a number" in shown
+    assert f'href="{FEBRUARY.label}/report.html"' in shown
     assert announced["announce"] == done["decide_alarm"]["alarm"]
     quiet = {
         **results,

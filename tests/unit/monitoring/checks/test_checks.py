@@ -170,3 +170,28 @@ def test_a_group_that_gets_other_answers_is_named():
     serving = replace(usual.serving, groups=groups[0], scores=scores)
     changed = replace(usual, serving=serving, reference=replace(usual.reference, groups=groups[1]))
     assert {part for _, part in refused(fairness(changed))} == {"group=a", "group=b"}
+
+
+def test_a_metric_comes_with_the_bounds_of_its_interval_for_who_draws_it():
+    (auc,) = (item for item in effectiveness(window()) if item.rule == "auc_drop")
+    assert auc.example["low"] < auc.example["value"] < auc.example["high"]
+    assert auc.example["before"] - auc.example["value"] == pytest.approx(auc.observed)
+    (estimated,) = (item for item in estimate(window()) if item.rule == "estimated_auc")
+    assert estimated.example["low"] <= estimated.observed <= estimated.example["high"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "of_losses"),
+    [("several", "accuracy", lambda mean: 1.0 - mean), ("value", "rmse", np.sqrt)],
+)
+def test_of_several_classes_and_of_numbers_the_losses_make_the_metric(kind, metric, of_losses):
+    usual = window()
+    losses = np.where(np.arange(usual.serving.rows) % 4 == 0, 1.0, 0.0)
+    losses[::7] = np.nan
+    side = replace(usual.serving, losses=losses)
+    changed = replace(usual, score_kind=kind, serving=side, baseline={metric: 0.6})
+    (finding,) = (item for item in effectiveness(changed) if item.rule == metric)
+    assert finding.observed == pytest.approx(of_losses(np.nanmean(losses)))
+    assert finding.example["low"] < finding.observed < finding.example["high"]
+    assert finding.example["before"] == 0.6
+    assert finding.passed

@@ -68,3 +68,17 @@ def test_who_may_not_read_dags_and_who_is_nobody_see_nothing(folder):
 def test_the_page_is_imported_at_its_first_request(folder):
     lazy = LazyPage("plugins.pages.reports:reports_page")
     assert TestClient(lazy).get("/reports/none.html").status_code == 401
+
+
+def test_a_dag_leads_to_its_use_cases_page_over_time(folder, monkeypatch):
+    monkeypatch.setattr(reports, "names", lambda: ["parcels", "letters"])
+    (folder / "index.html").write_text("<h1>Over time</h1>")
+    answer = client("reader").get("/monitoring/parcels__monitoring")
+    assert (answer.status_code, answer.text) == (200, "<h1>Over time</h1>")
+    assert answer.url.path == "/reports/monitoring/parcels/index.html"
+    none = client("reader").get("/monitoring/letters__training")
+    assert "Nothing of letters has been monitored yet" in none.text
+    strange = client("reader").get("/monitoring/%3Cb%3E..__x")
+    assert "Nothing of &lt;b&gt;.. has been monitored yet" in strange.text
+    assert client("stranger").get("/monitoring/parcels__monitoring").status_code == 403
+    assert client(None).get("/monitoring/parcels__monitoring").status_code == 401

@@ -21,6 +21,7 @@ from include.settings import load_settings
 
 DATABASES = ("airflow", "flightdeck", "mlflow")
 PASSWORDS = "passwords.json"  # a file's name
+ACCOUNTS = "accounts.json"
 ACCOUNT = "flightdeck"
 POSTGRES, VALKEY = "postgres:5432", "valkey:6379"
 READABLE = 0o444
@@ -46,7 +47,11 @@ def make(folder: Path) -> list[str]:
     """Make the files that are missing; their names."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    files = {**contents(_passwords(folder / PASSWORDS)), **_signing_keys(folder)}
+    files = {
+        **contents(_passwords(folder / PASSWORDS)),
+        **_signing_keys(folder),
+        ACCOUNTS: json.dumps(_accounts()),
+    }
     missing = [name for name in files if not (folder / name).exists()]
     for name in missing:
         write(folder / name, files[name], mode=READABLE)
@@ -83,6 +88,13 @@ def _passwords(path: Path) -> dict[str, str]:
         write(path, json.dumps({name: secrets.token_hex(24) for name in names}), mode=0o600)
     stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return stored
+
+
+def _accounts() -> dict[str, str]:
+    """A password for each account of Airflow and MLflow."""
+    settings = load_settings()
+    names = sorted({*settings.accounts, *settings.mlflow_accounts})
+    return {name: secrets.token_urlsafe(12) for name in names}
 
 
 def _signing_keys(folder: Path) -> dict[str, str]:

@@ -40,6 +40,8 @@ def component(
     settings = load_settings()
     if name == "airflow-worker":
         require_celery(settings)
+    if name == "mlflow":
+        preflight.require_sign_in(settings)
     # Whatever is written below the home is its owner's alone, as under `flightdeck up`.
     os.umask(0o077)
     preflight.require_writable(settings)

@@ -24,7 +24,7 @@ from include.errors import PlatformError
 from include.files import write
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
-from include.settings.environments import EXECUTORS
+from include.settings.environments import EXECUTORS, TRACKING_ACCOUNT
 from include.settings.object_storage import access
 
 PARALLELISM = 4
@@ -81,23 +81,27 @@ def passwords_file(settings: Settings) -> Path:
 def ensure_secrets(settings: Settings) -> Secrets:
     """The secrets of this home; made at the first call, together with the users' passwords."""
     folder = airflow_home(settings)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ensure_passwords(settings)
     fresh = Secrets(
         jwt_secret=secrets.token_urlsafe(64),
         fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         api_secret_key=secrets.token_urlsafe(32),
     )
-    _ensure_passwords(settings)
     return Secrets(**create_private(folder / "secrets.json", asdict(fresh)))
 
 
-def _ensure_passwords(settings: Settings) -> None:
-    """A password for every user; those that were made before stay."""
+def ensure_passwords(settings: Settings) -> None:
+    """A password for every account; those that were made before stay, unless the file of accounts
+    has others.
+    """
     path = passwords_file(settings)
-    fresh = {user: secrets.token_urlsafe(12) for user in settings.accounts}
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    names = (*settings.accounts, TRACKING_ACCOUNT)
+    fresh = {name: secrets.token_urlsafe(12) for name in names}
     stored = create_private(path, fresh)
-    if not fresh.keys() <= stored.keys():
-        write(path, json.dumps({**fresh, **stored}) + "\n", mode=0o600)
+    whole = {**fresh, **settings.account_passwords}
+    if whole != stored:
+        write(path, json.dumps(whole) + "\n", mode=0o600)
 
 
 def user_of_commands(settings: Settings) -> str:
@@ -162,8 +166,10 @@ def common_environment(settings: Settings) -> dict[str, str]:
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:
     """The tracking server: no jobs run on behalf of callers, and it answers to the names by which
-    the settings say that it is called.
+    the settings say that it is called. The passwords of its accounts are made by the first call.
     """
+    if settings.mlflow_access == "accounts":
+        ensure_passwords(settings)
     return {
         **common_environment(settings),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -31,6 +31,7 @@ from cli.platform.preflight import (
     require_executor,
     require_object_storage,
     require_ports,
+    require_sign_in,
     require_writable,
 )
 from cli.platform.processes import Process, platform_processes
@@ -100,6 +101,7 @@ def _start(settings: Settings, say: Say) -> None:
     if ended:
         say(f"Ended {ended} processes that an earlier platform had left behind.")
     require_executor(settings)
+    require_sign_in(settings)
     pods_of(settings)  # a file of pods that is wrong is refused before anything starts
     require_disk(settings)
     require_object_storage(settings)
@@ -312,12 +314,16 @@ def _since(moment: datetime | None) -> str:
 
 def address_lines(settings: Settings) -> list[str]:
     """Where everything is, and how to sign in."""
+    of_airflow = settings.accounts
     users = ", ".join(
-        f"{user} / {password}" for user, password in sorted(passwords(settings).items())
+        f"{user} / {password}"
+        for user, password in sorted(passwords(settings).items())
+        if user in of_airflow
     )
+    asks = settings.mlflow_access == "accounts"
     return [
         f"Airflow   {settings.airflow_page}   sign in as {users}",
-        f"MLflow    {settings.mlflow_page}",
+        f"MLflow    {settings.mlflow_page}" + ("   sign in as a user of Airflow" if asks else ""),
         f"Endpoint  {settings.serving_page}   its routes at {settings.serving_page}/docs",
         (
             f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"

@@ -29,6 +29,7 @@ from include.errors import PlatformError, StorageError
 from include.files import write
 from include.object_storage import ObjectStore
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings.contradictions import LOOPBACK
 from include.settings.object_storage import is_remote
 
 NEEDED_BYTES = 1_000_000_000
@@ -62,6 +63,18 @@ def require_object_storage(settings: Settings) -> None:
                 ObjectStore(place).require_conditions()
             except StorageError as error:
                 raise PlatformError(str(error)) from error
+
+
+def require_sign_in(settings: Settings) -> None:
+    """Raise `PlatformError` for an MLflow that listens beyond this machine and asks nobody who they
+    are.
+    """
+    if settings.mlflow_access == "open" and settings.host not in LOOPBACK:
+        raise PlatformError(
+            f"{PREFIX}MLFLOW_ACCESS is open and {PREFIX}HOST is {settings.host}: whoever reaches"
+            f" port {settings.mlflow_port} could register versions and move aliases. Set"
+            f" {PREFIX}MLFLOW_ACCESS=accounts, or {PREFIX}HOST=127.0.0.1."
+        )
 
 
 def require_executor(settings: Settings) -> None:

@@ -105,23 +105,12 @@ def _database(settings: Settings) -> Process:
 
 def _mlflow(settings: Settings) -> Process:
     host, port = settings.host, settings.mlflow_port
+    signs_in = settings.mlflow_access == "accounts"
+    server = ("include.registry.server",) if signs_in else ("mlflow", "server")
+    where = ("--host", host, "--port", str(port))
     return Process(
         name="mlflow",
-        command=(
-            *(
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                "--host",
-                host,
-                "--port",
-                str(port),
-                "--workers",
-                "1",
-            ),
-            "--serve-artifacts",
-        ),
+        command=(sys.executable, "-m", *server, *where, "--workers", "1", "--serve-artifacts"),
         environment=mlflow_environment(settings),
         directory=mlflow_file(settings).parent,
         priority=100,

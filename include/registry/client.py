@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from include.settings import Settings
+from include.errors import SettingsError
+from include.settings import PREFIX, Settings
+from include.settings.environments import TRACKING_ACCOUNT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,12 +35,31 @@ def connect(settings: Settings) -> MlflowClient:
 
     `mlflow_tracking_uri` is an http address in production and may be `sqlite:///<path>` in tests.
     """
-    os.environ.update(ENVIRONMENT)
+    os.environ.update({**ENVIRONMENT, **sign_in(settings)})
     import mlflow
 
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     mlflow.set_registry_uri(settings.mlflow_tracking_uri)
     return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def sign_in(settings: Settings) -> dict[str, str]:
+    """The variables by which MLflow's client says who it is; none where it is not asked.
+
+    Raises `SettingsError` where the password is nowhere.
+    """
+    served = settings.mlflow_tracking_uri.startswith(("http://", "https://"))
+    if not served or settings.mlflow_access == "open":
+        return {}
+    password = settings.account_passwords.get(TRACKING_ACCOUNT)
+    if password is None:
+        raise SettingsError(
+            f"{settings.airflow_accounts_path} holds no password of {TRACKING_ACCOUNT!r}, the"
+            f" account that signs in to MLflow at {settings.mlflow_tracking_uri}. Name the file"
+            f" that does with {PREFIX}AIRFLOW_ACCOUNTS_FILE, or set {PREFIX}MLFLOW_ACCESS=open for"
+            " an MLflow that asks nobody."
+        )
+    return {"MLFLOW_TRACKING_USERNAME": TRACKING_ACCOUNT, "MLFLOW_TRACKING_PASSWORD": password}
 
 
 def unreachable(settings: Settings) -> str | None:

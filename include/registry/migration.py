@@ -25,12 +25,12 @@ def migrate(url: str) -> None:
     """Create or upgrade the tables; raises SQLAlchemy's errors."""
     from mlflow.db import upgrade
 
-    with _alone(url):
+    with alone(url):
         upgrade.callback(url)
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[None]:
+def alone(url: str) -> Iterator[None]:
     """Of two that migrate one server's database the second waits; a file has one host."""
     if make_url(url).get_backend_name() != "postgresql":
         yield

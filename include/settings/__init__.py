@@ -9,6 +9,7 @@ each, named `FLIGHTDECK_<FIELD>`; one that may hold a password also by the file 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -25,10 +26,12 @@ from include.settings.environments import (
     ENVIRONMENTS,
     RECORDS_ACCOUNT,
     ROLES,
+    TRACKING_ACCOUNT,
     TRIAL_USERS,
     Approval,
     EnvironmentName,
     Executor,
+    MlflowAccess,
 )
 from include.settings.object_storage import is_remote, location
 from include.settings.online_store import masked, online_store_config
@@ -135,6 +138,11 @@ class Settings(BaseModel):
         description="Where MLflow's server keeps the files of runs: s3://bucket/prefix"
         " (docs/stores.md). By default a folder below `home`.",
     )
+    mlflow_access: MlflowAccess = Field(
+        default="accounts",
+        description="Who reaches MLflow: `accounts`, the users of `users`, who sign in, admins"
+        " write and the others read; `open`, whoever reaches its port (docs/environments.md).",
+    )
     serving_url: str = Field(
         description="Base address at which releases and the demo ask the endpoint. By default that"
         " of `host` and `serving_port`."
@@ -196,7 +204,9 @@ class Settings(BaseModel):
     airflow_accounts_file: Path | None = Field(
         default=None,
         description="JSON file `{account: password}` with Airflow's account `releases`, which may"
-        " only look: by it a release reads who approved it. That of `flightdeck up` by default.",
+        f" only look: by it a release reads who approved it; with `{TRACKING_ACCOUNT}`, by which"
+        " steps and commands sign in to MLflow; and for MLflow's server with all users. That of"
+        " `flightdeck up` by default.",
     )
     delivery_dir: Path | None = Field(
         default=None,
@@ -282,8 +292,8 @@ class Settings(BaseModel):
     )
     users: str = Field(
         default=TRIAL_USERS,
-        description="Airflow's users as `name:role,...`, of the roles viewer, user, op and admin;"
-        f" `{RECORDS_ACCOUNT}`, which looks who approved, is added.",
+        description="The users of Airflow and MLflow as `name:role,...`, of the roles viewer, user,"
+        f" op and admin; `{RECORDS_ACCOUNT}`, which looks who approved, is added.",
     )
     spec_overlay: Path | None = Field(
         default=None,
@@ -369,6 +379,11 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"{entry!r} is no user; write name:role, the role one of {', '.join(ROLES)}"
                 )
+            if name == TRACKING_ACCOUNT:
+                raise ValueError(
+                    f"{name!r} is the account by which the platform itself signs in to MLflow;"
+                    " call the user otherwise"
+                )
         return value
 
     def with_own_stores(self, home: Path) -> Settings:
@@ -385,6 +400,34 @@ class Settings(BaseModel):
         """Airflow's users and their roles."""
         pairs = (entry.partition(":") for entry in filter(None, self.users.split(",")))
         return {**{name: role for name, _, role in pairs}, RECORDS_ACCOUNT: ROLES[0]}
+
+    @property
+    def mlflow_accounts(self) -> dict[str, bool]:
+        """MLflow's users, each with whether it may write: the platform's own account, and admins of
+        Airflow.
+        """
+        users = {name: role for name, role in self.accounts.items() if name != RECORDS_ACCOUNT}
+        return {**{name: role == "admin" for name, role in users.items()}, TRACKING_ACCOUNT: True}
+
+    @property
+    def account_passwords(self) -> dict[str, str]:
+        """Passwords by account, as far as this process may see them: those that `flightdeck up`
+        made, and before them those of `airflow_accounts_file`.
+
+        Raises `SettingsError` where a file of them cannot be read.
+        """
+        passwords: dict[str, str] = {}
+        for path in (self.home / "airflow" / "passwords.json", self.airflow_accounts_file):
+            if path is None or (path != self.airflow_accounts_file and not path.exists()):
+                continue
+            try:
+                passwords.update(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise SettingsError(
+                    f"{path}, which holds passwords as {{account: password}}, cannot be read"
+                    f" ({type(error).__name__})."
+                ) from None
+        return passwords
 
     @property
     def endpoint_headers(self) -> dict[str, str]:

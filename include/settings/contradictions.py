@@ -24,8 +24,8 @@ PICKLES = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 NO_SETTINGS = frozenset({"ENV", "FEATURE_STORE_DIR", "PASSWORD", "PLATFORM_ID"})
 """Variables that are read elsewhere (docs/settings.md)."""
 WHAT_FOR = {
-    "users": "Airflow's users as name:role,... . The users of a trial have names that everybody"
-    " knows, and people share them",
+    "users": "the users of Airflow and MLflow as name:role,... . The users of a trial have names"
+    " that everybody knows, and people share them",
     "api_keys_file": "the file with the hashes of API keys (`flightdeck api-key`): without it the"
     " endpoint answers whoever asks",
     "api_key_file": "the file with the key that this process sends to the endpoint",
@@ -67,6 +67,11 @@ def _of_defaults(settings: Settings, variables: Mapping[str, str]) -> Iterator[s
                 f"{PREFIX}{field.upper()} is not set, and {name} starts on no default of it: it is"
                 f" {WHAT_FOR[field]}."
             )
+    if environment.refuses_open_mlflow and settings.mlflow_access == "open":
+        yield (
+            f"{PREFIX}MLFLOW_ACCESS is open, and {name} lets nobody register versions, move aliases"
+            " or read runs who has not signed in. Unset it, or set it to accounts."
+        )
     if not environment.refuses_defaults:
         return
     if variables.get(PICKLES, "false").lower() not in ("false", "0", "no"):

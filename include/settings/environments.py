@@ -17,9 +17,12 @@ EnvironmentName = Literal["dev", "test", "staging", "production"]
 Target = Literal["process", "pods"]
 Executor = Literal["local", "celery", "kubernetes"]
 Approval = Literal["declared", "required"]
+MlflowAccess = Literal["open", "accounts"]
 
 RECORDS_ACCOUNT = "releases"
 """The account by which a release reads who approved it; every environment has it."""
+TRACKING_ACCOUNT = "flightdeck"
+"""The account by which steps and commands sign in to MLflow; it is added where one is needed."""
 ROLES = ("viewer", "user", "op", "admin")
 """The roles of Airflow's simple auth manager, each with the rights of those before it."""
 TRIAL_USERS = "admin:admin,engineer:op,reviewer:user"
@@ -33,7 +36,9 @@ EXECUTORS: Mapping[Executor, str] = MappingProxyType(
     }
 )
 
-NO_SETTINGS = frozenset({"purpose", "required", "refuses_defaults", "released_after"})
+NO_SETTINGS = frozenset(
+    {"purpose", "required", "refuses_defaults", "released_after", "refuses_open_mlflow"}
+)
 """What an environment says beside the defaults of settings."""
 
 
@@ -56,13 +61,21 @@ class Environment(BaseModel):
     approval: Approval = Field(
         default="declared", description="Whether a release needs a person whatever its use case."
     )
-    users: str = Field(default=TRIAL_USERS, description="Airflow's users, as `name:role,...`.")
+    users: str = Field(
+        default=TRIAL_USERS, description="Users of Airflow and MLflow, as `name:role,...`."
+    )
+    mlflow_access: MlflowAccess = Field(
+        default="accounts", description="Whether MLflow asks who somebody is."
+    )
     required: tuple[str, ...] = Field(
         default=(), description="Settings without which it does not start."
     )
     refuses_defaults: bool = Field(
         default=False,
         description="Whether pickles and a key that signs models made by itself are refused.",
+    )
+    refuses_open_mlflow: bool = Field(
+        default=False, description="Whether an MLflow that asks nobody is refused."
     )
     released_after: EnvironmentName | None = Field(
         default=None,
@@ -83,11 +96,13 @@ ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
             purpose="Automated tests, each with a small world of its own.",
             training_threads=1,
             grpc_port=0,
+            mlflow_access="open",
         ),
         "staging": Environment(
             purpose="The last look before production, on a fifth of its data.",
             sample_share=0.2,
             service_account="flightdeck-staging",
+            refuses_open_mlflow=True,
         ),
         "production": Environment(
             purpose="What applications call.",
@@ -96,6 +111,7 @@ ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
             users="",
             required=("users", "api_keys_file", "api_key_file", "alarm_sinks"),
             refuses_defaults=True,
+            refuses_open_mlflow=True,
             released_after="staging",
         ),
     }

@@ -24,6 +24,7 @@ from include.model.package import (
 )
 from include.model.reference import class_reference, reference_of
 from include.problems.registry import strategy_of
+from include.registry.client import connect
 from include.registry.versions import download_package
 from include.settings import Settings
 from include.spec import UseCase, request_model
@@ -187,6 +188,7 @@ def package_folder(settings: Settings, trained: TrainedPackage) -> Path:
     folder = Path(trained.package)
     if folder.exists():
         return folder
+    connect(settings)  # as whom MLflow is asked
     return download_package(
         f"models:/{trained.model_id}",
         trained.digest,

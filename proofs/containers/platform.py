@@ -179,7 +179,11 @@ def _logged(stack: Stack) -> list[str]:
 
 def no_secret_is_seen(stack: Stack, secrets: Path) -> Line:
     """No password is in a container's variables, in its command lines or in a log."""
-    passwords: dict[str, str] = json.loads((secrets / "passwords.json").read_text("utf-8"))
+    passwords = {
+        f"{name} of {file}": password
+        for file in ("accounts.json", "passwords.json")
+        for name, password in json.loads((secrets / file).read_text("utf-8")).items()
+    }
     places: dict[str, Any] = {
         "variables": stack.inspected(),
         "command lines": "".join(

@@ -16,7 +16,7 @@ import pytest
 
 from cli.bundles.build import build
 from cli.platform.airflow_api import AirflowApi
-from cli.platform.environment import airflow_environment, process_environment
+from cli.platform.environment import airflow_environment, passwords, process_environment
 from cli.platform.leftovers import find_leftovers
 from cli.platform.processes import platform_processes
 from cli.platform.state import read_state
@@ -24,6 +24,7 @@ from cli.platform.supervision import pid_file, process_states, socket_path
 from include.bundles.deployments import Decision, Deployments
 from include.bundles.unpacked import unpack
 from include.errors import PlatformError
+from include.registry.client import connect
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.harness.airflow import Account
 from proofs.harness.backfills import Backfills
@@ -64,6 +65,7 @@ def make_platform(home: Path, ports: list[int]) -> Platform:
     own = {
         "FLIGHTDECK_HOME": str(home),
         "FLIGHTDECK_ENV": "test",
+        "FLIGHTDECK_MLFLOW_ACCESS": "accounts",
         **dict(zip(variables, map(str, ports), strict=True)),
     }
     return Platform(load_settings(own), process_environment(own))
@@ -178,6 +180,26 @@ def test_every_dag_is_parsed_and_only_the_plugin_file_is_a_plugin(platform, api)
 def test_airflow_refuses_whoever_does_not_sign_in(platform):
     answer = httpx.get(f"{platform.settings.airflow_url}/api/v2/dags", trust_env=False)
     assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_mlflow_lets_its_users_read_and_admins_write(platform):
+    settings, secrets = platform.settings, passwords(platform.settings)
+    run = connect(settings).create_run(connect(settings).create_experiment("of the platform"))
+    tag = {"run_id": run.info.run_id, "key": "note", "value": "mine"}
+
+    def statuses(**who):
+        with httpx.Client(base_url=settings.mlflow_page, trust_env=False, **who) as client:
+            api = "/api/2.0/mlflow/runs"
+            read = client.get(f"{api}/get", params={"run_id": run.info.run_id})
+            return read.status_code, client.post(f"{api}/set-tag", json=tag).status_code
+
+    assert statuses() == statuses(auth=("reviewer", "wrong password")) == (401, 401)
+    assert statuses(auth=("reviewer", secrets["reviewer"])) == (200, 403)
+    assert statuses(auth=("engineer", secrets["engineer"])) == (200, 403)
+    assert statuses(auth=("admin", secrets["admin"])) == (200, 200)
+    assert "sign in as a user of Airflow" in platform.run("status").stdout
+    commands = " ".join(part for process in find_leftovers(settings) for part in process.cmdline())
+    assert not [user for user, secret in secrets.items() if secret in commands]
 
 
 def test_a_run_is_triggered_once_and_its_log_can_be_read(platform, api):

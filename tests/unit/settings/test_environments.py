@@ -61,6 +61,24 @@ def test_production_loads_no_pickle(tmp_path):
     load_settings({**variables, "FLIGHTDECK_ENV": "staging"})
 
 
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_an_mlflow_that_asks_nobody_is_no_others_than_a_persons_own(tmp_path, environment):
+    variables = {**production(tmp_path), "FLIGHTDECK_ENV": environment}
+    assert load_settings(variables).mlflow_access == "accounts"
+    with pytest.raises(SettingsError, match=rf"MLFLOW_ACCESS is open, and {environment} lets"):
+        load_settings({**variables, "FLIGHTDECK_MLFLOW_ACCESS": "open"})
+    assert defaults("dev").mlflow_access == "accounts"
+    load_settings({"FLIGHTDECK_ENV": "dev", "FLIGHTDECK_MLFLOW_ACCESS": "open"})
+
+
+def test_admins_write_to_mlflow_and_no_user_is_called_like_the_platforms_account(tmp_path):
+    settings = load_settings(production(tmp_path))
+    expected = {"ann": True, "omar": False, "rita": False, "flightdeck": True}
+    assert settings.mlflow_accounts == expected
+    with pytest.raises(SettingsError, match="'flightdeck' is the account by which the platform"):
+        load_settings({"FLIGHTDECK_USERS": "ann:admin,flightdeck:viewer"})
+
+
 def test_production_makes_no_key_up_by_which_models_count_as_signed(tmp_path):
     variables = production(tmp_path)
     (tmp_path / "keys" / "signing.pub.pem").unlink()
@@ -168,7 +186,7 @@ def test_a_secret_stands_in_no_command_and_no_text_about_the_settings(tmp_path):
 def test_every_environment_and_its_required_settings_stand_in_the_page():
     page = (PROJECT_ROOT / "docs" / "environments.md").read_text()
     rows = dict(re.findall(r"^\| `?([\w ]+?)`? \| (.+) \|$", page, re.MULTILINE))
-    shown = ("sample_share", "target", "executor", "approval", "service_account")
+    shown = ("sample_share", "target", "executor", "approval", "service_account", "mlflow_access")
     for field in shown:
         cells = [cell.strip("` ") for cell in rows[field].split("|")]
         values = [getattr(environment, field) for environment in ENVIRONMENTS.values()]

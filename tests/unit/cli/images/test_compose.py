@@ -17,6 +17,7 @@ import pytest
 from cli.application import invoke
 from cli.images.secrets import contents, make
 from cli.platform.processes import component, component_names
+from include.registry.server import wanted_accounts
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.containers.bases import STANDINS, VARIABLES
 
@@ -206,6 +207,16 @@ def test_each_database_has_a_password_of_its_own_and_is_closed_to_the_others(tmp
     assert len(set(passwords.values())) == len(passwords) >= 6
     statements = contents(passwords)["databases.sql"]
     assert statements.count("REVOKE ALL ON DATABASE") == statements.count("CREATE DATABASE") == 3
+
+
+def test_mlflow_lets_in_who_has_a_password_of_airflow_and_endpoints_see_none(tmp_path):
+    make(tmp_path)
+    settings = settings_of("mlflow", tmp_path)
+    assert wanted_accounts(settings).keys() == settings.mlflow_accounts.keys()
+    for name in ("migrate", "airflow-scheduler", "mlflow"):
+        assert settings_of(name, tmp_path).account_passwords == settings.account_passwords
+        assert settings_of(name, tmp_path).mlflow_access == "accounts"
+    assert "FLIGHTDECK_AIRFLOW_ACCOUNTS_FILE" not in SERVICES["serving"]["environment"]
 
 
 def test_no_password_stands_in_the_file():

@@ -166,6 +166,26 @@ def test_the_settings_start_what_reads_them(environment: str, name: str, tmp_pat
     assert {"serving", "mlflow"} <= services
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_mlflow_asks_who_somebody_is_and_has_the_passwords_of_airflow(
+    environment: str, tmp_path: Path
+):
+    settings = settings_of(environment, "flightdeck-settings", tmp_path)
+    assert settings.mlflow_access == "accounts"
+    airflows = variables(environment, "flightdeck-airflow-settings")
+    pod = pods(environment)["mlflow"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        (variable,) = container["env"]
+        assert variable["value"] == airflows[variable["name"]]
+        folder = variable["value"].rpartition("/")[0]
+        (mount,) = (item for item in container["volumeMounts"] if item["mountPath"] == folder)
+        assert volumes[mount["name"]]["secret"]["secretName"] == "flightdeck-accounts"
+    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    secrets = [volume.get("secret", {}).get("secretName") for volume in values["volumes"]]
+    assert "flightdeck-accounts" in secrets
+
+
 def test_the_pods_of_the_chart_read_the_settings_by_their_name():
     values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
     read = yaml.safe_load(values["extraEnvFrom"])
@@ -182,7 +202,11 @@ def test_the_pods_of_the_chart_read_the_settings_by_their_name():
 
 
 def test_airflow_is_configured_as_by_up(tmp_path: Path):
-    settings = settings_of("staging", "flightdeck-airflow-settings", tmp_path)
+    accounts = tmp_path / "passwords.json"
+    accounts.write_text("{}")
+    settings = settings_of("staging", "flightdeck-airflow-settings", tmp_path).model_copy(
+        update={"airflow_accounts_file": accounts}
+    )
     expected = airflow_environment(settings)
     values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
     differing = {

@@ -1,6 +1,8 @@
 import json
 import stat
 
+import pytest
+
 from cli.platform.environment import (
     airflow_environment,
     common_environment,
@@ -11,6 +13,9 @@ from cli.platform.environment import (
     process_environment,
 )
 from cli.platform.folders import airflow_home
+from cli.platform.preflight import require_sign_in
+from cli.platform.processes import component
+from include.errors import PlatformError, SettingsError
 from include.settings import PROJECT_ROOT, Settings, load_settings
 
 
@@ -68,9 +73,37 @@ def test_the_fernet_key_is_one(tmp_path):
 def test_each_user_has_a_password_of_their_own(tmp_path):
     settings = settings_in(tmp_path)
     found = passwords(settings)
-    assert found.keys() == settings.accounts.keys()
-    assert len(set(found.values())) == len(settings.accounts)
+    assert found.keys() == settings.accounts.keys() | settings.mlflow_accounts.keys()
+    assert len(set(found.values())) == len(found)
     assert json.loads((tmp_path / "airflow" / "passwords.json").read_text()) == found
+
+
+def test_passwords_of_the_file_of_accounts_come_before_those_that_were_made(tmp_path):
+    made = passwords(settings_in(tmp_path))
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps({"reviewer": "of the deployment"}))
+    settings = settings_in(tmp_path, FLIGHTDECK_AIRFLOW_ACCOUNTS_FILE=str(file))
+    assert passwords(settings) == {**made, "reviewer": "of the deployment"}
+    file.write_text("[")
+    with pytest.raises(SettingsError, match=r"accounts\.json, which holds passwords.*cannot be"):
+        passwords(settings)
+
+
+def test_mlflow_asks_who_somebody_is_unless_it_is_open(tmp_path):
+    asking, open_to_all = (
+        settings_in(tmp_path / access, FLIGHTDECK_MLFLOW_ACCESS=access)
+        for access in ("accounts", "open")
+    )
+    assert "include.registry.server" in component(asking, "mlflow").command
+    assert passwords_file(asking).exists(), "the server finds its accounts' passwords"
+    command = component(open_to_all, "mlflow").command
+    assert command[2:4] == ("mlflow", "server")
+    assert not passwords_file(open_to_all).exists()
+    for beyond in ({"FLIGHTDECK_HOST": "0.0.0.0"}, {"FLIGHTDECK_HOST": "10.0.0.7"}):
+        require_sign_in(settings_in(tmp_path, FLIGHTDECK_MLFLOW_ACCESS="accounts", **beyond))
+        with pytest.raises(PlatformError, match="FLIGHTDECK_MLFLOW_ACCESS=accounts, or FLIGHT"):
+            require_sign_in(settings_in(tmp_path, FLIGHTDECK_MLFLOW_ACCESS="open", **beyond))
+    require_sign_in(open_to_all)
 
 
 def test_only_airflow_gets_airflows_secrets(tmp_path):

@@ -8,5 +8,7 @@ from cli.application import run
 from include.process_end import end_at_once
 
 if __name__ == "__main__":
-    end_at_once()
-    sys.exit(run(sys.argv[1:]))
+    exits_with = end_at_once()
+    code = run(sys.argv[1:])
+    exits_with(code)
+    sys.exit(code)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.unraisableexception import gc_collect_iterations_key
 
 from include.process_end import end_at_once
 from include.settings import Settings, load_settings
@@ -23,6 +24,8 @@ from proofs.harness.home import enter_home
 from proofs.harness.object_store import ObjectStoreServer
 from proofs.harness.ports import free_port
 
+# What is registered first is called last: whatever cleans up has done so.
+exits_with = end_at_once()
 HOME = Path(tempfile.mkdtemp(prefix="flightdeck-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
@@ -41,7 +44,18 @@ for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL"):
 # The libraries make millions of objects that stay: to look through them as often as Python does by
 # default takes a twelfth of the tests' time.
 gc.set_threshold(50_000, 20, 50)
-end_at_once()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest look once for what nobody took back, and not five times, each of which takes
+    seconds after some thousand tests.
+    """
+    config.stash[gc_collect_iterations_key] = 1
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Tell the end of this process what pytest exits with."""
+    exits_with(int(exitstatus))
 
 
 @pytest.fixture(scope="session")

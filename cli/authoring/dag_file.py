@@ -84,8 +84,9 @@ def answer(name: str, path: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    end_at_once()
+    exits_with = end_at_once()
     try:
         print(json.dumps(answer(sys.argv[1], Path(sys.argv[2]))))
+        exits_with(0)
     except FlightdeckError as error:
         sys.exit(" ".join(str(error).split()))

@@ -164,5 +164,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    end_at_once()
+    exits_with = end_at_once()
     main(Path(sys.argv[1]))
+    exits_with(0)

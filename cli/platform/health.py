@@ -16,7 +16,7 @@ from cli.platform.processes import Process
 from cli.platform.supervision import UP, ProcessState
 from cli.workers.celery_workers import silence
 
-TIMEOUT_SECONDS = 4.0
+TIMEOUT_SECONDS = 10.0
 BROKER = "AIRFLOW__CELERY__BROKER_URL"
 
 

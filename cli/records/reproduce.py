@@ -161,5 +161,6 @@ def _train(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    end_at_once()
+    exits_with = end_at_once()
     _train(Path(sys.argv[1]))
+    exits_with(0)

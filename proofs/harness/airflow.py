@@ -23,7 +23,7 @@ from include.release.approval import REASON
 from include.settings import PROJECT_ROOT, Settings
 from proofs.harness.databases import airflow_at
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.25
 
@@ -121,7 +121,7 @@ class Airflow:
         self._exits.callback(account.close)
         return account
 
-    def wait_for(self, deed: str, look: Callable[[], T | None], *, seconds: float = 90.0) -> T:
+    def wait_for(self, deed: str, look: Callable[[], T | None], *, seconds: float = 240.0) -> T:
         """Poll until `look` gives something. Raises `PlatformError` with the logs' ends."""
         deadline = time.monotonic() + seconds
         while True:

@@ -55,7 +55,7 @@ class Platform:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=700,
             check=False,
         )
 
@@ -95,7 +95,7 @@ def pid_of(platform: Platform, name: str) -> int:
     return process_states(platform.settings)[name].pid
 
 
-def wait_for(condition, seconds: float = 90.0):
+def wait_for(condition, seconds: float = 240.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

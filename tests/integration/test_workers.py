@@ -63,7 +63,7 @@ def command(environment: dict[str, str], *arguments: str) -> subprocess.Complete
         env=environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=700,
         check=False,
     )
 

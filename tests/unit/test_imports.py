@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from include.settings import PROJECT_ROOT
 
 RUFF = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
@@ -17,6 +19,7 @@ MODELS_FROM_CODE = "include.registry.pyfunc_model"
 """MLflow runs this file itself; nothing of ours imports it."""
 
 
+@pytest.mark.slow
 def test_importing_include_loads_no_heavy_library():
     modules = sorted(
         ".".join(path.relative_to(PROJECT_ROOT).with_suffix("").parts).removesuffix(".__init__")

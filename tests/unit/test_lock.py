@@ -69,6 +69,7 @@ def imports():
     return names
 
 
+@pytest.mark.slow
 def test_what_the_code_imports_is_chosen_and_not_somebody_elses_dependency():
     """A package that only another one brings goes with that one's next version."""
     choices = re.findall(

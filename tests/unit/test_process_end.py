@@ -1,29 +1,67 @@
-"""A process that ends at once says nothing of what it leaves."""
+"""A process that ends at once has called and written what it had to, and says nothing of what it
+leaves.
+"""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from include.settings import PROJECT_ROOT
 
 USED = """
+import atexit
 import sys
 from include.process_end import end_at_once
-end_at_once()
-if sys.argv[1] == "duckdb":
+exits_with = end_at_once()
+atexit.register(print, "registered after")
+if "duckdb" in sys.argv:
     import duckdb
-    duckdb.connect().sql("SELECT 1 AS one").pl()
+    connection = duckdb.connect()
+    connection.sql("SELECT 1 AS one").pl()
+    cycle = [connection]
+    cycle.append(cycle)
+if "ends" in sys.argv:
+    exits_with(3)
+print("the last line", end="\\n")
 """
 
 
+@pytest.mark.parametrize("ends", ["ends", "ends as Python does"])
 @pytest.mark.parametrize("used", ["nothing", "duckdb"])
-def test_nothing_is_printed_at_the_end(used):
+def test_all_is_called_and_written_and_nothing_else_is_printed(used, ends):
     ended = subprocess.run(
-        [sys.executable, "-c", USED, used],
+        [sys.executable, "-c", USED, used, ends],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert (ended.stdout, ended.stderr) == ("", "")
+    assert ended.returncode == (3 if ends == "ends" else 0)
+    assert ended.stdout == "the last line\nregistered after\n"
+    assert ended.stderr == ""
+
+
+PRINTS = """
+from include.process_end import end_at_once
+exits_with = end_at_once()
+print("a line")
+exits_with(0)
+"""
+
+
+def test_a_full_disk_is_told_by_the_exit_code():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", PRINTS],
+            cwd=PROJECT_ROOT,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 120
+    assert "No space left on device" in ended.stderr

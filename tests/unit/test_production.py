@@ -36,6 +36,7 @@ def is_of_tests(module: str) -> bool:
     return module.split(".", maxsplit=1)[0] in ("unittest", "pytest", "_pytest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", SHIPPED)
 def test_nothing_that_ships_asserts_or_mocks(package: str):
     listed = subprocess.run(

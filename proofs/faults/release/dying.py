@@ -94,5 +94,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    end_at_once()
-    sys.exit(main())
+    exits_with = end_at_once()
+    code = main()
+    exits_with(code)
+    sys.exit(code)

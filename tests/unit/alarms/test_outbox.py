@@ -62,6 +62,7 @@ def hook_address(port: int) -> str:
     return f"json://ada:{SECRET}@127.0.0.1:{port}/{SECRET}/?+X-Token={SECRET}"
 
 
+@pytest.mark.slow
 def test_an_owner_gets_an_e_mail_and_a_webhook_the_same_notice(tmp_path, monkeypatch):
     with mail_server() as box, webhook() as hook:
         monkeypatch.setenv(

@@ -215,6 +215,7 @@ def raise_many(home: Path, barrier, copies: int) -> None:
         store.signal(happened(run=f"deployment/{number}"), now=NOON)
 
 
+@pytest.mark.slow
 def test_two_copies_at_once_leave_one_alarm_and_one_row_for_each_signal(tmp_path, store):
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(2)

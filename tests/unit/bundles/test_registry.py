@@ -27,6 +27,7 @@ def bundle(tmp_path):
     return tiny_bundle(home_of(tmp_path / "home"))
 
 
+@pytest.mark.slow
 def test_a_bundle_is_kept_once_under_its_version(registry, bundle):
     assert registry.versions() == []
     assert registry.push(bundle.version, bundle.archive)
@@ -36,6 +37,7 @@ def test_a_bundle_is_kept_once_under_its_version(registry, bundle):
     assert registry.find(bundle.version[:7]) == bundle.version
 
 
+@pytest.mark.slow
 def test_two_pushes_at_once_are_one(registry, bundle):
     at_once, results = threading.Barrier(8), []
 

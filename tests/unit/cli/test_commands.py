@@ -239,6 +239,7 @@ def test_a_proof_gets_its_arguments(monkeypatch, tmp_path):
     assert table.read_text() == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_one_sentence_without_a_traceback():
     environment = {**os.environ, "FLIGHTDECK_AIRFLOW_PORT": "many"}
     result = subprocess.run(
@@ -254,6 +255,7 @@ def test_a_wrong_setting_is_one_sentence_without_a_traceback():
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_nobody_who_calls_a_command_is_told_what_libraries_deprecate():
     # Feast switches such warnings on for all libraries, and Evidently's import makes three.
     code = (

@@ -29,6 +29,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 def test_a_good_training_set_breaks_no_rule():
     assert check_snapshot(USE_CASE, parcels(), "parcels/snapshots/x", WINDOW).failures == []
 

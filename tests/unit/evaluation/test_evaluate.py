@@ -77,6 +77,7 @@ def test_an_unknown_slice_column_is_an_error(model):
         slice_parts(use_case, model.transform, parcels(50))
 
 
+@pytest.mark.slow
 def test_plots_are_written_and_the_importance_names_what_matters(model, tmp_path):
     frame = parcels(500, seed=9)
     attributions = evaluate(USE_CASE, model, {"test": frame})["attributions"]

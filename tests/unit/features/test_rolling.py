@@ -77,6 +77,7 @@ def test_every_row_is_what_was_counted_by_hand(every: str):
                 assert row[f"{name}_{label}"] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [1, 7, 24, 30])
 def test_short_intervals_make_the_same_rows_as_a_long_one_bit_for_bit(hours: int):
     whole, parts, start = Interval(at(15), at(25)), [], at(15)

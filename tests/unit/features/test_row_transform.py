@@ -89,6 +89,7 @@ def in_utc(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @effort(max_examples=400, deadline=None)
 @given(st.lists(row_values, min_size=1, max_size=5))
 def test_the_matrix_is_bit_for_bit_that_of_the_columns(rows):
@@ -114,6 +115,7 @@ def test_the_compiled_path_itself_reads_clocks_as_the_columns_do(moment, zone):
     assert np.array_equal(np.float32([values]), by_columns([plain]), equal_nan=True)
 
 
+@pytest.mark.slow
 def test_real_rows_get_the_same_matrix_one_by_one_and_all_at_once(two_months: Settings):
     flights = (
         TableStore(two_months.tables_uri)

@@ -44,6 +44,7 @@ def host(servers: Servers, tmp_path: Path) -> Host:
     return made
 
 
+@pytest.mark.slow
 def test_what_one_host_applies_another_one_reads(host: Host) -> None:
     first, second = host("first"), host("second")
     with pytest.raises(FeatureStoreError, match="no feature store in the registry"):

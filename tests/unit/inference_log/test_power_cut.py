@@ -96,6 +96,7 @@ def shipped(home: Settings) -> list[str]:
     return sorted(tables.read(log_table(CASE))["prediction_id"])
 
 
+@pytest.mark.slow
 def test_whenever_the_power_goes_every_acknowledged_row_arrives_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_the_sample_is_decided_by_the_id_and_is_as_large_as_declared(home: Setti
     assert logged(home) == sum(is_sampled(row.prediction_id, 0.3) for row in rows) > 0
 
 
+@pytest.mark.slow
 def test_without_space_nothing_is_accepted_by_default(home: Settings) -> None:
     result = full(home, "refuse")
     assert result.returncode == 1
@@ -87,6 +88,7 @@ def test_without_space_nothing_is_accepted_by_default(home: Settings) -> None:
     assert 0 < logged(home) < 2000
 
 
+@pytest.mark.slow
 def test_without_space_answers_go_on_where_the_use_case_says_so_and_the_count_is_exact(
     home: Settings,
 ) -> None:

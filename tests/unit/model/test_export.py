@@ -71,6 +71,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnx", "xgboost"])
 def test_real_rows_get_our_scores_where_flightdeck_is_not(world, model, folder, tmp_path, engine):
     featured = point_in_time(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from include.settings import PROJECT_ROOT
 
 SCORES = """
@@ -51,6 +53,7 @@ open(sys.argv[1], "wb").write(skops_file.dump(model))
 """
 
 
+@pytest.mark.slow
 def test_boosters_are_loaded_without_scikit_learn_and_its_models_all_the_same(tmp_path):
     for code in (FITS, SCORES):
         done = subprocess.run(

@@ -46,6 +46,7 @@ def answers(content: bytes, *matrices: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {"matrix": matrix})[0] for matrix in matrices])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "more"),
     [("binary:logistic", {}), ("reg:squarederror", {}), ("multi:softprob", {"num_class": 3})],

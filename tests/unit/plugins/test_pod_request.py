@@ -88,6 +88,7 @@ def steps_of(use_case: Any) -> set[tuple[str, str]]:
     return {(process, short_name(load_step(step))) for process, step in steps}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_the_pod_of_every_step_is_valid_by_kubernetes_own_schema(name, worker, monkeypatch):
     use_case = load_use_case(name)
@@ -109,6 +110,7 @@ def test_a_field_that_kubernetes_does_not_know_is_refused(worker):
         kubernetes_validate.validate(pod, VERSIONS[-1], strict=True)
 
 
+@pytest.mark.slow
 def test_a_step_has_what_the_file_says_of_it(worker):
     pod = request_of(worker, USE_CASE, "training", "training:train_model")
     spec, container = pod["spec"], pod["spec"]["containers"][0]

@@ -25,6 +25,7 @@ from tests.unit.features.world import context_of
 FEBRUARY = (datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 3, 1, tzinfo=UTC))
 
 
+@pytest.mark.slow
 def test_computing_again_writes_no_new_version(two_months: Settings):
     context = context_of(two_months, *FEBRUARY)
     tables = TableStore(two_months.tables_uri)
@@ -102,6 +103,7 @@ def test_half_a_history_is_refused_with_the_missing_days(tmp_path: Path):
         run_step(compute_features, context_of(home_settings(tmp_path), *FEBRUARY))
 
 
+@pytest.mark.slow
 def test_materialising_stops_where_the_run_says(two_months: Settings):
     context = context_of(two_months, *FEBRUARY)
     early = replace(

@@ -110,6 +110,7 @@ IN_FIRST = pl.col("asked_at") < FIRST.end
 IN_SECOND = pl.col("asked_at") >= FIRST.end
 
 
+@pytest.mark.slow
 def test_a_window_without_labels_decays_when_they_come_and_starts_a_training(own: World):
     delay(own, (IN_FIRST, LATER), (IN_SECOND, NEVER))
     first = judge(own, FIRST, limited())
@@ -146,6 +147,7 @@ def test_a_window_without_labels_decays_when_they_come_and_starts_a_training(own
     assert alarms_of(own) == [alarm]
 
 
+@pytest.mark.slow
 def test_a_window_that_decayed_by_its_first_labels_is_quiet_by_all_of_them(own: World):
     """Late flights are reported first: the rate of the first labels is that of no month."""
     late = own.tables.read("raw/arrivals").filter(pl.col("late") == 1)["flight_id"]
@@ -166,6 +168,7 @@ def test_a_window_that_decayed_by_its_first_labels_is_quiet_by_all_of_them(own: 
     assert not second["propose_alarm"]["announce"]
 
 
+@pytest.mark.slow
 def test_a_window_before_one_that_was_judged_turns_and_decides_nothing(own: World):
     delay(own, (IN_FIRST, LATER))
     wide = limited(max_auc_drop=0.5, max_calibration_gap=0.5)
@@ -177,6 +180,7 @@ def test_a_window_before_one_that_was_judged_turns_and_decides_nothing(own: Worl
     assert alarm.window == SECOND
 
 
+@pytest.mark.slow
 def test_nothing_is_judged_again_where_none_is_declared_or_nothing_turned(own: World):
     delay(own, (IN_FIRST, LATER), (IN_SECOND, NEVER))
     judge(own, FIRST, limited())

@@ -100,6 +100,7 @@ def test_a_child_is_stopped_at_its_limits_and_says_so(tmp_path):
     assert large.peak_mb > 1
 
 
+@pytest.mark.slow
 def test_a_child_that_fails_is_an_error_with_its_last_words(tmp_path):
     with pytest.raises(PlatformError, match=r"(?s)entities.*TableNotFound"):
         run_child("entities", {"rows": 1}, {**os.environ, "FLIGHTDECK_HOME": str(tmp_path)})

@@ -43,6 +43,7 @@ def test_a_real_month_passes_by_what_is_proposed_and_a_damaged_one_does_not(tmp_
     assert "duplicate delivery" in {rule for _, _, rule in copied}
 
 
+@pytest.mark.slow
 def test_every_fault_changes_something(tmp_path):
     settings = load_settings().model_copy(
         update={"home": tmp_path, "tables_uri": str(tmp_path / "tables")}

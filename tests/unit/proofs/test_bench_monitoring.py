@@ -20,6 +20,7 @@ NO_LIMITS = {
 }
 
 
+@pytest.mark.slow
 def test_undrifted_windows_are_quiet_where_evidently_is_not():
     counted = count_alarms(Setting(300, True, 3, 3), seed=1, windows=3, of_evidently=3)
     assert sum(counted.ours) == 0

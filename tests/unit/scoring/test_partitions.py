@@ -201,7 +201,7 @@ def test_a_killed_scoring_goes_on_where_it_was(copy: TableStore, whole: pl.DataF
     first.communicate()
     assert done == [0, 1, 2]
     assert not copy.exists("flight_delays/predictions")
-    output, errors = child(home).communicate(timeout=60)
+    output, errors = child(home).communicate(timeout=300)
     *parts, result = [json.loads(line) for line in output.splitlines()]
     assert errors.count("Traceback") == 0
     # One more may have been staged between the third line and the kill.
@@ -266,7 +266,7 @@ def test_memory_does_not_grow_with_the_rows(
     world: World, whole: pl.DataFrame, tmp_path: Path
 ) -> None:
     peaks, sizes = {}, {}
-    for times in (8, 100):
+    for times in (8, 72):
         tables = copied_world(world, tmp_path / str(times))
         flights = tables.read(
             "raw/flights", where=in_window("asked_at", FEBRUARY.start, FEBRUARY.end)
@@ -278,11 +278,11 @@ def test_memory_does_not_grow_with_the_rows(
             "raw/flights", rows, time_column="asked_at", start=FEBRUARY.start, end=FEBRUARY.end
         )
         output, errors = child(tmp_path / str(times), partition_rows=20_000).communicate(
-            timeout=120
+            timeout=500
         )
         assert output, errors[-2000:]
         result = json.loads(output.splitlines()[-1])
         assert result["rows"] == rows.height
         peaks[times], sizes[times] = result["peak_mb"], published(tables).estimated_size("mb")
     # Scored in one piece, memory grows by more than twice the size of the rows.
-    assert peaks[100] - peaks[8] < sizes[100] - sizes[8], (peaks, sizes)
+    assert peaks[72] - peaks[8] < sizes[72] - sizes[8], (peaks, sizes)

@@ -65,6 +65,7 @@ def test_what_moves_is_met(change):
     assert min(one.p for name, one in compared.items() if name != "c0") > 1e-3
 
 
+@pytest.mark.slow
 def test_a_shifted_mean_is_met_about_as_soon_as_by_a_test_of_means_alone():
     random, ours, usual = np.random.default_rng(RANDOM_STATE), 0, 0
     for seed in range(60):

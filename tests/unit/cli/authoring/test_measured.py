@@ -37,6 +37,7 @@ def proposed() -> Proposed:
     return propose("late_orders", rows, source, dict(SOURCE), label="late", time="ordered_at")
 
 
+@pytest.mark.slow
 def test_of_a_column_that_is_mostly_empty_half_of_its_values_may_be_lost():
     rows = orders(COUNT).drop("price", "grade")
     gusts = pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.col("size")).alias("gust")
@@ -70,6 +71,7 @@ def deliveries(case: UseCase) -> list[dict[str, pl.DataFrame]]:
     ]
 
 
+@pytest.mark.slow
 def test_no_interval_of_the_source_is_refused_by_what_is_proposed_of_it():
     case = use_case_of(proposed().spec)
     assert len(whole_intervals(case)) == 6  # the last lacks a day and is filled nevertheless
@@ -82,6 +84,7 @@ def test_no_interval_of_the_source_is_refused_by_what_is_proposed_of_it():
     assert " in the interval from 2023-0" in " ".join(proposed().spec.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "fault", "limit"),
     [

@@ -118,6 +118,7 @@ def test_codes_with_letters_in_some_may_be_whom_rows_are_about():
     assert only.entity == "line"
 
 
+@pytest.mark.slow
 def test_a_column_that_is_numbers_but_for_some_words_is_said_with_what_to_do(root: Path, capsys):
     assert new(root, "--key", "station,day") == 0
     said = capsys.readouterr().out
@@ -197,6 +198,7 @@ def test_rows_that_no_interval_holds_are_said(root: Path, capsys):
     assert len(whole_intervals(written(root))) == 11
 
 
+@pytest.mark.slow
 def test_monitoring_waits_for_an_interval_that_it_can_judge(root: Path):
     stations(730).write_csv(root.parent / "stations.csv")
     assert new(root, "--key", "station,day") == 0

@@ -119,6 +119,7 @@ def trying(home, tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_deployment_that_was_killed_changed_nothing_and_the_next_one_goes_on(home, trying):
     """As a power cut in the middle of the trial does it."""
     slow, process, _ = trying
@@ -135,6 +136,7 @@ def test_a_deployment_that_was_killed_changed_nothing_and_the_next_one_goes_on(h
     assert Deployments(home).unfinished() is None
 
 
+@pytest.mark.slow
 def test_a_deployment_that_is_asked_to_end_ends_its_trial_too(home, trying):
     """As whatever calls it does when its time is up."""
     slow, process, trial = trying
@@ -392,6 +394,7 @@ def test_an_environment_that_is_not_this_one_is_refused(shell, registry, capsys)
     assert "FLIGHTDECK_ENV is staging, and the bundle is to go to dev" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_up_runs_the_code_that_is_deployed(shell, capfd):
     bundle = pipeline(shell)
     deployed(shell, bundle)

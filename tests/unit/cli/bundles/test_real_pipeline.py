@@ -97,13 +97,17 @@ def test_a_pipeline_that_yields_a_model_that_answers_is_deployed(first, folder, 
 def test_a_pipeline_whose_model_fails_its_gates_is_refused(
     first, shell, folder, staging, built, registry
 ):
-    """What ran before runs on; the reasons are the gates' own."""
+    """What ran before runs on; the reasons are the gates' own, as `smoke` prints them."""
     worse = altered(built, staging, SPEC, "min_baseline_skill=0.005", "min_baseline_skill=0.9")
     registry.push(worse.version, worse.archive)
     code, printed = shell(
-        "deploy", worse.version[:8], "--to", "staging", "--until", "2013-02", "--share", "0.2"
+        "deploy", worse.version[:8], "--to", "staging", "--until", "2013-02", "--share", "0.1"
     )
     assert code == REFUSED, printed
+    assert "refused by" in printed
+    assert " 1. " in printed
+    assert "answers: accepted" not in printed
+    assert "yields no model that answers; what serves was not touched." in printed
     assert f"{worse.version[:12]} is refused, for " in printed
     reasons = Deployments(staging).rows()[-1].evidence["reasons"]
     assert [reason for reason in reasons if "0.9" in reason and "skill" in reason], reasons

@@ -94,6 +94,7 @@ def is_module(name: str) -> bool:
     return name.split(".", maxsplit=1)[0] in OWN and is_there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("image", "modules"),
     [

@@ -73,8 +73,13 @@ def test_the_intervals_are_those_of_the_dag(airflow_database):
 
     from plugins.timetable import DataIntervalTimetable
 
-    for cron in ("@monthly", "@quarterly", "30 6 * * 1", "15 */5 * * *"):
-        ours = intervals_between(cron, at(2013, 1, 1), at(2013, 7, 1))
+    for cron, end in (
+        ("@monthly", at(2013, 7, 1)),
+        ("@quarterly", at(2013, 7, 1)),
+        ("30 6 * * 1", at(2013, 7, 1)),
+        ("15 */5 * * *", at(2013, 1, 20)),
+    ):
+        ours = intervals_between(cron, JANUARY, end)
         timetable = DataIntervalTimetable(cron)
         for interval in ours:
             theirs = timetable.infer_manual_data_interval(run_after=instance(interval.end))

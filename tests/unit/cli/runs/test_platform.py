@@ -34,6 +34,7 @@ def settings(tmp_path: Path) -> Settings:
     return home_settings(tmp_path, AIRFLOW_PORT=free_port())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("backfill", *RANGE), ("train", "--to", "2013-04"), ("deploy",)],

@@ -70,6 +70,7 @@ def test_an_address_that_is_no_redis_is_refused_with_what_is_valid(tmp_path, val
         celery(tmp_path, BROKER_URL=value)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_makes_the_worker_not_well():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

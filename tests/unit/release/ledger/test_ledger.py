@@ -89,6 +89,7 @@ def test_evidence_that_is_no_json_is_refused_and_leaves_no_row(ledger: Ledger) -
     assert ledger.rows() == []
 
 
+@pytest.mark.slow
 def test_processes_that_append_at_once_keep_one_chain(home: Home, ledger: Ledger) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", APPENDER, *arguments(home)], cwd=PROJECT_ROOT)
@@ -115,6 +116,7 @@ def test_two_copies_of_a_promotion_add_one_row_and_a_late_one_is_refused_by_name
     assert ledger.rows() == [first, second]
 
 
+@pytest.mark.slow
 def test_two_copies_of_a_run_write_one_row_also_at_the_same_moment(home: Home) -> None:
     copies = [
         subprocess.Popen(

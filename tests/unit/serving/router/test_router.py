@@ -180,6 +180,7 @@ print([version(slot, key) for key in ["a", 7, 2.5, True, None, *"bcdefghij"]])
 """
 
 
+@pytest.mark.slow
 def test_the_same_unit_gets_the_same_arm_in_every_process():
     slot = Slot(0.5, 0.5)
     here = [version(slot, key) for key in ["a", 7, 2.5, True, None, *"bcdefghij"]]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from include.evaluation.attributed_rows import attributed_rows
 from include.evaluation.attributions import attribution_summary, method
 from include.evaluation.baselines import JUDGED, baseline_metrics
 from include.evaluation.slices import SlicePart, slice_parts
@@ -32,8 +33,9 @@ def evaluate(
     {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice
     (`"status": "too small"` with the row count only, below its minimum of rows); `intervals`: 95 %
     intervals of the test and the golden set and of the test set's slices; `attributions`:
-    contribution of every input on the test set, and `attribution_method`. Which metrics there are
-    is the problem's matter (`include.problems.registry`).
+    contribution of every input on the test set, `attribution_rows`: those of a few of its rows, and
+    `attribution_method`. Which metrics there are is the problem's matter
+    (`include.problems.registry`).
     """
     problem = strategy_of(use_case)
     matrices = {split: model.transform.apply_frame(frame) for split, frame in splits.items()}
@@ -76,6 +78,9 @@ def evaluate(
     if TEST in matrices:
         result["attribution_method"] = method(model)
         result["attributions"] = attribution_summary(model, matrices[TEST])
+        result["attribution_rows"] = attributed_rows(
+            problem, model, splits[TEST], matrices[TEST], scores_of[TEST], labels[TEST]
+        )
     return result
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE = (6.0, 4.5)
+SHOWN_INPUTS = 8
+DARK = 0.6
+"""From this share of the largest contribution on a field is too dark for black."""
 
 
 Plot = Callable[["Axes"], None]
@@ -31,13 +34,15 @@ def write_plots(
     labels: np.ndarray,
     scores: np.ndarray,
     attributions: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    *,
     problem: ProblemStrategy[Any] | None = None,
 ) -> list[Path]:
-    """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png and
-    XGBoost's importance.png.
+    """Write the problem's plots (of a binary one roc.png and calibration.png), attributions.png,
+    attribution_rows.png and XGBoost's importance.png.
 
-    Labels and scores are those of the test split; `attributions` are those of `evaluate`. Without a
-    `problem` it is binary.
+    Labels and scores are those of the test split; `attributions` and `rows`, the attributions of a
+    few of them, are those of `evaluate`. Without a `problem` it is binary.
     """
     import matplotlib as mpl
 
@@ -50,6 +55,7 @@ def write_plots(
     if isinstance(model.fitted, FittedBooster):
         plots["importance.png"] = lambda axes: _importance(axes, model)
     plots["attributions.png"] = lambda axes: _attributions(axes, attributions)
+    plots["attribution_rows.png"] = lambda axes: _attribution_rows(axes, attributions, rows)
     return [_draw(folder / name, fill) for name, fill in plots.items()]
 
 
@@ -182,6 +188,29 @@ def _attributions(axes: Axes, attributions: Sequence[Mapping[str, Any]]) -> None
         title="Attributions, test split",
         xlabel="mean absolute contribution (TreeSHAP: log odds or the label's unit)",
     )
+
+
+def _attribution_rows(
+    axes: Axes, attributions: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """A line for each row, a column for each of the inputs that matter most."""
+    names = [str(record["input"]) for record in attributions[:SHOWN_INPUTS]]
+    chosen = list(dict.fromkeys((record["why"], record["row"]) for record in rows))
+    values = np.zeros((len(chosen), len(names)))
+    lines = [""] * len(chosen)
+    for record in rows:
+        place = chosen.index((record["why"], record["row"]))
+        lines[place] = f"{record['why']}: {record['answer']:.3g}\nlabel {record['label']}"
+        if record["input"] in names:
+            values[place, names.index(record["input"])] = record["contribution"]
+    largest = float(np.abs(values).max()) or 1.0
+    axes.imshow(values, vmin=-largest, vmax=largest, cmap="RdBu_r", aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > DARK * largest else "black"
+        axes.text(column, row, f"{value:+.2g}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=7)
+    axes.set_yticks(range(len(chosen)), lines, fontsize=7)
+    axes.set(title="What made single answers, test split")
 
 
 def _rate_plots(

@@ -35,6 +35,8 @@ ORIGIN = ("architecture", "snapshot", "snapshot_digest", "code_commit")
 FILES = {
     "gates.json": "every check of every gate",
     "plots": "all plots",
+    "attributions.json": "how much each input matters",
+    "attribution_rows.json": "what made a few rows' answers",
     "validation": "validation of the training set with Data Docs",
     "data_summary.json": "training data, column by column",
     "causes.json": "causes with their evidence",

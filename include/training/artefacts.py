@@ -89,6 +89,7 @@ OURS = (
     ArtefactType("table", "gates.json", JSON, "every gate's rows"),
     ArtefactType("table", "slices.json", JSON, "metrics of every slice"),
     ArtefactType("table", "attributions.json", JSON, "how much every input matters"),
+    ArtefactType("table", "attribution_rows.json", JSON, "what made a few rows' answers"),
     ArtefactType("table", "intervals.json", JSON, "95 % intervals"),
     ArtefactType(
         "table", "snapshot_failures.json", JSON, "the rules that a refused training set breaks"

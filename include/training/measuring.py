@@ -111,6 +111,7 @@ def _log_tables(client: MlflowClient, mlflow_run_id: str, evaluation: Mapping[st
     ]
     log_table(client, mlflow_run_id, slices, "slices.json")
     log_table(client, mlflow_run_id, evaluation["attributions"], "attributions.json")
+    log_table(client, mlflow_run_id, evaluation["attribution_rows"], "attribution_rows.json")
     log_table(client, mlflow_run_id, evaluation["intervals"], "intervals.json")
 
 
@@ -125,5 +126,6 @@ def _log_plots(
     plots = work_folder(context.settings, context.use_case.name, context.run.run_id) / "plots"
     problem = strategy_of(context.use_case)
     labels, scores = problem.labels(test), model.score_frame(test)
-    write_plots(plots, model, labels, scores, evaluation["attributions"], problem)
+    attributed = (evaluation["attributions"], evaluation["attribution_rows"])
+    write_plots(plots, model, labels, scores, *attributed, problem=problem)
     client.log_artifacts(mlflow_run_id, str(plots), "plots")

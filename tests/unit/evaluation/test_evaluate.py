@@ -80,19 +80,21 @@ def test_an_unknown_slice_column_is_an_error(model):
 @pytest.mark.slow
 def test_plots_are_written_and_the_importance_names_what_matters(model, tmp_path):
     frame = parcels(500, seed=9)
-    attributions = evaluate(USE_CASE, model, {"test": frame})["attributions"]
+    evaluation = evaluate(USE_CASE, model, {"test": frame})
     files = write_plots(
         tmp_path / "plots",
         model,
         labels_of(USE_CASE, frame),
         model.score_frame(frame),
-        attributions,
+        evaluation["attributions"],
+        evaluation["attribution_rows"],
     )
     assert [file.name for file in files] == [
         "roc.png",
         "calibration.png",
         "importance.png",
         "attributions.png",
+        "attribution_rows.png",
     ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     shares = importance(model)

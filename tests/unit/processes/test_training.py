@@ -169,9 +169,13 @@ def test_the_run_has_metrics_of_every_split_and_slice(first, client):
 def test_the_run_has_tables_plots_model_and_trials(first, client):
     found = {item.path for item in client.list_artifacts(first.mlflow_run_id)}
     tables = {"slices.json", "gates.json", "trials.json", "attributions.json", "intervals.json"}
+    tables.add("attribution_rows.json")
     assert {"evaluation.json", "inspection.json", "plots", *tables} <= found
     plots = {Path(item.path).name for item in client.list_artifacts(first.mlflow_run_id, "plots")}
-    assert plots == {"roc.png", "calibration.png", "importance.png", "attributions.png"}
+    assert plots == {
+        *("roc.png", "calibration.png", "importance.png"),
+        *("attributions.png", "attribution_rows.png"),
+    }
     children = trials_of(first, client)
     assert [run.data.tags["flightdeck.trial"] for run in children] == ["0", "1"]
     recorded = {

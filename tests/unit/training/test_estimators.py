@@ -17,6 +17,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
 from include.errors import RegistryError, SpecError
+from include.evaluation.attributed_rows import BIAS
 from include.evaluation.evaluate import day_clusters, evaluate, labels_of, metric_names
 from include.evaluation.gates.base import Champion, GateInput
 from include.evaluation.gates.registry import run_gates
@@ -26,6 +27,7 @@ from include.features.transform import FeatureTransform
 from include.model.fitted import SKOPS_FILE
 from include.model.inspection import inspect_package
 from include.model.package import METADATA_FILE, load_model, package_digest, write_package
+from include.problems.registry import strategy_of
 from include.registry.metric_names import slice_metrics
 from include.spec.expectations import Direction, FairnessGroups, Invariance
 from include.training.sklearn_fitting import build_estimator, fit_sklearn
@@ -63,7 +65,8 @@ def packages(tmp_path_factory):
 def gate_input(case, package, **changes) -> GateInput:
     """What the gates judge; evaluation and inspection are made once per package."""
     if not hasattr(package, "evaluation"):
-        package.evaluation = metric_names(evaluate(case, package.model, package.parts))
+        package.evaluated = evaluate(case, package.model, package.parts)
+        package.evaluation = metric_names(package.evaluated)
         package.inspection = inspect_package(package.folder, package.digest)
     test = package.parts["test"]
     parts = slice_parts(case, package.model.transform, test)
@@ -86,6 +89,24 @@ def gate_input(case, package, **changes) -> GateInput:
         "test": test,
     }
     return GateInput(**{**values, **changes})
+
+
+@pytest.mark.parametrize(("problem", "sklearn"), CASES, ids=NAMES)
+def test_a_few_rows_of_every_problem_are_attributed(packages, problem, sklearn):
+    case, package = use_case(problem, sklearn=sklearn), packages(problem, sklearn)
+    gate_input(case, package)
+    rows, inputs = package.evaluated["attribution_rows"], len(package.model.transform.inputs)
+    chosen = {row["row"] for row in rows}
+    assert 3 <= len(chosen) <= 5
+    assert len(rows) == len(chosen) * (inputs + (not sklearn))
+    assert {row["input"] for row in rows} - set(package.model.transform.feature_names) == (
+        set() if sklearn else {BIAS}
+    )
+    assert any(abs(row["contribution"]) > 0.01 for row in rows)
+    matrix = package.model.transform.apply_frame(package.parts["test"])
+    highest = next(row for row in rows if row["why"] == "highest answer")
+    answers = strategy_of(case).answer(package.model.score_matrix(matrix))
+    assert highest["answer"] == pytest.approx(answers.max())
 
 
 @pytest.mark.parametrize(("problem", "sklearn"), CASES, ids=NAMES)

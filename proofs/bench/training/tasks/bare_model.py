@@ -151,6 +151,7 @@ def _evaluate(script: Script, transform: FeatureTransform, booster: Any, folder:
     evaluation = evaluate(use_case, model, splits)
     test, scores = splits["test"], model.score_frame(splits["test"])
     labels = labels_of(use_case, test)
-    write_plots(folder / "plots", model, labels, scores, evaluation["attributions"])
+    attributed = (evaluation["attributions"], evaluation["attribution_rows"])
+    write_plots(folder / "plots", model, labels, scores, *attributed)
     best.save_model(folder / "model.ubj")
     (folder / "evaluation.json").write_text(json.dumps(evaluation, default=str))

@@ -76,5 +76,6 @@ def migrate(
     if "airflow" in chosen:
         ensure_secrets(settings)
     preflight.require_object_storage(settings)
-    preflight.migrate(settings, chosen)
-    print("The databases are up to date.")
+    done = preflight.migrate(settings, chosen)
+    what = f"Brought up to date: {', '.join(done)}. " if done else ""
+    print(f"{what}The databases are up to date.")

@@ -24,15 +24,17 @@ from cli.platform.folders import log_dir
 from cli.platform.metadata import data_folder, kind_of, sqlite_file
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
+from cli.platform.state import run_dir
 from cli.workers.celery_workers import require_broker
 from include.errors import PlatformError, StorageError
-from include.files import write
+from include.files import locked, write
 from include.object_storage import ObjectStore
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
 from include.settings.object_storage import is_remote
 
 NEEDED_BYTES = 1_000_000_000
+MIGRATION_SECONDS = 1800.0
 MigrationName = Literal["airflow", "mlflow"]
 MIGRATIONS: tuple[MigrationName, ...] = ("airflow", "mlflow")
 
@@ -173,12 +175,24 @@ class Migration:
         self.database.with_suffix(".migrated").write_text(version(self.package))
 
 
-def migrate(settings: Settings, names: Sequence[MigrationName] = MIGRATIONS) -> None:
+def migrate(settings: Settings, names: Sequence[MigrationName] = MIGRATIONS) -> list[str]:
     """Create or upgrade the databases of Airflow and MLflow, or of one of them, side by side, once
-    per version of either. A PostgreSQL must answer already.
+    per version of either. A PostgreSQL must answer already. Of two that do it in one home the
+    second waits, and finds it done. Return the names of those that had to be.
 
     Raises `PlatformError` with the last line of the log when one fails.
     """
+    try:
+        with locked(run_dir(settings) / "migrate.lock", seconds=MIGRATION_SECONDS):
+            return _migrate(settings, names)
+    except TimeoutError as error:
+        raise PlatformError(
+            f"another command migrates the databases of {settings.home} since more than"
+            f" {MIGRATION_SECONDS / 60:.0f} minutes; see the logs in {log_dir(settings)}."
+        ) from error
+
+
+def _migrate(settings: Settings, names: Sequence[MigrationName]) -> list[str]:
     chosen = (_migration(settings, name) for name in names)
     due = [migration for migration in chosen if migration.is_due]
     started = [(migration, _start(settings, migration)) for migration in due]
@@ -191,6 +205,7 @@ def migrate(settings: Settings, names: Sequence[MigrationName] = MIGRATIONS) -> 
                 f"the database of {migration.name} could not be migrated: {last} (log: {log})"
             )
         migration.conclude()
+    return [migration.name for migration in due]
 
 
 def _migration(settings: Settings, name: MigrationName) -> Migration:

@@ -16,6 +16,7 @@ import httpx
 from include.errors import ReleaseError
 from include.release.approval import Answer
 from include.settings import Settings
+from include.tls import trusted
 
 ACCOUNT = "releases"
 TIMEOUT_SECONDS = 30.0
@@ -29,7 +30,10 @@ class AirflowRecords:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client = httpx.Client(
-            base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False
+            base_url=settings.airflow_url,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=trusted(),
         )
         self._headers: dict[str, str] = {}
 

@@ -26,7 +26,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "platform": [
         f"{INTEGRATION}/test_{name}.py" for name in ("approval", "platform", "rollout", "tutorial")
     ],
-    "wired": [INTEGRATION, "tests/dags"],
+    "unit": ["tests/unit"],
     "demo": [f"{INTEGRATION}/test_demo.py"],
     "models": [
         f"tests/unit/{name}"
@@ -40,11 +40,7 @@ PARTS: Mapping[str, Sequence[str]] = {
             "training",
         )
     ],
-    "unit": ["tests/unit"],
-    "releases": [
-        f"tests/serving/test_{name}.py"
-        for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
-    ],
+    "wired": [INTEGRATION, "tests/dags"],
     "endpoint": ["tests/serving"],
     "loop": [
         f"{INTEGRATION}/test_{name}.py"
@@ -56,6 +52,10 @@ PARTS: Mapping[str, Sequence[str]] = {
         "tests/serving/test_shared_store.py",
     ],
     "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
+    "releases": [
+        f"tests/serving/test_{name}.py"
+        for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
+    ],
 }
 """What each part runs, in the order in which they start: the longest first, and beside those that
 wait for servers those that compute. A file belongs to the part that names it most closely; files

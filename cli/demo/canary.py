@@ -15,6 +15,7 @@ from cli.demo.traffic import ask
 from include.release.ledger import Entry
 from include.release.rollout.overrides import gate_override
 from include.settings import Settings
+from include.tls import trusted
 
 CALLERS = 4
 PAUSE_SECONDS = 0.025
@@ -49,7 +50,10 @@ class LiveTraffic:
     def _run(self) -> None:
         settings = self._settings
         with httpx.Client(
-            base_url=settings.serving_url, timeout=30.0, headers=settings.endpoint_headers
+            base_url=settings.serving_url,
+            timeout=30.0,
+            headers=settings.endpoint_headers,
+            verify=trusted(),
         ) as client:
             while not self._stop.wait(PAUSE_SECONDS):
                 with self._lock:

@@ -22,6 +22,7 @@ from include.release.model_store import desired
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TableStore
+from include.tls import trusted
 
 FINISHED = ("success", "failed")
 RUN_LIMIT_SECONDS = 1800
@@ -312,6 +313,7 @@ class Replay:
             f"{self.settings.serving_url}/v1/models",
             timeout=10,
             headers=self.settings.endpoint_headers,
+            verify=trusted(),
         )
         models = (
             {model["use_case"]: model for model in answer.json()["models"]}

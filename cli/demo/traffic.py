@@ -21,6 +21,7 @@ from include.interval import Interval
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TableStore, in_window
+from include.tls import trusted
 
 HOURS = (9, 12, 15, 18, 21, 11, 14, 17, 20)
 CALLERS = 6
@@ -50,7 +51,10 @@ def replay_day(use_case: UseCase, settings: Settings, hour: datetime) -> DayTraf
     materialise(use_case, settings, hour)
     rows = requests_of_hour(use_case, settings, hour)
     asking = httpx.Client(
-        base_url=settings.serving_url, timeout=30.0, headers=settings.endpoint_headers
+        base_url=settings.serving_url,
+        timeout=30.0,
+        headers=settings.endpoint_headers,
+        verify=trusted(),
     )
     with asking as client, ThreadPoolExecutor(CALLERS) as callers:
         failures = list(callers.map(lambda row: ask(client, use_case.name, row), rows))

@@ -14,6 +14,7 @@ import httpx
 from cli.platform.environment import passwords, user_of_commands
 from include.errors import PlatformError
 from include.settings import Settings
+from include.tls import trusted
 
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 4
@@ -50,7 +51,10 @@ class AirflowApi:
         self._password = password
         self._attempts = attempts
         self._client = httpx.Client(
-            base_url=settings.airflow_url, timeout=TIMEOUT_SECONDS, trust_env=False
+            base_url=settings.airflow_url,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=trusted(),
         )
         self._token: str | None = None
 

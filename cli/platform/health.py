@@ -15,6 +15,7 @@ from cli.platform.postgres import refusal
 from cli.platform.processes import Process
 from cli.platform.supervision import UP, ProcessState
 from cli.workers.celery_workers import silence
+from include.tls import trusted
 
 TIMEOUT_SECONDS = 10.0
 BROKER = "AIRFLOW__CELERY__BROKER_URL"
@@ -33,7 +34,7 @@ def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> d
     answers: dict[str, httpx.Response | str] = {}
     verdicts: dict[str, Health] = {}
     # The environment's proxies are for the world outside, not for our own loopback.
-    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=trusted()) as client:
         for process in processes:
             state = states.get(process.name)
             if state is None or state.state != UP:

@@ -22,6 +22,7 @@ from cli.platform.environment import common_environment, mlflow_file, process_en
 from cli.platform.processes import Process, platform_processes
 from include.errors import PlatformError
 from include.settings import Settings
+from include.tls import trusted
 
 MLFLOW, SERVING = "mlflow", "serving"
 START_SECONDS, STOP_SECONDS = 240.0, 40.0
@@ -125,7 +126,7 @@ def _start(process: Process) -> subprocess.Popen[bytes]:
 
 def _is_well(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=5.0).is_success
+        return httpx.get(url, trust_env=False, timeout=5.0, verify=trusted()).is_success
     except httpx.HTTPError:
         return False
 

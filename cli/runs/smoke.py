@@ -29,6 +29,7 @@ from include.settings import Settings, load_settings
 from include.spec import UseCase
 from include.spec.times import intervals_between, ticks_around
 from include.steps import RunInfo, StepContext
+from include.tls import trusted
 
 BEFORE = timedelta(days=60)
 """Rows before the training's window, for its features to look back on."""
@@ -167,7 +168,7 @@ def _ask(settings: Settings, use_case: UseCase, say: Callable[[str], None]) -> O
     base = f"/v1/models/{use_case.name}"
     try:
         with httpx.Client(
-            base_url=settings.serving_url, timeout=ANSWER_SECONDS, trust_env=False
+            base_url=settings.serving_url, timeout=ANSWER_SECONDS, trust_env=False, verify=trusted()
         ) as client:
             asked = example_request(client.get("/docs.json").raise_for_status().json(), base)
             predicted = client.post(f"{base}/predict", json=asked)

@@ -26,6 +26,7 @@ from include.settings import Settings
 from include.spec import UseCase
 from include.tables.ledger import Ledger
 from include.tables.store import TIMESTAMP, TableStore
+from include.tls import trusted
 
 REQUEST_SECONDS = 10.0
 STAGES = ("total", "lookup", "score", "log")
@@ -218,6 +219,7 @@ def _fetch(settings: Settings) -> str:
             timeout=REQUEST_SECONDS,
             headers=settings.endpoint_headers,
             trust_env=False,
+            verify=trusted(),
         )
         answer.raise_for_status()
     except httpx.HTTPError as error:

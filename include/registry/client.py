@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from include.errors import SettingsError
 from include.settings import PREFIX, Settings
 from include.settings.environments import TRACKING_ACCOUNT
+from include.tls import trusted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,7 +74,9 @@ def unreachable(settings: Settings) -> str | None:
     if not address.startswith(("http://", "https://")):
         return None
     try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=PROBE_SECONDS).raise_for_status()
+        httpx.get(
+            f"{address.rstrip('/')}/health", timeout=PROBE_SECONDS, verify=trusted()
+        ).raise_for_status()
     except httpx.HTTPError as error:
         return f"MLflow does not answer on {address} ({error})."
     return None

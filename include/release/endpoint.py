@@ -11,6 +11,7 @@ from include.errors import ReleaseError
 from include.release.followers import require_newest
 from include.release.plan import Plan
 from include.settings import Settings
+from include.tls import trusted
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +42,10 @@ def wait_until_serving(
 
     deadline = time.monotonic() + seconds
     with httpx.Client(
-        base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers
+        base_url=settings.serving_url,
+        timeout=REQUEST_SECONDS,
+        headers=settings.endpoint_headers,
+        verify=trusted(),
     ) as client:
         while True:
             if plan is not None:
@@ -73,7 +77,10 @@ def smoke_test(settings: Settings, use_case: str, *, limit_ms: float) -> dict[st
 
     taken: list[float] = []
     with httpx.Client(
-        base_url=settings.serving_url, timeout=REQUEST_SECONDS, headers=settings.endpoint_headers
+        base_url=settings.serving_url,
+        timeout=REQUEST_SECONDS,
+        headers=settings.endpoint_headers,
+        verify=trusted(),
     ) as client:
         for _ in range(SMOKE_WARM_UP + SMOKE_CALLS):
             started = time.perf_counter()

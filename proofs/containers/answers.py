@@ -9,6 +9,7 @@ import grpc
 import httpx
 
 from cli.runs.smoke import example_request
+from include.tls import trusted
 from proofs.containers.stack import Stack
 from proofs.harness.endpoint import PREDICT, USE_CASE
 from serving.grpc import open_inference_pb2 as messages
@@ -20,7 +21,9 @@ SECONDS = 60.0
 
 def example_row(stack: Stack) -> dict[str, Any]:
     """The row that the endpoint's own pages ask about: one of its online store."""
-    documented = httpx.get(f"{stack.http}/docs.json", trust_env=False, timeout=30).json()
+    documented = httpx.get(
+        f"{stack.http}/docs.json", trust_env=False, timeout=30, verify=trusted()
+    ).json()
     row: dict[str, Any] = example_request(documented, f"/v1/models/{USE_CASE}")["rows"][0]
     return row
 
@@ -28,7 +31,7 @@ def example_row(stack: Stack) -> dict[str, Any]:
 def replicas_over_http(stack: Stack, row: dict[str, Any], seconds: float = SECONDS) -> set[str]:
     """Those that answered with a score, until there are two or the time is over."""
     seen, deadline = set[str](), time.monotonic() + seconds
-    with httpx.Client(base_url=stack.http, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=stack.http, trust_env=False, timeout=30, verify=trusted()) as client:
         while len(seen) < 2 and time.monotonic() < deadline:
             answer = client.post(PREDICT, json={"rows": [row]})
             if answer.status_code == httpx.codes.OK:
@@ -66,5 +69,11 @@ def infer_request(row: dict[str, Any]) -> Any:
 
 def probability(stack: Stack, row: dict[str, Any]) -> float:
     """What the endpoint answers about the row."""
-    answer = httpx.post(f"{stack.http}{PREDICT}", json={"rows": [row]}, trust_env=False, timeout=30)
+    answer = httpx.post(
+        f"{stack.http}{PREDICT}",
+        json={"rows": [row]},
+        trust_env=False,
+        timeout=30,
+        verify=trusted(),
+    )
     return float(answer.raise_for_status().json()["predictions"][0]["probability"])

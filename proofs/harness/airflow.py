@@ -21,6 +21,7 @@ from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.release.approval import REASON
 from include.settings import PROJECT_ROOT, Settings
+from include.tls import trusted
 from proofs.harness.databases import airflow_at
 
 START_SECONDS = 300.0
@@ -137,7 +138,10 @@ class Airflow:
     def _is_healthy(self) -> bool:
         try:
             answer = httpx.get(
-                f"{self.settings.airflow_url}/api/v2/monitor/health", trust_env=False, timeout=5.0
+                f"{self.settings.airflow_url}/api/v2/monitor/health",
+                trust_env=False,
+                timeout=5.0,
+                verify=trusted(),
             )
             parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
             return all(answer.json()[part]["status"] == "healthy" for part in parts)

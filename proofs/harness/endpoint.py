@@ -19,6 +19,7 @@ from cli.platform.environment import process_environment
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.tls import trusted
 from proofs.harness.ports import free_port
 
 GRPC_PORT = f"{PREFIX}GRPC_PORT"
@@ -57,7 +58,9 @@ class Endpoint:
             update={"serving_port": self.port, "serving_url": self.url}
         )
         self.log = settings.home / "serving.log"
-        self.client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        self.client = httpx.Client(
+            base_url=self.url, timeout=30.0, trust_env=False, verify=trusted()
+        )
         self._changes = dict(changes or {})
         self._service = service
         self._folder = folder

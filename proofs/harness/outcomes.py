@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from include.tls import trusted
 from proofs.harness.endpoint import USE_CASE
 from proofs.harness.traffic import Traffic
 
@@ -46,7 +47,9 @@ class Outcomes:
 
     def _run(self) -> None:
         done = 0
-        with httpx.Client(base_url=self._url, timeout=30.0, trust_env=False) as client:
+        with httpx.Client(
+            base_url=self._url, timeout=30.0, trust_env=False, verify=trusted()
+        ) as client:
             while not self._stop.wait(LATER_SECONDS):
                 answers = self._traffic.answers[done : done + MOST_ROWS]
                 done += len(answers)

@@ -17,6 +17,7 @@ from cli.platform.processes import platform_processes
 from include.errors import PlatformError
 from include.files import sqlite_url
 from include.settings import Settings
+from include.tls import trusted
 from proofs.harness.registered import register
 from proofs.harness.world import World
 
@@ -71,7 +72,9 @@ class TrackingServer:
     def answers(self) -> bool:
         """Say whether it is healthy."""
         with suppress(httpx.TransportError):
-            answer = httpx.get(str(self._process.health_url), trust_env=False, timeout=5.0)
+            answer = httpx.get(
+                str(self._process.health_url), trust_env=False, timeout=5.0, verify=trusted()
+            )
             return answer.status_code == httpx.codes.OK
         return False
 

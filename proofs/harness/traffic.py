@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 
 from include.errors import PlatformError
+from include.tls import trusted
 from proofs.harness.endpoint import PREDICT
 
 RETRY_STATUS = frozenset({429, 502, 503, 504})
@@ -111,7 +112,9 @@ class Traffic:
 
     def _run(self, url: str, rows: list[dict[str, Any]]) -> None:
         limits = httpx.Limits(max_keepalive_connections=1)
-        with httpx.Client(base_url=url, timeout=30.0, trust_env=False, limits=limits) as client:
+        with httpx.Client(
+            base_url=url, timeout=30.0, trust_env=False, limits=limits, verify=trusted()
+        ) as client:
             number = 0
             while not self._stop.wait(self._pause):
                 number += 1

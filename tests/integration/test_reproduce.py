@@ -21,6 +21,7 @@ from cli.records.tracking import tracking_settings
 from include.registry.versions import register_candidate
 from include.settings import PROJECT_ROOT, load_settings
 from include.tables.store import TableStore
+from include.tls import trusted
 from include.verdict import Finding, GateVerdict
 from proofs.harness.data import land
 from proofs.harness.ports import free_port
@@ -136,7 +137,7 @@ def test_the_record_is_read_from_the_server_and_without_it_from_its_database(tmp
 def wait_for(url: str) -> None:
     for _ in range(600):
         try:
-            if httpx.get(url).status_code == 200:
+            if httpx.get(url, verify=trusted()).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.2)

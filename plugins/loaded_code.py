@@ -19,10 +19,12 @@ from pathlib import Path
 
 from include.catalogue import running
 from include.errors import SpecError
+from include.settings import load_settings
 
 PACKAGES = frozenset({"cli", "dags", "feature_repo", "include", "plugins", "serving"})
 """What a version of the pipeline brings; everything else is installed."""
 FACTORIES = "dags.factories"
+DECLARATIONS = "include.processes.declarations"
 SHARED = ("dags/factories", "include", "plugins")
 """The folders whose code every DAG file imports."""
 USE_CASES = "use_cases"
@@ -47,8 +49,14 @@ class LoadedCode:
         left to the parses, which say why.
         """
         state = state_of(root)
-        if state in (self._loaded, self._broken):
+        if state == self._broken:
             return
+        if state != self._loaded:
+            self._import(root, state)
+        if self._loaded is not None:
+            import_module(DECLARATIONS).remember_neighbours(load_settings())
+
+    def _import(self, root: Path, state: State) -> None:
         forget()
         self._loaded = self._broken = None
         file = root / "dags" / "factories" / "__init__.py"

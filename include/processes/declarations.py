@@ -2,8 +2,8 @@
 parameters that an estimator takes, and conditions in SQL.
 
 They take seconds to import, so for DAG files a process of its own finds out, once per change of
-what it reads (`require_possible`); `flightdeck declarations`, a part of `make check`, does it at
-once.
+what it reads (`require_possible`) and for all use cases that are asked about; `flightdeck
+declarations`, a part of `make check`, does it at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,13 @@ import polars as pl
 
 from include.catalogue import FOLDER, find_module, load_data_module, load_valid
 from include.errors import FlightdeckError, SpecError
-from include.features.repository import definition_files, names_of, reasons, refused_names
+from include.features.repository import (
+    Definitions,
+    definition_files,
+    names_of,
+    reasons,
+    refused_names,
+)
 from include.features.store import read_definitions
 from include.features.transform import FeatureTransform
 from include.files import write
@@ -49,12 +57,36 @@ TYPES = {
 """Feast's types as those of a column."""
 
 
-def problems(use_case: UseCase, settings: Settings) -> list[str]:
-    """A line for everything that cannot be: file, field, value, what is valid."""
+ANSWERING, STARTING = "answering.lock", "starting"
+"""Held by the process that answers; there while it is started."""
+STARTING_SECONDS = 30.0
+
+_remembered: dict[Path, str] = {}
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What every use case is held against: the others, and Feast's definitions."""
+
+    use_cases: Mapping[str, UseCase]
+    definitions: Definitions
+
+    @classmethod
+    def read(cls, settings: Settings) -> Checkout:
+        """As it stands on the disk."""
+        return cls(load_valid()[0], read_definitions(settings))
+
+
+def problems(use_case: UseCase, settings: Settings, checkout: Checkout | None = None) -> list[str]:
+    """A line for everything that cannot be: file, field, value, what is valid.
+
+    The `checkout` is read where it is not given.
+    """
+    checkout = checkout or Checkout.read(settings)
     file = f"include/use_cases/{use_case.name}/spec.py"
     lines = (
-        *clashes(use_case, load_valid()[0], settings),
-        *_features(use_case, settings),
+        *clashes(use_case, checkout.use_cases, settings),
+        *_features(use_case, settings, checkout.definitions),
         *_estimator(use_case),
         *_conditions(use_case),
         *_sources(use_case),
@@ -77,21 +109,39 @@ def require_possible(use_case: UseCase, settings: Settings) -> None:
         raise SpecError("\n".join(lines))
 
 
-def answer(path: Path) -> None:
-    """Write the problems of the use case in `<file>.spec` to the file, unless another process is
-    about to.
+def remember_neighbours(settings: Settings) -> None:
+    """Digest what all use cases have in common once for this process and its forks, which parse a
+    file each: otherwise each parse reads the specifications of all.
     """
-    with path.with_suffix(".lock").open("w") as lock:
+    _remembered[settings.home] = _common_digest(settings)
+
+
+def answer(folder: Path) -> None:
+    """Write the problems of every use case that is asked about in the folder, unless another
+    process does. It ends when none is left, or what they have in common has changed.
+    """
+    with (folder / ANSWERING).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        if _known(path) is None:
-            text = _spec_file(path).read_text(encoding="utf-8")
-            use_case = UseCase.model_validate_json(text, context=RECORDED)
-            if not isinstance(use_case.training.estimator, ScikitLearn):
-                import_lean()
-            write(path, json.dumps(problems(use_case, load_settings())))
+        (folder / STARTING).unlink(missing_ok=True)
+        settings = load_settings()
+        common, checkout = _common_digest(settings), Checkout.read(settings)
+        declared = checkout.use_cases.values()
+        if not any(isinstance(one.training.estimator, ScikitLearn) for one in declared):
+            import_lean()
+        while (asked := _asked(folder)) and common == _common_digest(settings):
+            for path in asked:
+                text = _spec_file(path).read_text(encoding="utf-8")
+                use_case = UseCase.model_validate_json(text, context=RECORDED)
+                write(path, json.dumps(problems(use_case, settings, checkout)))
+
+
+def _asked(folder: Path) -> list[Path]:
+    """The files of the answers that are due."""
+    due = (path.with_suffix(".json") for path in sorted(folder.glob("*.spec")))
+    return [path for path in due if _known(path) is None]
 
 
 def _known(path: Path) -> list[str] | None:
@@ -106,14 +156,18 @@ def _spec_file(path: Path) -> Path:
 
 
 def _ask(use_case: UseCase, path: Path) -> None:
-    """Start the process; where the home takes no file, nothing is known and nothing refused."""
+    """Start the process, unless one runs; where the home takes no file, nothing is known and
+    nothing refused.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(_spec_file(path), use_case.model_dump_json())
+        if _is_answered(path.parent):
+            return
     except OSError:
         return
     # Through a shell that does not wait for it, so that it is nobody's unfinished child.
-    command = [sys.executable, "-m", "include.processes.declarations", str(path)]
+    command = [sys.executable, "-m", "include.processes.declarations", str(path.parent)]
     subprocess.run(
         ["/bin/sh", "-c", '"$@" &', "sh", *command],
         cwd=PROJECT_ROOT,
@@ -124,25 +178,53 @@ def _ask(use_case: UseCase, path: Path) -> None:
     )
 
 
+def _is_answered(folder: Path) -> bool:
+    """Whether a process answers or is being started; if not, the caller starts one."""
+    with (folder / ANSWERING).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    mark = folder / STARTING
+    if mark.exists() and time.time() - mark.stat().st_mtime < STARTING_SECONDS:
+        return True
+    mark.touch()
+    return False
+
+
 def _digest(use_case: UseCase, settings: Settings) -> str:
     """Of all that the answer depends on."""
+    own = sorted((FOLDER / use_case.name).glob("*.py"))
     digest = hashlib.sha256(use_case.model_dump_json().encode())
-    for path in (
-        *definition_files(settings),
-        *sorted((FOLDER / use_case.name).glob("*.py")),
-        *sorted(FOLDER.glob("*/spec.py")),
-        PROJECT_ROOT / "requirements.txt",
-        Path(__file__),
-    ):
-        if path.is_file():
-            digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes())
+    _add_files(digest, own)
+    digest.update((_remembered.get(settings.home) or _common_digest(settings)).encode())
     return digest.hexdigest()
 
 
-def _features(use_case: UseCase, settings: Settings) -> Iterator[str]:
+def _common_digest(settings: Settings) -> str:
+    """Of what the answers about all use cases depend on."""
+    digest = hashlib.sha256()
+    _add_files(
+        digest,
+        [
+            *definition_files(settings),
+            *sorted(FOLDER.glob("*/spec.py")),
+            PROJECT_ROOT / "requirements.txt",
+            Path(__file__),
+        ],
+    )
+    return digest.hexdigest()
+
+
+def _add_files(digest: Any, paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_file():
+            digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes())
+
+
+def _features(use_case: UseCase, settings: Settings, definitions: Definitions) -> Iterator[str]:
     from feast import FeatureService, FeatureView
 
-    definitions = read_definitions(settings)
     names = [
         *(table.view for table in use_case.feature_tables),
         *(item.view for item in use_case.inputs if item.view),

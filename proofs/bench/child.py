@@ -37,6 +37,13 @@ TASKS = {
     "monitoring_ours": "proofs.bench.monitoring.tasks.compare:ours",
     "monitoring_plain": "proofs.bench.monitoring.tasks.compare:plain",
     "monitoring_evidently": "proofs.bench.monitoring.tasks.compare:by_evidently",
+    "scale_parse": "proofs.bench.scale.tasks.parse:parse",
+    "scale_schedule": "proofs.bench.scale.tasks.scheduling:schedule",
+    "scale_serve": "proofs.bench.scale.tasks.endpoint:serve",
+    "scale_rows": "proofs.bench.scale.tasks.fits:write_rows",
+    "scale_fit": "proofs.bench.scale.tasks.fits:fit",
+    "scale_partition": "proofs.bench.scale.tasks.scoring:prepare",
+    "scale_score": "proofs.bench.scale.tasks.scoring:score",
     "batch_ours": "proofs.bench.batch.tasks.ours:score",
 }
 

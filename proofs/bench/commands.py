@@ -38,6 +38,11 @@ COMMANDS: dict[str, Command] = {
         "State how often monitoring is wrong and how soon it is right, beside what others do.",
         "Commands",
     ),
+    "scale": Command(
+        "proofs.bench.scale.main:bench_scale",
+        "Measure what hundreds of use cases, workers and large training sets cost.",
+        "Commands",
+    ),
     "defaults": Command(
         "proofs.bench.defaults.main:bench_defaults",
         "Validate public histories by the scaffold's limits: honest ones refused, faults caught.",

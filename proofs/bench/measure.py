@@ -52,8 +52,9 @@ def run_child(
     *,
     time_limit: float = TIME_LIMIT,
     memory_limit_mb: float = MEMORY_LIMIT_MB,
+    project: Path = PROJECT_ROOT,
 ) -> Measured:
-    """Run `proofs.bench.child TASK` and wait.
+    """Run `proofs.bench.child TASK` in a project's folder and wait.
 
     Raises `PlatformError` with its last lines when it fails by itself.
     """
@@ -65,7 +66,7 @@ def run_child(
             process = subprocess.Popen(
                 [sys.executable, "-m", "proofs.bench.child", task, str(folder)],
                 env=dict(environment),
-                cwd=PROJECT_ROOT,
+                cwd=project,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

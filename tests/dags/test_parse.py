@@ -75,6 +75,18 @@ def test_every_dag_is_documented_owned_tagged_and_bounded(dag_bag):
             )
 
 
+def test_tasks_carry_no_copy_of_their_dags_parameters(dag_bag):
+    """Airflow checks each copy several times a parse; at run time a task finds the DAG's own."""
+    assert set(dag_bag.dags["flight_delays__training"].params) == {"until", "trials", "reason"}
+    copies = {
+        f"{dag_id}.{task.task_id}": list(task.params)
+        for dag_id, dag in dag_bag.dags.items()
+        for task in dag.tasks
+        if any(param.source == "dag" for _, param in task.params.items())
+    }
+    assert copies == {}
+
+
 def test_every_failed_run_is_told(dag_bag):
     untold = [name for name, dag in dag_bag.dags.items() if not dag.has_on_failure_callback]
     assert untold == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 
 import pytest
@@ -168,14 +169,21 @@ def test_an_input_cannot_read_what_no_type_of_a_column_is(settings):
 @pytest.mark.slow
 def test_a_dag_file_raises_once_a_process_of_its_own_has_found_out(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path / "home"))
-    settings, wrong = load_settings(), changed(feature_service="flight_delay_v1")
-    declarations.require_possible(wrong, settings)
+    settings, started, run = load_settings(), [], subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda *given, **more: (started.append(given), run(*given, **more))[1]
+    )
+    wrong = {name: changed(feature_service=name) for name in ("flight_delay_v1", "flights_v1")}
+    for use_case in wrong.values():
+        declarations.require_possible(use_case, settings)
+    assert len(started) == 1, "one process answers for all that are asked about"
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "home" / "cache" / "declarations").glob("*.json")):
+    while len(list((tmp_path / "home" / "cache" / "declarations").glob("*.json"))) < len(wrong):
         assert time.monotonic() < deadline, "the process did not answer"
         time.sleep(0.2)
-    with pytest.raises(SpecError, match=f"{FILE}: feature_service is 'flight_delay_v1'"):
-        declarations.require_possible(wrong, settings)
+    for name, use_case in wrong.items():
+        with pytest.raises(SpecError, match=f"{FILE}: feature_service is '{name}'"):
+            declarations.require_possible(use_case, settings)
     overlay = tmp_path / "overlay.json"
     overlay.write_text('{"flight_delays": {"feature_service": "flight_delay_v1"}}')
     monkeypatch.setenv("FLIGHTDECK_SPEC_OVERLAY", str(overlay))

@@ -3,7 +3,7 @@
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 
 .DEFAULT_GOAL := help
-.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-defaults test test-unit test-pythons ci check audit docs proto up down status logs airflow lock clean venv
+.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons ci check audit docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -56,6 +56,9 @@ bench-monitoring: venv  ## how often monitoring is wrong, how soon right, beside
 
 bench-defaults: venv  ## proposed limits on public data: honest months refused, planted faults caught; needs requirements-examples.txt
 	@$(CLI) bench defaults $(ARGS)
+
+bench-scale: venv  ## many use cases, workers, models and rows: what each costs: ARGS=--quick for a small part, ARGS="--only parsing" for one
+	@$(CLI) bench scale $(ARGS)
 
 refusals: venv  ## bad data, bad models, bad packages through the wired DAGs: which gate refuses each; also var/refusals.json
 	@$(CLI) refusals $(ARGS)

@@ -7,6 +7,7 @@ them), `endpoint` (one process with many models), `workers` (batch scoring by se
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -95,13 +96,22 @@ def bench_scale(
     home = load_settings().home / "bench"
     path = home / ("scale-quick.json" if quick else "scale.json")
     figures: list[Figure] = []
+    # A part that is measured alone replaces its own figures.
+    earlier = json.loads(path.read_text()) if only and path.is_file() else []
     for name in only or PARTS:
         for figure in PARTS[name](QUICK if quick else FULL):
             figures.append(figure)
             # What is measured is kept, should the rest not be.
-            write(path, [one.as_json() for one in figures])
+            write(path, merged(earlier, figures))
     show(figures)
     print(f"Written to {path}")
+
+
+def merged(earlier: Sequence[dict[str, Any]], figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """What was measured earlier, but for the figures that have been measured since, and these."""
+    names = {figure.name for figure in figures}
+    others = [figure for figure in earlier if figure["name"] not in names]
+    return [*others, *(figure.as_json() for figure in figures)]
 
 
 def show(figures: Sequence[Figure]) -> None:
@@ -272,7 +282,7 @@ def training(scale: Scale) -> Iterator[Figure]:
             None,
             f"{measured.seconds:.1f} s",
         )
-        differences = {key: abs(metrics[key] - base[key]) for key in base}
+        differences = {key: abs(metrics[key] - base[key]) for key in base if key != "n"}
         largest = max(differences, key=lambda key: differences[key])
         yield Figure(
             f"{name}: largest difference of a metric",

@@ -52,6 +52,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "bench-batch",
         "bench-release",
         "bench-monitoring",
+        "bench-scale",
         "bench-defaults",
         "refusals",
         "faults-serving",

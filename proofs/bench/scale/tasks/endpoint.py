@@ -30,9 +30,8 @@ def serve(arguments: dict[str, Any]) -> dict[str, Any]:
     rows = storms(ROWS)
     for name in cases:
         _deploy(settings, name, rows)
-    endpoint = Endpoint(settings)
-    first, _ = _start(endpoint, len(cases))
-    seconds, memory = _start(endpoint, len(cases))
+    first, _ = _start(settings, len(cases))
+    seconds, memory = _start(settings, len(cases))
     return {"seconds": seconds, "first": first, "next": seconds, "memory": memory}
 
 
@@ -45,9 +44,9 @@ def _deploy(settings: Settings, name: str, rows: Any) -> None:
     set_desired(settings, name, 1, digest)
 
 
-def _start(endpoint: Endpoint, count: int) -> tuple[float, float]:
+def _start(settings: Settings, count: int) -> tuple[float, float]:
     started = time.monotonic()
-    with endpoint:
+    with Endpoint(settings) as endpoint:
         while True:
             models = endpoint.client.get("/v1/models").json()["models"]
             if sum(model["version"] == 1 for model in models) >= count:

@@ -33,6 +33,7 @@ def score(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     use_case = plain_case(1)
     model = load_model(Path(arguments["package"]), expected_digest=arguments["digest"], threads=1)
+    model.check_golden()
     source, ready = Path(arguments["path"]), Path(arguments["ready"])
     target = source.with_name(f"predictions-{arguments['worker']}.parquet")
     (ready / str(arguments["worker"])).touch()

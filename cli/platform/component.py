@@ -8,11 +8,12 @@ starts it again when it ends, and the databases, are whoever runs the container.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
-from cli.platform import preflight
+from cli.platform import lifecycle, metadata, preflight
 from cli.platform.environment import ensure_secrets, process_environment
 from cli.platform.preflight import MIGRATIONS
 from cli.platform.processes import component as component_process
@@ -60,7 +61,8 @@ def migrate(
 ) -> None:
     """Bring the databases up to date, and make what Airflow's processes share.
 
-    To be run once before they start, and again after an update; several at once do it once.
+    To be run once before they start, and again after an update; several at once do it once. Where
+    the platform of this home does not run, its PostgreSQL runs for as long as this takes.
     """
     for name in names or ():
         if name not in MIGRATIONS:
@@ -73,9 +75,12 @@ def migrate(
     settings = load_settings()
     os.umask(0o077)
     preflight.require_writable(settings)
-    if "airflow" in chosen:
-        ensure_secrets(settings)
     preflight.require_object_storage(settings)
-    done = preflight.migrate(settings, chosen)
+    with ExitStack() as stack:
+        if "airflow" in chosen:
+            settings = metadata.decided(settings)
+            ensure_secrets(settings)
+            stack.enter_context(lifecycle.database_at_hand(settings))
+        done = preflight.migrate(settings, chosen)
     what = f"Brought up to date: {', '.join(done)}. " if done else ""
     print(f"{what}The databases are up to date.")

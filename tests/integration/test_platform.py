@@ -17,7 +17,9 @@ import pytest
 from cli.bundles.build import build
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.environment import airflow_environment, passwords, process_environment
+from cli.platform.folders import log_dir
 from cli.platform.leftovers import find_leftovers
+from cli.platform.postgres import LOG
 from cli.platform.processes import platform_processes
 from cli.platform.state import read_state
 from cli.platform.supervision import pid_file, process_states, socket_path
@@ -338,6 +340,16 @@ def test_down_leaves_nothing_and_can_be_repeated(platform):
     again = platform.run("down")
     assert (again.returncode, again.stdout) == (0, "The platform is not running.\n")
     assert platform.run("status").returncode == 1
+
+
+def test_a_stopped_platforms_database_runs_for_as_long_as_a_migration(platform):
+    log = log_dir(platform.settings) / LOG
+    before = log.read_text().count("database system is ready to accept connections")
+    done = platform.run("migrate")
+    assert (done.returncode, done.stdout) == (0, "The databases are up to date.\n"), done.stderr
+    after = log.read_text().count("database system is ready to accept connections")
+    assert after == before + 1
+    assert not find_leftovers(platform.settings)
 
 
 def test_the_api_of_a_stopped_platform_is_one_clear_error(platform):

@@ -60,6 +60,8 @@ def save(settings: Settings, path: Path) -> list[str]:
     # Ours alone before the first secret is copied.
     with umask(0o077), writing_archive(path, about) as writer:
         _save(writer, settings)
+    if settings.reports_uri is not None:
+        missing.append(f"The reports that other hosts wrote: they lie in {settings.reports_uri}.")
     return missing
 
 

@@ -59,7 +59,8 @@ def require_object_storage(settings: Settings) -> None:
     """Raise `PlatformError` where an address of object storage leads to none, to one that refuses
     the key, or to one by which writers of several hosts would overwrite each other.
     """
-    for place in (settings.tables_uri, settings.models_uri, settings.mlflow_artifacts):
+    shared = (settings.models_uri, settings.mlflow_artifacts, settings.reports_uri)
+    for place in (settings.tables_uri, *shared):
         if place is not None and is_remote(place):
             try:
                 ObjectStore(place).require_conditions()

@@ -19,6 +19,7 @@ from include.quality.quarantine import put_aside
 from include.quality.statistics import describe
 from include.quality.validation import data_verdict
 from include.registry.versions import RegisteredVersion
+from include.reports import share
 from include.steps import StepContext
 from include.tables.store import TableStore
 
@@ -75,7 +76,9 @@ def judge_snapshot(
     verdict["data_docs"] = str(
         write_docs(folder / "data_docs", title, {table: validation.document}, verdict)
     )
-    return _report(folder / "validation.json", verdict, frame, validation.result)
+    complete = _report(folder / "validation.json", verdict, frame, validation.result)
+    share(settings, folder)
+    return complete
 
 
 def _report(

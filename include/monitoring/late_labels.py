@@ -215,4 +215,4 @@ def _write(
     }
     records.write_monitoring(use_case, tables, reopened.interval, columns)
     folder = records.report_folder(settings, use_case, reopened.interval)
-    records.write_json(folder, "reopened.json", reopened.model_dump(mode="json"))
+    records.write_json(settings, folder, "reopened.json", reopened.model_dump(mode="json"))

@@ -20,6 +20,7 @@ from include.monitoring.checks.distribution import DISTRIBUTION, MOVED
 from include.problems.registry import strategy_of
 from include.registry.client import connect
 from include.registry.versions import version as registered_version
+from include.reports import share
 from include.settings import Settings
 from include.spec import UseCase
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
@@ -97,14 +98,16 @@ def report_folder(settings: Settings, use_case: UseCase, interval: Interval) -> 
     return settings.reports_dir / "monitoring" / use_case.name / interval.label
 
 
-def write_json(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
-    """Write `<folder>/<name>` whole or not at all."""
-    return write_text(folder, name, json.dumps(content, indent=1, sort_keys=True, allow_nan=False))
+def write_json(settings: Settings, folder: Path, name: str, content: Mapping[str, Any]) -> Path:
+    """Write `<folder>/<name>` whole or not at all, and share it with other hosts."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    return write_text(settings, folder, name, text)
 
 
-def write_text(folder: Path, name: str, content: str) -> Path:
-    """Write `<folder>/<name>`; a reader never sees half of it."""
+def write_text(settings: Settings, folder: Path, name: str, content: str) -> Path:
+    """Write `<folder>/<name>`, and share it with other hosts; a reader never sees half of it."""
     write(folder / name, content)
+    share(settings, folder / name)
     return folder / name
 
 

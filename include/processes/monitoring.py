@@ -103,7 +103,7 @@ def join_labels(context: StepContext) -> JoinedLabels:
         table=written,
         impossible_feedback=impossible,
     )
-    records.write_json(_folder(context), "labels.json", result.as_json())
+    records.write_json(context.settings, _folder(context), "labels.json", result.as_json())
     return result
 
 
@@ -131,7 +131,7 @@ def detect_drift(context: StepContext, checked: CheckedWindow) -> DriftResult:
         online=online,
         table=records.write_drift(use_case, _tables(context), context.interval, columns),
     )
-    records.write_json(_folder(context), "drift.json", result.as_json())
+    records.write_json(context.settings, _folder(context), "drift.json", result.as_json())
     return result
 
 
@@ -163,7 +163,7 @@ def evaluate_performance(context: StepContext) -> PerformanceResult:
             use_case, model.transform, population.batch, population.online_judged
         ),
     )
-    records.write_json(_folder(context), "performance.json", result.as_json())
+    records.write_json(context.settings, _folder(context), "performance.json", result.as_json())
     return result
 
 
@@ -203,7 +203,7 @@ def run_checks(context: StepContext) -> CheckedWindow:
         error=error,
         table=records.write_findings(use_case, tables, interval, population.version, findings),
     )
-    records.write_json(_folder(context), "checks.json", result.as_json())
+    records.write_json(context.settings, _folder(context), "checks.json", result.as_json())
     return result
 
 
@@ -232,7 +232,7 @@ def build_report(context: StepContext) -> MonitoringReport:
         page, details = report.render(
             context.use_case, compared, context.interval, population.version, model
         )
-        content["html"] = str(records.write_text(folder, "report.html", page))
+        content["html"] = str(records.write_text(context.settings, folder, "report.html", page))
     except FlightdeckError as error:
         content["error"] = str(error)
     except Exception as error:  # noqa: BLE001  # whatever Evidently raises, the alarm is decided
@@ -246,7 +246,7 @@ def build_report(context: StepContext) -> MonitoringReport:
             context.interval.label,
             content["error"],
         )
-    path = records.write_json(folder, "report.json", content)
+    path = records.write_json(context.settings, folder, "report.json", content)
     if content["html"]:
         content["mlflow"] = records.log_report(
             context.settings, context.use_case, context.interval, population.version
@@ -295,7 +295,7 @@ def decide_alarm(
         table=table,
         mlflow=_log_metrics(context, measured, checked, {**facts, "alarm": decision["alarm"]}),
     )
-    records.write_json(_folder(context), "alarm.json", result.as_json())
+    records.write_json(context.settings, _folder(context), "alarm.json", result.as_json())
     return result
 
 

@@ -23,6 +23,7 @@ from include.quality.quarantine import put_aside
 from include.quality.references import Champion, references
 from include.quality.statistics import describe
 from include.quality.validation import Validation, data_verdict, validate
+from include.reports import share
 from include.spec import Table, UseCase, exchanged_columns
 from include.steps import StepContext
 from include.tables.completed import is_complete
@@ -214,4 +215,5 @@ def _write(
         "tables": facts,
     }
     write(report, json.dumps(content, indent=2, default=str))
+    share(context.settings, folder)
     return complete

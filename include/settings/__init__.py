@@ -51,6 +51,7 @@ STORES = (
     "mlflow_database",
     "models_uri",
     "online_store",
+    "reports_uri",
 )
 """The settings that name a store elsewhere; unset, it lies below `home`, as the tables do."""
 UNWRITABLE = re.compile(r"[\[\]\\^|]|%[0-9A-Fa-f]{2}|[\x00-\x1f\"]")
@@ -116,6 +117,11 @@ class Settings(BaseModel):
         description="Where hosts share model packages and traffic plans: s3://bucket/prefix"
         " (docs/stores.md). None by default: they lie below `home`, which endpoint and releases"
         " then share.",
+    )
+    reports_uri: str | None = Field(
+        default=None,
+        description="Where hosts share reports and Data Docs: s3://bucket/prefix (docs/stores.md)."
+        " None by default: they lie below `home`, and Airflow shows those of its own host.",
     )
     mlflow_tracking_uri: str = Field(
         description="MLflow's tracking server and registry. By default the one on `host` and"
@@ -321,7 +327,7 @@ class Settings(BaseModel):
             location(value)
         return value
 
-    @field_validator("models_uri", "mlflow_artifacts")
+    @field_validator("models_uri", "mlflow_artifacts", "reports_uri")
     @classmethod
     def _in_object_storage(cls, value: str | None) -> str | None:
         if value is None:

@@ -50,7 +50,8 @@ def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -
 def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each: the variables, why they cannot be, and what is valid."""
     yield from _of_defaults(settings, variables)
-    places = (settings.tables_uri, settings.models_uri, settings.mlflow_artifacts)
+    shared = (settings.models_uri, settings.mlflow_artifacts, settings.reports_uri)
+    places = (settings.tables_uri, *shared)
     if any(place is not None and is_remote(place) for place in places):
         yield from problems(variables)
     if settings.target == "pods":

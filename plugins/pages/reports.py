@@ -9,9 +9,11 @@ from typing import Annotated, Any
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from include.catalogue import names
+from include.errors import StorageError
+from include.reports import read_report
 from include.settings import load_settings
 
 # A report holds values of the data. In a sandbox a script among them is of no origin: it can
@@ -34,7 +36,7 @@ KINDS = {".html": "text/html; charset=utf-8", ".json": "application/json"}
 def reports_page() -> FastAPI:
     """The application that Airflow's server mounts at `/flightdeck`."""
     application = FastAPI(title="Flightdeck", docs_url=None, redoc_url=None, openapi_url=None)
-    application.get("/reports/{path:path}")(read_report)
+    application.get("/reports/{path:path}")(show_report)
     application.get("/monitoring/{dag_id}")(show_monitoring)
     return application
 
@@ -44,7 +46,7 @@ def show_monitoring(dag_id: str, user: Annotated[Any, Depends(get_user)]) -> Res
     require_reader(user)
     use_case, _, _ = dag_id.rpartition("__")
     page = f"monitoring/{use_case}/index.html"
-    if use_case in names() and (load_settings().reports_dir / page).is_file():
+    if use_case in names() and content_of(page) is not None:
         # Relative to /flightdeck/monitoring/<dag id>, so that a path before it stays.
         return RedirectResponse(f"../reports/{page}")
     return HTMLResponse(NO_PAGE.format(use_case=html.escape(use_case or dag_id)), headers=HEADERS)
@@ -56,14 +58,21 @@ def require_reader(user: Any) -> None:
         raise HTTPException(403, "This user may not read DAGs in Airflow.")
 
 
-def read_report(path: str, user: Annotated[Any, Depends(get_user)]) -> FileResponse:
-    """One file below the folder of reports; 403 for who may not read DAGs, 404 for what is not
-    there, is no page and no JSON, or lies elsewhere.
+def show_report(path: str, user: Annotated[Any, Depends(get_user)]) -> Response:
+    """One file among the reports; 403 for who may not read DAGs, 404 for what is not there, is no
+    page and no JSON, or lies elsewhere, 503 where hosts share reports and their storage is away.
     """
     require_reader(user)
-    folder = load_settings().reports_dir.resolve()
-    file = (folder / path).resolve()
-    kind = KINDS.get(Path(file).suffix)
-    if kind is None or not file.is_relative_to(folder) or not file.is_file():
+    kind = KINDS.get(Path(path).suffix)
+    content = content_of(path) if kind is not None else None
+    if content is None:
         raise HTTPException(404, f"There is no report {path!r}.")
-    return FileResponse(file, media_type=kind, headers=HEADERS)
+    return Response(content, media_type=kind, headers=HEADERS)
+
+
+def content_of(path: str) -> bytes | None:
+    """The report's content, None where there is none; raises the answer 503."""
+    try:
+        return read_report(load_settings(), path)
+    except StorageError as error:
+        raise HTTPException(503, str(error)) from error

@@ -63,6 +63,7 @@ def servers(airflow_database: None, tmp_path_factory: pytest.TempPathFactory) ->
             "TABLES_URI": f"{storage.url}/tables",
             "MODELS_URI": f"{storage.url}/models",
             "MLFLOW_ARTIFACTS": f"{storage.url}/mlflow",
+            "REPORTS_URI": f"{storage.url}/reports",
             "MLFLOW_DATABASE": database.url,
             "LEDGER_URL": database.url,
             "FEATURE_REGISTRY": database.url,
@@ -129,6 +130,8 @@ def test_the_loop_runs_over_servers_and_leaves_nothing_on_the_disk_of_a_host(
     assert traffic.champion is not None
     assert traffic.champion.digest == champion.digest
     assert ObjectStore(f"{settings.mlflow_artifacts}").tags()
+    shared = ObjectStore(f"{settings.reports_uri}").tags()
+    assert {"index.html", "validation.json"} <= {name.rpartition("/")[2] for name in shared}
     assert endpoint.client.get("/readyz").status_code == 200
 
     for home in (settings.home, endpoint.settings.home):

@@ -17,6 +17,7 @@ from include.monitoring.overview.facts import Facts, read_facts
 from include.monitoring.overview.listed import verdict, with_bounds
 from include.monitoring.overview.series import WindowFacts, metric_name
 from include.monitoring.overview.style import STYLE
+from include.reports import share
 from include.settings import Settings
 from include.spec import UseCase
 
@@ -36,6 +37,7 @@ def write_page(settings: Settings, use_case: UseCase, path: Path | None = None) 
     """
     target = path or page_path(settings, use_case)
     write(target, page(read_facts(settings, use_case)))
+    share(settings, target)
     return target
 
 

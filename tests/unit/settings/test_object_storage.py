@@ -96,6 +96,7 @@ def test_what_has_a_home_of_its_own_reaches_no_store_of_the_environment(tmp_path
         "TABLES_URI": place,
         "MODELS_URI": place,
         "MLFLOW_ARTIFACTS": place,
+        "REPORTS_URI": place,
         "MLFLOW_DATABASE": server,
         "AIRFLOW_DATABASE": server,
         "FEATURE_REGISTRY": server,

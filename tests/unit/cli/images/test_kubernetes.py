@@ -158,6 +158,8 @@ def test_the_settings_start_what_reads_them(environment: str, name: str, tmp_pat
     assert settings.environment == environment
     # The endpoint's pods share no disk with Airflow's: packages and plans go through the storage.
     assert str(settings.models_uri).startswith("s3://")
+    # Whichever pod of the api-server is asked shows what any worker reported.
+    assert str(settings.reports_uri).startswith("s3://")
     # MLflow's replicas share nothing but these, and their disks are gone with them.
     assert str(settings.mlflow_artifacts).startswith("s3://")
     services = {item["metadata"]["name"] for item in of_kind(environment, "Service")}

@@ -4,6 +4,7 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
+from include.reports import share
 from include.settings import load_settings
 from plugins.pages import reports
 from plugins.pages.lazy import LazyPage
@@ -82,3 +83,31 @@ def test_a_dag_leads_to_its_use_cases_page_over_time(folder, monkeypatch):
     assert "Nothing of &lt;b&gt;.. has been monitored yet" in strange.text
     assert client("stranger").get("/monitoring/parcels__monitoring").status_code == 403
     assert client(None).get("/monitoring/parcels__monitoring").status_code == 401
+
+
+def test_a_report_of_another_host_is_shown_and_a_storage_that_is_away_is_said(
+    folder, object_store, monkeypatch, tmp_path
+):
+    for name, value in object_store.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FLIGHTDECK_REPORTS_URI", f"{object_store.url}/{tmp_path.name}")
+    here = load_settings()
+    there = here.model_copy(update={"home": tmp_path / "of another host"})
+    path = there.reports_dir / "monitoring" / "parcels" / "2013-04" / "pages" / "ünique.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("<h1>From there</h1>")
+    share(there, path.parent.parent)
+    share(there, tmp_path / "outside.html")
+    address = here.report_address(str(here.reports_dir / path.relative_to(there.reports_dir)))
+    inside = address.partition("/flightdeck")[2]
+    assert client("reader").get(inside).text == "<h1>From there</h1>"
+    path.write_text("<h1>Anew</h1>")
+    share(there, path)
+    assert client("reader").get(inside).text == "<h1>Anew</h1>"
+    # What this host wrote before reports were shared is still shown.
+    before = client("reader").get("/reports/monitoring/parcels/report%20%C3%B6.html")
+    assert before.text == "<h1>Report</h1>"
+    assert client("reader").get("/reports/outside.html").status_code == 404
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    away = client("reader").get(inside)
+    assert (away.status_code, away.headers["content-type"]) == (503, "application/json")

@@ -32,11 +32,14 @@ LEARNING = [
 ROOMS = ("include", "serving", "plugins", "dags", "cli", "proofs", "tests")
 # What a line of requirements.in brings by its extra, or cannot do without.
 COMES_WITH = {
+    "alembic": "mlflow",
     "botocore": "boto3",
+    "dask": "distributed",
     "nats": "faststream[nats]",
     "psycopg": "feast[postgres]",
     "pydantic_core": "pydantic",
     "redis": "feast[redis]",
+    "structlog": "apache-airflow",
     "typeguard": "feast",
 }
 # A peer of the benchmarks has its own environment, which the benchmark makes.

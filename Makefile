@@ -1,6 +1,7 @@
 # Flightdeck. `make` alone lists the targets. Every target sets up what it needs; no environment variable is required.
 #   PYTHON=/path/to/python   the interpreter for .venv (3.11, 3.12 or 3.13; default: found on the PATH)
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
+#   EVIDENTLY_PORT=   Evidently's own UI, which is not started without a port
 
 .DEFAULT_GOAL := help
 .PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons ci check audit docs proto up down status logs airflow lock clean venv
@@ -22,6 +23,10 @@ export FLIGHTDECK_GRPC_PORT := $(GRPC_PORT)
 endif
 ifneq ($(SERVING_PORT),)
 export FLIGHTDECK_SERVING_PORT := $(SERVING_PORT)
+endif
+
+ifneq ($(EVIDENTLY_PORT),)
+export FLIGHTDECK_EVIDENTLY_PORT := $(EVIDENTLY_PORT)
 endif
 
 VENV_PYTHON := .venv/bin/python

@@ -88,7 +88,7 @@ def up(console: Console | None = None) -> Settings:
 
 def _say_that_it_runs(settings: Settings, requested: Settings, say: Say) -> None:
     say("The platform is already up.")
-    ports = ("airflow_port", "mlflow_port", "serving_port", "grpc_port")
+    ports = ("airflow_port", "mlflow_port", "serving_port", "grpc_port", "evidently_port")
     if any(getattr(settings, port) != getattr(requested, port) for port in ports):
         say("It keeps the ports it was started with; `make down` first to change them.")
     if requested.airflow_database not in (None, settings.airflow_database):
@@ -118,6 +118,7 @@ def _start(settings: Settings, say: Say) -> None:
         mlflow_port=settings.mlflow_port,
         serving_port=settings.serving_port,
         grpc_port=settings.grpc_port,
+        evidently_port=settings.evidently_port,
         airflow_database=settings.airflow_database or "",
     )
     supervision.pid_file(settings).unlink(missing_ok=True)
@@ -330,8 +331,13 @@ def address_lines(settings: Settings) -> list[str]:
             if settings.grpc_port
             else "gRPC      off"
         ),
+        *([f"Evidently {_evidently_page(settings)}"] if settings.evidently_port else ()),
         f"Logs      {log_dir(settings)}",
     ]
+
+
+def _evidently_page(settings: Settings) -> str:
+    return f"http://{settings.host}:{settings.evidently_port}   reports; it knows no accounts"
 
 
 @contextmanager

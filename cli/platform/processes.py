@@ -5,6 +5,7 @@ seen.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from cli.workers.celery_workers import node_name, worker_command
 from include.settings import PROJECT_ROOT, Settings
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
+SECRET_BYTES = 16
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -68,7 +70,9 @@ def platform_processes(settings: Settings) -> tuple[Process, ...]:
     embedded = kind_of(settings) == "embedded"
     databases = (_database(settings),) if embedded else ()
     workers = (_worker(settings, node_name(settings)),) if settings.executor == "celery" else ()
-    return (*databases, _mlflow(settings), *_airflow(settings), *workers, _serving(settings))
+    evidently = (_evidently(settings),) if settings.evidently_port else ()
+    airflow = _airflow(settings)
+    return (*databases, _mlflow(settings), *airflow, *workers, _serving(settings), *evidently)
 
 
 def component_names() -> tuple[str, ...]:
@@ -199,4 +203,27 @@ def _serving(settings: Settings) -> Process:
         port_variable="SERVING_PORT",
         more_ports=(("GRPC_PORT", settings.grpc_port),) if settings.grpc_port else (),
         address=settings.serving_url,
+    )
+
+
+def _evidently(settings: Settings) -> Process:
+    address = f"http://{settings.host}:{settings.evidently_port}"
+    return Process(
+        name="evidently",
+        command=(
+            *(sys.executable, "-m", "evidently.cli", "ui"),
+            *("--host", settings.host, "--port", str(settings.evidently_port)),
+            *("--workspace", str(settings.evidently_dir)),
+        ),
+        # Without the secret, which nobody has, it takes no changes: monitoring writes files.
+        environment={
+            **common_environment(settings),
+            "EVIDENTLY_SECRET": secrets.token_hex(SECRET_BYTES),
+        },
+        priority=450,
+        log=log_dir(settings) / "evidently.log",
+        health_url=f"{address}/api/version",
+        port=settings.evidently_port,
+        port_variable="EVIDENTLY_PORT",
+        address=address,
     )

@@ -32,6 +32,7 @@ class PlatformState:
     mlflow_port: int
     serving_port: int
     grpc_port: int = 0
+    evidently_port: int = 0
     airflow_database: str = SQLITE
 
 
@@ -82,6 +83,7 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "MLFLOW_PORT": state.mlflow_port,
         "SERVING_PORT": state.serving_port,
         "GRPC_PORT": state.grpc_port,
+        "EVIDENTLY_PORT": state.evidently_port,
         "AIRFLOW_DATABASE": state.airflow_database,
     }
     return load_settings(

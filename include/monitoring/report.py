@@ -75,10 +75,21 @@ def compare_columns(current: pl.DataFrame, reference: pl.DataFrame) -> Sides:
     return Sides(current.select(shown), reference.select(shown), categories, numbers, left_out)
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """A report as one HTML page that needs no network, Evidently's result as JSON, and its own
+    object of it.
+    """
+
+    page: str
+    details: dict[str, Any]
+    run: Snapshot
+
+
 def render(
     use_case: UseCase, compared: Sides, interval: Interval, version: int, model: ScoringModel
-) -> tuple[str, dict[str, Any]]:
-    """The report as one HTML page that needs no network, and Evidently's own result as JSON.
+) -> Rendered:
+    """The report of an interval.
 
     The page begins with what is compared: use case, interval, the version that scored, and the
     rows that it was trained on.
@@ -98,7 +109,9 @@ def render(
     preset = DataDriftPreset(
         method="hellinger", threshold=limits.drift_effect, drift_share=limits.drifted_share
     )
-    snapshot: Snapshot = Report([preset]).run(current, reference)
+    snapshot: Snapshot = Report([preset]).run(
+        current, reference, timestamp=interval.end.replace(tzinfo=None), name=interval.text
+    )
     snapshot_of = model.metadata.snapshot
     facts = (
         f"Scored by version {version}; {compared.current.height} rows of the interval",
@@ -109,7 +122,8 @@ def render(
         *(f"Left out: {name} ({why})" for name, why in compared.left_out.items()),
     )
     title = f"{use_case.title}: {interval.text}"
-    return headed(snapshot.get_html_str(as_iframe=False), title, facts), snapshot.dict()
+    page = headed(snapshot.get_html_str(as_iframe=False), title, facts)
+    return Rendered(page, snapshot.dict(), snapshot)
 
 
 def headed(page: str, title: str, facts: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ from include.monitoring.checks.schema_skew import SCHEMA_SKEW
 from include.monitoring.decay import PERFORMANCE
 from include.monitoring.late_labels import ReopenedWindow
 from include.monitoring.online_log import read_log
+from include.monitoring.overview.evidently_ui import keep_run
 from include.monitoring.overview.page import write_page_safely
 from include.monitoring.population import Population, judged_model, read_population
 from include.monitoring.serving_metrics import sample
@@ -229,16 +230,19 @@ def build_report(context: StepContext) -> MonitoringReport:
             "current": compared.current.height,
             "reference": compared.reference.height,
         }
-        page, details = report.render(
+        rendered = report.render(
             context.use_case, compared, context.interval, population.version, model
         )
-        content["html"] = str(records.write_text(context.settings, folder, "report.html", page))
+        content["html"] = str(
+            records.write_text(context.settings, folder, "report.html", rendered.page)
+        )
+        keep_run(context.settings, context.use_case, context.interval, rendered.run)
     except FlightdeckError as error:
         content["error"] = str(error)
     except Exception as error:  # noqa: BLE001  # whatever Evidently raises, the alarm is decided
         content["error"] = f"Evidently failed: {type(error).__name__}: {error}"
     else:
-        content["evidently"] = _plain(details)
+        content["evidently"] = _plain(rendered.details)
     if content["error"]:
         LOG.warning(
             "No monitoring report for %s %s: %s",

@@ -90,6 +90,14 @@ class Settings(BaseModel):
         description="The endpoint's TCP port for the Open Inference Protocol over gRPC; 0 for none."
         " By default the next one to `serving_port`.",
     )
+    evidently_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="TCP port of Evidently's own UI with the reports of monitoring; 0, the default:"
+        " it is not started. It knows no accounts, so `host` must be this machine alone"
+        " (docs/monitoring.md).",
+    )
     airflow_database: str | None = Field(
         default=None,
         repr=False,
@@ -491,6 +499,11 @@ class Settings(BaseModel):
             return None
         inside = quote(Path(path).relative_to(self.reports_dir).as_posix())
         return f"{self.airflow_page}{REPORTS_PATH}/{inside}"
+
+    @property
+    def evidently_dir(self) -> Path:
+        """Folder of the workspace that Evidently's own UI shows."""
+        return self.home / "evidently"
 
     @property
     def keys_dir(self) -> Path:

@@ -56,6 +56,13 @@ def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator
         yield from problems(variables)
     if settings.target == "pods":
         yield from _of_pods(settings)
+    if settings.evidently_port and settings.host not in LOOPBACK:
+        yield (
+            f"{PREFIX}EVIDENTLY_PORT is {settings.evidently_port}, and {PREFIX}HOST is"
+            f" {settings.host}: Evidently's UI shows values of the data to whoever reaches it, and"
+            f" knows no accounts. Unset it, or listen on 127.0.0.1 alone; the same reports are in"
+            " Airflow, which asks who reads them."
+        )
 
 
 def _of_defaults(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -22,6 +22,13 @@ HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
+}
+# Ours has no script, and may run none; so it may keep its origin, without which a browser sends no
+# cookie when a link in it is followed within Airflow's frame.
+OVER_TIME = {
+    **HEADERS,
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    " allow-same-origin allow-popups",
 }
 NO_PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Monitoring</title>'
@@ -63,11 +70,12 @@ def show_report(path: str, user: Annotated[Any, Depends(get_user)]) -> Response:
     page and no JSON, or lies elsewhere, 503 where hosts share reports and their storage is away.
     """
     require_reader(user)
-    kind = KINDS.get(Path(path).suffix)
+    kind = KINDS.get(PurePosixPath(path).suffix)
     content = content_of(path) if kind is not None else None
     if content is None:
         raise HTTPException(404, f"There is no report {path!r}.")
-    return Response(content, media_type=kind, headers=HEADERS)
+    is_over_time = PurePosixPath(path).match("monitoring/*/index.html")
+    return Response(content, media_type=kind, headers=OVER_TIME if is_over_time else HEADERS)
 
 
 def content_of(path: str) -> bytes | None:

@@ -119,11 +119,7 @@ def windows(facts: Facts) -> str:
     )
     rows = []
     for item in facts.series.windows[: -MOST_WINDOWS - 1 : -1]:
-        report = (
-            f'<a href="{item.interval.label}/report.html" target="_blank">report</a>'
-            if item.report
-            else "-"
-        )
+        report = f'<a href="{item.interval.label}/report.html">report</a>' if item.report else "-"
         rows.append(
             (
                 f"{item.interval.start:%Y-%m-%d %H:%M}",

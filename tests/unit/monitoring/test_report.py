@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
+from evidently.ui.workspace import Workspace
 
 from include.interval import Interval
-from include.monitoring.report import render, sides
+from include.monitoring.overview.evidently_ui import keep_run, project_id
+from include.monitoring.report import Rendered, render, sides
+from include.settings import load_settings
 from include.tables.store import TableStore
 from tests.unit.model.synthetic import DAYS, START
 from tests.unit.problems.problem_cases import rows, trained, use_case
@@ -41,7 +45,23 @@ def test_a_report_shows_the_answers_of_its_problem(problem: str, tmp_path):
         assert compared.current.schema["predicted_class"] == pl.String
         assert "predicted_class" in compared.categories
     interval = Interval(START, START + timedelta(days=DAYS))
-    page, details = render(case, compared, interval, 1, made.model)
-    assert page.count("<h1>") == 1
-    assert all(name in page for name in ANSWERED[problem])
-    assert details["metrics"]
+    rendered = render(case, compared, interval, 1, made.model)
+    assert rendered.page.count("<h1>") == 1
+    assert all(name in rendered.page for name in ANSWERED[problem])
+    assert rendered.details["metrics"]
+    assert_one_run_is_kept(case, interval, rendered, tmp_path)
+
+
+def assert_one_run_is_kept(case, interval: Interval, rendered: Rendered, home: Path) -> None:
+    """In the workspace of Evidently's UI where that is wanted, once however often it is written."""
+    off = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": str(home)})
+    keep_run(off, case, interval, rendered.run)
+    assert not off.evidently_dir.exists()
+    on = off.model_copy(update={"evidently_port": 8001})
+    for _ in range(2):
+        keep_run(on, case, interval, rendered.run)
+    workspace = Workspace(str(on.evidently_dir))
+    (run,) = workspace.list_runs(project_id(case))
+    stored = workspace.get_run(project_id(case), run)
+    assert stored is not None
+    assert (stored.name, stored.timestamp) == (interval.text, interval.end.replace(tzinfo=None))

@@ -6,7 +6,7 @@ import pytest
 
 from cli.platform.preflight import require_disk, require_ports, require_writable
 from cli.platform.processes import platform_processes
-from include.errors import PlatformError
+from include.errors import PlatformError, SettingsError
 from include.settings import load_settings
 from proofs.harness.ports import free_ports
 
@@ -64,6 +64,20 @@ def test_the_grpc_port_is_checked_too_and_is_the_next_one_unless_it_is_chosen(tm
         require_ports(settings, platform_processes(settings))
     assert load_settings({"FLIGHTDECK_SERVING_PORT": "3010"}).grpc_port == 3011
     assert load_settings({"FLIGHTDECK_ENV": "test"}).grpc_port == 0
+
+
+def test_evidentlys_ui_is_started_where_its_port_is_chosen_and_on_this_machine_alone(tmp_path):
+    variables = {"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_EVIDENTLY_PORT": "8001"}
+    settings = load_settings(variables)
+    process = platform_processes(settings)[-1]
+    assert (process.name, process.port) == ("evidently", 8001)
+    assert str(settings.evidently_dir) in process.command
+    assert process.environment["DO_NOT_TRACK"] == "1"
+    assert len(process.environment["EVIDENTLY_SECRET"]) == 32
+    by_default = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
+    assert "evidently" not in {process.name for process in platform_processes(by_default)}
+    with pytest.raises(SettingsError, match="knows no accounts"):
+        load_settings({**variables, "FLIGHTDECK_HOST": "0.0.0.0"})
 
 
 def test_a_full_disk_says_how_much_is_needed(tmp_path, monkeypatch):

@@ -77,6 +77,11 @@ def test_a_dag_leads_to_its_use_cases_page_over_time(folder, monkeypatch):
     answer = client("reader").get("/monitoring/parcels__monitoring")
     assert (answer.status_code, answer.text) == (200, "<h1>Over time</h1>")
     assert answer.url.path == "/reports/monitoring/parcels/index.html"
+    # A link in it is followed with Airflow's cookie, also within a frame; no script of it runs.
+    policy = answer.headers["content-security-policy"]
+    assert "allow-same-origin" in policy
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
     none = client("reader").get("/monitoring/letters__training")
     assert "Nothing of letters has been monitored yet" in none.text
     strange = client("reader").get("/monitoring/%3Cb%3E..__x")

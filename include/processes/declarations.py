@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from include.features.transform import FeatureTransform
 from include.files import write
 from include.model.lean_xgboost import import_lean
 from include.process_end import end_at_once
-from include.processes.neighbours import clashes
+from include.processes.neighbours import WrittenPlaces, clashes
 from include.quality import cross_table, rules
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.spec import FeatureTable, Input, ScikitLearn, UseCase
@@ -66,15 +66,37 @@ _remembered: dict[Path, str] = {}
 
 @dataclass(frozen=True)
 class Checkout:
-    """What every use case is held against: the others, and Feast's definitions."""
+    """What every use case is held against: what all of them write, and Feast's definitions."""
 
-    use_cases: Mapping[str, UseCase]
+    written: WrittenPlaces
     definitions: Definitions
+
+    @cached_property
+    def notes(self) -> dict[str, Any]:
+        """What the files of feature_repo define and why some are refused, as JSON."""
+        return self.definitions.as_json()
+
+    @cached_property
+    def views(self) -> dict[str, Any]:
+        """Feast's views by name."""
+        from feast import FeatureView
+
+        return self._named(FeatureView)
+
+    @cached_property
+    def services(self) -> dict[str, Any]:
+        """Feast's feature services by name."""
+        from feast import FeatureService
+
+        return self._named(FeatureService)
+
+    def _named(self, kind: type) -> dict[str, Any]:
+        return {part.name: part for part in self.definitions.objects if isinstance(part, kind)}
 
     @classmethod
     def read(cls, settings: Settings) -> Checkout:
         """As it stands on the disk."""
-        return cls(load_valid()[0], read_definitions(settings))
+        return cls(WrittenPlaces(load_valid()[0]), read_definitions(settings))
 
 
 def problems(use_case: UseCase, settings: Settings, checkout: Checkout | None = None) -> list[str]:
@@ -85,8 +107,8 @@ def problems(use_case: UseCase, settings: Settings, checkout: Checkout | None = 
     checkout = checkout or Checkout.read(settings)
     file = f"include/use_cases/{use_case.name}/spec.py"
     lines = (
-        *clashes(use_case, checkout.use_cases, settings),
-        *_features(use_case, settings, checkout.definitions),
+        *clashes(use_case, checkout.written, settings),
+        *_features(use_case, settings, checkout),
         *_estimator(use_case),
         *_conditions(use_case),
         *_sources(use_case),
@@ -128,7 +150,7 @@ def answer(folder: Path) -> None:
         (folder / STARTING).unlink(missing_ok=True)
         settings = load_settings()
         common, checkout = _common_digest(settings), Checkout.read(settings)
-        declared = checkout.use_cases.values()
+        declared = checkout.written.use_cases.values()
         if not any(isinstance(one.training.estimator, ScikitLearn) for one in declared):
             import_lean()
         while (asked := _asked(folder)) and common == _common_digest(settings):
@@ -222,20 +244,15 @@ def _add_files(digest: Any, paths: Iterable[Path]) -> None:
             digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes())
 
 
-def _features(use_case: UseCase, settings: Settings, definitions: Definitions) -> Iterator[str]:
-    from feast import FeatureService, FeatureView
-
+def _features(use_case: UseCase, settings: Settings, checkout: Checkout) -> Iterator[str]:
     names = [
         *(table.view for table in use_case.feature_tables),
         *(item.view for item in use_case.inputs if item.view),
     ]
-    notes = definitions.as_json()
-    yield from reasons(notes, names_of(names, use_case.feature_service))
+    yield from reasons(checkout.notes, names_of(names, use_case.feature_service))
     # That they are not defined was said with the reason.
-    refused = refused_names(notes, settings)
-    objects = definitions.objects
-    views = {view.name: view for view in objects if isinstance(view, FeatureView)}
-    services = {part.name: part for part in objects if isinstance(part, FeatureService)}
+    refused = refused_names(checkout.notes, settings)
+    views, services = checkout.views, checkout.services
     for table in use_case.feature_tables:
         if table.view in views:
             yield from _table_of(table, views[table.view], settings)

@@ -40,27 +40,49 @@ class Place:
         """The folder's parts, as a file system that tells neither case nor composition has them."""
         return tuple(folded(self.folder).split("/"))
 
-    def overlaps(self, other: Place) -> bool:
-        """Whether one lies where the other lies, or inside it."""
-        depth = min(len(self.path), len(other.path))
-        return self.path[:depth] == other.path[:depth]
+
+class WrittenPlaces:
+    """Everything that some use cases write, by where it lies: of a thousand of them, those that
+    touch one place are found without looking at the others.
+    """
+
+    def __init__(self, use_cases: Mapping[str, UseCase]) -> None:
+        self.use_cases = use_cases
+        self._at: dict[tuple[str, ...], list[Place]] = {}
+        self._below: dict[tuple[str, ...], list[Place]] = {}
+        for use_case in use_cases.values():
+            for place in places(use_case):
+                path = place.path
+                self._at.setdefault(path, []).append(place)
+                for depth in range(1, len(path)):
+                    self._below.setdefault(path[:depth], []).append(place)
+
+    def overlapping(self, place: Place) -> Iterator[Place]:
+        """What lies where the place lies, around it or inside it."""
+        path = place.path
+        for depth in range(1, len(path) + 1):
+            yield from self._at.get(path[:depth], ())
+        yield from self._below.get(path, ())
 
 
-def clashes(use_case: UseCase, others: Mapping[str, UseCase], settings: Settings) -> list[str]:
+def clashes(use_case: UseCase, written: WrittenPlaces, settings: Settings) -> list[str]:
     """A line for every place that another use case writes too and that is not plainly this one's,
     and for every table of another that is not there as it is referred to.
     """
     tables = TableStore(settings.tables_uri)
-    lines = [*_reserved(use_case), *_references(use_case, others)]
-    for other in others.values():
-        if other.name != use_case.name:
-            lines += _between(use_case, other, tables)
+    lines = [*_reserved(use_case), *_references(use_case, written.use_cases)]
+    for ours in places(use_case):
+        for theirs in written.overlapping(ours):
+            if theirs.use_case != use_case.name:
+                lines += _between(
+                    use_case, written.use_cases[theirs.use_case], ours, theirs, tables
+                )
     return list(dict.fromkeys(lines))
 
 
 def require_alone(use_case: UseCase, settings: Settings) -> None:
     """Raise `SpecError` with all `clashes` between this use case and those of the checkout."""
-    lines = clashes(use_case, load_valid()[0], settings)
+    lines = clashes(use_case, WrittenPlaces(load_valid()[0]), settings)
     if lines:
         raise SpecError(f"{use_case.name}: " + "\n".join(lines))
 
@@ -103,13 +125,11 @@ def _reserved(use_case: UseCase) -> Iterator[str]:
             )
 
 
-def _between(use_case: UseCase, other: UseCase, tables: TableStore) -> Iterator[str]:
-    for ours in places(use_case):
-        for theirs in places(other):
-            if ours.overlaps(theirs) and not _is_shared(use_case, other, ours, theirs):
-                if _is_established(tables, ours, theirs):
-                    continue
-                yield _sentence(ours, theirs)
+def _between(
+    use_case: UseCase, other: UseCase, ours: Place, theirs: Place, tables: TableStore
+) -> Iterator[str]:
+    if not _is_shared(use_case, other, ours, theirs) and not _is_established(tables, ours, theirs):
+        yield _sentence(ours, theirs)
 
 
 def _is_shared(use_case: UseCase, other: UseCase, ours: Place, theirs: Place) -> bool:

@@ -23,7 +23,7 @@ from include.processes.features import (
     publish_tables,
     validate_data,
 )
-from include.processes.neighbours import clashes, require_alone
+from include.processes.neighbours import WrittenPlaces, clashes, require_alone
 from include.quality.delivery_verdict import judge_delivery
 from include.settings import PROJECT_ROOT, Settings
 from include.spec import UseCase
@@ -58,7 +58,8 @@ def with_table(name: str) -> UseCase:
 
 
 def between(first: UseCase, second: UseCase, settings: Settings) -> list[str]:
-    return clashes(first, {case.name: case for case in (first, second)}, settings)
+    both = {case.name: case for case in (first, second)}
+    return clashes(first, WrittenPlaces(both), settings)
 
 
 def test_use_cases_with_tables_of_their_own_stand_beside_each_other(settings: Settings):

@@ -90,7 +90,7 @@ class Checkout:
 
         return self._named(FeatureService)
 
-    def _named(self, kind: type) -> dict[str, Any]:
+    def _named(self, kind: Any) -> dict[str, Any]:  # Feast is untyped
         return {part.name: part for part in self.definitions.objects if isinstance(part, kind)}
 
     @classmethod

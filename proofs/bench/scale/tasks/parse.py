@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
-import structlog
 from airflow.dag_processing import processor
 
 from include.errors import PlatformError
@@ -72,7 +72,7 @@ def _parse(file: Path) -> int:
     request = processor.DagFileParseRequest(
         file=str(file), bundle_path=PROJECT_ROOT / "dags", bundle_name="dags-folder"
     )
-    result = processor._parse_file(request, structlog.get_logger())
+    result = processor._parse_file(request, logging.getLogger(__name__))
     if result is None or result.import_errors:
         raise PlatformError(f"{file} cannot be parsed: {result}")
     return len(result.serialized_dags)

@@ -19,7 +19,10 @@ from include.release.ledger import Entry, Ledger
 from include.settings import Settings
 
 RELEASES = ("promoted", "rolled_back")
-WORDS = {"promoted": "in service", "rolled_back": "rolled back"}
+PROMOTED, BACK = RELEASES
+WORDS = {PROMOTED: "in service", BACK: "rolled back"}
+DECAYS = ("performance", "drift")
+"""Alarms that the windows themselves tell, each at its own."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _releases(windows: Sequence[WindowFacts], entries: Sequence[Entry]) -> Itera
     for entry in entries:
         if start <= entry.recorded_at <= end:
             shown.add(entry.version)
-            back = "↩ " if entry.event == "rolled_back" else ""
+            back = "↩ " if entry.event == BACK else ""
             text = f"{back}v{entry.version}"
             yield Mark("release", entry.recorded_at, text, release_sentence(entry))
     sentences = {item.version: release_sentence(item) for item in entries if item.event != BACK}
@@ -81,25 +84,18 @@ def _releases(windows: Sequence[WindowFacts], entries: Sequence[Entry]) -> Itera
             yield Mark("release", window.interval.start, f"v{version}", about)
 
 
-BACK = "rolled_back"
-
-
 def _alarms(windows: Sequence[WindowFacts], alarms: Sequence[Alarm]) -> Iterator[Mark]:
-    """Each window that alarmed, and of the alarms that are about no such window the newest one."""
+    """Each window that alarmed for drift or performance, and the newest signal of each alarm of
+    another kind.
+    """
     for window in windows:
         if window.alarm:
             about = f"Alarm, {window.verdict}: {' '.join(window.reasons)}"
             yield Mark("alarm", window.middle, window.verdict, about)
-    marked = {window.interval for window in windows if window.alarm}
     for alarm in alarms:
-        if alarm.window in marked and alarm.key.kind in DECAYS:
+        kind, moment = alarm.key.kind, alarm.raised_at
+        if kind in DECAYS:
             continue
-        moment = alarm.raised_at
         if alarm.window is not None:
             moment = alarm.window.start + (alarm.window.end - alarm.window.start) / 2
-        kind = alarm.key.kind
-        if kind not in DECAYS:
-            yield Mark("alarm", moment, kind, f"Alarm {alarm.number}, {kind}: {alarm.reason}")
-
-
-DECAYS = ("performance", "drift")
+        yield Mark("alarm", moment, kind, f"Alarm {alarm.number}, {kind}: {alarm.reason}")

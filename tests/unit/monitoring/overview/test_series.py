@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from include.alarms.store import AlarmStore
+from include.monitoring import records
+from include.monitoring.checks.base import measured
+from include.monitoring.checks.effectiveness import EFFECTIVENESS
+from include.monitoring.checks.estimate import ESTIMATE
 from include.monitoring.overview.marks import Records, marks_of, read_records
 from include.monitoring.overview.series import Measured, Series, read_series
 from include.problems.registry import strategy_of
@@ -19,9 +24,11 @@ from tests.unit.monitoring.overview.written import (
     BEFORE,
     FLIGHTS,
     alarmed,
+    checked,
     month,
     write_month,
 )
+from tests.unit.problems.problem_cases import use_case
 
 
 @pytest.fixture
@@ -69,7 +76,35 @@ def test_late_labels_take_the_bounds_of_the_former_number_away(tables):
 
 def test_each_problem_alarms_at_its_own_limit():
     limits = FLIGHTS.monitoring
+    several, number = use_case("multiclass"), use_case("regression")
     assert strategy_of(FLIGHTS).alarms_at(0.8) == pytest.approx(0.8 - limits.max_auc_drop)
+    drop, increase = several.monitoring.max_accuracy_drop, number.monitoring.max_loss_increase
+    assert strategy_of(several).alarms_at(0.8) == pytest.approx(0.8 - drop)
+    # The loss is the square of the RMSE; of another loss the RMSE says nothing of the limit.
+    assert strategy_of(number).alarms_at(4.0) == pytest.approx(4.0 * math.sqrt(1.0 + increase))
+    absolute = number.problem.model_copy(update={"loss": "absolute"})
+    changed = number.model_copy(update={"problem": absolute})
+    assert strategy_of(changed).alarms_at(4.0) is None
+
+
+def test_of_a_number_the_rmse_is_shown_with_the_root_of_the_estimated_square(tables):
+    case = use_case("regression")
+    row: dict[str, Any] = dict.fromkeys(records.monitoring_schema(case))
+    del row["interval_start"], row["interval_end"]
+    row |= {"rows": 900, "labelled": 800, "drift": "none", "alarm": False, "verdict": "none"}
+    row |= {"reasons_json": "[]", "model_version": 1, "rmse": 3.0, "bias": 0.5, "mean_label": 7.0}
+    records.write_monitoring(case, tables, month(4), row)
+    found = [
+        checked(ESTIMATE, "estimated_mse", 9.0, measured(9.0, 4.0, 16.0)),
+        checked(EFFECTIVENESS, "rmse", 3.0, measured(3.0, 2.9, 3.1, before=2.5)),
+    ]
+    records.write_findings(case, tables, month(4), 1, found)
+    (window,) = read_series(case, tables).windows
+    assert window.metric == Measured(3.0, 2.9, 3.1)
+    assert window.estimated == Measured(3.0, 2.0, 4.0)
+    assert window.before == 2.5
+    assert (window.score, window.outcome) == (7.5, 7.0)
+    assert window.gap == Measured(0.5)
 
 
 def release(number: int, event: str, version: int, when: datetime) -> Entry:
@@ -114,6 +149,6 @@ def test_releases_and_alarms_are_read_from_their_own_records(tmp_path):
     Ledger(settings).append("promoted", "parcels", 1, "d", "engineer", "first", {})
     Ledger(settings).append("registered", "parcels", 2, "e", "engineer", "next", {})
     AlarmStore(settings).signal(happened("rollback"))
-    records = read_records(settings, "parcels")
-    assert [entry.event for entry in records.releases] == ["promoted"]
-    assert [alarm.key.kind for alarm in records.alarms] == ["rollback"]
+    there = read_records(settings, "parcels")
+    assert [entry.event for entry in there.releases] == ["promoted"]
+    assert [alarm.key.kind for alarm in there.alarms] == ["rollback"]

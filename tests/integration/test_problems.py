@@ -19,6 +19,8 @@ from include.evaluation.champion import score_champion
 from include.inference_log.log import ship
 from include.model.engine import open_engine
 from include.model.package import golden_columns, load_model
+from include.monitoring.overview.page import page_path
+from include.monitoring.overview.series import metric_name, read_series
 from include.registry import versions
 from include.registry.client import connect
 from include.release.model_store import publish, set_desired
@@ -220,6 +222,11 @@ def test_the_registered_model_scores_and_is_watched_by_the_wired_dags(trained):
     row = TableStore(settings.tables_uri).read(f"{NAME}/monitoring").row(0, named=True)
     metric = "rmse" if trained.problem == "regression" else "accuracy"
     assert row[metric] == pytest.approx(performance["batch"][metric])
+    (window,) = read_series(trained.use_case, TableStore(settings.tables_uri)).windows
+    assert window.metric.low < row[metric] < window.metric.high
+    assert (window.estimated is not None) == (trained.problem == "regression")
+    shown = page_path(settings, trained.use_case).read_text(encoding="utf-8")
+    assert f"<b>{metric_name(trained.use_case)}</b>" in shown
 
 
 def test_the_endpoint_answers_explains_or_says_why_not_and_logs(trained, tmp_path):

@@ -22,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from include.catalogue import FOLDER, find_module, load_data_module, load_valid
+from include.catalogue import FOLDER, find_module, load_data_module, load_valid, running
 from include.errors import FlightdeckError, SpecError
 from include.features.repository import (
     Definitions,
@@ -153,17 +153,23 @@ def answer(folder: Path) -> None:
         declared = checkout.written.use_cases.values()
         if not any(isinstance(one.training.estimator, ScikitLearn) for one in declared):
             import_lean()
-        while (asked := _asked(folder)) and common == _common_digest(settings):
-            for path in asked:
-                text = _spec_file(path).read_text(encoding="utf-8")
-                use_case = UseCase.model_validate_json(text, context=RECORDED)
-                write(path, json.dumps(problems(use_case, settings, checkout)))
+        failed: set[Path] = set()
+        while (asked := _asked(folder) - failed) and common == _common_digest(settings):
+            for path in sorted(asked):
+                # What is wrong with one in an unforeseen way keeps no other from its answer.
+                try:
+                    with running(path, path.name):
+                        text = _spec_file(path).read_text(encoding="utf-8")
+                        use_case = UseCase.model_validate_json(text, context=RECORDED)
+                        write(path, json.dumps(problems(use_case, settings, checkout)))
+                except SpecError:
+                    failed.add(path)
 
 
-def _asked(folder: Path) -> list[Path]:
+def _asked(folder: Path) -> set[Path]:
     """The files of the answers that are due."""
-    due = (path.with_suffix(".json") for path in sorted(folder.glob("*.spec")))
-    return [path for path in due if _known(path) is None]
+    due = (path.with_suffix(".json") for path in folder.glob("*.spec"))
+    return {path for path in due if _known(path) is None}
 
 
 def _known(path: Path) -> list[str] | None:

@@ -25,13 +25,15 @@ SNAPSHOT = {"name": "storms/snapshots/x", "uri": "tables/x", "version": 0, "dige
 
 
 def storms(rows: int, seed: int = 7) -> pl.DataFrame:
-    """Rows of the plain use case in the order of time: what a storm becomes follows its wind and
-    pressure.
+    """Rows of the plain use case in the order of time: what a storm becomes follows wind, pressure
+    and place.
     """
     random = np.random.default_rng(seed)
     wind = random.integers(20, 160, rows)
     pressure = (1020 - 0.5 * wind + random.normal(0, 8, rows)).astype(np.int64)
-    strength = wind + random.normal(0, 25, rows) - 0.3 * (pressure - 980)
+    # Continuous inputs have more values than bins: what a bin is depends on the way to fit.
+    north, west = random.uniform(5, 60, rows), random.uniform(-100, 0, rows)
+    strength = wind + random.normal(0, 15, rows) - 0.3 * (pressure - 980) - 0.9 * north + 0.3 * west
     names = np.array(["depression", "low", "storm", "hurricane", "extratropical", "gone"])
     minutes = np.sort(random.integers(0, MINUTES, rows))
     observed = pl.Series(int(START.timestamp()) + minutes * 60).cast(pl.Int64) * 1_000_000
@@ -40,13 +42,13 @@ def storms(rows: int, seed: int = 7) -> pl.DataFrame:
             "row_id": pl.Series(np.arange(rows)).cast(pl.String),
             "observed_at": observed.cast(pl.Datetime("us", "UTC")),
             "box": pl.Series(random.integers(0, 400, rows)).cast(pl.String),
-            "lat": random.uniform(5, 60, rows),
-            "long": random.uniform(-100, 0, rows),
+            "lat": north,
+            "long": west,
             "status": names[random.integers(0, 6, rows)],
             "wind": wind,
             "wind_change": random.integers(-30, 30, rows),
             "pressure": pressure,
-            "status_next_day": names[np.digitize(strength, [40, 60, 85, 120, 145])],
+            "status_next_day": names[np.digitize(strength, [0, 20, 45, 80, 105])],
         }
     )
     return frame.with_columns((pl.col("observed_at") + timedelta(days=1)).alias("known_at"))

@@ -173,12 +173,15 @@ def test_a_dag_file_raises_once_a_process_of_its_own_has_found_out(monkeypatch, 
     monkeypatch.setattr(
         subprocess, "run", lambda *given, **more: (started.append(given), run(*given, **more))[1]
     )
+    folder = tmp_path / "home" / "cache" / "declarations"
+    folder.mkdir(parents=True)
+    (folder / "a-broken.spec").write_text("{}")  # keeps no other from its answer
     wrong = {name: changed(feature_service=name) for name in ("flight_delay_v1", "flights_v1")}
     for use_case in wrong.values():
         declarations.require_possible(use_case, settings)
     assert len(started) == 1, "one process answers for all that are asked about"
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "home" / "cache" / "declarations").glob("*.json"))) < len(wrong):
+    while len(list(folder.glob("*.json"))) < len(wrong):
         assert time.monotonic() < deadline, "the process did not answer"
         time.sleep(0.2)
     for name, use_case in wrong.items():

@@ -135,7 +135,7 @@ test-docker: venv  ## build the images, bring the platform up in containers, tra
 
 lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves every version to the newest that fits
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
-		$(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
+		--overrides requirements-overrides.txt $(if $(UPGRADE),--upgrade) requirements.in -o requirements.txt
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
 		$(if $(UPGRADE),--upgrade) requirements-tools.in -o requirements-tools.txt
 

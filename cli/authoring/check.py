@@ -17,6 +17,7 @@ from cli.runs.verdict import print_folded, progress
 from include.catalogue import load_use_case, names
 from include.errors import SpecError
 from include.interval import Interval
+from include.lean_feast import with_checks
 from include.processes.declarations import problems
 from include.settings import Settings
 from include.spec import UseCase
@@ -57,6 +58,8 @@ def check(
     from, and as lines for spec.py. Nothing is published, registered or changed.
     """
     settings = context.find_object(Settings) or running_settings()
+    # A definition of features with a value of another type is named by Feast's own checks.
+    with_checks()
     with environment_of(settings):
         checked = [use_case] if use_case else names()
         lines = dict.fromkeys(

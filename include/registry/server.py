@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.security import check_password_hash
 
 from include.errors import FlightdeckError, SettingsError
 from include.files import write
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 CONFIGURATION = "basic_auth.ini"
 VERIFIED_SECONDS = 60
 """How long a password counts as verified: its slow hash would be computed for every request."""
+USERS = text("SELECT username, password_hash, is_admin FROM users")
 SHORTEST = 12
 """Of a password, in characters, as MLflow demands."""
 
@@ -72,6 +75,23 @@ def wanted_accounts(settings: Settings) -> dict[str, tuple[str, bool]]:
     return {name: (passwords[name], writes) for name, writes in settings.mlflow_accounts.items()}
 
 
+def stand_already(url: str, accounts: Mapping[str, tuple[str, bool]]) -> bool:
+    """Whether MLflow's users are those; to ask its own code would import all of its server."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(USERS).all()
+    except SQLAlchemyError:
+        # Its tables are not there yet.
+        return False
+    finally:
+        engine.dispose()
+    return {name for name, _, _ in rows} == accounts.keys() and all(
+        check_password_hash(hashed, accounts[name][0]) and bool(writes) == accounts[name][1]
+        for name, hashed, writes in rows
+    )
+
+
 def bring_accounts(url: str, accounts: Mapping[str, tuple[str, bool]]) -> None:
     """Make MLflow's users those, with these passwords and rights; nobody else stays.
 
@@ -112,7 +132,8 @@ def main() -> int:
         # MLflow reads both when it is imported, and hands them to the process that answers.
         os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(write_configuration(Path.cwd(), url))
         os.environ.setdefault("MLFLOW_FLASK_SERVER_SECRET_KEY", secrets.token_urlsafe(32))
-        bring_accounts(url, accounts)
+        if not stand_already(url, accounts):
+            bring_accounts(url, accounts)
     except (FlightdeckError, SQLAlchemyError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().replace("\n", " ")
         sys.stderr.write(f"MLflow cannot start: {reason}\n")

@@ -21,8 +21,11 @@ from feast.types import Int64
 from feast import Field
 assert "typeguard" in typeguard.typechecked.__module__
 source = FileSource(path="rows.parquet", timestamp_field="at")
-assert FeatureView(name="view", entities=[Entity(name="key", value_type=ValueType.INT64)], ttl=timedelta(days=1),
-                   schema=[Field(name="number", dtype=Int64)], source=source).name == "view"
+key, field = Entity(name="key", value_type=ValueType.INT64), Field(name="number", dtype=Int64)
+view = FeatureView(
+    name="view", entities=[key], ttl=timedelta(days=1), schema=[field], source=source
+)
+assert view.name == "view"
 try:
     Field(name=5, dtype=Int64)
 except typeguard.TypeCheckError as error:

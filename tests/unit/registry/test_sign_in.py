@@ -9,7 +9,12 @@ import pytest
 
 from include.errors import SettingsError
 from include.registry.client import sign_in
-from include.registry.server import bring_accounts, wanted_accounts, write_configuration
+from include.registry.server import (
+    bring_accounts,
+    stand_already,
+    wanted_accounts,
+    write_configuration,
+)
 from include.settings import load_settings
 
 LONG = "a password that is long"
@@ -73,8 +78,15 @@ def test_mlflows_users_are_those_of_the_settings_with_their_passwords_and_rights
         "READ",
         "flightdeck",
     )
-    bring_accounts(url, {"ann": (LONG, True), "rita": (LONG, False), "omar": (LONG, False)})
-    bring_accounts(url, {"ann": (LONG, False), "rita": (f"{LONG}er", True)})
+    first = {"ann": (LONG, True), "rita": (LONG, False), "omar": (LONG, False)}
+    assert not stand_already(url, first)
+    bring_accounts(url, first)
+    for other in ({"omar": (f"{LONG}er", False)}, {"omar": (LONG, True)}, {"oma": (LONG, False)}):
+        assert not stand_already(url, {**first, **other})
+    wanted = {"ann": (LONG, False), "rita": (f"{LONG}er", True)}
+    assert not stand_already(url, wanted)
+    bring_accounts(url, wanted)
+    assert stand_already(url, wanted)
     store = SqlAlchemyStore()
     store.init_db(url)
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import xgboost
 
 CONNECT_SECONDS = 20
+PARTS_OF_A_WORKER = 4
 
 
 class ClusterTrainer:
@@ -65,7 +67,7 @@ class ClusterTrainer:
 
         rows, width = self._rows, len(self._rows.transform.inputs)
         read, matrices, labels, weights = dask.delayed(_read), [], [], []
-        for within in rows.splits.ranges(split):
+        for within in self._parts(client, split):
             part = read(rows, split, within)
             shape = (within.rows,)
             matrices.append(dask.array.from_delayed(part[0], (*shape, width), np.float32))
@@ -83,6 +85,13 @@ class ClusterTrainer:
             max_bin=self._max_bin,
             ref=like,
         )
+
+    def _parts(self, client: distributed.Client, split: str) -> list[TimeRange]:
+        """Parts of the split, several for each worker, so that none is left without."""
+        splits, workers = self._rows.splits, client.scheduler_info(n_workers=-1)["workers"]
+        total = sum(within.rows for within in splits.ranges(split))
+        share = -(-total // (PARTS_OF_A_WORKER * len(workers)))
+        return replace(splits, batch_rows=max(1, min(splits.batch_rows, share))).ranges(split)
 
 
 def _read(

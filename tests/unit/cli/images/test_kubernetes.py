@@ -203,6 +203,16 @@ def test_the_pods_of_the_chart_read_the_settings_by_their_name():
     assert {*mounted, values["logs"]["persistence"]["existingClaim"]} == claims
 
 
+def test_airflow_may_write_to_its_file_of_passwords():
+    """It opens the file to write whether or not it adds anybody; a Secret is mounted to be read."""
+    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    file = Path(values["config"]["core"]["simple_auth_manager_passwords_file"])
+    mounts = {Path(item["mountPath"]): item for item in values["volumeMounts"]}
+    nearest = max((path for path in mounts if path in file.parents), key=lambda at: len(at.parts))
+    assert not mounts[nearest].get("readOnly", False)
+    assert f" {file} " in values["apiServer"]["args"][-1]
+
+
 def test_airflow_is_configured_as_by_up(tmp_path: Path):
     accounts = tmp_path / "passwords.json"
     accounts.write_text("{}")

@@ -414,17 +414,21 @@ def test_the_printed_curl_line_works(demo: Demo):
 
 
 def test_the_printed_addresses_answer(demo: Demo):
+    settings = load_settings(demo.environment)
+    password = passwords(settings)["engineer"]
     for name, url in demo.summary["urls"].items():
         if name == "report":
             # Airflow serves it, to those who may read DAGs.
             assert httpx.get(url, timeout=30).status_code == httpx.codes.UNAUTHORIZED
-            settings = load_settings(demo.environment)
-            sign_in = {"username": "engineer", "password": passwords(settings)["engineer"]}
+            sign_in = {"username": "engineer", "password": password}
             token = httpx.post(f"{settings.airflow_url}/auth/token", json=sign_in, timeout=30)
             bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
             page = httpx.get(url, headers=bearer, timeout=30).raise_for_status()
             assert len(page.content) > 100_000
             assert "2013-04-01 00:00 to 2013-05-01 00:00 UTC</title>" in page.text
+        elif name == "mlflow":
+            assert httpx.get(url, timeout=30).status_code == httpx.codes.UNAUTHORIZED
+            assert httpx.get(url, timeout=30, auth=("engineer", password)).is_success
         else:
             assert (
                 httpx.get(url, timeout=30, follow_redirects=True).status_code == httpx.codes.OK

@@ -227,10 +227,14 @@ def install() -> None:
     )
     print(f"Installing {count} locked packages (2 GB; half a minute to some minutes).", flush=True)
     python = VENV / "bin" / "python"
-    options = ["--python", str(python), "--system-certs", "--require-hashes", "--compile-bytecode"]
+    # The lock is whole: what a package asks for and we leave out is not looked for.
+    options = ["--python", str(python), "--system-certs", "--require-hashes", "--no-deps"]
     run(
         "installing the packages",
-        [str(VENV / "bin" / "uv"), "pip", "install", *options, "-r", str(REQUIREMENTS)],
+        [
+            *(str(VENV / "bin" / "uv"), "pip", "install", "--compile-bytecode", *options),
+            *("-r", str(REQUIREMENTS)),
+        ],
     )
 
 

@@ -57,7 +57,7 @@ def ensure(interpreter: Interpreter) -> Path:
     subprocess.run(
         [uv, "venv", "--quiet", "--clear", "--python", interpreter.path, str(folder)], check=True
     )
-    options = ["--quiet", "--system-certs", "--require-hashes"]
+    options = ["--quiet", "--system-certs", "--require-hashes", "--no-deps"]
     subprocess.run(
         [uv, "pip", "install", *options, "--python", str(python), "-r", "requirements.txt"],
         cwd=PROJECT_ROOT,

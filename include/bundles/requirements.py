@@ -37,7 +37,7 @@ def require_installed(root: Path) -> None:
             f"What is installed is not what the bundle locks: {'; '.join(problems[:MOST_PACKAGES])}"
             f"{more}. Install that first, and deploy again:\n"
             f"  {Path(sys.executable).with_name('uv')} pip install --python {sys.executable}"
-            f" --require-hashes --compile-bytecode -r {lock}"
+            f" --require-hashes --no-deps --compile-bytecode -r {lock}"
         )
 
 

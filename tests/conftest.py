@@ -36,8 +36,8 @@ enter_home(
     SERVING_PORT=free_port(),
     MLFLOW_TRACKING_URI=f"sqlite:///{HOME}/mlflow/mlflow.db",
 )
-# Derived from the home: a test that moves the home moves them too.
-for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL"):
+# Derived from home and environment: a test that moves to others moves them too.
+for name in ("FLIGHTDECK_TABLES_URI", "FLIGHTDECK_SERVING_URL", "FLIGHTDECK_MLFLOW_ACCESS"):
     del os.environ[name]
 
 

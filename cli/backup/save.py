@@ -26,8 +26,8 @@ from cli.backup.contents import (
     tables_folder,
 )
 from cli.platform import metadata
-from cli.platform.lifecycle import database_at_hand
 from cli.platform.postgres import program
+from cli.platform.supervision import database_at_hand
 from include.catalogue import names
 from include.errors import BackupError
 from include.files import umask

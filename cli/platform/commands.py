@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.lazy import new_application
-from cli.platform import lifecycle, metadata
+from cli.platform import lifecycle, metadata, supervision
 from cli.platform import logs as platform_logs
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
@@ -133,7 +133,7 @@ def _airflow(
     `flightdeck airflow dags --help` shows Airflow's help.
     """
     settings = metadata.decided(running_settings())
-    with lifecycle.database_at_hand(settings):
+    with supervision.database_at_hand(settings):
         migrate(settings)
         return subprocess.run(
             [sys.executable, "-m", "airflow", *(arguments or []), *context.args],

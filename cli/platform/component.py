@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cli.platform import lifecycle, metadata, preflight
+from cli.platform import metadata, preflight, supervision
 from cli.platform.environment import ensure_secrets, process_environment
 from cli.platform.preflight import MIGRATIONS
 from cli.platform.processes import component as component_process
@@ -80,7 +80,7 @@ def migrate(
         if "airflow" in chosen:
             settings = metadata.decided(settings)
             ensure_secrets(settings)
-            stack.enter_context(lifecycle.database_at_hand(settings))
+            stack.enter_context(supervision.database_at_hand(settings))
         done = preflight.migrate(settings, chosen)
     what = f"Brought up to date: {', '.join(done)}. " if done else ""
     print(f"{what}The databases are up to date.")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -37,8 +34,8 @@ from cli.platform.preflight import (
 from cli.platform.processes import Process, platform_processes
 from cli.platform.state import (
     PlatformState,
+    only_one,
     read_state,
-    run_dir,
     running_settings,
     state_path,
     write_state,
@@ -338,33 +335,3 @@ def address_lines(settings: Settings) -> list[str]:
 
 def _evidently_page(settings: Settings) -> str:
     return f"http://{settings.host}:{settings.evidently_port}   reports; it knows no accounts"
-
-
-@contextmanager
-def only_one(settings: Settings, say: Say) -> Iterator[Path]:
-    """Hold the home's start lock: a second `make up` waits for the first, then finds the platform
-    running; and a command that needs the database without the platform for either.
-    """
-    path = run_dir(settings) / "up.lock"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another `make up` or command of this home is at work; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield path
-
-
-@contextmanager
-def database_at_hand(settings: Settings) -> Iterator[None]:
-    """Let the platform's PostgreSQL run for one command, where it is the database and the platform
-    does not run.
-    """
-    with ExitStack() as stack:
-        if metadata.kind_of(settings) == "embedded" and not supervision.is_running(settings):
-            stack.enter_context(only_one(settings, partial(print, file=sys.stderr)))
-            # `up` may have started it while we waited.
-            if not supervision.is_running(settings):
-                stack.enter_context(postgres.running(settings))
-        yield

@@ -4,9 +4,11 @@ on which ports.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,3 +91,19 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return load_settings(
         {**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}}
     )
+
+
+@contextmanager
+def only_one(settings: Settings, say: Callable[[str], None]) -> Iterator[Path]:
+    """Hold the home's start lock: a second `make up` waits for the first, then finds the platform
+    running; and a command that needs the database without the platform for either.
+    """
+    path = run_dir(settings) / "up.lock"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another `make up` or command of this home is at work; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield path

@@ -11,18 +11,18 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
-
+from cli.platform import metadata, postgres
 from cli.platform.folders import log_dir, make_socket_folder, socket_folder
 from cli.platform.processes import Process
 from cli.platform.stamped import stamped
-from cli.platform.state import run_dir
+from cli.platform.state import only_one, run_dir
 from cli.platform.tasks import end_tasks
 from include.errors import PlatformError
 from include.settings import PROJECT_ROOT, Settings
@@ -183,6 +183,9 @@ def start_daemon(
 
 @contextmanager
 def _connection(settings: Settings) -> Iterator[Any]:
+    # Images whose processes somebody else starts have no supervisor.
+    from supervisor.xmlrpc import SupervisorTransport
+
     transport = SupervisorTransport(None, None, f"unix://{socket_path(settings)}")
     proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
     try:
@@ -277,3 +280,17 @@ def _stop_together(supervisor: Any, names: Iterable[str]) -> None:
             asked.append(name)
     while any(supervisor.getProcessInfo(name)["statename"] == STOPPING for name in asked):
         time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def database_at_hand(settings: Settings) -> Iterator[None]:
+    """Let the platform's PostgreSQL run for one command, where it is the database and the platform
+    does not run.
+    """
+    with ExitStack() as stack:
+        if metadata.kind_of(settings) == "embedded" and not is_running(settings):
+            stack.enter_context(only_one(settings, partial(print, file=sys.stderr)))
+            # `up` may have started it while we waited.
+            if not is_running(settings):
+                stack.enter_context(postgres.running(settings))
+        yield

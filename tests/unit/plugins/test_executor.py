@@ -16,6 +16,8 @@ ELSEWHERE = {
     "bentoml": "of the endpoint",
     "boto3": "few tasks reach the shared store, and it is light",
     "botocore": "of boto3",
+    "dask": "of trainings on a cluster",
+    "distributed": "of trainings on a cluster",
     "onnx": "of models whose target asks for it",
     "onnxmltools": "of models whose target asks for it",
     "onnxruntime": "of models whose target asks for it",

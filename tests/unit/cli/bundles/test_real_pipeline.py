@@ -101,7 +101,7 @@ def test_a_pipeline_whose_model_fails_its_gates_is_refused(
     worse = altered(built, staging, SPEC, "min_baseline_skill=0.005", "min_baseline_skill=0.9")
     registry.push(worse.version, worse.archive)
     code, printed = shell(
-        "deploy", worse.version[:8], "--to", "staging", "--until", "2013-02", "--share", "0.1"
+        "deploy", worse.version[:8], "--to", "staging", "--until", "2013-02", "--share", "0.2"
     )
     assert code == REFUSED, printed
     assert "refused by" in printed

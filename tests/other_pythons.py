@@ -76,7 +76,8 @@ def command(minor: str, arguments: Sequence[str]) -> tuple[list[str] | None, str
     if interpreter is None:
         return None, f"SKIPPED: this machine has no Python {minor} (looked on {PLACES})"
     python = ensure(interpreter)
-    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    # Libraries are compiled as they are imported, and some are written for an older Python.
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::SyntaxWarning"]
     return [str(python), *options, *arguments], f"{interpreter.version} ({interpreter.path})"
 
 

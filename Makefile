@@ -80,7 +80,7 @@ test: venv  ## all tests, four parts at a time; ARGS="-k calibration" for some o
 test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
 	@$(VENV_PYTHON) -m pytest -q tests/unit -m "not slow"
 
-test-pythons: venv  ## the unit tests on every other supported Python that this machine has; about three minutes each
+test-pythons: venv  ## the unit tests on every other supported Python that this machine has; a few minutes each
 	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
 
 ci: venv  ## what continuous integration runs: check, test and test-pythons, four parts at a time

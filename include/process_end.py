@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 COUNTS_ITS_OBJECTS = "duckdb"
+WRITTEN_TO = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def end_at_once() -> Callable[[int], None]:
@@ -24,8 +27,8 @@ def end_at_once() -> Callable[[int], None]:
     So this comes before libraries are imported. A process that ends before its exit code was set,
     as by an exception, ends as Python ends it, but for cycles of objects, which stay.
 
-    What is to be written must be closed by who writes it: a file that is open loses what it has not
-    written. So a process that runs steps of others does not call this.
+    Files that code of a use case left open are written to their end; whatever else is done when an
+    object goes, and not by `atexit`, is not done.
     """
     codes: list[int] = []
     atexit.register(_leave, codes)
@@ -36,11 +39,20 @@ def _leave(codes: list[int]) -> None:
     if codes and _all_is_written():
         # Registered before this, it would be called after it.
         logging.shutdown()
+        _write_open_files()
         os._exit(codes[-1])
     # Where DuckDB was imported Python must look through what is left: it complains, on standard
     # error, of each of its objects that is not taken apart.
     elif COUNTS_ITS_OBJECTS not in sys.modules:
         gc.freeze()
+
+
+def _write_open_files() -> None:
+    for item in gc.get_objects():
+        if type(item) in WRITTEN_TO:
+            # Closed, or nobody reads it any more.
+            with suppress(OSError, ValueError):
+                item.flush()
 
 
 def _all_is_written() -> bool:

@@ -44,6 +44,23 @@ def test_all_is_called_and_written_and_nothing_else_is_printed(used, ends):
     assert ended.stderr == ""
 
 
+LEAVES_OPEN = """
+import sys
+from include.process_end import end_at_once
+exits_with = end_at_once()
+text = open(sys.argv[1], "w")
+text.write("not closed")
+text.cycle = [text]
+exits_with(0)
+"""
+
+
+def test_a_file_that_was_left_open_is_written(tmp_path):
+    file = tmp_path / "notes.txt"
+    subprocess.run([sys.executable, "-c", LEAVES_OPEN, str(file)], cwd=PROJECT_ROOT, check=True)
+    assert file.read_text() == "not closed"
+
+
 PRINTS = """
 from include.process_end import end_at_once
 exits_with = end_at_once()

@@ -44,7 +44,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "endpoint": ["tests/serving"],
     "loop": [
         f"{INTEGRATION}/test_{name}.py"
-        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers")
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
     ],
     "stores": [
         f"{INTEGRATION}/test_stores.py",

@@ -5,8 +5,10 @@ every pod whatever it runs.
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,52 @@ SECRETS = {
     "AWS_REGION": "eu-central-1",
 }
 """What the Secrets of docs/kubernetes.md bring."""
+BY_SECRETS = {
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "AIRFLOW__API__SECRET_KEY",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+}
+BY_THE_CHART = {
+    "AIRFLOW__API__BASE_URL",
+    "AIRFLOW__API__HOST",
+    "AIRFLOW__API__PORT",
+    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+    "AIRFLOW__CORE__EXECUTOR",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+    "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY",
+}
+"""Options of `flightdeck up` that other values of the chart say, or the places in its pods."""
+USERS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
+FREE = {"config", "env", "secret", "securityContexts", "volumes", "volumeMounts"}
+CHART_VALUES = """
+    airflowHome airflowVersion allowPodLaunching apiSecretKeySecretName apiServer.args
+    apiServer.networkPolicy.ingress.from apiServer.podDisruptionBudget.config.maxUnavailable
+    apiServer.podDisruptionBudget.enabled apiServer.replicas apiServer.resources
+    apiServer.serviceAccount.automountServiceAccountToken apiServer.startupProbe.failureThreshold
+    config createUserJob.enabled createUserJob.useHelmHooks dagProcessor.dagBundleConfigList
+    dagProcessor.livenessProbe.command dagProcessor.logGroomerSidecar.enabled dagProcessor.replicas
+    dagProcessor.resources dagProcessor.serviceAccount.automountServiceAccountToken
+    dags.gitSync.enabled dags.gitSync.recommendedProbeSetting dags.persistence.enabled
+    data.metadataSecretName enableServiceLinks env executor extraEnvFrom fernetKeySecretName
+    fullnameOverride gid images.airflow.digest images.airflow.repository
+    images.pod_template.repository images.pod_template.tag jwtSecretName logs.persistence.enabled
+    logs.persistence.existingClaim migrateDatabaseJob.applyCustomEnv migrateDatabaseJob.resources
+    migrateDatabaseJob.useHelmHooks networkPolicies.enabled postgresql.enabled rbac.create
+    redis.enabled scheduler.livenessProbe.command scheduler.logGroomerSidecar.enabled
+    scheduler.podDisruptionBudget.config.maxUnavailable scheduler.podDisruptionBudget.enabled
+    scheduler.replicas scheduler.resources scheduler.startupProbe.command
+    scheduler.startupProbe.failureThreshold secret securityContexts statsd.enabled
+    triggerer.livenessProbe.command triggerer.logGroomerSidecar.enabled
+    triggerer.persistence.enabled triggerer.replicas triggerer.resources
+    triggerer.serviceAccount.automountServiceAccountToken uid volumeMounts volumes
+    workers.kubernetes.resources workers.kubernetes.serviceAccount.create
+    workers.kubernetes.serviceAccount.name
+"""
+"""Values that the schema of chart 1.22.0 knows, of those that are set here."""
 
 
 @cache
@@ -69,6 +117,13 @@ def containers(environment: str) -> list[tuple[str, dict[str, Any]]]:
         for name, pod in pods(environment).items()
         for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
     ]
+
+
+def chart_values(environment: str | None = None) -> dict[str, Any]:
+    """The values for all environments, or those of one alone."""
+    name = "values.yaml" if environment is None else f"values-{environment}.yaml"
+    values: dict[str, Any] = yaml.safe_load((FOLDER / "airflow" / name).read_text())
+    return values
 
 
 def variables(environment: str, name: str) -> dict[str, str]:
@@ -128,7 +183,7 @@ def test_no_pod_is_root_or_may_write_its_image_or_has_a_token(environment: str):
 def test_every_image_is_named_by_its_digest(environment: str):
     for name, container in containers(environment):
         assert "@sha256:" in container["image"], name
-    values = yaml.safe_load((FOLDER / "airflow" / f"values-{environment}.yaml").read_text())
+    values = chart_values(environment)
     airflow, pod = values["images"]["airflow"], values["images"]["pod_template"]
     # The chart puts ":" between the two, and so the pods of tasks run the same image.
     assert f"{pod['repository']}:{pod['tag']}" == f"{airflow['repository']}@{airflow['digest']}"
@@ -183,13 +238,13 @@ def test_mlflow_asks_who_somebody_is_and_has_the_passwords_of_airflow(
         folder = variable["value"].rpartition("/")[0]
         (mount,) = (item for item in container["volumeMounts"] if item["mountPath"] == folder)
         assert volumes[mount["name"]]["secret"]["secretName"] == "flightdeck-accounts"
-    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    values = chart_values()
     secrets = [volume.get("secret", {}).get("secretName") for volume in values["volumes"]]
     assert "flightdeck-accounts" in secrets
 
 
 def test_the_pods_of_the_chart_read_the_settings_by_their_name():
-    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    values = chart_values()
     read = yaml.safe_load(values["extraEnvFrom"])
     assert read[0] == {"configMapRef": {"name": "flightdeck-airflow-settings"}}
     names = {item["metadata"]["name"] for item in of_kind("production", "ConfigMap")}
@@ -205,7 +260,7 @@ def test_the_pods_of_the_chart_read_the_settings_by_their_name():
 
 def test_airflow_may_write_to_its_file_of_passwords():
     """It opens the file to write whether or not it adds anybody; a Secret is mounted to be read."""
-    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    values = chart_values()
     file = Path(values["config"]["core"]["simple_auth_manager_passwords_file"])
     mounts = {Path(item["mountPath"]): item for item in values["volumeMounts"]}
     nearest = max((path for path in mounts if path in file.parents), key=lambda at: len(at.parts))
@@ -219,22 +274,27 @@ def test_airflow_is_configured_as_by_up(tmp_path: Path):
     settings = settings_of("staging", "flightdeck-airflow-settings", tmp_path).model_copy(
         update={"airflow_accounts_file": accounts}
     )
-    expected = airflow_environment(settings)
-    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
-    differing = {
+    whole = airflow_environment(settings)
+    expected = {name: value for name, value in whole.items() if name.startswith("AIRFLOW__")}
+    values = chart_values()
+    configured = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
         for section, options in values["config"].items()
         if section != "kubernetes_executor"
         for key, value in options.items()
-        if expected.get(f"AIRFLOW__{section.upper()}__{key.upper()}") != str(value)
     }
-    # What a cluster has another value for: places in the image, more room, whoever signs in.
-    assert set(differing) == {
+    # Nothing that `up` says is left to a default of Airflow or of the chart.
+    assert expected.keys() - configured.keys() == {*BY_SECRETS, *BY_THE_CHART, USERS}
+    # What a cluster has another value for: places in the image, whoever signs in.
+    assert {name for name, value in configured.items() if expected.get(name) != value} == {
         "AIRFLOW__CORE__DAGS_FOLDER",
         "AIRFLOW__CORE__PLUGINS_FOLDER",
         "AIRFLOW__CORE__AUTH_MANAGER",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
     }
+    bundles = json.loads(expected["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert values["dagProcessor"]["dagBundleConfigList"] == bundles
+    assert f"{settings.airflow_url}/execution/" == "http://airflow-api-server:8080/execution/"
     environment = {item["name"]: item["value"] for item in values["env"]}
     common = common_environment(settings)
     here = {"HOME", "PYTHONPATH", "BENTOML_HOME", "MPLCONFIGDIR"}
@@ -242,6 +302,70 @@ def test_airflow_is_configured_as_by_up(tmp_path: Path):
         name: value for name, value in environment.items() if name not in here
     }
     assert environment.keys() >= NO_TELEMETRY.keys()
+
+
+def test_airflow_opens_its_database_by_a_driver_that_is_in_the_image():
+    """Where no address says another, it takes asyncpg beside whatever driver is named."""
+    values = chart_values()
+    (secret,) = values["secret"]
+    assert secret == {
+        "envName": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+        "secretName": values["data"]["metadataSecretName"],
+        "secretKey": "connection",
+    }
+    # The job that brings the tables up to date opens it too.
+    assert values["migrateDatabaseJob"]["applyCustomEnv"] is True
+    page = (PROJECT_ROOT / "docs" / "kubernetes.md").read_text()
+    assert "`connection`: `postgresql+psycopg://" in page
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_airflow_has_the_users_of_the_settings_and_no_other(environment: str, tmp_path: Path):
+    settings = settings_of(environment, "flightdeck-airflow-settings", tmp_path)
+    program, option, script = chart_values()["apiServer"]["args"]
+    begin, end = script.index("export "), script.index("exec airflow api-server")
+    command = [program, option, f'{script[begin:end]} printf %s "${USERS}"']
+    variable = {"FLIGHTDECK_USERS": settings.users}
+    done = subprocess.run(command, env=variable, capture_output=True, text=True, check=True)
+    accounts = ",".join(f"{user}:{role}" for user, role in settings.accounts.items())
+    assert done.stdout == accounts
+    without = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert without.returncode != 0
+    assert "FLIGHTDECK_USERS: is not set" in without.stderr
+
+
+def test_no_probe_calls_a_script_of_another_image():
+    """Those of the chart call `/entrypoint`, which is in Airflow's own image alone."""
+    values = chart_values()
+    jobs = {"scheduler": "Scheduler", "dagProcessor": "DagProcessor", "triggerer": "Triggerer"}
+    for component, job in jobs.items():
+        probes = [part for name, part in values[component].items() if name.endswith("Probe")]
+        assert probes
+        for probe in probes:
+            shell, option, script = probe["command"]
+            assert (shell, option) == ("sh", "-c")
+            assert script.endswith(f"airflow jobs check --local --job-type {job}Job")
+
+
+def paths_of(values: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Every value that is set, as a path; what the chart hands on as it is stays one."""
+    for name, value in values.items():
+        path = f"{above}{name}"
+        if isinstance(value, dict) and path not in FREE and name != "resources":
+            yield from paths_of(value, f"{path}.")
+        else:
+            yield path
+
+
+def test_no_value_is_set_that_the_chart_does_not_have():
+    """The chart is in no registry that the tests reach. A path that is missing here is to be looked
+    up in its values.schema.json, and the chart rendered with it (docs/kubernetes.md).
+    """
+    known = set(CHART_VALUES.split())
+    for environment in (None, *ENVIRONMENTS):
+        assert set(paths_of(chart_values(environment))) <= known
+    misspelt = {"scheduler": {"replicas": 2, "resorces": 1, "livenessProbe": {"comand": []}}}
+    assert len(set(paths_of(misspelt)) - known) == 2
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -328,7 +452,7 @@ def test_no_secret_stands_in_a_file():
 
 def test_every_secret_that_is_read_is_explained():
     page = (PROJECT_ROOT / "docs" / "kubernetes.md").read_text()
-    values = yaml.safe_load((FOLDER / "airflow" / "values.yaml").read_text())
+    values = chart_values()
     names = {
         values["data"]["metadataSecretName"],
         *(values[f"{key}SecretName"] for key in ("fernetKey", "apiSecretKey", "jwt")),

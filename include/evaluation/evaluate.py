@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from include.data_sets.blocks import blocks_or_rows
 from include.evaluation.attributed_rows import attributed_rows
 from include.evaluation.attributions import attribution_summary, method
 from include.evaluation.baselines import JUDGED, baseline_metrics
@@ -28,7 +29,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Plain JSON:
 
-    `digest` of the package; `splits`: {split: metrics}; `baseline`: {split: metrics} of the prior
+    `digest` of the package; `splits`: {split: metrics}, of the test split also how sure they are
+    where rows share a cause; `baseline`: {split: metrics} of the prior
     (the training split's base rate, class shares or mean label) for every row; `baselines`:
     {baseline: {split: metrics}} (see `baselines`); `slices`: one record per split and slice
     (`"status": "too small"` with the row count only, below its minimum of rows); `intervals`: 95 %
@@ -50,7 +52,7 @@ def evaluate(
     scores_of = {split: model.score_matrix(matrix) for split, matrix in matrices.items()}
     for split, frame in splits.items():
         scores = scores_of[split]
-        result["splits"][split] = problem.summary(labels[split], scores)
+        result["splits"][split] = _metrics(problem, split, frame, labels[split], scores)
         prior = problem.prior_scores(model.metadata, frame.height)
         required = {problem.loss_metric, problem.skill_metric}
         result["baseline"][split] = {
@@ -115,6 +117,21 @@ def metric_names(evaluation: Mapping[str, Any]) -> dict[str, float]:
     for part in evaluation["slices"]:
         add(part["metrics"], part["split"], part["key"])
     return metrics
+
+
+def _metrics(
+    problem: ProblemStrategy[Any],
+    split: str,
+    frame: pl.DataFrame,
+    labels: np.ndarray,
+    scores: np.ndarray,
+) -> dict[str, float]:
+    """Those of a split; of the test split also how sure they are, as the package records it."""
+    metrics = problem.summary(labels, scores)
+    if split != TEST:
+        return metrics
+    blocks = blocks_or_rows(problem.use_case, frame)
+    return {**metrics, **problem.block_errors(labels, scores, blocks)}
 
 
 def _slices(

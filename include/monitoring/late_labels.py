@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from include.errors import DataError, RegistryError
 from include.interval import Interval
 from include.monitoring import alarm, drift, performance, records
-from include.monitoring.decay import PERFORMANCE
+from include.monitoring.decay import BOUNDS, PERFORMANCE
 from include.monitoring.labels import LABEL, attach, read_labels
 from include.registry.versions import version
 from include.scoring.batch import predictions_table
@@ -54,6 +54,7 @@ class ReopenedWindow(BaseModel):
     labelled: int
     findings: tuple[Finding, ...]
     metrics: dict[str, float]
+    bounds: dict[str, float] = Field(default_factory=dict)
     decides: bool = True
 
     @property
@@ -166,6 +167,7 @@ def _judge(
         labelled=count,
         findings=findings,
         metrics=metrics,
+        bounds=judged["bounds"],
     )
     said = Finding(
         rule=LATE_LABELS, subject=PERFORMANCE, passed=not refused, reason=reopened.sentence
@@ -200,7 +202,8 @@ def _write(
     decision = alarm.policy(use_case.monitoring, (_drift_of(row), *reopened.findings))
     new = {
         **row,
-        **{name: reopened.metrics.get(name) for name in reopened.metrics if name in row},
+        **{name: value for name, value in reopened.metrics.items() if name in row},
+        **{name: reopened.bounds.get(name) for name in BOUNDS},
         "labelled": reopened.labelled,
         "alarm": reopened.alarm,
         "verdict": reopened.verdict,

@@ -7,10 +7,11 @@ than a binary one those of `decay`):
 * `auc_drop`: the test split's AUC less the interval's;
 * `calibration_gap`: |mean score - observed rate|.
 
-`noise` beside each is twice its standard error (Hanley and McNeil, 1982, for an AUC, both sides
-added in quadrature; sqrt(p(1-p)/n) for a rate), and a finding must exceed that too, so that a limit
-set too tight for the rows at hand cannot cry wolf. Below the declared minimum of labelled rows
-nothing is judged: neither an alarm nor an all-clear.
+`noise` beside each is what chance exceeds no oftener than `false_alarms` allows, by the standard
+error of the blocks that share a cause (`certainty`), both sides added in quadrature, and a finding
+must exceed that too, so that a limit set too tight for the rows at hand cannot cry wolf. The bounds
+of the 95 % interval come from the same error and lie inside the noise. Below the declared minimum
+of labelled rows nothing is judged: neither an alarm nor an all-clear.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import polars as pl
 
+from include.data_sets.blocks import blocks_or_rows
 from include.errors import RegistryError
 from include.evaluation.slices import slice_parts
 from include.model.package import ScoringModel
@@ -36,18 +38,20 @@ def measure(frame: pl.DataFrame, use_case: UseCase | None = None) -> dict[str, f
     """The problem's metrics of the labelled rows of `frame` (columns `label`, `score`, of several
     classes `predicted_class`).
 
-    Empty when there is none. Without a use case the problem is binary.
+    Empty when there is none. Without a use case the problem is binary; with one its blocks say how
+    sure the metrics are (`<name>_block_error`, `blocks`).
     """
     labelled = frame.drop_nulls(LABEL)
     if labelled.height == 0:
         return {}
     if use_case is None:
         return summary(labelled[LABEL].to_numpy(), labelled["score"].to_numpy())
-    return strategy_of(use_case).table_summary(labelled)
+    problem, blocks = strategy_of(use_case), blocks_or_rows(use_case, labelled)
+    return {**problem.table_summary(labelled), **problem.table_block_errors(labelled, blocks)}
 
 
 def baseline(model: ScoringModel) -> dict[str, float]:
-    """The model's own metrics on its test split.
+    """The model's own metrics on its test split, and how sure they are where the package says it.
 
     Raises `RegistryError` when one is missing: no baseline is never "no decay".
     """
@@ -59,7 +63,8 @@ def baseline(model: ScoringModel) -> dict[str, float]:
             f" {sorted(recorded)}. Performance cannot be judged against it; train and release a"
             " version with a complete package."
         )
-    return {name: recorded[name] for name in names}
+    errors = [f"{name}_block_error" for name in DECAY[model.metadata.problem].certain]
+    return {name: recorded[name] for name in (*names, "blocks", *errors) if name in recorded}
 
 
 def judge(
@@ -68,11 +73,12 @@ def judge(
     limits: Monitoring,
     problem: ProblemKind = "binary",
 ) -> dict[str, Any]:
-    """`{"judged", "minimum_rows", "auc_drop", "calibration_gap", "findings"}`.
+    """`{"judged", "minimum_rows", "auc_drop", "calibration_gap", "bounds", "findings"}`.
 
     `auc_drop` and `calibration_gap` (mean score less observed rate) are measured wherever they are
-    defined, null elsewhere. `findings` are all that could be measured, and what was left open, with
-    the reason; of too few rows nothing is judged, and nothing refuses.
+    defined, null elsewhere. `bounds` are those of `decay.BOUNDS` that are known. `findings` are all
+    that could be measured, and what was left open, with the reason; of too few rows nothing is
+    judged, and nothing refuses.
     """
     rows = int(metrics.get("n", 0))
     rules = DECAY[problem]
@@ -88,6 +94,7 @@ def judge(
         "minimum_rows": limits.minimum_rows,
         "auc_drop": drop,
         "calibration_gap": rules.calibration_gap(metrics),
+        "bounds": rules.intervals(metrics, reference),
         "findings": findings,
     }
 
@@ -102,7 +109,7 @@ def slices(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> list[
     result: list[dict[str, Any]] = []
     for part in slice_parts(use_case, model.transform, labelled):
         metrics = (
-            measure(labelled.filter(part.mask), use_case)
+            strategy_of(use_case).table_summary(labelled.filter(part.mask))
             if part.judged
             else {"n": float(part.rows)}
         )

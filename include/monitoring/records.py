@@ -17,6 +17,7 @@ from include.files import write
 from include.interval import Interval
 from include.monitoring.checks.base import Before
 from include.monitoring.checks.distribution import DISTRIBUTION, MOVED
+from include.monitoring.decay import BOUNDS
 from include.problems.registry import strategy_of
 from include.registry.client import connect
 from include.registry.versions import version as registered_version
@@ -48,6 +49,7 @@ MONITORING_SCHEMA: dict[str, Any] = {
     "parity_max_difference": pl.Float64,
     "labels_until": TIMESTAMP,
     "former_json": pl.String,
+    **dict.fromkeys(BOUNDS, pl.Float64),
 }
 
 DRIFT_SCHEMA: dict[str, Any] = {

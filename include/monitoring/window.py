@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from include.data_sets.blocks import row_blocks
 from include.data_sets.split import cut, moments
 from include.evaluation.attributions import attributed, method, spread_rows
 from include.evaluation.slices import column_values
@@ -30,7 +31,7 @@ from include.scoring.batch import predictions_table
 from include.settings.prices import Prices
 from include.spec import UseCase
 from include.stats.two_samples import Sample
-from include.tables.store import TIMESTAMP, TableStore, in_window
+from include.tables.store import TableStore, in_window
 
 MOST_ROWS = 200_000
 HOUR = timedelta(hours=1)
@@ -69,7 +70,7 @@ def build_window(
         limits=use_case.monitoring,
         earlier=_earlier(use_case, tables, model, interval, population.version),
         seasonal=_seasonal(use_case, tables, model, interval),
-        matured=_matured(use_case, tables, model, interval, population.version),
+        matured=_matured(use_case, tables, interval, population.version),
         before=before,
         operation=operation,
         throughput_before=throughput_before,
@@ -141,11 +142,7 @@ def sample_of(use_case: UseCase, model: ScoringModel, frame: pl.DataFrame) -> Sa
     inputs = model.transform.inputs
     columns = {item.name: matrix[:, place].astype(np.float64) for place, item in enumerate(inputs)}
     categories = frozenset(item.name for item in inputs if item.kind == "category")
-    block = use_case.monitoring.block
-    if block is None:
-        return Sample(columns, categories)
-    moments = frame[use_case.event_time].cast(TIMESTAMP).dt.timestamp("us")
-    return Sample(columns, categories, moments.to_numpy() // (block // timedelta(microseconds=1)))
+    return Sample(columns, categories, row_blocks(use_case, frame))
 
 
 def _delays(use_case: UseCase, frame: pl.DataFrame) -> np.ndarray:
@@ -188,17 +185,27 @@ def _earlier(
 
 
 def _matured(
-    use_case: UseCase, tables: TableStore, model: ScoringModel, interval: Interval, version: int
-) -> Side | None:
-    """The window before, with the labels that were known at this one's end."""
-    start = interval.start - (interval.end - interval.start)
-    rows = _predictions(use_case, tables, start, interval.start)
-    rows = rows.filter(pl.col("model_version") == version)
-    if rows.height < use_case.monitoring.minimum_rows:
-        return None
-    reported = read_labels(use_case, tables, start)
-    labelled = _some(attach(use_case, rows, reported, interval.end))
-    return _side(use_case, model, labelled, labelled["score"].cast(pl.Float64).to_numpy())
+    use_case: UseCase, tables: TableStore, interval: Interval, version: int
+) -> tuple[Side, ...]:
+    """The windows before that the same version scored, with the labels that were known at this
+    one's end: scores and labels alone, the oldest first.
+    """
+    length, limits = interval.end - interval.start, use_case.monitoring
+    reported = read_labels(use_case, tables, interval.start - limits.sliding_windows * length)
+    sides = []
+    for place in range(limits.sliding_windows, 0, -1):
+        start = interval.start - place * length
+        rows = _predictions(use_case, tables, start, start + length)
+        rows = rows.filter(pl.col("model_version") == version)
+        if rows.height < limits.minimum_rows:
+            continue
+        labelled = _some(attach(use_case, rows, reported, interval.end))
+        scores, labels = (
+            labelled[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            for name in ("score", LABEL)
+        )
+        sides.append(Side(Sample({}, frozenset()), scores=scores, labels=labels))
+    return tuple(sides)
 
 
 def _seasonal(

@@ -236,6 +236,14 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
         """95 % intervals by metric, from resampling whole clusters."""
 
     @abstractmethod
+    def block_errors(
+        self, labels: np.ndarray, scores: np.ndarray, blocks: np.ndarray
+    ) -> dict[str, float]:
+        """How sure the metrics are by which decay is decided, where rows of a block share a cause
+        (`include.stats.clustered.block_errors`).
+        """
+
+    @abstractmethod
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far each row's score moved, non-negative, shape (rows,): in probability, or in the
         label's unit.
@@ -290,6 +298,10 @@ class ProblemStrategy(ABC, Generic[Declared_co]):
         """Metrics of a table of predictions: columns `label` (a number, none missing), `score`, of
         several classes `predicted_class`.
         """
+
+    def table_block_errors(self, frame: pl.DataFrame, blocks: np.ndarray) -> dict[str, float]:
+        """`block_errors` of such a table."""
+        return self.block_errors(frame["label"].to_numpy(), frame["score"].to_numpy(), blocks)
 
     def row_losses(self, frame: pl.DataFrame) -> np.ndarray:
         """The loss of every row of such a table that releases compare versions by, shape (rows,):

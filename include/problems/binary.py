@@ -20,6 +20,7 @@ from include.problems.base import (
 )
 from include.spec import Binary, DataChecks, UseCase
 from include.stats.bootstrap import Interval95, binned_interval, bootstrap_intervals
+from include.stats.clustered import block_errors
 from include.stats.metrics import CALIBRATION_BINS, log_losses, summary
 
 CLASSES = 2
@@ -102,6 +103,12 @@ class BinaryStrategy(ProblemStrategy[Binary]):
         intervals = bootstrap_intervals(labels, scores, clusters, seed=seed)
         error = binned_interval(scores - labels, scores, clusters, bins=CALIBRATION_BINS, seed=seed)
         return intervals if error is None else {**intervals, "ece": error}
+
+    def block_errors(
+        self, labels: np.ndarray, scores: np.ndarray, blocks: np.ndarray
+    ) -> dict[str, float]:
+        """Of the AUC and of the gap between mean score and observed rate."""
+        return block_errors({"gap": scores - labels}, blocks, (labels, scores))
 
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Absolute change of the probability."""

@@ -23,6 +23,7 @@ from include.stats.bootstrap import (
     percentile_intervals,
     resampled_clusters,
 )
+from include.stats.clustered import block_errors
 from include.stats.metrics import CALIBRATION_BINS, LOG_LOSS_CLIP, calibration_error, roc_auc
 
 CLASSES = 2
@@ -216,6 +217,13 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
         error = binned_interval(errors, top, clusters, bins=CALIBRATION_BINS, seed=seed)
         return intervals if error is None else {**intervals, "ece": error}
 
+    def block_errors(
+        self, labels: np.ndarray, scores: np.ndarray, blocks: np.ndarray
+    ) -> dict[str, float]:
+        """Of the accuracy and of the gap between the predicted class's mean probability and it."""
+        labels, scores = self._checked(labels, scores)
+        return _block_errors(scores.argmax(axis=1) == labels, scores.max(axis=1), blocks)
+
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Mean absolute change over the classes' probabilities."""
         return np.asarray(np.abs(after - before).mean(axis=1))
@@ -284,6 +292,10 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
         self._shares_and_recalls(result, shares, right, labels)
         return result
 
+    def table_block_errors(self, frame: pl.DataFrame, blocks: np.ndarray) -> dict[str, float]:
+        """The same."""
+        return _block_errors(self.row_losses(frame) == 0.0, frame["score"].to_numpy(), blocks)
+
     def _shares_and_recalls(
         self,
         result: dict[str, float],
@@ -331,6 +343,11 @@ class MulticlassStrategy(ProblemStrategy[Multiclass]):
                 " among the labels."
             )
         return labels.astype(np.int64), scores
+
+
+def _block_errors(right: np.ndarray, top: np.ndarray, blocks: np.ndarray) -> dict[str, float]:
+    hits = right.astype(np.float64)
+    return block_errors({"accuracy": hits, "gap": top - hits}, blocks)
 
 
 def _of_class(name: str, metric: str) -> str:

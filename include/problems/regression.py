@@ -23,6 +23,7 @@ from include.stats.bootstrap import (
     percentile_intervals,
     resampled_clusters,
 )
+from include.stats.clustered import block_errors
 
 DECILES = 10
 DIFFERENT = 0.1
@@ -205,6 +206,15 @@ class RegressionStrategy(ProblemStrategy[Regression]):
         intervals = percentile_intervals(values, drawn[1].shape[1])
         error = binned_interval(errors, scores, clusters, bins=DECILES, seed=seed, largest=True)
         return intervals if error is None else {**intervals, "decile_error": error}
+
+    def block_errors(
+        self, labels: np.ndarray, scores: np.ndarray, blocks: np.ndarray
+    ) -> dict[str, float]:
+        """Of the loss that decides, of the mean squared error and of the bias."""
+        labels, scores = _checked(labels, scores)
+        errors = scores - labels
+        deviations = {"loss": self.losses(labels, scores), "mse": errors**2, "bias": errors}
+        return block_errors(deviations, blocks)
 
     def changes(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Absolute change, in the label's unit."""

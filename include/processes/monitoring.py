@@ -30,7 +30,7 @@ from include.monitoring.checks import registry
 from include.monitoring.checks.efficiency import EFFICIENCY
 from include.monitoring.checks.estimate import ESTIMATE
 from include.monitoring.checks.schema_skew import SCHEMA_SKEW
-from include.monitoring.decay import PERFORMANCE
+from include.monitoring.decay import BOUNDS, PERFORMANCE
 from include.monitoring.late_labels import ReopenedWindow
 from include.monitoring.online_log import read_log
 from include.monitoring.overview.evidently_ui import keep_run
@@ -441,6 +441,7 @@ def _facts(
             for name in ("auc", "brier", "logloss", "mean_score", "observed_rate")
         },
         **{name: metrics.get(name) for name in strategy_of(use_case).monitored_metrics},
+        **{name: evaluated.bounds.get(name) for name in BOUNDS},
         "test_auc": evaluated.baseline.get("auc"),
         "drift": measured.verdict,
         "drifted_inputs": list(measured.drifted_inputs),

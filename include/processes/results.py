@@ -335,6 +335,7 @@ class PerformanceResult(StepResult):
     minimum_rows: int
     auc_drop: float | None
     calibration_gap: float | None
+    bounds: dict[str, float]
     findings: tuple[Finding, ...]
     slices: tuple[dict[str, Any], ...]
     online: dict[str, Any]

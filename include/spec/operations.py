@@ -296,6 +296,16 @@ class Monitoring(Part):
         description="Nothing is judged on fewer rows. 1,000 by default: with fewer, an AUC falls"
         " by chance.",
     )
+    false_alarms: float = Field(
+        default=0.01,
+        gt=0.0,
+        le=0.1,
+        description=(
+            "Share of the reports on performance that chance alone may alarm. 0.01 by default"
+            " (`make bench-monitoring`); at most 0.1, which keeps the alarm outside of the 95 %"
+            " interval that people are shown."
+        ),
+    )
     false_discovery: float = Field(
         default=0.02,
         gt=0.0,
@@ -338,8 +348,9 @@ class Monitoring(Part):
         default=timedelta(days=1),
         gt=timedelta(0),
         description=(
-            "Rows whose event times lie in the same block share a cause (a day's weather) and are"
-            " resampled together. A day by default; None where rows are independent."
+            "Rows whose event times lie in the same block share a cause (a day's weather) and"
+            " count together, for drift and for how sure performance is. A day by default; None"
+            " where rows are independent."
         ),
     )
     seasonal_lag: timedelta | None = Field(

@@ -55,7 +55,11 @@ def train_package(
     rows, trainer = _open_fit(context, splits, int(parameters.get("max_bin", DEFAULT_MAX_BIN)))
     fit = trainer.fit(parameters)
     scores = {name: rows.scores(fit.fitted, name) for name in ("train", "test")}
-    metrics = problem.summary(rows.labels("test"), scores["test"])
+    labels, blocks = rows.labels("test"), rows.blocks("test")
+    metrics = {
+        **problem.summary(labels, scores["test"]),
+        **problem.block_errors(labels, scores["test"], blocks),
+    }
     metadata = _metadata(
         context, parameters, snapshot, code_commit, fit, rows.labels("train"), metrics
     )

@@ -103,7 +103,8 @@ class Window:
     """What one report judges: the serving rows of a window against the reference.
 
     `earlier` are the windows before, the newest last; `seasonal` the rows of the same season
-    before, where one is declared; `matured` is the window before, whose labels have come by now.
+    before, where one is declared; `matured` are the windows before that the same
+    version scored, with the labels that have come by now, the newest last.
     `attributed` are the contributions of both sides, serving first, where the model can be
     explained. `before` is what the earlier windows found. `threshold` is the score from which on
     the answer is positive, `baseline` the model's own metrics on its test split, `score_kind` what
@@ -117,7 +118,7 @@ class Window:
     limits: Monitoring
     earlier: tuple[Sample, ...] = ()
     seasonal: Sample | None = None
-    matured: Side | None = None
+    matured: tuple[Side, ...] = ()
     attributed: tuple[Attributed, Attributed] | None = None
     before: Before = Before()
     operation: Mapping[str, Any] | None = None

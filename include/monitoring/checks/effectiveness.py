@@ -1,7 +1,7 @@
 """Effectiveness: what the model was worth where labels have come, with intervals.
 
-The metrics are compared with the model's own on its test split. A metric refuses when it is worse
-by more than its limit and by more than chance, where rows that share a cause are resampled
+The metrics are compared with the model's own on its test split, by the rules and the standard
+errors of the alarm on performance (`include.monitoring.decay`): rows that share a cause count
 together. How many rows have a label, and how late it came, is always said: labels that come early
 are no fair sample.
 """
@@ -9,35 +9,22 @@ are no fair sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from include.monitoring.checks.base import Side, Window, measured, not_judged
-from include.stats.bootstrap import (
-    Interval95,
-    bootstrap_intervals,
-    mean_resamples,
-    percentile_intervals,
-    resampled_clusters,
-)
-from include.stats.metrics import summary
+from include.monitoring.decay import DECAY
+from include.stats.clustered import auc_error, block_errors, mean_error
+from include.stats.metrics import roc_auc, summary
 from include.stats.two_samples import merged_blocks
 from include.verdict import Finding
 
 EFFECTIVENESS = "effectiveness"
 GROUPS = 100
 """Into how many groups independent rows are cut, which are resampled as blocks are."""
-SURE = 2.81
-"""Standard errors that a change must exceed: half a per cent, both sides."""
-HALF_WIDTHS = 1.96
 FEWEST_IN_SLICE = 200
-RESAMPLES = 400
-OF_LOSSES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "several": ("accuracy", lambda mean: 1.0 - mean),
-    "value": ("rmse", np.sqrt),
-}
+OF_LOSSES = {"several": "accuracy", "value": "rmse"}
 """The metric that follows from the mean of the rows' losses, by kind of score."""
 
 
@@ -51,15 +38,7 @@ def effectiveness(window: Window) -> list[Finding]:
         return [few]
     if window.score_kind != "probability":
         return [few, *_of_losses(window)]
-    mask = side.labelled
-    labels, scores, blocks = side.labels[mask], side.scores[mask], blocks_of(side)[mask]
-    metrics = summary(labels, scores)
-    intervals = bootstrap_intervals(labels, scores, blocks, seed=window.seed, resamples=RESAMPLES)
-    findings = [few]
-    if "auc" in metrics and "auc" in intervals and "auc" in window.baseline:
-        findings.append(_auc(window, metrics["auc"], intervals["auc"]))
-    findings.append(_gap(window, labels, scores, blocks))
-    return [*findings, *_slices(window, mask)]
+    return [few, *_of_probabilities(window), *_slices(window)]
 
 
 def blocks_of(side: Side) -> np.ndarray:
@@ -84,77 +63,50 @@ def _coverage(side: Side, least: int) -> Finding:
     )
 
 
-def _auc(window: Window, auc: float, interval: Interval95) -> Finding:
-    before = window.baseline["auc"]
-    noise = SURE * (interval.high - interval.low) / (2.0 * HALF_WIDTHS)
-    drop, limit = before - auc, window.limits.max_auc_drop
-    return Finding(
-        rule="auc_drop",
-        subject=EFFECTIVENESS,
-        observed=drop,
-        limit=limit,
-        noise=noise,
-        passed=drop <= max(limit, noise),
-        reason=(
-            f"The AUC is {auc:.3f} ({interval.low:.3f} to {interval.high:.3f} in 95 of 100"
-            f" samples), the test split's was {before:.3f}."
-        ),
-        example=measured(auc, interval.low, interval.high, before=before),
-    )
+def _of_probabilities(window: Window) -> Iterator[Finding]:
+    """Each rule of the alarm, with the metric and its bounds."""
+    side, reference, rules = window.serving, window.baseline, DECAY["binary"]
+    mask = side.labelled
+    labels, scores = side.labels[mask], side.scores[mask]
+    sure = block_errors({"gap": scores - labels}, own_blocks(side)[mask], (labels, scores))
+    metrics = {**summary(labels, scores), **sure}
+    if "auc" not in reference:
+        del metrics["auc"]
+    bounds = rules.intervals(metrics, reference)
+    values = {"auc_drop": metrics.get("auc"), "calibration_gap": rules.calibration_gap(metrics)}
+    for item in rules.checks(metrics, reference, window.limits):
+        of_auc = item.rule == "auc_drop"
+        name, before = ("metric", reference.get("auc")) if of_auc else ("gap", None)
+        ends = (bounds.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+        shown = measured(values[item.rule] or 0.0, *ends, before=before)
+        yield item.model_copy(update={"subject": EFFECTIVENESS, "example": shown})
 
 
-def _gap(window: Window, labels: np.ndarray, scores: np.ndarray, blocks: np.ndarray) -> Finding:
-    gap = float(scores.mean() - labels.mean())
-    error = _error(scores - labels, blocks, window.seed)
-    limit = window.limits.max_calibration_gap
-    return Finding(
-        rule="calibration_gap",
-        subject=EFFECTIVENESS,
-        observed=abs(gap),
-        limit=limit,
-        noise=SURE * error,
-        passed=abs(gap) <= max(limit, SURE * error),
-        reason=(
-            f"The mean score is {scores.mean():.3f} and the observed rate {labels.mean():.3f}, a"
-            f" gap of {gap:+.3f} (plus or minus {HALF_WIDTHS * error:.3f})."
-        ),
-        example=measured(gap, gap - HALF_WIDTHS * error, gap + HALF_WIDTHS * error),
-    )
-
-
-def _error(values: np.ndarray, blocks: np.ndarray, seed: int) -> float:
-    drawn = resampled_clusters(blocks, seed=seed, resamples=RESAMPLES)
-    if drawn is None:
-        return math.inf
-    return float(mean_resamples(values, *drawn).std())
-
-
-def _slices(window: Window, mask: np.ndarray) -> Iterator[Finding]:
+def _slices(window: Window) -> Iterator[Finding]:
     """What each slice's metrics are: shown, and refusing nothing."""
-    side, blocks = window.serving, blocks_of(window.serving)
+    side, blocks = window.serving, own_blocks(window.serving)
+    mask = side.labelled
     for column, values in side.groups.items():
         for value in np.unique(values[mask]):
             rows = mask & (values == value)
             labels, scores = side.labels[rows], side.scores[rows]
             if len(labels) < FEWEST_IN_SLICE or not 0 < labels.sum() < len(labels):
                 continue
-            metrics = summary(labels, scores)
-            interval = bootstrap_intervals(
-                labels, scores, blocks[rows], seed=window.seed, resamples=RESAMPLES
-            ).get("auc")
-            if interval is None:
+            auc, width = roc_auc(labels, scores), auc_error(labels, scores, blocks[rows]).within()
+            if math.isinf(width):
                 continue
+            low, high = max(auc - width, 0.0), min(auc + width, 1.0)
             yield Finding(
                 rule="slice_auc",
                 subject=EFFECTIVENESS,
                 part=f"{column}={value}",
-                observed=metrics["auc"],
+                observed=auc,
                 passed=True,
                 reason=(
-                    f"Of {column}={value} the AUC is {metrics['auc']:.3f} ({interval.low:.3f} to"
-                    f" {interval.high:.3f}) over {len(labels)} labelled rows."
+                    f"Of {column}={value} the AUC is {auc:.3f} ({low:.3f} to {high:.3f}) over"
+                    f" {len(labels)} labelled rows."
                 ),
-                example=measured(metrics["auc"], interval.low, interval.high),
+                example=measured(auc, low, high),
             )
 
 
@@ -162,18 +114,20 @@ def _of_losses(window: Window) -> Iterator[Finding]:
     """Of several classes the accuracy, of a number the RMSE, with its interval; what decays is
     decided by the limits of `decay`, and refuses nothing here.
     """
-    side, metric, of_mean = window.serving, *OF_LOSSES[window.score_kind]
+    side, metric = window.serving, OF_LOSSES[window.score_kind]
     mask = np.isfinite(side.losses)
     if not mask.any():
         return
-    drawn = resampled_clusters(blocks_of(side)[mask], seed=window.seed, resamples=RESAMPLES)
-    if drawn is None:
-        return
     losses = side.losses[mask]
-    interval = percentile_intervals(
-        {metric: of_mean(mean_resamples(losses, *drawn))}, drawn[1].shape[1]
-    )[metric]
-    value, before = float(of_mean(losses.mean())), window.baseline.get(metric)
+    width = mean_error(losses, own_blocks(side)[mask]).within()
+    if math.isinf(width):
+        return
+    least, loss, most = (max(losses.mean() + move, 0.0) for move in (-width, 0.0, width))
+    if metric == "accuracy":
+        low, value, high = max(1.0 - most, 0.0), 1.0 - loss, 1.0 - least
+    else:
+        low, value, high = math.sqrt(least), math.sqrt(loss), math.sqrt(most)
+    before = window.baseline.get(metric)
     tested = "" if before is None else f", the test split's was {before:.4g}"
     yield Finding(
         rule=metric,
@@ -181,8 +135,12 @@ def _of_losses(window: Window) -> Iterator[Finding]:
         observed=value,
         passed=True,
         reason=(
-            f"The {metric} is {value:.4g} ({interval.low:.4g} to {interval.high:.4g} in 95 of 100"
-            f" samples){tested}."
+            f"The {metric} is {value:.4g} ({low:.4g} to {high:.4g} in 95 of 100 samples){tested}."
         ),
-        example=measured(value, interval.low, interval.high, before=before),
+        example=measured(value, low, high, before=before),
     )
+
+
+def own_blocks(side: Side) -> np.ndarray:
+    """The block of each row; independent rows are blocks of their own."""
+    return np.arange(side.rows) if side.sample.blocks is None else side.sample.blocks

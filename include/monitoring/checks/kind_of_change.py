@@ -10,12 +10,13 @@ from include.monitoring.checks.base import Side, Window, not_judged
 from include.monitoring.checks.effectiveness import blocks_of
 from include.monitoring.checks.multivariate import inputs_of
 from include.stats.domain import separate
-from include.stats.shift import Labelled, Split, Step, name_kind, relation_step, split_change
+from include.stats.shift import Kind, Labelled, Split, Step, name_kind, relation_step, split_change
 from include.verdict import Finding
 
 KIND_OF_CHANGE = "kind_of_change"
 LEAST_CHANGE = 0.02
 """In probability; the smallest change of the relation that refuses."""
+TOO_MUCH, TOO_LITTLE = "too much", "too little"
 ADVICE = {
     "none": "nothing has changed that these rows show",
     "covariate": "the inputs moved; the relation between inputs and label is what it was",
@@ -51,11 +52,21 @@ def kind_of_change(window: Window) -> list[Finding]:
             subject=KIND_OF_CHANGE,
             observed=kind,
             passed=True,
-            reason=f"The kind of change is {kind}: {ADVICE[kind]}.",
+            reason=f"The kind of change is {kind}: {ADVICE[kind]}{_of_estimates(kind, split)}.",
         ),
         _split(split),
         _relation(relation_step(serving, reference), level / 2.0),
     ]
+
+
+def _of_estimates(kind: Kind, split: Split) -> str:
+    """To which side an estimate errs that knows the former relation alone; a changed relation costs
+    what the inputs do not, or spares it.
+    """
+    if "concept" not in kind:
+        return ""
+    which = TOO_MUCH if split.concept.value > 0.0 else TOO_LITTLE
+    return f"; an estimate without labels that knows the former relation alone promises {which}"
 
 
 def _relation(step: Step, level: float) -> Finding:

@@ -187,7 +187,7 @@ def _window(
         error=observed,
         score=score,
         outcome=outcome,
-        gap=_gap(score, outcome, findings),
+        gap=_gap(row, score, outcome, findings),
         drifted_share=shares.get(start) if row["drift"] != "not judged" else None,
         online_rows=row.get("online_rows") or 0,
         report=row.get("report"),
@@ -195,14 +195,16 @@ def _window(
 
 
 def _metric(use_case: UseCase, row: Mapping[str, Any], findings: Findings) -> Measured | None:
-    """As the window's row says it, which late labels correct, with the bounds of the check where
-    they still are about the same number.
+    """As the window's row says it, which late labels correct, with its bounds: those by which the
+    alarm was decided.
     """
     name = strategy_of(use_case).headline_metric
     value = _finite(row.get(name))
     if value is None:
         return None
-    bounds = _bounds(name, findings)
+    if row.get("metric_low") is not None:
+        return Measured(value, row["metric_low"], row["metric_high"])
+    bounds = _bounds(name, findings)  # of a row from before there were bounds in it
     if not math.isclose(bounds.get("value", math.nan), value, abs_tol=SAME):
         return Measured(value)
     return Measured(value, bounds.get("low"), bounds.get("high"))
@@ -256,10 +258,14 @@ def _answers(use_case: UseCase, row: Mapping[str, Any]) -> tuple[float | None, f
     return score, outcome
 
 
-def _gap(score: float | None, outcome: float | None, findings: Findings) -> Measured | None:
+def _gap(
+    row: Mapping[str, Any], score: float | None, outcome: float | None, findings: Findings
+) -> Measured | None:
     if score is None or outcome is None:
         return None
     gap = score - outcome
+    if row.get("gap_low") is not None:
+        return Measured(gap, row["gap_low"], row["gap_high"])
     _, bounds = findings.get((EFFECTIVENESS, "calibration_gap"), (None, {}))
     if not math.isclose(bounds.get("value", math.nan), gap, abs_tol=SAME):
         return Measured(gap)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from include.data_sets.blocks import blocks_or_rows
 from include.data_sets.stored_splits import StoredSplits
 from include.features.transform import FeatureTransform
 from include.model.fitted import Fitted
@@ -26,6 +27,9 @@ class SplitRows(Protocol):
     def labels(self, split: str) -> np.ndarray:
         """As `labels` of the problem gives them, shape (rows,)."""
 
+    def blocks(self, split: str) -> np.ndarray:
+        """Which of the split's rows share a cause, in the order of `labels`."""
+
     def scores(self, fitted: Fitted, split: str) -> np.ndarray:
         """Scores of the split's rows, in the order of `labels`."""
 
@@ -40,7 +44,7 @@ class MemoryRows:
     """Splits as frames: every split's matrix is in memory at once."""
 
     def __init__(self, use_case: UseCase, splits: Mapping[str, pl.DataFrame]) -> None:
-        self._splits = splits
+        self._use_case, self._splits = use_case, splits
         self.transform = FeatureTransform.fit(use_case, splits["train"])
         labels = strategy_of(use_case).labels
         self.rows = {
@@ -51,6 +55,10 @@ class MemoryRows:
     def labels(self, split: str) -> np.ndarray:
         """The split's labels."""
         return self.rows[split].labels
+
+    def blocks(self, split: str) -> np.ndarray:
+        """The split's blocks."""
+        return blocks_or_rows(self._use_case, self._splits[split])
 
     def scores(self, fitted: Fitted, split: str) -> np.ndarray:
         """The split's scores."""
@@ -87,6 +95,11 @@ class BatchedRows:
         column = [self.use_case.label.column]
         problem = strategy_of(self.use_case)
         return np.concatenate([problem.labels(part) for part in self.splits.batches(split, column)])
+
+    def blocks(self, split: str) -> np.ndarray:
+        """Of the event times alone."""
+        parts = list(self.splits.batches(split, [self.use_case.event_time]))
+        return blocks_or_rows(self.use_case, pl.concat(parts))
 
     def scores(self, fitted: Fitted, split: str) -> np.ndarray:
         """Part by part."""

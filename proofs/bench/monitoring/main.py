@@ -1,7 +1,8 @@
 """How often monitoring is wrong, and how soon it is right, by simulation on the shipped checks.
 
-Parts: `false_alarms` on undrifted windows, `power` on planted changes of inputs, `kinds` on planted
-changes of inputs, relation, classes and labels, `estimate` on the real year, and `cost`.
+Parts: `false_alarms` on undrifted windows, `labels` on windows that a right model scored, `power`
+on planted changes of inputs, `kinds` on planted changes of inputs, relation, classes and labels,
+`estimate` on the real year, and `cost`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import typer
 
 from cli.tables import print_table
+from include.monitoring.checks.kind_of_change import TOO_MUCH
 from include.settings import load_settings
 from include.stats.sequential import largest_rate
 from proofs.bench.figure import Figure
@@ -25,7 +27,9 @@ from proofs.bench.monitoring import power
 from proofs.bench.monitoring.false_alarms import Counted, Setting, count_alarms
 from proofs.bench.monitoring.kinds import JUDGES, name_kinds
 from proofs.bench.monitoring.labelled import CHANGES
-from proofs.bench.monitoring.real_year import estimate_months
+from proofs.bench.monitoring.labels import LABELLED, count_false_alarms
+from proofs.bench.monitoring.real_year import Month, estimate_months
+from proofs.bench.monitoring.signs import promised_wrongly
 from proofs.bench.monitoring.world import CATEGORY, NUMBER, SHIFTS
 from proofs.bench.release.rollouts import processes
 from proofs.bench.rows import RESULTS, write
@@ -35,6 +39,8 @@ SEED = 15
 SURE = 0.025
 WRONG_KINDS = 0.05
 ESTIMATE_ERROR = 0.02
+YEARS = ((1.0, SEED), (0.5, SEED), (1.0, SEED + 1))
+"""Shares of the flights and seeds of the training whose year is estimated."""
 TIMES_PLAIN = 2.0
 FLAT_MB = 50.0
 """Memory beside the rows themselves that no number of rows may exceed: what a window holds."""
@@ -46,12 +52,13 @@ SHARES = 4
 @dataclass(frozen=True)
 class Sizes:
     """How much of each part is done: `windows`, and in how many of them Evidently is asked, by rows
-    of a window; `undrifted` statistics for equal limits and `runs` of each planted change of an
-    input; windows of each of the other `changes` and of none (`steady`); the `share` of the real
-    flights; `rows` of the cost.
+    of a window; `labelled` windows of each setting of labels; `undrifted` statistics for equal
+    limits and `runs` of each planted change of an input; windows of each of the other `changes` and
+    of none (`steady`); the `share` of the real flights; `rows` of the cost.
     """
 
     windows: dict[int, tuple[int, int]]
+    labelled: int
     undrifted: int
     runs: int
     changes: int
@@ -62,6 +69,7 @@ class Sizes:
 
 FULL = Sizes(
     windows={300: (800, 100), 1_000: (800, 100), 5_000: (400, 40), 50_000: (60, 8)},
+    labelled=2_000,
     undrifted=3_000,
     runs=40,
     changes=20,
@@ -71,6 +79,7 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     windows={300: (8, 4), 1_000: (4, 4)},
+    labelled=8,
     undrifted=40,
     runs=2,
     changes=1,
@@ -171,6 +180,28 @@ def _counted(setting: Setting, parts: Sequence[Counted]) -> Iterator[Figure]:
     )
 
 
+def _labels(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:
+    run = map if pool is None else pool.map
+    shares = 1 if pool is None else SHARES
+    tasks = [(setting, SEED + share) for setting in LABELLED for share in range(shares)]
+    each = [sizes.labelled // shares] * len(tasks)
+    settings, seeds = zip(*tasks, strict=True)
+    counted = list(run(count_false_alarms, settings, each, seeds))
+    for place, setting in enumerate(LABELLED):
+        parts = counted[place * shares : (place + 1) * shares]
+        windows = sum(part.windows for part in parts)
+        refused = {how: sum(part.refused[how] for part in parts) for how in parts[0].refused}
+        bound = largest_rate(refused["blocks"], windows, SURE)
+        others = ", ".join(f"{how} {count}" for how, count in refused.items() if how != "blocks")
+        yield Figure(
+            f"false alarms a report on labels, {setting.name}",
+            refused["blocks"] / windows,
+            power.FALSE_ALARMS,
+            f"{refused['blocks']} of {windows:,} reports without any limit beside chance; the true"
+            f" share is at most {100 * bound:.2f} % (97.5 % sure); {others}",
+        )
+
+
 def _power(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:
     run = map if pool is None else pool.map
     keys = [(method, column) for method in power.OTHERS for column in (NUMBER, CATEGORY)]
@@ -251,22 +282,57 @@ def _kinds(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:
         )
 
 
-def _estimate(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG001
-    months = estimate_months(sizes.share)
-    for how, errors in (
-        ("the test split", [month.by_reference for month in months]),
-        ("the month before", [month.by_last_month for month in months]),
-    ):
-        by_month = "; ".join(
-            f"{month.month}: {error:+.3f} of {month.truth:.3f}, {month.kind}"
-            for month, error in zip(months, errors, strict=True)
-        )
-        yield Figure(
-            f"mean error of the estimated AUC, calibrated on {how}",
-            float(np.mean(np.abs(errors))),
-            ESTIMATE_ERROR,
-            f"by month (above zero: promised too much): {by_month}",
-        )
+def _estimate(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:
+    run = map if pool is None else pool.map
+    shares, seeds = zip(*((share * sizes.share, seed) for share, seed in YEARS), strict=True)
+    for share, seed, months in zip(shares, seeds, run(estimate_months, shares, seeds), strict=True):
+        which = f"{100 * share:g} % of the flights, training {seed}"
+        holding = [month for month in months if month.holds]
+        chance = np.sqrt(2.0 / np.pi) * np.mean([month.by_chance for month in holding])
+        for how, errors, part in (
+            ("the test split alone", [month.by_reference for month in holding], holding),
+            ("the months before", [month.by_months for month in holding], holding),
+        ):
+            yield Figure(
+                f"error of the estimated AUC where the concept holds, calibrated on {how}, {which}",
+                float(np.mean(np.abs(errors))),
+                ESTIMATE_ERROR if how == "the months before" else None,
+                f"the truth's own chance makes {chance:.3f}; by month (above zero: promised too"
+                f" much): {_by_month(part, errors)}",
+            )
+        yield from _changed(which, [month for month in months if not month.holds])
+    wrong = promised_wrongly(sizes.changes, SEED)
+    yield Figure(
+        "share of planted changes of the relation of which the estimate errs to another side than"
+        " stated",
+        sum(wrong.values()) / (len(wrong) * sizes.changes),
+        WRONG_KINDS,
+        "; ".join(f"{name}: {count} of {sizes.changes}" for name, count in wrong.items()),
+    )
+
+
+def _changed(which: str, months: Sequence[Month]) -> Iterator[Figure]:
+    """Of the months whose relation changed: the error, and how often its stated side was wrong."""
+    if not months:
+        return
+    stated = [month.promises == TOO_MUCH for month in months]
+    errors = [month.by_reference for month in months]
+    wrong = sum(much != (error > 0.0) for much, error in zip(stated, errors, strict=True))
+    yield Figure(
+        f"months of a changed relation whose estimate errs to another side than stated, {which}",
+        wrong,
+        0.0,
+        f"of {len(months)}; stated: {', '.join(month.promises for month in months)}; by the test"
+        f" split alone {_by_month(months, errors)}; by the months before"
+        f" {_by_month(months, [month.by_months for month in months])}",
+    )
+
+
+def _by_month(months: Sequence[Month], errors: Sequence[float]) -> str:
+    return "; ".join(
+        f"{month.month}: {error:+.3f} of {month.truth:.3f}, {month.kind}"
+        for month, error in zip(months, errors, strict=True)
+    )
 
 
 def _cost(sizes: Sizes, pool: Executor | None) -> Iterator[Figure]:  # noqa: ARG001
@@ -316,6 +382,7 @@ def _windows(count: float) -> str:
 
 PARTS: dict[str, Callable[[Sizes, Executor | None], Iterator[Figure]]] = {
     "false_alarms": _false_alarms,
+    "labels": _labels,
     "power": _power,
     "kinds": _kinds,
     "estimate": _estimate,

@@ -1,7 +1,8 @@
 """Performance that is estimated without labels against the truth, month by month of the real year.
 
 One model learns the first three quarters of January to March; the last quarter is its reference.
-Every later month is estimated from its scores alone, and scored against what came true.
+Every later month is estimated from its scores alone, and scored against what came true. Whether the
+concept holds in a month is what the check `kind_of_change` says, once its labels have come.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import polars as pl
 
 from include.monitoring.checks.base import Side, Window
 from include.monitoring.checks.estimate import estimate
-from include.monitoring.checks.kind_of_change import kind_of_change
+from include.monitoring.checks.kind_of_change import TOO_LITTLE, TOO_MUCH, kind_of_change
 from include.spec import Monitoring
+from include.stats.clustered import auc_error
 from include.stats.metrics import roc_auc
 from include.stats.two_samples import Sample
 from include.use_cases.flight_delays.source import NEW_YORK, read_flights, read_weather
@@ -41,7 +43,6 @@ PARAMETERS = {
     "eta": 0.1,
     "min_child_weight": 20,
     "subsample": 0.9,
-    "seed": 15,
     "nthread": 2,
 }
 ROUNDS = 120
@@ -52,19 +53,28 @@ LIMITS = Monitoring(minimum_rows=1_000)
 class Month:
     """The error of a month's estimates and which kind of change it is.
 
-    Calibrated on the reference, or on the month before, whose labels have come by then. Above zero
-    an estimate promised too much.
+    Calibrated on the reference alone, or on the months before too, whose labels have come by then.
+    Above zero an estimate promised too much. `by_chance` is the standard error of the truth itself,
+    whose days share their weather; `promises` what the check says of an estimate that knows the
+    former relation alone, where the relation changed.
     """
 
     month: int
     truth: float
+    by_chance: float
     by_reference: float
-    by_last_month: float
+    by_months: float
     kind: str
+    promises: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the relation between inputs and label is what it was."""
+        return "concept" not in self.kind
 
 
-def estimate_months(share: float) -> list[Month]:
-    """The months after the training, of a share of the flights."""
+def estimate_months(share: float, seed: int) -> list[Month]:
+    """The months after the training, of a share of the flights; the seed is the training's."""
     import xgboost
 
     rows = _rows(share)
@@ -76,7 +86,9 @@ def estimate_months(share: float) -> list[Month]:
     }
     trained = _matrix(learned[:cut], codes)
     booster = xgboost.train(
-        PARAMETERS, xgboost.DMatrix(trained, learned["late"][:cut].to_numpy()), ROUNDS
+        {**PARAMETERS, "seed": seed},
+        xgboost.DMatrix(trained, learned["late"][:cut].to_numpy()),
+        ROUNDS,
     )
 
     def side(frame: pl.DataFrame) -> Side:
@@ -87,23 +99,41 @@ def estimate_months(share: float) -> list[Month]:
         return Side(sample, scores=scores, labels=frame["late"].cast(pl.Float64).to_numpy())
 
     reference = side(learned[cut:])
-    months, before = [], reference
+    months: list[Month] = []
+    before: list[Side] = []
     for month in range(LEARNED_MONTHS + 1, LAST_MONTH + 1):
         serving = side(rows.filter(pl.col("month") == month))
-        months.append(_month(month, serving, reference, before))
-        before = serving
+        months.append(_month(month, serving, reference, tuple(before)))
+        before.append(serving)
     return months
 
 
-def _month(month: int, serving: Side, reference: Side, before: Side) -> Month:
+def _month(month: int, serving: Side, reference: Side, before: tuple[Side, ...]) -> Month:
     window = Window(serving, reference, LIMITS, seed=month)
     truth = roc_auc(serving.labels, serving.scores)
-    kinds = [item.observed for item in kind_of_change(window) if item.rule == "kind"]
-    errors = [
+    blocks = serving.sample.blocks
+    rows = np.arange(serving.rows) if blocks is None else blocks
+    by_reference, by_months = (
         _estimated(Window(serving, reference, LIMITS, matured=matured, seed=month)) - truth
-        for matured in (None, before)
-    ]
-    return Month(month, truth, errors[0], errors[1], str(kinds[0]) if kinds else "not judged")
+        for matured in ((), before)
+    )
+    return Month(
+        month,
+        truth,
+        auc_error(serving.labels, serving.scores, rows).value,
+        by_reference,
+        by_months,
+        *kind_and_promise(window),
+    )
+
+
+def kind_and_promise(window: Window) -> tuple[str, str]:
+    """What the check says of a window's change, and of the side to which an estimate errs."""
+    for item in kind_of_change(window):
+        if item.rule == "kind":
+            promises = [words for words in (TOO_MUCH, TOO_LITTLE) if words in item.reason]
+            return str(item.observed), promises[0] if promises else ""
+    return "not judged", ""
 
 
 def _estimated(window: Window) -> float:

@@ -4,6 +4,7 @@ sentence; the predicted class drifts.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +27,13 @@ ROWS = 4000
 
 def delays(noise: float, shift: float = 0.0, rows: int = ROWS) -> pl.DataFrame:
     scores = RANDOM.normal(20.0, 10.0, rows)
-    return pl.DataFrame({"label": scores + RANDOM.normal(shift, noise, rows), "score": scores})
+    labels = scores + RANDOM.normal(shift, noise, rows)
+    return pl.DataFrame({"label": labels, "score": scores, "asked_at": days(rows)})
+
+
+def days(rows: int) -> list[datetime]:
+    """Forty rows a day."""
+    return [datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=row // 40) for row in range(rows)]
 
 
 def outcomes(right: float, probability: float = 0.8) -> pl.DataFrame:
@@ -37,6 +44,7 @@ def outcomes(right: float, probability: float = 0.8) -> pl.DataFrame:
             "label": labels,
             "score": np.full(ROWS, probability),
             "predicted_class": np.array(CLASSES)[predicted],
+            "asked_at": days(ROWS),
         }
     )
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from include.errors import RegistryError
-from include.monitoring.decay import auc_standard_error
+from include.monitoring.certainty import auc_standard_error
 from include.monitoring.performance import baseline, judge, measure, slices
 from include.spec import Monitoring
 from tests.unit.model.synthetic import USE_CASE, fitted_package, parcels
@@ -92,7 +92,9 @@ def test_the_standard_error_matches_a_simulation() -> None:
         np.mean(random.exponential(2.0, 60)[:, None] > random.exponential(1.0, 90)[None, :])
         for _ in range(2000)
     ]
-    assert np.std(values) == pytest.approx(auc_standard_error(2 / 3, 60, 90), rel=0.06)
+    assert np.std(values) == pytest.approx(
+        auc_standard_error({"auc": 2 / 3, "n": 150, "observed_rate": 0.4}), rel=0.06
+    )
 
 
 @pytest.mark.parametrize("known", [{}, {**REFERENCE, "auc": float("nan")}])

@@ -130,6 +130,7 @@ def test_a_window_without_labels_decays_when_they_come_and_starts_a_training(own
     row = row_of(own, FIRST)
     assert (row["verdict"], row["alarm"], row["labels_until"]) == ("performance", True, SECOND.end)
     assert row["labelled"] == window["labelled"] > 700
+    assert row["metric_low"] < row["auc"] < row["metric_high"], "as the alarm saw it"
     assert json.loads(row["former_json"])[0]["verdict"] == "none"
     sentence = f"Late labels turn the verdict on {FIRST.text} from not judged to decayed"
     assert json.loads(row["reasons_json"])[0].startswith(sentence)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from include.spec import Monitoring
-from proofs.bench.monitoring import false_alarms, power
+from proofs.bench.monitoring import false_alarms, power, signs
 from proofs.bench.monitoring.false_alarms import Setting, count_alarms
 from proofs.bench.monitoring.kinds import name_kinds
 from proofs.bench.monitoring.others import evidently, plain_psi
@@ -59,3 +59,12 @@ def test_kinds_are_counted(change: str):
 def test_what_is_timed_looks_at_every_column():
     assert ours({"rows": 2_000})["findings"] >= 20
     assert plain({"rows": 2_000})["values"] == 100
+
+
+def test_the_stated_side_of_an_estimates_error_is_counted_against_its_truth(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(signs, "CONCEPT", ("a turned relation",))
+    assert signs.promised_wrongly(windows=1, seed=2) == {"a turned relation": 0}
+    monkeypatch.setattr(signs, "kind_and_promise", lambda _: ("concept", "too little"))
+    assert signs.promised_wrongly(windows=1, seed=2) == {"a turned relation": 1}

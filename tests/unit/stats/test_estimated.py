@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from include.stats.estimated import (
+    Calibration,
     estimate_metrics,
     expected_auc,
     expected_loss,
@@ -26,7 +27,7 @@ def test_the_expected_auc_of_sure_labels_is_the_auc():
 
 def test_metrics_are_estimated_where_the_relation_holds():
     scores, labels = drawn(20_000)
-    calibration = fit_calibration(*drawn(20_000, seed=2), seed=1)
+    calibration = fit_calibration(*drawn(20_000, seed=2))
     estimates = estimate_metrics(scores, calibration, threshold=0.5, seed=1)
     truth = {
         "auc": roc_auc(labels, scores),
@@ -40,7 +41,7 @@ def test_metrics_are_estimated_where_the_relation_holds():
 
 
 def test_the_interval_holds_the_truth_nineteen_times_of_twenty():
-    none = fit_calibration(np.empty(0), np.empty(0), seed=1)
+    none = Calibration()
     inside = 0
     for seed in range(60):
         scores, labels = drawn(800, seed=seed)
@@ -52,22 +53,42 @@ def test_the_interval_holds_the_truth_nineteen_times_of_twenty():
 def test_scores_that_are_no_probabilities_are_calibrated_first():
     chance, labels = drawn(8_000)
     fresh, later = drawn(8_000, seed=2)
-    calibration = fit_calibration(np.sqrt(chance), labels, seed=1)
-    assert calibration.scores.size
+    calibration = fit_calibration(np.sqrt(chance), labels)
     served = calibration.apply(np.sqrt(fresh))
     assert calibration_error(later, served) < 0.3 * calibration_error(later, np.sqrt(fresh))
 
 
-def test_probabilities_that_are_right_stay_as_they_are():
+def test_probabilities_that_are_right_hardly_move_and_those_of_few_rows_not_at_all():
     scores, labels = drawn(4_000)
-    assert not fit_calibration(scores, labels, seed=1).scores.size
+    assert np.abs(fit_calibration(scores, labels).apply(scores) - scores).mean() < 0.02
+    assert fit_calibration(scores[:199], labels[:199]) == Calibration()
+    assert Calibration().apply(scores) == pytest.approx(scores)
+
+
+def test_a_calibration_never_falls_and_bears_labels_of_one_class():
+    scores, labels = drawn(2_000)
+    for turned in (1.0 - labels, np.zeros(2_000), np.ones(2_000)):
+        served = fit_calibration(scores, turned).apply(np.linspace(0.0, 1.0, 50))
+        assert np.isfinite(served).all()
+        assert (np.diff(served) >= 0.0).all()
+
+
+def test_a_small_window_does_not_promise_more_than_there_is():
+    """A free curve, fitted to 300 rows, promises a higher AUC than the rows have."""
+    errors = []
+    for seed in range(40):
+        calibration = fit_calibration(*drawn(300, seed=seed))
+        scores, labels = drawn(5_000, seed=seed + 100)
+        chance = np.clip(calibration.apply(scores), 1e-6, 1.0 - 1e-6)
+        errors.append(expected_auc(scores, chance) - roc_auc(labels, scores))
+    assert abs(np.mean(errors)) < 0.012
 
 
 def test_a_changed_relation_is_not_seen_by_the_estimate():
     """Which is why it is marked as one."""
     scores, _ = drawn(5_000)
     turned = (np.random.default_rng(3).random(5_000) < 0.3).astype(np.float64)
-    none = fit_calibration(np.empty(0), np.empty(0), seed=1)
+    none = Calibration()
     estimated = estimate_metrics(scores, none, threshold=0.5, seed=1)["auc"].value
     assert estimated > roc_auc(turned, scores) + 0.2
 

@@ -109,19 +109,37 @@ def test_an_estimate_needs_no_labels_of_the_window():
 
 
 def test_the_newest_labels_calibrate_the_estimate():
-    """A relation that changed before this window is known from the window before."""
+    """A relation that changed before this window is known from the windows before, the better the
+    more of them there are; the test split counts until there are enough.
+    """
     turned = window(CHANGES["a turned relation"][1])
-    newest = window(CHANGES["a turned relation"][1], seed=8).serving
+    newest = [window(CHANGES["a turned relation"][1], seed=seed).serving for seed in (8, 9, 10)]
     errors = [
         next(
             item.observed
             for item in estimate(replace(turned, matured=matured))
             if item.rule == "error_of_estimate"
         )
-        for matured in (None, newest)
+        for matured in ((), tuple(newest[:1]), tuple(newest))
     ]
     assert errors[0] > 0.1
-    assert abs(errors[1]) < errors[0] / 2
+    assert errors[0] > errors[1] > errors[2]
+    assert abs(errors[2]) < 0.03
+
+
+def test_an_error_of_the_estimate_stands_beside_what_chance_makes_of_it():
+    (scored,) = (item for item in estimate(window()) if item.rule == "error_of_estimate")
+    assert abs(scored.observed) < scored.noise < 0.03
+    assert f"where chance makes up to {scored.noise:.3f}" in scored.reason
+
+
+def test_a_changed_relation_says_to_which_side_an_estimate_errs():
+    changed = window(CHANGES["a turned relation"][1])
+    (kind, *_) = kind_of_change(changed)
+    (scored,) = (item for item in estimate(changed) if item.rule == "error_of_estimate")
+    assert scored.observed > 0.1
+    assert kind.reason.endswith("the former relation alone promises too much.")
+    assert "promises" not in kind_of_change(window())[0].reason
 
 
 def test_the_loss_of_a_regression_is_estimated():

@@ -68,10 +68,18 @@ def test_what_was_not_written_is_a_gap(tables):
     assert second.estimated == Measured(0.74)
 
 
-def test_late_labels_take_the_bounds_of_the_former_number_away(tables):
+def test_a_row_without_bounds_has_none_of_another_number(tables):
     write_month(tables, 4, auc=0.66)
     (window,) = read_series(FLIGHTS, tables).windows
     assert window.metric == Measured(0.66)
+
+
+def test_the_bounds_are_those_of_the_alarm_also_when_late_labels_change_the_number(tables):
+    bounds = {"metric_low": 0.61, "metric_high": 0.71, "gap_low": -0.02, "gap_high": 0.10}
+    write_month(tables, 4, auc=0.66, **bounds)
+    (window,) = read_series(FLIGHTS, tables).windows
+    assert window.metric == Measured(0.66, 0.61, 0.71)
+    assert window.gap == Measured(pytest.approx(0.04), -0.02, 0.10)
 
 
 def test_each_problem_alarms_at_its_own_limit():

@@ -120,6 +120,12 @@ def _state(client: httpx.Client, use_case: str) -> tuple[dict[str, Any] | None, 
     return state, None
 
 
+def _is_loading(answer: dict[str, Any]) -> bool:
+    """Say whether a refusal only means that the model is being loaded."""
+    error = answer.get("error")
+    return isinstance(error, dict) and error.get("code") == "model_loading"
+
+
 def _golden(
     client: httpx.Client, use_case: str, version: int, digest: str
 ) -> tuple[dict[str, Any] | None, str]:
@@ -134,6 +140,8 @@ def _golden(
         answer: dict[str, Any] = response.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ReleaseError(f"The endpoint's own check of {use_case} failed: {error}.") from error
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and _is_loading(answer):
+        return None, "its model is being loaded"
     if response.status_code != httpx.codes.OK:
         raise ReleaseError(
             f"The endpoint's own check of {use_case} answered {response.status_code}: {answer}."

@@ -57,8 +57,9 @@ class Follower(BaseModel):
     """What a process says of itself.
 
     `sequence` and `plan` (the fingerprint) are of the plan in force, None and "" before the first;
-    `versions` are the loaded (version, digest) pairs of it. `error` says why the plan with the
-    fingerprint `refused` is not followed. `heartbeat` is seconds since 1970.
+    `versions` are the (version, digest) pairs of it, loaded, or tried and loaded when asked.
+    `error` says why the plan with the fingerprint `refused` is not followed. `heartbeat` is seconds
+    since 1970.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

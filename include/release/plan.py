@@ -99,6 +99,11 @@ class Plan(BaseModel):
         return next((arm for arm in self.arms if arm.role == "champion"), None)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether one version answers everything and nothing is compared with it."""
+        return len(self.arms) == 1 and self.shadow is None
+
+    @property
     def versions(self) -> tuple[PlannedArm, ...]:
         """All arms, the shadow behind them."""
         return self.arms if self.shadow is None else (*self.arms, self.shadow)

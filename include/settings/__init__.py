@@ -252,6 +252,14 @@ class Settings(BaseModel):
         description="Processes that answer on the endpoint's port; with two or more, one may die"
         " unnoticed (docs/serving-operations.md).",
     )
+    serving_loaded_models: int = Field(
+        default=32,
+        ge=1,
+        le=10_000,
+        description="Most model versions that a serving process keeps loaded. With more use cases"
+        " the others are loaded when they are asked, and those asked longest ago are let go"
+        " (docs/serving-operations.md).",
+    )
     log_segment_bytes: int = Field(
         default=8 << 20,
         ge=1 << 16,

@@ -5,7 +5,7 @@ tests.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -153,7 +153,9 @@ class ArmStatus(_Answer):
     version: int
     digest: str
     share: float = Field(description="Of the rows, 0 to 1.", examples=[0.05])
-    since: datetime = Field(description="When this process loaded it.")
+    since: datetime | None = Field(
+        description="When this process loaded it; null while it is not loaded."
+    )
 
 
 class ShadowStatus(_Answer):
@@ -179,9 +181,12 @@ class PlanStatus(_Answer):
     shadow: ShadowStatus | None
 
 
+Loading = Literal["none", "untried", "ready", "loaded", "failed"]
+
+
 class ModelStatus(_Answer):
-    """What serves for one use case, and what should. `version` is the champion's, null before the
-    first model.
+    """What serves for one use case, and what should. `version` is the champion's, loaded or ready
+    to be, null before the first model.
     """
 
     use_case: str
@@ -193,6 +198,13 @@ class ModelStatus(_Answer):
     desired_version: int | None
     last_error: str | None
     features_ready: bool
+    loading: Loading = Field(
+        default="none",
+        description="Of the process that answers. `loaded`: the model is in memory. `ready`: it was"
+        " loaded here or tried, is not in memory, and the next request has it loaded. `untried`:"
+        " it is next to be tried by a child process, or by the first request. `failed`: it could"
+        " not be loaded; `last_error` says why. `none`: no version is in service.",
+    )
     plan: PlanStatus | None = None
 
 

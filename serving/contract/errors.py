@@ -6,6 +6,7 @@
     |-- InvalidError          JSON, but not what the schema asks for (422)
     `-- UnanswerableError     nothing wrong with the request: no model, no log, no time, too many at
     once (429, 503, 504)
+        `-- NotLoadedError    the model stands by; the runtime has it loaded and asks again
 
 Every one becomes `{"error": {"code", "message", "field", "valid"}}`; `field` is a path such as
 `rows[0].carrier` or null.
@@ -19,6 +20,9 @@ from typing import Any
 
 import orjson
 
+LOADING_RETRY_SECONDS = 2
+"""What loading a model takes, as a rule; more where a child process tries it first."""
+
 
 @dataclass
 class RequestError(Exception):
@@ -31,6 +35,8 @@ class RequestError(Exception):
     message: str
     field: str | None = None
     valid: Sequence[str] | None = None
+    retry_after: int | None = None
+    """After how many seconds it is worth asking again; `Retry-After`."""
 
     def body(self) -> bytes:
         """Return the JSON document of the answer."""
@@ -54,6 +60,19 @@ class InvalidError(RequestError):
 
 class UnanswerableError(RequestError):
     """The request is fine, but the endpoint cannot answer it now."""
+
+
+class NotLoadedError(UnanswerableError):
+    """The model that answers is not loaded."""
+
+    def __init__(self, use_case: str) -> None:
+        super().__init__(
+            503,
+            "model_loading",
+            f"The model of {use_case} is being loaded; ask again shortly.",
+            "use_case",
+            retry_after=LOADING_RETRY_SECONDS,
+        )
 
 
 def field_path(location: Sequence[str | int]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from threading import Lock
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -73,7 +73,7 @@ LOG_DAMAGED = Gauge(
 )
 VERSION = Gauge(
     "flightdeck_model_version",
-    "The version that serves; 0 for none.",
+    "The version that serves, loaded or not; 0 for none.",
     ["use_case"],
     multiprocess_mode="livemax",
 )
@@ -85,7 +85,24 @@ PLAN = Gauge(
 )
 LOAD_FAILURES = Counter(
     "flightdeck_model_load_failures",
-    "Plans that could not be followed; the one before stayed.",
+    "Plans that could not be followed, the one before stayed; models that could not be loaded.",
+    ["use_case"],
+)
+LOADED = Gauge(
+    "flightdeck_model_loaded",
+    "The processes that have the use case's model loaded; one that has not loads it when asked.",
+    ["use_case"],
+    multiprocess_mode="livesum",
+)
+LOAD_SECONDS = Histogram(
+    "flightdeck_model_load_seconds",
+    "Time to load a model that was asked for and was not loaded; its count are the loads.",
+    ["use_case"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0),
+)
+UNLOADED = Counter(
+    "flightdeck_model_unloads",
+    "Models that were let go because others were asked later.",
     ["use_case"],
 )
 ENGINE = Gauge(
@@ -96,7 +113,7 @@ ENGINE = Gauge(
 )
 
 
-@lru_cache(maxsize=256)
+@cache
 def stage(use_case: str, name: str) -> Histogram:
     """Return the histogram of one stage of one use case; finding it by its labels costs as much as
     counting.
@@ -168,7 +185,7 @@ class Tally:
                 bucket.inc(more)
 
 
-@lru_cache(maxsize=256)
+@cache
 def arm_seconds(use_case: str, arm: str, version: int) -> Tally:
     """Return the times of one arm of one use case; `flush_tallies` shows them."""
     tally = Tally(ARM_SECONDS.labels(use_case, arm, str(version)))
@@ -192,11 +209,11 @@ def count_rows(use_case: str, versions: list[int]) -> None:
         _predictions(use_case, version).inc(versions.count(version))
 
 
-@lru_cache(maxsize=256)
+@cache
 def _batch_rows(use_case: str) -> Histogram:
     return BATCH_ROWS.labels(use_case)
 
 
-@lru_cache(maxsize=256)
+@cache
 def _predictions(use_case: str, version: int) -> Counter:
     return PREDICTIONS.labels(use_case, str(version))

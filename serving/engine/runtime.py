@@ -9,12 +9,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from include.catalogue import load_valid
 from include.settings import Settings
 from include.spec import UseCase
 from serving.contract.answers import LogStatus, ModelsAnswer
-from serving.contract.errors import RequestError, UnanswerableError
+from serving.contract.errors import NotLoadedError, RequestError, UnanswerableError
 from serving.contract.metrics import stage
 from serving.contract.question import Question
 from serving.contract.schema import RequestSchema
@@ -28,6 +29,10 @@ from serving.scoring.online_stores import OnlineStores
 
 ANSWER_SECONDS = 10.0
 IN_FLIGHT_LIMIT = 256
+WAITING_LIMIT = 256
+"""Requests that wait for models to be loaded, beside those in flight."""
+SCORING_SECONDS = 1.0
+"""Of `ANSWER_SECONDS`, what is left for the answer when a model has been waited for."""
 # Two busy threads: at Python's 5 ms each hand-over of the interpreter would be longer than a whole
 # answer.
 SWITCH_SECONDS = 0.0005
@@ -55,7 +60,7 @@ class Runtime:
             self.stores,
             self.watcher.mirror,
         )
-        self._in_flight = 0
+        self._in_flight = self._waiting = 0
         self._deadlines: Deadlines[bytes] = Deadlines(ANSWER_SECONDS, _too_late)
 
     def start(self) -> None:
@@ -82,8 +87,7 @@ class Runtime:
         if self.batcher.log.refuses():
             return f"log: {self.batcher.log_error}"
         if not any(
-            slot.serving is not None and self.stores.is_open(name)
-            for name, slot in self.watcher.slots.items()
+            slot.answers and self.stores.is_open(name) for name, slot in self.watcher.slots.items()
         ):
             reasons = "".join(f"; {text}" for text in self._problems())
             return f"no use case has both a model and an online store that can be read{reasons}"
@@ -95,14 +99,17 @@ class Runtime:
         """
         problems = []
         for name, slot in self.watcher.slots.items():
-            reason = slot.problem or (slot.serving and self.stores.error(name))
+            reason = slot.problem or (slot.in_service and self.stores.error(name))
             if reason:
                 problems.append(f"{name}: {reason}")
         return problems
 
     async def answer(self, question: Question) -> bytes:
         """Return the answer to a validated question as JSON; raise `RequestError`."""
-        answer = await self._in_time(lambda: self.batcher.put(question))
+        try:
+            answer = await self._in_time(lambda: self.batcher.put(question))
+        except NotLoadedError:
+            answer = await self._once_loaded(question.use_case, lambda: self.batcher.put(question))
         stage(question.use_case, "total").observe(time.perf_counter() - question.arrived)
         return answer
 
@@ -126,7 +133,14 @@ class Runtime:
         """
         schema = self.schema(name)
         slot = self.watcher.slots[name]
-        return await self.call(lambda: check_served(schema, slot.served(), self.stores.get(name)))
+
+        def checked() -> bytes:
+            return check_served(schema, slot.served(), self.stores.get(name))
+
+        try:
+            return await self.call(checked)
+        except NotLoadedError:
+            return await self._once_loaded(name, lambda: self.batcher.call(checked))
 
     async def call(self, function: Callable[[], bytes]) -> bytes:
         """Return what a function gives that runs in the batcher's thread, within the limits; raise
@@ -140,6 +154,7 @@ class Runtime:
                 429,
                 "too_many_requests",
                 f"{IN_FLIGHT_LIMIT} requests are being answered already; try again shortly.",
+                retry_after=1,
             )
         self._in_flight += 1
         future = start()
@@ -148,6 +163,40 @@ class Runtime:
             return await future
         finally:
             self._in_flight -= 1
+
+    async def _once_loaded(
+        self, use_case: str, start: Callable[[], asyncio.Future[bytes]]
+    ) -> bytes:
+        """Answer when the model is loaded, within `ANSWER_SECONDS`; raises `NotLoadedError` where
+        that takes longer: it goes on, for whoever asks next.
+
+        Who waits here takes no place of those that can be answered at once.
+        """
+        if self._waiting >= WAITING_LIMIT:
+            raise NotLoadedError(use_case)
+        self._waiting += 1
+        until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        try:
+            while True:
+                await self._loaded(use_case, until)
+                with suppress(NotLoadedError):  # let go again, as others were asked
+                    return await asyncio.wait_for(
+                        self._in_time(start), until - asyncio.get_running_loop().time()
+                    )
+        except TimeoutError as error:
+            raise _too_late() from error
+        finally:
+            self._waiting -= 1
+
+    async def _loaded(self, use_case: str, until: float) -> None:
+        """Wait for a model; raise `NotLoadedError` when the time is up."""
+        loading = asyncio.wrap_future(self.watcher.residency.load(use_case))
+        loading.add_done_callback(_look)  # who waits may be gone by then
+        left = until - asyncio.get_running_loop().time() - SCORING_SECONDS
+        done, _ = await asyncio.wait([loading], timeout=max(left, 0.0))
+        if not done:
+            raise NotLoadedError(use_case)
+        loading.result()
 
     def models(self) -> ModelsAnswer:
         """Return what serves and what should."""
@@ -165,6 +214,12 @@ class Runtime:
                 damaged_rows=dict(self.batcher.log.damaged),
             ),
         )
+
+
+def _look(loading: asyncio.Future[None]) -> None:
+    """Look at an outcome, so that asyncio does not report one that nobody waited for."""
+    if not loading.cancelled():
+        loading.exception()
 
 
 def _too_late() -> RequestError:

@@ -177,8 +177,8 @@ async def _abort(refusal: RequestError, context: Any) -> None:
         ("code", refusal.code),
         ("field", (refusal.field or "").encode("ascii", "backslashreplace").decode()),
     ]
-    if refusal.status == 429:
-        trailing.append(("retry-after", "1"))
+    if refusal.retry_after is not None:
+        trailing.append(("retry-after", str(refusal.retry_after)))
     await context.abort(
         CODES.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT),
         refusal.message[:500] + valid,

@@ -22,8 +22,8 @@ async def answer_with(work: Awaitable[bytes], send: Send) -> None:
         return
     body, status = refuse(outcome) if isinstance(outcome, RequestError) else (outcome, 200)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 429:
-        headers.append((b"retry-after", b"1"))
+    if isinstance(outcome, RequestError) and outcome.retry_after is not None:
+        headers.append((b"retry-after", str(outcome.retry_after).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -32,7 +32,10 @@ def json_response(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Make the same of a route of Starlette."""
-    more = {"Retry-After": "1"} if status == 429 else {}
-    return Response(
-        body, status, media_type="application/json", headers={**more, **(headers or {})}
-    )
+    return Response(body, status, media_type="application/json", headers=dict(headers or {}))
+
+
+def refused_response(error: RequestError, body: bytes, status: int) -> Response:
+    """Make one of a refusal: with when to come back, where that is said."""
+    after = error.retry_after
+    return json_response(body, status, None if after is None else {"Retry-After": str(after)})

@@ -24,7 +24,7 @@ from serving.contract.errors import RequestError
 from serving.contract.refusals import internal, refuse
 from serving.engine.runtime import RuntimeHolder
 from serving.http import inference_protocol, swagger
-from serving.http.answering import json_response
+from serving.http.answering import json_response, refused_response
 from serving.http.describing import describe_model
 from serving.http.examples import Examples
 from serving.http.feedback import record_feedback
@@ -131,7 +131,7 @@ def _everything_else(holder: RuntimeHolder, *, asks_for_key: bool) -> ASGIApp:
 async def _refused(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestError):
         raise error
-    return json_response(*refuse(error))
+    return refused_response(error, *refuse(error))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

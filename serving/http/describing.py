@@ -4,10 +4,9 @@ from.
 
 from __future__ import annotations
 
+from include.model.metadata import XGBOOST, ModelMetadata
 from serving.contract.answers import InputDescription, ModelAnswer, RunningModel
 from serving.engine.runtime import Runtime
-from serving.scoring.explaining import is_explainable
-from serving.scoring.served_model import ServedModel
 
 
 def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
@@ -17,7 +16,13 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
     schema = runtime.schema(name)
     use_case = schema.use_case
     serving = use_case.serving
-    served = runtime.watcher.slots[name].serving
+    slot = runtime.watcher.slots[name]
+    served, standing = slot.serving, slot.standing
+    metadata = None
+    if served is not None:
+        metadata = served.model.metadata
+    elif standing is not None and standing.passed:
+        metadata = standing.metadata
     return ModelAnswer(
         title=use_case.title,
         owner=use_case.owner,
@@ -40,15 +45,14 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
             for item in use_case.inputs
         ],
         status=next(status for status in runtime.models().models if status.use_case == name),
-        model=None if served is None else _running(served),
+        model=None if metadata is None else _running(metadata),
     )
 
 
-def _running(served: ServedModel) -> RunningModel:
-    metadata = served.model.metadata
+def _running(metadata: ModelMetadata) -> RunningModel:
     return RunningModel(
         estimator=metadata.estimator,
-        explainable=is_explainable(served.model),
+        explainable=metadata.estimator == XGBOOST and metadata.answers.has_one_score,
         classes=list(metadata.classes),
         decision_threshold=metadata.decision_threshold,
         trained_on=metadata.trained_on,

@@ -111,10 +111,12 @@ def _serves(status: ModelStatus) -> str:
         text = '<span class="bad">no version yet</span>'
     else:
         digest = escape((status.digest or "")[:12])
-        text = (
-            f'<b class="good">version {status.version}</b> since {_moment(status.since)}'
-            f" <code>{digest}</code>"
+        since = (
+            "ready, loaded when it is asked"
+            if status.since is None
+            else f"since {_moment(status.since)}"
         )
+        text = f'<b class="good">version {status.version}</b> {since} <code>{digest}</code>'
     if status.desired_version != status.version and status.desired_version is not None:
         text += f'; <span class="bad">version {status.desired_version} should serve</span>'
     if status.last_error:
@@ -147,7 +149,7 @@ def _moment(moment: datetime | None) -> str:
 def _note(about: ModelAnswer, example: Example | None) -> str:
     if example is None:
         text = (
-            "The row shows the form only: a real one stands here once a model serves and its"
+            "The row shows the form only: a real one stands here while a model is loaded and its"
             " features can be read."
         )
     else:

@@ -18,7 +18,7 @@ from serving.contract.body import DisconnectedError, read_bytes
 from serving.contract.errors import RequestError
 from serving.contract.refusals import answer_or_refusal, refuse
 from serving.engine.runtime import RuntimeHolder
-from serving.http.answering import json_response
+from serving.http.answering import json_response, refused_response
 from serving.oip.answering import SERVER, InferAnswer, Models
 from serving.oip.rest_request import HEADER_LENGTH, read_request
 from serving.oip.tensors import to_bytes
@@ -132,9 +132,9 @@ def _refusal(error: RequestError) -> Response:
     body, status = refuse(error)
     detail = orjson.loads(body)["error"]
     valid = f" Valid: {', '.join(detail['valid'])}." if detail.get("valid") else ""
-    return json_response(
-        orjson.dumps(
-            {"error": detail["message"] + valid, "code": detail["code"], "field": detail["field"]}
-        ),
-        status,
-    )
+    document = {
+        "error": detail["message"] + valid,
+        "code": detail["code"],
+        "field": detail["field"],
+    }
+    return refused_response(error, orjson.dumps(document), status)

@@ -61,8 +61,8 @@ ERRORS = {
     "429": "Too many requests at once; `Retry-After` says when to come back.",
     "500": "A defect of the endpoint.",
     "503": (
-        "No model yet, the online store cannot be read, or the inference log takes no rows: nothing"
-        " is answered unlogged."
+        "No model yet, or it is being loaded (`Retry-After` says when to come back), the online"
+        " store cannot be read, or the inference log takes no rows: nothing is answered unlogged."
     ),
     "504": "No answer in time.",
 }

@@ -52,7 +52,7 @@ class CatalogueFollower:
         stamp, slot = _stamp(name), self._slots.get(name)
         if stamp is None or stamp == self._stamps.get(name):
             return
-        if slot is not None and slot.traffic is not None:
+        if slot is not None and slot.in_service:
             return
         self._stamps[name] = stamp
         importlib.invalidate_caches()
@@ -66,7 +66,7 @@ class CatalogueFollower:
 
     def _forget(self, name: str) -> None:
         self._stamps.pop(name, None)
-        if self._slots[name].traffic is None:
+        if not self._slots[name].in_service:
             self._drop(name)
             logger.info("The use case %s is gone and forgotten", name)
         elif name not in self._orphans:

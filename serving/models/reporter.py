@@ -14,6 +14,8 @@ from include.errors import FlightdeckError
 from include.release.followers import (
     REPORT_SECONDS,
     SHARED_REPORT_SECONDS,
+    Follower,
+    Process,
     report,
     this_process,
     withdraw_report,
@@ -73,7 +75,27 @@ class Reporter:
         if last is not None and time.monotonic() < due and all(map(is_, state, last)):
             return
         try:
-            report(self._settings, slot.follower(self._process))
+            report(self._settings, follower_of(slot, self._settings, self._process))
         except (FlightdeckError, OSError) as error:
             logger.warning("%s: the plan that is followed cannot be reported: %s", name, error)
         self._reported[name] = (state, time.monotonic() + self._seconds)
+
+
+def follower_of(slot: ModelSlot, settings: Settings, process: Process) -> Follower:
+    """What a process reports of a slot. One that stands by follows its plan as long as nothing has
+    kept its version from being loaded.
+    """
+    issued, plan = None if slot.load_error else slot.issued, slot.plan
+    return Follower(
+        process=process,
+        use_case=slot.use_case.name,
+        port=settings.serving_port,
+        sequence=None if issued is None else issued.plan.sequence,
+        plan="" if issued is None else issued.plan.fingerprint,
+        versions=()
+        if issued is None
+        else tuple((arm.version, arm.digest) for arm in issued.plan.versions),
+        error=slot.problem,
+        refused="" if plan is None or slot.not_here else plan.fingerprint,
+        heartbeat=time.time(),
+    )

@@ -8,40 +8,36 @@ that was not signed by our key or comes before the one in force leaves that one 
 
 Copies of the versions of the plan in force and of the one before are kept beside the log, so that
 they serve, also after a restart, although the model store cannot be read.
+
+Where a process has more models than it may keep (`serving.models.residency`), a slot may stand by:
+its plan is in force, and its version is loaded when somebody asks. Everything is checked then as it
+is at any other load. A slot that stands by and gets another plan loads the one in force first.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from include.errors import FlightdeckError, RegistryError, ServingError
+from include.errors import FlightdeckError, ServingError
 from include.features.version_interface import as_read_by
-from include.model.engine import ENGINES
-from include.model.signing import public_key
-from include.release.copies import copy_of
-from include.release.followers import Follower, Process
 from include.release.interfaces import read_interface
-from include.release.model_store import Desired, version_folder
-from include.release.plan import (
-    IssuedPlan,
-    Plan,
-    PlannedArm,
-    former_path,
-    plan_path,
-    read_issued,
-)
+from include.release.plan import IssuedPlan, Plan, one_arm
 from include.settings import Settings
 from include.spec import UseCase
-from serving.contract.errors import UnanswerableError
-from serving.contract.metrics import ENGINE, LOAD_FAILURES, PLAN, VERSION
+from serving.contract.errors import NotLoadedError, UnanswerableError
+from serving.contract.metrics import LOAD_FAILURES
 from serving.models.last_good import LastGood
-from serving.models.loading import check_files, load_served
-from serving.models.probation import try_in_child
+from serving.models.packages import Packages
 from serving.models.shadow import Shadow
+from serving.models.showing import show_loaded, show_plan
+from serving.models.standing import Standing, read_standing, standing_of
 from serving.models.traffic import Key, Traffic, open_traffic
+from serving.models.written_plan import WrittenPlan
 from serving.scoring.batch import Scored
 from serving.scoring.served_model import ServedModel
 
@@ -53,12 +49,19 @@ logger = logging.getLogger("flightdeck.serving")
 class ModelSlot:
     """The plan in force and the one that is written down, of one use case.
 
-    Only the watching thread writes, everybody reads `traffic`. `plan` is the newest plan that was
-    read, whether it is in force or not; `issued` is the one in force. `not_here` says why a newer
-    one, which hosts share, is not on this host. `contract` is the use case as
-    the versions in force read it: `prepare` is called with the next one before they change and may
-    raise, `adopt` when they have.
+    The watching thread writes, and whoever loads on demand, under a lock; everybody reads
+    `traffic`. `plan` is the newest plan that was read, whether it is in force or not; `issued` is
+    the one in force. `standing` is what answers, loaded or not: it stands by where `traffic` is
+    None. `not_here` says why a newer plan, which hosts share, is not on this host, `load_error` why
+    what stands by could not be loaded. `contract` is the use case as the versions in force read it:
+    `prepare` is called with the next one before they change and may raise, `adopt` when they have.
+    The router sets `requested`; `last_requested` is when that was seen (`time.monotonic()`).
     """
+
+    standing: Standing | None = None
+    load_error: str | None = None
+    requested = False
+    last_requested = 0.0
 
     def __init__(
         self,
@@ -79,31 +82,83 @@ class ModelSlot:
         self.not_here: str | None = None
         self.shadow: Shadow | None = None
         self._settings = settings
-        self._public_key = public_key(settings)
+        self._packages = Packages(settings, use_case)
+        self._written = WrittenPlan(settings, use_case.name)
         self._last_good = LastGood(settings, use_case.name)
-        self._passed: set[str] = set()
         self._stamp: tuple[int, int, str] | None = None
         self._retry_at = 0.0
+        self._load_at = 0.0
+        self._changing = threading.Lock()
 
     @property
     def serving(self) -> ServedModel | None:
-        """The champion, where any version serves."""
+        """The champion, where any version is loaded."""
         traffic = self.traffic
         return None if traffic is None else traffic.champion.model
 
     @property
+    def stands_by(self) -> bool:
+        """Say whether its version is loaded when somebody asks, and is not now."""
+        return self.traffic is None and self.standing is not None
+
+    @property
+    def in_service(self) -> bool:
+        """Say whether a plan with versions is in force, loaded or not."""
+        return self.traffic is not None or self.standing is not None
+
+    @property
+    def answers(self) -> bool:
+        """Say whether a request gets an answer: a version is loaded, or one that has been tried can
+        be.
+        """
+        standing = self.standing
+        if self.traffic is not None:
+            return True
+        return standing is not None and standing.passed and self.load_error is None
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions that answer, the champion first; a version that was never tried does not."""
+        traffic, standing = self.traffic, self.standing
+        if traffic is not None:
+            return [arm.version for arm in traffic.arms]
+        return [standing.arm.version] if standing is not None and standing.passed else []
+
+    @property
+    def may_leave(self) -> bool:
+        """Say whether its version may be let go: no rollout, canary or shadow is under way, and it
+        can be loaded again.
+        """
+        traffic, standing = self.traffic, self.standing
+        return (
+            traffic is not None
+            and standing is not None
+            and standing.issued is self.issued
+            and self.shadow is None
+        )
+
+    @property
     def problem(self) -> str | None:
-        """Why the newest plan is not followed."""
-        return self.not_here or self.last_error
+        """Why the newest plan is not followed, or cannot be answered by."""
+        return self.not_here or self.last_error or self.load_error
+
+    def load_wait(self) -> float:
+        """Seconds until a version that could not be loaded is tried again."""
+        return 0.0 if self.load_error is None else max(self._load_at - time.monotonic(), 0.0)
 
     def served(self) -> ServedModel:
         """Return the champion; raise `UnanswerableError` (503) when there is none."""
         return self.in_force().champion.model
 
     def in_force(self) -> Traffic:
-        """Return what serves; raise `UnanswerableError` (503) when nothing does."""
+        """Return what serves; raise `UnanswerableError` (503) when nothing does, `NotLoadedError`
+        when it stands by.
+        """
+        self.requested = True
         traffic = self.traffic
         if traffic is None:
+            if self.standing is not None:
+                raise NotLoadedError(self.use_case.name)
             raise UnanswerableError(
                 503,
                 "no_model",
@@ -112,66 +167,133 @@ class ModelSlot:
             )
         return traffic
 
-    def restore(self) -> None:
+    def restore(self, *, standing_by: bool = False) -> None:
         """At start, follow the last plan that was followed here, at once, and then the one that is
         written down where that is another.
+
+        With `standing_by` it stands by instead of loading, where its plan allows that: a plan of
+        one version that takes nobody's place.
         """
         recorded = self._last_good.read()
-        if recorded is not None and not self._withdrawn_since(recorded):
+        if recorded is not None and not self._written.withdraws(recorded):
+            passed = self._last_good.libraries_are_the_same()
             try:
-                self._follow(recorded, passed=self._last_good.libraries_are_the_same())
+                with self._changing:
+                    if standing_by and recorded.plan.is_plain:
+                        self._stand_by(recorded, passed=passed)
+                    else:
+                        self._follow(recorded, passed=passed)
             except (FlightdeckError, OSError) as error:
                 logger.warning(
                     "%s: the last good plan cannot be followed: %s", self.use_case.name, error
                 )
-        self.refresh()
+        self.refresh(standing_by=standing_by)
 
-    def _withdrawn_since(self, recorded: IssuedPlan) -> bool:
-        try:
-            written = read_issued(self._settings, self.use_case.name)
-        except (FlightdeckError, OSError):
-            return False
-        return written is not None and not written.plan.arms and written.order >= recorded.order
-
-    def refresh(self) -> None:
+    def refresh(self, *, standing_by: bool = False) -> None:
         """Follow the plan that is written down; one that cannot be followed is tried again every
         `RETRY_SECONDS`, and what serves stays.
         """
-        stamp = self._look()
+        stamp = self._written.stamp()
         patient = self.last_error is None or time.monotonic() < self._retry_at
         if stamp is None or (stamp == self._stamp and patient):
             return
         self._stamp = stamp
-        try:
-            self.plan = None
-            issued = read_issued(self._settings, self.use_case.name)
-            if issued is not None:
-                self.plan = issued.plan
-                self._follow(issued)
-        except Exception as error:  # a bad package must not end the watching thread
-            LOAD_FAILURES.labels(self.use_case.name).inc()
-            self.last_error = f"{type(error).__name__}: {error}"
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            logger.exception("%s: the plan cannot be followed", self.use_case.name)
-        else:
-            self.last_error = None
+        if self.stands_by and self._written.differs_from(self.standing):
+            self.wake()  # the last good version serves while the next one is tried
+        with self._changing:
+            self.last_error = self._failure(lambda: self._refresh(standing_by=standing_by))
+        self._retry_at = time.monotonic() + RETRY_SECONDS
 
-    def follower(self, process: Process) -> Follower:
-        """What a process reports of this slot."""
-        issued, plan = self.issued, self.plan
-        return Follower(
-            process=process,
-            use_case=self.use_case.name,
-            port=self._settings.serving_port,
-            sequence=None if issued is None else issued.plan.sequence,
-            plan="" if issued is None else issued.plan.fingerprint,
-            versions=()
-            if issued is None
-            else tuple((arm.version, arm.digest) for arm in issued.plan.versions),
-            error=self.problem,
-            refused="" if plan is None or self.not_here else plan.fingerprint,
-            heartbeat=time.time(),
-        )
+    def _refresh(self, *, standing_by: bool) -> None:
+        self.plan = None
+        issued = self._written.read()
+        if issued is None:
+            return
+        self.plan = issued.plan
+        if self._is_standing(issued.plan):
+            return
+        nothing_lost = self.issued is None and self._last_good.read() is None
+        if standing_by and nothing_lost and issued.plan.is_plain:
+            self._stand_by(issued, passed=False)
+        else:
+            self._follow(issued)
+
+    def _failure(self, work: Callable[[], None]) -> str | None:
+        """Do what loads or tries a version; the reason where that fails."""
+        try:
+            work()
+        except Exception as error:  # a bad package must not end the thread
+            LOAD_FAILURES.labels(self.use_case.name).inc()
+            logger.exception("%s: the plan cannot be followed", self.use_case.name)
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def wake(self) -> None:
+        """Load what stands by, if it does; where that has failed it is tried again every
+        `RETRY_SECONDS`, and `load_error` says why.
+        """
+        with self._changing:
+            standing = self.standing
+            if standing is None or self.traffic is not None or self.load_wait():
+                return
+            self.load_error = self._failure(
+                lambda: self._follow(standing.issued, passed=standing.passed)
+            )
+            self._load_at = time.monotonic() + RETRY_SECONDS
+
+    def try_standing(self) -> bool:
+        """Have a child process try a version that stands by and was never tried; say whether there
+        was anything to do.
+        """
+        with self._changing:
+            standing = self.standing
+            untried = standing is not None and not standing.passed and self.traffic is None
+            if standing is None or not untried or self.load_wait():
+                return False
+            self.load_error = self._failure(lambda: self._try(standing))
+            self._load_at = time.monotonic() + RETRY_SECONDS
+            return True
+
+    def _try(self, standing: Standing) -> None:
+        version = self._packages.intact(standing.arm, stated=not standing.issued.former)
+        self._packages.try_once(version)
+        self.standing, self.issued = replace(standing, passed=True), standing.issued
+        self._last_good.keep(standing.issued, {(version.version, version.digest): version.folder})
+        show_plan(standing.issued.plan, self.versions, self.serving)
+
+    def leave(self) -> bool:
+        """Let the loaded version go, so that it stands by; say whether it did. Requests in flight
+        keep what they hold.
+        """
+        if not self._changing.acquire(blocking=False):
+            return False
+        try:
+            if not self.may_leave:
+                return False
+            self.traffic = None
+            show_loaded(self.use_case.name, self.serving)
+            return True
+        finally:
+            self._changing.release()
+
+    def _is_standing(self, plan: Plan | None) -> bool:
+        standing = self.standing
+        return self.traffic is None and standing is not None and standing.issued.plan == plan
+
+    def _stand_by(self, issued: IssuedPlan, *, passed: bool) -> None:
+        """Put a plan of one version into force without loading it; its files are checked, and
+        nothing of them but what they say of themselves is read.
+        """
+        self._require_newest(issued)
+        version = self._packages.intact(issued.plan.arms[0], stated=not issued.former)
+        standing, interface = read_standing(issued, version.folder, passed=passed)
+        contract = as_read_by(self.use_case, [interface])
+        if self._prepare is not None:
+            self._prepare(contract)
+        self.issued = issued if passed else None
+        self._agree(contract)
+        self.standing = standing
+        show_plan(issued.plan, self.versions, self.serving)
 
     def mirror(self, scored: Scored) -> None:
         """Have the shadow, where there is one, score what was answered."""
@@ -186,32 +308,17 @@ class ModelSlot:
 
     def serve(self, served: ServedModel) -> None:
         """Have one loaded version answer everything, for programs that load it themselves."""
-        champion = PlannedArm(
-            role="champion", version=served.version, digest=served.digest, share=1.0
-        )
-        plan = Plan(
-            use_case=self.use_case.name,
-            sequence=0,
-            arms=(champion,),
-            unit=(),
-            salt=self.use_case.name,
-            decided_by="",
-        )
+        plan = one_arm(self.use_case.name, served.version, served.digest, decided_by="")
         self.traffic = open_traffic(IssuedPlan(plan), {(served.version, served.digest): served})
         self._agree(as_read_by(self.use_case, [served.interface]))
 
     def _follow(self, issued: IssuedPlan, *, passed: bool = False) -> None:
         self._require_newest(issued)
-        if self.issued is not None and issued.plan == self.issued.plan:
+        again = self.issued is not None and issued.plan == self.issued.plan
+        if again and not self.stands_by:
             return
-        models = {} if self.traffic is None else self.traffic.models()
-        folders: dict[Key, Path] = {}
-        for arm in issued.plan.arms:
-            key = (arm.version, arm.digest)
-            if key not in models:
-                version = self._intact(arm, stated=not issued.former)
-                models[key] = self._load(version, passed=passed)
-                folders[key] = version.folder
+        self.last_requested = time.monotonic()
+        models, folders = self._models_of(issued, passed=passed)
         traffic, contract = open_traffic(issued, models), self._contract_of(issued, models)
         if self._prepare is not None:
             self._prepare(contract)
@@ -219,6 +326,7 @@ class ModelSlot:
             self._agree(contract)
             self.traffic = traffic  # nobody waits for a shadow to be answered
         shadow = self._shadow_of(issued)
+        self.standing, self.load_error = standing_of(traffic), None
         self.traffic, self.issued = traffic, issued
         self._agree(contract)
         former, self.shadow = self.shadow, shadow
@@ -226,8 +334,23 @@ class ModelSlot:
             folders[shadow.version.version, shadow.version.digest] = shadow.version.folder
         if former is not None and former is not shadow:
             former.stop()
-        self._last_good.keep(issued, folders)
-        self._show(issued.plan)
+        if not again:
+            self._last_good.keep(issued, folders)
+        show_plan(issued.plan, self.versions, self.serving)
+
+    def _models_of(
+        self, issued: IssuedPlan, *, passed: bool
+    ) -> tuple[dict[Key, ServedModel], dict[Key, Path]]:
+        """The loaded versions of a plan, beside those in force; and the folders of the new ones."""
+        models = {} if self.traffic is None else self.traffic.models()
+        folders: dict[Key, Path] = {}
+        for arm in issued.plan.arms:
+            key = (arm.version, arm.digest)
+            if key not in models:
+                version = self._packages.intact(arm, stated=not issued.former)
+                models[key] = self._packages.load(version, passed=passed)
+                folders[key] = version.folder
+        return models, folders
 
     def _require_newest(self, issued: IssuedPlan) -> None:
         last = self.issued or self._last_good.read()
@@ -244,7 +367,7 @@ class ModelSlot:
         arms, planned = issued.plan.arms, issued.plan.shadow
         interfaces = [models[arm.version, arm.digest].interface for arm in arms]
         if planned is not None:
-            shadow = self._intact(planned, stated=not issued.former)
+            shadow = self._packages.intact(planned, stated=not issued.former)
             interfaces.append(read_interface(shadow.folder, shadow.version))
         return as_read_by(self.use_case, interfaces)
 
@@ -265,57 +388,7 @@ class ModelSlot:
         if running is not None and running.is_of(planned.version, planned.digest):
             running.plan = issued.plan.sequence
             return running
-        version = self._intact(planned, stated=not issued.former)
-        shadow = Shadow(self._settings, self.use_case, version, self._public_key)
+        version = self._packages.intact(planned, stated=not issued.former)
+        shadow = Shadow(self._settings, self.use_case, version, self._packages.public_key)
         shadow.start(issued.plan.sequence)
         return shadow
-
-    def _load(self, version: Desired, *, passed: bool) -> ServedModel:
-        if not passed and version.digest not in self._passed:
-            try_in_child(self.use_case.name, version, self._public_key)
-        self._passed.add(version.digest)
-        return load_served(version, self.use_case, self._public_key)
-
-    def _intact(self, arm: PlannedArm, *, stated: bool) -> Desired:
-        """The version's package in the model store, or where that is gone or damaged the copy."""
-        name = self.use_case.name
-        stored = Desired(arm.version, arm.digest, version_folder(self._settings, name, arm.version))
-        try:
-            check_files(stored, self._public_key, name, stated=stated)
-        except (RegistryError, OSError) as error:
-            copy = copy_of(self._settings, name, arm.version, arm.digest)
-            if copy is None:
-                raise
-            logger.warning("%s: a copy stands in for the model store's package: %s", name, error)
-            copied = Desired(arm.version, arm.digest, copy)
-            check_files(copied, self._public_key, name, stated=stated)
-            return copied
-        return stored
-
-    def _look(self) -> tuple[int, int, str] | None:
-        """What changes with the file that is followed; None while there is none."""
-        for path in (
-            plan_path(self._settings, self.use_case.name),
-            former_path(self._settings, self.use_case.name),
-        ):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            return status.st_mtime_ns, status.st_ino, path.name
-        return None
-
-    def _show(self, plan: Plan) -> None:
-        serving = self.serving
-        for engine in ENGINES:
-            ENGINE.labels(self.use_case.name, engine).set(
-                serving is not None and serving.scorer.engine.name == engine
-            )
-        VERSION.labels(self.use_case.name).set(0 if serving is None else serving.version)
-        PLAN.labels(self.use_case.name).set(plan.sequence)
-        logger.info(
-            "%s: plan %d is in force: %s",
-            self.use_case.name,
-            plan.sequence,
-            ", ".join(f"version {arm.version} {arm.share:.0%}" for arm in plan.arms) or "no arms",
-        )

@@ -13,7 +13,7 @@ Key = tuple[int, str]
 """Version and digest."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Traffic:
     """A plan in force. `arms` begin with the champion; `only` is the arm that answers every row,
     None where several do.

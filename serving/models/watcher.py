@@ -14,6 +14,7 @@ from serving.models.catalogue_follower import CatalogueFollower
 from serving.models.contracts import Contracts
 from serving.models.live import Live
 from serving.models.reporter import Reporter
+from serving.models.residency import Residency
 from serving.models.slots import ModelSlot
 from serving.scoring.batch import Scored
 
@@ -40,6 +41,7 @@ class ModelWatcher:
         self.slots: Live[ModelSlot] = Live(
             {name: self._slot(use_case) for name, use_case in use_cases.items()}
         )
+        self.residency = Residency(self.slots, settings.serving_loaded_models)
         self._bringer = Bringer(settings, lambda: tuple(self.slots))
         self._reporter = Reporter(settings, self.slots)
         self._catalogue = CatalogueFollower(self.slots, self._add, self._drop) if follows else None
@@ -48,12 +50,13 @@ class ModelWatcher:
 
     @property
     def alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread.is_alive()
+        """Say whether the thread runs, and those that load on demand."""
+        return self._thread.is_alive() and self.residency.alive
 
     def start(self) -> None:
         """Begin watching."""
         self._bringer.start()
+        self.residency.start()
         self._thread.start()
         self._reporter.start()
 
@@ -61,6 +64,7 @@ class ModelWatcher:
         """End watching and wait for the thread."""
         self._stop.set()
         self._thread.join(timeout=10.0)
+        self.residency.stop()
         self._reporter.stop()
         self._bringer.stop()
         for slot in self.slots.values():
@@ -85,13 +89,16 @@ class ModelWatcher:
         self.contracts.compile(use_case)
 
     def _watch(self) -> None:
+        standing_by = self.residency.has_too_many
         for slot in self.slots.values():
-            slot.restore()
+            slot.restore(standing_by=standing_by)
+        self.residency.settle(self._stop.is_set)
         look_at = time.monotonic() + CATALOGUE_SECONDS
         while not self._stop.wait(WATCH_SECONDS):
             for name, slot in self.slots.items():
                 slot.not_here = self._bringer.problem(name)
                 slot.refresh()
+            self.residency.settle(self._stop.is_set)
             if self._catalogue is not None and time.monotonic() >= look_at:
                 look_at = time.monotonic() + CATALOGUE_SECONDS
                 try:

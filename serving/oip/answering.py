@@ -61,15 +61,16 @@ class Models:
         return self._models
 
     def versions(self, model: ModelInterface) -> list[int]:
-        """Return the versions that serve, the champion first."""
+        """Return the versions that answer, loaded or ready to be, the champion first."""
         slot = self.runtime.watcher.slots.get(model.use_case.name)
-        traffic = None if slot is None else slot.traffic
-        return [] if traffic is None else [arm.version for arm in traffic.arms]
+        return [] if slot is None else slot.versions
 
     def ready(self, model: ModelInterface) -> bool:
-        """Say whether the model can be asked now."""
+        """Say whether the model can be asked now; one that is not loaded is loaded then."""
+        slot = self.runtime.watcher.slots.get(model.use_case.name)
         return (
-            bool(self.versions(model))
+            slot is not None
+            and slot.answers
             and self.runtime.stores.is_open(model.use_case.name)
             and self.server_ready()
         )

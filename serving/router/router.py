@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from include.spec import UseCase
 from serving.contract.errors import UnanswerableError
@@ -36,23 +37,22 @@ class PlanRouter:
 
     def __init__(self, slots: Mapping[str, ModelSlot]) -> None:
         self._slots = slots
-        self._splitters: dict[str, tuple[Traffic, Splitter]] = {}
+        # With its plan a splitter ends, and lets go of the versions.
+        self._splitters: WeakKeyDictionary[Traffic, Splitter] = WeakKeyDictionary()
 
     def pick(self, question: Question) -> Picked:
         """Return the arm or the arms that the plan in force gives the request's rows."""
         slot = self._slots.get(question.use_case)
         if slot is None:
             raise _forgotten(question.use_case)
+        slot.requested = True
         traffic = slot.traffic or slot.in_force()
         if question.version is not None:
             return _version_of(traffic, question)
         if traffic.only is not None:
             return traffic.only
-        last = self._splitters.get(question.use_case)
-        if last is not None and last[0] is traffic:
-            arm_of = last[1].arm_of
-        else:
-            arm_of = self._open_splitter(slot.contract, traffic).arm_of
+        splitter = self._splitters.get(traffic) or self._open_splitter(slot.contract, traffic)
+        arm_of = splitter.arm_of
         rows = question.rows
         if len(rows) == 1:
             return arm_of(rows[0])
@@ -63,7 +63,7 @@ class PlanRouter:
         plan = traffic.issued.plan
         keys = use_case.serving.entity_keys
         splitter = Splitter(plan, traffic.arms, plan.unit or keys, use_case.request_columns)
-        self._splitters[use_case.name] = (traffic, splitter)
+        self._splitters[traffic] = splitter
         return splitter
 
 

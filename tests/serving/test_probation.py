@@ -13,7 +13,7 @@ import pytest
 
 from include.release.copies import copy_of
 from include.release.model_store import publish, set_desired, version_folder, withdraw
-from include.release.plan import former_path
+from include.release.plan import former_path, last_good_path
 from include.settings import Settings
 from proofs.harness.damage.packages import crashing_package
 from proofs.harness.home import home_settings
@@ -49,6 +49,30 @@ def test_a_model_that_kills_its_process_kills_only_the_child(slot: ModelSlot, wo
     set_desired(world.settings, NAME, 2, world.digests[2])
     slot.refresh()
     assert (serving(slot), slot.last_error) == (2, None)
+
+
+def test_what_stands_by_counts_only_when_a_child_has_tried_it(
+    slot: ModelSlot, world: World
+) -> None:
+    """As at the first start of a home with more use cases than models may be loaded."""
+    record = last_good_path(world.settings, NAME)
+    record.unlink()
+    good = ModelSlot(world.settings, world.use_case)
+    good.restore(standing_by=True)
+    assert (good.stands_by, good.answers) == (True, False)
+    assert good.try_standing()
+    assert (good.stands_by, good.answers, good.load_error) == (True, True, None)
+    good.wake()
+    assert serving(good) == 1
+    record.unlink()
+    folder = version_folder(world.settings, NAME, 9)
+    digest = crashing_package(world.settings, world.packages[2], folder)
+    set_desired(world.settings, NAME, 9, digest)
+    bad = ModelSlot(world.settings, world.use_case)
+    bad.restore(standing_by=True)
+    assert bad.try_standing()
+    assert (bad.stands_by, bad.answers, bad.versions) == (True, False, [])
+    assert "died of SIGSEGV" in (bad.problem or "")
 
 
 def test_the_last_good_version_serves_after_a_start_without_the_model_store(

@@ -22,8 +22,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.tables import print_table
-from include.settings import load_settings
-from proofs.bench.figure import Figure
+from include.settings import Settings, load_settings
+from proofs.bench.figure import Caught, Figure
 from proofs.bench.measure import Measured, run_child
 from proofs.bench.rows import RESULTS, write
 from proofs.bench.scale.project import project_environment, project_settings, write_project
@@ -45,13 +45,31 @@ class Scale:
     parsed: tuple[int, ...]
     scheduled: tuple[int, ...]
     served: tuple[int, ...]
+    loaded: int
     workers: tuple[int, ...]
     partition_rows: int
     training_rows: int
 
 
-FULL = Scale((1, 10, 100, 1_000), (1, 10, 100, 1_000), (1, 10, 100), (1, 2, 4), 300_000, 1_000_000)
-QUICK = Scale((1, 5), (1,), (1, 2), (1, 2), 20_000, 20_000)
+LOADED = Settings.model_fields["serving_loaded_models"].default
+FULL = Scale(
+    parsed=(1, 10, 100, 1_000),
+    scheduled=(1, 10, 100, 1_000),
+    served=(1, 10, 100),
+    loaded=LOADED,
+    workers=(1, 2, 4),
+    partition_rows=300_000,
+    training_rows=1_000_000,
+)
+QUICK = Scale(
+    parsed=(1, 5),
+    scheduled=(1,),
+    served=(1, 2),
+    loaded=1,
+    workers=(1, 2),
+    partition_rows=20_000,
+    training_rows=20_000,
+)
 
 
 class Project:
@@ -202,16 +220,41 @@ def endpoint(scale: Scale) -> Iterator[Figure]:
     """One endpoint process with the models of so many use cases."""
     for count in scale.served:
         with project(plain=count) as where:
-            answer = where.child("scale_serve", count=count).answer
+            answer = where.child("scale_serve", count=count, loaded=scale.loaded).answer
         name = f"endpoint, {count:,} models"
         yield Figure(
-            f"{name}: s until all serve",
+            f"{name}: s until each can be asked",
             answer["next"],
             None,
             f"after a restart; {answer['first']:.1f} s the first time, when each is tried in a"
             " process of its own",
         )
-        yield Figure(f"{name}: MB", answer["memory"], None, "the worker's own; all are loaded")
+        yield Figure(
+            f"{name}: s until as many are loaded as may be",
+            answer["loaded_after"],
+            None,
+            f"{answer['loaded']} of them",
+        )
+        yield Figure(
+            f"{name}: MB",
+            answer["memory"],
+            None,
+            f"the worker's own, {answer['loaded']} of them loaded;"
+            f" {answer['memory_after']:.0f} MB when all had been asked",
+        )
+        yield Caught(
+            f"{name}: share that answers, each asked in turn",
+            answer["answered"] / count,
+            1.0,
+            f"{answer['answered']} of {count}, at most {scale.loaded} of them loaded at a time",
+        )
+        if answer["slow"] is not None:
+            yield Figure(
+                f"{name}: s of the first answer of one that is not loaded",
+                answer["slow"],
+                None,
+                f"median, at most {answer['slowest']:.2f} s; {answer['quick']:.4f} s when it is",
+            )
 
 
 def workers(scale: Scale) -> Iterator[Figure]:

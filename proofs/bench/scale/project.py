@@ -5,7 +5,9 @@ other names.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cli.platform.environment import airflow_environment, process_environment
 from include.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
@@ -20,6 +22,7 @@ VIEW = {
     '(FeatureTable(view="storms_by_box", table="features/storms_by_box"),)': "()",
     '        Input(name="hurricane_share", source="storms_by_box:hurricane_share"),\n': "",
 }
+NO_FEATURES = {"features=[storms_by_box])": "features=[])"}
 
 
 def name_of(number: int) -> str:
@@ -44,7 +47,7 @@ def write_project(root: Path, *, use_cases: int, plain: int = 0) -> Path:
         text = _original("spec.py")
         for line, instead in VIEW.items():
             text = _replaced(text, line, instead)
-        _write(root, f"{PLAIN}_{number:04d}", text)
+        _write(root, f"{PLAIN}_{number:04d}", text, features=NO_FEATURES)
     return root
 
 
@@ -89,11 +92,13 @@ def _original(file: str) -> str:
 
 def _replaced(text: str, part: str, instead: str) -> str:
     if part not in text:
-        raise ValueError(f"examples/{ORIGINAL}/spec.py does not hold {part!r}: correct the bench.")
+        raise ValueError(f"examples/{ORIGINAL} does not hold {part!r}: correct the bench.")
     return text.replace(part, instead)
 
 
-def _write(root: Path, name: str, spec: str) -> None:
+def _write(
+    root: Path, name: str, spec: str, *, features: Mapping[str, str] = MappingProxyType({})
+) -> None:
     folder = root / "include" / "use_cases" / name
     folder.mkdir(parents=True)
     files = {
@@ -103,5 +108,9 @@ def _write(root: Path, name: str, spec: str) -> None:
         root / "dags" / f"{name}.py": _original("dag.py"),
         root / "feature_repo" / f"{name}.py": _original("features.py"),
     }
+    for line, instead in features.items():
+        files[root / "feature_repo" / f"{name}.py"] = _replaced(
+            _original("features.py"), line, instead
+        )
     for path, text in files.items():
         path.write_text(text.replace(ORIGINAL, name).replace("storms_by_box", f"{name}_by_box"))

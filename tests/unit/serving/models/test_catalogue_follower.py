@@ -86,7 +86,7 @@ def test_a_specification_that_is_wrong_is_tried_again_when_it_is_edited(
 
 def test_a_use_case_that_serves_outlives_its_folder_until_it_is_retired(folder: Path) -> None:
     declare(folder, "letters")
-    slot = SimpleNamespace(traffic=object())
+    slot = SimpleNamespace(in_service=True)
     added: list[str] = []
     dropped: list[str] = []
     follower = CatalogueFollower(
@@ -97,6 +97,6 @@ def test_a_use_case_that_serves_outlives_its_folder_until_it_is_retired(folder: 
     shutil.rmtree(folder / "letters")
     follower.look()
     assert (added, dropped) == ([], [])
-    slot.traffic = None
+    slot.in_service = False
     follower.look()
     assert dropped == ["letters"]

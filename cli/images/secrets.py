@@ -1,8 +1,8 @@
 """The command `compose-secrets`: the files that docker/compose.yaml hands to its services.
 
-Each is made once and stays. Compose shows a container the file itself, with its owner and mode, and
-no service runs as its owner; so the files can be read by whoever reaches them, and the folder is
-closed to everybody but its owner.
+Each is made once and stays; a user who is added gets a password. Compose shows a container the file
+itself, with its owner and mode, and no service runs as its owner; so the files can be read by
+whoever reaches them, and the folder is closed to everybody but its owner.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DATABASES = ("airflow", "flightdeck", "mlflow")
 PASSWORDS = "passwords.json"  # a file's name
 ACCOUNTS = "accounts.json"
 ACCOUNT = "flightdeck"
-POSTGRES, VALKEY = "postgres:5432", "valkey:6379"
+POSTGRES, VALKEY, BROKER = "postgres:5432", "valkey:6379", "broker:6379"
 READABLE = 0o444
 
 
@@ -44,15 +44,20 @@ def compose_secrets(
 
 
 def make(folder: Path) -> list[str]:
-    """Make the files that are missing; their names."""
+    """Make the files that are missing, and that of the accounts anew where one has no password;
+    their names.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
+    accounts = _with_missing(folder / ACCOUNTS, _accounts())
     files = {
         **contents(_passwords(folder / PASSWORDS)),
         **_signing_keys(folder),
-        ACCOUNTS: json.dumps(_accounts()),
+        ACCOUNTS: json.dumps(accounts),
     }
     missing = [name for name in files if not (folder / name).exists()]
+    if ACCOUNTS not in missing and accounts != _stored(folder / ACCOUNTS):
+        missing.append(ACCOUNTS)
     for name in missing:
         write(folder / name, files[name], mode=READABLE)
     return missing
@@ -74,20 +79,36 @@ def contents(passwords: Mapping[str, str]) -> dict[str, str]:
         "online-store": f"redis://:{passwords['valkey']}@{VALKEY}/0",
         "valkey-password": passwords["valkey"],
         "valkey.conf": _valkey(passwords["valkey"]),
+        "broker-url": f"redis://:{passwords['broker']}@{BROKER}/0",
+        "broker-password": passwords["broker"],
+        "broker.conf": _valkey(passwords["broker"]),
         "object-storage.json": json.dumps({"identities": [identity]}),
         "object-storage-secret": passwords["object-storage"],
     }
 
 
 def _passwords(path: Path) -> dict[str, str]:
-    """Every password, made at the first call; letters and digits alone, for they go into addresses
-    and SQL.
+    """Every password, made when it is first needed; letters and digits alone, for they go into
+    addresses and SQL.
     """
-    names = ("postgres", *DATABASES, "valkey", "object-storage")
+    names = ("postgres", *DATABASES, "valkey", "broker", "object-storage")
+    whole = _with_missing(path, {name: secrets.token_hex(24) for name in names})
+    if whole != _stored(path):
+        write(path, json.dumps(whole), mode=0o600)
+    return whole
+
+
+def _stored(path: Path) -> dict[str, str]:
+    """What a file of passwords holds; nothing where it is not there yet."""
     if not path.exists():
-        write(path, json.dumps({name: secrets.token_hex(24) for name in names}), mode=0o600)
+        return {}
     stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return stored
+
+
+def _with_missing(path: Path, fresh: dict[str, str]) -> dict[str, str]:
+    """The passwords that are stored, and fresh ones of those names that have none."""
+    return {**fresh, **_stored(path)}
 
 
 def _accounts() -> dict[str, str]:

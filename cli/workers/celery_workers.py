@@ -73,7 +73,10 @@ def worker_command(name: str) -> tuple[str, ...]:
 
 
 def silence(broker: str, name: str) -> str:
-    """Why a worker is not well; empty where it answers through the broker."""
+    """Why a worker is not well; empty where it answers through the broker.
+
+    `*` in its name stands for anything: one of those that are meant must answer.
+    """
     from celery import Celery
     from celery.exceptions import OperationalError
 
@@ -81,7 +84,11 @@ def silence(broker: str, name: str) -> str:
         try:
             with application.connection(connect_timeout=ANSWER_SECONDS) as connection:
                 answers = application.control.ping(
-                    destination=[name], timeout=ANSWER_SECONDS, limit=1, connection=connection
+                    pattern=name,
+                    matcher="glob",
+                    timeout=ANSWER_SECONDS,
+                    limit=1,
+                    connection=connection,
                 )
         except (OperationalError, OSError) as error:
             return f"the broker does not answer ({type(error).__name__})"

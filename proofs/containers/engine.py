@@ -42,17 +42,25 @@ class Engine:
         check: bool = True,
         text: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program that speaks to this engine."""
-        done = subprocess.run(
-            list(command),
-            cwd=PROJECT_ROOT,
-            env=dict(self.variables),
-            input=text if text is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        """Run a program that speaks to this engine.
+
+        Raises `PlatformError` with its last lines where it fails, and where it takes too long.
+        """
+        try:
+            done = subprocess.run(
+                list(command),
+                cwd=PROJECT_ROOT,
+                env=dict(self.variables),
+                input=text if text is not None else "",
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PlatformError(
+                f"{' '.join(command[:4])} ... takes longer than {seconds:g} s."
+            ) from error
         if check and done.returncode != 0:
             last = "\n".join(f"{done.stdout}\n{done.stderr}".strip().splitlines()[-TAIL:])
             raise PlatformError(f"{' '.join(command[:4])} ... failed:\n{last}")

@@ -4,12 +4,13 @@ for real, line by line, also in `var/faults/containers.json`.
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,6 +37,10 @@ def faults_containers(
     share: Annotated[
         float, typer.Option(metavar="SHARE", min=0.01, max=1.0, help="Of the source's rows.")
     ] = SHARE,
+    executor: Annotated[
+        Literal["celery", "local"],
+        typer.Option("--executor", help="Whether tasks run in workers or in the scheduler."),
+    ] = "celery",
     table: Annotated[
         Path | None,
         typer.Option(
@@ -51,19 +56,19 @@ def faults_containers(
     """
     return run_drills(
         "containers",
-        lambda folder: _drills(folder, share, keep=keep),
+        lambda folder: _drills(folder, share, executor, keep=keep),
         table or TABLE,
         keep=keep,
     )
 
 
-def _drills(folder: Path, share: float, *, keep: bool) -> list[Line]:
+def _drills(folder: Path, share: float, executor: str, *, keep: bool) -> list[Line]:
     started = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
 
-    say(f"commit {code_commit()}, {platform.machine()}")
+    say(f"commit {code_commit()}, {platform.machine()}, {os.cpu_count()} cores, {_load()}")
     with ExitStack() as stack:
         docker = stack.enter_context(engine(ENGINE))
         base, images = _bases(docker, folder, say)
@@ -73,13 +78,18 @@ def _drills(folder: Path, share: float, *, keep: bool) -> list[Line]:
         lines.append(pushed(docker, PROJECT_ROOT / "var" / "images", base, registry))
         say("a step as a container")
         lines += step_in_a_container(docker)
-        running = Stack(docker, folder, images, share=share)
+        running = Stack(docker, folder, images, share=share, executor=executor)
         running.down()
         if not keep:
             stack.callback(running.down)
         lines += platform_drills(running, folder / "secrets", say)
-        say("done")
+        say(f"done, {_load()}")
         return lines
+
+
+def _load() -> str:
+    """The processes that wanted a core in the last quarter of an hour, on average."""
+    return f"a load of {os.getloadavg()[2]:.1f}"
 
 
 def _bases(

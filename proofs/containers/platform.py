@@ -1,5 +1,5 @@
-"""The platform in containers: it trains, deploys and answers, and loses nothing when a replica of
-the endpoint or the online store is killed.
+"""The platform in containers: it trains, deploys and answers, and loses nothing when the workers'
+broker, a replica of the endpoint or the online store is killed.
 """
 
 from __future__ import annotations
@@ -7,10 +7,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+from include.errors import PlatformError
 from proofs.containers.answers import (
     example_row,
     probability,
@@ -27,6 +29,12 @@ RUNNING = 12
 """Containers that go on running: PostgreSQL, Valkey, object storage, MLflow, four of Airflow, two
 endpoints and what ships their log, the proxy.
 """
+WITH_WORKERS = 3
+"""Two workers and their broker."""
+TAKEN = 3
+"""Tasks of a training that workers have taken when the broker is killed."""
+LOOKED_INTO = ("airflow-scheduler", "serving", "mlflow", "valkey", "postgres")
+NEEDED = ("bringing the platform up", "training and deploying")
 CALLERS, BEFORE, AFTER = 4, 40, 80
 DEPLOY_SECONDS = 600.0
 LOGGED_IDS = """
@@ -40,71 +48,140 @@ name = log_table("flight_delays")
 rows = tables.read(name) if tables.exists(name) else None
 print("ids", json.dumps([] if rows is None else rows["prediction_id"].to_list()))
 """
+VERSIONS = """
+from include.registry.client import connect
+from include.settings import load_settings
+versions = connect(load_settings()).search_model_versions("name='flight_delays'")
+print("versions", len(versions))
+"""
 
 
 def platform_drills(stack: Stack, secrets: Path, say: Callable[[str], None]) -> list[Line]:
     """Every drill in its order; those after a failed one would only repeat it."""
-    lines = [come_up(stack, say), *train_and_deploy(stack, say)]
-    if all(line.holds for line in lines):
-        say("asking both replicas")
-        lines.append(answers_of_both(stack))
-        say("killing a replica under load")
-        lines.append(kill_a_replica(stack))
-        say("killing the online store under load")
-        lines.append(kill_the_online_store(stack))
-        lines.append(no_secret_is_seen(stack, secrets))
+    drills: dict[str, Callable[[], list[Line]]] = {
+        "bringing the platform up": lambda: [come_up(stack)],
+        "training and deploying": lambda: train_and_deploy(stack, say),
+        "asking both replicas": lambda: [answers_of_both(stack)],
+        "killing a replica under load": lambda: [kill_a_replica(stack)],
+        "killing the online store under load": lambda: [kill_the_online_store(stack)],
+        "looking for every password": lambda: [no_secret_is_seen(stack, secrets)],
+    }
+    lines: list[Line] = []
+    for name, drill in drills.items():
+        say(name)
+        lines += _to_its_end(name, drill, stack)
+        if name in NEEDED and not all(line.holds for line in lines):
+            break
     return lines
 
 
-def come_up(stack: Stack, say: Callable[[str], None]) -> Line:
+def _to_its_end(name: str, drill: Callable[[], list[Line]], stack: Stack) -> list[Line]:
+    """The lines of a drill, or one that says why it has none."""
+    try:
+        return drill()
+    except PlatformError as error:
+        return [Line(name, "to its end", "broken off", f"{error}\n{stack.logs()[-4000:]}")]
+
+
+def come_up(stack: Stack) -> Line:
     """One command brings everything up."""
-    say("bringing the platform up")
     started = time.monotonic()
-    stack.up()
+    try:
+        stack.up()
+        problem = ""
+    except PlatformError as error:
+        problem = f"; {error}\n{stack.logs()[-8000:]}"
     taken = time.monotonic() - started
     health = stack.health()
     ill = {name: state for name, state in health.items() if state != "healthy"}
     ended = [one["Service"] for one in stack.containers() if one["State"] == "exited"]
     seen = f"{len(health) - len(ill)} containers healthy, ended well: {', '.join(sorted(ended))}"
+    running = RUNNING + (WITH_WORKERS if stack.has_workers else 0)
     return Line(
         "bring the platform up by one command",
-        f"{RUNNING} containers healthy, ended well: bucket, migrate",
-        f"{seen}; {ill}" if ill else seen,
-        f"{taken:.0f} s",
+        f"{running} containers healthy, ended well: bucket, migrate",
+        f"{seen}; {ill}" if ill or problem else seen,
+        f"{taken:.0f} s{problem}",
     )
 
 
 def train_and_deploy(stack: Stack, say: Callable[[str], None]) -> list[Line]:
-    """Features of a quarter, a training and its release, by the commands and by Airflow's DAGs."""
-    commands = {
-        "backfill": ("--from", FIRST, "--to", LAST),
-        "train": ("--to", LAST, "--trials", "1"),
-        "deploy": (),
-    }
-    lines = []
-    for command, options in commands.items():
-        say(f"flightdeck {command} {USE_CASE}")
-        started = time.monotonic()
-        done = stack.execute(
-            "airflow-scheduler", "flightdeck", command, USE_CASE, *options, check=False
-        )
-        text = f"{time.monotonic() - started:.0f} s; {_last_words(done)}"
-        lines.append(
-            Line(f"flightdeck {command} in Airflow", "exit 0", f"exit {done.returncode}", text)
-        )
-        if done.returncode != 0:
-            return [*lines[:-1], Line(*_with_logs(lines[-1], stack))]
+    """Features of a quarter, a training and its release, by the commands and by Airflow's DAGs;
+    the workers' broker is killed under the training.
+    """
+    lines = [_command(stack, say, "backfill", "--from", FIRST, "--to", LAST)]
+    if lines[-1].holds:
+        training = ("train", "--to", LAST, "--trials", "1")
+        if stack.has_workers:
+            lines += train_without_a_broker(stack, say, training)
+        else:
+            lines.append(_command(stack, say, *training))
+    if all(line.holds for line in lines):
+        lines.append(_command(stack, say, "deploy"))
     return lines
+
+
+def _command(stack: Stack, say: Callable[[str], None], command: str, *options: str) -> Line:
+    """One command in the scheduler's container, whose run Airflow executes."""
+    say(f"flightdeck {command} {USE_CASE}")
+    started = time.monotonic()
+    done = stack.execute(
+        "airflow-scheduler", "flightdeck", command, USE_CASE, *options, check=False
+    )
+    text = f"{time.monotonic() - started:.0f} s; {_last_words(done)}"
+    if done.returncode != 0:
+        text = f"{text}\n{stack.logs()[-4000:]}"
+    return Line(f"flightdeck {command} in Airflow", "exit 0", f"exit {done.returncode}", text)
+
+
+def train_without_a_broker(
+    stack: Stack, say: Callable[[str], None], training: tuple[str, ...]
+) -> list[Line]:
+    """kill -9 of the workers' broker in the middle of a training, which goes on all the same."""
+    before = _taken(stack)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(_command, stack, say, *training)
+        stack.wait_for(
+            f"{TAKEN} tasks are not taken",
+            lambda: run.done() or _taken(stack) >= before + TAKEN,
+            300.0,
+        )
+        during = not run.done()
+        say("killing the broker under the training")
+        stack.kill("broker")
+        back = stack.wait_for("the broker is not well", lambda: _is_well(stack, "broker-1"))
+        trained = run.result()
+    registered = _printed(stack, VERSIONS, "versions ")
+    return [
+        trained,
+        Line(
+            "kill -9 the broker while workers train",
+            "during the training: True, it ended well: True, versions: 1",
+            f"during the training: {during}, it ended well: {trained.holds},"
+            f" versions: {registered}",
+            f"{_taken(stack) - before} tasks taken, {TAKEN} of them before; back after"
+            f" {back:.0f} s",
+        ),
+    ]
+
+
+def _taken(stack: Stack) -> int:
+    """How many tasks the workers have taken, by their logs."""
+    logs = stack.compose("logs", "--no-color", "airflow-worker", check=False).stdout
+    return logs.count("] received")
+
+
+def _printed(stack: Stack, program: str, label: str) -> str:
+    """What a program in the scheduler's container printed after `label`."""
+    done = stack.execute("airflow-scheduler", "python", "-P", "-c", program)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith(label)]
+    return line.removeprefix(label)
 
 
 def _last_words(done: CompletedProcess[str]) -> str:
     lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
     named = [line for line in lines if USE_CASE in line and not line.startswith("[")]
     return (named or lines or ["nothing"])[-1][:160]
-
-
-def _with_logs(line: Line, stack: Stack) -> tuple[str, str, str, str]:
-    return line.fault, line.expected, line.seen, f"{line.detail}\n{stack.logs()[-4000:]}"
 
 
 def answers_of_both(stack: Stack) -> Line:
@@ -171,9 +248,7 @@ def _account(fault: str, stack: Stack, traffic: Traffic, detail: str) -> Line:
 def _logged(stack: Stack) -> list[str]:
     """The prediction ids of the log, after what the endpoints still had was shipped."""
     stack.execute("ship", "flightdeck", "ship")
-    done = stack.execute("airflow-scheduler", "python", "-P", "-c", LOGGED_IDS)
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ids ")]
-    ids: list[str] = json.loads(line.removeprefix("ids "))
+    ids: list[str] = json.loads(_printed(stack, LOGGED_IDS, "ids "))
     return ids
 
 
@@ -184,11 +259,12 @@ def no_secret_is_seen(stack: Stack, secrets: Path) -> Line:
         for file in ("accounts.json", "passwords.json")
         for name, password in json.loads((secrets / file).read_text("utf-8")).items()
     }
+    workers = stack.has_workers
     places: dict[str, Any] = {
         "variables": stack.inspected(),
         "command lines": "".join(
             stack.execute(service, "sh", "-c", "cat /proc/[0-9]*/cmdline", check=False).stdout
-            for service in ("airflow-scheduler", "serving", "mlflow", "valkey", "postgres")
+            for service in (*LOOKED_INTO, *(("airflow-worker", "broker") if workers else ()))
         ),
         "logs": stack.compose("logs", "--no-color", check=False).stdout,
     }

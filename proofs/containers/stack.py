@@ -28,7 +28,13 @@ class Stack:
     """The services by name. `http` and `grpc` are the addresses of the proxy."""
 
     def __init__(
-        self, engine: Engine, folder: Path, images: Mapping[str, str], *, share: float
+        self,
+        engine: Engine,
+        folder: Path,
+        images: Mapping[str, str],
+        *,
+        share: float,
+        executor: str,
     ) -> None:
         airflow, mlflow, serving, grpc = free_ports(4)
         make(folder / "secrets")
@@ -42,7 +48,10 @@ class Stack:
             "GRPC_PORT": str(grpc),
             "FLIGHTDECK_ENV": "dev",
             "FLIGHTDECK_SAMPLE_SHARE": str(share),
+            "FLIGHTDECK_EXECUTOR": executor,
+            "COMPOSE_PROFILES": executor,
         }
+        self.has_workers = executor == "celery"
         self._engine = replace(engine, variables=variables)
         self.http = f"http://{HOST}:{serving}"
         self.grpc = f"{HOST}:{grpc}"

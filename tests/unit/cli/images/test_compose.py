@@ -17,6 +17,8 @@ import pytest
 from cli.application import invoke
 from cli.images.secrets import contents, make
 from cli.platform.processes import component, component_names
+from cli.workers import health
+from include.errors import SettingsError
 from include.registry.server import wanted_accounts
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.containers.bases import STANDINS, VARIABLES
@@ -44,7 +46,9 @@ def configured(**variables: str) -> dict[str, Any]:
     return whole
 
 
-CONFIGURATION = configured()
+CELERY = {"COMPOSE_PROFILES": "celery", "FLIGHTDECK_EXECUTOR": "celery"}
+"""What `make compose-up EXECUTOR=celery` sets: every service there is."""
+CONFIGURATION = configured(**CELERY)
 SERVICES: dict[str, dict[str, Any]] = CONFIGURATION["services"]
 FLIGHTDECKS = {
     name: one for name, one in SERVICES.items() if (one["command"] or [""])[0] == "flightdeck"
@@ -113,16 +117,99 @@ def test_nothing_listens_beyond_this_machine_by_default():
 def test_every_process_of_the_platform_runs_and_the_endpoint_twice():
     commands = [one["command"] for one in FLIGHTDECKS.values()]
     components = {command[2] for command in commands if command[1] == "component"}
-    # The executor is the local one: tasks are processes of the scheduler.
-    assert components == set(component_names()) - {"airflow-worker"}
+    assert components == set(component_names())
     assert SERVICES["serving"]["deploy"]["replicas"] == 2
+    assert SERVICES["airflow-worker"]["deploy"]["replicas"] == 2
 
 
-def settings_of(name: str, folder: Path) -> Settings:
+def test_tasks_are_processes_of_the_scheduler_unless_workers_are_asked_for(tmp_path):
+    plain = configured()["services"]
+    assert SERVICES.keys() - plain.keys() == {"airflow-worker", "broker"}
+    make(tmp_path)
+    executors = {
+        settings_of(name, tmp_path, services).executor
+        for services in (plain, SERVICES)
+        for name in ("airflow-scheduler", "airflow-api-server")
+    }
+    assert executors == {"local", "celery"}
+    assert settings_of("airflow-scheduler", tmp_path, plain).executor == "local"
+    recipe = (PROJECT_ROOT / "Makefile").read_text()
+    assert "FLIGHTDECK_EXECUTOR=$(EXECUTOR) COMPOSE_PROFILES=$(EXECUTOR)" in recipe
+
+
+def test_the_queue_is_airflows_alone_and_workers_are_asked_through_it(tmp_path):
+    readers = {
+        name
+        for name, service in SERVICES.items()
+        if {"broker-url", "broker-password"} & {one["source"] for one in service.get("secrets", [])}
+    }
+    airflows = {name for name in SERVICES if name.startswith("airflow-")}
+    assert readers == {*airflows, "broker", "migrate"}
+    make(tmp_path)
+    worker = settings_of("airflow-worker", tmp_path)
+    assert urlsplit(str(worker.broker_url)).hostname == "broker"
+    # The endpoints know the password of the online store.
+    assert urlsplit(str(worker.broker_url)).password != urlsplit(str(worker.online_store)).password
+    test = SERVICES["airflow-worker"]["healthcheck"]["test"]
+    assert test == ["CMD", "python", "-P", "-m", health.__name__]
+
+
+def test_an_environment_has_its_own_users_and_share_unless_the_caller_says_others(tmp_path):
+    make(tmp_path)
+    services = configured(FLIGHTDECK_ENV="staging")["services"]
+    staging = load_settings({"FLIGHTDECK_ENV": "staging"})
+    for name in ("airflow-api-server", "mlflow"):
+        assert settings_of(name, tmp_path, services).users == staging.users
+    assert settings_of("airflow-scheduler", tmp_path, services).sample_share < 1
+    assert settings_of("serving", tmp_path, services).sample_share == staging.sample_share
+    chosen = {"FLIGHTDECK_USERS": "ann:admin", "FLIGHTDECK_SAMPLE_SHARE": "0.3"}
+    services = configured(FLIGHTDECK_ENV="staging", **chosen)["services"]
+    for name in ("airflow-api-server", "mlflow", "migrate"):
+        assert settings_of(name, tmp_path, services).users == "ann:admin"
+    assert settings_of("airflow-scheduler", tmp_path, services).sample_share == 0.3
+
+
+def test_production_starts_on_none_of_the_defaults_of_compose(tmp_path):
+    make(tmp_path)
+    services = configured(FLIGHTDECK_ENV="production")["services"]
+    with pytest.raises(SettingsError, match="FLIGHTDECK_USERS is not set, and production"):
+        settings_of("airflow-scheduler", tmp_path, services)
+
+
+def test_a_user_who_is_added_gets_a_password_and_the_others_keep_theirs(tmp_path, monkeypatch):
+    make(tmp_path)
+    before = json.loads((tmp_path / "accounts.json").read_text())
+    monkeypatch.setenv("FLIGHTDECK_USERS", "ann:admin,admin:admin")
+    assert make(tmp_path) == ["accounts.json"]
+    after = json.loads((tmp_path / "accounts.json").read_text())
+    assert after.keys() - before.keys() == {"ann"}
+    assert {name: after[name] for name in before} == before
+    assert stat.S_IMODE((tmp_path / "accounts.json").stat().st_mode) == 0o444
+
+
+def test_secrets_of_an_older_version_are_completed(tmp_path):
+    make(tmp_path)
+    passwords = json.loads((tmp_path / "passwords.json").read_text())
+    older = {name: value for name, value in passwords.items() if name != "broker"}
+    (tmp_path / "passwords.json").write_text(json.dumps(older))
+    files = ["broker-url", "broker-password", "broker.conf"]
+    for name in files:
+        (tmp_path / name).unlink()
+    assert make(tmp_path) == files
+    again = json.loads((tmp_path / "passwords.json").read_text())
+    assert {name: again[name] for name in older} == older
+    assert again["broker"] in (tmp_path / "broker-url").read_text()
+
+
+def settings_of(
+    name: str, folder: Path, services: dict[str, dict[str, Any]] = SERVICES
+) -> Settings:
     """What a service's environment makes of the settings, its secrets read from `folder`."""
     files = {secret: Path(about["file"]).name for secret, about in CONFIGURATION["secrets"].items()}
     variables = {"FLIGHTDECK_HOME": str(HOME), "FLIGHTDECK_HOST": "0.0.0.0"}
-    for key, value in SERVICES[name]["environment"].items():
+    for key, value in services[name]["environment"].items():
+        if value is None:
+            continue
         secret = value.removeprefix("/run/secrets/")
         variables[key] = str(folder / files[secret]) if secret != value else value
     return load_settings(variables)
@@ -150,7 +237,7 @@ def test_a_service_is_handed_the_secrets_that_it_reads_and_no_others(name):
     read = {
         value.removeprefix("/run/secrets/")
         for value in SERVICES[name]["environment"].values()
-        if value.startswith("/run/secrets/")
+        if str(value).startswith("/run/secrets/")
     }
     handed = {secret["source"] for secret in SERVICES[name].get("secrets", [])}
     assert handed - {"signing-key", "signing-public-key"} == read
@@ -204,7 +291,7 @@ def test_secrets_are_made_once_and_their_folder_is_closed(tmp_path, capsys):
 def test_each_database_has_a_password_of_its_own_and_is_closed_to_the_others(tmp_path):
     make(tmp_path)
     passwords = json.loads((tmp_path / "passwords.json").read_text())
-    assert len(set(passwords.values())) == len(passwords) >= 6
+    assert len(set(passwords.values())) == len(passwords) >= 7
     statements = contents(passwords)["databases.sql"]
     assert statements.count("REVOKE ALL ON DATABASE") == statements.count("CREATE DATABASE") == 3
 

@@ -3,13 +3,17 @@ from __future__ import annotations
 import socket
 
 import pytest
+from celery import Celery
+from celery.contrib.testing import worker
 
 from cli.platform.environment import airflow_environment, settings_environment
 from cli.platform.preflight import require_executor
 from cli.platform.processes import component, component_names, platform_processes
 from cli.workers.celery_workers import node_name, silence
+from cli.workers.health import main
 from include.errors import PlatformError, SettingsError
 from include.settings import load_settings
+from proofs.harness.store_servers import RedisServer
 
 BROKER = "redis://:planted-password@queue:6379/2"
 
@@ -75,3 +79,19 @@ def test_a_broker_that_is_away_makes_the_worker_not_well():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert silence(f"redis://127.0.0.1:{port}/0", "worker@here").startswith("the broker does not")
+
+
+@pytest.mark.slow
+def test_a_worker_of_this_host_is_asked_through_its_broker(tmp_path, monkeypatch, capsys):
+    """As the container of a worker does, which knows its host and not the worker's number."""
+    with RedisServer() as server:
+        monkeypatch.setenv("FLIGHTDECK_EXECUTOR", "celery")
+        monkeypatch.setenv("FLIGHTDECK_BROKER_URL", server.url)
+        application = Celery(broker=server.url, backend=server.url, set_as_current=False)
+        name = f"worker-7@{socket.gethostname()}"
+        with worker.start_worker(application, hostname=name, perform_ping_check=False):
+            assert main() == 0
+            assert silence(server.url, name) == ""
+            assert "worker-8@elsewhere does not answer" in silence(server.url, "worker-8@elsewhere")
+        assert main() == 1
+        assert "does not answer through the broker" in capsys.readouterr().err

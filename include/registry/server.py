@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from include.files import write
 from include.registry.migration import VARIABLE, alone
 from include.settings import PREFIX, Settings, load_settings
 from include.settings.environments import TRACKING_ACCOUNT
+from include.settings.object_storage import BY_FILE
+from include.settings.references import FILE
 
 if TYPE_CHECKING:
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
@@ -121,11 +123,21 @@ def _bring(store: SqlAlchemyStore, name: str, password: str, *, writes: bool, ex
     store.update_user(name, password=changed, is_admin=writes)
 
 
+def leave_out_files(variables: MutableMapping[str, str]) -> None:
+    """Take out the names of files whose content is there as well: whoever starts the server has
+    read the keys of object storage for MLflow, which knows no files of them.
+    """
+    for variable in BY_FILE:
+        if variable.removesuffix(FILE) in variables:
+            variables.pop(variable, None)
+
+
 def main() -> int:
     """Run the server until it is stopped. Exit code: 1 with the reason on standard error where it
     cannot start.
     """
     url = os.environ[VARIABLE]
+    leave_out_files(os.environ)
     try:
         settings = load_settings()
         accounts = wanted_accounts(settings)

@@ -16,10 +16,11 @@ import pytest
 
 from cli.application import invoke
 from cli.images.secrets import contents, make
+from cli.platform.environment import process_environment
 from cli.platform.processes import component, component_names
 from cli.workers import health
 from include.errors import SettingsError
-from include.registry.server import wanted_accounts
+from include.registry.server import leave_out_files, wanted_accounts
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.containers.bases import STANDINS, VARIABLES
 
@@ -304,6 +305,22 @@ def test_mlflow_lets_in_who_has_a_password_of_airflow_and_endpoints_see_none(tmp
         assert settings_of(name, tmp_path).account_passwords == settings.account_passwords
         assert settings_of(name, tmp_path).mlflow_access == "accounts"
     assert "FLIGHTDECK_AIRFLOW_ACCOUNTS_FILE" not in SERVICES["serving"]["environment"]
+
+
+def test_mlflows_server_reads_its_settings_where_keys_are_files(tmp_path, monkeypatch):
+    """MLflow itself knows no files of keys: they are in the server's variables as well."""
+    make(tmp_path)
+    for variable, value in SERVICES["mlflow"]["environment"].items():
+        if variable.startswith("AWS_"):
+            monkeypatch.setenv(variable, value.replace("/run/secrets", str(tmp_path)))
+    settings = settings_of("mlflow", tmp_path).model_copy(update={"home": tmp_path / "home"})
+    variables = process_environment(component(settings, "mlflow").environment)
+    secret = (tmp_path / "object-storage-secret").read_text()
+    with pytest.raises(SettingsError, match="AWS_SECRET_ACCESS_KEY_FILE are both set"):
+        load_settings(variables)
+    leave_out_files(variables)
+    assert variables["AWS_SECRET_ACCESS_KEY"] == secret
+    assert load_settings(variables).mlflow_artifacts == "s3://flightdeck/mlflow"
 
 
 def test_no_password_stands_in_the_file():

@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         return 3
     _limit_memory()
     # Not before: the release waits for the loading.
-    os.nice(LOWEST_PRIORITY)
+    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
     sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()
     arm = Arm("shadow", served.version, served, 0.0)

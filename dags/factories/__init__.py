@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG
-from airflow.sdk.definitions.param import ParamsDict
 
 from dags.factories.alarms import build_alarms_dag
 from dags.factories.batch_scoring import build_batch_scoring_dag
@@ -39,15 +38,4 @@ def build_all(use_case: UseCase) -> dict[str, DAG]:
     require_possible(use_case, settings)
     dags = [build(use_case) for build in FACTORIES]
     place_steps(use_case, settings, dags)
-    _leave_params_to_dags(dags)
     return {dag.dag_id: dag for dag in dags}
-
-
-def _leave_params_to_dags(dags: list[DAG]) -> None:
-    """Take the copies of a DAG's parameters from its tasks, which find the DAG's own at run time:
-    Airflow checks each copy against its schema several times, two thirds of what a parse costs. A
-    task that asks for values of its own, as an approval does, keeps them.
-    """
-    for dag in dags:
-        for task in dag.tasks:
-            task.params = ParamsDict.filter_params_by_source(task.params, source="task")

@@ -31,7 +31,8 @@ def project_copy(root: Path, *more: str) -> Path:
     for name in (*CODE, *more):
         path = PROJECT_ROOT / name
         if path.is_dir():
-            shutil.copytree(path, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what is compiled of it, which counts for as long as a file keeps its time.
+            shutil.copytree(path, root / name)
         else:
             shutil.copy(path, root / name)
     scripts = root / ".venv" / "bin"

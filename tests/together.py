@@ -1,4 +1,4 @@
-"""Runs the tests in parts, four at a time: `python -m tests.together [OPTION ...]`.
+"""Runs the tests in parts, six at a time: `python -m tests.together [OPTION ...]`.
 
 The parts share nothing: each has run-time folders and ports of its own. When one ends the next
 begins, the long ones first, so that the last end at about the same time. What a part prints lies in
@@ -26,8 +26,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "platform": [
         f"{INTEGRATION}/test_{name}.py" for name in ("approval", "platform", "rollout", "tutorial")
     ],
-    "unit": ["tests/unit"],
-    "demo": [f"{INTEGRATION}/test_demo.py"],
+    "commands": ["tests/unit/cli"],
     "models": [
         f"tests/unit/{name}"
         for name in (
@@ -41,6 +40,8 @@ PARTS: Mapping[str, Sequence[str]] = {
         )
     ],
     "wired": [INTEGRATION, "tests/dags"],
+    "demo": [f"{INTEGRATION}/test_demo.py"],
+    "unit": ["tests/unit"],
     "endpoint": ["tests/serving"],
     "loop": [
         f"{INTEGRATION}/test_{name}.py"
@@ -62,8 +63,8 @@ wait for servers those that compute. A file belongs to the part that names it mo
 that share a world of their session lie in one part.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
-AT_ONCE = 4
-"""On two cores: half of the parts wait for half of their time, for servers and schedules."""
+AT_ONCE = 6
+"""On two cores: most parts wait for half of their time, for servers and schedules."""
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""
 POLL_SECONDS = 0.5

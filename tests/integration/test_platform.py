@@ -74,16 +74,50 @@ def make_platform(home: Path, ports: list[int]) -> Platform:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory):
+def unfinished(tmp_path_factory):
+    """A platform whose start was killed, and then its supervisor, while it brought up what the
+    others need; and the processes that they have left behind.
+    """
     home = tmp_path_factory.mktemp("platform") / ODD_NAME
     platform = make_platform(home, free_ports(3))
-    started = platform.run("up")
+    command = [sys.executable, "-m", "cli", "up"]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=platform.environment) as starting:
+        wait_for(lambda: started_by_now(platform) >= {"airflow-database", "mlflow", "serving"})
+        starting.kill()
+    os.kill(int(pid_file(platform.settings).read_text()), signal.SIGKILL)
+    return platform, {process.pid for process in find_leftovers(platform.settings)}
+
+
+def started_by_now(platform: Platform) -> set[str]:
+    """The names of the processes that the supervisor has started, once there is a supervisor."""
     try:
-        assert started.returncode == 0, started.stdout + started.stderr
+        states = process_states(platform.settings)
+    except (PlatformError, OSError):
+        return set()
+    return {name for name, state in states.items() if state.pid > 0}
+
+
+@pytest.fixture(scope="module")
+def platform(unfinished, first_up):
+    platform, _ = unfinished
+    try:
+        assert first_up.returncode == 0, first_up.stdout + first_up.stderr
         yield platform
     finally:
         stopped = platform.run("down")
         assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="module")
+def first_status(unfinished):
+    """What `status` says of what was left behind."""
+    return unfinished[0].run("status")
+
+
+@pytest.fixture(scope="module")
+def first_up(unfinished, first_status):
+    """The first start that comes to its end."""
+    return unfinished[0].run("up")
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +138,27 @@ def wait_for(condition, seconds: float = 240.0):
         time.sleep(0.5)
 
 
+def test_after_the_death_of_the_supervisor_up_ends_its_orphans_and_starts_anew(
+    unfinished, first_status, first_up, platform
+):
+    _, orphans = unfinished
+    assert len(orphans) >= len(("airflow-database", "mlflow", "serving"))
+    assert first_status.returncode == 1
+    assert "still live without their supervisor" in first_status.stdout
+    assert "that an earlier platform had left behind" in first_up.stdout
+    assert not orphans & {process.pid for process in find_leftovers(platform.settings)}
+    assert not [pid for pid in orphans if runs(pid)]
+
+
+def status_when_well(platform, **variables):
+    """What `status` says as soon as all is well: beats may be late on a busy machine."""
+    seen = [platform.run("status", **variables)]
+    wait_for(lambda: seen[-1].returncode == 0 or seen.append(platform.run("status", **variables)))
+    return seen[-1]
+
+
 def test_status_tells_what_runs_where_and_how_to_sign_in(platform):
-    status = platform.run("status")
-    assert status.returncode == 0, status.stdout
+    status = status_when_well(platform)
     rows = status.stdout.splitlines()
     for process in platform_processes(platform.settings):
         (row,) = [row for row in rows if row.startswith(process.name + " ")]
@@ -128,7 +180,7 @@ def test_the_ports_of_up_are_found_by_commands_that_were_not_told(platform):
             strict=True,
         )
     )
-    assert platform.run("status", **others).returncode == 0
+    assert platform.settings.airflow_url in status_when_well(platform, **others).stdout
 
 
 def test_a_second_up_says_so_and_changes_nothing(platform):
@@ -315,21 +367,7 @@ def test_a_killed_process_is_started_again(platform, name):
     pid = pid_of(platform, name)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: pid_of(platform, name) not in {0, pid})
-    wait_for(lambda: platform.run("status").returncode == 0)
-
-
-def test_after_the_death_of_the_supervisor_up_ends_its_orphans_and_starts_anew(platform):
-    orphans = {process.pid for process in find_leftovers(platform.settings)}
-    supervisor = int(pid_file(platform.settings).read_text())
-    os.kill(supervisor, signal.SIGKILL)
-    dead = platform.run("status")
-    assert dead.returncode == 1
-    assert "still live without their supervisor" in dead.stdout
-    again = platform.run("up")
-    assert again.returncode == 0, again.stderr
-    assert "that an earlier platform had left behind" in again.stdout
-    assert not orphans & {process.pid for process in find_leftovers(platform.settings)}
-    assert not [pid for pid in orphans if runs(pid)]
+    status_when_well(platform)
 
 
 def test_down_leaves_nothing_and_can_be_repeated(platform):

@@ -43,6 +43,8 @@ STEPS = pod_steps.__name__
 def shared_cluster(tmp_path_factory):
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+    # While the warnings of this module are filtered.
+    gc.collect()
 
 
 @pytest.fixture
@@ -59,8 +61,7 @@ def cluster(shared_cluster, tmp_path, monkeypatch):
             {"conn_type": "kubernetes", "extra": {"kube_config": shared_cluster.kube_config()}}
         ),
     )
-    yield shared_cluster
-    gc.collect()
+    return shared_cluster
 
 
 def operator(step: str, kind: type[StepOperator] = StepOperator, **more) -> StepOperator:

@@ -224,11 +224,11 @@ def left_open(
 
 
 def band(intervals: Mapping[str, float], name: str, form: str = ".3f") -> str:
-    """` (0.607 to 0.633 in 95 of 100 samples)`; nothing where it is not known."""
+    """` (0.607 to 0.633, 95 %)`, short, for it is read in notes; nothing where it is not known."""
     if f"{name}_low" not in intervals:
         return ""
     low, high = (format(intervals[f"{name}_{end}"], form) for end in ("low", "high"))
-    return f" ({low} to {high} in 95 of 100 samples)"
+    return f" ({low} to {high}, 95 %)"
 
 
 def _calibration_gap(

@@ -52,9 +52,9 @@ def kind_of_change(window: Window) -> list[Finding]:
             subject=KIND_OF_CHANGE,
             observed=kind,
             passed=True,
-            reason=f"The kind of change is {kind}: {ADVICE[kind]}{_of_estimates(kind, split)}.",
+            reason=f"The kind of change is {kind}: {ADVICE[kind]}.",
         ),
-        _split(split),
+        _split(split, kind),
         _relation(relation_step(serving, reference), level / 2.0),
     ]
 
@@ -91,7 +91,7 @@ def _labelled(side: Side, taken: np.ndarray, chance: np.ndarray) -> Labelled:
     return Labelled(side.scores[rows], side.labels[rows], chance[labelled], blocks_of(side)[rows])
 
 
-def _split(split: Split) -> Finding:
+def _split(split: Split, kind: Kind) -> Finding:
     parts = {
         name: {"value": step.value, "standard_error": step.error}
         for name, step in (
@@ -109,7 +109,7 @@ def _split(split: Split) -> Finding:
             f"The Brier score changed by {split.whole.value:+.4f}: {split.covariate.value:+.4f}"
             f" (plus or minus {split.covariate.error:.4f}) by the inputs,"
             f" {split.concept.value:+.4f} (plus or minus {split.concept.error:.4f}) by the"
-            " relation."
+            f" relation{_of_estimates(kind, split)}."
         ),
         example=dict(parts),
     )

@@ -129,11 +129,12 @@ def _month(month: int, serving: Side, reference: Side, before: tuple[Side, ...])
 
 def kind_and_promise(window: Window) -> tuple[str, str]:
     """What the check says of a window's change, and of the side to which an estimate errs."""
-    for item in kind_of_change(window):
-        if item.rule == "kind":
-            promises = [words for words in (TOO_MUCH, TOO_LITTLE) if words in item.reason]
-            return str(item.observed), promises[0] if promises else ""
-    return "not judged", ""
+    findings = {item.rule: item for item in kind_of_change(window)}
+    if "kind" not in findings:
+        return "not judged", ""
+    reason = findings["loss_split"].reason
+    promises = [words for words in (TOO_MUCH, TOO_LITTLE) if words in reason]
+    return str(findings["kind"].observed), promises[0] if promises else ""
 
 
 def _estimated(window: Window) -> float:

@@ -12,7 +12,7 @@ from include.monitoring.performance import judge
 from include.spec import Monitoring
 from include.verdict import Finding
 
-SAMPLES, BEFORE = "in 95 of 100 samples", "the test split's was 0.701"
+BEFORE = "the test split's was 0.701"
 GAP = "The mean score is 0.300 and the observed rate 0.200, a gap of +0.100"
 LIMITS = Monitoring(minimum_rows=800, drift_effect=0.2, drifted_share=0.3)
 REFERENCE = {"n": 9000.0, "observed_rate": 0.2, "auc": 0.701, "brier": 0.15, "logloss": 0.45}
@@ -83,8 +83,8 @@ def test_reasons_name_what_was_observed_and_its_limit() -> None:
         distance("c", 0.500),
         distance("b", 0.400),
         distance("a", 0.300),
-        f"AUC is 0.620 (0.610 to 0.630 {SAMPLES}), {BEFORE}: auc drop 0.081, limit 0.050.",
-        f"{GAP} (+0.094 to +0.106 {SAMPLES}): calibration gap 0.100, limit 0.050.",
+        f"AUC is 0.620 (0.610 to 0.630, 95 %), {BEFORE}: auc drop 0.081, limit 0.050.",
+        f"{GAP} (+0.094 to +0.106, 95 %): calibration gap 0.100, limit 0.050.",
     ]
 
 

@@ -42,7 +42,6 @@ PARTS: Mapping[str, Sequence[str]] = {
     "wired": [INTEGRATION, "tests/dags"],
     "demo": [f"{INTEGRATION}/test_demo.py"],
     "unit": ["tests/unit"],
-    "endpoint": ["tests/serving"],
     "loop": [
         f"{INTEGRATION}/test_{name}.py"
         for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
@@ -52,11 +51,12 @@ PARTS: Mapping[str, Sequence[str]] = {
         f"{INTEGRATION}/test_workers.py",
         "tests/serving/test_shared_store.py",
     ],
-    "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
+    "endpoint": ["tests/serving"],
     "releases": [
         f"tests/serving/test_{name}.py"
         for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
     ],
+    "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
 """What each part runs, in the order in which they start: the longest first, and beside those that
 wait for servers those that compute. A file belongs to the part that names it most closely; files

@@ -11,6 +11,10 @@ from include.monitoring.overview.series import Measured, WindowFacts, metric_nam
 from include.problems.registry import strategy_of
 
 CHANCE = ("probability", "several")
+SURELY = (
+    "An alarm on the metric, or on the gap below, asks for more than the limit, and for more than"
+    " chance makes of so few days or rows."
+)
 
 
 def performance(facts: Facts) -> str:
@@ -19,7 +23,7 @@ def performance(facts: Facts) -> str:
     estimates = strategy_of(facts.use_case).estimated_metric is not None
     lines = [
         _value(facts, "test split", "promised", lambda item: item.before),
-        _value(facts, "alarms from here", "limit", lambda item: item.worst),
+        _value(facts, "limit", "limit", lambda item: item.worst),
         _measured(facts, f"{name}, by labels", "measured", lambda item: item.metric),
     ]
     if estimates:
@@ -49,7 +53,7 @@ def performance(facts: Facts) -> str:
                 from_zero=True,
             )
         )
-    return _section("Performance", charts)
+    return _section("Performance", charts) + f'<p class="faint">{SURELY}</p>'
 
 
 def answers(facts: Facts) -> str:
@@ -100,7 +104,7 @@ def _gap_lines(facts: Facts, *, chance: bool) -> list[Line]:
         return [gap]
     limit = facts.use_case.monitoring.max_calibration_gap
     limits = [
-        _value(facts, "alarms from here", "limit", lambda _: limit),
+        _value(facts, "limit", "limit", lambda _: limit),
         _value(facts, "", "limit", lambda _: -limit),
     ]
     return [*limits, gap]

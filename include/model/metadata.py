@@ -100,6 +100,11 @@ class ModelMetadata(_Record):
         return answers_of(self.problem, self.classes, self.decision_threshold)
 
     @property
+    def is_explainable(self) -> bool:
+        """Whether it has one raw score that trees add up to."""
+        return self.estimator == XGBOOST and self.answers.has_one_score
+
+    @property
     def model_file(self) -> str:
         """The name of the model's file in the package."""
         return BOOSTER_FILE if self.estimator == XGBOOST else SKOPS_FILE

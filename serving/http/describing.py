@@ -4,7 +4,7 @@ from.
 
 from __future__ import annotations
 
-from include.model.metadata import XGBOOST, ModelMetadata
+from include.model.metadata import ModelMetadata
 from serving.contract.answers import InputDescription, ModelAnswer, RunningModel
 from serving.engine.runtime import Runtime
 
@@ -52,7 +52,7 @@ def describe_model(runtime: Runtime, name: str) -> ModelAnswer:
 def _running(metadata: ModelMetadata) -> RunningModel:
     return RunningModel(
         estimator=metadata.estimator,
-        explainable=metadata.estimator == XGBOOST and metadata.answers.has_one_score,
+        explainable=metadata.is_explainable,
         classes=list(metadata.classes),
         decision_threshold=metadata.decision_threshold,
         trained_on=metadata.trained_on,

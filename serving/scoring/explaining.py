@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from include.inference_log.writer import is_sampled
-from include.model.fitted import FittedBooster
 from include.model.package import ScoringModel
 from serving.contract.errors import UnanswerableError
 
@@ -41,7 +40,7 @@ class Explanation:
 
 def is_explainable(model: ScoringModel) -> bool:
     """Say whether the model has one raw score that trees add up to."""
-    return isinstance(model.fitted, FittedBooster) and model.metadata.answers.has_one_score
+    return model.metadata.is_explainable
 
 
 def rows_to_explain(

@@ -71,6 +71,11 @@ def block_errors(
     return errors
 
 
+def says_how_sure(name: str) -> bool:
+    """Whether a number is one of `block_errors`, which is said of a metric and is none itself."""
+    return name == "blocks" or name.endswith("_block_error")
+
+
 def mean_error(values: np.ndarray, blocks: np.ndarray) -> StandardError:
     """Of the mean of `values`; both of shape (rows,)."""
     return influence_error((values - values.mean()) / len(values), blocks)

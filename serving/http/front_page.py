@@ -11,6 +11,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from include.stats.clustered import says_how_sure
 from serving.contract.answers import ModelAnswer, ModelsAnswer, ModelStatus
 from serving.contract.schema import RequestSchema
 from serving.engine.runtime import Runtime
@@ -130,7 +131,11 @@ def _model_facts(about: ModelAnswer) -> list[tuple[str, str]]:
     if about.model is None:
         return []
     start, end = about.model.trained_on
-    metrics = ", ".join(f"{name} {_number(value)}" for name, value in about.model.metrics.items())
+    metrics = ", ".join(
+        f"{name} {_number(value)}"
+        for name, value in about.model.metrics.items()
+        if not says_how_sure(name)
+    )
     return [
         ("Model", escape(about.model.estimator)),
         ("Trained on", f"{_moment(start)} to {_moment(end)}"),

@@ -49,6 +49,10 @@ def test_the_page_says_what_serves_since_when_and_links_to_what_there_is(
     assert world.use_case.title in page
     assert world.digests[1][:12] in page
     assert "/explain</code> gives the reasons too" in page
+    metrics = re.search(r"<dt>Test split</dt><dd>(.*?)</dd>", page)
+    assert metrics is not None
+    assert {"n", "auc", "brier"} <= {item.split()[0] for item in metrics[1].split(", ")}
+    assert "block" not in metrics[1]
     targets = Links(page).targets
     assert {"/docs", "/docs.json", "/metrics", "/readyz"} <= set(targets)
     for target in targets:

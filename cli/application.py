@@ -126,6 +126,11 @@ COMMANDS: dict[str, Command] = {
         "Train a registered version again from its record and compare the two.",
         RECORDS,
     ),
+    "ml-test-score": Command(
+        "cli.records.ml_test_score:ml_test_score",
+        "Score a version by the 28 tests of the ML Test Score, from what is on record.",
+        RECORDS,
+    ),
     "replay": Command(
         "cli.records.replay:replay_command",
         "Score logged answers again with a version and compare it with what was answered.",

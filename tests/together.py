@@ -32,6 +32,7 @@ PARTS: Mapping[str, Sequence[str]] = {
         for name in (
             "experiments",
             "features",
+            "ml_test_score",
             "model",
             "monitoring",
             "processes",
@@ -196,8 +197,11 @@ def _last_line(log: Path) -> str:
 
 
 def commands_of(options: Sequence[str]) -> dict[str, list[str]]:
-    """The command of each part."""
-    return {name: [*PYTEST, *options, *files_of(name)] for name in PARTS}
+    """The command of each part; what passed of which commit stays in `var/tests/<part>.xml`."""
+    return {
+        name: [*PYTEST, f"--junitxml={LOGS / name}.xml", *options, *files_of(name)]
+        for name in PARTS
+    }
 
 
 def failed(codes: Mapping[str, int]) -> bool:

@@ -14,6 +14,8 @@ from include.bundles.manifest import unpacked_manifest
 from include.settings import PROJECT_ROOT
 
 UNKNOWN = "unknown"
+DIRTY = "-dirty"
+"""The end of a commit's name where files were not as committed."""
 IMAGE_COMMIT = "REVISION"
 """File that `docker/Dockerfile` writes, since an image has no git."""
 LIBRARIES = (
@@ -50,14 +52,14 @@ def code_commit(root: Path = PROJECT_ROOT) -> str:
     """
     bundle = unpacked_manifest(root)
     if bundle is not None:
-        return f"{bundle.commit}-dirty" if bundle.dirty else bundle.commit
+        return f"{bundle.commit}{DIRTY}" if bundle.dirty else bundle.commit
     if (packed := root / IMAGE_COMMIT).is_file():
         return packed.read_text(encoding="utf-8").strip()
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain")
     if commit is None or changes is None:
         return UNKNOWN
-    return f"{commit}-dirty" if changes else commit
+    return f"{commit}{DIRTY}" if changes else commit
 
 
 def library_versions() -> dict[str, str]:

@@ -38,12 +38,11 @@ from include.steps import RunInfo, StepContext
 from include.tables.store import UNREADABLE
 from include.training.estimator import cuda_devices
 from include.training.package import recorded_parameters, train_package
-from include.training.provenance import code_commit, environment, lock_digest
+from include.training.provenance import DIRTY, code_commit, environment, lock_digest
 from include.training.record import RECORD_FILE, RECORD_TAG, TrainingRecord, record_digest
 
 SAMPLE_ROWS = 1000
 TOLERANCE = 0.001
-DIRTY = "-dirty"
 Outcome = Literal["identical", "within tolerance", "different", "not possible"]
 
 

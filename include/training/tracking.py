@@ -20,6 +20,7 @@ from include.settings import Settings
 from include.spec import DataSet, UseCase
 from include.started_by import sentences_of, who_started, words_of
 from include.steps import StepContext
+from include.training.provenance import DIRTY
 from include.training.tuning import Trial
 from include.triggers.causes import causes_of_run
 from include.triggers.decisions import ACCEPTED
@@ -357,5 +358,5 @@ def _run_tags(
         "flightdeck.interval_start": interval["start"],
         "flightdeck.interval_end": interval["end"],
         "flightdeck.code_commit": code_commit,
-        "mlflow.source.git.commit": code_commit.removesuffix("-dirty"),
+        "mlflow.source.git.commit": code_commit.removesuffix(DIRTY),
     }

@@ -1,0 +1,1 @@
+"""Tests of include.ml_test_score."""

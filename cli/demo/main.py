@@ -17,10 +17,13 @@ from cli.demo.summary import curl_line, print_summary, write_summary
 from cli.demo.traffic import asking_hours, requests_of_hour
 from cli.platform.airflow_api import AirflowApi
 from cli.platform.lifecycle import up
+from cli.platform.state import running_settings
 from include.catalogue import load_use_case
+from include.errors import PlatformError
 from include.interval import Interval
 from include.release.ledger import Ledger
 from include.settings import Settings
+from include.settings.services import ADDRESSES, VARIABLE
 from include.spec import UseCase
 
 USE_CASE = "flight_delays"
@@ -52,6 +55,7 @@ def demo(
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_TERMINAL)
     started = time.monotonic()
+    require_one_host(running_settings())
     settings = up(console)
     demo_dir = settings.home / "demo"
     state = DemoState.load(demo_dir / "state.json")
@@ -75,6 +79,17 @@ def demo(
         rows = run(replay, months)
     save()
     finish(console, use_case, settings, rows, state, demo_dir)
+
+
+def require_one_host(settings: Settings) -> None:
+    """Raise `PlatformError` where a part of the platform runs on another host."""
+    missing = [name for name in ADDRESSES if name not in settings.runs]
+    if missing:
+        raise PlatformError(
+            f"the demo plays the whole loop on one host, and {VARIABLE} is {settings.services},"
+            f" without {', '.join(missing)}. Unset it, or set FLIGHTDECK_HOME to a home of the"
+            " demo's own."
+        )
 
 
 def run(replay: Replay, months: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from cli.platform import lifecycle, metadata, supervision
 from cli.platform import logs as platform_logs
 from cli.platform.environment import airflow_environment, process_environment
 from cli.platform.folders import log_dir
-from cli.platform.preflight import migrate
+from cli.platform.preflight import migrate, migrations_of, require_service
 from cli.platform.state import running_settings
 from include.bundles.deployments import Deployments
 from include.bundles.manifest import short
@@ -132,9 +132,11 @@ def _airflow(
 
     `flightdeck airflow dags --help` shows Airflow's help.
     """
-    settings = metadata.decided(running_settings())
+    settings = running_settings()
+    require_service(settings, "airflow", "`airflow`")
+    settings = metadata.decided(settings)
     with supervision.database_at_hand(settings):
-        migrate(settings)
+        migrate(settings, migrations_of(settings))
         return subprocess.run(
             [sys.executable, "-m", "airflow", *(arguments or []), *context.args],
             env=process_environment(airflow_environment(settings)),

@@ -15,9 +15,9 @@ import typer
 
 from cli.platform import metadata, preflight, supervision
 from cli.platform.environment import ensure_secrets, process_environment
-from cli.platform.preflight import MIGRATIONS
+from cli.platform.preflight import MIGRATIONS, migrations_of, require_service
 from cli.platform.processes import component as component_process
-from cli.platform.processes import component_names
+from cli.platform.processes import component_names, service_of
 from cli.workers.celery_workers import require_celery
 from include.settings import load_settings
 from include.spec.base import suggestion
@@ -39,6 +39,7 @@ def component(
             param_hint="NAME",
         )
     settings = load_settings()
+    require_service(settings, service_of(name), name)
     if name == "airflow-worker":
         require_celery(settings)
     if name == "mlflow":
@@ -56,7 +57,10 @@ def component(
 def migrate(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DATABASE]...", help="airflow, mlflow; default: both."),
+        typer.Argument(
+            metavar="[DATABASE]...",
+            help="airflow, mlflow; default: those whose service runs on this host.",
+        ),
     ] = None,
 ) -> None:
     """Bring the databases up to date, and make what Airflow's processes share.
@@ -71,8 +75,10 @@ def migrate(
                 f" {', '.join(MIGRATIONS)}",
                 param_hint="DATABASE",
             )
-    chosen = [name for name in MIGRATIONS if name in (names or MIGRATIONS)]
     settings = load_settings()
+    chosen = [name for name in MIGRATIONS if name in (names or migrations_of(settings))]
+    for name in chosen:
+        require_service(settings, name, f"the database of {name}")
     os.umask(0o077)
     preflight.require_writable(settings)
     preflight.require_object_storage(settings)
@@ -83,4 +89,5 @@ def migrate(
             stack.enter_context(supervision.database_at_hand(settings))
         done = preflight.migrate(settings, chosen)
     what = f"Brought up to date: {', '.join(done)}. " if done else ""
-    print(f"{what}The databases are up to date.")
+    rest = "The databases are up to date." if chosen else "No service of this host has a database."
+    print(f"{what}{rest}")

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 
 from cli.platform.postgres import refusal
-from cli.platform.processes import Process
+from cli.platform.processes import HEALTH_PATHS, Process
 from cli.platform.supervision import UP, ProcessState
 from cli.workers.celery_workers import silence
+from include.settings.services import Neighbour
 from include.tls import trusted
 
 TIMEOUT_SECONDS = 10.0
@@ -48,9 +49,32 @@ def check(processes: Iterable[Process], states: Mapping[str, ProcessState]) -> d
             if process.database:
                 verdicts[process.name] = _ask_database(process.database)
                 continue
+            if not process.health_url:
+                verdicts[process.name] = Health(ok=True)
+                continue
             if process.health_url not in answers:
                 answers[process.health_url] = _ask(client, process.health_url)
             verdicts[process.name] = _judge(process, state, answers[process.health_url])
+    return verdicts
+
+
+def check_elsewhere(neighbours: Iterable[Neighbour]) -> dict[Neighbour, Health]:
+    """Health of the services of other hosts, each asked at its address; nothing is raised."""
+    verdicts: dict[Neighbour, Health] = {}
+    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, verify=trusted()) as client:
+        for neighbour in neighbours:
+            if not neighbour.url.startswith(("http://", "https://")):
+                verdicts[neighbour] = Health(ok=True)  # a file, which nobody serves
+                continue
+            answer = _ask(client, f"{neighbour.url.rstrip('/')}{HEALTH_PATHS[neighbour.service]}")
+            reason = (
+                answer
+                if isinstance(answer, str)
+                else ""
+                if answer.is_success
+                else f"{answer.request.url} answers {answer.status_code}"
+            )
+            verdicts[neighbour] = Health(ok=not reason, reason=reason)
     return verdicts
 
 

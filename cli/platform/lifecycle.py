@@ -24,6 +24,7 @@ from cli.platform.folders import log_dir, remove_short_socket_folder
 from cli.platform.leftovers import end_leftovers, find_leftovers
 from cli.platform.preflight import (
     migrate,
+    migrations_of,
     require_disk,
     require_executor,
     require_object_storage,
@@ -43,6 +44,7 @@ from cli.platform.state import (
 from include.errors import PlatformError
 from include.settings import Settings, load_settings
 from include.settings.pods import pods_of
+from include.settings.services import ADDRESSES, VARIABLE, Neighbour, neighbours
 
 UP_SECONDS = 300.0
 POLL_SECONDS = 0.5
@@ -73,14 +75,29 @@ def up(console: Console | None = None) -> Settings:
             _say_that_it_runs(settings, requested, say)
             _start_in_order(settings, time.monotonic(), say)
         else:
-            if note := metadata.note(requested):
-                say(note)
-            settings = metadata.decided(requested)
+            settings = _with_database(requested, say)
             _start(settings, say)
+    _say_who_is_elsewhere(settings, say)
     say("")
     for line in address_lines(settings):
         say(line)
     return settings
+
+
+def _with_database(settings: Settings, say: Say) -> Settings:
+    """The settings with the database that holds, where Airflow's metadata lie on this host."""
+    if "airflow" not in settings.runs:
+        return settings
+    if note := metadata.note(settings):
+        say(note)
+    return metadata.decided(settings)
+
+
+def _say_who_is_elsewhere(settings: Settings, say: Say) -> None:
+    """Their hosts may start after this one, so that nothing waits for them."""
+    for neighbour, verdict in health.check_elsewhere(neighbours(settings)).items():
+        answer = "answers" if verdict.ok else f"does not answer yet: {verdict.reason}"
+        say(f"  {neighbour.service:<24} elsewhere, {answer}   {neighbour.url}")
 
 
 def _say_that_it_runs(settings: Settings, requested: Settings, say: Say) -> None:
@@ -90,6 +107,8 @@ def _say_that_it_runs(settings: Settings, requested: Settings, say: Say) -> None
         say("It keeps the ports it was started with; `make down` first to change them.")
     if requested.airflow_database not in (None, settings.airflow_database):
         say("It keeps the database it was started with; `make down` first to change it.")
+    if requested.services != settings.services:
+        say(f"It keeps {VARIABLE}={settings.services}; `make down` first to change it.")
 
 
 def _start(settings: Settings, say: Say) -> None:
@@ -97,14 +116,16 @@ def _start(settings: Settings, say: Say) -> None:
     ended = end_leftovers(find_leftovers(settings))
     if ended:
         say(f"Ended {ended} processes that an earlier platform had left behind.")
-    require_executor(settings)
-    require_sign_in(settings)
+    if "airflow" in settings.runs:
+        require_executor(settings)
+    if "mlflow" in settings.runs:
+        require_sign_in(settings)
     pods_of(settings)  # a file of pods that is wrong is refused before anything starts
     require_disk(settings)
     require_object_storage(settings)
     processes = platform_processes(settings)
     require_ports(settings, processes)
-    if metadata.kind_of(settings) == "embedded":
+    if "airflow" in settings.runs and metadata.kind_of(settings) == "embedded":
         postgres.ensure_cluster(settings)
     state = PlatformState(
         platform_id=secrets.token_hex(8),
@@ -116,7 +137,13 @@ def _start(settings: Settings, say: Say) -> None:
         serving_port=settings.serving_port,
         grpc_port=settings.grpc_port,
         evidently_port=settings.evidently_port,
-        airflow_database=settings.airflow_database or "",
+        airflow_database=settings.airflow_database or metadata.kind_of(settings),
+        services=settings.services,
+        elsewhere={
+            field: getattr(settings, field)
+            for name, field in ADDRESSES.items()
+            if name not in settings.runs
+        },
     )
     supervision.pid_file(settings).unlink(missing_ok=True)
     write_state(settings, state)
@@ -142,8 +169,8 @@ def _start_in_order(settings: Settings, started: float, say: Say) -> None:
     for group in (stores, needed, work):
         supervision.start(settings, group)
         _wait_until_well(settings, UP_SECONDS, started, say, group)
-        if group is stores:
-            migrate(settings)
+        if group is stores and (databases := migrations_of(settings)):
+            migrate(settings, databases)
             say(f"  databases{'':<15} ready after {time.monotonic() - started:5.0f} s")
 
 
@@ -262,7 +289,11 @@ def status() -> bool:
     processes = platform_processes(settings)
     states = supervision.process_states(settings)
     verdicts = health.check(processes, states)
-    _print_table(processes, states, verdicts)
+    elsewhere = health.check_elsewhere(neighbours(settings))
+    _print_table(processes, states, verdicts, elsewhere)
+    for neighbour, verdict in elsewhere.items():
+        if not verdict.ok:
+            print(f"{neighbour.service}, which runs elsewhere, is not healthy: {verdict.reason}.")
     for name, verdict in verdicts.items():
         if not verdict.ok:
             print(
@@ -272,13 +303,15 @@ def status() -> bool:
     if state is not None:
         print(f"\nUp since {datetime.fromtimestamp(state.started_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
     print("", *address_lines(settings), sep="\n")
-    return all(verdict.ok for verdict in verdicts.values())
+    needed = [verdict for neighbour, verdict in elsewhere.items() if neighbour.needed]
+    return all(verdict.ok for verdict in (*verdicts.values(), *needed))
 
 
 def _print_table(
     processes: tuple[Process, ...],
     states: Mapping[str, supervision.ProcessState],
     verdicts: Mapping[str, health.Health],
+    elsewhere: Mapping[Neighbour, health.Health],
 ) -> None:
     rows = [("PROCESS", "STATE", "PID", "SINCE", "ADDRESS", "HEALTHY")]
     for process in processes:
@@ -293,6 +326,10 @@ def _print_table(
                 "yes" if verdict.ok else "no",
             )
         )
+    rows += [
+        (one.service, "elsewhere", "-", "-", one.url, "yes" if verdict.ok else "no")
+        for one, verdict in elsewhere.items()
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print(
@@ -311,26 +348,35 @@ def _since(moment: datetime | None) -> str:
 
 
 def address_lines(settings: Settings) -> list[str]:
-    """Where everything is, and how to sign in."""
+    """Where everything of this host is, and how to sign in."""
+    runs, lines = settings.runs, []
+    if "airflow" in runs:
+        lines.append(f"Airflow   {settings.airflow_page}   sign in as {_users(settings)}")
+    if "mlflow" in runs:
+        asks = settings.mlflow_access == "accounts"
+        how = "   sign in as a user of Airflow" if asks else ""
+        lines.append(f"MLflow    {settings.mlflow_page}{how}")
+    if "serving" in runs:
+        lines.append(
+            f"Endpoint  {settings.serving_page}   its routes at {settings.serving_page}/docs"
+        )
+        lines.append(
+            f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"
+            if settings.grpc_port
+            else "gRPC      off"
+        )
+    if "evidently" in runs:
+        lines.append(f"Evidently {_evidently_page(settings)}")
+    return [*lines, f"Logs      {log_dir(settings)}"]
+
+
+def _users(settings: Settings) -> str:
     of_airflow = settings.accounts
-    users = ", ".join(
+    return ", ".join(
         f"{user} / {password}"
         for user, password in sorted(passwords(settings).items())
         if user in of_airflow
     )
-    asks = settings.mlflow_access == "accounts"
-    return [
-        f"Airflow   {settings.airflow_page}   sign in as {users}",
-        f"MLflow    {settings.mlflow_page}" + ("   sign in as a user of Airflow" if asks else ""),
-        f"Endpoint  {settings.serving_page}   its routes at {settings.serving_page}/docs",
-        (
-            f"gRPC      {settings.host}:{settings.grpc_port}   Open Inference Protocol"
-            if settings.grpc_port
-            else "gRPC      off"
-        ),
-        *([f"Evidently {_evidently_page(settings)}"] if settings.evidently_port else ()),
-        f"Logs      {log_dir(settings)}",
-    ]
 
 
 def _evidently_page(settings: Settings) -> str:

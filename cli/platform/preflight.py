@@ -31,7 +31,9 @@ from include.files import locked, write
 from include.object_storage import ObjectStore
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
+from include.settings.environments import Service
 from include.settings.object_storage import is_remote
+from include.settings.services import VARIABLE
 
 NEEDED_BYTES = 1_000_000_000
 MIGRATION_SECONDS = 1800.0
@@ -174,6 +176,20 @@ class Migration:
         if self.database.is_file():
             _use_wal(self.database)
         self.database.with_suffix(".migrated").write_text(version(self.package))
+
+
+def migrations_of(settings: Settings) -> tuple[MigrationName, ...]:
+    """The databases of the services of this host."""
+    return tuple(name for name in MIGRATIONS if name in settings.runs)
+
+
+def require_service(settings: Settings, service: Service, what: str) -> None:
+    """Raise `PlatformError` where a command is for a service that runs on another host."""
+    if service not in settings.runs:
+        raise PlatformError(
+            f"{what} belongs to {service}, and {VARIABLE} is {settings.services}: it runs on"
+            f" another host. Call this there, or add {service} to {VARIABLE}."
+        )
 
 
 def migrate(settings: Settings, names: Sequence[MigrationName] = MIGRATIONS) -> list[str]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from cli.platform.environment import (
@@ -24,10 +25,16 @@ from cli.platform.metadata import client_options, data_folder, kind_of
 from cli.platform.postgres import LOG, server_command, server_environment
 from cli.workers.celery_workers import node_name, worker_command
 from include.settings import PROJECT_ROOT, Settings
+from include.settings.environments import Service
 
 AirflowComponent = Literal["scheduler", "dag_processor", "triggerer"]
 SECRET_BYTES = 16
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+HEALTH_PATHS: Mapping[Service, str] = MappingProxyType(
+    {"airflow": "/api/v2/monitor/health", "mlflow": "/health", "serving": "/healthz"}
+)
+"""Where each service says how it is, below its address."""
+SHIP_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Process:
     """One supervised process.
 
     `more_ports` are the variables and numbers of ports beside the first. `health_url` must answer
-    200; a database has none, and must let in a client with the options `database`. It runs in
+    200; a database has none, and must let in a client with the options `database`; what has neither
+    is well while it runs. It runs in
     `directory`; MLflow in that of its database, whose name then holds nothing that means something
     in a URL. A process with a `component` has no address of its own: it is well when the
     component's heartbeat, as Airflow reports it under `health_url`, is younger than the process; a
@@ -66,13 +74,29 @@ class Process:
 
 
 def platform_processes(settings: Settings) -> tuple[Process, ...]:
-    """All processes in the order in which they are started."""
-    embedded = kind_of(settings) == "embedded"
-    databases = (_database(settings),) if embedded else ()
-    workers = (_worker(settings, node_name(settings)),) if settings.executor == "celery" else ()
-    evidently = (_evidently(settings),) if settings.evidently_port else ()
-    airflow = _airflow(settings)
-    return (*databases, _mlflow(settings), *airflow, *workers, _serving(settings), *evidently)
+    """The processes of the services of this host in the order in which they are started."""
+    runs = settings.runs
+    processes: list[Process] = []
+    if "airflow" in runs and kind_of(settings) == "embedded":
+        processes.append(_database(settings))
+    if "mlflow" in runs:
+        processes.append(_mlflow(settings))
+    if "airflow" in runs:
+        processes += _airflow(settings)
+        if settings.executor == "celery":
+            processes.append(_worker(settings, node_name(settings)))
+    if "serving" in runs:
+        processes.append(_serving(settings))
+        if "airflow" not in runs:
+            processes.append(_shipper(settings))
+    if "evidently" in runs:
+        processes.append(_evidently(settings))
+    return tuple(processes)
+
+
+def service_of(name: str) -> Service:
+    """The service that a process of `component_names` belongs to."""
+    return "mlflow" if name == "mlflow" else "serving" if name == "serving" else "airflow"
 
 
 def component_names() -> tuple[str, ...]:
@@ -119,7 +143,7 @@ def _mlflow(settings: Settings) -> Process:
         directory=mlflow_file(settings).parent,
         priority=100,
         log=log_dir(settings) / "mlflow.log",
-        health_url=f"http://{host}:{port}/health",
+        health_url=f"http://{host}:{port}{HEALTH_PATHS['mlflow']}",
         port=port,
         port_variable="MLFLOW_PORT",
         address=f"http://{host}:{port}",
@@ -128,7 +152,7 @@ def _mlflow(settings: Settings) -> Process:
 
 def _airflow(settings: Settings) -> tuple[Process, ...]:
     environment = airflow_environment(settings)
-    health_url = f"{settings.airflow_url}/api/v2/monitor/health"
+    health_url = f"{settings.airflow_url}{HEALTH_PATHS['airflow']}"
     airflow = (sys.executable, "-m", "airflow")
     logs = log_dir(settings)
     api_server = Process(
@@ -198,11 +222,22 @@ def _serving(settings: Settings) -> Process:
         environment=common_environment(settings),
         priority=400,
         log=log_dir(settings) / "serving.log",
-        health_url=f"{settings.serving_url}/healthz",
+        health_url=f"{settings.serving_url}{HEALTH_PATHS['serving']}",
         port=port,
         port_variable="SERVING_PORT",
         more_ports=(("GRPC_PORT", settings.grpc_port),) if settings.grpc_port else (),
         address=settings.serving_url,
+    )
+
+
+def _shipper(settings: Settings) -> Process:
+    """Where monitoring runs on another host, nobody else can read what the endpoint logs here."""
+    return Process(
+        name="ship",
+        command=(sys.executable, "-m", "cli", "ship", "--every", str(SHIP_SECONDS)),
+        environment=common_environment(settings),
+        priority=420,
+        log=log_dir(settings) / "ship.log",
     )
 
 

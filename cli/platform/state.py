@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from include.errors import PlatformError
@@ -23,7 +23,9 @@ class PlatformState:
     """One start of the platform.
 
     `platform_id` is in the environment of every process; `started_at` and `boot_time` are seconds
-    since the epoch. A state that names no database is of a version that had SQLite alone.
+    since the epoch. A state that names no database is of a version that had SQLite alone; one that
+    names no services, of one that had all on one host. `elsewhere` has the settings with the
+    addresses of the others.
     """
 
     platform_id: str
@@ -36,6 +38,8 @@ class PlatformState:
     grpc_port: int = 0
     evidently_port: int = 0
     airflow_database: str = SQLITE
+    services: str = ""
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def run_dir(settings: Settings) -> Path:
@@ -85,12 +89,16 @@ def running_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "MLFLOW_PORT": state.mlflow_port,
         "SERVING_PORT": state.serving_port,
         "GRPC_PORT": state.grpc_port,
-        "EVIDENTLY_PORT": state.evidently_port,
         "AIRFLOW_DATABASE": state.airflow_database,
     }
-    return load_settings(
+    settings = load_settings(
         {**variables, **{f"{PREFIX}{name}": str(value) for name, value in chosen.items()}}
     )
+    # What a part of a platform needs of the others was asked at its start: it can be stopped
+    # without it.
+    services = {"services": state.services} if state.services else {}
+    ports = {"evidently_port": state.evidently_port}
+    return settings.model_copy(update={**ports, **services, **state.elsewhere})
 
 
 @contextmanager

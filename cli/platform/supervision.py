@@ -282,15 +282,20 @@ def _stop_together(supervisor: Any, names: Iterable[str]) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _serves_database(settings: Settings) -> bool:
+    """Whether the platform of this home runs and has Airflow's database among its processes."""
+    return "airflow" in settings.runs and is_running(settings)
+
+
 @contextmanager
 def database_at_hand(settings: Settings) -> Iterator[None]:
     """Let the platform's PostgreSQL run for one command, where it is the database and the platform
     does not run.
     """
     with ExitStack() as stack:
-        if metadata.kind_of(settings) == "embedded" and not is_running(settings):
+        if metadata.kind_of(settings) == "embedded" and not _serves_database(settings):
             stack.enter_context(only_one(settings, partial(print, file=sys.stderr)))
             # `up` may have started it while we waited.
-            if not is_running(settings):
+            if not _serves_database(settings):
                 stack.enter_context(postgres.running(settings))
         yield

@@ -19,7 +19,7 @@ import httpx
 
 from cli.platform import supervision
 from cli.platform.environment import common_environment, mlflow_file, process_environment
-from cli.platform.processes import Process, platform_processes
+from cli.platform.processes import Process, component
 from include.errors import PlatformError
 from include.settings import Settings
 from include.tls import trusted
@@ -69,11 +69,10 @@ def servers_for(settings: Settings, process: str) -> Iterator[Settings]:
     if MLFLOW in names:
         # The server makes the database itself.
         mlflow_file(settings).parent.mkdir(parents=True, exist_ok=True)
-    processes = {item.name: item for item in platform_processes(settings)}
     with ExitStack() as stack:
         stack.enter_context(leaving_when_asked())
         for name in names:
-            stack.callback(_stop, _start(processes[name]))
+            stack.callback(_stop, _start(component(settings, name)))
         yield settings
 
 

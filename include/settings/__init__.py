@@ -24,6 +24,7 @@ from include.settings.airflow_database import airflow_database_url, server_url
 from include.settings.contradictions import contradictions, unknown_variables
 from include.settings.environments import (
     ENVIRONMENTS,
+    EVERY_SERVICE,
     RECORDS_ACCOUNT,
     ROLES,
     TRACKING_ACCOUNT,
@@ -32,10 +33,12 @@ from include.settings.environments import (
     EnvironmentName,
     Executor,
     MlflowAccess,
+    Service,
 )
 from include.settings.object_storage import is_remote, location
 from include.settings.online_store import masked, online_store_config
 from include.settings.references import resolve
+from include.settings.services import services_of
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "FLIGHTDECK_"
@@ -68,6 +71,12 @@ class Settings(BaseModel):
     )
     home: Path = Field(
         description="Everything that Flightdeck writes at run time lies below this folder."
+    )
+    services: str = Field(
+        default=EVERY_SERVICE,
+        description="What runs on this host, of airflow, mlflow, serving and evidently, with commas"
+        " between; the others are elsewhere and have an address (docs/environments.md). evidently"
+        " runs where `evidently_port` is set.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -336,6 +345,11 @@ class Settings(BaseModel):
             )
         return value
 
+    @field_validator("services")
+    @classmethod
+    def _known_services(cls, value: str) -> str:
+        return ",".join(services_of(value))
+
     @field_validator("tables_uri")
     @classmethod
     def _known_object_storage(cls, value: str) -> str:
@@ -412,10 +426,15 @@ class Settings(BaseModel):
         """The same settings with every store in a home of its own, for what must not touch those of
         the environment. MLflow and the endpoint are still those of their addresses.
         """
-        nowhere_else = dict.fromkeys(STORES)
-        return self.model_copy(
-            update={**nowhere_else, "home": home, "tables_uri": str(home / "tables")}
-        )
+        stores = {**dict.fromkeys(STORES), "home": home, "tables_uri": str(home / "tables")}
+        # A part of a platform shares its stores with the others.
+        return self.model_copy(update={**stores, "services": EVERY_SERVICE})
+
+    @property
+    def runs(self) -> frozenset[Service]:
+        """The services that run on this host."""
+        named = services_of(self.services)
+        return frozenset(name for name in named if name != "evidently" or self.evidently_port)
 
     @property
     def accounts(self) -> dict[str, str]:

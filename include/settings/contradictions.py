@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from include.settings.environments import ENVIRONMENTS
+from include.settings.environments import ENVIRONMENTS, Service
 from include.settings.object_storage import is_remote, problems
 from include.settings.references import FILE
+from include.settings.services import contradictions_of_services
 
 if TYPE_CHECKING:
     from include.settings import Settings
@@ -31,6 +33,15 @@ WHAT_FOR = {
     "api_key_file": "the file with the key that this process sends to the endpoint",
     "alarm_sinks": "the file that says who is told of alarms (docs/alarms.md)",
 }
+NEEDED_BY: Mapping[str, frozenset[Service]] = MappingProxyType(
+    {
+        "users": frozenset({"airflow", "mlflow"}),
+        "api_keys_file": frozenset({"serving"}),
+        "api_key_file": frozenset({"airflow"}),
+        "alarm_sinks": frozenset({"airflow"}),
+    }
+)
+"""The services whose hosts must have a setting that an environment requires."""
 
 
 def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
@@ -50,6 +61,7 @@ def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -
 def contradictions(settings: Settings, variables: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each: the variables, why they cannot be, and what is valid."""
     yield from _of_defaults(settings, variables)
+    yield from contradictions_of_services(settings, variables)
     shared = (settings.models_uri, settings.mlflow_artifacts, settings.reports_uri)
     places = (settings.tables_uri, *shared)
     if any(place is not None and is_remote(place) for place in places):
@@ -70,7 +82,7 @@ def _of_defaults(settings: Settings, variables: Mapping[str, str]) -> Iterator[s
     name = settings.environment
     environment = ENVIRONMENTS[name]
     for field in environment.required:
-        if not getattr(settings, field):
+        if settings.runs & NEEDED_BY[field] and not getattr(settings, field):
             yield (
                 f"{PREFIX}{field.upper()} is not set, and {name} starts on no default of it: it is"
                 f" {WHAT_FOR[field]}."
@@ -87,6 +99,8 @@ def _of_defaults(settings: Settings, variables: Mapping[str, str]) -> Iterator[s
             f"{PICKLES} is {variables[PICKLES]!r}, and {name} loads no pickle, which runs whatever"
             " code is in it. Unset it."
         )
+    if not settings.runs & {"airflow", "serving"}:
+        return
     if not any((settings.keys_dir / key).is_file() for key in ("signing.pem", "signing.pub.pem")):
         yield (
             f"{settings.keys_dir} holds no key for the signatures of models, and {name} makes none"

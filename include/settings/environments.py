@@ -18,6 +18,7 @@ Target = Literal["process", "pods"]
 Executor = Literal["local", "celery", "kubernetes"]
 Approval = Literal["declared", "required"]
 MlflowAccess = Literal["open", "accounts"]
+Service = Literal["airflow", "mlflow", "serving", "evidently"]
 
 RECORDS_ACCOUNT = "releases"
 """The account by which a release reads who approved it; every environment has it."""
@@ -26,6 +27,8 @@ TRACKING_ACCOUNT = "flightdeck"
 ROLES = ("viewer", "user", "op", "admin")
 """The roles of Airflow's simple auth manager, each with the rights of those before it."""
 TRIAL_USERS = "admin:admin,engineer:op,reviewer:user"
+EVERY_SERVICE = "airflow,mlflow,serving,evidently"
+"""All services of a platform; Evidently's UI among them runs where it has a port."""
 EXECUTORS: Mapping[Executor, str] = MappingProxyType(
     {
         "local": "plugins.executor.PreloadingExecutor",
@@ -48,6 +51,7 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     purpose: str = Field(description="Who works here.")
+    services: str = Field(default=EVERY_SERVICE, description="What runs, as a list with commas.")
     target: Target = Field(default="process", description="Where steps run.")
     sample_share: float = Field(default=1.0, gt=0, le=1, description="Share of the source rows.")
     training_threads: int = Field(default=2, ge=1, description="Threads of one training.")
@@ -94,6 +98,7 @@ ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
         "dev": Environment(purpose="One person on one machine; the demo."),
         "test": Environment(
             purpose="Automated tests, each with a small world of its own.",
+            services="airflow,mlflow,serving",
             training_threads=1,
             grpc_port=0,
             mlflow_access="open",
@@ -106,6 +111,8 @@ ENVIRONMENTS: Mapping[EnvironmentName, Environment] = MappingProxyType(
         ),
         "production": Environment(
             purpose="What applications call.",
+            # Evidently's UI knows no accounts; the same reports are in Airflow.
+            services="airflow,mlflow,serving",
             service_account="flightdeck-production",
             approval="required",
             users="",

@@ -1,5 +1,6 @@
 """The loop over servers: tables, packages and MLflow's files in object storage, MLflow, ledger and
-Feast's registry in PostgreSQL, features in a Redis, and the endpoint in a home of its own.
+Feast's registry in PostgreSQL, features in a Redis, and the endpoint on a host that `flightdeck up`
+starts with nothing else.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cli.demo.traffic import requests_of_hour
 from cli.platform.environment import mlflow_environment, process_environment
+from cli.platform.leftovers import find_leftovers
+from cli.platform.supervision import process_states
 from include.files import write
 from include.model.signing import ensure_keys, public_key
 from include.object_storage import ObjectStore
@@ -87,17 +94,48 @@ def servers(airflow_database: None, tmp_path_factory: pytest.TempPathFactory) ->
         server = TrackingServer(releasing)
         try:
             server.start()
-            with Endpoint(far(folder / "far", releasing), port=serving_port) as endpoint:
+            with answering(folder / "far", releasing) as endpoint:
                 yield Servers(releasing, endpoint)
         finally:
             server.kill()
 
 
-def far(home: Path, releasing: Settings) -> Settings:
-    """The settings of a host that shares addresses alone, with the public half of the key."""
+@contextmanager
+def answering(home: Path, releasing: Settings) -> Iterator[Endpoint]:
+    """A host that shares addresses alone, with the public half of the key, and runs the endpoint
+    and nothing else.
+    """
     ensure_keys(releasing)
     write(home / "keys" / "signing.pub.pem", public_key(releasing).read_bytes())
-    return load_settings({**os.environ, f"{PREFIX}HOME": str(home)})
+    settings = load_settings(variables_of(home))
+    with ExitStack() as stack:
+        started = flightdeck("up", home)
+        stack.callback(flightdeck, "down", home)
+        assert started.returncode == 0, started.stdout + started.stderr
+        endpoint = Endpoint(settings, port=settings.serving_port)
+        stack.callback(endpoint.client.close)
+        yield endpoint
+    assert find_leftovers(settings) == []
+
+
+def variables_of(home: Path) -> dict[str, str]:
+    """The environment of the endpoint's host."""
+    others = {name: value for name, value in os.environ.items() if name != f"{PREFIX}MLFLOW_PORT"}
+    chosen = {"HOME": str(home), "SERVICES": "serving", "GRPC_PORT": "0"}
+    return {**others, **{f"{PREFIX}{name}": value for name, value in chosen.items()}}
+
+
+def flightdeck(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """A command on the endpoint's host."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", command],
+        cwd=PROJECT_ROOT,
+        env=variables_of(home),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
 
 
 def migrate_twice(settings: Settings) -> None:
@@ -105,7 +143,7 @@ def migrate_twice(settings: Settings) -> None:
     command = [sys.executable, "-m", "include.registry.migration"]
     environment = process_environment(mlflow_environment(settings))
     both = [subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) for _ in range(2)]
-    assert [migration.wait(180) for migration in both] == [0, 0]
+    assert [migration.wait(600) for migration in both] == [0, 0]
 
 
 def test_the_loop_runs_over_servers_and_leaves_nothing_on_the_disk_of_a_host(
@@ -134,16 +172,47 @@ def test_the_loop_runs_over_servers_and_leaves_nothing_on_the_disk_of_a_host(
     assert {"index.html", "validation.json"} <= {name.rpartition("/")[2] for name in shared}
     assert endpoint.client.get("/readyz").status_code == 200
 
+    its_host_runs_the_endpoint_and_ships_what_it_answers(endpoint, tables)
     for home in (settings.home, endpoint.settings.home):
         assert [name for name in LOCAL if (home / name).exists()] == []
-    no_secret_is_shown(settings, json.dumps([run.results for run in runs], default=str))
+    no_secret_is_shown(servers, json.dumps([run.results for run in runs], default=str))
 
 
-def no_secret_is_shown(settings: Settings, results: str) -> None:
+def its_host_runs_the_endpoint_and_ships_what_it_answers(
+    endpoint: Endpoint, tables: TableStore
+) -> None:
+    settings = endpoint.settings
+    assert set(process_states(settings)) == {"serving", "ship"}
+    status = flightdeck("status", settings.home)
+    assert status.returncode == 0, status.stdout + status.stderr
+    (row,) = [row for row in status.stdout.splitlines() if row.startswith("mlflow ")]
+    assert row.split()[1:] == ["elsewhere", "-", "-", settings.mlflow_tracking_uri, "yes"]
+    assert not (settings.home / "airflow").exists()
+
+    rows = requests_of_hour(USE_CASE, load_settings(), datetime(2013, 3, 20, 17, tzinfo=UTC))[:3]
+    answer = endpoint.predict(rows)
+    assert answer.status_code == 200, answer.text
+    deadline = time.monotonic() + 240
+    while (shipped := answers_in(tables)) < len(rows):
+        assert time.monotonic() < deadline, (settings.home / "log" / "ship.log").read_text()
+        time.sleep(0.5)
+    assert shipped == len(rows)
+
+
+def answers_in(tables: TableStore) -> int:
+    """How many answers the log has in the tables."""
+    log = "flight_delays/inference_log"
+    return tables.read(log).height if tables.exists(log) else 0
+
+
+def no_secret_is_shown(servers: Servers, results: str) -> None:
     """Neither in what tasks hand over, nor in a command, nor in a log of either host."""
+    settings = servers.settings
     family = psutil.Process().children(recursive=True)
+    family += find_leftovers(servers.endpoint.settings)
     command = " ".join(part for process in family for part in command_of(process))
     assert "mlflow" in command
+    assert "supervisord" in command
     logs = [path for path in settings.home.parent.rglob("*.log") if path.is_file()]
     assert logs
     for text in (results, command, *(path.read_text(errors="replace") for path in logs)):

@@ -186,7 +186,15 @@ def test_a_secret_stands_in_no_command_and_no_text_about_the_settings(tmp_path):
 def test_every_environment_and_its_required_settings_stand_in_the_page():
     page = (PROJECT_ROOT / "docs" / "environments.md").read_text()
     rows = dict(re.findall(r"^\| `?([\w ]+?)`? \| (.+) \|$", page, re.MULTILINE))
-    shown = ("sample_share", "target", "executor", "approval", "service_account", "mlflow_access")
+    shown = (
+        "services",
+        "sample_share",
+        "target",
+        "executor",
+        "approval",
+        "service_account",
+        "mlflow_access",
+    )
     for field in shown:
         cells = [cell.strip("` ") for cell in rows[field].split("|")]
         values = [getattr(environment, field) for environment in ENVIRONMENTS.values()]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.platform.health import check
+from cli.platform.health import check, check_elsewhere
 from cli.platform.processes import Process
 from cli.platform.supervision import ProcessState
+from include.settings.services import Neighbour
 
 NOW = datetime.now(UTC)
 
@@ -116,3 +117,21 @@ def test_a_database_that_lets_nobody_in_is_reported(tmp_path):
     verdict = check([database], running("airflow-database"))["airflow-database"]
     assert not verdict.ok
     assert "No such file" in verdict.reason
+
+
+def test_services_elsewhere_are_asked_at_their_addresses(server):
+    server.answers = {"/health": (200, "OK"), "/healthz": (503, "")}
+    closed = Neighbour("airflow", "http://127.0.0.1:9", needed=False)
+    mlflow = Neighbour("mlflow", f"{server.url}/", needed=True)
+    serving = Neighbour("serving", server.url, needed=True)
+    verdicts = check_elsewhere([mlflow, serving, closed])
+    assert server.asked == ["/health", "/healthz"]
+    assert verdicts[mlflow].ok
+    assert verdicts[serving].reason == f"{server.url}/healthz answers 503"
+    assert verdicts[closed].reason.startswith("no answer from http://127.0.0.1:9/api/v2/monitor")
+
+
+def test_a_process_that_nobody_asks_is_well_while_it_runs():
+    shipper = Process("ship", ("true",), {}, 420, Path("ship.log"))
+    assert check([shipper], {"ship": ProcessState("ship", "RUNNING", 7, NOW, "")})["ship"].ok
+    assert not check([shipper], {"ship": ProcessState("ship", "BACKOFF", 0, None, "")})["ship"].ok

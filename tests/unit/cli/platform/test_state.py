@@ -55,6 +55,20 @@ def test_the_database_of_a_started_platform_holds_for_later_commands(tmp_path):
     assert stat.S_IMODE(state_path(settings).stat().st_mode) == 0o600
 
 
+def test_the_services_of_a_started_host_hold_for_a_command_that_names_none(tmp_path):
+    """It can be stopped where the variables of its start are no longer set."""
+    environ = {"FLIGHTDECK_HOME": str(tmp_path)}
+    elsewhere = {"mlflow_tracking_uri": "https://mlflow.example.com"}
+    started = replace(STATE, services="serving", elsewhere=elsewhere)
+    write_state(load_settings(environ), started)
+    settings = running_settings(environ)
+    assert settings.runs == {"serving"}
+    assert settings.mlflow_tracking_uri == "https://mlflow.example.com"
+    assert settings.serving_url == "http://127.0.0.1:3001"
+    others = {**environ, "FLIGHTDECK_ENV": "test"}
+    assert running_settings(others).runs == {"serving"}
+
+
 def test_a_platform_of_a_version_that_had_sqlite_alone_is_understood(tmp_path):
     environ = {"FLIGHTDECK_HOME": str(tmp_path)}
     written = {name: value for name, value in asdict(STATE).items() if name != "airflow_database"}

@@ -17,6 +17,8 @@ from contextlib import suppress
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 
+from airflow.sdk import DAG, BaseOperator
+
 from include.catalogue import running
 from include.errors import SpecError
 from include.settings import load_settings
@@ -63,6 +65,7 @@ class LoadedCode:
         try:
             with running(file, "dags/factories"):
                 import_module(FACTORIES)
+                _serialise_one()
         except SpecError as error:
             log.warning("%s; each parse tries to import it by itself", error)
             forget()
@@ -92,6 +95,17 @@ def forget() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
     invalidate_caches()
+
+
+def _serialise_one() -> None:
+    """Serialise a DAG of one task: at the first one Airflow imports operators and reads the schema,
+    and each fork would do it anew.
+    """
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = DAG("loaded_code", schedule=None)
+    BaseOperator(task_id="task", dag=dag)
+    DagSerialization.to_dict(dag)
 
 
 def _files(root: Path) -> Iterator[tuple[str, int, int]]:

@@ -24,6 +24,16 @@ class DataIntervalTimetable(CronDataIntervalTimetable):
         super().__init__(cron, timezone="UTC")
         self._end: DateTime | None = None if end is None else instance(end)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is one of this class with the same cron and end."""
+        if not isinstance(other, DataIntervalTimetable):
+            return NotImplemented
+        return self.serialize() == other.serialize()
+
+    def __hash__(self) -> int:
+        """Equal ones have the same."""
+        return hash((self._expression, self._end))
+
     def next_dagrun_info(
         self,
         *,

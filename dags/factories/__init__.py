@@ -13,7 +13,7 @@ from dags.factories.pods import place_steps
 from dags.factories.rollback import build_rollback_dag
 from dags.factories.training import build_training_dag
 from include.processes.declarations import require_possible
-from include.settings import load_settings
+from include.settings import Settings, load_settings
 from include.spec import UseCase
 
 FACTORIES = (
@@ -23,7 +23,6 @@ FACTORIES = (
     build_rollback_dag,
     build_batch_scoring_dag,
     build_monitoring_dag,
-    build_alarms_dag,
 )
 
 
@@ -36,6 +35,11 @@ def build_all(use_case: UseCase) -> dict[str, DAG]:
     settings = load_settings()
     require_approval(use_case, settings)
     require_possible(use_case, settings)
-    dags = [build(use_case) for build in FACTORIES]
+    dags = build_dags(use_case, settings)
     place_steps(use_case, settings, dags)
     return {dag.dag_id: dag for dag in dags}
+
+
+def build_dags(use_case: UseCase, settings: Settings) -> list[DAG]:
+    """All DAGs of the use case, whatever is said about where their steps run."""
+    return [*(build(use_case) for build in FACTORIES), build_alarms_dag(use_case, settings)]

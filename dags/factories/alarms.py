@@ -10,7 +10,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from dags.factories.common import build_dag
-from include.settings import load_settings
+from include.settings import Settings
 from include.spec import UseCase
 from plugins.operators.step import StepOperator
 
@@ -18,13 +18,12 @@ PROCESS = "alarms"
 EVERY_TEN_MINUTES = "*/10 * * * *"
 
 
-def build_alarms_dag(use_case: UseCase) -> DAG:
+def build_alarms_dag(use_case: UseCase, settings: Settings) -> DAG:
     """`<use_case>__alarms`, every ten minutes where alarms are sent anywhere."""
-    has_sinks = load_settings().alarm_sinks is not None
     with build_dag(
         use_case,
         PROCESS,
-        schedule=EVERY_TEN_MINUTES if has_sinks else None,
+        schedule=None if settings.alarm_sinks is None else EVERY_TEN_MINUTES,
         description="Send the notices that wait.",
         doc_md=__doc__,
     ) as dag:

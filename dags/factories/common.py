@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param
-from airflow.sdk.definitions.param import ParamsDict
 
 from include.spec import UseCase
 from plugins.alarms import FailedRunNotifier
@@ -20,20 +21,45 @@ TASK_TIMEOUT = timedelta(minutes=30)
 RUN_TIMEOUT = timedelta(hours=4)
 
 
+class UnchangedAsset(Asset):
+    """An asset whose hash is computed once; nothing of it may be assigned afterwards.
+
+    Airflow hashes a DAG, and with it the assets of its schedule, twice for every edge between two
+    tasks, and an asset each time by its JSON. Equality and hash are those of `Asset`.
+    """
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        """That of Airflow's own class."""
+        value = self._hash
+        if value is None:
+            untyped: Any = super()
+            value = self._hash = int(untyped.__hash__())
+        return value
+
+
 def asset(use_case: UseCase, thing: str) -> Asset:
-    """The asset `<use_case>/<thing>`."""
-    return Asset(
-        name=f"{use_case.name}/{thing}",
-        uri=f"flightdeck://{use_case.name}/{thing}",
-        group=use_case.name,
-    )
+    """The asset `<use_case>/<thing>`: the same object in every DAG of the use case."""
+    return _asset(use_case.name, thing)
+
+
+@lru_cache(maxsize=64)
+def _asset(name: str, thing: str) -> Asset:
+    return UnchangedAsset(name=f"{name}/{thing}", uri=f"flightdeck://{name}/{thing}", group=name)
 
 
 def intervals(use_case: UseCase, cron: str) -> DataIntervalTimetable:
     """A timetable whose runs each own one data interval, so that Airflow's backfill replays
     them, and that ends with the data.
     """
-    return DataIntervalTimetable(cron, use_case.schedule.end)
+    return copy.copy(_timetable(cron, use_case.schedule.end))
+
+
+@lru_cache(maxsize=256)
+def _timetable(cron: str, end: datetime | None) -> DataIntervalTimetable:
+    """Airflow puts a cron into words when it is read; most use cases write one cron thrice."""
+    return DataIntervalTimetable(cron, end)
 
 
 @contextmanager
@@ -80,7 +106,9 @@ def build_dag(
     )
     with dag:
         yield dag
-    dag.params = ParamsDict(dict(params or {}))
+    # An assignment would have Airflow hold every schema against that of all schemas, each time
+    # anew. That each default is valid is for whoever takes it from a specification.
+    dag.params.update(dict(params or {}))
 
 
 def use_case_card(use_case: UseCase) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from airflow.sdk import DAG, AssetOrTimeSchedule, Param, chain
 
 from dags.factories.common import asset, build_dag, intervals
+from include.errors import SpecError
 from include.spec import UseCase
 from plugins.callbacks import close_tracking_run
 from plugins.operators.cause import OpenTrainingOperator
@@ -24,6 +25,7 @@ from plugins.operators.step import StepOperator
 
 PROCESS = "training"
 STEPS = "include.processes.training"
+MOST_TRIALS = 200
 
 
 def build_training_dag(use_case: UseCase) -> DAG:
@@ -76,6 +78,13 @@ def _schedule(use_case: UseCase) -> Any:
 
 
 def _params(use_case: UseCase) -> dict[str, Param]:
+    """The form of a training that a person starts; its defaults are those of every other one."""
+    if use_case.training.trials > MOST_TRIALS:
+        raise SpecError(
+            f"include/use_cases/{use_case.name}/spec.py: training.trials is"
+            f" {use_case.training.trials}; the training DAG takes 1 to {MOST_TRIALS}: write one of"
+            " these."
+        )
     return {
         "until": Param(
             None,
@@ -91,7 +100,7 @@ def _params(use_case: UseCase) -> dict[str, Param]:
             use_case.training.trials,
             type="integer",
             minimum=1,
-            maximum=200,
+            maximum=MOST_TRIALS,
             title="Tuning trials",
             description="Number of hyper-parameter trials.",
         ),

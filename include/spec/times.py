@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -34,9 +35,7 @@ def check_timezone(field: str, name: str) -> None:
 
 def check_cron(field: str, cron: str) -> None:
     """Raise `ValueError` unless Airflow can read it."""
-    from croniter import croniter  # type: ignore[import-untyped]
-
-    if not croniter.is_valid(_plain(cron)) or len(_plain(cron).split()) > len("mhdMw"):
+    if not _is_cron(_plain(cron)):
         near = suggestion(cron, PRESETS).partition(" valid:")[0] if cron.startswith("@") else ";"
         raise ValueError(
             f"{field} is {cron!r}{near} valid are five fields (minute, hour, day of the month,"
@@ -44,6 +43,14 @@ def check_cron(field: str, cron: str) -> None:
         )
 
 
+@lru_cache(maxsize=256)
+def _is_cron(cron: str) -> bool:
+    from croniter import croniter  # type: ignore[import-untyped]
+
+    return bool(croniter.is_valid(cron)) and len(cron.split()) <= len("mhdMw")
+
+
+@lru_cache(maxsize=256)
 def ticks_around(cron: str, moment: datetime) -> tuple[datetime, datetime]:
     """The cron's last tick at or before the moment, and its first at or after it, in UTC."""
     from croniter import croniter

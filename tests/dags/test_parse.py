@@ -7,13 +7,20 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from airflow.sdk import Asset, Param
+from airflow.serialization.serialized_objects import DagSerialization
 
+from dags.factories import build_dags
 from dags.factories.alarms import build_alarms_dag
+from dags.factories.common import asset
+from dags.factories.training import build_training_dag
 from include.catalogue import load_use_case
-from include.settings import PROJECT_ROOT
+from include.errors import SpecError
+from include.settings import PROJECT_ROOT, load_settings
 
 RUFF = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
 HEAVY = RUFF["flake8-tidy-imports"]["banned-module-level-imports"]
@@ -87,6 +94,52 @@ def test_tasks_carry_no_copy_of_their_dags_parameters(dag_bag):
     assert copies == {}
 
 
+def test_every_default_of_a_parameter_is_valid(dag_bag):
+    """No parse looks, as Airflow's own check costs as much as all edges of the DAGs."""
+    validated = {dag_id: dag.params.validate() for dag_id, dag in dag_bag.dags.items()}
+    assert set(validated["flight_delays__training"]) == {"until", "trials", "reason"}
+
+
+def test_more_trials_than_the_training_takes_are_refused_by_name():
+    use_case = load_use_case("flight_delays")
+    training = use_case.training.model_copy(update={"trials": 201})
+    with pytest.raises(SpecError, match=r"training\.trials is 201; .* takes 1 to 200"):
+        build_training_dag(use_case.model_copy(update={"training": training}))
+
+
+def test_no_schema_is_checked_and_no_asset_hashed_twice_when_dags_are_built_and_serialised(
+    monkeypatch, airflow_database
+):
+    """Both cost more than all else of ours in a parse, and grow with the number of edges."""
+    resolved, hashed = [], Counter()
+    resolve, hash_of = Param.resolve, Asset.__hash__
+
+    def resolve_counted(self, *args, **kwargs):
+        resolved.append(self.schema.get("title"))
+        return resolve(self, *args, **kwargs)
+
+    def hash_counted(self):
+        hashed[self.uri] += 1
+        return hash_of(self)
+
+    monkeypatch.setattr(Param, "resolve", resolve_counted)
+    monkeypatch.setattr(Asset, "__hash__", hash_counted)
+    # Names of its own, so that no asset has been hashed by another test.
+    use_case = load_use_case("flight_delays").model_copy(update={"name": "counted"})
+    dags = build_dags(use_case, load_settings())
+    assert len([DagSerialization.to_dict(dag) for dag in dags]) == len(PROCESSES)
+    assert resolved == []
+    assert hashed == dict.fromkeys(
+        (f"flightdeck://counted/{thing}" for thing in ("alarm", "new_data", "challenger")), 1
+    )
+
+
+def test_an_asset_has_the_hash_of_airflows_own():
+    made = asset(load_use_case("flight_delays"), "alarm")
+    plain = Asset(name=made.name, uri=made.uri, group=made.group)
+    assert {made, plain} == {plain}
+
+
 def test_every_failed_run_is_told(dag_bag):
     untold = [name for name, dag in dag_bag.dags.items() if not dag.has_on_failure_callback]
     assert untold == []
@@ -97,7 +150,7 @@ def test_what_waits_is_sent_again_by_a_schedule_only_where_there_are_sinks(
 ):
     assert dag_bag.dags["flight_delays__alarms"].timetable.can_be_scheduled is False
     monkeypatch.setenv("FLIGHTDECK_ALARM_SINKS", str(tmp_path / "sinks.toml"))
-    dag = build_alarms_dag(load_use_case("flight_delays"))
+    dag = build_alarms_dag(load_use_case("flight_delays"), load_settings())
     assert dag.timetable.can_be_scheduled is True
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from dags.factories import FACTORIES
+from dags.factories import build_dags
 from dags.factories.deployment import build_deployment_dag
 from include.errors import SpecError
 from include.processes.local import SEQUENCES, reference_of
 from include.release.rollout.stages import longest_seconds
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, load_settings
 from include.spec import Release
 from include.steps import bind, load_step, signature
 from include.use_cases.flight_delays.spec import USE_CASE
@@ -110,7 +110,7 @@ def test_what_a_step_needs_is_left_by_exactly_one_task_upstream(dag_bag):
 
 
 def test_outside_airflow_a_process_runs_the_steps_of_its_dag_in_an_order_of_its_dag():
-    built = {dag.dag_id: dag for dag in (build(USE_CASE) for build in FACTORIES)}
+    built = {dag.dag_id: dag for dag in build_dags(USE_CASE, load_settings())}
     for process, names in SEQUENCES.items():
         dag = built[USE_CASE.dag_id(process)]
         sequence = [reference_of(process, name) for name in names]

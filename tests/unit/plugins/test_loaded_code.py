@@ -32,6 +32,7 @@ def first_factories():
 code, answers = LoadedCode(), {}
 code.load(PROJECT_ROOT)
 answers["loaded"], once = there(), first_factories()
+answers["serialised"] = "airflow.providers.standard.operators.trigger_dagrun" in sys.modules
 code.load(PROJECT_ROOT)
 code.renew(PROJECT_ROOT)
 answers["not again"] = first_factories() == once
@@ -59,6 +60,7 @@ def test_shared_code_is_loaded_once_and_forgotten_where_the_disk_has_other_files
     answers = json.loads(done.stdout.splitlines()[-1])
     assert answers == {
         "loaded": [True, True, True],
+        "serialised": True,
         "not again": True,
         "changed": [False, False, True],
         "broken": [False, False, True],

@@ -12,7 +12,7 @@ import pytest
 from kubernetes.client import ApiClient
 from kubernetes_validate import utils
 
-from dags.factories import FACTORIES
+from dags.factories import build_dags
 from dags.factories.pods import place_steps
 from include.catalogue import load_use_case, names
 from include.errors import SettingsError, SpecError
@@ -77,7 +77,9 @@ def steps_of(use_case: Any) -> set[tuple[str, str]]:
         Release(strategy={"kind": "canary"}, approval="all", approvers=("reviewer",)),
     ]
     kinds = [use_case.model_copy(update={"release": release}) for release in releases]
-    tasks = [task for kind in kinds for build in FACTORIES for task in build(kind).tasks]
+    tasks = [
+        task for kind in kinds for dag in build_dags(kind, load_settings()) for task in dag.tasks
+    ]
     steps = set()
     for task in tasks:
         values = getattr(task, "partial_kwargs", None)
@@ -213,7 +215,7 @@ def test_every_try_of_a_call_has_the_same_label_and_no_other_call_has_it(worker)
 
 
 def test_the_factories_take_the_retries_of_the_file(worker):
-    dags = {dag.dag_id: dag for dag in (build(USE_CASE) for build in FACTORIES)}
+    dags = {dag.dag_id: dag for dag in build_dags(USE_CASE, worker)}
     place_steps(USE_CASE, worker, dags.values())
     training = dags["flight_delays__training"]
     assert training.get_task("train_model").retries == 5

@@ -53,3 +53,11 @@ def test_data_that_keeps_coming_has_no_last_interval():
     assert decode_timetable(encode_timetable(endless)).serialize() == endless.serialize()
     later = after(endless, DataInterval(month(12), month(1, 2014)))
     assert later.data_interval == DataInterval(month(1, 2014), month(2, 2014))
+
+
+def test_timetables_are_equal_by_cron_and_end():
+    same, other = DataIntervalTimetable("@monthly", END), DataIntervalTimetable("@monthly")
+    assert {DataIntervalTimetable("@monthly", END), same, other} == {same, other}
+    assert same != other
+    assert same != DataIntervalTimetable("@daily", END)
+    assert same != "@monthly"

@@ -193,7 +193,7 @@ def test_an_argument_reaches_the_airflow_command_as_it_is(monkeypatch, tmp_path)
 
     seen = []
     monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
-    monkeypatch.setattr(commands, "migrate", lambda _: None)
+    monkeypatch.setattr(commands, "migrate", lambda *_: None)
     monkeypatch.setattr(
         subprocess,
         "run",

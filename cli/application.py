@@ -113,7 +113,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "features": Command(
         "cli.records.features:application",
-        "List the feature views, and show statistics of their values.",
+        "List the entities and feature views, and show statistics of their values.",
         RECORDS,
     ),
     "lineage": Command(

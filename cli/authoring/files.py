@@ -14,6 +14,7 @@ from cli.authoring.profile import Profile
 from cli.authoring.proposal import Problem, Roles
 from cli.authoring.specification import feature_name, view_name
 from include.errors import SpecError
+from include.features.entities import SharedEntity
 
 DATA = Template('''\
 """What is computed of $name: the feature rows of an interval."""
@@ -69,7 +70,7 @@ from feast.types import Float64$key_type
 
 from feature_repo.shared import key, view
 
-$variable = key($entity, "To be written: whom the features are about.", $key_kind name="${view}")
+$variable = key($entity, $about, $key_kind name=$entity_name)
 
 $view = view(
     "$view",
@@ -127,10 +128,20 @@ def removal(there: Iterable[str]) -> str:
     return f"rm {shlex.join(there)}"
 
 
+TO_BE_WRITTEN = "To be written: whom the features are about."
+
+
 def texts(
-    name: str, profile: Profile, roles: Roles, problem: Problem, cadence: Cadence, spec: str
+    name: str,
+    profile: Profile,
+    roles: Roles,
+    problem: Problem,
+    cadence: Cadence,
+    spec: str,
+    *,
+    entity_there: SharedEntity | None = None,
 ) -> dict[str, str]:
-    """The text of each file."""
+    """The text of each file; an entity that is there with that key is declared like it."""
     entity = profile.column(roles.entity, "--entity")
     whole = entity.type == "integer"
     shared = {
@@ -153,6 +164,8 @@ def texts(
         "features": FEATURES.substitute(
             shared,
             variable=f"{shared['view']}_key",
+            about=repr(TO_BE_WRITTEN if entity_there is None else entity_there.description),
+            entity_name=repr(shared["view"] if entity_there is None else entity_there.name),
             key_type=", Int64" if whole else "",
             key_kind="kind=Int64, " if whole else "",
             short=feature_name(problem, 7),

@@ -17,8 +17,10 @@ from cli.authoring.profile import Profile, profile
 from cli.authoring.proposal import Problem, Roles, problem, roles
 from cli.authoring.remarks import has_words, remarks
 from cli.authoring.specification import specification
+from cli.platform.state import running_settings
 from cli.runs.verdict import print_folded
 from include.errors import SpecError
+from include.features.entities import SharedEntity, entity_by_key
 from include.settings import PROJECT_ROOT
 from include.spec import NAME_PATTERN, CsvSource, Source, SqlSource
 
@@ -75,12 +77,23 @@ def new_use_case(
         name, rows, source, arguments, label=label, time=time, key=identity, entity=entity
     )
     parts, kind = proposed.roles, proposed.problem
-    written = texts(name, proposed.profile, parts, kind, proposed.cadence, proposed.spec)
+    about = entity_by_key(
+        running_settings(), parts.entity, proposed.profile.column(parts.entity, "--entity").type
+    )
+    written = texts(
+        name, proposed.profile, parts, kind, proposed.cadence, proposed.spec, entity_there=about
+    )
     made = write_files(PROJECT_ROOT, name, written)
-    _report(name, [str(path.relative_to(PROJECT_ROOT)) for path in made], proposed, source)
+    _report(name, [str(path.relative_to(PROJECT_ROOT)) for path in made], proposed, source, about)
 
 
-def _report(name: str, made: Sequence[str], proposed: Proposed, source: Source) -> None:
+def _report(
+    name: str,
+    made: Sequence[str],
+    proposed: Proposed,
+    source: Source,
+    about: SharedEntity | None,
+) -> None:
     for path in made:
         print(f"Wrote {path}.")
     parts, measured = proposed.roles, proposed.profile
@@ -90,6 +103,12 @@ def _report(name: str, made: Sequence[str], proposed: Proposed, source: Source) 
     )
     for remark in remarks(measured, parts, proposed.cadence, source):
         print_folded("", remark)
+    if about is not None:
+        print_folded(
+            "",
+            f"{parts.entity} is the key of the entity {about.name}, which is used again; features"
+            f" about it that others compute: flightdeck features entities {about.name}",
+        )
     if has_words(measured):
         print(f"To do it over, first: {removal(made)}")
     if isinstance(source, SqlSource):

@@ -13,9 +13,10 @@ import typer
 from cli.lazy import new_application
 from cli.platform.state import running_settings
 from cli.records.answers import AsJson, print_answer
-from cli.tables import print_table
+from cli.tables import print_facts, print_table
 from include.catalogue import load_valid
 from include.errors import SpecError
+from include.features.entities import entity_named, shared_entities
 from include.features.statistics import read_statistics, statistics_table
 from include.settings import Settings
 from include.spec import FeatureTable
@@ -32,7 +33,73 @@ application = new_application(no_args_is_help=True)
 
 @application.callback()
 def _features() -> None:
-    """List the feature views, and show statistics of their values."""
+    """List the entities and feature views, and show statistics of their values."""
+
+
+@application.command("entities")
+def list_entities(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ENTITY]", help="One, by its name or key, with its features."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print whom features are about: each entity, who uses it, and what there is of it.
+
+    A use case whose rows have the key of an entity may declare the entity alike, and take the
+    features that others compute about it as inputs.
+    """
+    valid, refused = load_valid()
+    for reason in refused.values():
+        print(reason, file=sys.stderr)
+    entities = shared_entities(_settings(context), valid.values())
+    if name is None:
+        answer = [each.as_json() for each in entities]
+        print_answer(answer, _show_entities, as_json=as_json)
+    else:
+        print_answer(entity_named(entities, name).as_json(), _show_entity, as_json=as_json)
+
+
+def _show_entities(answer: Any) -> None:
+    print_table(
+        "Entities",
+        ("entity", "key", "type", "views", "used by", "about"),
+        (
+            (
+                row["name"],
+                row["join_key"],
+                row["type"],
+                len(row["views"]),
+                ", ".join(row["use_cases"]),
+                row["description"],
+            )
+            for row in answer
+        ),
+        nothing="feature_repo defines none",
+        prose=("used by", "about"),
+    )
+
+
+def _show_entity(answer: Any) -> None:
+    facts = {
+        "Key": f"{answer['join_key']}, {answer['type']}",
+        "About": answer["description"],
+        "Declared in": ", ".join(f"feature_repo/{file}" for file in answer["files"]),
+        "Used by": ", ".join(answer["use_cases"]),
+    }
+    print_facts(f"Entity {answer['name']}", facts)
+    owners = _views()
+    print_table(
+        "Features about it",
+        ("view", "computed by", "features"),
+        (
+            (view, owners[view][1] if view in owners else None, ", ".join(features))
+            for view, features in answer["views"].items()
+        ),
+        prose=("features",),
+    )
 
 
 @application.command("list")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import FeatureStoreError
+from include.errors import FeatureStoreError, SpecError
 from include.features.declared import declared_views
+from include.features.entities import entity_by_key, entity_named, shared_entities
 from include.features.repository import applied, load
 from include.features.store import apply_definitions, open_store
 from include.processes.declarations import problems
@@ -58,6 +59,39 @@ def add(settings: Settings, file: str, text: str) -> None:
 
 
 SHOP = 'shop = key("shop", "A shop.")\n'
+
+
+def test_entities_are_listed_with_who_declares_them_and_what_there_is_of_each(settings):
+    add(settings, "shops.py", SHOPS)
+    add(settings, "more.py", HEAD + SHOP)
+    listed = {each.name: each for each in shared_entities(settings, [USE_CASE])}
+    assert set(listed) == {"carrier", "dest", "origin", "plane", "shop"}
+    shop, origin, plane = (listed[name] for name in ("shop", "origin", "plane"))
+    assert shop.files == ("more.py", "shops.py")
+    assert (shop.views, shop.use_cases) == ({"shop_daily": ("rate",)}, ())
+    assert set(origin.views) == {"route_daily", "origin_hourly", "weather_hourly"}
+    assert (plane.join_key, plane.type, plane.use_cases) == (
+        "tailnum",
+        "string",
+        ("flight_delays",),
+    )
+    assert entity_named(listed.values(), "tailnum") == plane
+    with pytest.raises(SpecError, match="did you mean 'shop'"):
+        entity_named(listed.values(), "shp")
+
+
+def test_an_entity_is_used_again_where_key_and_type_are_alike(settings):
+    add(settings, "shops.py", SHOPS)
+    again = entity_by_key(settings, "shop", "string")
+    assert again is not None
+    assert again.name == "shop"
+    assert entity_by_key(settings, "shop", "integer") is None
+    assert entity_by_key(settings, "rate", "number") is None
+    assert entity_by_key(settings, "customer", "string") is None
+    add(settings, "broken.py", "shop = \n")
+    assert entity_by_key(settings, "shop", "string") == again
+
+
 VIEW = 'x = view("plane", [shop], ttl=timedelta(days=1), fields={"rate": (Float64, "")})\n'
 SERVICE = 'z = FeatureService(name="flight_delays_v1", features=[x])\n'
 BY_IMPORT = """

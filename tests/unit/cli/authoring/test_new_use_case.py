@@ -129,6 +129,14 @@ def test_what_is_written_is_checked_parsed_and_ingested_as_it_is(copy: Path):
         assert done.stdout.count(f"{name} [] True True []") == 2, done.stdout
         assert f"{name} features True True" in done.stdout
     spec = (copy / "include/use_cases/late_orders/spec.py").read_text()
+    first, second = (
+        (copy / "feature_repo" / f"{name}.py").read_text()
+        for name in ("late_orders", "order_prices")
+    )
+    # The same shops: one entity, declared alike.
+    entity = 'name="late_orders_by_shop"'
+    assert entity in first
+    assert entity in second
     rate = rows["late"].sum() / rows.height
     assert f"late is 1 in {rate:.1%} of {rows.height:,} rows" in spec
     assert "nulls, twice that and 0.01 are tolerated" in spec

@@ -138,7 +138,8 @@ def _require_whole(path: Path, content: Mapping[str, Any], members: Mapping[str,
     if content.get("format") != FORMAT:
         raise BackupError(
             f"{path} has the format {content.get('format')}, and this version of Flightdeck reads"
-            f" {FORMAT}. Restore it with the version that made it ({content.get('made_at')})."
+            f" {FORMAT}. Restore it with the version that made it: Flightdeck"
+            f" {content.get('version', 'before 0.1.0')}, at {content.get('made_at')}."
         )
     listed = {name: Member(**member) for name, member in content["members"].items()}
     wrong = sorted(name for name in {*listed, *members} if listed.get(name) != members.get(name))

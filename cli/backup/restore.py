@@ -18,6 +18,7 @@ from cli.platform.environment import mlflow_file
 from cli.platform.folders import remove_short_socket_folder
 from include.errors import BackupError
 from include.files import publishing, umask
+from include.home_version import require_no_newer
 from include.settings import Settings
 
 LOCATIONS = {
@@ -34,7 +35,8 @@ def restore(settings: Settings, path: Path) -> dict[str, Any]:
     """Make the settings' home from a backup; what the backup says of itself.
 
     Everything is prepared beside the home and then takes its name. Raises `BackupError` where the
-    home holds something, another restore was sooner, or the backup is not whole.
+    home holds something, another restore was sooner, or the backup is not whole, `SettingsError`
+    where a newer version made it.
     """
     _require_empty(settings)
     try:
@@ -49,6 +51,7 @@ def restore(settings: Settings, path: Path) -> dict[str, Any]:
 def _restored(settings: Settings, path: Path) -> dict[str, Any]:
     with umask(0o077), publishing(settings.home, durable=True, replace=False) as aside:
         about = unpack(path, aside)
+        require_no_newer(about.get("version"), str(path))
         there = settings.model_copy(update={"home": aside, "airflow_database": None})
         _load_dump(there)
         _relocate(there, settings.home)

@@ -31,6 +31,7 @@ from cli.platform.supervision import database_at_hand
 from include.catalogue import names
 from include.errors import BackupError
 from include.files import umask
+from include.home_version import VERSION
 from include.inference_log.log import one_shipper
 from include.inference_log.spool import spool_path
 from include.release.ledger.ledger import Ledger
@@ -56,7 +57,7 @@ def save(settings: Settings, path: Path) -> list[str]:
             " both would be lost with the home. Choose a place outside of it."
         )
     missing, made_at = left_out(settings), datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"made_at": made_at, "left_out": missing}
+    about = {"version": VERSION, "made_at": made_at, "left_out": missing}
     # Ours alone before the first secret is copied.
     with umask(0o077), writing_archive(path, about) as writer:
         _save(writer, settings)

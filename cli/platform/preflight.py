@@ -28,6 +28,7 @@ from cli.platform.state import run_dir
 from cli.workers.celery_workers import require_broker
 from include.errors import PlatformError, StorageError
 from include.files import locked, write
+from include.home_version import enter_home
 from include.object_storage import ObjectStore
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
@@ -37,13 +38,21 @@ from include.settings.services import VARIABLE
 
 NEEDED_BYTES = 1_000_000_000
 MIGRATION_SECONDS = 1800.0
+UNKNOWN_REVISION = "Can't locate revision"
+NEWER_DATABASE = (
+    ". A newer version of it wrote the database: use the version of Flightdeck that did, or a"
+    " backup from before in an empty home"
+)
 MigrationName = Literal["airflow", "mlflow"]
 MIGRATIONS: tuple[MigrationName, ...] = ("airflow", "mlflow")
 
 
 def require_writable(settings: Settings) -> None:
-    """Make the home a folder that only its owner can open; raise `PlatformError` where nothing can
-    be written.
+    """Make the home a folder that only its owner can open, and note there which version writes to
+    it.
+
+    Raises `PlatformError` where nothing can be written, `SettingsError` for a home that a newer
+    version of Flightdeck wrote to, which stays as it is.
     """
     home = settings.home
     try:
@@ -51,6 +60,7 @@ def require_writable(settings: Settings) -> None:
         if home.stat().st_uid == os.getuid():
             home.chmod(0o700)
         write(home / "run" / "writable", "")
+        enter_home(home)
     except OSError as error:
         raise PlatformError(
             f"{home} cannot be written to ({error.strerror}); set {PREFIX}HOME to another folder."
@@ -219,7 +229,8 @@ def _migrate(settings: Settings, names: Sequence[MigrationName]) -> list[str]:
             log = _log(settings, migration)
             last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
             raise PlatformError(
-                f"the database of {migration.name} could not be migrated: {last} (log: {log})"
+                f"the database of {migration.name} could not be migrated: {last}"
+                f"{NEWER_DATABASE if UNKNOWN_REVISION in last else ''} (log: {log})"
             )
         migration.conclude()
     return [migration.name for migration in due]

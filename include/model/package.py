@@ -253,7 +253,8 @@ def load_model(
         metadata = ModelMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
     except ValidationError as error:
         raise RegistryError(
-            f"The model package at {folder} does not fit this code: {error}"
+            f"The model package at {folder} does not fit this code: {error}. Where a newer version"
+            " of Flightdeck made it, use that version."
         ) from error
     _complete(folder, (metadata.model_file, *BESIDE_MODEL))
     return ScoringModel(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import polars as pl
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from include.errors import StorageError
+from include.errors import DataError, StorageError
 from include.object_storage import refusal
 from include.settings.object_storage import access, is_remote, location
 
@@ -24,6 +24,7 @@ LIMITS = {
     "retry_timeout": "20s",
 }
 REQUEST = re.compile(r"Error performing \w+ http|S3 error|lacked the necessary privileges")
+UNSUPPORTED = "Kernel error: Unsupported"
 MISSING = re.compile(r"\b404\b|not found|NoSuchKey", re.IGNORECASE)
 
 
@@ -42,8 +43,9 @@ def storage_options(uri: str) -> dict[str, str] | None:
 
 @contextmanager
 def reaching(uri: str) -> Iterator[None]:
-    """Raise `StorageError` where the body ends because the storage is away or refuses; any other
-    error stays, that of a file which is missing among them.
+    """Raise `StorageError` where the body ends because the storage is away or refuses, `DataError`
+    where the table has a form that this version's library does not read; any other error stays,
+    that of a file which is missing among them.
     """
     try:
         yield
@@ -51,6 +53,12 @@ def reaching(uri: str) -> Iterator[None]:
         raise
     except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
         text = str(error)
+        if UNSUPPORTED in text:
+            raise DataError(
+                f"The table at {uri} has a form that is not read here"
+                f" ({text.removeprefix(UNSUPPORTED).strip(': ')}). A newer version of Flightdeck,"
+                " or another program, wrote it: use that version, or a backup from before."
+            ) from error
         if not is_remote(uri) or not REQUEST.search(text):
             raise
         if MISSING.search(text) and "NoSuchBucket" not in text:

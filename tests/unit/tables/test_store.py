@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from include.errors import DataError, TableNotFound
+from include.tables.scan import scan_uri
 from include.tables.store import TIMESTAMP, TableStore, frame_digest, same_rows
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -82,3 +85,31 @@ def test_a_folder_of_tables_is_listed_and_removed(root: str):
     assert tables.below("staging") == ["staging/april"]
     assert not tables.exists("staging/march/1")
     assert tables.exists("staging/april/0")
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"minReaderVersion": 9, "minWriterVersion": 9},
+        {
+            "minReaderVersion": 3,
+            "minWriterVersion": 7,
+            "readerFeatures": ["ofTomorrow"],
+            "writerFeatures": ["ofTomorrow"],
+        },
+    ],
+)
+def test_a_table_of_a_newer_form_is_refused_with_what_to_do(tmp_path: Path, protocol):
+    tables = TableStore(str(tmp_path))
+    replace(tables, rows(0, 1), 0, 1)
+    first = tmp_path / "t" / "_delta_log" / f"{0:020}.json"
+    lines = [json.loads(line) for line in first.read_text().splitlines()]
+    newer = [{"protocol": protocol} if "protocol" in line else line for line in lines]
+    first.write_text("\n".join(map(json.dumps, newer)))
+    for read in (
+        lambda: tables.read("t"),
+        lambda: scan_uri(tables.uri("t")),
+        lambda: replace(tables, rows(1, 1), 1, 1),
+    ):
+        with pytest.raises(DataError, match=r"A newer version of Flightdeck.*use that version"):
+            read()

@@ -18,7 +18,7 @@ from cli.backup.restore import restore
 from cli.backup.save import save
 from cli.platform import metadata, postgres
 from cli.platform.postgres_programs import obstacle
-from include.errors import BackupError
+from include.errors import BackupError, SettingsError
 from include.inference_log.log import ship
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT, load_settings
@@ -211,6 +211,17 @@ def test_a_damaged_backup_leaves_no_home(small, tmp_path):
     there = settings_in(tmp_path / "second")
     with pytest.raises(BackupError, match=r"notes/plan\.txt"):
         restore(there, path)
+    assert not there.home.exists()
+
+
+def test_a_backup_of_a_newer_version_leaves_no_home(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("cli.backup.save.VERSION", "7.1.0")
+    save(small, tmp_path / "home.tar")
+    there = settings_in(tmp_path / "second")
+    with pytest.raises(
+        SettingsError, match=r"home\.tar was written by Flightdeck 7\.1\.0, and this"
+    ):
+        restore(there, tmp_path / "home.tar")
     assert not there.home.exists()
 
 

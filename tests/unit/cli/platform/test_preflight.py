@@ -1,12 +1,15 @@
+import os
 import shutil
 import socket
 from collections import namedtuple
 
 import pytest
 
+from cli.application import invoke
 from cli.platform.preflight import require_disk, require_ports, require_writable
 from cli.platform.processes import platform_processes
 from include.errors import PlatformError, SettingsError
+from include.home_version import FILE
 from include.settings import load_settings
 from proofs.harness.ports import free_ports
 
@@ -91,6 +94,19 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
     settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path / "file" / "home")})
     with pytest.raises(PlatformError, match=r"cannot be written to \(.*\); set FLIGHTDECK_HOME to"):
         require_writable(settings)
+
+
+@pytest.mark.parametrize("command", [["up"], ["migrate"], ["component", "serving"]])
+def test_nothing_starts_over_a_home_of_a_newer_version(tmp_path, monkeypatch, command):
+    (tmp_path / FILE).write_text('{"version": "7.1.0"}')
+    monkeypatch.setenv("FLIGHTDECK_HOME", str(tmp_path))
+    mask = os.umask(0o077)
+    try:
+        with pytest.raises(SettingsError, match=r"was written by Flightdeck 7\.1\.0, and this is"):
+            invoke(command)
+    finally:
+        os.umask(mask)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "run"]
 
 
 def test_a_home_that_others_could_open_is_closed(tmp_path):

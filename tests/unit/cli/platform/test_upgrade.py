@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from cli.platform.environment import mlflow_file, process_environment
+from cli.platform.preflight import migrate
+from include.errors import PlatformError
 from include.files import sqlite_url
 from include.registry.client import connect
 from include.settings import PROJECT_ROOT, Settings, load_settings
+from proofs.harness.databases import mlflow_at
 
 FORMER = "3da73c924c2f"
 """The revision of MLflow 3.1's database."""
@@ -101,3 +105,15 @@ def test_two_that_start_together_bring_an_older_home_forward_once(former_home: S
     passwords = former_home.account_passwords
     assert USERS.items() <= passwords.items()
     assert passwords.keys() >= former_home.mlflow_accounts.keys()
+
+
+@pytest.mark.slow
+def test_a_database_of_a_newer_mlflow_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path)})
+    mlflow_at(mlflow_file(settings))
+    with closing(sqlite3.connect(mlflow_file(settings))) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'f00df00df00d'")
+    with pytest.raises(PlatformError) as refused:
+        migrate(settings, ["mlflow"])
+    assert "Can't locate revision identified by 'f00df00df00d'" in str(refused.value)
+    assert "A newer version of it wrote the database: use the version" in str(refused.value)

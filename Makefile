@@ -5,7 +5,7 @@
 #   EXECUTOR=celery   for `make compose-up`: tasks run in workers of their own
 
 .DEFAULT_GOAL := help
-.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons ci check audit docs proto up down status logs airflow lock clean venv
+.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons released-home ci check audit docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -77,6 +77,9 @@ faults-release: venv  ## bad versions, races, kills, damaged stores, forged appr
 
 test: venv  ## all tests, six parts at a time; ARGS="-k calibration" for some of them
 	@$(VENV_PYTHON) -m tests.together $(ARGS)
+
+released-home: venv  ## keep a home of this version for the tests of later ones: a step of a release (CONTRIBUTING.md)
+	@$(VENV_PYTHON) -m tests.upgrade.keep
 
 test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no server
 	@$(VENV_PYTHON) -m pytest -q tests/unit -m "not slow"

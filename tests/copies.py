@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli.authoring.files import paths
 from include.settings import PREFIX, PROJECT_ROOT
 
 CODE = (
@@ -22,6 +23,7 @@ CODE = (
     "pyproject.toml",
     "requirements.txt",
 )
+SHIPPED = "flight_delays"
 WRAPPER = '#!/bin/sh\nPYTHONPATH={root} exec {python} {arguments} "$@"\n'
 
 
@@ -42,6 +44,22 @@ def project_copy(root: Path, *more: str) -> Path:
         file.write_text(WRAPPER.format(root=root, python=sys.executable, arguments=arguments))
         file.chmod(0o755)
     return root
+
+
+def only_use_case(copy: Path, name: str, files: Path) -> None:
+    """Leave the copy one use case, of `spec.py`, `data.py` and `features.py` in the folder `files`,
+    and of its `dag.py` if it is there, else of one as the shipped use case has.
+    """
+    shipped, own = paths(copy, SHIPPED), paths(copy, name)
+    dag = shipped["dag"].read_text().replace(SHIPPED, name)
+    shipped["dag"].unlink()
+    shutil.rmtree(shipped["spec"].parent)
+    (copy / "feature_repo" / "flights.py").unlink()
+    own["spec"].parent.mkdir()
+    for part in ("spec", "data", "features"):
+        shutil.copy(files / f"{part}.py", own[part])
+    brought = files / "dag.py"
+    own["dag"].write_text(brought.read_text() if brought.exists() else dag)
 
 
 def environment_of(copy: Path, **settings: str) -> dict[str, str]:

@@ -51,6 +51,7 @@ PARTS: Mapping[str, Sequence[str]] = {
         f"{INTEGRATION}/test_stores.py",
         f"{INTEGRATION}/test_workers.py",
         "tests/serving/test_shared_store.py",
+        "tests/upgrade",
     ],
     "endpoint": ["tests/serving"],
     "releases": [

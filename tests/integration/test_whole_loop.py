@@ -6,20 +6,17 @@ a notice of each, one training, its gates, one release. The month after closes t
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.authoring.files import paths
-from tests.copies import in_copy, project_copy
+from tests.copies import in_copy, only_use_case, project_copy
 from tests.integration.pump_faults.months import FEBRUARY, MARCH, NAME
 from tests.integration.pump_faults.rows import rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SOURCE = Path(__file__).with_name(NAME)
-SHIPPED = "flight_delays"
 KINDS = {"drift", "performance"}
 WATCHED, QUIET = f"monitoring/{FEBRUARY.label}", f"monitoring/{MARCH.label}"
 
@@ -28,14 +25,7 @@ WATCHED, QUIET = f"monitoring/{FEBRUARY.label}", f"monitoring/{MARCH.label}"
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project whose only use case is the small one, with its rows."""
     root = project_copy(tmp_path_factory.mktemp("whole") / "copy", "proofs", "tests")
-    shipped, own = paths(root, SHIPPED), paths(root, NAME)
-    own["dag"].write_text(shipped["dag"].read_text().replace(SHIPPED, NAME))
-    shipped["dag"].unlink()
-    shutil.rmtree(shipped["spec"].parent)
-    (root / "feature_repo" / "flights.py").unlink()
-    own["spec"].parent.mkdir()
-    for part in ("spec", "data", "features"):
-        shutil.copy(SOURCE / f"{part}.py", own[part])
+    only_use_case(root, NAME, SOURCE)
     (root / "data").mkdir()
     rows().write_parquet(root / "data" / f"{NAME}.parquet")
     return root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ BESIDE_INCLUDE = ("cli", "dags", "plugins", "proofs", "serving")
 TESTED_THROUGH_OTHERS = {
     "governance": "experiments",  # written by training, read by the commands
 }
+RELEASED = re.compile(r"tests/upgrade/\d+\.\d+\.\d+\.tar\.xz")
 MODULES = sorted((PROJECT_ROOT / "tests").rglob("*.py"))
 
 
@@ -70,7 +72,7 @@ def test_helpers_live_in_modules_of_their_own(module):
     assert taken == [], f"{taken}: move what others use into a module beside it"
 
 
-def test_only_pictures_of_the_documents_are_no_text():
+def test_only_pictures_of_documents_and_homes_of_releases_are_no_text():
     """What a run left in the checkout, such as a database, is committed with the next change."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
@@ -80,6 +82,8 @@ def test_only_pictures_of_the_documents_are_no_text():
     binary = [
         str(path)
         for path in paths
-        if path.parent != Path("docs/images") and b"\0" in (PROJECT_ROOT / path).read_bytes()
+        if path.parent != Path("docs/images")
+        and not RELEASED.fullmatch(str(path))
+        and b"\0" in (PROJECT_ROOT / path).read_bytes()
     ]
     assert binary == []

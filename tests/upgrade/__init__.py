@@ -1,0 +1,1 @@
+"""Homes that releases have left, brought forward by today's code."""

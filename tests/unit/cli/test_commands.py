@@ -29,6 +29,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "test",
         "test-unit",
         "test-pythons",
+        "released-home",
         "ci",
         "check",
         "audit",

@@ -18,6 +18,7 @@ from include.evidence.judged import judged
 from include.evidence.logged import logged
 from include.evidence.origin import origin
 from include.evidence.page import page
+from include.evidence.readiness import readiness
 from include.evidence.records import Evidence, RecordFile, Withheld, json_file
 from include.evidence.releases import LEDGER_FILE, releases
 from include.evidence.scope import Scope
@@ -80,6 +81,7 @@ def _all(scope: Scope, moment: datetime) -> Iterator[Evidence]:
     yield from origin(scope)
     yield from data(scope)
     yield from judged(scope)
+    yield from readiness(scope)
     yield from releases(scope, moment)
     yield from watched(scope, moment)
     yield from logged(scope)

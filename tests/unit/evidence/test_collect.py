@@ -16,6 +16,7 @@ from include.evidence.collect import collect, save
 from include.evidence.data import data
 from include.evidence.judged import judged
 from include.evidence.origin import origin
+from include.evidence.readiness import readiness
 from include.evidence.records import Period
 from include.evidence.scope import Scope
 from include.evidence.verify import verify
@@ -88,6 +89,8 @@ def test_states_follow_from_what_a_training_leaves_and_what_nobody_did(collected
     assert {states[kind] for kind in present} == {"present"}
     absent = ("service", "approval", "monitoring", "alarms", "log", "reproduction", "tried")
     assert {states[kind] for kind in absent} == {"missing"}
+    score = json.loads(members(collected.content)["evaluation/ml-test-score.json"])
+    assert (states["test_score"], len(score["tests"])) == ("partly", 28)
     lacks = collected.assessment.evidence["reproduction"].lacks
     assert lacks[0].how == "flightdeck reproduce flight_delays 1"
     oversight = {item.requirement.clause: item.state for item in collected.assessment.requirements}
@@ -125,12 +128,13 @@ def test_no_row_is_in_it_and_what_was_left_out_is_listed_by_its_digest(world, co
         ("gates.json", "gates", judged),
         ("slices.json", "slices", judged),
         ("attributions.json", "explanations", judged),
+        ("record.json", "test_score", readiness),
     ],
 )
 def test_a_record_that_is_gone_turns_its_state(scope, path, kind, collector):
     whole, changed = with_files(scope), with_files(scope)
     del changed.run_files[path]
-    assert by_kind(collector(whole))[kind].state == "present"
+    assert by_kind(collector(whole))[kind].state != "missing"
     part = by_kind(collector(changed))[kind]
     assert part.state == "missing"
     assert part.lacks[0].how

@@ -24,6 +24,8 @@ ROW_FIELDS = frozenset(
     {
         "example",
         "attribution_rows",
+        "details",
+        "observed_value",
         "partial_unexpected_list",
         "partial_unexpected_counts",
         "partial_unexpected_index_list",

@@ -132,7 +132,8 @@ def _package(scope: Scope) -> Evidence:
             ),
             findings=(finding("package", scope.name, package.problem, digest[:16]),),
         )
-    registered = [row for row in scope.version_entries if row.event == "registered"]
+    about_it = [row for row in scope.ledger.entries if row.version == scope.version.version]
+    registered = [row for row in about_it if row.event == "registered"]
     lacks, findings = [], []
     if not registered:
         lacks.append(
@@ -141,7 +142,7 @@ def _package(scope: Scope) -> Evidence:
                 f"flightdeck train {scope.use_case.name} registers by the wired process",
             )
         )
-    others = sorted({row.digest for row in scope.version_entries if row.digest != digest})
+    others = sorted({row.digest for row in about_it if row.digest != digest})
     if others:
         findings.append(
             finding(

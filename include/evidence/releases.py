@@ -165,7 +165,7 @@ def _own_approvals(rows: Sequence[Entry], approved: Sequence[Entry]) -> Iterator
 
 
 def _service(scope: Scope) -> Evidence:
-    rows = [row for row in scope.ledger.entries if scope.period.began_before(row.recorded_at)]
+    rows = scope.entries
     about_it = [row for row in rows if row.version == scope.version.version]
     shares = list(_shares(rows, scope.version.version))
     served = any(row.event == PROMOTED for row in about_it) or any(share for _, share in shares)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
 from pydantic import ValidationError
 
 from include.errors import FlightdeckError, LedgerBroken, RegistryError
@@ -177,14 +178,28 @@ class Scope:
         except LedgerBroken as broken:
             return LedgerState((), broken)
 
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The ledger's rows about the use case up to the end of the period; all of them where data
+        were replayed, for then the ledger's time is another than that of the data.
+        """
+        rows = self.ledger.entries
+        until = tuple(row for row in rows if self.period.began_before(row.recorded_at))
+        began = any(row.version == self.version.version for row in until)
+        return until if began or not self._answered_in_the_period() else rows
+
     @property
     def version_entries(self) -> tuple[Entry, ...]:
-        """The ledger's rows about this very version, up to the end of the period."""
-        return tuple(
-            row
-            for row in self.ledger.entries
-            if row.version == self.version.version and self.period.began_before(row.recorded_at)
-        )
+        """Those about this very version."""
+        return tuple(row for row in self.entries if row.version == self.version.version)
+
+    def _answered_in_the_period(self) -> bool:
+        """Whether monitoring saw answers of the version to questions of the period."""
+        name = f"{self.use_case.name}/monitoring"
+        if not self.tables.exists(name):
+            return False
+        where = self.period.where_overlaps() & (pl.col("model_version") == self.version.version)
+        return not self.tables.read(name, columns=["model_version"], where=where).is_empty()
 
 
 def sha256(content: bytes) -> str:

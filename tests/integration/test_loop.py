@@ -229,7 +229,7 @@ def test_the_evidence_of_the_version_in_service_is_one_file_that_proves_itself(
         files = {name: archive.read(name) for name in archive.namelist()}
     assessed = json.loads(files["assessment.json"])
     states = {kind: part["state"] for kind, part in assessed["evidence"].items()}
-    in_operation = ("service", "tried", "ledger", "performance", "checks", "log", "deliveries")
+    in_operation = ("service", "tried", "ledger", "performance", "checks", "log")
     assert {states[kind] for kind in in_operation} == {"present"}, states
     found = {item["rule"] for item in assessed["findings"]}
     assert {"alarm_open", "monitoring_gap"} <= found, "nobody closed the alarm or looked at May"

@@ -135,6 +135,14 @@ def test_who_answered_at_which_share_is_told_and_a_roll_back_is_a_finding(scope_
     assert "override" in rules(by_kind(releases(scope_of(), NOW))["service"])
 
 
+def test_releases_after_the_period_count_only_where_its_data_were_replayed(scope_of, row, home):
+    row("promoted", "ada", **RUN)
+    before = Period(day(1), day(9))
+    assert by_kind(releases(scope_of(before), NOW))["service"].state == "missing"
+    write_windows(home, (day(1), day(9)))
+    assert by_kind(releases(scope_of(before), NOW))["service"].state == "present"
+
+
 def test_a_ledger_that_was_rewritten_is_the_finding_and_no_evidence(scope_of, row, home):
     row("promoted", "ada", **RUN)
     assert by_kind(releases(scope_of(), NOW))["ledger"].state == "present"

@@ -2,7 +2,7 @@
 #   PYTHON=/path/to/python   the interpreter for .venv (3.11, 3.12 or 3.13; default: found on the PATH)
 #   AIRFLOW_PORT= MLFLOW_PORT= SERVING_PORT= GRPC_PORT=   other ports for `make up` and `make demo`
 #   EVIDENTLY_PORT=   Evidently's own UI, which is not started without a port
-#   EXECUTOR=celery   for `make compose-up`: tasks run in workers of their own
+#   EXECUTOR=celery   for `make compose-up`: tasks run in workers of their own; PRODUCTION=1 refuses the defaults of a trial
 
 .DEFAULT_GOAL := help
 .PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons released-home ci check audit docs proto up down status logs airflow lock clean venv
@@ -127,9 +127,9 @@ airflow: venv  ## the airflow command in the platform's environment: make airflo
 images: venv  ## build the images of Airflow, MLflow, endpoint and step: PUSH=registry/folder BASE=image DOCKER=docker
 	@$(CLI) images $(if $(PUSH),--push $(PUSH)) $(if $(BASE),--base $(BASE)) $(if $(DOCKER),--docker $(DOCKER))
 
-compose-up: venv  ## bring the whole platform up in containers, after make images: docs/docker.md; EXECUTOR=celery for workers
-	@$(CLI) compose-secrets
-	@$(if $(EXECUTOR),FLIGHTDECK_EXECUTOR=$(EXECUTOR) COMPOSE_PROFILES=$(EXECUTOR)) .venv/bin/docker-compose --file docker/compose.yaml up --detach --wait
+compose-up: venv  ## bring the whole platform up in containers, after make images: docs/docker.md; EXECUTOR=celery for workers, PRODUCTION=1
+	@$(CLI) compose-secrets $(if $(PRODUCTION),--production) $(if $(SECRETS),--folder $(SECRETS))
+	@$(if $(EXECUTOR),FLIGHTDECK_EXECUTOR=$(EXECUTOR) COMPOSE_PROFILES=$(EXECUTOR)) .venv/bin/docker-compose --file docker/compose.yaml $(if $(PRODUCTION),--file docker/compose.production.yaml) up --detach --wait
 
 compose-down: venv  ## end the containers; their volumes, with all data, stay
 	@COMPOSE_PROFILES=celery .venv/bin/docker-compose --file docker/compose.yaml down

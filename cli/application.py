@@ -136,6 +136,11 @@ COMMANDS: dict[str, Command] = {
         "Score logged answers again with a version and compare it with what was answered.",
         RECORDS,
     ),
+    "evidence": Command(
+        "cli.records.evidence:application",
+        "Collect the evidence of a version in service for an auditor; verify such a file.",
+        RECORDS,
+    ),
     "new-use-case": Command(
         "cli.authoring.new_use_case:new_use_case",
         "Write the four files of a new use case from the rows of a file, table or database.",

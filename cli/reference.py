@@ -64,6 +64,15 @@ VARIABLES = (
         for name, field in Settings.model_fields.items()
         if not field.repr
     ),
+    *(
+        Variable(
+            f"{PREFIX}{name.upper()}_SECRET",
+            f"Name under which Airflow's secrets backend has what `{PREFIX}{name.upper()}` would"
+            " hold (docs/environments.md).",
+        )
+        for name, field in Settings.model_fields.items()
+        if not field.repr
+    ),
 )
 """What is read beside the settings."""
 

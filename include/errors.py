@@ -18,6 +18,7 @@
     |   `-- LedgerBroken     the release ledger was changed past the product
     |-- AlarmError           an alarm cannot be recorded, changed or sent
     |-- ServingError         the endpoint or its model store is not in a usable state
+    |-- EvidenceError        evidence cannot be written, or a file is no archive of it
     |-- BundleError          a pipeline's bundle cannot be built or deployed, or is not whole
     |-- BackupError          a backup cannot be made, is damaged, or has no empty home to go to
     `-- PlatformError        a process of the platform cannot start, stop or answer
@@ -107,6 +108,10 @@ class AlarmError(FlightdeckError):
 
 class ServingError(FlightdeckError):
     """The endpoint or its model store is not in a usable state."""
+
+
+class EvidenceError(FlightdeckError):
+    """Evidence of a model cannot be written, or a file is no archive of it."""
 
 
 class BundleError(FlightdeckError):

@@ -1,4 +1,5 @@
-"""The command `compose-secrets`: the files that docker/compose.yaml hands to its services.
+"""The command `compose-secrets`: the files that docker/compose.yaml hands to its services, and with
+`--production` those of docker/compose.production.yaml.
 
 Each is made once and stays; a user who is added gets a password. Compose shows a container the file
 itself, with its owner and mode, and no service runs as its owner; so the files can be read by
@@ -11,13 +12,17 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
+from cli.endpoint.api_keys import add_key
+from include.errors import PlatformError
 from include.files import write
 from include.model.signing import PRIVATE_KEY, PUBLIC_KEY, ensure_keys
-from include.settings import load_settings
+from include.settings import PREFIX, Settings, load_settings
+from include.settings.environments import TRIAL_USERS
 
 DATABASES = ("airflow", "flightdeck", "mlflow")
 PASSWORDS = "passwords.json"  # a file's name
@@ -25,6 +30,16 @@ ACCOUNTS = "accounts.json"
 ACCOUNT = "flightdeck"
 POSTGRES, VALKEY, BROKER = "postgres:5432", "valkey:6379", "broker:6379"
 READABLE = 0o444
+API_KEY, API_KEYS = "api-key", "api-keys"
+PLATFORM = "platform"
+"""The caller that the platform itself is, when it looks at what the endpoint serves."""
+WRITTEN: Mapping[str, str] = MappingProxyType(
+    {
+        "alarms.toml": 'says who is told of alarms: [owners], address_file = "alarm-address"',
+        "alarm-address": "has that address, for example mailtos://user:password@smtp.example.org",
+    }
+)
+"""What production needs and nobody can make up (docs/alarms.md)."""
 
 
 def compose_secrets(
@@ -32,13 +47,23 @@ def compose_secrets(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where they lie; default: compose/ of the home."),
     ] = None,
+    *,
+    production: Annotated[
+        bool,
+        typer.Option(
+            help="Those of docker/compose.production.yaml too, of which you write some yourself."
+        ),
+    ] = False,
 ) -> None:
     """Make the secrets of the platform that docker/compose.yaml describes.
 
     What is there already stays, so that databases that were made with it can still be opened.
     """
-    chosen = folder or load_settings().home / "compose"
-    made = make(chosen)
+    settings = load_settings()
+    chosen = folder or settings.home / "compose"
+    if production:
+        require_written(chosen, settings)
+    made = [*make(chosen), *(make_keys(chosen) if production else ())]
     what = f"{len(made)} secrets made" if made else "All secrets are there"
     print(f"{what} in {chosen}, which only you can open.")
 
@@ -61,6 +86,37 @@ def make(folder: Path) -> list[str]:
     for name in missing:
         write(folder / name, files[name], mode=READABLE)
     return missing
+
+
+def require_written(folder: Path, settings: Settings) -> None:
+    """Raise `PlatformError` naming what production needs and only people can write: the file, or
+    the variable.
+    """
+    if settings.users == TRIAL_USERS:
+        raise PlatformError(
+            f"{PREFIX}USERS is not set: production has people of its own, as"
+            " name:role,... with the roles viewer, user, op and admin."
+        )
+    for name, what in WRITTEN.items():
+        path = folder / name
+        if not path.is_file() or not path.read_text(encoding="utf-8").strip():
+            raise PlatformError(
+                f"{path} is missing or empty: it {what} (docs/docker.md). Write it, and call this"
+                " again."
+            )
+
+
+def make_keys(folder: Path) -> list[str]:
+    """The key by which the platform asks its endpoint, with its hash among those of all callers,
+    unless it is there; the files that were made. Containers may read what people wrote.
+    """
+    made = []
+    if not (folder / API_KEY).exists() or not (folder / API_KEYS).exists():
+        write(folder / API_KEY, add_key(folder / API_KEYS, PLATFORM), mode=READABLE)
+        made = [API_KEY, API_KEYS]
+    for name in (API_KEYS, *WRITTEN):
+        (folder / name).chmod(READABLE)
+    return made
 
 
 def contents(passwords: Mapping[str, str]) -> dict[str, str]:

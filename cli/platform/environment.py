@@ -26,6 +26,7 @@ from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.settings.contradictions import LOOPBACK
 from include.settings.environments import EXECUTORS, TRACKING_ACCOUNT
 from include.settings.object_storage import access
+from include.settings.secrets_backend import configured
 
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
@@ -268,6 +269,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
     return {
         **common_environment(settings),
+        # Where Airflow itself looks for connections and variables; nobody else asks there.
+        **configured(os.environ),
         "AIRFLOW_HOME": str(home),
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }

@@ -144,7 +144,7 @@ def _quoted(name: str, value: str) -> str:
     if quote in value or "\n" in value:
         raise PlatformError(
             f"{name} holds both kinds of quotes or a line break, which supervisord's configuration"
-            f" cannot carry: {value!r}."
+            " cannot carry; write it otherwise, in an address one of them as %22 or %27."
         )
     return f"{quote}{value}{quote}"
 

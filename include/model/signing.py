@@ -145,19 +145,32 @@ def verify_statement(key: Path, purpose: str, statement: dict[str, Any], signatu
     """Raise `SignatureError` unless `sign_statement` made the signature with `key`'s private
     half.
     """
+    try:
+        content = key.read_bytes()
+    except OSError as error:
+        raise SignatureError(
+            f"The public key {key} cannot be read: {error}. Copy it from the trainer."
+        ) from error
+    verify_statement_by(content, str(key), purpose, statement, signature)
+
+
+def verify_statement_by(
+    key: bytes, where: str, purpose: str, statement: dict[str, Any], signature: str
+) -> None:
+    """The same with the content of a public key's PEM file, which lies at `where`."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
-        public = serialization.load_pem_public_key(key.read_bytes())
-    except (OSError, ValueError) as error:
+        public = serialization.load_pem_public_key(key)
+    except ValueError as error:
         raise SignatureError(
-            f"The public key {key} cannot be read: {error}. Copy it from the trainer."
+            f"The public key {where} cannot be read: {error}. Copy it from the trainer."
         ) from error
     try:
         if not isinstance(public, ec.EllipticCurvePublicKey):
-            raise SignatureError(f"{key} is no elliptic curve key. Copy it from the trainer.")
+            raise SignatureError(f"{where} is no elliptic curve key. Copy it from the trainer.")
         public.verify(
             base64.b64decode(signature, validate=True),
             _signed_bytes(purpose, statement),

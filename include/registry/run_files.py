@@ -1,8 +1,9 @@
-"""Reading back the small JSON files that a training run left in MLflow."""
+"""Reading back the files that a training run left in MLflow."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,27 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+def paths(
+    client: MlflowClient, mlflow_run_id: str, *, without: str, folder: str | None = None
+) -> Iterator[str]:
+    """The files of a run by their paths, in order; nothing of its folder `without`."""
+    for item in sorted(
+        client.list_artifacts(mlflow_run_id, folder), key=lambda item: str(item.path)
+    ):
+        if not item.is_dir:
+            yield str(item.path)
+        elif item.path != without:
+            yield from paths(client, mlflow_run_id, without=without, folder=str(item.path))
+
+
 def read_text(client: MlflowClient, mlflow_run_id: str, file: str) -> str | None:
     """The file's text; `None` where the run has no such file."""
+    content = read_bytes(client, mlflow_run_id, file)
+    return None if content is None else content.decode("utf-8")
+
+
+def read_bytes(client: MlflowClient, mlflow_run_id: str, file: str) -> bytes | None:
+    """The file's content; `None` where the run has no such file."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
@@ -28,7 +48,7 @@ def read_text(client: MlflowClient, mlflow_run_id: str, file: str) -> str | None
             )
         except (MlflowException, OSError):
             return None
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes()
 
 
 def read_json(client: MlflowClient, mlflow_run_id: str, file: str) -> Any:

@@ -3,7 +3,8 @@
 `FLIGHTDECK_ENV` names the environment (default `dev`). Every other value has a default, in the
 table of `include.settings.environments` where these differ, and may be overridden by one variable
 each, named `FLIGHTDECK_<FIELD>`; one that may hold a password also by the file that
-`FLIGHTDECK_<FIELD>_FILE` names. Cheap to import: DAG files read it at parse time.
+`FLIGHTDECK_<FIELD>_FILE` names, or by the secret of Airflow's secrets backend that
+`FLIGHTDECK_<FIELD>_SECRET` names. Cheap to import: DAG files read it at parse time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import quote
@@ -38,6 +40,7 @@ from include.settings.environments import (
 from include.settings.object_storage import is_remote, location
 from include.settings.online_store import masked, online_store_config
 from include.settings.references import resolve
+from include.settings.secrets_backend import secret_of_airflow
 from include.settings.services import services_of
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -590,8 +593,11 @@ def _validated(variables: Mapping[str, str]) -> Settings:
         "environment": name,
         **ENVIRONMENTS[name].defaults(),  # type: ignore[index]
     }
+    home = _home(variables.get(f"{PREFIX}HOME"))
+    backend = partial(secret_of_airflow, airflow_home=str(home / "airflow"))
     for field, about in Settings.model_fields.items():
-        value = resolve(variables, f"{PREFIX}{field.upper()}", secret=not about.repr)
+        variable = f"{PREFIX}{field.upper()}"
+        value = resolve(variables, variable, secret=not about.repr, backend=backend)
         if field != "environment" and value is not None:
             values[field] = value
     _fill_derived(values)
@@ -607,7 +613,7 @@ def _validated(variables: Mapping[str, str]) -> Settings:
 
 
 def _fill_derived(values: dict[str, Any]) -> None:
-    home = Path(values.get("home", PROJECT_ROOT / "var")).expanduser().resolve()
+    home = _home(values.get("home"))
     host = values.get("host", "127.0.0.1")
     values["home"] = home
     values.setdefault("tables_uri", str(home / "tables"))
@@ -615,6 +621,10 @@ def _fill_derived(values: dict[str, Any]) -> None:
     values.setdefault("mlflow_tracking_uri", f"http://{host}:{values.get('mlflow_port', 5000)}")
     values.setdefault("grpc_port", _next_port(values.get("serving_port", 3000)))
     values.setdefault("serving_url", f"http://{host}:{values.get('serving_port', 3000)}")
+
+
+def _home(chosen: str | None) -> Path:
+    return Path(chosen or PROJECT_ROOT / "var").expanduser().resolve()
 
 
 def _next_port(port: Any) -> int:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from include.settings.environments import ENVIRONMENTS, Service
 from include.settings.object_storage import is_remote, problems
-from include.settings.references import FILE
+from include.settings.references import FILE, SECRET
 from include.settings.services import contradictions_of_services
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ NEEDED_BY: Mapping[str, frozenset[Service]] = MappingProxyType(
 
 def unknown_variables(variables: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each `FLIGHTDECK_*` variable that nothing reads."""
-    secret = {f"{name.upper()}{FILE}" for name, field in fields.items() if not field.repr}
+    secret = {
+        f"{name.upper()}{suffix}"
+        for name, field in fields.items()
+        for suffix in (FILE, SECRET)
+        if not field.repr
+    }
     readable = {*NO_SETTINGS, *secret, *(name.upper() for name in fields if name != "environment")}
     for variable in sorted(variables):
         name = variable.removeprefix(PREFIX)

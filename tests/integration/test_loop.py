@@ -5,6 +5,7 @@ refuses what it must.
 from __future__ import annotations
 
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import polars as pl
 import pytest
 
+from cli.application import invoke
 from cli.demo.traffic import requests_of_hour
 from include.features.online.store import materialise
 from include.registry import versions
@@ -212,6 +214,32 @@ def test_the_endpoint_gives_the_batch_scores_and_monitoring_raises_the_alarm(
         "start": month(4).isoformat(),
         "end": month(5).isoformat(),
     }
+
+
+def test_the_evidence_of_the_version_in_service_is_one_file_that_proves_itself(
+    scored_april, settings, tables, tmp_path, capsys
+):
+    """The month that the test before has asked the endpoint about and monitored."""
+    path, until = tmp_path / "evidence.zip", month(6).date().isoformat()
+    arguments = ["evidence", "collect", "flight_delays", "--output", str(path)]
+    assert invoke([*arguments, "--since", "2013-04-01", "--until", until], settings) == 0
+    assert invoke(["evidence", "verify", str(path)]) == 0
+    capsys.readouterr()
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assessed = json.loads(files["assessment.json"])
+    states = {kind: part["state"] for kind, part in assessed["evidence"].items()}
+    in_operation = ("service", "tried", "ledger", "performance", "checks", "log")
+    assert {states[kind] for kind in in_operation} == {"present"}, states
+    found = {item["rule"] for item in assessed["findings"]}
+    assert {"alarm_open", "monitoring_gap"} <= found, "nobody closed the alarm or looked at May"
+    rows = tables.read("flight_delays/inference_log")
+    counts = json.loads(files["inference-log/counts.json"])
+    assert counts["rows_of_this_version"] == rows.height
+    texts = b"".join(content for name, content in files.items() if not name.endswith(".png"))
+    assert not any(identifier.encode() in texts for identifier in rows["prediction_id"])
+    ledger = Ledger(settings)
+    assert json.loads(files["manifest.json"])["ledger_head"] == ledger.signed_head()
 
 
 def test_a_model_that_is_only_as_good_as_the_champion_is_refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,16 @@ def export(ledger: Ledger, path: Path, use_case: str | None = None) -> int:
 
     Raises `LedgerBroken`, `ReleaseError` where there is no row.
     """
+    document = export_document(ledger, use_case, now())
+    write(path, json.dumps(document, indent=1))
+    return sum("event" in row for row in document["rows"])
+
+
+def export_document(ledger: Ledger, use_case: str | None, moment: datetime) -> dict[str, Any]:
+    """The export that says it was made at `moment`, as plain JSON.
+
+    Raises as `export`.
+    """
     ledger.verify()
     head = ledger.signed_head()
     rows = ledger.rows()
@@ -65,15 +76,13 @@ def export(ledger: Ledger, path: Path, use_case: str | None = None) -> int:
     if not whole:
         valid = sorted({row.use_case for row in rows})
         raise ReleaseError(f"The ledger has no row about {use_case!r}; valid: {valid}.")
-    document = {
+    return {
         "format": FORMAT,
-        "exported_at": now().isoformat(),
+        "exported_at": moment.isoformat(),
         "public_key": ledger.keys.public_path.read_text(encoding="ascii"),
         "head": head,
         "rows": [_exported(row, hidden=row not in whole) for row in rows[: head["number"]]],
     }
-    write(path, json.dumps(document, indent=1))
-    return len(whole)
 
 
 def verify_export(path: Path, key_path: Path | None = None) -> CheckedExport:
@@ -82,16 +91,25 @@ def verify_export(path: Path, key_path: Path | None = None) -> CheckedExport:
     Raises `LedgerBroken` naming what does not hold, `ReleaseError` for what is no export.
     """
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"{path} is no export of a release ledger ({error!r}).") from error
+    return verify_content(content, str(path), key_path)
+
+
+def verify_content(content: bytes, where: str, key_path: Path | None = None) -> CheckedExport:
+    """The same of an export's content, which lies at `where`."""
+    try:
+        document = json.loads(content)
         if document["format"] != FORMAT:
-            raise ReleaseError(f"{path} has format {document['format']!r}; valid: {FORMAT!r}.")
+            raise ReleaseError(f"{where} has format {document['format']!r}; valid: {FORMAT!r}.")
         own = public_key_of(document["public_key"].encode())
         key = PublicKey(own if key_path is None else read_public_key(key_path))
         head = _head(document["head"], key)
         entries, mark, before = _checked_rows(document["rows"], key)
         exported_at = str(document["exported_at"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"{path} is no export of a release ledger ({error!r}).") from error
+        raise ReleaseError(f"{where} is no export of a release ledger ({error!r}).") from error
     check_head(mark, before, head)
     return CheckedExport(exported_at, tuple(entries), mark.number, key_path is not None)
 

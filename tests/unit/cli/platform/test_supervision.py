@@ -130,3 +130,11 @@ def test_a_value_that_the_configuration_cannot_carry_is_refused(tmp_path):
     process.environment["ODD"] = "say \"no\" and 'yes'"
     with pytest.raises(PlatformError, match="ODD"):
         supervision.render_configuration(settings_in(tmp_path), [process])
+
+
+def test_a_value_that_no_configuration_carries_is_named_and_not_shown(tmp_path):
+    odd = """postgresql+psycopg://me:planted'"8f3c@db/ledger"""
+    settings = load_settings({"FLIGHTDECK_HOME": str(tmp_path), "FLIGHTDECK_LEDGER_URL": odd})
+    with pytest.raises(PlatformError, match="FLIGHTDECK_LEDGER_URL holds both kinds") as refused:
+        supervision.render_configuration(settings, platform_processes(settings))
+    assert "8f3c" not in str(refused.value)

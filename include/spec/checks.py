@@ -42,6 +42,7 @@ def check_possible(use_case: UseCase) -> None:
     _moments(use_case)
     _kinds(use_case)
     _request(use_case)
+    _privacy(use_case)
     _release(use_case)
     _drift(use_case)
     training = use_case.training
@@ -229,6 +230,26 @@ def _request(use_case: UseCase) -> None:
                 " values that need no look-up, and ':' parts a view from a feature; rename the"
                 " column"
             )
+
+
+def _privacy(use_case: UseCase) -> None:
+    """Hold data about persons to what is said of it: who they are stands in no log, and no log is
+    kept for ever.
+    """
+    if use_case.data_set.sensitivity != "personal":
+        return
+    named = dict.fromkeys((use_case.id_column, *use_case.serving.entity_keys))
+    clear = [name for name in named if use_case.privacy(name) == "clear"]
+    if clear:
+        raise ValueError(
+            f"the data set is declared 'personal', and the inference log would keep {clear} as they"
+            f" are: mark these columns of {use_case.entity_table!r} with privacy='hash' or 'drop'"
+        )
+    if use_case.serving.log_days is None:
+        raise ValueError(
+            "the data set is declared 'personal', and serving.log_days is None: say after how many"
+            " days logged answers are deleted"
+        )
 
 
 def _release(use_case: UseCase) -> None:

@@ -69,8 +69,11 @@ class DataSet(Part):
     )
     sensitivity: Sensitivity = Field(
         default="internal",
-        description="How it may be passed on. `internal` by default: nobody said that more may see"
-        " it.",
+        description=(
+            "How it may be passed on. `internal` by default: nobody said that more may see it. Of"
+            " `personal` data the id and the entity keys must be marked `hash` or `drop`"
+            " (`Column.privacy`), and `serving.log_days` must be set."
+        ),
     )
     entity_table: str = Field(
         description="Table with one row per question: its id, event time, entity keys and request"

@@ -112,3 +112,18 @@ def test_a_key_whose_name_means_something_else_in_a_request_is_refused(name: str
     fields["serving"]["entity_keys"] = ("carrier", "origin", "dest", name)
     fields["data_set"]["columns"] = (name, "scheduled_departure", "carrier", "origin", "dest")
     assert f"{name!r} is an entity key" in refusal(fields)
+
+
+def personal(log_days: int | None, *clear: str) -> dict[str, Any]:
+    """The flights as if they were about persons, with these of their keys logged as they are."""
+    keys = dict.fromkeys((USE_CASE.id_column, *USE_CASE.serving.entity_keys))
+    fields = declared(**{name: {"privacy": "hash"} for name in keys if name not in clear})
+    fields["data_set"]["sensitivity"] = "personal"
+    fields["serving"]["log_days"] = log_days
+    return fields
+
+
+def test_data_about_persons_names_nobody_in_the_log_and_is_not_logged_for_ever() -> None:
+    UseCase.model_validate(personal(90))
+    assert "['flight_id', 'tailnum'] as they are" in refusal(personal(90, "flight_id", "tailnum"))
+    assert "serving.log_days is None" in refusal(personal(None))

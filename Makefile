@@ -5,7 +5,7 @@
 #   EXECUTOR=celery   for `make compose-up`: tasks run in workers of their own; PRODUCTION=1 refuses the defaults of a trial
 
 .DEFAULT_GOAL := help
-.PHONY: help images compose-up compose-down test-docker demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons released-home ci check audit docs proto up down status logs airflow lock clean venv
+.PHONY: help images compose-up compose-down test-docker test-kubernetes demo refusals faults-serving faults-release experiments reproduce bench-training bench-serving bench-batch bench-release bench-monitoring bench-scale bench-defaults test test-unit test-pythons released-home ci check audit docs proto up down status logs airflow lock clean venv
 MAKEFLAGS += --no-print-directory
 
 # Compiled imports halve the start of every process.
@@ -136,6 +136,9 @@ compose-down: venv  ## end the containers; their volumes, with all data, stay
 
 test-docker: venv  ## build the images, bring the platform up in containers, train, deploy, ask, kill; also var/faults/containers.json
 	@$(CLI) faults containers $(ARGS)
+
+test-kubernetes: venv  ## ask the API server of a Kubernetes cluster of yours whether it takes all manifests, values and pods: ARGS="--context NAME"; also var/faults/kubernetes.json
+	@$(CLI) faults kubernetes $(ARGS)
 
 lock: venv  ## renew requirements.txt from requirements.in; UPGRADE=1 moves every version to the newest that fits
 	@.venv/bin/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-header \

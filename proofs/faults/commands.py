@@ -23,6 +23,11 @@ COMMANDS: dict[str, Command] = {
         "Build the images, run the platform in containers, kill some of them.",
         "Commands",
     ),
+    "kubernetes": Command(
+        "proofs.cluster.main:faults_kubernetes",
+        "Ask the API server of a cluster about manifests, values, pods and rights.",
+        "Commands",
+    ),
 }
 
 

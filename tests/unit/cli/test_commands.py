@@ -45,6 +45,7 @@ def test_make_alone_lists_every_target_with_its_help():
         "compose-up",
         "compose-down",
         "test-docker",
+        "test-kubernetes",
         "clean",
         "experiments",
         "reproduce",

@@ -64,7 +64,8 @@ CHART_VALUES = """
     apiServer.networkPolicy.ingress.from apiServer.podDisruptionBudget.config.maxUnavailable
     apiServer.podDisruptionBudget.enabled apiServer.replicas apiServer.resources
     apiServer.serviceAccount.automountServiceAccountToken apiServer.startupProbe.failureThreshold
-    config createUserJob.enabled createUserJob.useHelmHooks dagProcessor.dagBundleConfigList
+    config createUserJob.enabled createUserJob.serviceAccount.create createUserJob.useHelmHooks
+    dagProcessor.dagBundleConfigList
     dagProcessor.livenessProbe.command dagProcessor.logGroomerSidecar.enabled dagProcessor.replicas
     dagProcessor.resources dagProcessor.serviceAccount.automountServiceAccountToken
     dags.gitSync.enabled dags.gitSync.recommendedProbeSetting dags.persistence.enabled
@@ -72,6 +73,7 @@ CHART_VALUES = """
     fullnameOverride gid images.airflow.digest images.airflow.repository
     images.pod_template.repository images.pod_template.tag jwtSecretName logs.persistence.enabled
     logs.persistence.existingClaim migrateDatabaseJob.applyCustomEnv migrateDatabaseJob.resources
+    migrateDatabaseJob.serviceAccount.automountServiceAccountToken
     migrateDatabaseJob.useHelmHooks networkPolicies.enabled postgresql.enabled rbac.create
     redis.enabled scheduler.livenessProbe.command scheduler.logGroomerSidecar.enabled
     scheduler.podDisruptionBudget.config.maxUnavailable scheduler.podDisruptionBudget.enabled
@@ -332,6 +334,22 @@ def test_airflow_has_the_users_of_the_settings_and_no_other(environment: str, tm
     without = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
     assert without.returncode != 0
     assert "FLIGHTDECK_USERS: is not set" in without.stderr
+
+
+def test_no_pod_of_airflow_has_a_token_but_those_that_ask_kubernetes_for_something():
+    """The chart gives every account one; scheduler and workers, which need it, say nothing here."""
+    values = chart_values()
+    tokens = {
+        component: values[component]["serviceAccount"]["automountServiceAccountToken"]
+        for component in ("apiServer", "dagProcessor", "triggerer", "migrateDatabaseJob")
+    }
+    assert tokens == {
+        "apiServer": True,
+        "dagProcessor": False,
+        "triggerer": False,
+        "migrateDatabaseJob": False,
+    }
+    assert values["createUserJob"]["serviceAccount"] == {"create": False}, "of a job that is off"
 
 
 def test_no_probe_calls_a_script_of_another_image():

@@ -91,6 +91,11 @@ COMMANDS: dict[str, Command] = {
         "Who put which version in service when and why; verify and export the release ledger.",
         RECORDS,
     ),
+    "decisions": Command(
+        "cli.records.decisions:application",
+        "Show a single decision with its evidence; have a named person review it; list reviews.",
+        RECORDS,
+    ),
     "alarms": Command(
         "cli.records.alarms:application",
         "List, acknowledge and close alarms; show and test where they are sent.",

@@ -168,9 +168,10 @@ def step_names() -> frozenset[str]:
     """The short names of all steps of all processes, read from their text: importing them takes
     seconds.
     """
+    folder = PROJECT_ROOT / "include" / "processes"
     return frozenset(
-        f"{path.stem}:{name}"
-        for path in (PROJECT_ROOT / "include" / "processes").glob("*.py")
+        f"{'.'.join(path.relative_to(folder).with_suffix('').parts)}:{name}"
+        for path in folder.rglob("*.py")
         for name in STEP_HEAD.findall(path.read_text(encoding="utf-8"))
     )
 

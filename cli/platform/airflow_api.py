@@ -103,6 +103,16 @@ class AirflowApi:
             return self.run_state(dag_id, run_id)
         return str(self._json(answer)["state"])
 
+    def answer_request(
+        self, dag_id: str, run_id: str, task_id: str, option: str, inputs: Mapping[str, Any]
+    ) -> None:
+        """Answer the request to a person that a task waits with, as the signed-in user; Airflow
+        refuses whoever is not among those who are asked.
+        """
+        path = f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task_id)}"
+        body = {"chosen_options": [option], "params_input": dict(inputs)}
+        self._request("PATCH", f"{path}/-1/hitlDetails", json=body)
+
     def rerun(self, dag_id: str, run_id: str) -> None:
         """Clear every task of a finished run, so that Airflow runs it again under the same id."""
         self.post(

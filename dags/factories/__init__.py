@@ -1,4 +1,6 @@
-"""One factory per process; `build_all` builds every DAG of a use case."""
+"""One factory per process; `build_all` builds every DAG of a use case, that of reviews where it
+names reviewers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from airflow.sdk import DAG
 
 from dags.factories.alarms import build_alarms_dag
 from dags.factories.batch_scoring import build_batch_scoring_dag
+from dags.factories.decision_review import build_decision_review_dag
 from dags.factories.deployment import build_deployment_dag, require_approval
 from dags.factories.features import build_features_dag
 from dags.factories.monitoring import build_monitoring_dag
@@ -42,4 +45,6 @@ def build_all(use_case: UseCase) -> dict[str, DAG]:
 
 def build_dags(use_case: UseCase, settings: Settings) -> list[DAG]:
     """All DAGs of the use case, whatever is said about where their steps run."""
-    return [*(build(use_case) for build in FACTORIES), build_alarms_dag(use_case, settings)]
+    reviews = (build_decision_review_dag,) if use_case.review.reviewers else ()
+    built = [build(use_case) for build in (*FACTORIES, *reviews)]
+    return [*built, build_alarms_dag(use_case, settings)]

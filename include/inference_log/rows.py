@@ -5,9 +5,11 @@ together.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -23,6 +25,10 @@ EVENTS_KEPT_SECONDS = 8 * 86_400.0
 CHAMPION = "champion"
 SHADOW = "shadow"
 """The arm of rows that were scored beside the answer and went to nobody."""
+SHADOW_VERSION = "8"
+"""The version of the UUID of such a row's id."""
+PREDICTION_ID = re.compile("[0-9a-f]{12}[78][0-9a-f]{19}")
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LABEL = "label"
 """The name of the feedback that says what came true; monitoring joins it like a label."""
 
@@ -185,7 +191,17 @@ def shadow_id(prediction_id: str) -> str:
     """The id of the row that a shadow scored beside an answer: the same but for the version of the
     UUID, 8 for 7, so that the two find each other and are never taken for one another.
     """
-    return f"{prediction_id[:12]}8{prediction_id[13:]}"
+    return f"{prediction_id[:12]}{SHADOW_VERSION}{prediction_id[13:]}"
+
+
+def id_moment(prediction_id: str) -> datetime | None:
+    """When a prediction id was made (UTC, to the millisecond); None for what is no such id."""
+    if not PREDICTION_ID.fullmatch(prediction_id):
+        return None
+    try:
+        return BEGINNING + timedelta(milliseconds=int(prediction_id[:12], 16))
+    except OverflowError:  # beyond the year 9999
+        return None
 
 
 def first_id_at(milliseconds: int) -> str:

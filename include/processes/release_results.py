@@ -45,6 +45,24 @@ class ApprovalVerdict(Decision):
     ledger_row: int
 
 
+class DecisionReview(Decision):
+    """Whether a person's answer about one decision counts, and what it says: `outcome` is `upheld`
+    or `overturned`, `decision` what replaces an overturned one; both are null where it does not
+    count. `checks` by rule; `earlier` are the ledger's rows of earlier reviews of the decision.
+    """
+
+    prediction_id: str
+    version: int
+    digest: str
+    outcome: str | None
+    decision: JsonValue
+    reviewer: str | None
+    reason: str
+    checks: dict[str, Any]
+    ledger_row: int
+    earlier: tuple[int, ...] = ()
+
+
 class RolledBack(StepResult):
     """What serves after a roll-back, and how many endpoint processes were seen to serve it.
 

@@ -33,6 +33,8 @@ from include.files import write
 from include.step_documents import StepDocument, StepReport, unpack
 from include.steps import PROCESSES, StepResult, call_step, load_step
 
+ROOTS = tuple(f"{package}." for package in ("include", "proofs", "tests"))
+"""What a step's whole name begins with; `decisions.review:close_review` is a short one."""
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -94,7 +96,8 @@ def _leave(report: StepReport, options: argparse.Namespace) -> None:
 def _reference(name: str) -> str:
     """`training:train_model` is short for the module of that process."""
     module, _, function = name.partition(":")
-    return name if "." in module else f"{PROCESSES}.{module}:{function}"
+    is_whole = module.startswith(ROOTS)
+    return name if is_whole else f"{PROCESSES}.{module}:{function}"
 
 
 def _parser() -> argparse.ArgumentParser:

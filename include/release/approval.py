@@ -90,7 +90,8 @@ class Right:
 class Claim:
     """What a release says was approved: version and digest, in which run, started by whom.
 
-    `requesters` are Airflow's names of the people who started this run or one that led to it.
+    `requesters` are Airflow's names of the people who started this run or one that led to it;
+    `four_eyes` is what is said of one of them who answers.
     """
 
     use_case: str
@@ -98,6 +99,7 @@ class Claim:
     digest: str
     run: str
     requesters: tuple[str, ...]
+    four_eyes: str = "started this release and may not approve it"
 
 
 def fingerprint(subject: str, body: str) -> str:
@@ -259,7 +261,7 @@ def _not_the_requester(claim: Claim, answer: Answer) -> Finding:
         passed=not own,
         observed=answer.responder_id,
         limit=f"not {list(claim.requesters)}",
-        reason=f"{answer.responder_id} started this release and may not approve it." if own else "",
+        reason=f"{answer.responder_id} {claim.four_eyes}." if own else "",
     )
 
 

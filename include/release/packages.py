@@ -4,11 +4,12 @@ beside the endpoint, or in MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from include.errors import FlightdeckError, ReleaseError
+from include.errors import FlightdeckError, RegistryError, ReleaseError
 from include.model.package import verify_package
 from include.model.signing import public_key, verify_signature
 from include.registry import versions
@@ -17,6 +18,7 @@ from include.release.copies import copy_of
 from include.release.model_store import at_hand, publish, shared_problem, version_folder
 from include.release.statement import check_statement
 from include.settings import Settings
+from include.spec import UseCase
 
 
 def package_problem(settings: Settings, use_case: str, version: int, digest: str) -> str | None:
@@ -71,6 +73,40 @@ def restore_package(settings: Settings, use_case: str, version: int, digest: str
     raise ReleaseError(
         f"No whole package of {use_case} version {version} is left: {' '.join(reasons)}"
     )
+
+
+@contextmanager
+def opened_package(
+    settings: Settings, use_case: UseCase, version: int, digest: str | None = None
+) -> Iterator[Path]:
+    """The version's package, its signature checked: the model store's or the endpoint's copy, else
+    MLflow's in a folder for the moment.
+
+    Raises `RegistryError` where there is none, or one that is not what was signed.
+    """
+    stored = at_hand(settings, use_case.name, version, digest)
+    copy = None if digest is None else copy_of(settings, use_case.name, version, digest)
+    with TemporaryDirectory(prefix="flightdeck-package-") as folder:
+        if stored.is_dir():
+            package = stored
+        elif copy is not None:
+            package = copy
+        else:
+            package = _only_in_mlflow(settings, use_case.name, version, stored, Path(folder))
+        verify_signature(package, public_key(settings))
+        yield package
+
+
+def _only_in_mlflow(
+    settings: Settings, use_case: str, version: int, stored: Path, folder: Path
+) -> Path:
+    try:
+        return _fetched(settings, use_case, version, folder)
+    except FlightdeckError as error:
+        raise RegistryError(
+            f"The model store has no package of {use_case} version {version} ({stored}), and MLflow"
+            f" gives none: {error}"
+        ) from error
 
 
 def _fetched(settings: Settings, use_case: str, version: int, folder: Path) -> Path:

@@ -7,11 +7,7 @@ the store's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,11 +19,9 @@ from include.inference_log.redaction import Redaction
 from include.interval import Interval
 from include.model.package import ScoringModel, load_model
 from include.model.reference import bin_counts
-from include.model.signing import public_key, verify_signature
 from include.problems.registry import strategy_of
-from include.registry import versions
 from include.release.analysis.outcome_rows import labelled_rows
-from include.release.model_store import at_hand
+from include.release.packages import opened_package
 from include.settings import Settings
 from include.spec import UseCase
 from include.stats.psi import psi
@@ -81,8 +75,7 @@ def replay(settings: Settings, use_case: UseCase, version: int, window: Interval
     ship(settings, use_case.name)
     tables = TableStore(settings.tables_uri)
     answered, hidden = _answered(settings, use_case, tables, window)
-    with _package(settings, use_case, version) as folder:
-        verify_signature(folder, public_key(settings))
+    with opened_package(settings, use_case, version) as folder:
         model = load_model(folder)
     scored = answered.with_columns(_scored(use_case, model, answered, version))
     return _compared(settings, use_case, tables, window, version, model, answered, scored, hidden)
@@ -203,15 +196,3 @@ def _scored(
         for start in range(0, answered.height, CHUNK_ROWS)
     ]
     return model.metadata.answers.columns(np.concatenate(scores))
-
-
-@contextmanager
-def _package(settings: Settings, use_case: UseCase, version: int) -> Iterator[Path]:
-    """The version's package: the model store's, else the registry's in a folder for the moment."""
-    stored = at_hand(settings, use_case.name, version)
-    if stored.is_dir():
-        yield stored
-        return
-    registered = versions.version(settings, use_case, version)
-    with TemporaryDirectory(prefix="flightdeck-replay-") as folder:
-        yield versions.download(registered, Path(folder))

@@ -44,6 +44,7 @@ def check_possible(use_case: UseCase) -> None:
     _request(use_case)
     _privacy(use_case)
     _release(use_case)
+    _review(use_case)
     _drift(use_case)
     training = use_case.training
     training.estimator.check_names(training, [item.name for item in use_case.inputs])
@@ -256,6 +257,15 @@ def _release(use_case: UseCase) -> None:
     """A row's version is chosen by values that every caller sends."""
     for name in use_case.release.unit:
         one_of("release.unit", name, use_case.request_columns)
+
+
+def _review(use_case: UseCase) -> None:
+    """Only a probability has a threshold that a score can lie near."""
+    if use_case.review.band and use_case.problem.kind != "binary":
+        raise ValueError(
+            f"review.band is {use_case.review.band:g}, and a {use_case.problem.kind} problem has no"
+            " threshold that a score could lie near; write 0, and review.share for a random part"
+        )
 
 
 def _drift(use_case: UseCase) -> None:

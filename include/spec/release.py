@@ -1,5 +1,5 @@
 """How a new version comes into service: strategy, unit of traffic, limits of the analysis, and who
-must approve.
+must approve; who reviews its single decisions.
 """
 
 from __future__ import annotations
@@ -304,3 +304,39 @@ class Release(Part):
     def salt_of(self, use_case: UseCase) -> str:
         """What the unit's hash is salted with."""
         return self.salt or use_case.name
+
+
+class Review(Part):
+    """Who reviews single decisions that somebody contests, and which decisions a person looks at
+    without being asked.
+    """
+
+    reviewers: tuple[str, ...] = Field(
+        default=(),
+        description="Airflow's names of the people who may uphold or overturn a decision; whoever"
+        " asked for the review may not. Nobody by default: the use case then has no DAG"
+        " `decision_review`.",
+    )
+    hours: float = Field(
+        default=72.0,
+        gt=0.0,
+        description="How long a request for a review waits for its answer, in hours; then it ends"
+        " without one. 72 by default.",
+    )
+    share: Share = Field(
+        default=0.0,
+        description="Share of the logged answers that `flightdeck decisions sample` draws at random"
+        " for a person to look at. None by default.",
+    )
+    band: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="Scores that lie at most so far from the decision's threshold are drawn too, in"
+        " probability. 0 by default: none; only a binary problem has a threshold.",
+    )
+
+    @model_validator(mode="after")
+    def _different(self) -> Review:
+        all_different("reviewers", self.reviewers)
+        return self

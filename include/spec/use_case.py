@@ -23,7 +23,7 @@ from include.spec.operations import (
     Triggers,
 )
 from include.spec.problem import Problem
-from include.spec.release import Release
+from include.spec.release import Release, Review
 from include.spec.request import Serving
 from include.spec.tables import CrossTableRule, FeatureTable, Input, Label, Privacy, Table
 from include.spec.times import Schedule
@@ -127,6 +127,10 @@ class UseCase(Part):
         default=Release(),
         description="How a new version comes into service, and who approves it. Directly by"
         " default.",
+    )
+    review: Review = Field(
+        default=Review(),
+        description="Who reviews single decisions that somebody contests. Nobody by default.",
     )
     schedule: Schedule = Field(description="When the processes run.")
 

@@ -1,4 +1,6 @@
-"""A release that waits for a named person, and the task that decides what the answer is worth."""
+"""A release, or the review of a decision, that waits for a named person, and the task that decides
+what the answer is worth.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context, Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from include.decisions.right import DECISION
 from include.release.approval import REASON, SHORTEST_REASON, Right
 from include.settings import load_settings
 from plugins.airflow_records import AirflowRecords
@@ -37,6 +40,19 @@ def reason_param() -> Param:
     )
 
 
+def decision_param() -> Param:
+    """The field of a review: what replaces a decision that is overturned."""
+    return Param(
+        None,
+        type=["null", "string"],
+        maxLength=200,
+        title="Decision instead",
+        source="task",
+        description="Only to overturn: the class or the number that replaces the answer. Of a"
+        " yes-or-no question empty: it becomes the other one.",
+    )
+
+
 class RequestApprovalOperator(StepOperator, HITLOperator):
     """Asks named people, and waits in the state `awaiting_input`, without a worker slot.
 
@@ -48,11 +64,13 @@ class RequestApprovalOperator(StepOperator, HITLOperator):
     """
 
     ui_color = "#e4d7f5"
+    expired = EXPIRED
+    nothing = "Nothing is released."
 
     def __init__(self, *, right: Right, **kwargs: Any) -> None:
         # Airflow hands the DAG's own parameters to every task; only the task's become the form.
         params = kwargs.pop("params", None) or ParamsDict()
-        params.update(ParamsDict({REASON: reason_param()}))
+        params.update(self.form())
         super().__init__(
             subject="Release?",
             options=list(right.options),
@@ -66,7 +84,11 @@ class RequestApprovalOperator(StepOperator, HITLOperator):
     @property
     def steps(self) -> tuple[str, ...]:
         """Every step that the task may call."""
-        return (self.step, EXPIRED)
+        return (self.step, self.expired)
+
+    def form(self) -> dict[str, Param]:
+        """The fields that the person fills in beside the choice."""
+        return {REASON: reason_param()}
 
     def execute(self, context: Context) -> Any:
         """Write down what is asked, then wait."""
@@ -80,15 +102,26 @@ class RequestApprovalOperator(StepOperator, HITLOperator):
         try:
             answer = HITLOperator.execute_complete(self, context, event)
         except HITLTimeoutError:
-            self.step = EXPIRED
+            self.step = self.expired
             expired = self.run_step(context).as_json()
             context["ti"].xcom_push(key="return_value", value=expired)
-            raise refusal(self.log, "Nothing is released.", expired["reasons"]) from None
+            raise refusal(self.log, self.nothing, expired["reasons"]) from None
         return {
             "chosen_options": list(answer["chosen_options"]),
             "responded_by_user": answer["responded_by_user"],
             "params_input": answer["params_input"],
         }
+
+
+class RequestReviewOperator(RequestApprovalOperator):
+    """Asks the reviewers to uphold or overturn one decision, with all that is recorded about it."""
+
+    expired = "include.processes.decisions.review:expire_review"
+    nothing = "The decision was not reviewed."
+
+    def form(self) -> dict[str, Param]:
+        """The reason, and what replaces a decision that is overturned."""
+        return {**super().form(), DECISION: decision_param()}
 
 
 class ApprovalGateOperator(GateOperator):
@@ -119,3 +152,11 @@ class ApprovalGateOperator(GateOperator):
             "passed_on": context["ti"].xcom_pull(task_ids=self.request_task),
         }
         return {**super().inputs(context), "answered": answered}
+
+
+class ReviewGateOperator(ApprovalGateOperator):
+    """Records the review of a decision, and fails unless a named person with the right to it has
+    answered this very request.
+    """
+
+    what = "The review"

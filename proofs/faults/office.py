@@ -6,17 +6,25 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
+from include.inference_log.log import log_schema, log_table
 from include.registry.client import connect
 from include.release.approval import APPROVE
 from include.release.ledger import Entry, Ledger
 from include.settings import PROJECT_ROOT
+from include.tables.store import TableStore
+from include.use_cases.flight_delays.spec import USE_CASE
+from proofs.faults.approval_steps import DIGEST
 from proofs.harness.airflow import Account, Airflow
 from proofs.harness.home import home_settings
 from proofs.harness.ports import free_ports
 
 DAG, EXPIRING = "flight_delays__deployment", "flight_delays__expiring"
+REVIEW = "flight_delays__decision_review"
 ASK, GATE, PROMOTE = "request_approval", "check_approval", "promote_version"
 REASON = "better on every slice"
 OVERLAY = {
@@ -69,6 +77,24 @@ class Office:
             seconds=STATE_SECONDS,
         )
         return "released"
+
+    def log_answer(self, prediction_id: str) -> None:
+        """An answer of version 7, whose package nobody has, in the inference log."""
+        moment = datetime.now(UTC)
+        schema = log_schema(USE_CASE)
+        answer = {
+            "prediction_id": prediction_id,
+            "model_version": 7,
+            "model_digest": DIGEST,
+            "answered_at": moment,
+            USE_CASE.event_time: moment,
+            "score": 0.4,
+            "decision": False,
+            "arm": "champion",
+            "flags": [],
+        }
+        row = pl.DataFrame([{name: answer.get(name) for name in schema}], schema=schema)
+        TableStore(self.settings.tables_uri).replace_all(log_table(USE_CASE.name), row)
 
     def rows(self, case: str) -> list[Entry]:
         """The ledger's rows of a run."""

@@ -4,16 +4,33 @@ did.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from cli.application import invoke
+from cli.platform.environment import passwords
+from include.decisions.reviews import all_reviews, open_request
+from include.errors import PlatformError
 from include.release.approval import APPROVE
 from include.release.approval import REASON as FIELD
+from include.release.ledger import Ledger
 from proofs.faults.approval_steps import DIGEST
-from proofs.faults.office import ASK, DAG, EXPIRING, GATE, PROMOTE, REASON, Office, open_office
+from proofs.faults.office import (
+    ASK,
+    DAG,
+    EXPIRING,
+    GATE,
+    PERSON_SECONDS,
+    PROMOTE,
+    REASON,
+    REVIEW,
+    Office,
+    open_office,
+)
 
 pytestmark = pytest.mark.slow
 PASSED_ON = {
@@ -97,6 +114,40 @@ def test_an_approval_for_another_digest_approves_nothing(office: Office) -> None
 def test_whoever_started_the_release_may_not_approve_it(office: Office) -> None:
     assert office.asked("self", office.reviewer) == httpx.codes.OK
     assert "reviewer started this release and may not approve it" in refused(office, "self")
+
+
+def test_a_contested_decision_is_reviewed_by_who_may_and_not_by_who_asked(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identifier = f"{time.time_ns() // 10**6:012x}7{'0' * 3}8{'0' * 15}"
+    office.log_answer(identifier)
+    about = ["flight_delays", identifier, "--reason", "the flight was on time"]
+    office.engineer.wait_for_dag(REVIEW)
+    invoke(["decisions", "request", *about], office.settings)
+    ledger = Ledger(office.settings)
+    asked = office.airflow.wait_for(
+        "ask for the review", lambda: open_request(ledger.rows("flight_delays"), identifier)
+    )
+    run_id = str(asked.run).partition("/")[2]
+    office.wait(run_id, "request_review", "awaiting_input", dag_id=REVIEW)
+    time.sleep(PERSON_SECONDS)
+    overturn = ["decisions", "review", *about, "--outcome", "overturned", "--user"]
+    for person in ("engineer", "reviewer"):
+        monkeypatch.setenv("FLIGHTDECK_PASSWORD", passwords(office.settings)[person])
+        if person == asked.actor:
+            with pytest.raises(PlatformError, match="403"):
+                invoke([*overturn, person], office.settings)
+        else:
+            invoke([*overturn, person], office.settings)
+    office.wait(run_id, "close_review", "success", "failed", dag_id=REVIEW)
+    (review,) = all_reviews(office.settings, "flight_delays")
+    assert (review.prediction_id, review.outcome, review.decision) == (
+        identifier,
+        "overturned",
+        True,
+    )
+    assert (review.reviewer, review.requested_by) == ("reviewer", ("engineer",))
+    assert ledger.verify().number >= review.number
 
 
 def test_an_expired_request_ends_the_release(office: Office) -> None:

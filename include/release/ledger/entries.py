@@ -26,6 +26,9 @@ Event = Literal[
     "rolled_back",
     "override",
     "repaired",
+    "review_requested",
+    "reviewed",
+    "review_refused",
 ]
 # What changes who answers: only these order releases among each other.
 DECIDING = ("traffic", "promoted", "rolled_back")

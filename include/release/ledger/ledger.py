@@ -8,7 +8,7 @@ named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -93,6 +93,7 @@ class Ledger:
         evidence: dict[str, Any],
         *,
         after: int | None = None,
+        about_same: Callable[[Entry], bool] | None = None,
     ) -> Entry:
         """Add one row and return it. `evidence` must be JSON; its `run` names the run.
 
@@ -100,7 +101,10 @@ class Ledger:
         `after` is the number of the newest row about the use case's traffic that the caller has
         read (0: there was none; its own run's rows do not count). When there is a newer one, a
         promotion of this very version is returned; otherwise `LateStep` is raised, and nothing is
-        added. Raises `LedgerBroken` where the newest row and the head do not fit each other.
+        added. With `about_same` the row's evidence lists, as `earlier`, the numbers of the rows of
+        its event and use case for which that holds, as they are when it is written: of two that are
+        added at once the later one lists the earlier. Raises `LedgerBroken` where the newest row
+        and the head do not fit each other.
         """
         entry = Entry(
             0,
@@ -119,7 +123,7 @@ class Ledger:
             for _ in range(ATTEMPTS):
                 # A writer on a host that does not share the lock may have taken the number.
                 with suppress(IntegrityError):
-                    return self._append(entry, after)
+                    return self._append(entry, after, about_same)
         raise ReleaseError(
             f"The ledger {self.database.place} cannot be written: other hosts took the next number"
             f" {ATTEMPTS} times. Try again."
@@ -234,7 +238,9 @@ class Ledger:
         """The signed head; `None` where no ledger has been begun."""
         return read_head(self.head_path, self.keys)
 
-    def _append(self, entry: Entry, after: int | None) -> Entry:
+    def _append(
+        self, entry: Entry, after: int | None, about_same: Callable[[Entry], bool] | None
+    ) -> Entry:
         head = read_head(self.head_path, self.keys)
         with self.database.writing() as connection:
             last = self._fitting(connection, head)
@@ -244,6 +250,8 @@ class Ledger:
             same = None if entry.once is None else db.entry_once(connection, entry.once)
             if same is not None:
                 return same
+            if about_same is not None:
+                entry = _naming_earlier(connection, entry, about_same)
             added = self._signed(entry, last)
             db.insert(connection, added)
         write_head(self.head_path, head_of(added, added.recorded_at), self.keys)
@@ -352,6 +360,14 @@ def _newer(connection: Connection, entry: Entry, after: int) -> Entry | None:
         newest_first=True,
     )
     return next((row for row in rows if entry.run is None or row.run != entry.run), None)
+
+
+def _naming_earlier(
+    connection: Connection, entry: Entry, about_same: Callable[[Entry], bool]
+) -> Entry:
+    rows = db.entries(connection, use_case=entry.use_case, events=(entry.event,))
+    earlier = [row.number for row in rows if about_same(row)]
+    return replace(entry, evidence={**entry.evidence, "earlier": earlier})
 
 
 def _mark_message(mark: Mark) -> bytes:

@@ -20,6 +20,7 @@ from include.spec import (
     Monitoring,
     Release,
     RequestField,
+    Review,
     RowRule,
     Schedule,
     Serving,
@@ -454,6 +455,8 @@ USE_CASE = UseCase(
         strategy=Canary(bake_seconds=5, minimum_rows=60, patience_seconds=900),
         overriders=("reviewer",),
     ),
+    # A wrong answer costs a call: one in a thousand is looked at without being contested.
+    review=Review(reviewers=("reviewer",), share=0.001),
     schedule=Schedule(
         start=datetime(2013, 1, 1, tzinfo=UTC),
         end=datetime(2013, 12, 31, 23, tzinfo=UTC),

@@ -1,4 +1,6 @@
-"""Airflow DAGs of releases that wait for approval, without what is slow before and after it."""
+"""Airflow DAGs of releases that wait for approval, without what is slow before and after it, and
+of decisions that wait for a review.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, chain
 
 from dags.factories.common import build_dag
+from dags.factories.decision_review import build_decision_review_dag
 from include.catalogue import load_use_case
 from include.release.approval import Right
 from plugins.operators.approval import ApprovalGateOperator, RequestApprovalOperator
@@ -47,3 +50,4 @@ def build(process: str, right: Right) -> DAG:
 
 deployment = build("deployment", RIGHT)
 expiring = build("expiring", replace(RIGHT, hours=2 / 3600))
+decision_review = build_decision_review_dag(USE_CASE)

@@ -46,8 +46,11 @@ STAGED = {
     "rollback": ("roll_back",),
     "rollout": ("begin_stage", "look_at_stage", "request_decision", "apply_decision"),
     "approval": ("request_approval", "check_approval", "expire_approval"),
+    "decisions.review": ("request_review", "close_review", "expire_review"),
 }
-"""Steps that need two releases, or callers; the tests of releases repeat them."""
+"""Steps that need two releases, callers, or a person; the tests of releases and of reviews repeat
+them.
+"""
 ORDER = {
     "features": (2, 3),
     "training": (1, 3),
@@ -80,7 +83,7 @@ def dags(airflow_database: None) -> dict[str, list[str]]:
     dags = {process: steps_of(bag.dags[f"flight_delays__{process}"]) for process in ORDER}
     dags["training"].insert(0, COLLECT)
     ids = {dag.dag_id.partition("__")[2] for dag in bag.dags.values()}
-    assert ids == {*ORDER, "rollback"}
+    assert ids == {*ORDER, "rollback", "decision_review"}
     missing = set(declared_steps()) - {step for steps in dags.values() for step in steps}
     staged = {
         f"{processes.__name__}.{module}:{step}"
@@ -103,7 +106,7 @@ def steps_of(dag: Any) -> list[str]:
 
 def declared_steps() -> Iterator[str]:
     """Every function of `include.processes` that is a step, whether or not a DAG runs it."""
-    for module in pkgutil.iter_modules(processes.__path__, f"{processes.__name__}."):
+    for module in pkgutil.walk_packages(processes.__path__, f"{processes.__name__}."):
         for name, value in vars(importlib.import_module(module.name)).items():
             own = inspect.isfunction(value) and value.__module__ == module.name
             with suppress(SpecError, NameError):

@@ -211,6 +211,20 @@ def test_secrets_are_readable_by_their_owner_only(platform):
     assert stat.S_IMODE(socket_path(platform.settings).stat().st_mode) & 0o077 == 0
 
 
+def test_no_secret_is_in_a_command_or_a_log_of_the_whole_platform(platform):
+    settings = platform.settings
+    secrets = [*passwords(settings).values()]
+    secrets += json.loads((settings.home / "airflow" / "secrets.json").read_text()).values()
+    assert len(secrets) > 4
+    shown = {
+        str(process.pid): " ".join(process.cmdline()) for process in find_leftovers(settings)
+    } | {str(path): path.read_text(errors="replace") for path in log_dir(settings).rglob("*.log")}
+    assert any("scheduler" in text for text in shown.values())
+    assert len([where for where in shown if where.endswith(".log")]) > 4
+    for where, text in shown.items():
+        assert not [secret for secret in secrets if secret in text], where
+
+
 def test_every_option_that_is_set_exists_in_this_airflow(platform):
     from airflow.configuration import conf
 

@@ -15,9 +15,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
+from sqlalchemy import create_engine, inspect
 
 from cli.demo.traffic import requests_of_hour
 from cli.platform.environment import mlflow_environment, process_environment
@@ -206,7 +208,9 @@ def answers_in(tables: TableStore) -> int:
 
 
 def no_secret_is_shown(servers: Servers, results: str) -> None:
-    """Neither in what tasks hand over, nor in a command, nor in a log of either host."""
+    """Neither in what tasks hand over, nor in a command or log of either host, nor in what MLflow,
+    the ledger and Feast's registry have recorded, nor in a file of theirs or a report.
+    """
     settings = servers.settings
     family = psutil.Process().children(recursive=True)
     family += find_leftovers(servers.endpoint.settings)
@@ -215,6 +219,37 @@ def no_secret_is_shown(servers: Servers, results: str) -> None:
     assert "supervisord" in command
     logs = [path for path in settings.home.parent.rglob("*.log") if path.is_file()]
     assert logs
-    for text in (results, command, *(path.read_text(errors="replace") for path in logs)):
-        assert SECRET not in text
-        assert PASSWORD not in text
+    rows = dict(rows_of(str(settings.mlflow_database)))
+    assert {"runs", "tags", "model_versions", "release_ledger"} <= {
+        name for name, text in rows.items() if text
+    }
+    files = dict(files_of(settings.mlflow_artifacts, settings.reports_uri))
+    assert {"record.json", "validation.json"} <= {name.rpartition("/")[2] for name in files}
+    shown = {"results": results, "commands": command, **rows, **files}
+    shown |= {str(path): path.read_text(errors="replace") for path in logs}
+    # As it is, and as addresses hold it.
+    secrets = [form for secret in (SECRET, PASSWORD) for form in (secret, quote(secret, safe=""))]
+    for where, text in shown.items():
+        assert not [secret for secret in secrets if secret in text], where
+
+
+def rows_of(url: str) -> Iterator[tuple[str, str]]:
+    """Each table of a database with all its rows as text."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            for name in inspect(engine).get_table_names():
+                rows = connection.exec_driver_sql(f'SELECT t::text FROM "{name}" t')
+                yield name, "\n".join(rows.scalars())
+    finally:
+        engine.dispose()
+
+
+def files_of(*uris: str | None) -> Iterator[tuple[str, str]]:
+    """Each object below prefixes of the storage, as far as it is text."""
+    for uri in uris:
+        store = ObjectStore(str(uri))
+        for name in store.tags():
+            stored = store.read(name)
+            assert stored is not None
+            yield f"{uri}/{name}", stored.content.decode(errors="replace")

@@ -11,6 +11,9 @@ from datetime import datetime
 import polars as pl
 
 from include.bundles.deployments import Deployments
+from include.decisions.reviews import ID as PREDICTION_ID
+from include.decisions.reviews import REQUESTED as REVIEW_REQUESTED
+from include.decisions.reviews import reviews, standing
 from include.errors import LedgerBroken, ReleaseError
 from include.evidence.records import (
     Evidence,
@@ -44,6 +47,7 @@ def releases(scope: Scope, moment: datetime) -> Iterator[Evidence]:
     yield _service(scope)
     yield _tried(scope)
     yield _pipeline(scope)
+    yield _reviews(scope)
 
 
 def _ledger(scope: Scope, moment: datetime) -> Evidence:
@@ -255,4 +259,40 @@ def _pipeline(scope: Scope) -> Evidence:
             ),
         ),
         facts=tuple(f"{row.event} by {row.actor}: {row.reason}" for row in rows),
+    )
+
+
+def _reviews(scope: Scope) -> Evidence:
+    """Present where decisions of the version were reviewed by a person and none waits for its
+    review.
+    """
+    name, rows = scope.use_case.name, scope.ledger.entries
+    requests = [
+        row
+        for row in rows
+        if row.event == REVIEW_REQUESTED
+        and row.version == scope.version.version
+        and scope.period.holds(row.recorded_at)
+    ]
+    written = [review for review in reviews(rows) if review.version == scope.version.version]
+    asked_about = {row.evidence[PREDICTION_ID] for row in requests}
+    answered = [review for review in written if review.prediction_id in asked_about]
+    how = f"flightdeck decisions request {name} PREDICTION_ID, answered by a reviewer in Airflow"
+    if not requests:
+        return missing("reviews", "a decision that was contested and reviewed", how)
+    open_ids = asked_about - {review.prediction_id for review in answered}
+    decided = standing(answered)
+    overturned = sum(review.outcome == "overturned" for review in decided)
+    content = [review.as_json() for review in answered]
+    numbers = sentences((str(review.number) for review in answered), 20)
+    return Evidence(
+        "reviews",
+        exists=bool(answered),
+        files=(
+            json_file(
+                "releases/reviews.json", content, f"release ledger, rows {numbers or 'none'}"
+            ),
+        ),
+        facts=(f"Contested {len(asked_about)}, reviewed {len(decided)}, overturned {overturned}.",),
+        lacks=(Lack(f"a review of {len(open_ids)} contested decisions", how),) if open_ids else (),
     )

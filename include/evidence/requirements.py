@@ -44,6 +44,7 @@ KINDS: Mapping[str, str] = {
     "test_score": "ML Test Score, computed from the records",
     "ledger": "the signed release ledger",
     "approval": "approval by another named person",
+    "reviews": "reviews of single decisions by named people",
     "service": "who answered callers, at which share, since when",
     "tried": "verdicts on live traffic before all of it",
     "pipeline": "deployments of the pipeline",
@@ -117,7 +118,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "",
         ),
         ("Annex IV(2)(d)", "Data requirements and data sheets", "data_set lineage query", ""),
-        ("Annex IV(2)(e)", "Assessment of human oversight", "people approval", ""),
+        ("Annex IV(2)(e)", "Assessment of human oversight", "people approval reviews", ""),
         (
             "Annex IV(2)(f)",
             "Changes that were determined beforehand",
@@ -155,7 +156,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         (
             "Art. 14",
             "People oversee, intervene and stop",
-            "people approval service alarms",
+            "people approval reviews service alarms",
             "competence, training and authority of these people",
         ),
         (
@@ -188,6 +189,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             "Post-market monitoring over the lifetime",
             "monitoring performance checks alarms feedback",
             "the post-market monitoring plan",
+        ),
+        (
+            "Art. 86",
+            "A person is told what made a decision about them",
+            "explanations reviews",
+            "what each person was told",
         ),
     ),
     *_table(

@@ -11,6 +11,7 @@ import pytest
 
 from include.alarms.records import signal_of
 from include.alarms.store import AlarmStore
+from include.decisions.reviews import Decided, record_review
 from include.evidence.judged import judged
 from include.evidence.logged import logged
 from include.evidence.records import Period
@@ -263,3 +264,26 @@ def test_what_is_declared_to_be_left_out_of_the_log_is_missing(scope_of, home, s
     log = by_kind(logged(scope_of(use_case=case)))["log"]
     assert log.state == "partly"
     assert what in log.lacks[0].what
+
+
+def test_reviews_of_decisions_are_there_when_nobody_waits_for_one(scope_of, row, home):
+    def part(period=None):
+        return by_kind(releases(scope_of(period), NOW))["reviews"]
+
+    assert part().state == "missing"
+    for decision in ("p1", "p2"):
+        row("review_requested", prediction_id=decision, answered_at="2026-01-01T00:00+00:00")
+    assert (part().state, part().facts) == ("missing", ("Contested 2, reviewed 0, overturned 0.",))
+    requests = {entry.evidence["prediction_id"]: entry for entry in Ledger(home).rows(NAME)}
+
+    def review(decision, outcome, replaced):
+        decided = Decided(outcome, replaced)
+        record_review(Ledger(home), requests[decision], decided, reviewer="bob", reason="it was so")
+
+    review("p1", "overturned", True)
+    assert (part().state, part().facts) == ("partly", ("Contested 2, reviewed 1, overturned 1.",))
+    review("p2", "upheld", None)
+    assert (part().state, part().facts) == ("present", ("Contested 2, reviewed 2, overturned 1.",))
+    (file,) = part().files
+    assert [item["outcome"] for item in json.loads(file.content)] == ["overturned", "upheld"]
+    assert part(Period(until=day(1))).state == "missing"

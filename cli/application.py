@@ -78,7 +78,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "experiments": Command(
         "cli.experiments.main:application",
-        "List, search, show, compare and annotate what has been trained.",
+        "List, search, show, compare, draw and annotate what has been trained.",
         RECORDS,
     ),
     "models": Command(

@@ -4,6 +4,7 @@ writes annotations only.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,8 +19,10 @@ from cli.experiments.tables import (
 from cli.lazy import new_application
 from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
 from cli.records.tracking import command_settings
+from include.catalogue import load_use_case
 from include.experiments.compare import compare
 from include.experiments.criteria import metric, search
+from include.experiments.page import write_page
 from include.experiments.paired import compare_on_golden
 from include.experiments.runs import Training, find_training, trainings
 from include.experiments.shown import best
@@ -40,7 +43,7 @@ application = new_application(
 
 @application.callback()
 def _experiments() -> None:
-    """List, search, show, compare and annotate what has been trained."""
+    """List, search, show, compare, draw and annotate what has been trained."""
 
 
 @application.command("list")
@@ -154,6 +157,28 @@ def compare_experiments(
     answer = compare(client, chosen)
     answer["golden"] = None if no_golden else compare_on_golden(client, settings, chosen)
     print_answer(answer, print_comparison, as_json=as_json)
+
+
+@application.command("page")
+def experiments_page(
+    context: typer.Context,
+    use_case: Annotated[str, typer.Argument(metavar="NAME", help="Such as flight_delays.")],
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where; below the reports of the home by default."),
+    ] = None,
+) -> None:
+    """Write a page of all trainings beside each other: metrics, costs, parameters, releases.
+
+    One file of HTML that needs no network.
+    """
+    settings = command_settings(context)
+    path = write_page(settings, load_use_case(use_case), to)
+    print(f"{path}")
+    address = settings.report_address(str(path))
+    if address is not None:
+        print(f"While the platform runs: {address}")
 
 
 @application.command("annotate")

@@ -36,10 +36,14 @@ from include.tables.store import TableStore
 
 settings = load_settings()
 month = Interval.parse("2023-02-01T00:00+00:00", "2023-03-01T00:00+00:00")
+def processes(use_case):
+    return {dag_id.partition("__")[2] for dag_id in build_all(use_case)}
+
 for name in sys.argv[1:]:
     use_case = load_use_case(name)
     found = problems(use_case, settings)
-    alike = len(build_all(use_case)) == len(build_all(load_use_case("flight_delays")))
+    # A new use case names nobody yet who reviews its decisions.
+    alike = processes(use_case) == processes(load_use_case("flight_delays")) - {"decision_review"}
     for interval in (Interval.parse("2023-01-01T00:00+00:00", month.start.isoformat()), month):
         run = RunInfo(process="features", run_id="test")
         context = StepContext(use_case, settings, interval, run)

@@ -51,8 +51,8 @@ def print_score(score: Score) -> None:
     for name in SECTIONS:
         _print_section(score, name)
     sums = ((name, score.section(name), TESTS_IN_SECTION) for name in SECTIONS)
-    title = f"ML Test Score of {score.use_case}/{score.version}: {score.points:g}, the least of"
-    print_table(title, ("section", "points", "of"), sums)
+    print_table("Sections", ("section", "points", "of"), sums)
+    print(f"ML Test Score of {score.use_case}/{score.version}: {score.points:g}, the least of them")
     print(score.meaning)
 
 

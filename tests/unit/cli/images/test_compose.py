@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +22,8 @@ from include.errors import SettingsError
 from include.registry.server import leave_out_files, wanted_accounts
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.containers.bases import STANDINS, VARIABLES
+from tests.unit.cli.images.compose_files import CELERY, COMPOSE, FILE
 
-COMPOSE = Path(sys.executable).with_name("docker-compose")
-FILE = PROJECT_ROOT / "docker" / "compose.yaml"
 OWN = re.compile(r"flightdeck/(airflow|mlflow|serving):\d+\.\d+\.\d+")
 BY_DIGEST = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 ONCE = {"bucket", "migrate"}
@@ -47,8 +45,6 @@ def configured(**variables: str) -> dict[str, Any]:
     return whole
 
 
-CELERY = {"COMPOSE_PROFILES": "celery", "FLIGHTDECK_EXECUTOR": "celery"}
-"""What `make compose-up EXECUTOR=celery` sets: every service there is."""
 CONFIGURATION = configured(**CELERY)
 SERVICES: dict[str, dict[str, Any]] = CONFIGURATION["services"]
 FLIGHTDECKS = {

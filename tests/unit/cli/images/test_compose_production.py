@@ -23,7 +23,7 @@ from include.settings import PREFIX, Settings, load_settings
 from include.settings.contradictions import NEEDED_BY
 from include.settings.environments import ENVIRONMENTS
 from serving.contract.api_keys import ApiKeys
-from tests.unit.cli.images.test_compose import CELERY, COMPOSE, FILE
+from tests.unit.cli.images.compose_files import CELERY, COMPOSE, FILE
 
 PRODUCTION = FILE.with_name("compose.production.yaml")
 USERS = "ann:admin,omar:op,rita:user"

@@ -33,8 +33,6 @@ from include.files import write
 from include.step_documents import StepDocument, StepReport, unpack
 from include.steps import PROCESSES, StepResult, call_step, load_step
 
-ROOTS = tuple(f"{package}." for package in ("include", "proofs", "tests"))
-"""What a step's whole name begins with; `decisions.review:close_review` is a short one."""
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -94,10 +92,12 @@ def _leave(report: StepReport, options: argparse.Namespace) -> None:
 
 
 def _reference(name: str) -> str:
-    """`training:train_model` is short for the module of that process."""
-    module, _, function = name.partition(":")
-    is_whole = module.startswith(ROOTS)
-    return name if is_whole else f"{PROCESSES}.{module}:{function}"
+    """`training:train_model` and `decisions.review:close_review` are short: they lie among the
+    processes. Any other name with a dot is a whole one.
+    """
+    package, dot, _ = name.partition(":")[0].partition(".")
+    is_short = not dot or (Path(__file__).parent / package).is_dir()
+    return f"{PROCESSES}.{name}" if is_short else name
 
 
 def _parser() -> argparse.ArgumentParser:

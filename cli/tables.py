@@ -16,6 +16,7 @@ from rich.text import Text
 FILE_CHARACTERS = 170
 VALUE_CHARACTERS = 44
 PROSE_CHARACTERS = 32
+NAME_CHARACTERS = 12
 INDENT = "  "
 
 
@@ -123,9 +124,10 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """A title, and a line for each fact: its name and all of its value."""
     output = console()
     output.print(title, style="bold", markup=False)
+    width = max([NAME_CHARACTERS, *(len(name) + len(INDENT) for name in facts)])
     for name, value in facts.items():
         text = "-" if value is None or value == "" else value
-        output.print(f"{INDENT}{name:<12}{text}", soft_wrap=True, markup=False)
+        output.print(f"{INDENT}{name:<{width}}{text}", soft_wrap=True, markup=False)
 
 
 def cell(value: Any) -> str:

@@ -29,7 +29,7 @@ COSTS = {
 }
 ACRONYMS = ("auc", "mae", "r2", "rmse")
 MOST_TRAININGS = 200
-LEAST_ROOM = timedelta(hours=1)
+LEAST_ROOM = timedelta(minutes=1)
 """Beside the first and the last training."""
 
 Value = Callable[[Training], float | None]

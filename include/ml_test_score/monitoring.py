@@ -40,7 +40,7 @@ def invariants_hold(records: Records) -> Judgement:
         return half(UNMONITORED, *shown) if shown else nothing(UNMONITORED)
     broken = [row for row in served if row["outcome"] == "refused"]
     shown.append(
-        f"{len(served)} findings on served inputs, {len(broken)} of them alarmed"
+        f"{len(served)} findings on served inputs, {len(broken)} of them beyond their limits"
         f" ({', '.join(INVARIANTS)})"
     )
     return full(*shown) if trained else half("no verdict on the training set is kept", *shown)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.tables import print_table
+from cli.tables import print_facts, print_table
 
 SENTENCE = "refused because the model's file was changed after its evaluation [digest 12/34]"
 HEADINGS = ("case", "gate", "reason")
@@ -76,3 +76,16 @@ def test_what_is_no_prose_is_shortened(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_value_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("Cases", ("case", "seen"), [("[bold]one[/bold]", "[/]")])
     assert "[bold]one[/bold]  [/]" in "\n".join(printed(capsys))
+
+
+def test_a_long_name_of_a_fact_is_set_apart_from_its_value(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_facts("Decision", {"Answer": "no", "Why this version": "it served", "Empty": ""})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  Answer            no",
+        "  Why this version  it served",
+        "  Empty             -",
+    ]
+    print_facts("Nothing", {})
+    assert capsys.readouterr().out == "Nothing\n"

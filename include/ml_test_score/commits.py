@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from datetime import datetime
 from pathlib import Path
 
 from include.ml_test_score.records import Review
 from include.settings import PROJECT_ROOT
+from include.training.provenance import ask_git
 
 TRAILER = re.compile(r"^(?:Reviewed|Approved|Acked)-by:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 FIELDS = "%ae%n%cI%n%B"
-GIT_SECONDS = 30
 
 
 def review_of(commit: str, root: Path = PROJECT_ROOT) -> Review | None:
@@ -21,14 +20,16 @@ def review_of(commit: str, root: Path = PROJECT_ROOT) -> Review | None:
     Reviewers are those whom trailers of the commit, or of the first merge that brought it in, name,
     and that merge's author; the commit's own author is none.
     """
-    shown = _git(root, "show", "--no-patch", f"--format={FIELDS}", f"{commit}^{{commit}}")
+    shown = ask_git(root, "show", "--no-patch", f"--format={FIELDS}", f"{commit}^{{commit}}")
     if shown is None:
         return None
     author, moment, *message = shown.splitlines()
     names = _named(message)
-    merged = _git(root, "rev-list", "--merges", "--ancestry-path", "--reverse", f"{commit}..HEAD")
+    merged = ask_git(
+        root, "rev-list", "--merges", "--ancestry-path", "--reverse", f"{commit}..HEAD"
+    )
     if merged:
-        first = _git(root, "show", "--no-patch", f"--format={FIELDS}", merged.splitlines()[0])
+        first = ask_git(root, "show", "--no-patch", f"--format={FIELDS}", merged.splitlines()[0])
         by, _, *text = (first or "\n").splitlines()
         names |= {by, *_named(text)}
     others = sorted(name for name in names if name and author not in name)
@@ -37,18 +38,3 @@ def review_of(commit: str, root: Path = PROJECT_ROOT) -> Review | None:
 
 def _named(message: list[str]) -> set[str]:
     return set(TRAILER.findall("\n".join(message)))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints; None where it has nothing to say of that."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],  # noqa: S607  # git is wherever the machine has it
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=GIT_SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

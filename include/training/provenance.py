@@ -55,8 +55,8 @@ def code_commit(root: Path = PROJECT_ROOT) -> str:
         return f"{bundle.commit}{DIRTY}" if bundle.dirty else bundle.commit
     if (packed := root / IMAGE_COMMIT).is_file():
         return packed.read_text(encoding="utf-8").strip()
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain")
+    commit = ask_git(root, "rev-parse", "HEAD")
+    changes = ask_git(root, "status", "--porcelain")
     if commit is None or changes is None:
         return UNKNOWN
     return f"{commit}{DIRTY}" if changes else commit
@@ -91,7 +91,8 @@ def _processor(path: Path = Path("/proc/cpuinfo")) -> str:
     return next(names, platform.processor() or UNKNOWN)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def ask_git(root: Path, *arguments: str) -> str | None:
+    """What git prints in a checkout; None where it has nothing to say of that, or is not there."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],  # noqa: S607

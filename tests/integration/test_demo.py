@@ -39,6 +39,7 @@ from include.registry.client import connect
 from include.release.ledger import Ledger
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.tables.store import TableStore
+from include.training.study import one_search
 from include.use_cases.flight_delays.data import read_source
 from proofs.harness.ports import free_port
 from tests.processes import command_of
@@ -161,18 +162,22 @@ def back_fill(environment: dict[str, str], deliveries: Path) -> tuple[str, str]:
 
 
 def restart_while_it_trains(settings: Settings, environment: dict[str, str]) -> str:
-    """The demo's first training, with `make down` and `make up` in the middle of its search, which
-    is long enough to be met, and with a kill -9 of everything in the middle of what is left of it;
-    what `make down` printed.
+    """The demo's first training, with `make down` and `make up` in the middle of its search, and
+    with a kill -9 of everything in the middle of what is left of it; what `make down` printed.
     """
     with AirflowApi(settings) as api:
         conf = {"until": "2013-04-01", "reason": "a restart is met", "trials": TRIALS}
         api.trigger(TRAINING, FIRST_TRAINING, conf=conf)
     wait_for(lambda: any((settings.home / "work").rglob("tuning-*.journal")))
+    (journal,) = (settings.home / "work").rglob("tuning-*.journal")
     stopped = run_command("down", environment)
-    run_command("up", environment)
-    with AirflowApi(settings) as api:
-        wait_for(lambda: searching(api) == 2)
+    # However fast the machine is, the search goes on when it has been met, and not before.
+    with one_search(journal):
+        run_command("up", environment)
+        with AirflowApi(settings) as api:
+            wait_for(lambda: searching(api) == 2)
+        size = journal.stat().st_size
+    wait_for(lambda: journal.stat().st_size > size)
     cut_power(settings)
     run_command("up", environment)
     return stopped

@@ -571,7 +571,7 @@ def test_a_person_must_give_a_reason(settings, reason):
 
 def race(folder: str, name: str, gate) -> None:
     settings = load_settings({"FLIGHTDECK_ENV": "test", "FLIGHTDECK_HOME": folder})
-    gate.wait(30)
+    gate.wait(300)
     for number in range(5):
         at = replace(
             context(settings, "training", day(40)),
@@ -590,14 +590,21 @@ def test_runs_at_the_same_time_never_share_a_cause_and_lose_none(settings, tmp_p
     runs = [
         spawn.Process(target=race, args=(str(tmp_path), name, gate)) for name in ("left", "right")
     ]
+
+    def add(cause: Cause) -> None:
+        amend(settings, PARCELS.name, lambda kept: [*kept, cause])
+
+    # One is there before the race, for whoever is first, and one comes after it, for the last run.
+    add(causes[0])
     for run in runs:
         run.start()
-    gate.wait(30)
-    for cause in causes:
-        amend(settings, PARCELS.name, lambda kept, new=cause: [*kept, new])
+    gate.wait(300)
+    for cause in causes[1:-1]:
+        add(cause)
     for run in runs:
-        run.join(60)
+        run.join(300)
         assert run.exitcode == 0
+    add(causes[-1])
     run_step(
         collect_causes,
         replace(context(settings, "training", day(40)), run=RunInfo("training", "last", "asset")),

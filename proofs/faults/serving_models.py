@@ -72,7 +72,7 @@ def swap_in(
         f"{sum(traffic.errors.values())} client errors, version"
         f" {' and '.join(map(str, traffic.versions))} answers, refused for"
         f" {reason if reason in error else error or 'nothing'}",
-        f"{len(traffic.answered)} answers; {error}",
+        f"{len(traffic.answered)} answers; {error}{_told(traffic)}",
     )
 
 
@@ -93,8 +93,13 @@ def swap_good(endpoint: Endpoint, world: World, *, swaps: int) -> Line:
         "0 client errors, versions [1, 2] answer",
         f"{sum(traffic.errors.values())} client errors, versions {traffic.versions} answer",
         f"{len(traffic.answered)} answers, slowest {traffic.slowest:.1f} s, slowest swap"
-        f" {slowest:.1f} s",
+        f" {slowest:.1f} s{_told(traffic)}",
     )
+
+
+def _told(traffic: Traffic) -> str:
+    """What callers were told instead of an answer, if any were."""
+    return f"; errors: {dict(traffic.errors)}" if traffic.errors else ""
 
 
 def _wait_for_error(endpoint: Endpoint, version: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from include.errors import SettingsError
 from include.files import write
 
-VERSION = "0.1.0"
+VERSION = "0.2.0.dev0"
 """As in pyproject.toml. Between two releases it is the next one's, with `.dev0`."""
 FILE = "home.json"
 

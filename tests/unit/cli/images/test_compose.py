@@ -24,7 +24,7 @@ from include.settings import PROJECT_ROOT, Settings, load_settings
 from proofs.containers.bases import STANDINS, VARIABLES
 from tests.unit.cli.images.compose_files import CELERY, COMPOSE, FILE
 
-OWN = re.compile(r"flightdeck/(airflow|mlflow|serving):\d+\.\d+\.\d+")
+OWN = re.compile(r"flightdeck/(airflow|mlflow|serving):\d+\.\d+\.\d+(\.dev0)?")
 BY_DIGEST = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 ONCE = {"bucket", "migrate"}
 HOME = Path("/var/flightdeck")

@@ -6,12 +6,17 @@ loop takes requests, `listen` in it, `stop` when the server takes no more reques
 
 from __future__ import annotations
 
+import asyncio
+
 from include.model.lean_xgboost import import_lean
 from include.settings import Settings
 from serving.contract.api_keys import open_api_keys
 from serving.engine.runtime import Runtime, RuntimeHolder
 from serving.grpc.server import GrpcServer
 from serving.parent_watch import end_with_parent
+
+OPENING_SECONDS = 30.0
+"""How long a process that starts may keep others waiting for it: they answer meanwhile."""
 
 
 class Lifecycle:
@@ -35,11 +40,18 @@ class Lifecycle:
         end_with_parent()
 
     async def listen(self) -> None:
-        """Open the gRPC port, on the event loop that answers HTTP too; raises `ServingError` when
-        it is taken.
+        """Let requests come, once the models and stores were opened that can be: a worker that is
+        started anew takes none from the others that it could not answer.
+
+        Opens the gRPC port, on the event loop that answers HTTP too; raises `ServingError` when it
+        is taken.
         """
-        if self._settings.grpc_port and self.holder.runtime is not None:
-            self._grpc = GrpcServer(self.holder.runtime, self._settings, self.api_keys)
+        runtime = self.holder.runtime
+        if runtime is None:
+            return
+        await asyncio.to_thread(runtime.wait_opened, OPENING_SECONDS)
+        if self._settings.grpc_port:
+            self._grpc = GrpcServer(runtime, self._settings, self.api_keys)
             await self._grpc.start()
 
     async def stop(self) -> None:

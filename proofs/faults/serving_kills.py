@@ -18,7 +18,7 @@ from include.settings import PROJECT_ROOT
 from proofs.faults.line import Line
 from proofs.harness.endpoint import Endpoint
 from proofs.harness.logged import Account, logged_ids, settle
-from proofs.harness.traffic import Traffic
+from proofs.harness.traffic import NO_ANSWER, Traffic
 from proofs.harness.world import World
 
 SEED = 20130401
@@ -68,9 +68,9 @@ def kill_one_worker(endpoint: Endpoint, world: World, *, kills: int) -> Line:
     account = settle(world.settings, [*traffic.answered, *once.answered], before)
     return Line(
         "kill -9 one of two server workers under load",
-        f"{kills} died, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True",
+        f"{kills} died, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}: True, refused: nothing",
         f"{died} died, {sum(traffic.errors.values())} client errors, {account},"
-        f" {_only_lost(account, once)}",
+        f" {_only_lost(account, once)}, refused: {_refused(once)}",
         f"{account.answered} answers, {traffic.repeats} requests asked again,"
         f" slowest {traffic.slowest:.1f} s; {_told(once)}",
     )
@@ -125,9 +125,9 @@ def kill_at_random(
     return Line(
         f"kill -9 server and shipper {server_kills + shipper_kills} times at random",
         f"{server_kills + shipper_kills} died, 0 client errors, 0 lost, 0 doubled, {ONLY_LOST}:"
-        " True",
+        " True, refused: nothing",
         f"{whole + single + shippers.died} died, {sum(traffic.errors.values())} client errors,"
-        f" {account}, {_only_lost(account, once)}",
+        f" {account}, {_only_lost(account, once)}, refused: {_refused(once)}",
         f"{single} of one worker, {whole} of the whole endpoint, {shippers.died} of a shipper;"
         f" {account.answered} answers, {traffic.repeats} requests asked again, slowest"
         f" {traffic.slowest:.1f} s; {_told(once)}",
@@ -135,11 +135,17 @@ def kill_at_random(
 
 
 def _only_lost(account: Account, once: Traffic) -> str:
-    return f"{ONLY_LOST}: {account.unasked <= once.errors['no answer']}"
+    return f"{ONLY_LOST}: {account.unasked <= once.errors[NO_ANSWER]}"
+
+
+def _refused(once: Traffic) -> str:
+    """What a worker said that took a request and could not answer it, and how often."""
+    refusals = {text: number for text, number in once.errors.items() if text != NO_ANSWER}
+    return ", ".join(f"{text} ({number})" for text, number in sorted(refusals.items())) or "nothing"
 
 
 def _told(once: Traffic) -> str:
-    return f"without an id {len(once.answered)} answered, {once.errors['no answer']} cut off"
+    return f"without an id {len(once.answered)} answered, {once.errors[NO_ANSWER]} cut off"
 
 
 def _kill_some_worker(endpoint: Endpoint, chance: random.Random) -> int:

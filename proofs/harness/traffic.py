@@ -21,6 +21,8 @@ from proofs.harness.endpoint import PREDICT
 RETRY_STATUS = frozenset({429, 502, 503, 504})
 RETRY_SECONDS = 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
+NO_ANSWER = "no answer"
+"""Of `Traffic.errors`, the requests whose connection was cut off or refused."""
 
 
 def predict(
@@ -133,7 +135,7 @@ class Traffic:
             self.slowest = max(self.slowest, seconds)
             self.repeats += repeats if self._retries else 0
             if answer is None:
-                self.errors["no answer"] += 1
+                self.errors[NO_ANSWER] += 1
             elif answer.status_code != httpx.codes.OK:
                 self.errors[f"{answer.status_code} {answer.json()['error']['code']}"] += 1
             else:

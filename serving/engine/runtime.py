@@ -70,6 +70,19 @@ class Runtime:
         self.stores.start()
         self.batcher.start()
 
+    def wait_opened(self, seconds: float) -> None:
+        """Wait until models and stores were tried once, whatever came of it, or the time is up."""
+        until = time.monotonic() + seconds
+        opened = self.watcher.wait_restored(seconds) and self.stores.wait_tried(
+            max(until - time.monotonic(), 0.0)
+        )
+        if not opened:
+            logger.warning(
+                "models and online stores are still being opened after %g s; requests are taken"
+                " from now on",
+                seconds,
+            )
+
     def stop(self) -> None:
         """Answer what is pending, then close everything."""
         self.watcher.stop()

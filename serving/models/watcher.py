@@ -46,6 +46,7 @@ class ModelWatcher:
         self._reporter = Reporter(settings, self.slots)
         self._catalogue = CatalogueFollower(self.slots, self._add, self._drop) if follows else None
         self._stop = threading.Event()
+        self._restored = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="flightdeck-models", daemon=True)
 
     @property
@@ -59,6 +60,12 @@ class ModelWatcher:
         self.residency.start()
         self._thread.start()
         self._reporter.start()
+
+    def wait_restored(self, seconds: float) -> bool:
+        """Wait until every slot has followed its plan as far as it can at the start; say whether
+        that was so within the time.
+        """
+        return self._restored.wait(seconds)
 
     def stop(self) -> None:
         """End watching and wait for the thread."""
@@ -93,6 +100,7 @@ class ModelWatcher:
         for slot in self.slots.values():
             slot.restore(standing_by=standing_by)
         self.residency.settle(self._stop.is_set)
+        self._restored.set()
         look_at = time.monotonic() + CATALOGUE_SECONDS
         while not self._stop.wait(WATCH_SECONDS):
             for name, slot in self.slots.items():

@@ -33,6 +33,7 @@ class OnlineStores:
         self._errors: dict[str, str] = {}
         self._opening = threading.Lock()
         self._stop = threading.Event()
+        self._tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flightdeck-stores", daemon=True)
 
     def start(self) -> None:
@@ -43,6 +44,10 @@ class OnlineStores:
         """Stop trying."""
         self._stop.set()
         self._thread.join(timeout=10.0)
+
+    def wait_tried(self, seconds: float) -> bool:
+        """Wait until opening every store was tried once; say whether that was so within the time."""
+        return self._tried.wait(seconds)
 
     def is_open(self, use_case: str) -> bool:
         """Say whether the use case's store can be read."""
@@ -90,6 +95,7 @@ class OnlineStores:
             for name, use_case in self._use_cases.items():
                 if not self._covers(name):
                     self._open(name, use_case)
+            self._tried.set()
             for name in set(self._opened) - set(self._use_cases):
                 del self._opened[name], self._for[name]
             if self._stop.wait(RETRY_SECONDS):

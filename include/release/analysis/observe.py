@@ -33,6 +33,7 @@ from include.release.analysis.rows import (
     ENOUGH_BEFORE,
     PERCENTILE,
     LoggedRows,
+    answer_id,
     as_arrays,
     challenger_of,
     comparisons,
@@ -214,13 +215,11 @@ def _is_marked(use_case: UseCase, column: str) -> bool:
 
 
 def _paired(use_case: UseCase, rows: LoggedRows, plans: Sequence[Plan]) -> Paired | None:
-    """The rows that the champion answered and the shadow scored; a shadow's id differs from its
-    answer's in the digit that says which version of UUID it is.
-    """
+    """The rows that the champion answered and the shadow scored."""
     if plans[-1].shadow is None:
         return None
     usable = rows.frame.filter(~rows.failed & (rows.step == len(plans) - 1))
-    shadow = usable.filter(pl.col("arm") == SHADOW).with_columns(prediction_id=_answer_id())
+    shadow = usable.filter(pl.col("arm") == SHADOW).with_columns(prediction_id=answer_id())
     answered = usable.filter(pl.col("arm") == CHAMPION)
     both = answered.select("prediction_id").join(
         shadow.select("prediction_id"), on="prediction_id", how="inner"
@@ -234,8 +233,3 @@ def _paired(use_case: UseCase, rows: LoggedRows, plans: Sequence[Plan]) -> Paire
     different = strategy_of(use_case).are_different(first, second)
     apart = np.abs(first["score"].to_numpy() - second["score"].to_numpy())
     return Paired(both.height, int(different.sum()), float(apart.mean()))
-
-
-def _answer_id() -> pl.Expr:
-    identifier = pl.col("prediction_id")
-    return identifier.str.slice(0, 12) + pl.lit("7") + identifier.str.slice(13)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from include.inference_log.log import CHAMPION, log_table
+from include.inference_log.log import CHAMPION, SHADOW, log_table
 from include.release.analysis.observed import ArmWindow, Clustering, Comparison
 from include.release.plan import Plan, PlannedArm
 from include.spec import UseCase
@@ -38,7 +38,8 @@ class LoggedRows:
 
     `step` is the plan's place in the rollout, `bins` the score's bin between `edges` (the last one
     holds what is no number); `failed` and `lacking` are errors and missing features of `ArmWindow`.
-    `units` numbers the units, `moments` the seconds in which the rows were answered.
+    `units` numbers the units, `moments` the seconds in which the rows were answered. `compared` are
+    the rows that say something of both arms: of a shadow's plan only those that both scored.
     """
 
     frame: pl.DataFrame
@@ -51,6 +52,7 @@ class LoggedRows:
     edges: tuple[float, ...]
     units: np.ndarray
     moments: np.ndarray
+    compared: Flags
 
     def window(
         self, arm: PlannedArm, plan: int, chosen: Flags, slow_ms: float | None, units: int | None
@@ -156,7 +158,16 @@ def as_arrays(
         edges=tuple(edges),
         units=_units(rows, unit),
         moments=rows["answered_at"].dt.epoch("s").to_numpy(),
+        compared=_compared(rows, plans),
     )
+
+
+def answer_id() -> pl.Expr:
+    """The id of the answer that a shadow's row stands beside; they differ in the digit that says
+    which version of UUID an id is.
+    """
+    identifier = pl.col("prediction_id")
+    return identifier.str.slice(0, 12) + pl.lit("7") + identifier.str.slice(13)
 
 
 def comparisons(
@@ -168,7 +179,7 @@ def comparisons(
         champion, challenger = plan.champion, challenger_of(plan)
         if champion is None or challenger is None:
             continue
-        here = chosen & (rows.step == place)
+        here = chosen & rows.compared & (rows.step == place)
         result.append(
             Comparison(
                 rows.window(champion, plan.sequence, here & ~rows.challenger, slow_ms, None),
@@ -212,6 +223,20 @@ def _units(rows: pl.DataFrame, unit: Sequence[str]) -> np.ndarray:
     if not unit or any(name not in rows.columns for name in unit):
         return np.arange(rows.height)
     return rows.select(pl.struct(unit).rank("dense").cast(pl.Int64) - 1)[:, 0].to_numpy()
+
+
+def _compared(rows: pl.DataFrame, plans: Sequence[Plan]) -> Flags:
+    """A shadow misses rows: those of its start, and those that it was too slow for. What the
+    champion answered then is other traffic than what the shadow scored.
+    """
+    mirrored = rows.filter(pl.col("arm") == SHADOW).select(prediction_id=answer_id())
+    shadowed = [plan.sequence for plan in plans if plan.shadow is not None]
+    answered_alone = (
+        pl.col("plan").is_in(shadowed)
+        & (pl.col("arm") == CHAMPION)
+        & ~pl.col("prediction_id").is_in(mirrored["prediction_id"].implode())
+    )
+    return rows.select(~answered_alone)[:, 0].fill_null(value=True).to_numpy()
 
 
 def _clustering(rows: LoggedRows, chosen: Flags, slow_ms: float | None) -> Clustering:

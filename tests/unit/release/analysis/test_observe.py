@@ -12,6 +12,7 @@ from include.errors import ReleaseError
 from include.release.analysis.memory_samples import sample_memory
 from include.release.analysis.observe import observe
 from include.release.analysis.registry import analyse
+from include.release.analysis.scores import shift_of
 from include.release.followers import Follower, report, this_process
 from include.release.plan import one_arm
 from include.settings import load_settings
@@ -150,6 +151,20 @@ def test_a_shadow_is_compared_row_by_row_with_the_answer(home, champion):
     assert observed.paired.mean_difference == pytest.approx(0.0)
     assert observed.now.share == 0.5
     assert observed.matured == ()
+
+
+def test_a_shadow_that_missed_rows_is_compared_with_the_answers_to_those_it_scored(home, champion):
+    answers = rows(1_000, "champion", 12, champion, seed=1).sort("score")
+    scored = answers.head(300)  # of other traffic than the rest
+    ids = [f"{name[:12]}8{name[13:]}" for name in scored["prediction_id"].to_list()]
+    shadows = rows(
+        300, "shadow", 12, CHALLENGER, 1, prediction_id=ids, score=scored["score"].to_list()
+    )
+    write_log(home, *before(champion), answers, shadows)
+    observed = observe(home, USE_CASE, [plan(12, 0.0, champion, shadow=True)])
+    assert (observed.now.champion.rows, observed.now.challenger.rows) == (300, 300)
+    shift = shift_of(observed.steps, observed.score_edges)
+    assert (shift.index, shift.move) == (pytest.approx(0.0), pytest.approx(0.0))
 
 
 def test_labels_and_rewards_that_are_known_are_attached_to_their_arm(home, champion):

@@ -103,7 +103,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "datasets": Command(
         "cli.records.datasets:application",
-        "List, show, query and annotate the data sets and their versions.",
+        "List, show, browse, query and annotate the data sets and their versions.",
         RECORDS,
     ),
     "serving-costs": Command(

@@ -30,6 +30,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "models": [
         f"tests/unit/{name}"
         for name in (
+            "discovery",
             "evidence",
             "experiments",
             "features",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from cli.lazy import new_application
+from cli.platform.state import running_settings
 from cli.records.answers import AsJson, Author, Remark, Replaces, TrainingName, print_answer
 from cli.records.tracking import command_settings
 from cli.tables import print_facts, print_remarks, print_table
 from include.catalogue import load_valid
 from include.data_sets.query_script import SCRIPT_FILE
+from include.discovery.page import write_page
 from include.errors import RegistryError
 from include.experiments.runs import find_training
 from include.governance.data_catalogue import annotate_data_set, details, overview
@@ -49,7 +52,7 @@ application = new_application(no_args_is_help=True)
 
 @application.callback()
 def _datasets() -> None:
-    """List, show, query and annotate the data sets and their versions."""
+    """List, show, browse, query and annotate the data sets and their versions."""
 
 
 @application.command("list")
@@ -94,6 +97,36 @@ def summarise_data_set(
 def query_data_set(context: typer.Context, model: TrainingName) -> None:
     """Print the SQL script that gives a model's training set."""
     print(_file(command_settings(context), model, SCRIPT_FILE))
+
+
+@application.command("page")
+def data_page(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME ...]",
+            help="Use cases, data sets, source tables or feature views; all by default.",
+        ),
+    ] = None,
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where; below the reports of the home by default."),
+    ] = None,
+) -> None:
+    """Write a page to browse: data sets, source tables, feature views, and every column of them.
+
+    Owner, licence, what is there up to when, what was refused, distributions and their changes, and
+    who uses what. One file of HTML that needs no network; neither Airflow nor MLflow need to run.
+    """
+    settings = context.find_object(Settings) or running_settings()
+    valid, refused = load_valid()
+    path = write_page(settings, valid, names or (), unread=refused.values(), path=to)
+    print(f"{path}")
+    address = settings.report_address(str(path))
+    if address is not None:
+        print(f"While the platform runs: {address}")
 
 
 @application.command("annotate")

@@ -16,7 +16,7 @@ from include.experiments.shown import heading, shown_metrics
 from include.files import write
 from include.monitoring.overview.drawing import Chart, Line, Point, Style, draw, number
 from include.monitoring.overview.marks import PROMOTED, Mark, read_records, release_sentence
-from include.monitoring.overview.style import STYLE
+from include.monitoring.overview.parts import cards, document, rows_of
 from include.reports import share
 from include.settings import Settings
 from include.spec import UseCase
@@ -64,14 +64,7 @@ def page(use_case: UseCase, every: Sequence[Training], marks: Sequence[Mark] = (
     parts = [_cards(every), charts.section("Performance", charts.of_metrics())]
     parts += [charts.section("Cost of an answer", charts.of_costs()), charts.of_parameters()]
     title = f"{use_case.title}: trainings"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<style>{STYLE}</style></head><body><h1 dir="auto">{escape(title)}</h1>'
-        f'<p class="faint" dir="auto">{escape(use_case.task)}</p>'
-        f"{''.join(parts)}{_table(listed)}</body></html>\n"
-    )
+    return document(title, use_case.task, f"{''.join(parts)}{_table(listed)}")
 
 
 class _Charts:
@@ -164,18 +157,16 @@ def _cards(every: Sequence[Training]) -> str:
         for decision in ("accepted", "refused", "failed")
     }
     newest = max(every, key=lambda training: training.started)
-    cards = [
-        ("Trainings", f"{len(every)}", f"since {min(item.started for item in every):%Y-%m-%d}"),
-        *((decision.capitalize(), f"{count}", "") for decision, count in counted.items()),
-        ("Newest", escape(newest.name), f"{escape(newest.decision)}, {_moment(newest.started)}"),
-    ]
-    return (
-        "<dl>"
-        + "".join(
-            f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>"
-            for name, value, more in cards
-        )
-        + "</dl>"
+    return cards(
+        [
+            ("Trainings", f"{len(every)}", f"since {min(item.started for item in every):%Y-%m-%d}"),
+            *((decision.capitalize(), f"{count}", "") for decision, count in counted.items()),
+            (
+                "Newest",
+                escape(newest.name),
+                f"{escape(newest.decision)}, {_moment(newest.started)}",
+            ),
+        ]
     )
 
 
@@ -193,14 +184,7 @@ def _table(listed: Sequence[Training]) -> str:
         )
         for training in reversed(listed)
     ]
-    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td>{cell}</td>" for cell in row[:-1])
-        + f'<td class="prose">{row[-1]}</td></tr>'
-        for row in rows
-    )
-    return f'<h2>Trainings</h2><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Trainings</h2>{rows_of(headings, rows)}"
 
 
 def _moment(moment: datetime) -> str:

@@ -12,13 +12,14 @@ from typing import Any
 from include.errors import FeatureStoreError
 from include.features.repository import Definitions, definitions_digest, names_of, reasons
 from include.features.store import read_definitions
-from include.features.views import declared_columns
+from include.features.views import COLUMN_TYPES, declared_columns
 from include.files import write
 from include.settings import Settings
+from include.spec import ColumnType
 from include.spec.base import suggestion
 from include.tables.casting import Declared
 
-FORMAT = 2
+FORMAT = 3
 
 
 def declared_views(settings: Settings, views: Sequence[str]) -> dict[str, list[Declared]]:
@@ -57,6 +58,23 @@ def features_of(settings: Settings, views: Sequence[str]) -> dict[str, list[str]
     }
 
 
+def described_features(settings: Settings) -> dict[str, dict[str, tuple[ColumnType, str]]]:
+    """Of every view that is applied, feature -> its type and its description, which may be empty.
+
+    A view of a type that no model reads is left out: `declared_views` says what is wrong with it.
+    """
+    described = {}
+    for view, defined in _content(settings, definitions_digest(settings))["views"].items():
+        keys = (*defined["join_keys"], defined["timestamp"])
+        types = {name: COLUMN_TYPES.get(kind) for name, kind in defined["types"].items()}
+        described[view] = {
+            name: (kind, defined["descriptions"].get(name, ""))
+            for name, kind in types.items()
+            if name not in keys and kind is not None
+        }
+    return described
+
+
 @lru_cache(maxsize=8)
 def _content(settings: Settings, digest: str) -> dict[str, Any]:
     path = settings.feature_store_dir / "declared.json"
@@ -85,6 +103,9 @@ def _views(definitions: Definitions) -> dict[str, Any]:
             },
             "join_keys": [column.name for column in view.entity_columns],
             "timestamp": view.batch_source.timestamp_field,
+            "descriptions": {
+                field.name: field.description for field in view.features if field.description
+            },
         }
         for view in definitions.objects
         if isinstance(view, FeatureView)

@@ -95,14 +95,17 @@ def _version(tables: TableStore, version: DataSetVersion) -> dict[str, Any]:
     return {
         **plain,
         "window": version.window.as_json(),
-        "reached": _reached(tables, version),
+        "reached": models_of(tables, "data_set", version.table, version.version),
         "annotations": remarks,
     }
 
 
-def _reached(tables: TableStore, version: DataSetVersion) -> list[str]:
+def models_of(tables: TableStore, kind: str, name: str, version: int | None = None) -> list[str]:
+    """The trainings that came from a data set or a table, or from one version of it:
+    `<model>/<version>` of a registered one, the run with its decision of any other.
+    """
     try:
-        models = reached_by(tables, "data_set", name=version.table, version=version.version)
+        reached = reached_by(tables, kind, name=name, version=version)
     except DataError:
         return []
     return [
@@ -111,7 +114,7 @@ def _reached(tables: TableStore, version: DataSetVersion) -> list[str]:
             if part.model_version is not None
             else f"{part.run_id} ({part.decision})"
         )
-        for part in models
+        for part in reached
     ]
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 
 from include.monitoring.overview.drawing import number
 from include.monitoring.overview.facts import Facts
 from include.monitoring.overview.marks import release_sentence
+from include.monitoring.overview.parts import rows_of, table
 from include.monitoring.overview.series import Measured, WindowFacts, metric_name
 from include.monitoring.overview.versions import DeployedVersion
 
-PROSE = ("what", "why")
 MOST_RELEASES, MOST_ALARMS, MOST_WINDOWS = 20, 20, 400
 
 
@@ -35,7 +34,7 @@ def versions(facts: Facts) -> str:
     name = metric_name(facts.use_case)
     headings = ("version", "role", "in service", "windows", "labels", name, "estimated")
     note = "The newest numbers of each version, with 95 % intervals, beside its own test split."
-    return _table(
+    return table(
         "Versions",
         (*headings, "test split", "newest verdict", "alarms"),
         rows,
@@ -69,7 +68,7 @@ def releases(facts: Facts) -> str:
         "Charts mark a release at its moment where that is within the windows, and otherwise where"
         " its version first scored."
     )
-    return _table(
+    return table(
         "Releases",
         ("recorded, UTC", "what"),
         rows,
@@ -99,7 +98,7 @@ def alarms(facts: Facts) -> str:
             )
         )
     headings = ("last seen, UTC", "state", "kind", "newest window", "why")
-    return _table("Alarms", headings, rows, MOST_ALARMS, "No alarm has been raised yet.")
+    return table("Alarms", headings, rows, MOST_ALARMS, "No alarm has been raised yet.")
 
 
 def windows(facts: Facts) -> str:
@@ -134,40 +133,9 @@ def windows(facts: Facts) -> str:
                 report,
             )
         )
-    table, count = _rows(headings, rows), len(facts.series.windows)
+    listing, count = rows_of(headings, rows), len(facts.series.windows)
     shown = "All windows" if count <= MOST_WINDOWS else f"The newest {MOST_WINDOWS} windows"
-    return f"<details><summary>{shown} as a table, with their reports</summary>{table}</details>"
-
-
-def _table(
-    title: str,
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    most: int,
-    nothing: str,
-    note: str = "",
-) -> str:
-    if not rows:
-        return f'<h2>{title}</h2><p class="none">{nothing}</p>'
-    left = len(rows) - most
-    more = f'<p class="faint">{left} older ones are not shown.</p>' if left > 0 else ""
-    about = f'<p class="faint">{note}</p>' if note else ""
-    return f"<h2>{title}</h2>{about}{_rows(headings, rows[:most])}{more}"
-
-
-def _rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
-    kinds = ['<td class="prose" dir="auto">' if name in PROSE else "<td>" for name in headings]
-    body = "".join(
-        "<tr>"
-        + "".join(f"{kind}{cell}</td>" for kind, cell in zip(kinds, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>"
-    )
+    return f"<details><summary>{shown} as a table, with their reports</summary>{listing}</details>"
 
 
 def with_bounds(measured: Measured | None) -> str:

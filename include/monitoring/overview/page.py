@@ -15,8 +15,8 @@ from include.files import write
 from include.monitoring.overview import charts, listed
 from include.monitoring.overview.facts import Facts, read_facts
 from include.monitoring.overview.listed import verdict, with_bounds
+from include.monitoring.overview.parts import cards, document
 from include.monitoring.overview.series import WindowFacts, metric_name
-from include.monitoring.overview.style import STYLE
 from include.reports import share
 from include.settings import Settings
 from include.spec import UseCase
@@ -71,13 +71,7 @@ def page(facts: Facts) -> str:
         body = (
             _empty(facts) + listed.versions(facts) + listed.releases(facts) + listed.alarms(facts)
         )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<style>{STYLE}</style></head><body><h1 dir="auto">{escape(title)}</h1>'
-        f'<p class="faint" dir="auto">{escape(use_case.task)}</p>{body}</body></html>\n'
-    )
+    return document(title, use_case.task, body)
 
 
 def _empty(facts: Facts) -> str:
@@ -94,32 +88,26 @@ def _summary(facts: Facts) -> str:
     last = windows[-1]
     labelled = next((item for item in reversed(windows) if item.metric is not None), None)
     alarms = [alarm for alarm in facts.records.alarms if alarm.is_open]
-    cards = [
-        (
-            "Windows",
-            f"{len(windows)}",
-            f"{windows[0].interval.start:%Y-%m-%d} to {last.interval.end:%Y-%m-%d}",
-        ),
-        _in_service(facts),
-        (
-            "Newest window",
-            verdict(last),
-            f"from {last.interval.start:%Y-%m-%d}, version {last.version}",
-        ),
-        _newest_metric(metric_name(use_case), labelled),
-        (
-            "Open alarms",
-            f'<span class="bad">{len(alarms)}</span>' if alarms else "none",
-            escape(", ".join(sorted({alarm.key.kind for alarm in alarms}))),
-        ),
-    ]
-    return (
-        "<dl>"
-        + "".join(
-            f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>"
-            for name, value, more in cards
-        )
-        + "</dl>"
+    return cards(
+        [
+            (
+                "Windows",
+                f"{len(windows)}",
+                f"{windows[0].interval.start:%Y-%m-%d} to {last.interval.end:%Y-%m-%d}",
+            ),
+            _in_service(facts),
+            (
+                "Newest window",
+                verdict(last),
+                f"from {last.interval.start:%Y-%m-%d}, version {last.version}",
+            ),
+            _newest_metric(metric_name(use_case), labelled),
+            (
+                "Open alarms",
+                f'<span class="bad">{len(alarms)}</span>' if alarms else "none",
+                escape(", ".join(sorted({alarm.key.kind for alarm in alarms}))),
+            ),
+        ]
     )
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from include.data_sets.copies import copied_test_rows
 from include.data_sets.leakage import leaks
+from include.data_sets.representation import represented
 from include.data_sets.snapshot import snapshot_columns
 from include.interval import Interval
 from include.problems.registry import strategy_of
@@ -187,4 +188,5 @@ CHECKS: tuple[Check, ...] = (
     no_leak,
     in_time_order,
     no_test_rows_in_training,
+    represented,
 )

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from include.data_sets.champion_reference import against_champion, champion_reference
-from include.data_sets.snapshot import SnapshotReference, read, snapshot_columns, training_window
+from include.data_sets.representation import against_whole
+from include.data_sets.snapshot import Snapshot, read, snapshot_columns, training_window
 from include.data_sets.snapshot_checks import check_snapshot
 from include.files import write
 from include.quality.data_docs import write_docs
@@ -26,7 +27,7 @@ from include.tables.store import TableStore
 
 def judge_snapshot(
     context: StepContext,
-    snapshot: SnapshotReference,
+    snapshot: Snapshot,
     run: str,
     current: RegisteredVersion | None,
 ) -> dict[str, Any]:
@@ -57,6 +58,9 @@ def judge_snapshot(
         changed, notes = against_champion(use_case, frame, table, champion)
         broken = {failure.part for failure in validation.failures if failure.part}
         findings += [failure for failure in changed if failure.part not in broken]
+    if set(snapshot_columns(use_case)) <= set(frame.columns):
+        figures, lacking = against_whole(use_case, settings, frame, snapshot, window)
+        notes, findings = [*notes, *figures], [*findings, *lacking]
     verdict: dict[str, Any] = {
         **data_verdict(findings),
         "warnings": validation.warnings,

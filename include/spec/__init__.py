@@ -64,7 +64,7 @@ from include.spec.tables import (
     Table,
 )
 from include.spec.times import Schedule
-from include.spec.training import Golden, Slice, Training
+from include.spec.training import Golden, Representation, Slice, Training
 from include.spec.use_case import NAME_PATTERN, UseCase
 from include.spec.values import ColumnType
 
@@ -107,6 +107,7 @@ __all__ = [
     "ProblemKind",
     "Regression",
     "Release",
+    "Representation",
     "RequestColumn",
     "RequestField",
     "Review",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from include.spec.use_case import UseCase
 
 KEY_TYPES: tuple[ColumnType, ...] = ("string", "integer")
+GROUPING_TYPES: tuple[ColumnType, ...] = ("string", "integer", "boolean")
 ALTERED = re.compile(r"[\\^|\[\]\"]|%[0-9A-Fa-f]{2}")
 VALID_TYPES: dict[str, tuple[ColumnType, ...]] = {
     "number": ("integer", "number", "boolean"),
@@ -46,6 +47,7 @@ def check_possible(use_case: UseCase) -> None:
     _release(use_case)
     _review(use_case)
     _drift(use_case)
+    _representation(use_case)
     training = use_case.training
     training.estimator.check_names(training, [item.name for item in use_case.inputs])
     use_case.problem.check_limits(use_case)
@@ -290,6 +292,37 @@ def _drift(use_case: UseCase) -> None:
             " where rows are independent), more sliding_windows, or a longer"
             " schedule.monitoring_cron"
         )
+
+
+def _representation(use_case: UseCase) -> None:
+    """Groups are cut by a column of the training set that has few values, and all of them are
+    named; only a binary problem has positives.
+    """
+    table = use_case.table(use_case.entity_table)
+    declared = {column.name: column for column in table.columns}
+    groupings = use_case.data_checks.representation
+    all_different("data_checks.representation: columns", [part.column for part in groupings])
+    for part in groupings:
+        field = f"data_checks.representation of {part.column!r}"
+        one_of(f"{field}: column (of the data set)", part.column, use_case.training_data.columns)
+        column = declared[part.column]
+        if column.type not in GROUPING_TYPES:
+            raise ValueError(
+                f"{field}: table {table.name!r} declares it as {column.type!r}; valid:"
+                f" {list(GROUPING_TYPES)}"
+            )
+        if not (part.groups or column.categories):
+            raise ValueError(
+                f"{field}: it names no groups, and table {table.name!r} declares no categories of"
+                " the column, so that a group without a row could not be noticed; declare groups"
+            )
+        if (part.minimum_positives or part.minimum_positive_share) and not (
+            use_case.problem.kind == "binary"
+        ):
+            raise ValueError(
+                f"{field}: minimum_positives and minimum_positive_share are of a binary problem,"
+                f" and this one is {use_case.problem.kind}; leave them out"
+            )
 
 
 def _type(use_case: UseCase, table: str, column: str) -> ColumnType:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from include.spec.base import Part, Share, is_recorded
+from include.spec.training import Representation
 
 AlarmKind = Literal[
     "performance",
@@ -178,6 +179,13 @@ class DataChecks(Part):
         description=(
             "Largest move of its numbers, in spans between the champion's lowest and highest"
             " decile. 3 by default: far above a season's change, far below a change of unit."
+        ),
+    )
+    representation: tuple[Representation, ...] = Field(
+        default=(),
+        description=(
+            "Groups of which a training set must hold enough. Empty by default: which groups"
+            " matter is the use case's to say."
         ),
     )
 

@@ -188,6 +188,87 @@ class Slice(Part):
         return "_x_".join(self.columns)
 
 
+class Representation(Part):
+    """Groups of which a training set must hold enough, so that what is learned is learned of them
+    too.
+
+    Counted are the rows that train, the oldest of the window (`training.train_share`). A group
+    without any row counts as zero, and values of no group are named.
+    """
+
+    column: str = Field(
+        description=(
+            "The entity key or request field that groups rows, or another column that the data set"
+            " declares (`data_set.columns`); text, a whole number or yes and no."
+        )
+    )
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description=(
+            "The groups' names and the values of `column` that belong to each; `(missing)` is the"
+            " missing value. Empty by default: each category that the column declares is a group."
+        ),
+    )
+    minimum_rows: int = Field(
+        default=100,
+        ge=0,
+        description="Least number of rows of each group. 100 by default: a rate is then known to"
+        " about 0.1.",
+    )
+    minimum_share: Share = Field(
+        default=0.0,
+        description="Least share of the rows for each group. 0 by default: groups differ in size.",
+    )
+    minimum_positives: int = Field(
+        default=0,
+        ge=0,
+        description="Least number of rows with a positive label of each group, of a binary problem."
+        " 0 by default: not judged.",
+    )
+    minimum_positive_share: Share = Field(
+        default=0.0,
+        description="Least share of all positive rows for each group, of a binary problem. 0 by"
+        " default: not judged.",
+    )
+    min_ratio_to_whole: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description=(
+            "Least ratio of a group's share to its share of all questions of the data set before"
+            " the window's end, with a label or without: what labels that come late or never do to"
+            " a group. None by default: not judged."
+        ),
+    )
+    max_other_share: Share = Field(
+        default=0.0,
+        description="Largest share of rows of no group. 0 by default: whoever names the groups"
+        " names all.",
+    )
+
+    @model_validator(mode="after")
+    def _can_refuse(self, info: ValidationInfo) -> Representation:
+        if is_recorded(info):
+            return self
+        where = f"representation of {self.column!r}"
+        values = [value for members in self.groups.values() for value in members]
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"{where}: {repeated} are in more than one group")
+        empty = sorted(name for name, members in self.groups.items() if not members)
+        if empty:
+            raise ValueError(f"{where}: groups {empty} name no value; list the values of each")
+        count = len(self.groups)
+        for field in ("minimum_share", "minimum_positive_share"):
+            least = getattr(self, field)
+            if count and least * count > 1.0:
+                raise ValueError(
+                    f"{where}: {field} is {least:g} for each of {count} groups, more than all rows"
+                    f" together; at most {1 / count:g} can be met"
+                )
+        return self
+
+
 class Golden(Part):
     """Labelled rows that are set aside once and never trained on: every candidate of every window
     is measured on the same ones.

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from include.data_sets import snapshot_checks, snapshot_verdict
+from include.data_sets.representation import AGAINST_WHOLE, REPRESENTATION
 from include.errors import SpecError
 from include.evaluation.gates import registry
 from include.processes import features
@@ -29,6 +30,7 @@ SNAPSHOT_RULES = {
     "label leakage": "no_leak",
     "time order": "in_time_order",
     "test rows in training": "no_test_rows_in_training",
+    REPRESENTATION: "represented",
 }
 TABLE_RULES = (
     "row count",
@@ -69,7 +71,9 @@ def switchable_rules() -> dict[str, tuple[str, ...]]:
     """Every rule and gate that can be switched off, by task."""
     return {
         "validate_data": (*TABLE_RULES, *DELIVERY_RULES, *COMPARED_RULES),
-        "validate_snapshot": tuple(dict.fromkeys((*SET_RULES, *SNAPSHOT_RULES, *COMPARED_RULES))),
+        "validate_snapshot": tuple(
+            dict.fromkeys((*SET_RULES, *SNAPSHOT_RULES, AGAINST_WHOLE, *COMPARED_RULES))
+        ),
         "check_gates": tuple(gate.__name__ for gate in registry.all_gates()),
     }
 
@@ -128,6 +132,11 @@ def _snapshot(rule: str) -> Iterator[Replacement]:
         yield (
             f"{snapshot_verdict.__name__}.champion_reference",
             _silenced(vars(snapshot_verdict)["champion_reference"]),
+        )
+    if rule == AGAINST_WHOLE:
+        yield (
+            f"{snapshot_verdict.__name__}.against_whole",
+            _silenced(vars(snapshot_verdict)["against_whole"]),
         )
     original = vars(snapshot_verdict)["against_champion"]
 

@@ -11,6 +11,7 @@ from include.spec import (
     Canary,
     Column,
     CrossTableRule,
+    DataChecks,
     DataSet,
     FeatureTable,
     Gates,
@@ -19,6 +20,7 @@ from include.spec import (
     Label,
     Monitoring,
     Release,
+    Representation,
     RequestField,
     Review,
     RowRule,
@@ -441,6 +443,19 @@ USE_CASE = UseCase(
         # Grows with the first weeks of the data, whatever the route does: a clock.
         forbidden_inputs=("route_arrivals_28d",),
         max_forbidden_share=0.05,
+    ),
+    # A model that hardly saw an airport is no model for it, and its labels may come last. By share
+    # alone: an environment may train on a sample of the rows.
+    data_checks=DataChecks(
+        representation=(
+            Representation(
+                column="origin",
+                minimum_rows=0,
+                minimum_share=0.1,
+                minimum_positive_share=0.1,
+                min_ratio_to_whole=0.5,
+            ),
+        )
     ),
     # The weather of a month's thirty days moves the gap by 0.05 in one month of twenty. An alarm
     # costs a training whose candidate the gates compare, a loss that is missed costs a month.

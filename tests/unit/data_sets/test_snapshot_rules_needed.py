@@ -13,13 +13,14 @@ import pytest
 
 from include.data_sets import snapshot_verdict
 from include.data_sets.champion_reference import ChampionReference
+from include.data_sets.representation import AGAINST_WHOLE
 from include.data_sets.snapshot import Snapshot
 from include.data_sets.snapshot_checks import check_snapshot
 from include.data_sets.snapshot_verdict import judge_snapshot
 from include.interval import Interval
 from include.registry.client import connect
 from include.release.in_service import released_version
-from include.spec import Input
+from include.spec import DataChecks, Input, Representation
 from include.steps import RunInfo, StepContext
 from include.tables.store import TableStore, frame_digest
 from proofs.harness.home import home_settings
@@ -27,17 +28,28 @@ from proofs.refusals.without import switchable_rules, switched_off
 from tests.unit.model.synthetic import (
     DAYS,
     START,
-    USE_CASE,
     fitted_package,
     parcels,
     with_copied_test_rows,
 )
+from tests.unit.model.synthetic import USE_CASE as PARCELS
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:great_expectations"),
 ]
 
+USE_CASE = PARCELS.model_copy(
+    update={
+        "data_checks": DataChecks(
+            representation=(
+                Representation(
+                    column="depot", minimum_rows=10, min_ratio_to_whole=0.5, max_other_share=0.05
+                ),
+            )
+        )
+    }
+)
 WINDOW = Interval(START, START + timedelta(days=DAYS))
 LOAD = "depot_daily__load"
 Change = Callable[[pl.DataFrame], pl.DataFrame]
@@ -89,6 +101,9 @@ ALONE: dict[str, Change] = {
     "label leakage": _leaked,
     "time order": lambda frame: frame.reverse(),
     "test rows in training": lambda frame: with_copied_test_rows(frame, 0.6),
+    "representation": lambda frame: frame.filter(
+        (pl.col("depot") != "north") | (pl.int_range(pl.len()) % 200 == 0)
+    ),
 }
 AGAINST_CHAMPION: dict[str, Change] = {
     "null share": put(pl.when(pl.int_range(pl.len()) % 2 == 0).then(LOAD).alias(LOAD)),
@@ -116,7 +131,7 @@ def refusals(frame: pl.DataFrame, champion: ChampionReference | None = None) -> 
 def test_there_is_a_case_for_every_rule_that_can_be_switched_off():
     # A training set's ranges are those of its source tables: the same rule, shown there
     # (tests/unit/quality/test_rules_needed.py).
-    assert {*ALONE, *AGAINST_CHAMPION, "reference", "range"} == set(
+    assert {*ALONE, *AGAINST_CHAMPION, AGAINST_WHOLE, "reference", "range"} == set(
         switchable_rules()["validate_snapshot"]
     )
 
@@ -170,7 +185,11 @@ def built(tmp_path: Path) -> tuple[StepContext, Snapshot]:
     client.set_registered_model_alias(USE_CASE.name, "champion", "1")
     run = RunInfo(process="training", run_id="run")
     bounds = {"start": START.isoformat(), "end": WINDOW.end.isoformat()}
-    snapshot = Snapshot(table, "", written.version, digest, frame.height, **bounds)
+    asked = tables.replace_all(
+        USE_CASE.entity_table, frame.drop("depot_daily__load", "late", "known_at")
+    )
+    sources = {asked.name: asked.version}
+    snapshot = Snapshot(table, "", written.version, digest, frame.height, **bounds, sources=sources)
     return StepContext(USE_CASE, settings, WINDOW, run), snapshot
 
 
@@ -182,6 +201,28 @@ def test_a_champion_that_cannot_be_read_gets_through_without_the_rule_on_referen
     assert {failure["rule"] for failure in refused["failures"]} == {"reference"}
     with switched_off(["validate_snapshot: reference"]):
         assert judge_snapshot(*built, "run", current)["accepted"] is True
+
+
+def test_a_group_whose_labels_were_lost_gets_through_without_the_rule_against_the_whole(
+    built: tuple[StepContext, Snapshot],
+):
+    """Its rows are many enough, and a fourth of what was asked."""
+    context, snapshot = built
+    tables = TableStore(context.settings.tables_uri)
+    questions = parcels(6000).drop("depot_daily__load", "late", "known_at")
+    asked = tables.replace_all(USE_CASE.entity_table, questions)
+    labelled = parcels().filter((pl.col("depot") != "north") | (pl.int_range(pl.len()) % 4 == 0))
+    version = tables.replace_all(snapshot.name, labelled).version
+    digest = frame_digest(labelled)
+    lost = replace(snapshot, version=version, digest=digest, sources={asked.name: asked.version})
+    verdict = judge_snapshot(context, lost, "run", None)
+    (failure,) = verdict["failures"]
+    assert (failure["rule"], failure["column"]) == (AGAINST_WHOLE, "depot")
+    assert "of 6000 rows" in failure["expected"]
+    (note,) = [note for note in verdict["notes"] if "rows that train" in note]
+    assert failure["observed"] in note
+    with switched_off([f"validate_snapshot: {AGAINST_WHOLE}"]):
+        assert judge_snapshot(context, lost, "run", None)["accepted"] is True
 
 
 @pytest.mark.parametrize("rule", ["label leakage", "null share"])

@@ -246,6 +246,11 @@ COMMANDS: dict[str, Command] = {
         "Move the endpoint's log from its own disk to the tables.",
         ENDPOINT,
     ),
+    "bento": Command(
+        "cli.endpoint.bento:application",
+        "Build one Bento of serving code and a registered version, tried before it is there.",
+        ENDPOINT,
+    ),
     "export": Command(
         "cli.endpoint.export:export",
         "Export a registered version as ONNX and UBJ, for where nothing of Flightdeck runs.",

@@ -15,13 +15,14 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 
+from include.release.packed.contents import alone, take_over
 from include.settings import load_settings
 from serving.engine.runtime import ANSWER_SECONDS, IN_FLIGHT_LIMIT
 from serving.http.api_key_gate import ApiKeyGate
 from serving.http.application import Application
 from serving.lifecycle import Lifecycle
 
-SETTINGS = load_settings()
+SETTINGS = alone(load_settings())
 LIFECYCLE = Lifecycle(SETTINGS)
 
 # BentoML empties this folder at every start: two endpoints must not share it, as those of one user
@@ -49,6 +50,8 @@ class FlightdeckService:
     """One generic endpoint for every use case in include/use_cases."""
 
     def __init__(self) -> None:
+        # Not at import, which `bentoml build` does in the home of whoever builds.
+        take_over(SETTINGS)
         LIFECYCLE.start()
 
     async def __is_ready__(self) -> bool:

@@ -65,7 +65,7 @@ def servers_for(settings: Settings, process: str) -> Iterator[Settings]:
     if not names or supervision.is_running(settings):
         yield settings
         return
-    settings = _on_free_ports(settings, names)
+    settings = on_free_ports(settings, names)
     if MLFLOW in names:
         # The server makes the database itself.
         mlflow_file(settings).parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,21 @@ def _is_own(settings: Settings, name: str) -> bool:
     return settings.serving_url == f"http://{settings.host}:{settings.serving_port}"
 
 
-def _on_free_ports(settings: Settings, names: Sequence[str]) -> Settings:
+@contextmanager
+def started(process: Process) -> Iterator[None]:
+    """A server that is well, and lives as long as the block.
+
+    Raises `PlatformError` with the last lines of its log when it does not start.
+    """
+    running = _start(process)
+    try:
+        yield
+    finally:
+        _stop(running)
+
+
+def on_free_ports(settings: Settings, names: Sequence[str]) -> Settings:
+    """The settings with these servers, and no others, on ports that are free now."""
     changes: dict[str, object] = {}
     for name, url in ((MLFLOW, "mlflow_tracking_uri"), (SERVING, "serving_url")):
         if name in names:

@@ -46,7 +46,7 @@ class OnlineStores:
         self._thread.join(timeout=10.0)
 
     def wait_tried(self, seconds: float) -> bool:
-        """Wait until opening every store was tried once; say whether that was so within the time."""
+        """Wait until opening every store was tried once; say whether it was within the time."""
         return self._tried.wait(seconds)
 
     def is_open(self, use_case: str) -> bool:

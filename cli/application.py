@@ -16,6 +16,7 @@ import typer
 
 from cli.lazy import Command, LazyGroup, new_application
 from include.errors import FlightdeckError
+from include.threads import share_cores
 
 PROGRAM = "flightdeck"
 PLATFORM, RECORDS, ENDPOINT, PROOFS = "Platform", "Records of models and data", "Endpoint", "Proofs"
@@ -324,6 +325,7 @@ def run(arguments: Sequence[str]) -> int:
     # Processes that this one starts in passing must not leave imports uncompiled: it doubles their
     # start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    share_cores()
     try:
         with _without_deprecations():
             return invoke(arguments)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from include.settings import PROJECT_ROOT
+from include.threads import THREADS
 
 LOGS = PROJECT_ROOT / "var" / "tests"
 INTEGRATION = "tests/integration"
@@ -104,7 +105,7 @@ def run_together(
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     reported = time.monotonic()
     with _leaving_when_asked() as asked, temporary_folder() as folder:
-        environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
+        environment = {**os.environ, **THREADS, **({"TMPDIR": str(folder)} if folder else {})}
         try:
             while pending or running:
                 if asked:

@@ -27,6 +27,7 @@ from include.settings.contradictions import LOOPBACK
 from include.settings.environments import EXECUTORS, TRACKING_ACCOUNT
 from include.settings.object_storage import access
 from include.settings.secrets_backend import configured
+from include.threads import THREADS
 
 PARALLELISM = 4
 PLATFORM_TAG = "FLIGHTDECK_PLATFORM_ID"
@@ -156,9 +157,7 @@ def common_environment(settings: Settings) -> dict[str, str]:
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(settings.home / "cache" / "matplotlib"),
-        # Idle OpenMP threads sleep: spinning ones took four times the processor time on two busy
-        # cores.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **{name: os.environ.get(name, value) for name, value in THREADS.items()},
         # A machine behind a proxy must still reach its own loopback directly.
         "NO_PROXY": f"{settings.host},localhost",
         "no_proxy": f"{settings.host},localhost",

@@ -452,7 +452,6 @@ USE_CASE = UseCase(
                 column="origin",
                 minimum_rows=0,
                 minimum_share=0.1,
-                minimum_positive_share=0.1,
                 min_ratio_to_whole=0.5,
             ),
         )

@@ -97,6 +97,11 @@ COMMANDS: dict[str, Command] = {
         "Show a single decision with its evidence; have a named person review it; list reviews.",
         RECORDS,
     ),
+    "privacy": Command(
+        "cli.maintenance.privacy:application",
+        "Erase one person's rows everywhere, and keep them from coming back.",
+        RECORDS,
+    ),
     "alarms": Command(
         "cli.records.alarms:application",
         "List, acknowledge and close alarms; show and test where they are sent.",

@@ -43,5 +43,9 @@ def restore(file: File) -> None:
         " `flightdeck up` starts it; `flightdeck releases verify` holds its ledger against its"
         " signatures."
     )
+    print(
+        "Whoever was erased since then is in it again: before anything runs, `flightdeck privacy"
+        " again USE_CASE --list FILE` (docs/privacy.md)."
+    )
     for sentence in about["left_out"]:
         print(f"Was not in the backup: {sentence} Restore that by its own means.")

@@ -37,6 +37,7 @@ from include.spec import FeatureTable, Table, UseCase
 from include.steps import StepContext
 from include.tables.casting import cast_or_refuse
 from include.tables.completed import mark_complete, missing
+from include.tables.erased import ErasedKeys
 from include.tables.evolution import with_types_of
 from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, TableVersion
@@ -86,12 +87,14 @@ def publish_tables(
         )
     tables = TableStore(context.settings.tables_uri)
     fences = _landing_fences(context, tables, landed)
+    erased = ErasedKeys(context.settings, context.use_case.name)
     published: dict[str, TableVersion] = {}
     described = []
     for table in context.use_case.own_tables:
         frame = read_landed(tables, table, context.interval, landed.tables[table.name].version)
         rows = cast_or_refuse(frame, declared_columns(context.use_case, table), table.name)
-        declared = rows.select(column.name for column in table.columns)
+        # Somebody may have been erased since the rows were landed.
+        declared = erased.without(rows.select(column.name for column in table.columns))
         published[table.name] = write_rows(
             tables, table.name, table, declared, context.interval, fences[table.name]
         )

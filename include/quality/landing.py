@@ -4,6 +4,7 @@ of the specification.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +18,12 @@ from include.sources.frames import to_polars
 from include.sources.read import read_table
 from include.spec import Table, UseCase, exchanged_columns
 from include.tables.casting import Declared, cast_frame
+from include.tables.erased import ErasedKeys
 from include.tables.fence import Fence
 from include.tables.landable import landable
 from include.tables.store import TableStore, TableVersion
+
+logger = logging.getLogger("flightdeck.privacy")
 
 
 def landing_name(table: str, interval: Interval) -> str:
@@ -38,7 +42,9 @@ def land(
     """Read the source's rows of the interval and make them the rows of the landing tables.
 
     Every table that the use case writes itself is landed in its declared types, even when the
-    source has no row, or has values that are of another type: both are for validation to refuse.
+    source has no row, or has values that are of another type: both are for validation to refuse,
+    which gets a column that cannot have its type as it came. Rows of those who were erased are left
+    out, and counted in the task's log.
     """
     frames = (
         read_delivery(use_case, settings.delivery_dir, interval, Limits.of(settings))
@@ -47,10 +53,44 @@ def land(
     )
     if frames is None:
         frames = _read_sources(use_case, interval, settings)
-    return {
-        table.name: _land(tables, use_case, table, frames[table.name], interval)
+    rows = {
+        table.name: landable(
+            cast_frame(frames[table.name], declared_columns(use_case, table)).frame
+        )
         for table in use_case.own_tables
     }
+    # Only an interval's own rows ever lie in a landing table: what cannot be read of them stops no
+    # correction.
+    return {
+        name: tables.replace_unread(landing_name(name, interval), frame)
+        for name, frame in _without_erased(use_case, settings, rows, interval).items()
+    }
+
+
+def _without_erased(
+    use_case: UseCase, settings: Settings, frames: dict[str, pl.DataFrame], interval: Interval
+) -> dict[str, pl.DataFrame]:
+    """The rows of nobody who was erased; the ids of those that are left out go on the list too, for
+    a label names its question alone, and may come later.
+    """
+    erased, identifier = ErasedKeys(settings, use_case.name), use_case.id_column
+    if not erased.columns:
+        return frames
+    for frame in frames.values():
+        if identifier in frame.columns:
+            ids = frame.filter(erased.matching(frame))[identifier]
+            erased.add(identifier, ids.unique().to_list(), interval.end)
+    remaining = {name: erased.without(frame) for name, frame in frames.items()}
+    for name, frame in frames.items():
+        if dropped := frame.height - remaining[name].height:
+            logger.warning(
+                "%s %s: %d rows of %s are of somebody who was erased, and were not landed",
+                use_case.name,
+                interval.label,
+                dropped,
+                name,
+            )
+    return remaining
 
 
 def _read_sources(
@@ -78,18 +118,6 @@ def _read_sources(
         )
     where = f"read_source of {use_case.name}"
     return frames | {name: to_polars(returned[name], f"{where}, {name!r},") for name in others}
-
-
-def _land(
-    tables: TableStore, use_case: UseCase, table: Table, frame: pl.DataFrame, interval: Interval
-) -> TableVersion:
-    """The rows in their declared types; a column that cannot have its own as it came, for
-    validation to refuse.
-    """
-    name = landing_name(table.name, interval)
-    rows = landable(cast_frame(frame, declared_columns(use_case, table)).frame)
-    # Only this interval's rows ever lie there: what cannot be read of them stops no correction.
-    return tables.replace_unread(name, rows)
 
 
 def declared_columns(use_case: UseCase, table: Table) -> list[Declared]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -23,6 +24,7 @@ from include.tables.fence import Fence
 from include.tables.store import TIMESTAMP, TableStore, frame_digest
 
 MARK = "interval_start"
+PROFILES = "profiles_json"
 COUNT = "__rows"
 PANEL_SHARE = 0.5
 
@@ -128,7 +130,7 @@ def record(
             "interval_end": interval.end.astimezone(UTC),
             "rows": part.rows,
             "content_digest": part.content_digest,
-            "profiles_json": json.dumps(
+            PROFILES: json.dumps(
                 {name: profile.as_json() for name, profile in sorted(part.profiles.items())}
             ),
         }
@@ -163,8 +165,23 @@ def read(tables: TableStore, use_case: UseCase, table: str) -> list[Statistics]:
             row["content_digest"],
             {
                 column: Profile.from_json(fields)
-                for column, fields in json.loads(row["profiles_json"]).items()
+                for column, fields in json.loads(row[PROFILES]).items()
             },
         )
         for row in rows.iter_rows(named=True)
     ]
+
+
+def without_values(profiles_json: str, holds: Callable[[str, Any], bool]) -> str:
+    """A row's profiles without the values of each column that are to go; the text as it was where
+    there is none.
+    """
+    profiles, changed = json.loads(profiles_json), False
+    for column, fields in profiles.items():
+        pairs = list(zip(fields["values"], fields["weights"], strict=True))
+        remaining = [pair for pair in pairs if not holds(column, pair[0])]
+        if len(remaining) < len(pairs):
+            changed = True
+            fields["values"] = [value for value, _ in remaining]
+            fields["weights"] = [weight for _, weight in remaining]
+    return json.dumps(profiles) if changed else profiles_json

@@ -29,6 +29,7 @@ Event = Literal[
     "review_requested",
     "reviewed",
     "review_refused",
+    "erased",
 ]
 # What changes who answers: only these order releases among each other.
 DECIDING = ("traffic", "promoted", "rolled_back")

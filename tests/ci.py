@@ -11,18 +11,22 @@ import sys
 from tests import other_pythons, together
 
 RULES = "rules"
+SHORT_PARTS = 2
 
 
 def commands() -> dict[str, list[str]]:
     """Every command by its name, in the order in which they start.
 
-    The rules start first, beside the longest part: what breaks them shows within two minutes.
+    The rules start first, beside the longest part: what breaks them shows within two minutes. The
+    other Pythons start before the short parts, which end the run.
     """
     pythons = {
         f"unit-on-{minor}": [sys.executable, "-m", "tests.other_pythons", minor]
         for minor in other_pythons.others()
     }
-    return {RULES: ["make", "check"], **together.commands_of([]), **pythons}
+    parts = together.commands_of([])
+    short = {name: parts.pop(name) for name in [*parts][-SHORT_PARTS:]}
+    return {RULES: ["make", "check"], **parts, **pythons, **short}
 
 
 def main() -> int:

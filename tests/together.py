@@ -27,7 +27,17 @@ PARTS: Mapping[str, Sequence[str]] = {
     "platform": [
         f"{INTEGRATION}/test_{name}.py" for name in ("approval", "platform", "rollout", "tutorial")
     ],
-    "commands": ["tests/unit/cli"],
+    "demo": [f"{INTEGRATION}/test_demo.py"],
+    "loop": [
+        f"{INTEGRATION}/test_{name}.py"
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
+    ],
+    "stores": [
+        f"{INTEGRATION}/test_stores.py",
+        f"{INTEGRATION}/test_workers.py",
+        "tests/serving/test_shared_store.py",
+        "tests/upgrade",
+    ],
     "models": [
         f"tests/unit/{name}"
         for name in (
@@ -44,28 +54,22 @@ PARTS: Mapping[str, Sequence[str]] = {
         )
     ],
     "wired": [INTEGRATION, "tests/dags"],
-    "demo": [f"{INTEGRATION}/test_demo.py"],
     "unit": ["tests/unit"],
-    "loop": [
-        f"{INTEGRATION}/test_{name}.py"
-        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
-    ],
-    "stores": [
-        f"{INTEGRATION}/test_stores.py",
-        f"{INTEGRATION}/test_workers.py",
-        "tests/serving/test_shared_store.py",
-        "tests/upgrade",
-    ],
-    "endpoint": ["tests/serving"],
+    "commands": ["tests/unit/cli"],
     "releases": [
         f"tests/serving/test_{name}.py"
         for name in ("faults", "release", "release_analysis", "release_ledger", "stream", "traffic")
     ],
+    "endpoint": ["tests/serving"],
     "data": [f"tests/unit/{name}" for name in ("data_sets", "evaluation", "proofs", "quality")],
 }
-"""What each part runs, in the order in which they start: the longest first, and beside those that
-wait for servers those that compute. A file belongs to the part that names it most closely; files
+"""What each part runs, in the order in which they start: the longest first, so that the last end at
+about the same time. A file belongs to the part that names it most closely; files
 that share a world of their session lie in one part.
+"""
+ONE_THREAD = {**THREADS, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+"""The parts fill the cores. Several threads of each process then wait for each other's turn: the
+same queries took a quarter more of the processor and four times as long.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
 AT_ONCE = 6
@@ -105,7 +109,7 @@ def run_together(
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     reported = time.monotonic()
     with _leaving_when_asked() as asked, temporary_folder() as folder:
-        environment = {**os.environ, **THREADS, **({"TMPDIR": str(folder)} if folder else {})}
+        environment = {**os.environ, **ONE_THREAD, **({"TMPDIR": str(folder)} if folder else {})}
         try:
             while pending or running:
                 if asked:

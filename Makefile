@@ -75,7 +75,7 @@ faults-serving: venv  ## kills, full disks, bad models, bad clients against the 
 faults-release: venv  ## bad versions, races, kills, damaged stores, forged approvals against a release: ARGS=--quick for fewer; also var/faults/release.json
 	@$(CLI) faults release $(ARGS)
 
-test: venv  ## all tests, six parts at a time; ARGS="-k calibration" for some of them
+test: venv  ## all tests, four parts at a time; ARGS="-k calibration" for some of them
 	@$(VENV_PYTHON) -m tests.together $(ARGS)
 
 released-home: venv  ## keep a home of this version for the tests of later ones: a step of a release (CONTRIBUTING.md)
@@ -87,7 +87,7 @@ test-unit: venv  ## the unit tests that train and ingest nothing: seconds, no se
 test-pythons: venv  ## the unit tests on every other supported Python that this machine has; a few minutes each
 	@$(VENV_PYTHON) -m tests.other_pythons $(ARGS)
 
-ci: venv  ## what continuous integration runs: check, test and test-pythons, six parts at a time
+ci: venv  ## what continuous integration runs: check, test and test-pythons, four parts at a time
 	@$(VENV_PYTHON) -m tests.ci
 
 check: venv  ## ruff, mypy (the tests too), import-linter, what the use cases declare

@@ -1,6 +1,6 @@
 """Runs what continuous integration runs: `python -m tests.ci`.
 
-The rules of the house, every test, and the unit tests on the other supported Pythons, six at a
+The rules of the house, every test, and the unit tests on the other supported Pythons, four at a
 time (see `tests.together`). Nothing stops at the first failure: one run shows all of them.
 """
 

@@ -1,4 +1,4 @@
-"""Runs the tests in parts, six at a time: `python -m tests.together [OPTION ...]`.
+"""Runs the tests in parts, four at a time: `python -m tests.together [OPTION ...]`.
 
 The parts share nothing: each has run-time folders and ports of its own. When one ends the next
 begins, the long ones first, so that the last end at about the same time. What a part prints lies in
@@ -28,16 +28,6 @@ PARTS: Mapping[str, Sequence[str]] = {
         f"{INTEGRATION}/test_{name}.py" for name in ("approval", "platform", "rollout", "tutorial")
     ],
     "demo": [f"{INTEGRATION}/test_demo.py"],
-    "loop": [
-        f"{INTEGRATION}/test_{name}.py"
-        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
-    ],
-    "stores": [
-        f"{INTEGRATION}/test_stores.py",
-        f"{INTEGRATION}/test_workers.py",
-        "tests/serving/test_shared_store.py",
-        "tests/upgrade",
-    ],
     "models": [
         f"tests/unit/{name}"
         for name in (
@@ -52,6 +42,16 @@ PARTS: Mapping[str, Sequence[str]] = {
             "scoring",
             "training",
         )
+    ],
+    "loop": [
+        f"{INTEGRATION}/test_{name}.py"
+        for name in ("data_refusals", "loop", "reproduce", "steps_twice", "triggers", "whole_loop")
+    ],
+    "stores": [
+        f"{INTEGRATION}/test_stores.py",
+        f"{INTEGRATION}/test_workers.py",
+        "tests/serving/test_shared_store.py",
+        "tests/upgrade",
     ],
     "wired": [INTEGRATION, "tests/dags"],
     "unit": ["tests/unit"],
@@ -72,8 +72,10 @@ ONE_THREAD = {**THREADS, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 same queries took a quarter more of the processor and four times as long.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
-AT_ONCE = 6
-"""On two cores: most parts wait for half of their time, for servers and schedules."""
+AT_ONCE = 4
+"""On two cores: some parts wait for half of their time, for servers and schedules. With more at once
+every platform and server lives longer, and what they do while they wait costs the processor too.
+"""
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""
 POLL_SECONDS = 0.5

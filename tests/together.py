@@ -73,8 +73,8 @@ same queries took a quarter more of the processor and four times as long.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
 AT_ONCE = 4
-"""On two cores: some parts wait for half of their time, for servers and schedules. With more at once
-every platform and server lives longer, and what they do while they wait costs the processor too.
+"""On two cores: some parts wait for half of their time, for servers and schedules. With more, every
+platform and server lives longer, and what they do while they wait costs the processor too.
 """
 NO_TEST = 5
 """Pytest's exit code where the options leave no test."""

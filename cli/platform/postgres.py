@@ -30,6 +30,8 @@ ANSWER_SECONDS = 2
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
+STILL_IN_USE = "is still in use"
+"""What the server says of memory that belongs to its data folder."""
 LOG = "airflow-database.log"
 
 # Small, since the data are: four processes of Airflow, some megabytes, one core of two.
@@ -132,6 +134,31 @@ def running(settings: Settings) -> Iterator[None]:
     make_socket_folder(settings)
     log = log_dir(settings) / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + START_SECONDS
+    process, before = _launched(settings, log)
+    try:
+        while not _answers(settings, process, deadline):
+            lines = log.read_text(errors="replace")[before:].strip().splitlines() or ["no output"]
+            # Of a server that was killed its children live on for a moment.
+            if not any(STILL_IN_USE in line for line in lines) or time.monotonic() > deadline:
+                raise PlatformError(
+                    f"the database of Airflow did not start: {lines[-1]} (log: {log})"
+                )
+            time.sleep(POLL_SECONDS)
+            process, before = _launched(settings, log)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _launched(settings: Settings, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """The server's process, and how many characters its log had before."""
+    before = len(log.read_text(errors="replace")) if log.exists() else 0
     with log.open("ab") as output:
         # A session of its own: Ctrl-C is for the command, which still needs the database to end.
         process = subprocess.Popen(
@@ -143,16 +170,7 @@ def running(settings: Settings) -> Iterator[None]:
             stderr=output,
             start_new_session=True,
         )
-    try:
-        _wait(settings, process, log)
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return process, before
 
 
 def remove_sockets(settings: Settings) -> None:
@@ -161,13 +179,13 @@ def remove_sockets(settings: Settings) -> None:
         path.unlink(missing_ok=True)
 
 
-def _wait(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _answers(settings: Settings, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait until the server lets a client in; False where it has ended, or the time is up."""
     while refusal(client_options(settings)):
         if process.poll() is not None or time.monotonic() > deadline:
-            last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-            raise PlatformError(f"the database of Airflow did not start: {last} (log: {log})")
+            return False
         time.sleep(POLL_SECONDS)
+    return True
 
 
 def program(name: str) -> str:

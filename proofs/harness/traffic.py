@@ -21,6 +21,10 @@ from proofs.harness.endpoint import PREDICT
 RETRY_STATUS = frozenset({429, 502, 503, 504})
 RETRY_SECONDS = 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
+PAUSE = 0.005
+"""A caller asks a hundred times a second and more, which loads the endpoint and leaves time of the
+cores for what is tried on it.
+"""
 NO_ANSWER = "no answer"
 """Of `Traffic.errors`, the requests whose connection was cut off or refused."""
 
@@ -64,7 +68,7 @@ class Traffic:
         *,
         callers: int = 4,
         retries: bool = True,
-        pause: float = 0.0,
+        pause: float = PAUSE,
     ) -> None:
         self.answers: list[dict[str, Any]] = []
         self.errors: Counter[str] = Counter()

@@ -49,6 +49,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 def refused(office: Office, case: str) -> str:
     """Why the ledger says that the run was refused."""
     assert office.end(case) == f"{GATE} failed"
+    # Airflow loses what is cleared while it ends a run.
+    office.airflow.wait_for(
+        f"end the run of {case}", lambda: office.engineer.run_state(DAG, case) == "failed"
+    )
     newest = office.rows(case)[-1]
     assert newest.event == "rejected"
     return newest.reason

@@ -1,10 +1,9 @@
 """The threads of numerical libraries, where several processes share the cores.
 
-Idle OpenMP and OpenBLAS threads spin: on two cores that others used too, a small XGBoost training
-took eleven times the processor time that it takes with threads that sleep, and small fits and
-decompositions fifteen times what they take with one thread. What Flightdeck asks of BLAS is small,
-and one thread gives the same sums on a host with any number of cores. XGBoost's threads are the
-setting `training_threads`.
+Idle OpenMP and OpenBLAS threads spin: on cores that others use too, a small training takes many
+times the processor time that it takes with threads that sleep. What Flightdeck asks of BLAS is
+small, and one thread gives the same sums on a host with any number of cores. XGBoost's threads are
+the setting `training_threads`.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ about the same time. A file belongs to the part that names it most closely; file
 that share a world of their session lie in one part.
 """
 ONE_THREAD = {**THREADS, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-"""The parts fill the cores. Several threads of each process then wait for each other's turn: the
-same queries took a quarter more of the processor and four times as long.
+"""The parts fill the cores. Several threads of each process would wait for each other's turn, which
+costs small queries more than they gain.
 """
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=25"]
 AT_ONCE = 4
